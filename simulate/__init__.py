@@ -1,0 +1,1 @@
+"""Real trainings: ensembles of independent replicas, batched, reproducible."""

@@ -1,0 +1,62 @@
+"""What every array-generic function shares: the namespace of its arguments, and the checks of a symmetric matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from theory.errors import InvalidInput
+
+Array = Any  # a NumPy array or a torch tensor; the same kind comes back
+
+
+def namespace(*arrays: Array) -> Any:
+    """The array namespace (NumPy or torch) that all arguments share.
+
+    Raises
+    ------
+    InvalidInput
+        For array-likes such as lists, and for mixed kinds.
+    """
+    try:
+        return array_api_compat.array_namespace(*arrays)
+    except TypeError:
+        kinds = ", ".join(sorted({type(array).__name__ for array in arrays}))
+        raise InvalidInput("arguments", kinds, "must all be NumPy arrays, or all be torch tensors") from None
+
+
+def symmetric(name: str, matrix: Array) -> Array:
+    """`matrix` (..., d, d) as a real floating array, checked to be finite and symmetric, and symmetrised.
+
+    Asymmetry up to sqrt(eps) relative to the largest entry is taken for rounding and averaged away.
+    """
+    xp = namespace(matrix)
+    if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2] or matrix.shape[-1] == 0:
+        raise InvalidInput(f"{name}.shape", tuple(matrix.shape), "must be (..., d, d) with d >= 1")
+    if xp.isdtype(matrix.dtype, ("bool", "integral")):
+        matrix = xp.astype(matrix, xp.float64)
+    if not xp.isdtype(matrix.dtype, "real floating"):
+        raise InvalidInput(f"{name}.dtype", str(matrix.dtype), "must be real")
+    if not bool(xp.all(xp.isfinite(matrix))):
+        raise InvalidInput(name, "nan or inf", "must be finite")
+    transposed = xp.matrix_transpose(matrix)
+    if matrix.size if isinstance(matrix, np.ndarray) else matrix.numel():
+        asymmetry = float(xp.max(xp.abs(matrix - transposed)))
+        scale = float(xp.max(xp.abs(matrix)))
+        if asymmetry > xp.finfo(matrix.dtype).eps ** 0.5 * scale:
+            raise InvalidInput(name, f"largest |{name} - {name}ᵀ| = {asymmetry:.3g}", "must be symmetric")
+    return (matrix + transposed) / 2
+
+
+def like(values: Any, reference: Array) -> Array:
+    """NumPy values as an array of the kind, dtype and device of `reference`."""
+    xp = namespace(reference)
+    return xp.asarray(np.asarray(values), dtype=reference.dtype, device=array_api_compat.device(reference))
+
+
+def to_numpy(array: Array) -> np.ndarray:
+    """A float64 NumPy copy, from any device."""
+    host = array_api_compat.to_device(array, "cpu")
+    return np.array(host.detach() if hasattr(host, "detach") else host, dtype=np.float64)

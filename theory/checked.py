@@ -1,0 +1,125 @@
+"""Structs that check every value however they were built: the machinery under `theory.setting`.
+
+A msgspec struct checks types when it is decoded, not when it is constructed in Python. `Checked` closes that gap:
+each field is converted strictly (no "5" for 5, no True for 1, no NaN), then the struct's own rules are checked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, ClassVar, Literal, get_args
+
+import msgspec
+
+from theory.errors import InvalidInput
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A struct whose fields are converted and checked on construction, from TOML and from Python alike."""
+
+    table: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(type(self)):
+            value = _convert(f"{self.table}.{field.name}".lstrip("."), _plain(getattr(self, field.name)), field.type)
+            msgspec.structs.force_setattr(self, field.name, value)
+        self.check()
+
+    def check(self) -> None:
+        """Check the rules that types cannot say."""
+
+    def require(self, holds: bool, field: str, rule: str, value: object = msgspec.UNSET) -> None:
+        """Raise InvalidInput, naming this table's field, unless the rule holds."""
+        if not holds:
+            shown = getattr(self, field.split("[")[0]) if value is msgspec.UNSET else value
+            raise InvalidInput(f"{self.table}.{field}".lstrip("."), shown, rule)
+
+
+def require(holds: bool, key: str, value: object, rule: str) -> None:
+    """Raise InvalidInput(key, value, rule) unless the rule holds."""
+    if not holds:
+        raise InvalidInput(key, value, rule)
+
+
+def any_of(kinds: tuple[str, ...]) -> str:
+    """The kinds, quoted, as a rule names them."""
+    return " or ".join(repr(kind) for kind in kinds)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars and arrays as Python numbers and lists, so that they pass the strict type check."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _convert(key: str, value: Any, kind: Any) -> Any:
+    """`value` as the type `kind`, strictly (no "5" for 5, no True for 1, no NaN or infinity)."""
+    for path, number in _floats(value):
+        require(math.isfinite(number), key + path, number, "must be a finite number")
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, InvalidInput):
+            raise error.__cause__ from None
+        raise _explained(key, value, kind, str(error)) from None
+
+
+def _floats(value: Any, path: str = "") -> list[tuple[str, float]]:
+    if isinstance(value, float):
+        return [(path, value)]
+    if isinstance(value, list):
+        return [found for i, item in enumerate(value) for found in _floats(item, f"{path}[{i}]")]
+    return []
+
+
+def _explained(key: str, value: Any, kind: Any, message: str) -> InvalidInput:
+    """A conversion error of msgspec as one that names the dotted key, the rule and the value."""
+    rule, _, where = message.partition(" - at `$")
+    where = where.rstrip("`")
+    for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", where):
+        value = value[name] if name else value[int(index)]
+        kind = _field_type(kind, name) if name else kind
+    key += where
+    if found := re.match(r"Object contains unknown field `(.+)`", rule):
+        return InvalidInput(f"{key}.{found[1]}", value[found[1]], "is not a key of this table")
+    if found := re.match(r"Object missing required field `(.+)`", rule):
+        return InvalidInput(f"{key}.{found[1]}", None, "is missing")
+    if rule.startswith("Invalid"):
+        choices = ", ".join(repr(choice) for choice in _choices(kind))
+        return InvalidInput(key, value, f"must be one of {choices}")
+    wanted = re.sub(r"Expected `(.+?)`.*", r"\1", rule).split(" | ")
+    return InvalidInput(key, value, "must be " + " or ".join(_WORDS.get(word, word) for word in wanted))
+
+
+_WORDS = {
+    "float": "a number",
+    "int": "an integer",
+    "str": "a string",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "absent",
+}
+
+
+def _field_type(kind: Any, name: str) -> Any:
+    """The type of a struct's field; of a tagged union's, the first struct that has it, or its tags."""
+    for member in get_args(kind) or (kind,):
+        if isinstance(member, type) and issubclass(member, msgspec.Struct):
+            for field in msgspec.structs.fields(member):
+                if field.name == name:
+                    return field.type
+    tags = [member.__struct_config__.tag for member in get_args(kind) if hasattr(member, "__struct_config__")]
+    return Literal[tuple(tags)] if tags else kind
+
+
+def _choices(kind: Any) -> list[str]:
+    """The strings that a type admits."""
+    found: list[str] = []
+    for arg in get_args(kind):
+        found += [arg] if isinstance(arg, str) else _choices(arg)
+    return found

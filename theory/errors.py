@@ -1,0 +1,32 @@
+"""The exceptions of the package: bad input is an exception, a failed claim is a value."""
+
+from __future__ import annotations
+
+
+class InvalidInput(ValueError):
+    """An argument breaks a rule; names the argument, the rule and the value.
+
+    Attributes
+    ----------
+    key : str
+        The argument, or the dotted key of a setting (``data.spectrum[1]``).
+    value : object
+        What was given.
+    rule : str
+        The rule that it breaks, in words.
+    """
+
+    def __init__(self, key: str, value: object, rule: str) -> None:
+        self.key = key
+        self.value = value
+        self.rule = rule
+        super().__init__(f"{key} = {_short(value)}: {rule}")
+
+
+class NoClosedForm(InvalidInput):
+    """No closed form covers a setting; ``rule`` says, form by form, which hypothesis is missing."""
+
+
+def _short(value: object, width: int = 80) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,88 @@
+"""What a closed form says: frozen readings of Σ_w, with their status, assumptions and what was neglected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from theory.setting import Setting
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedReading:
+    """The predicted weights after `step` updates.
+
+    Attributes
+    ----------
+    step : int
+    sigma : ndarray, shape (k,)
+        Data standard deviations, ascending, one per eigenspace.
+    multiplicity : tuple of int, length k
+    tau : ndarray, shape (k,)
+        τ_i = tr(P_i Σ_w) / m_i.
+    second_moment : ndarray, shape (d, d), or None
+        Σ_w = E[w wᵀ] in the coordinates of the data, where the form gives the whole matrix.
+    """
+
+    step: int
+    sigma: np.ndarray
+    multiplicity: tuple[int, ...]
+    tau: np.ndarray
+    second_moment: np.ndarray | None = None
+
+    @property
+    def f(self) -> np.ndarray:
+        """The transfer function f(σ_i) = sqrt(τ_i), shape (k,)."""
+        return np.sqrt(self.tau)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """One closed form, evaluated for one setting.
+
+    Attributes
+    ----------
+    formula : str
+        The name under which `theory.predict(setting, formula=…)` finds it.
+    status : "exact" or "asymptotic"
+    order : str or None
+        The order of the neglected terms ("1/m"); None if exact.
+    error_budget : float or None
+        The relative error of τ declared beforehand; None if exact.
+    assumptions, neglected : tuple of str
+    readings : tuple of PredictedReading, one per step of the setting
+    """
+
+    formula: str
+    status: Literal["exact", "asymptotic"]
+    order: str | None
+    error_budget: float | None
+    assumptions: tuple[str, ...]
+    neglected: tuple[str, ...]
+    readings: tuple[PredictedReading, ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A closed form as the catalogue knows it.
+
+    Attributes
+    ----------
+    name, title : str
+        A short name for commands, and what it says in one line.
+    status : "exact" or "asymptotic"
+        Exact forms are preferred; among equals, the order of the catalogue decides.
+    applies : callable, setting → None or str
+        None where every hypothesis holds, else the reason why the form does not apply.
+    predict : callable, (setting, rows) → Prediction
+        `rows` is the (n, d) array of a setting with fixed data, else None.
+    """
+
+    name: str
+    title: str
+    status: Literal["exact", "asymptotic"]
+    applies: Callable[[Setting], str | None]
+    predict: Callable[[Setting, np.ndarray | None], Prediction]
