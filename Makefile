@@ -1,0 +1,38 @@
+# Everything on a fresh machine with Python >= 3.11 and make: `make report`, `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OUT ?= report
+
+.PHONY: report test test-slow bench lint format clean
+
+report: $(READY)
+	$(BIN)/eigenalign report --out $(OUT)
+
+test: lint
+	$(BIN)/pytest -n 2 -q -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/pytest -n 2 -q -m slow
+
+bench: $(READY)
+	$(BIN)/pytest -q tests/benchmarks --benchmark-enable --benchmark-only --override-ini addopts=""
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# the exact versions of constraints.txt: torch there is a CPU build or a CUDA build, as the platform has it
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) report build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
