@@ -25,6 +25,8 @@ class PredictedReading:
         τ_i = tr(P_i Σ_w) / m_i.
     second_moment : ndarray, shape (d, d), or None
         Σ_w = E[w wᵀ] in the coordinates of the data, where the form gives the whole matrix.
+    mean : ndarray, shape (d,), or None
+        E[w], where the form gives it.
     """
 
     step: int
@@ -32,6 +34,7 @@ class PredictedReading:
     multiplicity: tuple[int, ...]
     tau: np.ndarray
     second_moment: np.ndarray | None = None
+    mean: np.ndarray | None = None
 
     @property
     def f(self) -> np.ndarray:

@@ -1,0 +1,102 @@
+"""Full-batch training of a linear model on random labels, conditional on the rows X (docs/theory.md, section 1.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theory.eigenspaces import Eigenspaces, eigenspaces
+from theory.errors import InvalidInput
+from theory.linear.hypotheses import data_factor, init_variances, label_variance, linear_model
+from theory.linear.propagators import propagators, stability_limit
+from theory.prediction import Form, PredictedReading, Prediction
+from theory.setting import Setting
+
+ASSUMPTIONS = (
+    "conditional on the rows X",
+    "linear model, squared error, full-batch gradient descent, heavy ball or Nesterov",
+    "labels independent of X, independent over rows, mean zero; only their variance enters",
+    "initial weights independent of the labels, mean zero",
+)
+
+
+def applies(setting: Setting) -> str | None:
+    """None where every hypothesis holds, else the first one that does not."""
+    if (reason := linear_model(setting)) is not None:
+        return reason
+    if not setting.data.fixed:
+        return "data.fixed = false: this form is conditional on the rows X"
+    if not setting.full_batch:
+        return f"training.batch_size = {setting.training.batch_size}: this form is for the full batch"
+    return None
+
+
+def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
+    """E[w wᵀ] of each output's weights, over labels and initial weights, for given rows X (n, d).
+
+    With S = X'X/n, b = X'y/n and h = s + λ, w_t = p_t(S) w_0 + q_t(S) b (see `theory.linear.propagators`), hence
+
+        Σ_w = p_t(S) Σ_0 p_t(S) + (σ_y²/n) S q_t(S)²,
+        τ_i = σ_0² p_t(s_i)² + (σ_y²/n) s_i (1 − p_t(s_i))²/(s_i + λ)²   for isotropic Σ_0 = σ_0² I.
+
+    Exact at every step, for any label law of these two moments. Normalisation: loss ½ · mean over rows, summed over
+    outputs; standard σ_0² = v_1/d; ntk σ_0² = v_1 and S/d in place of S, with `sigma` still of the undivided x.
+    Repeated and zero eigenvalues share one entry each; eigenvalues of S below its rounding error count as zero.
+    E[w] = 0. With Gaussian labels and Gaussian initial weights w is Gaussian, N(0, Σ_w), and so is every set of
+    outputs jointly (independent, except for one-hot classes, whose labels are not Gaussian); then N replicas of one
+    output have a sample second moment with law Wishart(N, Σ_w)/N.
+
+    Raises
+    ------
+    InvalidInput
+        If the weights overflow by some step: the learning rate is beyond `stability_limit`, under which the
+        prediction is bounded; above it, it stays exact as long as it is finite.
+    """
+    assert rows is not None  # the catalogue has checked: data are fixed
+    samples, dimension = rows.shape
+    spaces = eigenspaces(rows.T @ rows / samples)
+    eigenvalues = np.where(spaces.eigenvalues <= spaces.gap, 0.0, spaces.eigenvalues)
+    s = eigenvalues * data_factor(setting, dimension)
+    h = s + setting.training.weight_decay
+    p, q = propagators(setting.training, h, setting.training.readings)
+    initial = _in_basis(init_variances(setting, dimension), spaces)
+    with np.errstate(over="ignore", invalid="ignore"):
+        labels = label_variance(setting.labels) / samples * s * q**2
+        readings = tuple(
+            _reading(step, spaces, eigenvalues, initial, p_t, labels_t)
+            for step, p_t, labels_t in zip(setting.training.readings, p, labels, strict=True)
+        )
+    for reading in readings:
+        if reading.second_moment is None or not np.isfinite(reading.second_moment).all():
+            limit = stability_limit(setting.training) / h.max()
+            rule = f"makes the weights overflow by step {reading.step}: they stay bounded below {limit:.4g}"
+            raise InvalidInput("training.learning_rate", setting.training.learning_rate, rule)
+    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), readings)
+
+
+def _in_basis(variances: np.ndarray, spaces: Eigenspaces) -> np.ndarray:
+    """Σ_0 in the eigenbasis of S, (d, d); exactly diagonal if isotropic."""
+    if np.all(variances == variances[0]):
+        return np.diag(variances)
+    return spaces.basis.T @ (variances[:, None] * spaces.basis)
+
+
+def _reading(
+    step: int, spaces: Eigenspaces, eigenvalues: np.ndarray, initial: np.ndarray, p: np.ndarray, labels: np.ndarray
+) -> PredictedReading:
+    """Σ_w and τ from p_t and the label part, both (k,), one entry per eigenspace."""
+    multiplicity = spaces.multiplicity
+    factor = np.repeat(p, multiplicity)
+    moment = factor[:, None] * initial * factor + np.diag(np.repeat(labels, multiplicity))
+    tau = np.array([moment.diagonal()[block].mean() for block in spaces.slices])
+    second_moment = spaces.basis @ moment @ spaces.basis.T
+    second_moment = (second_moment + second_moment.T) / 2
+    return PredictedReading(step, np.sqrt(eigenvalues), multiplicity, tau, second_moment, np.zeros(spaces.dimension))
+
+
+FORM = Form(
+    name="linear-full-batch",
+    title="linear model, full batch, conditional on X: Σ_w = p(S) Σ_0 p(S) + (σ_y²/n) S q(S)²",
+    status="exact",
+    applies=applies,
+    predict=predict,
+)

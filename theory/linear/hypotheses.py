@@ -1,0 +1,61 @@
+"""What the closed forms of a linear model share: the hypotheses of the model, and its constants."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theory.errors import InvalidInput
+from theory.setting import Labels, Setting
+
+
+def linear_model(setting: Setting) -> str | None:
+    """Why the setting is not w ← w − η·(gradient of the squared error + λ w) with random labels; None if it is."""
+    network, training, labels = setting.network, setting.training, setting.labels
+    if network.kind != "linear":
+        return f"network.kind = {network.kind!r}: this form is for a linear model"
+    if network.bias:
+        return "network.bias = true: derived without a bias only"
+    if training.loss != "mse":
+        return f"training.loss = {training.loss!r}: derived for the squared error"
+    if training.optimizer != "sgd":
+        return f"training.optimizer = {training.optimizer!r}: not linear in the weights"
+    if training.l1 != 0:
+        return f"training.l1 = {training.l1:g}: not linear in the weights"
+    if labels.kind not in ("gaussian", "rademacher", "classes"):
+        return f"labels.kind = {labels.kind!r}: labels must be independent of x"
+    return None
+
+
+def label_variance(labels: Labels) -> float:
+    """σ_y² of one output; one-hot − 1/C has (C − 1)/C² (uniform classes).
+
+    >>> label_variance(Labels(kind="classes", classes=2))
+    0.25
+    """
+    return (labels.classes - 1) / labels.classes**2 if labels.kind == "classes" else labels.variance
+
+
+def data_factor(setting: Setting, dimension: int) -> float:
+    """By what to multiply S so that the raw weights obey the plain recursion: 1, or 1/d in the ntk parametrization.
+
+    With f = w·x/√d, the raw weights follow the standard recursion on the rows x/√d, whose second moment is S/d.
+    """
+    return 1 / dimension if setting.network.parametrization == "ntk" else 1.0
+
+
+def init_variances(setting: Setting, dimension: int) -> np.ndarray:
+    """The variance of each coordinate of w_0, (d,): v_1/d, in ntk v_1; or init_spectrum, in both.
+
+    Raises
+    ------
+    InvalidInput
+        If init_spectrum has not d entries.
+    """
+    network = setting.network
+    if network.init_spectrum:
+        if len(network.init_spectrum) != dimension:
+            rule = f"must have one entry per dimension ({dimension})"
+            raise InvalidInput("network.init_spectrum", network.init_spectrum, rule)
+        return np.array(network.init_spectrum)
+    variance = network.layer_variances[0]
+    return np.full(dimension, variance if network.parametrization == "ntk" else variance / dimension)
