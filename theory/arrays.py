@@ -28,26 +28,27 @@ def namespace(*arrays: Array) -> Any:
 
 
 def symmetric(name: str, matrix: Array) -> Array:
-    """`matrix` (..., d, d) as a real floating array, checked to be finite and symmetric, and symmetrised.
+    """`matrix` (..., d, d) as a float32 or float64 array, checked to be finite and symmetric, and symmetrised.
 
-    Asymmetry up to sqrt(eps) relative to the largest entry is taken for rounding and averaged away.
+    Asymmetry up to sqrt(eps) relative to the largest entry of each matrix is taken for rounding and averaged away.
     """
     xp = namespace(matrix)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2] or matrix.shape[-1] == 0:
         raise InvalidInput(f"{name}.shape", tuple(matrix.shape), "must be (..., d, d) with d >= 1")
     if xp.isdtype(matrix.dtype, ("bool", "integral")):
         matrix = xp.astype(matrix, xp.float64)
-    if not xp.isdtype(matrix.dtype, "real floating"):
+    if xp.isdtype(matrix.dtype, "complex floating"):
         raise InvalidInput(f"{name}.dtype", str(matrix.dtype), "must be real")
+    if matrix.dtype not in (xp.float32, xp.float64):
+        raise InvalidInput(f"{name}.dtype", str(matrix.dtype), "must be float32 or float64")
     if not bool(xp.all(xp.isfinite(matrix))):
         raise InvalidInput(name, "nan or inf", "must be finite")
     transposed = xp.matrix_transpose(matrix)
-    if matrix.size if isinstance(matrix, np.ndarray) else matrix.numel():
-        asymmetry = float(xp.max(xp.abs(matrix - transposed)))
-        scale = float(xp.max(xp.abs(matrix)))
-        if asymmetry > xp.finfo(matrix.dtype).eps ** 0.5 * scale:
-            raise InvalidInput(name, f"largest |{name} - {name}ᵀ| = {asymmetry:.3g}", "must be symmetric")
-    return (matrix + transposed) / 2
+    asymmetry = xp.max(xp.abs(matrix - transposed), axis=(-2, -1))
+    scale = xp.max(xp.abs(matrix), axis=(-2, -1))
+    if bool(xp.any(asymmetry > xp.finfo(matrix.dtype).eps ** 0.5 * scale)):
+        raise InvalidInput(name, f"largest |{name} - {name}ᵀ| = {float(xp.max(asymmetry)):.3g}", "must be symmetric")
+    return matrix / 2 + transposed / 2
 
 
 def like(values: Any, reference: Array) -> Array:

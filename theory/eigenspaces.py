@@ -6,9 +6,12 @@ with finite precision, or finite data, "equal" needs a rule, and the rule is par
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+
+from array_api_compat import device
 
 from theory.arrays import Array, namespace, symmetric, to_numpy
 from theory.errors import InvalidInput
@@ -28,12 +31,15 @@ class Eigenspaces:
         Orthonormal columns, eigenspace after eigenspace.
     gap : float
         The absolute gap up to which neighbouring eigenvalues were joined (the largest one, if it varied).
+    spread : tuple of float, length k, or empty
+        The largest distance of a joined eigenvalue from the mean of its eigenspace; empty where all are zero.
     """
 
     eigenvalues: Array
     multiplicity: tuple[int, ...]
     basis: Array
     gap: float
+    spread: tuple[float, ...] = ()
 
     @property
     def dimension(self) -> int:
@@ -44,6 +50,14 @@ class Eigenspaces:
     def slices(self) -> tuple[slice, ...]:
         """The columns of `basis` that span each eigenspace."""
         return tuple(slice(a, b) for a, b in pairwise(accumulate(self.multiplicity, initial=0)))
+
+    @property
+    def separations(self) -> tuple[float, ...]:
+        """The distance from the eigenvalues of each eigenspace to all others of the matrix; infinite if k = 1."""
+        values = to_numpy(self.eigenvalues)
+        spread = self.spread or (0.0,) * len(values)
+        between = [b - a - s - t for (a, b), (s, t) in zip(pairwise(values), pairwise(spread), strict=True)]
+        return tuple(float(min(pair)) for pair in pairwise([math.inf, *between, math.inf]))
 
     @property
     def projectors(self) -> Array:
@@ -109,9 +123,10 @@ def eigenspaces(
             multiplicity[-1] += 1
         else:
             multiplicity.append(1)
-    starts = accumulate(multiplicity[:-1], initial=0)
-    means = xp.stack([xp.mean(eigenvalues[a : a + m]) for a, m in zip(starts, multiplicity, strict=True)])
-    return Eigenspaces(means, tuple(multiplicity), basis, float(max(tolerances, default=floor)))
+    groups = [slice(a, b) for a, b in pairwise(accumulate(multiplicity, initial=0))]
+    means = xp.stack([xp.mean(eigenvalues[s]) for s in groups])
+    spread = tuple(float(max(abs(values[s] - values[s].mean()))) for s in groups)
+    return Eigenspaces(means, tuple(multiplicity), basis, float(max(tolerances, default=floor)), spread)
 
 
 def weight_variances(spaces: Eigenspaces, second_moment: Array, /) -> Array:
@@ -136,6 +151,18 @@ def transfer_function(spaces: Eigenspaces, second_moment: Array, /) -> Array:
     if bool(xp.any(tau < 0)):
         raise InvalidInput("second_moment", float(xp.min(tau)), "a variance in an eigenspace must not be negative")
     return xp.sqrt(tau)
+
+
+def matching(spaces: Eigenspaces, name: str, matrix: Array) -> Array:
+    """`matrix` (..., d, d), checked to be symmetric and of the kind, dtype, device and dimension of `spaces`."""
+    namespace(spaces.basis, matrix)
+    matrix = symmetric(name, matrix)
+    check_dimension(spaces, name, matrix)
+    if matrix.dtype != spaces.basis.dtype:
+        raise InvalidInput(f"{name}.dtype", str(matrix.dtype), f"must be {spaces.basis.dtype}, as the eigenspaces are")
+    if device(matrix) != device(spaces.basis):
+        raise InvalidInput(f"{name}.device", device(matrix), f"must be {device(spaces.basis)}, as the eigenspaces are")
+    return matrix
 
 
 def check_dimension(spaces: Eigenspaces, name: str, matrix: Array) -> None:
