@@ -1,1 +1,21 @@
-"""Real trainings: ensembles of independent replicas, batched, reproducible."""
+"""Real trainings: ensembles of independent replicas, batched, reproducible.
+
+`run` trains an ensemble of a setting, `rows` and `population` say what its data are; `replica_inputs` and `train` are
+the two halves of `run` for one batch of replicas, between which the inputs may be changed.
+"""
+
+from simulate.ensemble import population, rows, run, train
+from simulate.inputs import Inputs, replica_inputs
+from simulate.results import Population, SimulatedReading, Simulation
+
+__all__ = [
+    "Inputs",
+    "Population",
+    "SimulatedReading",
+    "Simulation",
+    "population",
+    "replica_inputs",
+    "rows",
+    "run",
+    "train",
+]

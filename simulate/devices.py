@@ -1,0 +1,44 @@
+"""Where tensors live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from theory.setting import InvalidInput
+
+
+def resolve(device: str) -> torch.device:
+    """The device named "cpu", "cuda", "cuda:1", …, or "auto" (CUDA where there is any); always with its index.
+
+    >>> resolve("cpu")
+    device(type='cpu')
+
+    Raises
+    ------
+    InvalidInput
+    """
+    kind, _, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
+        raise InvalidInput("device", device, "must be 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InvalidInput("device", device, "no CUDA device is available")
+    number = int(index) if index else torch.cuda.current_device()
+    if number >= torch.cuda.device_count():
+        raise InvalidInput("device", device, f"there are {torch.cuda.device_count()} CUDA devices")
+    return torch.device("cuda", number)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One intra-op thread inside: small products are fastest so, and rounding doesn't depend on the machine's cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,146 @@
+"""Everything a replica is trained from, drawn from its streams: rows, labels, initial parameters, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from simulate.batches import draw_orders, ordered, rows_needed
+from simulate.data import fixed_rows, open_source
+from simulate.labels import open_labels
+from simulate.networks import draw_parameters, layer_shapes, require_trainable
+from simulate.results import Population
+from simulate.streams import Purpose, Streams
+from theory.setting import Setting
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What R replicas are trained from.
+
+    Attributes
+    ----------
+    x : Tensor, shape (R, n, d), or (n, d) where all replicas share their rows
+    y : Tensor, shape (R, n, C) of targets or (R, n) of class indices (int64)
+    parameters : tuple of Tensor
+        Initial values, every layer's weights (R, out, in), then with `bias` its biases (R, out); first layer first.
+    orders : Tensor, shape (R, T, B) of int64, or None
+        The rows of every batch; None where all rows are one batch, and for online data, whose batch t is rows
+        tB … (t + 1)B − 1.
+    """
+
+    x: Tensor
+    y: Tensor
+    parameters: tuple[Tensor, ...]
+    orders: Tensor | None
+
+    def rotated(self, rotation: ArrayLike) -> Inputs:
+        """The same replicas in other coordinates: rows X Rᵀ and first-layer weights W₀ Rᵀ, R (d, d) orthogonal.
+
+        Training is equivariant (arXiv:2006.10455, proof of Proposition 1) when it takes these to W_t Rᵀ.
+        """
+        turn = torch.as_tensor(np.asarray(rotation), dtype=self.x.dtype, device=self.x.device).T
+        first, *others = self.parameters
+        return replace(self, x=self.x @ turn, parameters=(first @ turn, *others))
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Inputs:
+        """The same values on a device, reals in `dtype`."""
+        y = self.y.to(device, dtype) if self.y.is_floating_point() else self.y.to(device)
+        parameters = tuple(w.to(device, dtype) for w in self.parameters)
+        orders = None if self.orders is None else self.orders.to(device)
+        return Inputs(self.x.to(device, dtype), y, parameters, orders)
+
+
+class Draws:
+    """Draws the inputs of any replica of a setting; what the replicas share is drawn, or read, once.
+
+    Raises
+    ------
+    InvalidInput
+        Where real data cannot be read or don't fit, or no kernel trains the network.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        require_trainable(setting.network)
+        self.setting = setting
+        self._streams = Streams(setting.ensemble.seed)
+        self._source, real = open_source(setting, self._streams)
+        self._labeller = open_labels(setting, self.population, real, self._streams)
+        self._fixed = fixed_rows(setting, self._source, self._streams) if setting.data.fixed else None
+        self._shared = torch.tensor(self._fixed[0] if self._fixed else ())
+        self.shapes = layer_shapes(setting.network, len(self.population.mean), self._labeller.outputs)
+
+    @property
+    def population(self) -> Population:
+        return self._source.population
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The one X (n, d) of fixed data."""
+        assert self._fixed is not None
+        return self._fixed[0]
+
+    @property
+    def data_moment(self) -> np.ndarray:
+        """The matrix whose eigenvectors are the v_i, shape (d, d); see `Simulation.data_moment`."""
+        if self._fixed is not None:
+            x = self._fixed[0]
+            return x.T @ x / len(x)
+        return self.population.covariance if self.setting.data.mean else self.population.second_moment
+
+    def take(self, slots: Sequence[int | None]) -> Inputs:
+        """The inputs of the replicas named in `slots`, on the host in float64.
+
+        A slot of None is idle: it is filled with a copy of the first replica, and its training is thrown away.
+        """
+        setting, streams, bias = self.setting, self._streams, self.setting.network.bias
+        count, n, d = len(slots), rows_needed(setting), len(self.population.mean)
+        replicas = [(i, replica) for i, replica in enumerate(slots) if replica is not None]
+        # torch's own memory, which is aligned: a product of matrices may round differently where it isn't.
+        x = torch.empty((count, n, d), dtype=torch.float64) if self._fixed is None else self._shared
+        if self._labeller.indices:
+            y = torch.empty((count, n), dtype=torch.int64)
+        else:
+            y = torch.empty((count, n, self._labeller.outputs), dtype=torch.float64)
+        shapes = [shape for w in self.shapes for shape in ((w, w[:1]) if bias else (w,))]
+        parameters = tuple(torch.empty((count, *shape), dtype=torch.float64) for shape in shapes)
+        arrays = [w.numpy() for w in parameters]
+        orders: list[np.ndarray] = []
+        for i, replica in replicas:
+            if self._fixed is None:
+                rows = x[i].numpy()
+                picked = self._source.draw(streams.at(Purpose.DATA, replica), rows)
+            else:
+                rows, picked = self._fixed
+            y[i].numpy()[...] = self._labeller.draw(streams.at(Purpose.LABELS, replica), rows, picked)
+            draw_parameters(setting.network, streams.at(Purpose.INIT, replica), [array[i] for array in arrays])
+            if ordered(setting):
+                orders.append(draw_orders(setting, streams.at(Purpose.ORDER, replica)))
+        first = replicas[0][0]
+        idle = [i for i, replica in enumerate(slots) if replica is None]
+        for tensor in (y, *parameters) if self._fixed else (x, y, *parameters):
+            tensor[idle] = tensor[first].clone()
+        if not ordered(setting):
+            return Inputs(x, y, parameters, None)
+        each = iter(orders)
+        filled = [orders[0] if replica is None else next(each) for replica in slots]
+        return Inputs(x, y, parameters, torch.from_numpy(np.stack(filled)))
+
+
+def replica_inputs(setting: Setting, replicas: Sequence[int]) -> Inputs:
+    """The inputs of some replicas of a setting, as `run` draws them, on the host in float64.
+
+    Together with :func:`simulate.train` this is training by hand: the inputs may be changed in between.
+
+    >>> from theory.setting import Data
+    >>> setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=5))
+    >>> inputs = replica_inputs(setting, [0, 7])
+    >>> inputs.x.shape, inputs.y.shape, [tuple(w.shape) for w in inputs.parameters]
+    (torch.Size([2, 5, 2]), torch.Size([2, 5, 1]), [(2, 1, 2)])
+    """
+    return Draws(setting).take(list(replicas))

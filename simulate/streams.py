@@ -1,0 +1,60 @@
+"""Random streams: one per replica and purpose, so that no draw depends on how many others were made before it.
+
+A stream is NumPy's Philox with key (seed, replica) and the purpose in the highest word of the counter: streams of
+different replicas or purposes never meet, and replica r is the same whether it is drawn first, last or alone.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+# Part of an ensemble's identity: to be raised whenever the same setting would draw other numbers.
+SCHEME = 1
+
+# Draws that all replicas share (the basis, a fixed X, a teacher) belong to a replica that no ensemble reaches.
+SHARED = 2**64 - 1
+
+
+class Purpose(IntEnum):
+    """What a stream is drawn for."""
+
+    DATA = 0
+    LABELS = 1
+    INIT = 2
+    ORDER = 3
+    BASIS = 4
+    TEACHER = 5
+
+
+class Streams:
+    """All streams of one seed.
+
+    Parameters
+    ----------
+    seed : int
+        In [0, 2^64).
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._bits = np.random.Philox(key=np.array([seed, 0], dtype=np.uint64))
+        self._generator = np.random.Generator(self._bits)
+        self._state = self._bits.state
+
+    def at(self, purpose: Purpose, replica: int = SHARED) -> np.random.Generator:
+        """The generator at the beginning of a stream; it is valid until the next call, which moves it elsewhere.
+
+        Resetting one generator costs 2 µs, making a new one four times that.
+
+        >>> streams = Streams(seed=1)
+        >>> first = streams.at(Purpose.DATA, 0).standard_normal()
+        >>> other = streams.at(Purpose.DATA, 1).standard_normal()
+        >>> first == streams.at(Purpose.DATA, 0).standard_normal(), first == other
+        (True, False)
+        """
+        state = self._state["state"]
+        state["key"][1] = replica
+        state["counter"][:] = (0, 0, 0, purpose)
+        self._bits.state = self._state
+        return self._generator
