@@ -157,8 +157,8 @@ def null_floor(multiplicity: Sequence[int], vectors: int, /, *, seed: int = 0, d
     if not _is_integer(draws) or draws < 2:
         raise InvalidInput("draws", draws, "must be an integer >= 2")
     repeated = max(multiplicity) > 2
-    if vectors == d > 1:
-        return NullFloor(math.inf, 0.0, "exact")
+    if vectors == d or d == 1:
+        return NullFloor(0.0 if d == 1 else math.inf, 0.0, "exact")
     generator = np.random.default_rng(seed)
     value, variance = 0.0, 0.0
     for m, count in sorted(Counter(multiplicity).items()):

@@ -1,0 +1,98 @@
+"""Hypothesis strategies for the linear algebra: matrices built from a known spectrum, known eigenspaces, known basis.
+
+Everything random beyond the drawn numbers follows from a drawn integer seed, and seed 0 stands for the identity, so that
+failures shrink to diagonal matrices with small integer-like spectra.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from theory.eigenspaces import Eigenspaces
+from theory.symmetry import haar
+
+seeds: SearchStrategy[int] = st.integers(0, 2**32 - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A symmetric matrix whose eigenspaces are known by construction, eigenvalues (k,) ascending."""
+
+    eigenvalues: np.ndarray
+    multiplicity: tuple[int, ...]
+    basis: np.ndarray
+
+    @property
+    def dimension(self) -> int:
+        return sum(self.multiplicity)
+
+    @property
+    def matrix(self) -> np.ndarray:
+        return spectral(np.repeat(self.eigenvalues, self.multiplicity), self.basis)
+
+    @property
+    def spaces(self) -> Eigenspaces:
+        """The eigenspaces as they were built, not as they are computed."""
+        return Eigenspaces(self.eigenvalues, self.multiplicity, self.basis, 0.0)
+
+    def __repr__(self) -> str:
+        return f"Known({self.eigenvalues.tolist()}, {self.multiplicity}, {self.basis.tolist()})"
+
+
+def spectral(spectrum: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """V diag(spectrum) Vᵀ, exactly symmetric."""
+    matrix = (basis * spectrum) @ basis.T
+    return (matrix + matrix.T) / 2
+
+
+def orthogonal(seed: int, dimension: int) -> np.ndarray:
+    """A Haar orthogonal matrix, the identity for seed 0."""
+    return haar(np.random.default_rng(seed), dimension, 1)[0] if seed else np.eye(dimension)
+
+
+def orthogonals(dimension: int) -> SearchStrategy[np.ndarray]:
+    """Orthogonal matrices (d, d)."""
+    return seeds.map(lambda seed: orthogonal(seed, dimension))
+
+
+@st.composite
+def multiplicities(draw: DrawFn, max_dimension: int = 6) -> tuple[int, ...]:
+    """Multiplicities m_1 … m_k of eigenspaces, summing to at most `max_dimension`."""
+    found = draw(st.lists(st.integers(1, 4), min_size=1, max_size=max_dimension))
+    return tuple(m for m, total in zip(found, accumulate(found), strict=True) if total <= max_dimension) or (1,)
+
+
+@st.composite
+def known_matrices(draw: DrawFn, max_dimension: int = 6, positive: bool = True) -> Known:
+    """Symmetric matrices with repeated eigenvalues, gaps in [1/4, 4]; positive definite unless told otherwise."""
+    multiplicity = draw(multiplicities(max_dimension))
+    gaps = draw(st.lists(st.floats(0.25, 4), min_size=len(multiplicity), max_size=len(multiplicity)))
+    eigenvalues = np.cumsum(gaps) - (0 if positive else sum(gaps) / 2)
+    return Known(eigenvalues, multiplicity, draw(orthogonals(sum(multiplicity))))
+
+
+@st.composite
+def positive_definite(draw: DrawFn, dimension: int, condition: float = 1e3) -> np.ndarray:
+    """Positive definite matrices (d, d) with a condition number up to `condition`."""
+    exponents = draw(st.lists(st.floats(0, 1), min_size=dimension, max_size=dimension))
+    return spectral(condition ** np.array(exponents), draw(orthogonals(dimension)))
+
+
+@st.composite
+def aligned_with(draw: DrawFn, known: Known) -> np.ndarray:
+    """Positive definite B = Σ_i c_i P_i; different data eigenspaces may share one c."""
+    k = len(known.eigenvalues)
+    values = draw(st.lists(st.sampled_from([0.5, 1.0, 2.0, 3.5]), min_size=k, max_size=k))
+    return spectral(np.repeat(values, known.multiplicity), known.basis)
+
+
+@st.composite
+def pairs(draw: DrawFn, max_dimension: int = 6, condition: float = 1e3) -> tuple[Known, np.ndarray]:
+    """(A, B): A with known eigenspaces, B positive definite in a basis of its own."""
+    known = draw(known_matrices(max_dimension))
+    return known, draw(positive_definite(known.dimension, condition))
