@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import permutations, product
 
 import mpmath
 import numpy as np
+from scipy.linalg import block_diag
 from scipy.optimize import minimize
 from scipy.stats import norm
 
@@ -65,14 +66,27 @@ def minimised_jeffreys(spaces: Eigenspaces, b: np.ndarray) -> tuple[float, np.nd
     return float(result.fun), aligned(result.x)
 
 
-def sign_flip_average(basis: np.ndarray, b: np.ndarray, fixed: int = 0) -> np.ndarray:
-    """The average of g B gᵀ over all sign flips g of the basis vectors after the first `fixed`."""
-    total = np.zeros_like(b)
-    flips = list(product([-1.0, 1.0], repeat=len(b) - fixed))
-    for signs in flips:
-        g = (basis * np.array([1.0] * fixed + list(signs))) @ basis.T
+def finite_average(basis: np.ndarray, fixed: int, sizes: tuple[int, ...], b: np.ndarray) -> np.ndarray:
+    """The average of g B gᵀ over all signed permutations g of the basis vectors within each block.
+
+    Blocks of size 1: all sign flips. On larger blocks this finite group is irreducible and averages as O(m) does. The
+    first `fixed` basis vectors stay.
+    """
+    blocks = [[np.eye(fixed)]] + [_signed_permutations(size) for size in sizes]
+    total, count = np.zeros_like(b), 0
+    for choice in product(*blocks):
+        g = basis @ block_diag(*choice) @ basis.T
         total += g @ b @ g.T
-    return total / len(flips)
+        count += 1
+    return total / count
+
+
+def _signed_permutations(size: int) -> list[np.ndarray]:
+    return [
+        np.diag(signs)[list(order)]
+        for signs in product([-1.0, 1.0], repeat=size)
+        for order in permutations(range(size))
+    ]
 
 
 def operator_norm(matrix: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """Hypothesis strategies for the linear algebra: matrices built from a known spectrum, known eigenspaces, known basis.
 
-Everything random beyond the drawn numbers follows from a drawn integer seed, and seed 0 stands for the identity, so that
-failures shrink to diagonal matrices with small integer-like spectra.
+Everything random beyond the drawn numbers follows from a drawn integer seed, and seed 0 stands for the identity, so
+that failures shrink to diagonal matrices.
 """
 
 from __future__ import annotations

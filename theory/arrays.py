@@ -60,4 +60,4 @@ def like(values: Any, reference: Array) -> Array:
 def to_numpy(array: Array) -> np.ndarray:
     """A float64 NumPy copy, from any device."""
     host = array_api_compat.to_device(array, "cpu")
-    return np.array(host.detach() if hasattr(host, "detach") else host, dtype=np.float64)
+    return np.array(host.detach().numpy() if hasattr(host, "detach") else host, dtype=np.float64)
