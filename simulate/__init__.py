@@ -5,6 +5,7 @@ the two halves of `run` for one batch of replicas, between which the inputs may 
 """
 
 from simulate.ensemble import population, rows, run, train
+from simulate.identity import digest
 from simulate.inputs import Inputs, replica_inputs
 from simulate.results import Population, SimulatedReading, Simulation
 
@@ -13,6 +14,7 @@ __all__ = [
     "Population",
     "SimulatedReading",
     "Simulation",
+    "digest",
     "population",
     "replica_inputs",
     "rows",

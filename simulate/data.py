@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -126,10 +127,9 @@ def _law(data: Data, streams: Streams) -> Law:
 
 def _radial(generator: np.random.Generator, law: Student | Sphere | TwoPoint, z: np.ndarray) -> np.ndarray:
     """χ for every row of z (n, d), shape (n,), with E χ = 1 (χ ‖z‖² = d for the sphere)."""
-    n, d = z.shape
+    n = len(z)
     if isinstance(law, Student):
         return (law.dof - 2) / generator.chisquare(law.dof, n)
     if isinstance(law, Sphere):
-        chi: np.ndarray = d / np.einsum("ni,ni->n", z, z)
-        return chi
-    return 1 + np.sqrt(law.k4 - 1) * (2.0 * generator.integers(2, size=n) - 1)
+        return np.asarray(z.shape[1] / np.einsum("ni,ni->n", z, z))
+    return 1 + math.sqrt(law.k4 - 1) * (2.0 * generator.integers(2, size=n) - 1)

@@ -91,6 +91,11 @@ def read_array(path: str, key: str) -> np.ndarray:
     return array
 
 
+def batch_files(path: str) -> list[Path]:
+    """The file itself, or the binary CIFAR-10 batches in a folder, in order."""
+    return sorted(Path(path).glob("data_batch_*.bin")) if Path(path).is_dir() else [Path(path)]
+
+
 def _array(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     assert data.path is not None
     rows = read_array(data.path, "data.path")
@@ -150,8 +155,7 @@ def _photographs(data: Data) -> tuple[np.ndarray, np.ndarray]:
 def _cifar10(data: Data) -> tuple[np.ndarray, np.ndarray]:
     """Patches of the images in a binary batch, or in a folder's data_batch_*.bin; a patch's label is its image's."""
     assert data.path is not None
-    path = Path(data.path)
-    files = sorted(path.glob("data_batch_*.bin")) if path.is_dir() else [path]
+    files = batch_files(data.path)
     if not files or not files[0].is_file():
         raise InvalidInput("data.path", data.path, "must be a CIFAR-10 binary batch, or a folder with data_batch_*.bin")
     raw = np.concatenate([np.fromfile(file, dtype=np.uint8) for file in files])

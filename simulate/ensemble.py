@@ -26,9 +26,9 @@ from simulate.networks import forward, losses
 from simulate.results import Population, Simulation
 from theory.setting import InvalidInput, Setting
 
-# Bytes that one training step of a tile touches (a core's cache; a GPU wants many replicas at once), and bytes that a
-# tile may hold in all.
-STEP_BYTES = {"cpu": 2**20, "cuda": 2**28}
+# Bytes that one training step of a tile touches (a core's cache; a GPU wants many replicas at once), bytes that a tile
+# may hold in all, and how many replicas hide the cost of calling torch.
+STEP_BYTES = {"cpu": 2**22, "cuda": 2**28}
 TILE_BYTES = {"cpu": 2**28, "cuda": 2**32}
 MOST = {"cpu": 256, "cuda": 4096}
 
@@ -164,7 +164,7 @@ def tile_size(setting: Setting, draws: Draws, device: torch.device) -> int:
     held += real * len(training.readings) * weights + 8 * d * d
     held += 8 * training.readings[-1] * batch if ordered(setting) else 0
     fits = min(STEP_BYTES[device.type] // step, TILE_BYTES[device.type] // held)
-    return int(min(max(fits, 2), MOST[device.type]))
+    return int(min(max(fits, 1), MOST[device.type]))
 
 
 def _portions(total: int, tile: int, chunk: int) -> Iterator[tuple[int, int]]:

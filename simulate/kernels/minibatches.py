@@ -14,17 +14,19 @@ class Batches:
 
     Attributes
     ----------
-    constant : bool
-        Whether every batch is all rows.
+    size : int
+        B, the rows of a batch.
     """
 
     def __init__(self, setting: Setting, inputs: Inputs) -> None:
         replicas, d = len(inputs.y), inputs.x.shape[-1]
         self._x, self._y = inputs.x.expand(replicas, -1, d), inputs.y
         self._orders = inputs.orders
-        self._online = setting.training.batch_size if setting.data.samples == "online" else None
-        self.constant = self._orders is None and self._online is None
+        size = setting.training.batch_size
+        self._online = size if setting.data.samples == "online" and size != "full" else None
+        self.size: int = inputs.y.shape[1] if self._online is None else self._online
         if self._orders is not None:
+            self.size = self._orders.shape[2]
             # Rows of replica r are rows r·n … of all replicas' rows laid end to end; a shared X has only its own n.
             offsets = torch.arange(replicas, device=inputs.y.device).mul_(inputs.y.shape[1])[:, None]
             steps_first = self._orders.transpose(0, 1)
