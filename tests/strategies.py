@@ -7,7 +7,7 @@ that failures shrink to diagonal matrices.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import strategies as st
@@ -61,19 +61,21 @@ def orthogonals(dimension: int) -> SearchStrategy[np.ndarray]:
 
 
 @st.composite
-def multiplicities(draw: DrawFn, max_dimension: int = 6) -> tuple[int, ...]:
-    """Multiplicities m_1 … m_k of eigenspaces, summing to at most `max_dimension`."""
-    found = draw(st.lists(st.integers(1, 4), min_size=1, max_size=max_dimension))
-    return tuple(m for m, total in zip(found, accumulate(found), strict=True) if total <= max_dimension) or (1,)
+def multiplicities(draw: DrawFn, dimension: int) -> tuple[int, ...]:
+    """Multiplicities m_1 … m_k of eigenspaces, summing to `dimension`; shrinks to one eigenspace."""
+    cuts = draw(st.lists(st.booleans(), min_size=dimension - 1, max_size=dimension - 1))
+    ends = [0, *(i + 1 for i, cut in enumerate(cuts) if cut), dimension]
+    return tuple(b - a for a, b in pairwise(ends))
 
 
 @st.composite
-def known_matrices(draw: DrawFn, max_dimension: int = 6, positive: bool = True) -> Known:
+def known_matrices(draw: DrawFn, max_dimension: int = 6, dimension: int | None = None, positive: bool = True) -> Known:
     """Symmetric matrices with repeated eigenvalues, gaps in [1/4, 4]; positive definite unless told otherwise."""
-    multiplicity = draw(multiplicities(max_dimension))
+    d = dimension or draw(st.integers(1, max_dimension))
+    multiplicity = draw(multiplicities(d))
     gaps = draw(st.lists(st.floats(0.25, 4), min_size=len(multiplicity), max_size=len(multiplicity)))
     eigenvalues = np.cumsum(gaps) - (0 if positive else sum(gaps) / 2)
-    return Known(eigenvalues, multiplicity, draw(orthogonals(sum(multiplicity))))
+    return Known(eigenvalues, multiplicity, draw(orthogonals(d)))
 
 
 @st.composite
