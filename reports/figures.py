@@ -1,0 +1,206 @@
+"""A `Figure` drawn at print size, as PDF and as SVG: the same record gives the same bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reports.findings import Figure, Panel, Picture, Series
+from reports.markup import to_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+WIDTH = 6.69  # inches: the text width of report.tex, 170 mm
+_HEIGHTS = {1: 2.9, 2: 2.6, 3: 2.25}
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1)), (0, (1, 2)))
+# Okabe and Ito's colours, yellow left out: it vanishes on white.
+_ORDER = (5, 6, 3, 7, 2, 1, 0)
+_STYLE: Mapping[str, Any] = {
+    "font.family": ["STIXGeneral", "DejaVu Serif", "DejaVu Sans"],
+    "mathtext.fontset": "stix",
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.5,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.direction": "out",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3.8,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "eigenalign",
+    "savefig.transparent": True,
+    "path.simplify": True,
+}
+
+
+def to_pdf(figure: Figure) -> bytes:
+    """The figure as PDF, fonts embedded as TrueType."""
+    return _saved(figure, "pdf", {"CreationDate": None, "ModDate": None})
+
+
+def to_svg(figure: Figure) -> bytes:
+    """The figure as SVG, letters as paths."""
+    return _saved(figure, "svg", {"Date": None})
+
+
+def _saved(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
+    import matplotlib.style
+
+    out = io.BytesIO()
+    with matplotlib.style.context(["default", dict(_STYLE)]):  # whatever the user's matplotlibrc says
+        _draw(figure).savefig(out, format=kind, metadata=metadata)
+    return out.getvalue()
+
+
+def _draw(figure: Figure) -> Drawing:
+    from matplotlib.figure import Figure as Drawing
+
+    panels = _single(figure.panels)
+    count = len(panels)
+    columns = 1 if count == 1 else 3 if count in {3, 5, 6} or count > 8 else 2
+    rows = -(-count // columns)
+    width = 0.72 * WIDTH if count == 1 else WIDTH
+    drawing = Drawing(figsize=(width, rows * _HEIGHTS[columns] + 0.3), layout="constrained")
+    labels = [series.label for panel in panels for series in panel.series]
+    looks = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+    handles: dict[str, Any] = {}
+    grid = drawing.add_gridspec(rows, columns)
+    for i, panel in enumerate(panels):
+        cell = grid[i // columns, i % columns]
+        if panel.pictures:
+            _draw_pictures(drawing, cell, panel)
+        else:
+            axes = drawing.add_subplot(cell)
+            _draw_panel(axes, panel, looks, handles)
+    shown = {label: handle for label, handle in handles.items() if label}
+    if len(shown) > 1:
+        names = [to_label(label) for label in shown]
+        per_line = max(1, int(width * 72 / (max(map(len, names)) * 4.6 + 34)))
+        lines = -(-len(names) // per_line)
+        # Outside the axes: a legend inside hides data sooner or later.
+        drawing.legend(list(shown.values()), names, loc="outside lower center", ncols=-(-len(names) // lines))
+        drawing.set_size_inches(width, drawing.get_figheight() + 0.17 * lines)
+    return drawing
+
+
+def _single(panels: tuple[Panel, ...]) -> list[Panel]:
+    """Panels that hold curves or pictures, not both."""
+    found = []
+    for panel in panels:
+        if panel.series and panel.pictures:
+            found.append(Panel(panel.title, panel.xlabel, panel.ylabel, panel.series, (), panel.xlog, panel.ylog))
+            found.append(Panel("", pictures=panel.pictures))
+        else:
+            found.append(panel)
+    return found
+
+
+def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, int], handles: dict[str, Any]) -> None:
+    drawn = [_visible(series, panel) for series in panel.series]
+    if panel.xlog and any(np.any(x > 0) for x, _, _ in drawn):
+        axes.set_xscale("log")
+    if panel.ylog and any(np.any(y > 0) for _, y, _ in drawn):
+        axes.set_yscale("log", nonpositive="clip")
+    for series, (x, y, error) in zip(panel.series, drawn, strict=True):
+        handle = _draw_series(axes, series, x, y, error, looks[series.label])
+        handles.setdefault(series.label, handle)
+    axes.set_title(to_label(panel.title), loc="left")
+    axes.set_xlabel(to_label(panel.xlabel))
+    axes.set_ylabel(to_label(panel.ylabel))
+    axes.grid(color="0.88", linewidth=0.5)
+    axes.margins(x=0.03, y=0.06)
+
+
+def _visible(series: Series, panel: Panel) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The points that can be drawn: finite, and positive on a logarithmic axis, as float64."""
+    x, y = np.asarray(series.x, dtype=float), np.asarray(series.y, dtype=float)
+    shown = np.isfinite(x) & np.isfinite(y)
+    if panel.xlog and np.any(x[shown] > 0):
+        shown &= x > 0
+    if panel.ylog and np.any(y[shown] > 0):
+        shown &= y > 0
+    error = (
+        None
+        if series.error is None
+        else np.nan_to_num(np.broadcast_to(np.asarray(series.error, dtype=float), y.shape)[shown])
+    )
+    return x[shown], y[shown], error
+
+
+def _draw_series(axes: Axes, series: Series, x: np.ndarray, y: np.ndarray, error: np.ndarray | None, look: int) -> Any:
+    import matplotlib
+
+    palette = matplotlib.color_sequences["okabe_ito"]
+    color = palette[_ORDER[look % len(_ORDER)]]
+    marker, dash = _MARKERS[look % len(_MARKERS)], _DASHES[(look // len(_ORDER)) % len(_DASHES)]
+    if series.style in {"points", "both"}:
+        line = dash if series.style == "both" else "none"
+        return axes.errorbar(
+            x, y, yerr=error, color=color, marker=marker, linestyle=line, markerfacecolor="white", markeredgewidth=1.0,
+            elinewidth=0.9, capsize=1.8, capthick=0.7, zorder=4,
+        )  # fmt: skip
+    band = None
+    if error is not None:
+        band = axes.fill_between(x, y - error, y + error, color=color, alpha=0.22, linewidth=0, zorder=2)
+    (line2d,) = axes.plot(x, y, color=color, linestyle="--" if series.style == "dashed" else dash, zorder=3)
+    return (band, line2d) if band is not None else line2d
+
+
+def _draw_pictures(drawing: Drawing, cell: Any, panel: Panel) -> None:
+    """Matrices side by side on one symmetric scale, so that their colours compare and white is zero."""
+    part = drawing.add_subfigure(cell)
+    columns = _columns(len(panel.pictures))
+    grid = part.add_gridspec(-(-len(panel.pictures) // columns), columns)
+    largest = max(_largest(picture) for picture in panel.pictures) or 1.0
+    all_axes = []
+    image = None
+    for i, picture in enumerate(panel.pictures):
+        axes = part.add_subplot(grid[i // columns, i % columns])
+        values = np.atleast_2d(np.asarray(picture.values, dtype=float))
+        image = axes.imshow(values, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for spine in axes.spines.values():
+            spine.set_visible(True)
+            spine.set_linewidth(0.4)
+        axes.set_title(to_label(picture.label), fontsize=8.0)
+        all_axes.append(axes)
+    if image is not None:
+        bar = part.colorbar(image, ax=all_axes, fraction=0.05, pad=0.02, shrink=0.85)
+        bar.ax.tick_params(labelsize=7.0, width=0.4)
+        bar.outline.set_linewidth(0.4)
+    part.suptitle(to_label(panel.title), x=0.02, ha="left", fontsize=9.5)
+
+
+def _columns(count: int) -> int:
+    """The columns of a grid of square pictures that makes them largest, with the fewest places left empty."""
+
+    def size(columns: int) -> tuple[float, int]:
+        rows = -(-count // columns)
+        return min(1.3 / columns, 1.0 / rows), -(rows * columns - count)
+
+    return max(range(1, count + 1), key=size)
+
+
+def _largest(picture: Picture) -> float:
+    values = np.asarray(picture.values, dtype=float)
+    finite = values[np.isfinite(values)]
+    return float(np.abs(finite).max()) if finite.size else 0.0

@@ -1,0 +1,245 @@
+"""Findings as tables: of one claim, of the whole report, and of what lies outside the hypotheses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from reports.findings import ClaimReport, Column, Finding, Table
+from reports.numbers import Number, error_digits, is_number, like, plain, pvalue, rounded, to_decimals
+from reports.record import ReportRecord, count, verdict_of
+from reports.tables import CONTINUED
+
+OUTSIDE = "outside the hypotheses"
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """A table, and the notes that its superscript letters point to."""
+
+    table: Table
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def judged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those with a verdict."""
+    return tuple(finding for finding in findings if finding.verdict != OUTSIDE)
+
+
+def outside(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those outside the hypotheses."""
+    return tuple(finding for finding in findings if finding.verdict == OUTSIDE)
+
+
+def scoreboard(report: ReportRecord) -> Table:
+    """A line a claim: its title, its verdict, how many findings have which."""
+    columns = (
+        Column("Claim", "text"),
+        Column("", "text"),
+        Column("holds"),
+        Column("refuted"),
+        Column("undecided"),
+        Column("outside"),
+        Column("Verdict", "text"),
+    )
+    rows = tuple(
+        (claim.id, claim.title, *(number or None for number in count(claim.findings).values()), verdict_of(claim) or "")
+        for claim in report.claims
+    )
+    caption = (
+        "Findings by claim: how many have which verdict. A claim is refuted, or undecided, if one of its findings is."
+    )
+    return Table("claims", caption, columns, rows)
+
+
+def summary(report: ReportRecord) -> Table:
+    """A line for each judged finding of every claim."""
+    columns = [
+        Column(head, "text") for head in ("Claim", "Case", "Quantity", "Predicted", "Measured", "$p$", "Verdict")
+    ]
+    rows = []
+    for claim in report.claims:
+        for i, finding in enumerate(judged(claim.findings)):
+            cells = (finding.case, finding.quantity, predicted(finding), measured(finding), pvalue(finding.pvalue))
+            rows.append((claim.id if i == 0 else CONTINUED, *cells, finding.verdict))
+    caption = (
+        "All judged findings. An error in parentheses is one standard error, in units of the last digit; "
+        "brackets hold a 95 % confidence interval."
+    )
+    return Table("summary", caption, tuple(columns), tuple(rows))
+
+
+def outside_summary(report: ReportRecord) -> Table:
+    """A line for each finding outside the hypotheses: effect sizes, no verdict."""
+    columns = tuple(
+        Column(head, "text") for head in ("Claim", "Case", "Quantity", "Theory, were it to apply", "Measured")
+    )
+    rows = []
+    for claim in report.claims:
+        for i, finding in enumerate(outside(claim.findings)):
+            cells = (finding.case, finding.quantity, predicted(finding), measured(finding))
+            rows.append((claim.id if i == 0 else CONTINUED, *cells))
+    return Table(
+        "outside", "Outside the hypotheses of the theory: effect sizes and intervals, no verdict.", columns, tuple(rows)
+    )
+
+
+def findings_table(claim: ClaimReport) -> Annotated:
+    """The judged findings of a claim, with what would have been detected, and notes."""
+    findings = judged(claim.findings)
+    notes = _Notes()
+    heads = ["Case", "Quantity", "Predicted", "Measured", "$p$", "Would be detected", "Verdict"]
+    rows = [
+        [
+            finding.case + notes.mark(_note(finding)),
+            finding.quantity,
+            predicted(finding),
+            measured(finding),
+            pvalue(finding.pvalue),
+            finding.power,
+            finding.verdict,
+        ]
+        for finding in findings
+    ]
+    kept = [i for i, head in enumerate(heads) if head in heads[:4] or head == "Verdict" or any(row[i] for row in rows)]
+    columns = [Column(heads[i], "text") for i in kept]
+    cells: list[list[str | int | None]] = [[row[i] for i in kept] for row in rows]
+    caption = f"Findings on {claim.id}."
+    replicas = {finding.replicas for finding in findings}
+    if len(replicas) > 1:
+        columns.insert(-1, Column("Replicas"))
+        for row, finding in zip(cells, findings, strict=True):
+            row.insert(-1, finding.replicas or None)
+    elif replicas - {0}:
+        caption = f"Findings on {claim.id}, {replicas.pop()} replicas each."
+    return Annotated(Table(f"findings-{claim.id}", caption, tuple(columns), tuple(map(tuple, cells))), notes.found)
+
+
+def outside_table(claim: ClaimReport) -> Annotated:
+    """The findings of a claim that lie outside the hypotheses, and notes."""
+    notes = _Notes()
+    findings = outside(claim.findings)
+    columns = [Column(head, "text") for head in ("Case", "Quantity", "Theory, were it to apply", "Measured")]
+    rows: list[tuple[str | int | None, ...]] = [
+        (f.case + notes.mark(_note(f)), f.quantity, predicted(f), measured(f)) for f in findings
+    ]
+    if any(finding.replicas for finding in findings):
+        columns.append(Column("Replicas"))
+        rows = [(*row, finding.replicas or None) for row, finding in zip(rows, findings, strict=True)]
+    caption = f"{claim.id} outside the hypotheses: effect sizes and intervals, no verdict."
+    return Annotated(Table(f"outside-{claim.id}", caption, tuple(columns), tuple(rows)), notes.found)
+
+
+def measured(finding: Finding) -> str:
+    """The measurement with its standard error in parentheses, or with its interval, as text with math."""
+    value = plain(finding.measurement)
+    if not is_number(value):
+        text = str(value)
+        return f"{text} {_interval(finding.interval)}" if finding.interval else text
+    if not math.isfinite(value):
+        return "not finite"
+    if _has_error(finding):
+        return f"${_measured_number(finding).math()}$"
+    if finding.interval is None:
+        return f"${rounded(value).math()}$"
+    return f"${_alike(value, *finding.interval)[0]}$ {_interval(finding.interval, value)}"
+
+
+def predicted(finding: Finding) -> str:
+    """The prediction, to the decimals of the measurement where that has an error."""
+    value = plain(finding.prediction)
+    if not is_number(value):
+        return str(value)
+    if not math.isfinite(value):
+        return "not finite"
+    if value != 0 and _has_error(finding) and is_number(finding.measurement):
+        number = like(value, _measured_number(finding))
+        if any(digit in "123456789" for digit in number.integer + number.fraction):
+            return f"${number.math()}$"
+    return f"${rounded(value, digits=3).math()}$"
+
+
+def sentence(report: ReportRecord) -> str:
+    """One sentence that counts the verdicts."""
+    counts = report.counts
+    total = sum(counts.values()) - counts["outside the hypotheses"]
+    claims = len(report.claims)
+    hold, refuted, undecided = counts["holds"], counts["refuted"], counts["undecided"]
+    text = (
+        f"Of {total} judged {_plural(total, 'finding', 'findings')} on {claims} {_plural(claims, 'claim', 'claims')}, "
+        f"{hold} {_plural(hold, 'holds', 'hold')}, {refuted} {_plural(refuted, 'is', 'are')} refuted and "
+        f"{undecided} {_plural(undecided, 'is', 'are')} undecided."
+    )
+    if extra := counts["outside the hypotheses"]:
+        text += (
+            f" {extra} more {_plural(extra, 'lies', 'lie')} outside the hypotheses of the theory and "
+            f"{_plural(extra, 'is', 'are')} reported as {_plural(extra, 'an effect size', 'effect sizes')}, "
+            "without a verdict."
+        )
+    return text
+
+
+class _Notes:
+    """Notes with letters, each text once."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, str] = {}
+
+    def mark(self, text: str) -> str:
+        if not text:
+            return ""
+        letter = self._letters.setdefault(text, _letter(len(self._letters)))
+        return rf"$^{{\mathrm{{{letter}}}}}$"
+
+    @property
+    def found(self) -> tuple[tuple[str, str], ...]:
+        return tuple((letter, text) for text, letter in self._letters.items())
+
+
+def _letter(i: int) -> str:
+    return (_letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)
+
+
+def _note(finding: Finding) -> str:
+    parts = [finding.note]
+    if finding.diverged:
+        parts.append(f"{finding.diverged} of {finding.replicas} replicas diverged and are left out.")
+    return " ".join(part for part in parts if part)
+
+
+def _has_error(finding: Finding) -> bool:
+    return finding.standard_error is not None and math.isfinite(finding.standard_error) and finding.standard_error > 0
+
+
+def _measured_number(finding: Finding) -> Number:
+    error = finding.standard_error
+    return rounded(float(finding.measurement), error, error_digits=error_digits([error]))
+
+
+def _interval(interval: Sequence[float] | None, value: float | None = None) -> str:
+    if interval is None:
+        return ""
+    ends = _alike(*interval) if value is None else _alike(value, *interval)[1:]
+    return f"$[{ends[0]}, {ends[1]}]$"
+
+
+def _alike(*values: float) -> list[str]:
+    """Numbers to the same decimals: two significant digits of their spread, at least."""
+    finite = [value for value in values if math.isfinite(value)]
+    spread = max(finite, default=0.0) - min(finite, default=0.0)
+    shown = []
+    for value in values:
+        if not math.isfinite(value):
+            shown.append(r"\infty" if value > 0 else r"-\infty")
+            continue
+        place = 1 - math.floor(math.log10(spread)) if spread > 0 else None
+        if place is None or max(map(abs, finite)) >= 1e5 or place > 5:
+            shown.append(rounded(value, digits=3).math())
+        else:
+            shown.append(to_decimals(value, max(place, 0)).math())
+    return shown
+
+
+def _plural(number: int, one: str, many: str) -> str:
+    return one if number == 1 else many

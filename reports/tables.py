@@ -1,0 +1,174 @@
+"""A `Table` as a LaTeX fragment, as HTML, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from html import escape
+from typing import Any, get_args
+
+from reports.findings import Table, Verdict
+from reports.layout import ARTICLE, REPORT, Cell, Layout, Setting, lay_out
+from reports.markup import pieces, to_html, to_latex
+from reports.numbers import Number, is_number, plain
+
+MARKS: dict[str, str] = {"holds": "✓", "refuted": "✗", "undecided": "?", "outside the hypotheses": "○"}
+CONTINUED = " "  # the first cell of a row that belongs to the one above
+_COMMANDS = {"holds": "holds", "refuted": "refuted", "undecided": "undecided", "outside the hypotheses": "outside"}
+
+
+def to_latex_table(table: Table, *, long: bool = False) -> str:
+    r"""A `tabular` that compiles in a bare article with booktabs and siunitx, to be \input.
+
+    Numbers stand in S columns as 0.123(4), `table-format` is computed from them, missing cells are {--}. Where the
+    table is wider than an article's text, its widest text columns wrap, to widths that grow with \linewidth.
+    A row whose first cell is a blank continues the one above; a little space parts such groups.
+    Verdicts go through \eigenalignverdict{kind}{word}, which prints the word unless a document defines it otherwise.
+
+    Parameters
+    ----------
+    long : bool
+        A `longtable` instead, which breaks over pages and repeats its head (needs longtable).
+    """
+    layout = lay_out(table)
+    environment = "longtable" if long else "tabular"
+    specification = "\n".join(f"  {_specification(column)}" for column in layout.columns)
+    lines = [
+        f"% {table.name}: {' '.join(to_latex(table.caption).split())}",
+        "% needs booktabs and siunitx" + (", longtable" if long else ""),
+        r"\providecommand*{\eigenalignverdict}[2]{#2}%",
+        rf"\begin{{{environment}}}{{@{{}}",
+        specification,
+        "@{}}",
+        r"  \toprule",
+        "  " + " & ".join(_latex_heading(column) for column in layout.columns) + r" \\",
+        r"  \midrule",
+        *([r"  \endhead"] if long else []),
+        *(space + "  " + _latex_row(row, layout) + r" \\" for row, space in _grouped(layout, "  \\addlinespace\n")),
+        r"  \bottomrule",
+        rf"\end{{{environment}}}",
+        *([r"\addtocounter{table}{-1}"] if long else []),  # a longtable counts itself, and its caption does too
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_html_table(table: Table, *, caption: bool = True) -> str:
+    """A <table>, its numbers aligned at their decimal points by classes and widths of report.html's style sheet."""
+    layout = lay_out(table)
+    head = "".join(
+        f'<th scope="col" class="{"num" if column.numeric else "txt"}">{to_html(column.column.heading)}</th>'
+        for column in layout.columns
+    )
+    body = "\n".join(
+        f"<tr{start}>"
+        + "".join(_html_cell(cell, column) for cell, column in zip(row, layout.columns, strict=True))
+        + "</tr>"
+        for row, start in _grouped(layout, ' class="group"')
+    )
+    title = f"<caption>{to_html(table.caption)}</caption>" if caption and table.caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+
+
+def to_csv(table: Table) -> str:
+    """A number a cell at full precision, errors in a column of their own, missing cells empty, heads as written."""
+    columns = []
+    for i, column in enumerate(table.columns):
+        cells = [plain(row[i]) for row in table.rows]
+        paired = any(_is_pair(cell) for cell in cells)
+        columns.append([column.heading, *(_plain_cell(cell[0] if _is_pair(cell) else cell) for cell in cells)])
+        if paired:
+            errors = [_plain_cell(cell[1]) if _is_pair(cell) else "" for cell in cells]
+            columns.append([f"standard error of {column.heading}", *errors])
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(zip(*columns, strict=True))
+    return out.getvalue()
+
+
+def verdict_html(verdict: str) -> str:
+    """The coloured word with its mark."""
+    mark = f'<span class="mark">{MARKS[verdict]}</span>'
+    return f'<span class="verdict {_COMMANDS[verdict]}">{mark} {escape(verdict)}</span>'
+
+
+def verdict_latex(verdict: str) -> str:
+    """The word through the command that a document may colour."""
+    return rf"\eigenalignverdict{{{_COMMANDS[verdict]}}}{{{verdict}}}"
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and len(value) == 2
+
+
+def _plain_cell(value: Any) -> str:
+    value = plain(value)
+    if value is None or value != value:
+        return ""
+    return repr(value) if is_number(value) else str(value)
+
+
+def _specification(column: Setting) -> str:
+    if column.numeric:
+        options = f"table-format={column.table_format}, table-align-exponent=false, group-digits=integer"
+        return f"S[{options}]"
+    if column.wrap is None:
+        return "l"
+    # The width on a line of any length: linear between a bare article's and the report's.
+    slope = (column.wrap[1] - column.wrap[0]) / (REPORT - ARTICLE)
+    width = rf"{slope:.3f}\linewidth{column.wrap[0] - slope * ARTICLE:+.2f}em"
+    return rf">{{\raggedright\arraybackslash\hspace{{0pt}}}}p{{\dimexpr{width}\relax}}"
+
+
+def _latex_heading(column: Setting) -> str:
+    lines = [to_latex(line) for line in column.heading]
+    if not column.numeric:
+        return " ".join(lines)
+    if len(lines) == 1:
+        return f"{{{lines[0]}}}"
+    stacked = r" \\ ".join(lines)
+    return rf"{{\begin{{tabular}}[b]{{@{{}}c@{{}}}}{stacked}\end{{tabular}}}}"
+
+
+def _grouped(layout: Layout, mark: str) -> list[tuple[tuple[Cell, ...], str]]:
+    """Rows, each with `mark` where a group starts (and not the first): where some first cells are blank."""
+    grouped = any(row[0].text == CONTINUED for row in layout.rows)
+    return [(row, mark if grouped and i and row[0].text != CONTINUED else "") for i, row in enumerate(layout.rows)]
+
+
+def _latex_row(row: tuple[Cell, ...], layout: Layout) -> str:
+    return " & ".join(_latex_cell(cell, column) for cell, column in zip(row, layout.columns, strict=True))
+
+
+def _latex_cell(cell: Cell, column: Setting) -> str:
+    if cell.number is not None:
+        return cell.number.siunitx()
+    text = verdict_latex(cell.text) if _is_verdict(cell, column) else to_latex(cell.text)
+    if column.numeric:
+        return f"{{{text or '--'}}}"
+    # A row that begins with a bracket would be read as the argument of the \\ before it.
+    return f"{{}}{text}" if text.startswith(("[", "*")) else text or "--"  # CONTINUED stays blank
+
+
+def _html_cell(cell: Cell, column: Setting) -> str:
+    if cell.number is not None:
+        return f'<td class="num">{_html_number(cell.number, column)}</td>'
+    kind = "num" if column.numeric else "txt"
+    if _is_verdict(cell, column):
+        return f'<td class="{kind}">{verdict_html(cell.text)}</td>'
+    if [piece for piece, _ in pieces(cell.text)] == ["math"]:
+        kind += " whole"
+    return f'<td class="{kind}">{to_html(cell.text) or "–"}</td>'
+
+
+def _html_number(number: Number, column: Setting) -> str:
+    """Two boxes that meet at the decimal point, as wide in all cells of the column."""
+    before = (number.sign + number.integer).replace("-", "−")
+    after = (f".{number.fraction}" if number.fraction else "") + (f"({number.error})" if number.error else "")
+    power = "" if number.exponent is None else f"×10<sup>{str(number.exponent).replace('-', '−')}</sup>"
+    return (
+        f'<span class="i" style="width:{column.integer_width}ch">{before}</span>'
+        f'<span class="f" style="width:{column.fraction_width}ch">{after}{power}</span>'
+    )
+
+
+def _is_verdict(cell: Cell, column: Setting) -> bool:
+    return column.column.heading.lower() == "verdict" and cell.text in get_args(Verdict)
