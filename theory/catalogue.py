@@ -7,6 +7,7 @@ import numpy as np
 from theory import linear
 from theory.errors import InvalidInput, NoClosedForm
 from theory.prediction import Form, Prediction
+from theory.rows import checked_rows
 from theory.setting import Setting
 
 FORMS: tuple[Form, ...] = (*linear.FORMS,)
@@ -44,7 +45,7 @@ def predict(setting: Setting, *, rows: np.ndarray | None = None, formula: str | 
     ('linear-full-batch', [0.398438, 0.1875])
     """
     form = choose(setting, formula)
-    return form.predict(setting, _checked_rows(setting, rows))
+    return form.predict(setting, checked_rows(setting, rows))
 
 
 def choose(setting: Setting, formula: str | None = None) -> Form:
@@ -68,28 +69,3 @@ def choose(setting: Setting, formula: str | None = None) -> Form:
         shown = f"{setting.data.kind} data, {setting.network.kind} network, {setting.labels.kind} labels"
         raise NoClosedForm("setting", shown, f"no closed form applies ({missing})")
     return min(fitting, key=lambda form: form.status != "exact")
-
-
-def _checked_rows(setting: Setting, rows: np.ndarray | None) -> np.ndarray | None:
-    data = setting.data
-    if not data.fixed:
-        if rows is not None:
-            raise InvalidInput("rows", f"array of shape {np.shape(rows)}", "must be absent when data.fixed = false")
-        return None
-    if rows is None:
-        raise InvalidInput("rows", None, "is needed when data.fixed = true: the prediction is conditional on X")
-    try:
-        array = np.asarray(rows)
-    except (TypeError, ValueError):
-        raise InvalidInput("rows", type(rows).__name__, "must be an array (n, d)") from None
-    if array.dtype.kind not in "fiu":
-        raise InvalidInput("rows.dtype", str(array.dtype), "must be real numbers")
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise InvalidInput("rows.shape", array.shape, "must be (n, d) with d >= 1")
-    if array.shape[0] != data.samples:
-        raise InvalidInput("rows.shape", array.shape, f"must have data.samples = {data.samples} rows")
-    if data.dimension not in (None, array.shape[1]):
-        raise InvalidInput("rows.shape", array.shape, f"must have {data.dimension} columns, one per eigenvalue")
-    if not np.isfinite(array).all():
-        raise InvalidInput("rows", "nan or inf", "must be finite")
-    return array.astype(np.float64)

@@ -1,0 +1,131 @@
+"""The door to the closed forms: preference, force, refusal, and the rows it lets in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from theory import catalogue
+from theory.errors import InvalidInput, NoClosedForm
+from theory.linear import full_batch
+from theory.prediction import Form, Prediction
+from theory.setting import Data, Network, Setting, Training
+
+FIXED = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=4, fixed=True))
+ROWS = np.random.default_rng(0).standard_normal((4, 2))
+
+
+def form(name: str, status: str, reason: str | None = None) -> Form:
+    """A form that applies unless a reason is given, and predicts nothing."""
+    return Form(
+        name=name,
+        title=name,
+        status=status,  # type: ignore[arg-type]
+        applies=lambda setting: reason,
+        predict=lambda setting, rows: Prediction(name, status, None, None, (), (), ()),  # type: ignore[arg-type]
+    )
+
+
+def test_names_are_unique_and_forms_are_explicit() -> None:
+    names = [entry.name for entry in catalogue.FORMS]
+    assert len(set(names)) == len(names)
+    assert full_batch.FORM in catalogue.FORMS
+
+
+def test_exact_before_asymptotic_then_declared_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    forms = (form("limit", "asymptotic"), form("gone", "exact", "no"), form("first", "exact"), form("second", "exact"))
+    monkeypatch.setattr(catalogue, "FORMS", forms)
+    assert catalogue.choose(FIXED).name == "first"
+    assert catalogue.predict(FIXED, rows=ROWS).formula == "first"
+    assert catalogue.predict(FIXED, rows=ROWS, formula="limit").formula == "limit"
+    monkeypatch.setattr(catalogue, "FORMS", forms[:2])
+    assert catalogue.choose(FIXED).name == "limit"
+
+
+def test_reasons_come_form_by_form_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        catalogue, "FORMS", (form("one", "exact", "first reason"), form("two", "exact", "second reason"))
+    )
+    with pytest.raises(NoClosedForm, match=r"\(one: first reason; two: second reason\)") as caught:
+        catalogue.predict(FIXED, rows=ROWS)
+    assert caught.value.key == "setting"
+    assert "\n" not in str(caught.value)
+    with pytest.raises(NoClosedForm, match=r"\(two: second reason\)"):
+        catalogue.predict(FIXED, rows=ROWS, formula="two")
+
+
+def test_an_unknown_formula_lists_the_names() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"formula = 'guess': is no closed form; there are .*linear-full-batch"
+    ) as caught:
+        catalogue.predict(FIXED, rows=ROWS, formula="guess")
+    assert not isinstance(caught.value, NoClosedForm)
+
+
+def test_a_forced_form_that_does_not_apply_says_why() -> None:
+    setting = msgspec.structs.replace(FIXED, network=Network(kind="mlp"))
+    with pytest.raises(NoClosedForm, match=r"linear-full-batch: network\.kind = 'mlp'"):
+        catalogue.predict(setting, rows=ROWS, formula="linear-full-batch")
+
+
+def test_no_form_is_said_before_rows_are_asked_for() -> None:
+    setting = msgspec.structs.replace(FIXED, training=Training(optimizer="signsgd"))
+    with pytest.raises(NoClosedForm):
+        catalogue.predict(setting)
+
+
+@pytest.mark.parametrize(
+    ("rows", "match"),
+    [
+        (None, "rows = None: is needed when data.fixed = true"),
+        (np.ones(4), r"rows.shape = \(4,\)"),
+        (np.ones((4, 0)), "rows.shape"),
+        (np.ones((3, 2)), "must have data.samples = 4 rows"),
+        (np.ones((4, 3)), "must have 2 columns"),
+        (np.full((4, 2), np.nan), "must be finite"),
+        (np.full((4, 2), np.inf), "must be finite"),
+        (np.ones((4, 2), complex), "rows.dtype"),
+        (np.full((4, 2), "a"), "rows.dtype"),
+        ([[1.0], [1.0, 2.0]], "must be an array"),
+    ],
+)
+def test_rows_of_fixed_data(rows: object, match: str) -> None:
+    with pytest.raises(InvalidInput, match=match):
+        catalogue.predict(FIXED, rows=rows)  # type: ignore[arg-type]
+
+
+def test_rows_are_refused_where_the_data_are_not_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "FORMS", (form("any", "exact"),))
+    free = msgspec.structs.replace(FIXED, data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=4))
+    with pytest.raises(InvalidInput, match=r"must be absent when data\.fixed = false"):
+        catalogue.predict(free, rows=ROWS)
+    assert catalogue.predict(free).formula == "any"
+
+
+def test_kinds_of_rows() -> None:
+    """Integers, single precision and lists are numbers too, and the caller's array is left alone."""
+    rows = np.arange(8).reshape(4, 2)
+    rows.flags.writeable = False
+    expected = catalogue.predict(FIXED, rows=rows).readings[0].tau
+    for same in (rows.astype(np.float32), rows.tolist()):
+        np.testing.assert_array_equal(catalogue.predict(FIXED, rows=same).readings[0].tau, expected)
+
+
+def test_a_prediction_is_frozen_and_says_what_it_assumes() -> None:
+    prediction = catalogue.predict(FIXED, rows=ROWS)
+    assert (prediction.status, prediction.order, prediction.error_budget) == ("exact", None, None)
+    assert prediction.neglected == ()
+    assert any("conditional on the rows" in assumption for assumption in prediction.assumptions)
+    with pytest.raises(AttributeError):
+        prediction.formula = "other"  # type: ignore[misc]
+    assert replace(prediction.readings[0], step=7).step == 7
+
+
+def test_predicting_loads_no_torch() -> None:
+    script = "import sys, theory.catalogue; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
