@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from theory.setting import InvalidInput
 
@@ -35,10 +36,14 @@ def resolve(device: str) -> torch.device:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One intra-op thread inside: small products are fastest so, and rounding doesn't depend on the machine's cores."""
+    """One thread for torch and BLAS inside: small products are fastest so, and rounding is the same on any core count.
+
+    Also a decorator of functions.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(threads)

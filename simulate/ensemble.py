@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -33,6 +32,7 @@ TILE_BYTES = {"cpu": 2**28, "cuda": 2**32}
 MOST = {"cpu": 256, "cuda": 4096}
 
 
+@one_thread()
 def rows(setting: Setting) -> np.ndarray:
     """The one X (n, d) that all replicas of a setting with ``data.fixed = true`` share, float64.
 
@@ -50,6 +50,7 @@ def rows(setting: Setting) -> np.ndarray:
     return Draws(setting).rows.copy()
 
 
+@one_thread()
 def population(setting: Setting) -> Population:
     """The law of a setting's rows, as far as second moments know it: exact for a law, the whole set for real data.
 
@@ -61,6 +62,7 @@ def population(setting: Setting) -> Population:
     return Draws(setting).population
 
 
+@one_thread()
 def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
     """Train the replicas of `inputs` as the setting's `network` and `training` say.
 
@@ -78,10 +80,10 @@ def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
         At every reading, keyed by step, all parameters in the order of `inputs.parameters`; the first are the
         first-layer weights (R, m, d).
     """
-    with one_thread():
-        return kernels.choose(setting).train(setting, inputs)
+    return kernels.choose(setting).train(setting, inputs)
 
 
+@one_thread()
 def run(
     setting: Setting,
     *,
@@ -131,14 +133,13 @@ def run(
     blocks = {step: Blocks(step, d, min(block_count(d), total)) for step in setting.training.readings}
     tile = tile_size(setting, draws, where)
     diverged = 0
-    with one_thread(), tqdm(total=total, unit=" replicas", disable=None if progress else True, leave=False) as bar:
+    with tqdm(total=total, unit=" replicas", disable=None if progress else True, leave=False) as bar:
         for first, last in _portions(total, tile, chunk or tile):
             begin = first - first % tile
             slots = [r if first <= r < last else None for r in range(begin, begin + tile)]
             inputs = draws.take(slots).to(where, dtype)
-            diverged += _add(
-                blocks, setting, inputs, kernel.train(setting, inputs), first, slice(first - begin, last - begin)
-            )
+            trained = kernel.train(setting, inputs)
+            diverged += _add(blocks, setting, inputs, trained, first, slice(first - begin, last - begin))
             bar.update(last - first)
     return Simulation(
         setting,
@@ -169,8 +170,11 @@ def tile_size(setting: Setting, draws: Draws, device: torch.device) -> int:
 
 def _portions(total: int, tile: int, chunk: int) -> Iterator[tuple[int, int]]:
     """[first, last) ranges that cover all replicas, none of them longer than a chunk or reaching over a tile's edge."""
-    edges = sorted({*range(0, total, tile), *range(0, total, chunk), total})
-    yield from pairwise(edges)
+    first = 0
+    while first < total:
+        last = min(first + tile - first % tile, first + chunk - first % chunk, total)
+        yield first, last
+        first = last
 
 
 def _add(
@@ -182,26 +186,23 @@ def _add(
     here: slice,
 ) -> int:
     """Add the replicas in slots `here`, of which the first is number `first`; returns how many have diverged."""
+    online = setting.data.samples == "online"
     read: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-    finite = np.ones(here.stop - here.start, dtype=bool)
+    kept = np.ones(here.stop - here.start, dtype=bool)
     for step, parameters in trained.items():
-        loss = _losses(setting, inputs, parameters)
-        w = parameters[0].to(torch.float64)
-        moments = torch.bmm(w.transpose(1, 2), w) / w.shape[1]
-        for p in parameters:
-            finite &= p.flatten(1).isfinite().all(1)[here].cpu().numpy()
-        if loss is not None:
-            finite &= loss.isfinite()[here].cpu().numpy()
-        losses_here = np.full(len(finite), math.nan) if loss is None else loss[here].double().cpu().numpy()
-        read[step] = moments[here].cpu().numpy(), w.mean(1)[here].cpu().numpy(), losses_here
+        w = parameters[0].double()
+        # Weights of 1e200 are finite, their second moment is not.
+        moment = torch.bmm(w.transpose(1, 2), w) / w.shape[1]
+        loss = torch.full_like(w[:, 0, 0], math.nan) if online else _losses(setting, inputs, parameters)
+        for values in (moment, *parameters) if online else (moment, loss, *parameters):
+            kept &= values.reshape(len(values), -1).isfinite().all(1)[here].cpu().numpy()
+        read[step] = moment[here].cpu().numpy(), w.mean(1)[here].cpu().numpy(), loss[here].cpu().numpy()
     for step, (second_moments, means, loss_values) in read.items():
-        blocks[step].add(first, second_moments, means, loss_values, finite)
-    return int((~finite).sum())
+        blocks[step].add(first, second_moments, means, loss_values, kept)
+    return int((~kept).sum())
 
 
-def _losses(setting: Setting, inputs: Inputs, parameters: tuple[Tensor, ...]) -> Tensor | None:
-    """The training loss on all rows, (R,); None online, where there is no such set of rows."""
-    if setting.data.samples == "online":
-        return None
+def _losses(setting: Setting, inputs: Inputs, parameters: tuple[Tensor, ...]) -> Tensor:
+    """The training loss on all rows, (R,)."""
     x = inputs.x.expand(len(inputs.y), -1, inputs.x.shape[-1])
-    return losses(forward(setting.network, parameters, x), inputs.y)
+    return losses(forward(setting.network, parameters, x), inputs.y).double()

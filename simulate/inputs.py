@@ -12,6 +12,7 @@ from torch import Tensor
 
 from simulate.batches import draw_orders, ordered, rows_needed
 from simulate.data import fixed_rows, open_source
+from simulate.devices import one_thread
 from simulate.labels import open_labels
 from simulate.networks import draw_parameters, layer_shapes, require_trainable
 from simulate.results import Population
@@ -132,6 +133,7 @@ class Draws:
         return Inputs(x, y, parameters, torch.from_numpy(np.stack(filled)))
 
 
+@one_thread()
 def replica_inputs(setting: Setting, replicas: Sequence[int]) -> Inputs:
     """The inputs of some replicas of a setting, as `run` draws them, on the host in float64.
 

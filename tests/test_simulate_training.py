@@ -1,0 +1,194 @@
+"""Kernels against one nn.Module and torch.optim per replica; equivariance, and what breaks it."""
+
+import dataclasses
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import simulate
+from simulate.kernels import KERNELS, choose, dense, general
+from tests.oracles_training import naive_train
+from theory.setting import Data, Labels, Network, Setting, Training
+
+DATA = Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=9)
+CLASSES = Labels(kind="classes", classes=3)
+
+
+def mlp(*hidden, **keys):
+    return Network(kind="mlp", hidden=hidden, **keys)
+
+
+SETTINGS = {
+    "linear": Setting(data=DATA, training=Training(steps=(0, 1, 12))),
+    "linear, several outputs": Setting(data=DATA, labels=Labels(outputs=2), training=Training(steps=7)),
+    "linear, bias, momentum": Setting(
+        data=DATA, network=Network(bias=True), training=Training(steps=(3, 9), momentum=0.7, weight_decay=0.1)
+    ),
+    "nesterov": Setting(
+        data=DATA, network=mlp(5), training=Training(steps=12, momentum=0.8, nesterov=True, weight_decay=0.05)
+    ),
+    "drops": Setting(data=DATA, network=mlp(5), training=Training(steps=(0, 4, 12), drops=((3, 0.5), (8, 0.1)))),
+    "drops and momentum": Setting(
+        data=DATA, network=mlp(5), training=Training(steps=12, momentum=0.5, drops=((0, 2.0), (5, 0.3)))
+    ),
+    "l1": Setting(data=DATA, network=mlp(5, activation="tanh"), training=Training(steps=12, l1=0.02)),
+    "cross-entropy": Setting(
+        data=DATA, labels=CLASSES, network=mlp(6, bias=True), training=Training(steps=12, loss="cross-entropy")
+    ),
+    "classes by mse": Setting(data=DATA, labels=CLASSES, network=mlp(6), training=Training(steps=12)),
+    "deep, ntk": Setting(
+        data=DATA, network=mlp(5, 4, 3, parametrization="ntk", bias=True), training=Training(steps=12)
+    ),
+    "deep, tanh, first": Setting(
+        data=DATA, network=mlp(5, 4, activation="tanh", train="first"), training=Training(steps=12, momentum=0.3)
+    ),
+    "erf, ntk": Setting(
+        data=DATA, network=mlp(5, 4, activation="erf", parametrization="ntk"), training=Training(steps=12)
+    ),
+    "identity": Setting(data=DATA, network=mlp(5, activation="identity"), training=Training(steps=12)),
+    "epochs": Setting(
+        data=DATA, labels=CLASSES, network=mlp(5), training=Training(steps=12, batch_size=4, loss="cross-entropy")
+    ),
+    "fresh": Setting(data=DATA, network=mlp(5, bias=True), training=Training(steps=12, batch_size=4, sampling="fresh")),
+    "replacement, fixed": Setting(
+        data=msgspec.structs.replace(DATA, fixed=True),
+        network=mlp(5),
+        training=Training(steps=12, batch_size=9, sampling="replacement"),
+    ),
+    "online": Setting(
+        data=msgspec.structs.replace(DATA, samples="online"),
+        network=mlp(5, activation="erf"),
+        training=Training(steps=(2, 12), batch_size=3, sampling="fresh", momentum=0.4),
+    ),
+    "adam": Setting(
+        data=DATA, network=mlp(5), training=Training(steps=12, optimizer="adam", weight_decay=0.1, batch_size=3)
+    ),
+    "rmsprop": Setting(data=DATA, network=mlp(5), training=Training(steps=12, optimizer="rmsprop", weight_decay=0.1)),
+    "signsgd": Setting(data=DATA, network=mlp(5), training=Training(steps=12, optimizer="signsgd", weight_decay=0.1)),
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__.split(".")[-1])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_kernel_is_the_naive_loop(name, kernel):
+    setting = SETTINGS[name]
+    assert kernel.applies(setting)
+    inputs = simulate.replica_inputs(setting, [0, 1, 5])
+    before = [w.clone() for w in inputs.parameters]
+    trained, oracle = kernel.train(setting, inputs), naive_train(setting, inputs)
+    assert list(trained) == list(setting.training.readings)
+    for step in oracle:
+        for mine, naive in zip(trained[step], oracle[step], strict=True):
+            torch.testing.assert_close(mine, naive, rtol=1e-10, atol=1e-10)
+    # Training moves what it should, and the inputs not at all.
+    assert all(torch.equal(a, b) for a, b in zip(before, inputs.parameters, strict=True))
+    moved = [not torch.equal(a, b) for a, b in zip(before, trained[setting.training.readings[-1]], strict=True)]
+    assert moved == [i <= setting.network.bias or setting.network.train == "all" for i in range(len(moved))]
+
+
+def test_the_oracle_can_disagree():
+    # Nesterov's gradient uses the velocity after its update: the other order must be seen.
+    setting = SETTINGS["nesterov"]
+    inputs = simulate.replica_inputs(setting, [0])
+    plain = msgspec.structs.replace(setting, training=msgspec.structs.replace(setting.training, nesterov=False))
+    difference = general.train(setting, inputs)[12][0] - naive_train(plain, inputs)[12][0]
+    assert difference.abs().max() > 1e-3
+
+
+def test_dense_layers_have_their_own_kernel():
+    assert choose(SETTINGS["linear"]) is dense
+    assert KERNELS[-1] is general
+
+
+def test_float32_follows_float64():
+    setting = SETTINGS["deep, ntk"]
+    inputs = simulate.replica_inputs(setting, [0, 1])
+    single = simulate.train(setting, inputs.to(torch.device("cpu"), torch.float32))[12][0]
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), simulate.train(setting, inputs)[12][0], rtol=1e-4, atol=1e-5)
+
+
+@st.composite
+def equivariant_settings(draw):
+    """Any architecture, any variant of SGD with coupled decay, any sampling."""
+    d = draw(st.integers(1, 5))
+    samples = draw(st.integers(2, 7))
+    hidden = tuple(draw(st.lists(st.integers(1, 5), max_size=3)))
+    network = Network(
+        kind="mlp" if hidden else "linear",
+        hidden=hidden,
+        activation=draw(st.sampled_from(["relu", "tanh", "erf", "identity"])),
+        parametrization=draw(st.sampled_from(["standard", "ntk"])),
+        bias=draw(st.booleans()),
+        train=draw(st.sampled_from(["all", "first"])),
+    )
+    momentum = draw(st.sampled_from([0.0, 0.5, 0.9]))
+    loss = draw(st.sampled_from(["mse", "cross-entropy"]))
+    training = Training(
+        loss=loss,
+        learning_rate=draw(st.sampled_from([0.01, 0.1])),
+        momentum=momentum,
+        nesterov=momentum > 0 and draw(st.booleans()),
+        weight_decay=draw(st.sampled_from([0.0, 0.1])),
+        batch_size=draw(st.one_of(st.just("full"), st.integers(1, samples))),
+        sampling=draw(st.sampled_from(["epochs", "fresh", "replacement"])),
+        steps=(0, 3, 10),
+    )
+    labels = CLASSES if loss == "cross-entropy" else Labels(outputs=draw(st.integers(1, 3)))
+    data = Data(kind="gaussian", spectrum=(1.0,) * d, samples=samples, fixed=draw(st.booleans()))
+    return Setting(data=data, labels=labels, network=network, training=training)
+
+
+@given(equivariant_settings(), st.integers(0, 2**32 - 1))
+def test_training_is_equivariant(setting, seed):
+    """Training on (X Rᵀ, y) from W₀ Rᵀ gives W_t Rᵀ, at every step (arXiv:2006.10455, proof of Proposition 1)."""
+    d = setting.data.dimension
+    rotation = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0]
+    inputs = simulate.replica_inputs(setting, [0, 1])
+    plain = simulate.train(setting, inputs)
+    turned = simulate.train(setting, inputs.rotated(rotation))
+    for step in plain:
+        first, *others = plain[step]
+        turned_first, *turned_others = turned[step]
+        scale = max(1.0, first.norm().item())
+        assert (turned_first - first @ torch.from_numpy(rotation).T).norm() <= 1e-10 * scale
+        for a, b in zip(others, turned_others, strict=True):
+            assert (a - b).norm() <= 1e-10 * max(1.0, a.norm().item())
+
+
+@pytest.mark.parametrize(
+    "keys", [{"optimizer": "adam"}, {"optimizer": "rmsprop"}, {"optimizer": "signsgd"}, {"l1": 0.1}]
+)
+def test_what_is_not_equivariant(keys):
+    setting = Setting(data=DATA, network=mlp(5), training=Training(steps=10, **keys))
+    rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    inputs = simulate.replica_inputs(setting, [0, 1])
+    plain = simulate.train(setting, inputs)[10][0] @ torch.from_numpy(rotation).T
+    turned = simulate.train(setting, inputs.rotated(rotation))[10][0]
+    assert (turned - plain).norm() > 1e-2 * plain.norm()
+
+
+def test_a_rotation_that_forgets_the_weights_is_seen():
+    setting = SETTINGS["linear"]
+    rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    inputs = simulate.replica_inputs(setting, [0])
+    wrong = dataclasses.replace(inputs.rotated(rotation), parameters=inputs.parameters)
+    plain = simulate.train(setting, inputs)[12][0] @ torch.from_numpy(rotation).T
+    assert (simulate.train(setting, wrong)[12][0] - plain).norm() > 1e-2
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__.split(".")[-1])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_gpu_gives_the_same_numbers(name, kernel):
+    setting = SETTINGS[name]
+    inputs = simulate.replica_inputs(setting, [0, 1, 2])
+    here = kernel.train(setting, inputs)
+    there = kernel.train(setting, inputs.to(torch.device("cuda", 0), torch.float64))
+    for step in here:
+        for a, b in zip(here[step], there[step], strict=True):
+            torch.testing.assert_close(a, b.cpu(), rtol=1e-9, atol=1e-9)
