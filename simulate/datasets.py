@@ -8,6 +8,7 @@ no eigenvector of their own and are dropped. Images are flattened channel by cha
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -66,21 +67,16 @@ def read_array(path: str, key: str) -> np.ndarray:
         Naming `key`, where there is no such array of finite numbers.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            arrays = [loaded] if isinstance(loaded, np.ndarray) else list(loaded.values())
     except FileNotFoundError:
         raise InvalidInput(key, path, "there is no such file") from None
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise InvalidInput(key, path, f"is not a .npy or .npz file of numbers ({_first_line(error)})") from None
-    if isinstance(loaded, np.ndarray):
-        array = loaded
-    else:
-        with loaded:
-            if len(loaded.files) != 1:
-                raise InvalidInput(key, path, f"must hold one array, not {len(loaded.files)}")
-            try:
-                array = loaded[loaded.files[0]]
-            except ValueError as error:
-                raise InvalidInput(key, path, f"is not a file of numbers ({_first_line(error)})") from None
+    if len(arrays) != 1:
+        raise InvalidInput(key, path, f"must hold one array, not {len(arrays)}")
+    array: np.ndarray = arrays[0]
     if array.dtype.kind not in "fiub":
         raise InvalidInput(key, path, f"must hold real numbers, not {array.dtype}")
     if array.size == 0:
