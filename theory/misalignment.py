@@ -30,8 +30,8 @@ def misalignment_squared(spaces: Eigenspaces, second_moment: Array, /) -> Array:
     """M(A, B)² = Σ_i sqrt(tr(P_i B) tr(P_i B⁻¹)) − d (arXiv:2006.10455, Def. 2). Exact.
 
     It is the infimum of `jeffreys(Σ, B)` over positive definite Σ aligned with A, attained by `closest_aligned`, and
-    is evaluated there, as ½ ‖Σ*^(−½) (B − Σ*) B^(−½)‖²_F. The relative error is of order eps κ(B), κ the
-    condition number, down to a floor of order (d eps κ(B))².
+    is evaluated there, as ½ ‖Σ*^(−½) (B − Σ*) B^(−½)‖²_F. Rounding changes M by about δ (1 + M), with δ = d eps κ(B)
+    and κ the condition number: near alignment M² by 2 M δ + δ², where the sum of square roots would lose δ.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def misalignment_squared(spaces: Eigenspaces, second_moment: Array, /) -> Array:
     Returns
     -------
     Array, shape (...)
-        At least 0, and 0 exactly at alignment (up to the floor). Unchanged by B → cB, by B → B⁻¹, and by turning A
+        At least 0, and 0 exactly at alignment (up to δ²). Unchanged by B → cB, by B → B⁻¹, and by turning A
         and B together.
 
     Raises
