@@ -244,7 +244,7 @@ def test_slope_by_the_sum(steps: int, x: float, c: float) -> None:
 
 
 @given(
-    steps=st.sampled_from([1, 2, 3, 5, 10, 40, 300]),
+    steps=st.sampled_from([1, 2, 3, 5, 10, 40, 1000]),
     c=st.one_of(st.floats(0, 0.5), st.floats(0.5, 0.9), st.floats(0.9, 5)),
     lowest=st.floats(0, 0.6),
     highest=st.floats(0.05, 0.98),
@@ -252,6 +252,8 @@ def test_slope_by_the_sum(steps: int, x: float, c: float) -> None:
 def test_descent_shape_by_brute_force(steps: int, c: float, lowest: float, highest: float) -> None:
     if highest < lowest + 0.02:
         lowest = 0.0
+    if steps > 100:  # everything happens at x of order 1/steps
+        lowest, highest = 10 * lowest / steps, 10 * highest / steps
 
     def sample(low: float, high: float, shift: float) -> np.ndarray:
         return descent(np.maximum(np.linspace(low, high, 20_001), 1e-9), max(c + shift, 0.0), steps)

@@ -88,9 +88,12 @@ def _explained(key: str, value: Any, kind: Any, message: str) -> InvalidInput:
         return InvalidInput(f"{key}.{found[1]}", value[found[1]], "is not a key of this table")
     if found := re.match(r"Object missing required field `(.+)`", rule):
         return InvalidInput(f"{key}.{found[1]}", None, "is missing")
+    if rule.startswith("Number out of range"):
+        return InvalidInput(key, value, "is out of the range of numbers")
     if rule.startswith("Invalid"):
         choices = ", ".join(repr(choice) for choice in _choices(kind))
-        return InvalidInput(key, value, f"must be one of {choices}")
+        numbers = "".join(f"{_WORDS[member.__name__]} or " for member in get_args(kind) if member in (int, float))
+        return InvalidInput(key, value, f"must be {numbers}{'' if numbers else 'one of '}{choices}")
     wanted = re.sub(r"Expected `(.+?)`.*", r"\1", rule).split(" | ")
     return InvalidInput(key, value, "must be " + " or ".join(_WORDS.get(word, word) for word in wanted))
 

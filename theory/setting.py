@@ -48,6 +48,8 @@ class PowerLaw(Checked, frozen=True, kw_only=True, tag_field="law", tag="power")
 
     def check(self) -> None:
         self.require(self.dimension >= 1, "dimension", "must be at least 1")
+        # the largest eigenvalue is dimension^(−exponent), or 1; a double ends at e^709
+        self.require(-self.exponent * math.log(self.dimension) < 700, "exponent", "makes the eigenvalues overflow")
 
     def eigenvalues(self) -> tuple[float, ...]:
         return tuple(float(j) ** -self.exponent for j in range(1, self.dimension + 1))

@@ -40,8 +40,10 @@ def flow_peak(c: float) -> float | None:
     excess = np.sqrt(1 - 2 * c)
     k = 1 + excess
     u = max(-1 / k - lambertw(-np.exp(-1 / k) / k, -1).real, excess)
-    # one Newton step on (e^u − 1)/u − k: as c → ½ two branches of W meet, and W alone loses half the digits and more
-    return float(u - (exprel(u) - k) * u / (np.exp(u) - exprel(u)))
+    # Newton's method on (e^u − 1)/u = k: as c → ½ two branches of W meet, and W alone loses most of its digits
+    for _ in range(4):
+        u -= (exprel(u) - k) * u / (np.exp(u) - exprel(u))
+    return float(u)
 
 
 def flow_shape(c: float, lowest: float, highest: float) -> str:
