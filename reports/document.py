@@ -13,7 +13,7 @@ from reports import figures, latex, summaries, tables
 from reports.files import write_atomically
 from reports.findings import ClaimReport, Figure, Table
 from reports.layout import lay_out
-from reports.markup import to_html, to_latex, to_plain
+from reports.markup import latex_code, to_html, to_latex, to_plain
 from reports.provenance import provenance as collect_provenance
 from reports.record import ReportRecord, findings_csv, to_builtins, to_json, verdict_of
 
@@ -78,9 +78,10 @@ def write(
     drawings = {}
     for claim in report.claims:
         for figure in claim.figures:
-            write_atomically(out / "figures" / f"{file_name(figure.name)}.pdf", figures.to_pdf(figure))
-            drawings[figure.name] = figures.to_svg(figure)
-            write_atomically(out / "figures" / f"{file_name(figure.name)}.svg", drawings[figure.name])
+            drawn = figures.render(figure)
+            write_atomically(out / "figures" / f"{file_name(figure.name)}.pdf", drawn.pdf)
+            write_atomically(out / "figures" / f"{file_name(figure.name)}.svg", drawn.svg)
+            drawings[figure.name] = drawn.svg
     context = {
         "report": report,
         "title": TITLE,
@@ -209,6 +210,7 @@ def _render_latex(context: Mapping[str, Any]) -> str:
     )
     environment.filters |= {
         "rich": to_latex,
+        "code": latex_code,
         "bookmark": lambda text: to_latex("".join(char for char in to_plain(text) if char.isascii())),
         "verdict": tables.verdict_latex,
         "table": _included,
@@ -223,7 +225,7 @@ def _included(table: Table) -> str:
     sizes = [("small", 9), ("footnotesize", 8), ("scriptsize", 7)][1 if layout.wraps else 0 :]
     size = next((name for name, points in sizes if layout.width * points <= _LINE), "scriptsize")
     if layout.lines > _LINES_ON_A_PAGE:
-        caption = rf"\captionof{{table}}{{{to_latex(table.caption)}}}\nopagebreak"
+        caption = rf"{{\captionof{{table}}{{{to_latex(table.caption)}}}}}\nopagebreak"  # its settings stay in a group
         return f"{caption}\n{{\\{size}\n{tables.to_latex_table(table, long=True)}}}"
     path = rf"\input{{tables/{file_name(table.name)}.tex}}"
     if layout.width * 7 > _LINE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,26 +52,33 @@ _STYLE: Mapping[str, Any] = {
 }
 
 
-def to_pdf(figure: Figure) -> bytes:
-    """The figure as PDF, fonts embedded as TrueType."""
-    return _saved(figure, "pdf", {"CreationDate": None, "ModDate": None})
+@dataclass(frozen=True)
+class Rendered:
+    """A figure as PDF, fonts embedded as TrueType, and as SVG, letters as paths."""
+
+    pdf: bytes
+    svg: bytes
 
 
-def to_svg(figure: Figure) -> bytes:
-    """The figure as SVG, letters as paths."""
-    return _saved(figure, "svg", {"Date": None})
-
-
-def _saved(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
+def render(figure: Figure) -> Rendered:
+    """Both forms of a figure, whatever the user's matplotlibrc says; no global state is changed."""
     import matplotlib.style
 
+    with matplotlib.style.context(["default", dict(_STYLE)]):
+        drawing = draw(figure)
+        return Rendered(
+            _saved(drawing, "pdf", {"CreationDate": None, "ModDate": None}), _saved(drawing, "svg", {"Date": None})
+        )
+
+
+def _saved(drawing: Drawing, kind: str, metadata: dict[str, Any]) -> bytes:
     out = io.BytesIO()
-    with matplotlib.style.context(["default", dict(_STYLE)]):  # whatever the user's matplotlibrc says
-        _draw(figure).savefig(out, format=kind, metadata=metadata)
+    drawing.savefig(out, format=kind, metadata=metadata)
     return out.getvalue()
 
 
-def _draw(figure: Figure) -> Drawing:
+def draw(figure: Figure) -> Drawing:
+    """The figure as matplotlib's, laid out, in the style of the current rcParams."""
     from matplotlib.figure import Figure as Drawing
 
     panels = _single(figure.panels)
@@ -98,6 +106,8 @@ def _draw(figure: Figure) -> Drawing:
         # Outside the axes: a legend inside hides data sooner or later.
         drawing.legend(list(shown.values()), names, loc="outside lower center", ncols=-(-len(names) // lines))
         drawing.set_size_inches(width, drawing.get_figheight() + 0.17 * lines)
+    drawing.draw_without_rendering()
+    drawing.set_layout_engine("none")  # laid out once for all formats
     return drawing
 
 
@@ -119,6 +129,13 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, int], handles: dic
         axes.set_xscale("log")
     if panel.ylog and any(np.any(y > 0) for _, y, _ in drawn):
         axes.set_yscale("log", nonpositive="clip")
+    for scale, limit, values in (
+        (axes.get_xscale(), axes.set_xlim, [x for x, _, _ in drawn]),
+        (axes.get_yscale(), axes.set_ylim, [y for _, y, _ in drawn]),
+    ):
+        positive = np.unique(np.concatenate(values)) if values else np.zeros(0)
+        if scale == "log" and positive.size == 1:  # a single value spans no decade
+            limit(positive[0] / 2, positive[0] * 2)
     for series, (x, y, error) in zip(panel.series, drawn, strict=True):
         handle = _draw_series(axes, series, x, y, error, looks[series.label])
         handles.setdefault(series.label, handle)

@@ -54,15 +54,16 @@ def find_engine() -> Engine | None:
     return None
 
 
-def compile_document(source: Path, engine: Engine, *, timeout: float = 300.0) -> Compilation:
+def compile_document(source: Path, engine: Engine, *, passes: int = 2, timeout: float = 300.0) -> Compilation:
     r"""Compile `source` in its own folder, so that its \input and \includegraphics resolve; nothing is left behind.
 
     Text, date and identifier of the PDF depend on the source alone: the clock is set to the epoch.
+    The second pass is for bookmarks and the columns of tables that break over pages.
     """
     with tempfile.TemporaryDirectory() as scratch:
         environment = os.environ | {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
         output = ""
-        for _ in range(2 if engine.name in {"pdflatex", "lualatex"} else 1):
+        for _ in range(passes if engine.name in {"pdflatex", "lualatex"} else 1):
             try:
                 run = subprocess.run(
                     _command(engine, source, scratch),

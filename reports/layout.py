@@ -116,7 +116,7 @@ def lay_out(table: Table) -> Layout:
 def _shared(settings: Sequence[Setting], room: float) -> list[float]:
     """Widths of all columns that fill no more than `room`: the text columns above a common bound share what is left.
 
-    No column falls below its longest word while the words fit.
+    No column falls below its longest word while the words fit, nor below its longest formula while the formulas do.
     """
     widths = [setting.width for setting in settings]
     if sum(widths) <= room:
@@ -126,6 +126,8 @@ def _shared(settings: Sequence[Setting], room: float) -> list[float]:
         return widths
     room = max(room - sum(width for i, width in enumerate(widths) if i not in wrapped), _NARROWEST * len(wrapped))
     least = {i: min(max(text_width(word) for word in _words(settings[i])), widths[i]) for i in wrapped}
+    if sum(least.values()) >= room:
+        least = {i: min(least[i], max(_unbreakable(settings[i]), _NARROWEST)) for i in wrapped}
     if sum(least.values()) >= room:
         scale = room / sum(least.values())
         return [scale * least[i] if i in wrapped else width for i, width in enumerate(widths)]
@@ -168,7 +170,7 @@ def _letter(char: str) -> float:
 def _cells(column: Column, values: Sequence[Any]) -> list[Cell]:
     """One digit rule a column: the same number of digits on all errors, `column.digits` on numbers without one."""
     values = [plain(value) for value in values]
-    digits = error_digits(float(value[1]) for value in values if _is_pair(value))
+    digits = error_digits(value[1] for value in values if _is_pair(value) and math.isfinite(value[0]))
     return [_cell(column, value, digits) for value in values]
 
 
@@ -268,6 +270,14 @@ def _words(setting: Setting) -> list[str]:
     return [word for text in (*setting.heading, *(cell.text for cell in setting.cells)) for word in _split(text)] or [
         ""
     ]
+
+
+def _unbreakable(setting: Setting) -> float:
+    """The width of the longest piece that TeX cannot hyphenate: a formula, code, a verdict."""
+    if setting.column.heading.lower() == "verdict":
+        return setting.width
+    found = [piece for cell in setting.cells for piece in pieces(cell.text)]
+    return max((text_width(f"${piece}$") for kind, piece in found if kind != "text"), default=0.0)
 
 
 def _wrapped(widths: Sequence[float], text: Sequence[bool], room: float) -> list[int]:

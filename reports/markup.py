@@ -16,7 +16,7 @@ from typing import Literal
 from reports.mathml import UnknownMath, mathml
 
 _PIECE = re.compile(r"(?<!\\)\$((?:\\.|[^$\\])+)\$|`([^`]+)`")
-_SYMBOL = re.compile(r"(?<![\w\\])[A-Za-zΑ-Ωα-ωϵϕ](?:_[A-Za-z0-9]{1,2}(?![\w])[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ]*)")
+_SYMBOL = re.compile(r"(?<![\w\\])[A-Za-zΑ-Ωα-ωϵϕ](?:_[A-Za-z0-9]{1,2}(?![A-Za-z0-9_])[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ]*)")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵀᵗ", "0123456789+-=()niTt")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓᵢⱼₖₗₘₙₚₛₜ", "0123456789+-=()aeoxijklmnpst")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵀᵗ]+")
@@ -180,6 +180,13 @@ _PLAIN_COMMANDS = [
     (re.compile(r"\\(?:boldsymbol|bm)(?![A-Za-z])"), r"\\mathbf"),
     (re.compile(r"\\(tr|diag|erf)(?![A-Za-z])"), r"\\mathrm{\1}"),
 ]
+# What matplotlib's mathtext lacks.
+_LABEL_COMMANDS = [
+    *_PLAIN_COMMANDS[:2],
+    *_PLAIN_COMMANDS[3:],
+    (re.compile(r"\\([lgn])e(?![A-Za-z])"), r"\\\1eq"),
+    (re.compile(r"\\mbox(?=\s*\{)"), r"\\mathrm"),
+]
 _SIMPLE_NUMBER = re.compile(r"(?:\\(?:times|pm|cdot|,|;|leq?|geq?)(?![A-Za-z])|\^\{-?\d+\}|[-−\d.,()\[\]<>=\s])+")
 
 Kind = Literal["text", "math", "code"]
@@ -212,7 +219,7 @@ def _symbols(text: str) -> list[tuple[Kind, str]]:
 
 
 def _grouped_subscript(symbol: str) -> str:
-    return re.sub(r"_(\w\w+?)(?=[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ]|$)", r"_{\1}", symbol)
+    return re.sub(r"_([A-Za-z0-9]{2})", r"_{\1}", symbol)
 
 
 def to_latex(text: str) -> str:
@@ -224,7 +231,7 @@ def to_latex(text: str) -> str:
     shown: dict[Kind, Callable[[str], str]] = {
         "text": _latex_text,
         "math": lambda piece: f"${latex_math(piece)}$",
-        "code": _latex_code,
+        "code": latex_code,
     }
     return "".join(shown[kind](piece) for kind, piece in pieces(text))
 
@@ -308,7 +315,8 @@ def _latex_sign(char: str) -> str:
     return f"{MATH[char]} " if char in MATH else rf"\mathrm{{{_latex_char(char)}}}"
 
 
-def _latex_code(code: str) -> str:
+def latex_code(code: str) -> str:
+    """`code` in typewriter letters, no mark in it read as math."""
     shown = _latex_text(code.replace('"', "\u02ee")).replace(r"\texttt{U+02EE}", r"\char34{}")
     return rf"\texttt{{{shown}}}"
 
@@ -338,9 +346,10 @@ def _ascii_math(source: str) -> str:
 
 
 def _label_math(source: str) -> str:
-    source = re.sub(r"\\(?:text|operatorname\*?|mbox)(?=\s*\{)", r"\\mathrm", _ascii_math(source))
-    source = re.sub(r"\\(tr|diag|erf)(?![A-Za-z])", r"\\mathrm{\1}", source)
-    return re.sub(r"\\[lr]Vert(?![A-Za-z])", r"\\|", source)
+    source = _ascii_math(source)
+    for command, plain in _LABEL_COMMANDS:
+        source = command.sub(plain, source)
+    return source
 
 
 def _parses(source: str) -> bool:

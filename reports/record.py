@@ -58,6 +58,11 @@ class ReportRecord:
         """How many findings have which verdict."""
         return count(self.findings)
 
+    @property
+    def convinced(self) -> bool:
+        """Whether no judged finding is refuted or undecided."""
+        return not any(finding.verdict in ("refuted", "undecided") for finding in self.findings)
+
 
 def count(findings: tuple[Finding, ...]) -> dict[Verdict, int]:
     """How many of them have which verdict, zeros included."""

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, get_args
 
 from reports.findings import Table, Verdict
-from reports.layout import ARTICLE, REPORT, Cell, Layout, Setting, lay_out
+from reports.layout import ARTICLE, GAP, REPORT, Cell, Layout, Setting, lay_out
 from reports.markup import pieces, to_html, to_latex
 from reports.numbers import Number, is_number, plain
 
@@ -32,7 +32,7 @@ def to_latex_table(table: Table, *, long: bool = False) -> str:
     """
     layout = lay_out(table)
     environment = "longtable" if long else "tabular"
-    specification = "\n".join(f"  {_specification(column)}" for column in layout.columns)
+    specification = "\n".join(f"  {_specification(column, layout)}" for column in layout.columns)
     lines = [
         f"% {table.name}: {' '.join(to_latex(table.caption).split())}",
         "% needs booktabs and siunitx" + (", longtable" if long else ""),
@@ -56,8 +56,7 @@ def to_html_table(table: Table, *, caption: bool = True) -> str:
     """A <table>, its numbers aligned at their decimal points by classes and widths of report.html's style sheet."""
     layout = lay_out(table)
     head = "".join(
-        f'<th scope="col" class="{"num" if column.numeric else "txt"}">{to_html(column.column.heading)}</th>'
-        for column in layout.columns
+        f'<th scope="col" {_html_class(column)}>{to_html(column.column.heading)}</th>' for column in layout.columns
     )
     body = "\n".join(
         f"<tr{start}>"
@@ -106,15 +105,17 @@ def _plain_cell(value: Any) -> str:
     return repr(value) if is_number(value) else str(value)
 
 
-def _specification(column: Setting) -> str:
+def _specification(column: Setting, layout: Layout) -> str:
     if column.numeric:
         options = f"table-format={column.table_format}, table-align-exponent=false, group-digits=integer"
         return f"S[{options}]"
     if column.wrap is None:
         return "l"
-    # The width on a line of any length: linear between a bare article's and the report's.
+    # The width on a line of any length: linear between a bare article's and the report's, gaps taken off.
+    gaps = len(layout.columns) - 1
     slope = (column.wrap[1] - column.wrap[0]) / (REPORT - ARTICLE)
-    width = rf"{slope:.3f}\linewidth{column.wrap[0] - slope * ARTICLE:+.2f}em"
+    rest = column.wrap[0] - slope * (ARTICLE - GAP * gaps)
+    width = rf"{slope:.3f}\linewidth{-2 * gaps * slope:+.2f}\tabcolsep{rest:+.2f}em"
     return rf">{{\raggedright\arraybackslash\hspace{{0pt}}}}p{{\dimexpr{width}\relax}}"
 
 
@@ -146,6 +147,13 @@ def _latex_cell(cell: Cell, column: Setting) -> str:
         return f"{{{text or '--'}}}"
     # A row that begins with a bracket would be read as the argument of the \\ before it.
     return f"{{}}{text}" if text.startswith(("[", "*")) else text or "--"  # CONTINUED stays blank
+
+
+def _html_class(column: Setting) -> str:
+    if column.numeric:
+        return 'class="num"'
+    # On a narrow screen the table scrolls before its columns become slimmer than on a printed page.
+    return f'class="txt" style="min-width:{column.wrap[0]:.1f}em"' if column.wrap else 'class="txt"'
 
 
 def _html_cell(cell: Cell, column: Setting) -> str:
