@@ -16,8 +16,8 @@ from simulate.devices import one_thread
 from simulate.labels import open_labels
 from simulate.networks import draw_parameters, layer_shapes, require_trainable
 from simulate.results import Population
-from simulate.streams import Purpose, Streams
-from theory.setting import Setting
+from simulate.streams import SHARED, Purpose, Streams
+from theory.setting import InvalidInput, Setting
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,13 @@ class Draws:
 def replica_inputs(setting: Setting, replicas: Sequence[int]) -> Inputs:
     """The inputs of some replicas of a setting, as `run` draws them, on the host in float64.
 
-    Together with :func:`simulate.train` this is training by hand: the inputs may be changed in between.
+    Together with :func:`simulate.train` this is training by hand: the inputs may be changed in between. The numbers
+    drawn are those of `run`; trained weights may differ from its in the last bits, where the batch is another one.
+
+    Raises
+    ------
+    InvalidInput
+        Where data cannot be read or don't fit, no kernel trains the network, or a replica's number is negative.
 
     >>> from theory.setting import Data
     >>> setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=5))
@@ -145,4 +151,6 @@ def replica_inputs(setting: Setting, replicas: Sequence[int]) -> Inputs:
     >>> inputs.x.shape, inputs.y.shape, [tuple(w.shape) for w in inputs.parameters]
     (torch.Size([2, 5, 2]), torch.Size([2, 5, 1]), [(2, 1, 2)])
     """
+    if not replicas or not all(0 <= replica < SHARED for replica in replicas):
+        raise InvalidInput("replicas", list(replicas), "must name at least one replica, by numbers 0, 1, …")
     return Draws(setting).take(list(replicas))

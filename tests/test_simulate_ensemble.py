@@ -1,6 +1,8 @@
 """Ensembles: moments, reproducibility to the bit, divergence, memory, bad arguments."""
 
+import ast
 import tracemalloc
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -278,6 +280,26 @@ def test_cuda_devices_have_an_index(monkeypatch):
     assert resolve("cuda:0") == torch.device("cuda", 0)
     with pytest.raises(InvalidInput, match="there are 2 CUDA devices"):
         resolve("cuda:2")
+
+
+@pytest.mark.parametrize("replicas", [[], [-1], [0, 2**64 - 1]])
+def test_bad_replica_numbers(replicas):
+    with pytest.raises(InvalidInput, match=r"replicas = .*: must name at least one replica"):
+        simulate.replica_inputs(SHAPES["linear"], replicas)
+
+
+def test_imports_point_down():
+    """`simulate` shares the vocabulary of settings with `theory`, and nothing else; it knows nothing of `reports`."""
+    files = list(Path(simulate.__file__).parent.rglob("*.py"))
+    assert len(files) > 10
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                package = name.split(".")[0]
+                assert package != "reports", file
+                assert package != "theory" or name == "theory.setting", file
 
 
 def test_convolutions_are_refused_clearly():

@@ -87,10 +87,9 @@ class Backward:
         outputs = self.z[-1]
         if y.ndim == 3:
             return outputs.sub_(y.transpose(1, 2)).mul_(1 / x.shape[1])
+        classes = y.unsqueeze(1)
         delta = torch.softmax(outputs, 1)
-        return delta.scatter_add_(1, y.unsqueeze(1), delta.new_tensor(-1.0).expand(y.unsqueeze(1).shape)).mul_(
-            1 / x.shape[1]
-        )
+        return delta.scatter_add_(1, classes, delta.new_full(classes.shape, -1.0)).mul_(1 / x.shape[1])
 
     def _activate(self, z: Tensor, h: Tensor) -> Tensor:
         if self.activation == "relu":
