@@ -16,6 +16,7 @@ from typing import Literal
 from reports.mathml import UnknownMath, mathml
 
 _PIECE = re.compile(r"(?<!\\)\$((?:\\.|[^$\\])+)\$|`([^`]+)`")
+_NUMBER_PERCENT = re.compile(r"(?<=\d) (?=%)")
 _SYMBOL = re.compile(r"(?<![\w\\])[A-Za-zΑ-Ωα-ωϵϕ](?:_[A-Za-z0-9]{1,2}(?![A-Za-z0-9_])[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ]*)")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵀᵗ", "0123456789+-=()niTt")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓᵢⱼₖₗₘₙₚₛₜ", "0123456789+-=()aeoxijklmnpst")
@@ -225,8 +226,8 @@ def _grouped_subscript(symbol: str) -> str:
 def to_latex(text: str) -> str:
     r"""`text` as ASCII LaTeX that needs no package.
 
-    >>> to_latex("50 % of Σ ≥ σ², $\\tau_i$")
-    '50 \\% of \\ensuremath{\\Sigma} \\ensuremath{\\geq} \\ensuremath{\\sigma}\\ensuremath{^{2}}, $\\tau_i$'
+    >>> to_latex("50% of Σ ≥ σ², $\\tau_i$")
+    '50\\% of \\ensuremath{\\Sigma} \\ensuremath{\\geq} \\ensuremath{\\sigma}\\ensuremath{^{2}}, $\\tau_i$'
     """
     shown: dict[Kind, Callable[[str], str]] = {
         "text": _latex_text,
@@ -248,11 +249,11 @@ def latex_math(source: str) -> str:
 def to_html(text: str) -> str:
     r"""`text` as HTML: math as MathML (bare numbers as text), and as its source in <code> where it is not covered.
 
-    >>> to_html(r"p < 5 %: $3\times10^{-7}$")
-    'p &lt; 5 %: 3×10<sup>−7</sup>'
+    >>> to_html(r"p < 1: $3\times10^{-7}$")
+    'p &lt; 1: 3×10<sup>−7</sup>'
     """
     shown: dict[Kind, Callable[[str], str]] = {
-        "text": escape,
+        "text": lambda piece: escape(_NUMBER_PERCENT.sub("\u00a0", piece)),
         "math": _html_math,
         "code": lambda piece: f"<code>{escape(piece)}</code>",
     }
@@ -276,7 +277,7 @@ def to_label(text: str) -> str:
 
 
 def _latex_text(text: str) -> str:
-    text = re.sub(r'"([^"]*)"', "“\\1”", text)
+    text = re.sub(r'"([^"]*)"', "“\\1”", _NUMBER_PERCENT.sub("\u00a0", text))
     text = text.replace("--", "-\u200c-")
     shown, at = [], 0
     text = unicodedata.normalize("NFC", text)

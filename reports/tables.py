@@ -44,7 +44,7 @@ def to_latex_table(table: Table, *, long: bool = False) -> str:
         "  " + " & ".join(_latex_heading(column) for column in layout.columns) + r" \\",
         r"  \midrule",
         *([r"  \endhead"] if long else []),
-        *(space + "  " + _latex_row(row, layout) + r" \\" for row, space in _grouped(layout, "  \\addlinespace\n")),
+        *_latex_rows(layout),
         r"  \bottomrule",
         rf"\end{{{environment}}}",
         *([r"\addtocounter{table}{-1}"] if long else []),  # a longtable counts itself, and its caption does too
@@ -133,6 +133,14 @@ def _grouped(layout: Layout, mark: str) -> list[tuple[tuple[Cell, ...], str]]:
     """Rows, each with `mark` where a group starts (and not the first): where some first cells are blank."""
     grouped = any(row[0].text == CONTINUED for row in layout.rows)
     return [(row, mark if grouped and i and row[0].text != CONTINUED else "") for i, row in enumerate(layout.rows)]
+
+
+def _latex_rows(layout: Layout) -> list[str]:
+    air = [r"  \addlinespace[2pt]"] if layout.wraps else []  # rows of several lines need it between them
+    lines: list[str] = []
+    for row, group in _grouped(layout, r"  \addlinespace"):
+        lines += ([group] if group else air if lines else []) + [f"  {_latex_row(row, layout)} \\\\"]
+    return lines
 
 
 def _latex_row(row: tuple[Cell, ...], layout: Layout) -> str:

@@ -89,7 +89,7 @@ def test_pvalues(p, expected):
 
 def test_latex_escapes_text_keeps_math_and_spells_unicode():
     assert to_latex("5 % & #1_2 {a} ~ ^ \\") == (
-        r"5 \% \& \#1\_2 \{a\} \textasciitilde{} \textasciicircum{} \textbackslash{}"
+        r"5~\% \& \#1\_2 \{a\} \textasciitilde{} \textasciicircum{} \textbackslash{}"
     )
     assert to_latex(r"$\tau_i\le 3\%$ costs \$5") == r"$\tau_i\le 3\%$ costs \$5"
     assert to_latex("$5") == r"\$5"
