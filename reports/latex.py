@@ -88,6 +88,7 @@ def make_pdf(source: Path, engine: Engine | None = None) -> Path | None:
     """The PDF beside `source`, or None; why there is none is said loudly in the log, and never an exception."""
     engine = engine or find_engine()
     target = source.with_suffix(".pdf")
+    target.unlink(missing_ok=True)  # an older run's, which would pass for this one's
     if engine is None:
         log.warning(
             "NO LATEX ENGINE FOUND (looked for %s): %s was NOT written. Everything else was; compile %s yourself, or "

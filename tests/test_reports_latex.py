@@ -76,6 +76,7 @@ def test_the_pdf_is_the_same_twice(engine, written, tmp_path):
 def test_a_document_that_fails_is_said_loudly_and_its_log_kept(engine, tmp_path, caplog):
     source = tmp_path / "report.tex"
     source.write_text(r"\documentclass{article}\begin{document}\undefinedcommand\end{document}")
+    source.with_suffix(".pdf").write_text("of an older run")
     with caplog.at_level(logging.ERROR):
         assert latex.make_pdf(source, engine) is None
     assert "Undefined control sequence" in caplog.text
