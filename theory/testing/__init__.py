@@ -1,0 +1,42 @@
+"""Is it aligned? Exact, random-basis and whole-matrix tests, intervals, and what they would have found."""
+
+from theory.testing.interval import MisalignmentInterval, misalignment_interval
+from theory.testing.mean import detectable_mean, escalating_mean_randomization_test
+from theory.testing.power import (
+    Detectable,
+    RotationPower,
+    detectable_energy,
+    detectable_rotation,
+    neighbour_rotation,
+    rotation_power_table,
+)
+from theory.testing.random_basis import RandomBasisTest, random_basis_test
+from theory.testing.randomization import (
+    RandomizationTest,
+    escalating_randomization_test,
+    mean_randomization_test,
+    randomization_test,
+)
+from theory.testing.whole_matrix import WholeMatrixTest, tau_zscores, whole_matrix_test
+
+__all__ = [
+    "Detectable",
+    "MisalignmentInterval",
+    "RandomBasisTest",
+    "RandomizationTest",
+    "RotationPower",
+    "WholeMatrixTest",
+    "detectable_energy",
+    "detectable_mean",
+    "detectable_rotation",
+    "escalating_mean_randomization_test",
+    "escalating_randomization_test",
+    "mean_randomization_test",
+    "misalignment_interval",
+    "neighbour_rotation",
+    "random_basis_test",
+    "randomization_test",
+    "rotation_power_table",
+    "tau_zscores",
+    "whole_matrix_test",
+]
