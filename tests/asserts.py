@@ -1,4 +1,4 @@
-"""Whole second-moment matrices against Monte Carlo (docs/theory.md, section 4), written out literally."""
+"""Whole second-moment matrices against Monte Carlo (theory/derivations.md, section 4), written out literally."""
 
 from __future__ import annotations
 

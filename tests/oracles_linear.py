@@ -12,6 +12,16 @@ from theory.setting import Data, Setting, Training
 
 Matrix = list[list[Fraction]]
 
+OPTIMIZERS: dict[str, dict] = {
+    "gradient descent": {},
+    "decay": {"weight_decay": 0.25},
+    "drops": {"drops": ((1, 0.5), (3, 0.25))},
+    "heavy ball": {"momentum": 0.5},
+    "heavy ball, decay, drops": {"momentum": 0.75, "weight_decay": 0.125, "drops": ((2, 0.5),)},
+    "nesterov": {"momentum": 0.5, "nesterov": True},
+    "nesterov, decay, drops": {"momentum": 0.75, "nesterov": True, "weight_decay": 0.5, "drops": ((0, 0.5), (2, 0.5))},
+}
+
 
 def exact(rows: np.ndarray) -> Matrix:
     """A float matrix as Fractions, without rounding."""

@@ -24,7 +24,7 @@ def propagators(training: Training, h: np.ndarray, steps: Sequence[int]) -> tupl
 
         v ← μ v + g,   w ← w − η_k v  (heavy ball)   or   w ← w − η_k (g + μ v)  (Nesterov).
 
-    Exact; derived in docs/theory.md, section 1.1. Weight decay enters through h = s + λ. Both are polynomials in h,
+    Exact; derived in theory/derivations.md, section 1.1. Weight decay enters through h = s + λ. Both are polynomials in h,
     so complex h is welcome (contour integrals over the spectrum). Beyond `stability_limit` they grow with t and end
     as inf or nan, without a warning.
 
@@ -75,7 +75,7 @@ def constant_rate_propagator(training: Training, h: np.ndarray, step: int) -> np
         heavy ball  M_11 = 1 − ηh,        tr = 1 + μ − ηh,       det = μ;
         Nesterov    M_11 = 1 − η(1+μ)h,   tr = (1 + μ)(1 − ηh),  det = μ(1 − ηh);
 
-    gradient descent is the heavy ball with μ = 0: p_t = (1 − ηh)^t. Exact, derived in docs/theory.md, section 1.1;
+    gradient descent is the heavy ball with μ = 0: p_t = (1 − ηh)^t. Exact, derived in theory/derivations.md, section 1.1;
     equal roots r give U_k = (k+1) r^k, complex ones ρ^k sin((k+1)θ)/sin θ. `propagators` computes the same number
     by another route, for any schedule. `h` real, (...,) → (...,).
 
@@ -111,7 +111,7 @@ def stability_limit(training: Training) -> float:
     """The bound on ηh below which the weights stay bounded: 2, 2(1 + μ) or 2(1 + μ)/(1 + 2μ).
 
     Gradient descent, heavy ball, Nesterov; both roots of `constant_rate_propagator` then lie in the unit disc, for
-    h > 0. Exact; derived in docs/theory.md, section 1.1.
+    h > 0. Exact; derived in theory/derivations.md, section 1.1.
 
     >>> stability_limit(Training()), stability_limit(Training(momentum=0.5)), stability_limit(
     ...     Training(momentum=0.5, nesterov=True)

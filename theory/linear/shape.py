@@ -1,4 +1,4 @@
-"""Where the transfer function of full-batch gradient descent rises and falls (docs/theory.md, section 1.7).
+"""Where the transfer function of full-batch gradient descent rises and falls (theory/derivations.md, section 1.7).
 
 With x = ηs, u = tx and c = σ_0² n/(σ_y² η t), the initial weights against what the labels have taught,
 
