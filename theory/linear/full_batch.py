@@ -1,4 +1,4 @@
-"""Full-batch training of a linear model on random labels, conditional on the rows X (theory/derivations.md, section 1.1)."""
+"""Full-batch training of a linear model on random labels, conditional on X (theory/derivations.md, section 1.1)."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ def propagators(training: Training, h: np.ndarray, steps: Sequence[int]) -> tupl
 
         v ← μ v + g,   w ← w − η_k v  (heavy ball)   or   w ← w − η_k (g + μ v)  (Nesterov).
 
-    Exact; derived in theory/derivations.md, section 1.1. Weight decay enters through h = s + λ. Both are polynomials in h,
-    so complex h is welcome (contour integrals over the spectrum). Beyond `stability_limit` they grow with t and end
-    as inf or nan, without a warning.
+    Exact; derived in theory/derivations.md, section 1.1. Weight decay enters through h = s + λ. Both are polynomials
+    in h, so complex h is welcome (contour integrals over the spectrum). Beyond `stability_limit` they grow with t and
+    end as inf or nan, without a warning.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def constant_rate_propagator(training: Training, h: np.ndarray, step: int) -> np
         heavy ball  M_11 = 1 − ηh,        tr = 1 + μ − ηh,       det = μ;
         Nesterov    M_11 = 1 − η(1+μ)h,   tr = (1 + μ)(1 − ηh),  det = μ(1 − ηh);
 
-    gradient descent is the heavy ball with μ = 0: p_t = (1 − ηh)^t. Exact, derived in theory/derivations.md, section 1.1;
-    equal roots r give U_k = (k+1) r^k, complex ones ρ^k sin((k+1)θ)/sin θ. `propagators` computes the same number
+    gradient descent is the heavy ball with μ = 0: p_t = (1 − ηh)^t. Exact, derived in theory/derivations.md, section
+    1.1; equal roots r give U_k = (k+1) r^k, complex ones ρ^k sin((k+1)θ)/sin θ. `propagators` computes the same number
     by another route, for any schedule. `h` real, (...,) → (...,).
 
     Raises
