@@ -1,4 +1,4 @@
-"""Does the mean weight lie in the directions that the group fixes? The escalating test, and what it would have found."""
+"""Does the mean weight lie in the directions that the group fixes? The escalating test, and what it would find."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def random_basis_test(
 
     Under H0 B and U B Uᵀ have the same law for Haar U ∈ O(d), so M(A, B) and M(U_b A U_bᵀ, B), b = 1 … N, are
     exchangeable, and p = (1 + #{M_U ≤ M}) / (N + 1) is exact at every d. Rejection says that B is *nearer* to alignment
-    than a random matrix of its spectrum, not that it is aligned. Derived in docs/theory.md, section 3.2.
+    than a random matrix of its spectrum, not that it is aligned. Derived in theory/derivations.md, section 3.2.
 
     Parameters
     ----------

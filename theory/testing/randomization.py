@@ -2,7 +2,7 @@
 
 The theorem (arXiv:2006.10455, Prop. 1) is proved by showing that the law of the first-layer weights of one training
 is invariant under every g that leaves the law of the data invariant. Independent replicas may then be turned by
-independent g's without changing their joint law: a test without asymptotics (derived in docs/theory.md, section 3.1).
+independent g's without changing their joint law: a test without asymptotics (theory/derivations.md, section 3.1).
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def randomization_test(
     p = (1 + #{b : T_b ≥ T}) / (N + 1) is exact at every R ≥ 2, width and dimension. Block means S̄_k over replicas serve
     as well: turning all replicas of a block by the *same* g leaves their joint law as it is (a product of invariant
     laws is invariant under the diagonal action), hence the law of S̄_k, and blocks are independent. T is a function of
-    the mean S̄ = Σ_k N_k S̄_k / Σ N_k: "energy" ‖S̄ − Π(S̄)‖_F², Π the twirl of G; "misalignment" M(S̄)² against the commutant
-    of G (with fixed directions, in which the aligned matrix is free: see `misalignment_in_basis`).
+    the mean S̄ = Σ_k N_k S̄_k / Σ N_k: "energy" ‖S̄ − Π(S̄)‖_F², Π the twirl of G; "misalignment" M(S̄)² against the
+    commutant of G (with fixed directions, in which the aligned matrix is free: see `misalignment_in_basis`).
 
     Size is α when α(N + 1) is an integer and T has no ties. With d distinct eigenvalues G is finite: T takes at most
     2^{(d−1)(R−1)} values, p is no smaller than about the inverse, and ties make the test conservative at R = 2, 3.

@@ -1,7 +1,7 @@
 """A predicted second moment, held as a whole against a simulated one.
 
 The entries of a sample second moment are correlated and skewed, so a mean of z² over entries fails correct code. The
-tests here whiten by the prediction first, after which the law is known, or nearly (docs/theory.md, section 4).
+tests here whiten by the prediction first, after which the law is known, or nearly (theory/derivations.md, section 4).
 """
 
 from __future__ import annotations
