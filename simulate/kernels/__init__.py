@@ -11,7 +11,7 @@ from typing import Protocol
 from torch import Tensor
 
 from simulate.inputs import Inputs
-from simulate.kernels import dense, general
+from simulate.kernels import dense, general, linear, one_hidden
 from theory.setting import Setting
 
 
@@ -25,7 +25,7 @@ class Kernel(Protocol):
         """All parameters at every reading of the setting, keyed by step; the inputs are left as they are."""
 
 
-KERNELS: tuple[Kernel, ...] = (dense, general)
+KERNELS: tuple[Kernel, ...] = (linear, one_hidden, dense, general)
 
 
 def choose(setting: Setting) -> Kernel:
