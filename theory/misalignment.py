@@ -70,7 +70,7 @@ def misalignment_squared(spaces: Eigenspaces, second_moment: Array, /) -> Array:
 
 
 def closest_aligned(spaces: Eigenspaces, second_moment: Array, /) -> Array:
-    """Σ* = Σ_i sqrt(tr(P_i B) / tr(P_i B⁻¹)) P_i, the minimiser in M's definition (derived in docs). Exact.
+    """Σ* = Σ_i sqrt(tr(P_i B) / tr(P_i B⁻¹)) P_i, the minimiser in M's definition (derived in theory/derivations.md). Exact.
 
     `second_moment` B (..., d, d), positive definite → (..., d, d), aligned with A. Raises InvalidInput as
     `misalignment_squared` does.
@@ -123,7 +123,7 @@ def null_floor(multiplicity: Sequence[int], vectors: int, /, *, seed: int = 0, d
     M is biased upward by sampling; this is by how much. It depends on N, d and the multiplicities m_i alone, since
     M(A, B) = M(A, gBg) for the commuting g = Σ_w^(−½). With n = N − d + m, the block of B on an eigenspace is
     S + H, S ~ Wishart_m(n) the inverse of B⁻¹'s block, H ~ Wishart_m(d − m) independent of it; tr S and tr H are
-    χ², independent of S / tr S, so that (derived in docs; Γ-quotients from Beta moments)
+    χ², independent of S / tr S, so that (derived in theory/derivations.md; Γ-quotients from Beta moments)
 
         E[M²] + d = Σ_i  Γ((mn−1)/2) Γ(mN/2) / (Γ(mn/2) Γ((mN−1)/2)) · K(m, n),   K(m, n) = E sqrt(tr S tr S⁻¹).
 

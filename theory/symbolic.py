@@ -7,7 +7,7 @@ polynomial p over K carries deg q conjugate eigenvalues λ, all with one multipl
 
 is a polynomial in λ with matrices over K as coefficients, computed modulo q. Sums over conjugates and tests for zero
 therefore stay in K: no root is ever extracted to decide containment or to twirl. Eigenvalues are only written out
-where they are asked for. Derived in docs/theory.md, section 3.4.
+where they are asked for. Derived in theory/derivations.md, section 3.4.
 """
 
 from __future__ import annotations

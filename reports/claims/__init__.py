@@ -1,0 +1,14 @@
+"""The claims, in the order in which they are judged. A new claim is one new file and one line here."""
+
+from reports.claims import a1_equivariance, a2_averaging, a3_theorem, a4_hypotheses, a5_mean, b1_function, b2_shape
+from reports.claims.claim import Claim
+
+CLAIMS: tuple[Claim, ...] = (
+    a1_equivariance.CLAIM,
+    a2_averaging.CLAIM,
+    a3_theorem.CLAIM,
+    a4_hypotheses.CLAIM,
+    a5_mean.CLAIM,
+    b1_function.CLAIM,
+    b2_shape.CLAIM,
+)

@@ -1,0 +1,95 @@
+"""The shape of a claim: cases fixed beforehand, a prediction, a measurement, a rule that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from reports.findings import Figure, Finding, Table
+from theory.setting import Setting
+
+BUDGETS = {"quick": 1, "full": 8, "paper": 32}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the user chose: how much work, which seed, which device.
+
+    Attributes
+    ----------
+    budget : "quick", "full" or "paper"
+        Multiplies replicas by 1, 8 or 32; settings are otherwise the same, and fixed before anything runs.
+    seed : int
+    device : str
+    progress : bool
+    """
+
+    budget: str = "quick"
+    seed: int = 0
+    device: str = "cpu"
+    progress: bool = False
+
+    def replicas(self, quick: int) -> int:
+        """How many replicas this budget affords where the quick one affords `quick`."""
+        return quick * BUDGETS[self.budget]
+
+    def seed_of(self, claim: str, case: int) -> int:
+        """A seed for one case: the user's seed, the claim and the case number, so that no two cases share draws."""
+        return (self.seed * 1000 + sum(ord(letter) * 7**i for i, letter in enumerate(claim))) * 100 + case
+
+
+@dataclass(frozen=True)
+class Case:
+    """One setting of a claim.
+
+    Attributes
+    ----------
+    name : str
+        What is trained, in a few words; unique within its claim.
+    setting : Setting
+    kind : "exact", "asymptotic", "control" or "outside"
+        Which rule decides: a control must be detected, a case outside the hypotheses gets no verdict.
+    """
+
+    name: str
+    setting: Setting
+    kind: Literal["exact", "asymptotic", "control", "outside"] = "exact"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A case with its prediction, its measurement and its findings."""
+
+    case: Case
+    prediction: Any
+    measurement: Any
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper, and how it is judged.
+
+    Attributes
+    ----------
+    id, title, statement, reference : str
+    method : str
+        What is checked, and by which rule it is decided.
+    cases : callable, Context → tuple of Case
+    predict : callable, Case → prediction
+    measure : callable, (Case, Context) → measurement
+    decide : callable, (Case, prediction, measurement) → tuple of Finding
+    illustrate : callable, tuple of Outcome → (tables, figures)
+    """
+
+    id: str
+    title: str
+    statement: str
+    reference: str
+    method: str
+    cases: Callable[[Context], tuple[Case, ...]]
+    predict: Callable[[Case], Any]
+    measure: Callable[[Case, Context], Any]
+    decide: Callable[[Case, Any, Any], tuple[Finding, ...]]
+    illustrate: Callable[[tuple[Outcome, ...]], tuple[tuple[Table, ...], tuple[Figure, ...]]]

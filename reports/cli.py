@@ -1,0 +1,172 @@
+"""The command line: parse, call, render. No mathematics here.
+
+Heavy libraries are imported inside the commands, so that `eigenalign --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+DONE, UNCONVINCED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 done, 1 not convinced, 2 bad input, 3 interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in arguments
+    try:
+        status = eigenalign.main(args=arguments, prog_name="eigenalign", standalone_mode=False)
+        return status if isinstance(status, int) else DONE
+    except click.ClickException as error:
+        key = getattr(getattr(error, "param", None), "name", None) or getattr(error, "option_name", None)
+        message = " ".join(error.format_message().split())
+        return _refuse(as_json, "bad usage", key, None, message, message)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("eigenalign: interrupted", err=True)
+        return INTERRUPTED
+    except ValueError as error:
+        from theory.errors import InvalidInput, NoClosedForm
+
+        if not isinstance(error, InvalidInput):
+            raise
+        kind = "no closed form" if isinstance(error, NoClosedForm) else "bad input"
+        return _refuse(as_json, kind, error.key, error.value, error.rule, str(error))
+
+
+def _refuse(as_json: bool, kind: str, key: str | None, value: object, why: str, line: str) -> int:
+    click.echo(f"eigenalign: {kind}: {line}", err=True)
+    if as_json:
+        click.echo(json.dumps({"error": kind, "key": key, "value": _plain(value), "why": why}))
+    return BAD_INPUT
+
+
+def _plain(value: object) -> Any:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return repr(value)
+    return value
+
+
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every command has: --json and --quiet."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, nothing else there.")
+    @click.option("--quiet", is_flag=True, help="No progress and no log on stderr.")
+    @wraps(command)
+    def with_common(*args: Any, quiet: bool, **kwargs: Any) -> Any:
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+        logging.getLogger("reports").setLevel(logging.ERROR if quiet else logging.INFO)
+        return command(*args, quiet=quiet, **kwargs)
+
+    return with_common
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="eigenalign")
+def eigenalign() -> None:
+    """Do networks trained on random labels align with their data? Predict, simulate, compare."""
+
+
+@eigenalign.command()
+@click.option("--budget", type=click.Choice(["quick", "full", "paper"]), default="quick", show_default=True)
+@click.option("--only", default="", metavar="ID,…", help="Judge these claims only.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
+@_common
+def report(budget: str, only: str, out: Path, device: str, seed: int, strict: bool, as_json: bool, quiet: bool) -> int:
+    """Predict, simulate and judge every claim; write tables, figures, report.html, report.pdf."""
+    from reports.campaign import run_campaign
+    from reports.document import write
+
+    names = tuple(name.strip() for name in only.split(",") if name.strip())
+    record = run_campaign(budget=budget, only=names, device=device, seed=seed, progress=not quiet)
+    files = write(record, out)
+    if as_json:
+        click.echo((out / "results.json").read_text())
+    else:
+        from reports.console import summary
+
+        click.echo(summary(record))
+        click.echo(f"\nwritten to {out}: " + ", ".join(sorted(files)))
+    return UNCONVINCED if strict and not record.convinced else DONE
+
+
+@eigenalign.command()
+@click.argument("setting_file", metavar="SETTING.toml")
+@click.option("--formula", default=None, help="Force one closed form by its name.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@_common
+def verify(setting_file: str, formula: str | None, device: str, as_json: bool, quiet: bool) -> int:
+    """Predict, simulate and compare one setting."""
+    from reports.console import describe_verification
+    from reports.records import verification
+    from reports.setting_file import load
+    from reports.verify import verify as run
+
+    result = run(load(setting_file), formula=formula, device=device, progress=not quiet)
+    _show(as_json, verification(result), describe_verification(result))
+    return DONE if result.convinced else UNCONVINCED
+
+
+@eigenalign.command()
+@click.argument("setting_file", metavar="SETTING.toml")
+@click.option("--formula", default=None, help="Force one closed form by its name.")
+@_common
+def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) -> int:
+    """The closed form alone."""
+    from reports.console import describe_prediction
+    from reports.records import prediction
+    from reports.setting_file import load
+    from reports.verify import predict as run
+
+    result = run(load(setting_file), formula=formula)
+    _show(as_json, prediction(result), describe_prediction(result))
+    return DONE
+
+
+@eigenalign.command()
+@click.argument("setting_file", metavar="SETTING.toml")
+@click.option("--replicas", type=click.IntRange(min=1), default=None, help="Overrides ensemble.replicas.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@_common
+def simulate(setting_file: str, replicas: int | None, device: str, as_json: bool, quiet: bool) -> int:
+    """The ensemble alone."""
+    import simulate as simulator
+    from reports.console import describe_simulation
+    from reports.records import simulation
+    from reports.setting_file import load
+
+    result = simulator.run(load(setting_file), replicas=replicas, device=device, progress=not quiet)
+    record = simulation(result)
+    _show(as_json, record, describe_simulation(record))
+    return DONE
+
+
+@eigenalign.command()
+@_common
+def claims(as_json: bool, quiet: bool) -> int:
+    """List the claims, their references, and what is checked."""
+    from reports.claims import CLAIMS
+    from reports.console import describe_claims
+
+    listed = [
+        {"id": c.id, "title": c.title, "statement": c.statement, "reference": c.reference, "checked": c.method}
+        for c in CLAIMS
+    ]
+    _show(as_json, listed, describe_claims(listed))
+    return DONE
+
+
+def _show(as_json: bool, record: Any, text: str) -> None:
+    click.echo(json.dumps(record, allow_nan=False) if as_json else text)

@@ -1,0 +1,99 @@
+"""From the moments of a simulation to estimates: τ with standard errors, misalignment, the test of alignment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulate.results import SimulatedReading, Simulation
+from theory.eigenspaces import Eigenspaces, eigenspaces, weight_variances
+from theory.errors import InvalidInput
+from theory.misalignment import misalignment
+from theory.symmetry import SymmetryGroup, symmetry_group
+from theory.testing import randomization_test
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What one reading of a simulation says of Σ_w.
+
+    Attributes
+    ----------
+    step : int
+    sigma, tau, tau_se : ndarray, shape (k,)
+        σ ascending; standard errors between blocks of replicas, NaN for a single block.
+    multiplicity : tuple of int, length k
+    mean_weight_norm : float
+        ‖E[w]‖, estimated without subtracting its noise.
+    misalignment : float or None
+        M of the mean second moment; None where that is singular.
+    alignment_pvalue : float or None
+        Of the exact randomization test (energy); None with a single block.
+    """
+
+    step: int
+    sigma: np.ndarray
+    multiplicity: tuple[int, ...]
+    tau: np.ndarray
+    tau_se: np.ndarray
+    mean_weight_norm: float
+    misalignment: float | None
+    alignment_pvalue: float | None
+
+
+def data_eigenspaces(simulation: Simulation) -> Eigenspaces:
+    """The eigenspaces in which τ is read. Population eigenvalues are exact, so only rounding joins them."""
+    return eigenspaces(simulation.data_moment, gap=1e-9)
+
+
+def data_symmetry(simulation: Simulation, spaces: Eigenspaces, mean: np.ndarray | None = None) -> SymmetryGroup:
+    """The group that leaves the law of the data invariant: it fixes `mean` where there is one."""
+    return symmetry_group(spaces, mean=None if mean is None or not np.any(mean) else mean)
+
+
+def estimate(simulation: Simulation, *, mean: np.ndarray | None = None) -> tuple[Estimate, ...]:
+    """One estimate per reading; `mean` (d,) is the population mean that the symmetry group has to fix, if any."""
+    spaces = data_eigenspaces(simulation)
+    group = data_symmetry(simulation, spaces, mean)
+    return tuple(_estimate(reading, spaces, group) for reading in simulation.readings)
+
+
+def _estimate(reading: SimulatedReading, spaces: Eigenspaces, group: SymmetryGroup) -> Estimate:
+    tau, standard_error = tau_with_error(reading, spaces)
+    try:
+        distance = float(misalignment(spaces, reading.second_moment))
+    except InvalidInput:  # fewer weight vectors than dimensions
+        distance = None
+    test = None
+    if len(reading.counts) > 1:
+        test = randomization_test(reading.second_moments, group, counts=reading.counts, seed=reading.step)
+    return Estimate(
+        step=reading.step,
+        sigma=np.sqrt(np.maximum(spaces.eigenvalues, 0)),
+        multiplicity=spaces.multiplicity,
+        tau=tau,
+        tau_se=standard_error,
+        mean_weight_norm=float(np.linalg.norm(reading.mean)),
+        misalignment=distance,
+        alignment_pvalue=None if test is None else test.pvalue,
+    )
+
+
+def tau_with_error(reading: SimulatedReading, spaces: Eigenspaces) -> tuple[np.ndarray, np.ndarray]:
+    """τ (k,) and its standard error (k,), from the scatter between blocks of replicas."""
+    return mean_with_error(weight_variances(spaces, reading.second_moments), reading.counts)
+
+
+def mean_with_error(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The weighted mean over K independent block means (K, …) and its standard error.
+
+    Var(block mean) = σ²/c_b, so σ² is estimated by Σ_b c_b (v_b − mean)² / (K − 1), and SE² = σ²/N: unbiased for
+    blocks of any sizes. NaN for K = 1.
+    """
+    weights = counts / counts.sum()
+    mean = np.tensordot(weights, values, axes=1)
+    if len(counts) == 1:
+        return mean, np.full_like(mean, np.nan)
+    variance = np.tensordot(counts, (values - mean) ** 2, axes=1) / (len(counts) - 1)
+    return mean, np.sqrt(variance / counts.sum())

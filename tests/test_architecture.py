@@ -1,0 +1,89 @@
+"""The dependency rules that make agreement between theory and simulation evidence."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(path for package in ("theory", "simulate", "reports") for path in (ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path, text: str | None = None) -> set[str]:
+    """Every module that a file imports, at any depth of nesting; `from a import b` counts as a and as a.b."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text() if text is None else text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where an arrow points"
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("__import__", "importlib.import_module"):
+            found |= {ast.literal_eval(arg) for arg in node.args[:1] if isinstance(arg, ast.Constant)}
+    return found
+
+
+def violations(path: Path, names: set[str]) -> list[str]:
+    """What the rules forbid this file to import."""
+    package = path.relative_to(ROOT).parts[0]
+
+    def inside(name: str, module: str) -> bool:
+        return name == module or name.startswith(module + ".")
+
+    forbidden = []
+    for name in names:
+        if package == "theory" and (inside(name, "simulate") or inside(name, "torch")):
+            forbidden.append(name)
+        if package == "simulate" and inside(name, "theory") and not inside(name, "theory.setting") and name != "theory":
+            forbidden.append(name)
+        if package != "reports" and inside(name, "reports"):
+            forbidden.append(name)
+        if package != "simulate" and (inside(name, "torch.nn") or name == "torch.nn"):
+            forbidden.append(name)
+    return forbidden
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_follow_the_rules(path):
+    assert violations(path, imported(path)) == []
+
+
+@pytest.mark.parametrize(
+    ("package", "line"),
+    [
+        ("theory", "from simulate.streams import Streams"),
+        ("theory", "import torch.nn.functional as F"),
+        ("theory", "def f():\n    import reports.cli"),
+        ("simulate", "from theory.eigenspaces import eigenspaces"),
+        ("simulate", "from theory import predict"),
+        ("simulate", "import reports"),
+        ("reports", "from torch import nn"),
+    ],
+)
+def test_a_broken_rule_is_seen(package, line):
+    path = ROOT / package / "imagined.py"
+    assert violations(path, imported(path, line))
+
+
+def test_importing_theory_does_not_load_torch():
+    code = "import sys, theory, theory.testing; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_help_loads_no_heavy_library():
+    code = (
+        "import sys\nfrom reports.cli import main\nmain(['--help'])\n"
+        "sys.exit(bool({'torch', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True).returncode == 0
+
+
+def test_top_level_is_what_the_readme_says():
+    """A new folder at the top is a decision, not an accident."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=False, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    folders = {line.split("/")[0] for line in tracked.stdout.splitlines() if "/" in line}
+    assert {name for name in folders if not name.startswith(".")} == {"theory", "simulate", "reports", "tests"}
