@@ -1,10 +1,11 @@
 """Real trainings: ensembles of independent replicas, batched, reproducible.
 
-`run` trains an ensemble of a setting, `rows` and `population` say what its data are; `replica_inputs` and `train` are
-the two halves of `run` for one batch of replicas, between which the inputs may be changed.
+`run` trains an ensemble of a setting, and `merge` adds up what several runs left in a store; `rows` and `population` say
+what a setting's data are; `replica_inputs` and `train` are the two halves of `run` for one batch of replicas, between
+which the inputs may be changed.
 """
 
-from simulate.ensemble import population, rows, run, train
+from simulate.ensemble import merge, population, rows, run, train
 from simulate.identity import digest
 from simulate.inputs import Inputs, replica_inputs
 from simulate.results import Population, SimulatedReading, Simulation
@@ -15,6 +16,7 @@ __all__ = [
     "SimulatedReading",
     "Simulation",
     "digest",
+    "merge",
     "population",
     "replica_inputs",
     "rows",

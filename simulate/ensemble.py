@@ -1,35 +1,30 @@
-"""An ensemble: replicas are drawn, trained and summed tile by tile.
-
-A tile is a fixed number of consecutive replicas, trained as one batch; replica r always has slot r mod T of a tile of
-T slots, and a tile that is not full is padded. Every product of matrices therefore has the same shape and place for
-replica r whoever else is computed, which makes its result bit-identical: BLAS libraries round differently depending on
-the alignment of a matrix in a batch and on the batch's length.
-"""
+"""Ensembles: what a setting's data are, training by hand, and an ensemble's replicas trained, stored and added up."""
 
 from __future__ import annotations
 
-import math
+import logging
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from simulate import kernels
-from simulate.batches import ordered, rows_needed
 from simulate.devices import one_thread, resolve
+from simulate.identity import digest
 from simulate.inputs import Draws, Inputs
-from simulate.moments import Blocks, block_count
-from simulate.networks import forward, losses
+from simulate.moments import Blocks, Sums, block_count
+from simulate.ranges import Range, parse_shard, ranges, rank
 from simulate.results import Population, Simulation
+from simulate.store import Damaged, Description, Store, find_store, open_store
+from simulate.tiles import Trainer
+from simulate.workers import Tell, compute, distribute, placed
 from theory.setting import InvalidInput, Setting
 
-# Bytes that one training step of a tile touches (a core's cache; a GPU wants many replicas at once), bytes that a tile
-# may hold in all, and how many replicas hide the cost of calling torch.
-STEP_BYTES = {"cpu": 2**22, "cuda": 2**28}
-TILE_BYTES = {"cpu": 2**28, "cuda": 2**32}
-MOST = {"cpu": 256, "cuda": 4096}
+log = logging.getLogger(__name__)
 
 
 @one_thread()
@@ -91,11 +86,17 @@ def run(
     device: str = "cpu",
     progress: bool = False,
     chunk: int | None = None,
+    store: str | Path | None = None,
+    resume: bool = False,
+    shard: str | None = None,
+    processes: int = 1,
 ) -> Simulation:
     """Train an ensemble of independent replicas of a setting.
 
-    Replica r is the same, bit for bit, on the same machine and libraries, whatever the number of replicas and `chunk`.
-    A replica whose weights or loss are not finite at some reading has diverged: it is excluded from every reading.
+    The sums are the same, bit for bit, on the same machine and libraries, whatever `chunk`, `processes`, the shards
+    that a cluster cuts it into, and however often it was ended and resumed; and so is replica r, whatever the number of
+    replicas. A replica whose weights or loss are not finite at some reading has diverged: it is excluded from every
+    reading.
 
     Parameters
     ----------
@@ -104,14 +105,26 @@ def run(
         Instead of ``setting.ensemble.replicas``; the first ones are the same.
     device : "cpu", "cuda", "cuda:N" or "auto"
     progress : bool
-        A progress bar on stderr, where that is a terminal.
+        A progress bar on stderr, where that is a terminal; under ``torchrun`` only rank 0 shows one.
     chunk : int or None
         How many replicas are trained between two updates of the sums; as many as is fast if None.
+    store : path or None
+        A folder in which the sums are kept as they are computed, some 8 d² bytes a replica and reading, in a folder of
+        their own named by :func:`simulate.digest`.
+    resume : bool
+        Whether `store` may hold shards of this ensemble already: they are not computed again, and an ensemble grows
+        where they were of fewer replicas.
+    shard : "i/n" or None
+        Compute this share of the ensemble only, and return its replicas only; :func:`merge` adds up what n such runs
+        leave in the store. If None, the rank and world size of ``torchrun`` decide, where there are any.
+    processes : int
+        Worker processes on this machine, one thread each.
 
     Raises
     ------
     InvalidInput
-        Where data cannot be read or don't fit, there is no such device, or no kernel trains the network.
+        Where data cannot be read or don't fit, there is no such device, no kernel trains the network, the store holds
+        shards and is not to be resumed, or it cannot be written: what is complete is then kept.
 
     Examples
     --------
@@ -122,87 +135,112 @@ def run(
     (10, 0, (2, 2))
     """
     total = setting.ensemble.replicas if replicas is None else replicas
-    if total < 1:
-        raise InvalidInput("replicas", replicas, "must be at least 1")
-    if chunk is not None and chunk < 1:
-        raise InvalidInput("chunk", chunk, "must be at least 1")
-    where, dtype = resolve(device), getattr(torch, setting.ensemble.dtype)
-    draws = Draws(setting)
-    kernel = kernels.choose(setting)
-    d = len(draws.population.mean)
-    blocks = {step: Blocks(step, d, min(block_count(d), total)) for step in setting.training.readings}
-    tile = tile_size(setting, draws, where)
-    diverged = 0
-    with tqdm(total=total, unit=" replicas", disable=None if progress else True, leave=False) as bar:
-        for first, last in _portions(total, tile, chunk or tile):
-            begin = first - first % tile
-            slots = [r if first <= r < last else None for r in range(begin, begin + tile)]
-            inputs = draws.take(slots).to(where, dtype)
-            trained = kernel.train(setting, inputs)
-            diverged += _add(blocks, setting, inputs, trained, first, slice(first - begin, last - begin))
-            bar.update(last - first)
-    return Simulation(
-        setting,
-        total,
-        diverged,
-        str(where),
-        draws.shapes[0][0],
-        draws.data_moment,
-        tuple(sums.reading() for sums in blocks.values()),
+    for key, number in (("replicas", total), ("chunk", chunk), ("processes", processes)):
+        if number is not None and number < 1:
+            raise InvalidInput(key, number, "must be at least 1")
+    number, world = rank()
+    share = (number + 1, world) if shard is None else parse_shard(shard)
+    if store is None and (resume or share[1] > 1):
+        raise InvalidInput("store", None, "is needed by resume, and by shards, which leave their sums there")
+    trainer = Trainer(setting, resolve(placed(device)))
+    mine = ranges(total, trainer.range, share)
+    description = Description(
+        setting=setting,
+        digest="" if store is None else digest(setting),
+        device=trainer.device.type,
+        range=trainer.range,
+        replicas=total,
+        width=trainer.draws.shapes[0][0],
+        data_moment=trainer.draws.data_moment,
     )
+    scratch = tempfile.TemporaryDirectory() if store is None and processes > 1 else nullcontext(store)
+    with scratch as folder, _bar(mine, progress and (shard is not None or number == 0)) as tell:
+        kept = None if folder is None else open_store(Path(folder), description, mine, resume=resume)
+        try:
+            if kept is not None and processes > 1:
+                distribute(kept, mine, device=device, chunk=chunk, processes=processes, tell=tell)
+                tell = _silent
+            return _add_up(description, str(trainer.device), compute(trainer, kept, mine, chunk, tell))
+        except KeyboardInterrupt:
+            if store is not None and kept is not None:
+                log.warning("%d shards are kept in %s; --resume goes on from them", len(kept.shards()), kept.folder)
+            raise
 
 
-def tile_size(setting: Setting, draws: Draws, device: torch.device) -> int:
-    """How many replicas are trained as one batch; depends on the setting and the kind of device, on nothing else."""
-    training, d = setting.training, len(draws.population.mean)
-    real = 4 if setting.ensemble.dtype == "float32" else 8
-    n = rows_needed(setting)
-    batch = n if training.batch_size == "full" else training.batch_size
-    weights = sum(out * fan_in for out, fan_in in draws.shapes)
-    step = real * (batch * (d + 2 * sum(out for out, _ in draws.shapes)) + 3 * weights)
-    # Rows, labels and parameters are drawn in float64, whatever they are cast to.
-    held = 8 * (0 if setting.data.fixed else n * d) + 8 * (n * draws.shapes[-1][0] + weights)
-    held += real * len(training.readings) * weights + 8 * d * d
-    held += 8 * training.readings[-1] * batch if ordered(setting) else 0
-    fits = min(STEP_BYTES[device.type] // step, TILE_BYTES[device.type] // held)
-    return int(min(max(fits, 1), MOST[device.type]))
+def merge(folder: str | Path) -> Simulation:
+    """Add up the shards in a store, or in the folder of one ensemble in it: the same bits as one run of the whole.
+
+    Raises
+    ------
+    InvalidInput
+        Where there is no ensemble, more than one, or shards are missing, incomplete or damaged: they are named.
+
+    >>> import tempfile
+    >>> from theory.setting import Data
+    >>> setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     parts = [run(setting, replicas=500, store=folder, shard=shard).replicas for shard in ("1/2", "2/2")]
+    ...     whole = merge(folder)
+    >>> parts, whole.replicas
+    ([256, 244], 500)
+    """
+    store = find_store(Path(folder))
+    known = store.description
+    needed = ranges(known.replicas, known.range)
+    faults: list[str] = []
+    simulation = _add_up(known, known.device, _complete(store, needed, faults))
+    if faults:
+        more = f", and {len(faults) - 10} more" if len(faults) > 10 else ""
+        rule = f"{len(faults)} of {len(needed)} shards are not there: {', '.join(faults[:10])}{more}"
+        raise InvalidInput("folder", str(store.folder), f"{rule}; --resume computes them")
+    return simulation
 
 
-def _portions(total: int, tile: int, chunk: int) -> Iterator[tuple[int, int]]:
-    """[first, last) ranges that cover all replicas, none of them longer than a chunk or reaching over a tile's edge."""
-    first = 0
-    while first < total:
-        last = min(first + tile - first % tile, first + chunk - first % chunk, total)
-        yield first, last
-        first = last
+def _complete(store: Store, needed: list[Range], faults: list[str]) -> Iterator[Sums]:
+    """The sums of all ranges; those that cannot be had are written into `faults`."""
+    for here in needed:
+        name = store.path(here.number).name
+        try:
+            sums = store.read(here)
+        except FileNotFoundError:
+            faults.append(f"{name} (missing)")
+        except Damaged as error:
+            faults.append(f"{name} ({error})")
+        else:
+            if sums.replicas != here.last - here.first:
+                faults.append(f"{name} ({sums.replicas} replicas, not {here.last - here.first})")
+            yield sums
 
 
-def _add(
-    blocks: dict[int, Blocks],
-    setting: Setting,
-    inputs: Inputs,
-    trained: dict[int, tuple[Tensor, ...]],
-    first: int,
-    here: slice,
-) -> int:
-    """Add the replicas in slots `here`, of which the first is number `first`; returns how many have diverged."""
-    online = setting.data.samples == "online"
-    read: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-    kept = np.ones(here.stop - here.start, dtype=bool)
-    for step, parameters in trained.items():
-        w = parameters[0].double()
-        # Weights of 1e200 are finite, their second moment is not.
-        moment = torch.bmm(w.transpose(1, 2), w) / w.shape[1]
-        loss = torch.full_like(w[:, 0, 0], math.nan) if online else _losses(setting, inputs, parameters)
-        for values in (moment, *parameters) if online else (moment, loss, *parameters):
-            kept &= values.reshape(len(values), -1).isfinite().all(1)[here].cpu().numpy()
-        read[step] = moment[here].cpu().numpy(), w.mean(1)[here].cpu().numpy(), loss[here].cpu().numpy()
-    for step, (second_moments, means, loss_values) in read.items():
-        blocks[step].add(first, second_moments, means, loss_values, kept)
-    return int((~kept).sum())
+def _add_up(description: Description, device: str, parts: Iterator[Sums]) -> Simulation:
+    """The simulation that consists of these ranges, which come in the order of replicas."""
+    setting, d = description.setting, len(description.data_moment)
+    count = min(block_count(d), description.replicas)
+    blocks = [Blocks(step, d, count) for step in setting.training.readings]
+    replicas = diverged = 0
+    for sums in parts:
+        replicas += sums.replicas
+        diverged += sums.diverged
+        for total, part in zip(blocks, sums.readings, strict=True):
+            total.fold(part, sums.first, sums.used)
+    readings = tuple(total.reading() for total in blocks)
+    return Simulation(setting, replicas, diverged, device, description.width, description.data_moment, readings)
 
 
-def _losses(setting: Setting, inputs: Inputs, parameters: tuple[Tensor, ...]) -> Tensor:
-    """The training loss on all rows, (R,)."""
-    x = inputs.x.expand(len(inputs.y), -1, inputs.x.shape[-1])
-    return losses(forward(setting.network, parameters, x), inputs.y).double()
+@contextmanager
+def _bar(mine: list[Range], shown: bool) -> Iterator[Tell]:
+    """A progress bar on stderr, where that is a terminal: replicas a second, and the time that is left."""
+    total = sum(here.last - here.first for here in mine)
+    # Without smoothing the rate is that of all replicas trained now; those found in the store cost nothing.
+    with tqdm(total=total, unit=" replicas", disable=None if shown else True, leave=False, smoothing=0) as bar:
+
+        def tell(count: int, trained: bool) -> None:
+            if not trained and not bar.disable:
+                bar.initial += count
+            bar.update(count)
+
+        yield tell
+
+
+def _silent(count: int, trained: bool) -> None:
+    """For a second pass over what has been told."""

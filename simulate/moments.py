@@ -1,10 +1,12 @@
 """Second moments summed in a fixed number of blocks: memory doesn't grow with the replicas, nor bits with their order.
 
-Replica r belongs to block r mod K. Within a block sums are added in the order of replicas, so an ensemble that grows,
-or is computed in other portions, has the same sums.
+Replica r belongs to block r mod K. A block adds up its replicas range by range, in the order of replicas, so an
+ensemble that grows, or is computed in other portions or by several processes, has the same sums.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -57,6 +59,14 @@ class Blocks:
             self.losses[into] += losses[here]
             start = stop
 
+    def fold(self, other: Blocks, first: int, slots: int) -> None:
+        """Add the first `slots` slots of a range that begins with replica `first`; there are no more of them than K."""
+        into = (first + np.arange(slots)) % len(self.counts)
+        self.counts[into] += other.counts[:slots]
+        self.second_moments[into] += other.second_moments[:slots]
+        self.means[into] += other.means[:slots]
+        self.losses[into] += other.losses[:slots]
+
     def reading(self) -> SimulatedReading:
         """Block means, without the blocks that hold no replica."""
         kept = self.counts > 0
@@ -68,3 +78,55 @@ class Blocks:
             self.means[kept] / counts[:, None],
             self.losses[kept] / counts,
         )
+
+
+class Sums:
+    """Sums over the replicas first, first + 1, …, last − 1 of one range, at every reading.
+
+    Parameters
+    ----------
+    steps : sequence of int
+        The readings.
+    dimension : int
+        d.
+    first : int
+        The range's first replica; replica r is added to slot (r − first) mod `slots`.
+    slots : int
+        The range's length, or K where that is less: in either case a slot lies within one block.
+    """
+
+    def __init__(self, steps: Sequence[int], dimension: int, first: int, slots: int) -> None:
+        self.first = first
+        self.replicas = 0
+        self.readings = tuple(Blocks(step, dimension, slots) for step in steps)
+
+    @property
+    def last(self) -> int:
+        return self.first + self.replicas
+
+    @property
+    def used(self) -> int:
+        """How many slots hold replicas."""
+        return min(self.replicas, len(self.readings[0].counts))
+
+    @property
+    def diverged(self) -> int:
+        return self.replicas - int(self.readings[0].counts.sum())
+
+    def add(self, moments: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], kept: np.ndarray) -> None:
+        """Add the next replicas; for every reading (r, d, d), (r, d), (r,), those not `kept` (r,) left out of all."""
+        for blocks, (second_moments, means, losses) in zip(self.readings, moments, strict=True):
+            blocks.add(self.replicas, second_moments, means, losses, kept)
+        self.replicas += len(kept)
+
+    def shortened(self, last: int) -> Sums | None:
+        """The same sums without the replicas from `last` on; None where slots have already added up several."""
+        if self.replicas > self.used:
+            return None
+        steps = [blocks.step for blocks in self.readings]
+        slots, dimension = self.readings[0].means.shape
+        short = Sums(steps, dimension, self.first, slots)
+        short.replicas = last - self.first
+        for mine, theirs in zip(short.readings, self.readings, strict=True):
+            mine.fold(theirs, 0, short.replicas)
+        return short

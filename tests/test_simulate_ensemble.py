@@ -11,9 +11,9 @@ import torch
 
 import simulate
 from simulate.devices import one_thread, resolve
-from simulate.ensemble import tile_size
 from simulate.inputs import Draws
 from simulate.moments import Blocks, block_count
+from simulate.tiles import tile_size
 from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Setting, Training
 
 DATA = Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=9)
@@ -27,6 +27,7 @@ def test_public_names():
         "SimulatedReading",
         "Simulation",
         "digest",
+        "merge",
         "population",
         "replica_inputs",
         "rows",

@@ -1,0 +1,60 @@
+"""The fixed ranges of replicas that are summed, stored and handed out as one piece, and who computes which."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from theory.setting import InvalidInput
+
+
+class Range(NamedTuple):
+    """Replicas first … last − 1, which are range number `number` of an ensemble."""
+
+    number: int
+    first: int
+    last: int
+
+
+def ranges(replicas: int, size: int, shard: tuple[int, int] = (1, 1)) -> list[Range]:
+    """The ranges of an ensemble that shard (i, n) computes: numbers i − 1, i − 1 + n, …; only the last may be shorter.
+
+    >>> ranges(10, 4)
+    [Range(number=0, first=0, last=4), Range(number=1, first=4, last=8), Range(number=2, first=8, last=10)]
+    >>> [r.number for r in ranges(10, 4, (2, 2))]
+    [1]
+    """
+    i, n = shard
+    count = -(-replicas // size)
+    return [Range(k, k * size, min((k + 1) * size, replicas)) for k in range(i - 1, count, n)]
+
+
+def parse_shard(shard: str) -> tuple[int, int]:
+    """(i, n) of "i/n", 1 ≤ i ≤ n.
+
+    >>> parse_shard("2/3")
+    (2, 3)
+
+    Raises
+    ------
+    InvalidInput
+    """
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard) if isinstance(shard, str) else None
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise InvalidInput("shard", shard, "must be 'i/n' with 1 ≤ i ≤ n, such as '2/3'")
+    return int(found[1]), int(found[2])
+
+
+def rank() -> tuple[int, int]:
+    """(rank, world size) of this process under ``torchrun``, which says them in RANK and WORLD_SIZE; (0, 1) elsewhere.
+
+    Raises
+    ------
+    InvalidInput
+        Where the two are not numbers that fit.
+    """
+    given = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if not (given[0].isdecimal() and given[1].isdecimal() and int(given[0]) < int(given[1])):
+        raise InvalidInput("RANK/WORLD_SIZE", "/".join(given), "must be whole numbers, the first below the second")
+    return int(given[0]), int(given[1])

@@ -1,0 +1,141 @@
+"""Any range of an ensemble's replicas: drawn, trained and summed tile by tile.
+
+A tile is a fixed number of consecutive replicas, trained as one batch; replica r always has slot r mod T of a tile of
+T slots, and a tile that is not full is padded. Every product of matrices therefore has the same shape and place for
+replica r whoever else is computed, which makes its result bit-identical: BLAS libraries round differently depending on
+the alignment of a matrix in a batch and on the batch's length.
+
+A range is a fixed number of whole tiles. Replicas are summed within their range, then range after range, so that the
+sums have the same bits wherever and in whatever order the ranges were computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simulate import kernels
+from simulate.batches import ordered, rows_needed
+from simulate.inputs import Draws, Inputs
+from simulate.moments import Sums, block_count
+from simulate.networks import forward, losses
+from theory.setting import Setting
+
+# Bytes that one training step of a tile touches (a core's cache; a GPU wants many replicas at once), bytes that a tile
+# may hold in all, and how many replicas hide the cost of calling torch.
+STEP_BYTES = {"cpu": 2**22, "cuda": 2**28}
+TILE_BYTES = {"cpu": 2**28, "cuda": 2**32}
+MOST = {"cpu": 256, "cuda": 4096}
+
+# A range is what a kill may cost and what one machine takes at a time: half a minute of a core, a file of 64 MiB, and
+# no more than 256 replicas, unless one tile exceeds these.
+RANGE_OPERATIONS = 3e11
+RANGE_BYTES = 2**26
+RANGE_REPLICAS = 256
+
+
+class Trainer:
+    """Trains replicas of one setting on one device, and adds up their moments.
+
+    Attributes
+    ----------
+    device : torch.device
+    draws : Draws
+    tile : int
+        T, how many replicas are trained as one batch.
+    range : int
+        How many replicas are summed before their sum is added to those of others; a multiple of T.
+    """
+
+    def __init__(self, setting: Setting, device: torch.device) -> None:
+        self.setting = setting
+        self.device = device
+        self.draws = Draws(setting)
+        self.tile = tile_size(setting, self.draws, device)
+        self.range = range_size(setting, self.draws, self.tile)
+        self._kernel = kernels.choose(setting)
+        self._dtype = getattr(torch, setting.ensemble.dtype)
+
+    @property
+    def dimension(self) -> int:
+        """d, the length of a first-layer weight vector."""
+        return len(self.draws.population.mean)
+
+    def empty(self, first: int) -> Sums:
+        """No replicas yet, of the range that begins with replica `first`."""
+        return Sums(self.setting.training.readings, self.dimension, first, min(self.range, block_count(self.dimension)))
+
+    def extend(self, sums: Sums, last: int, chunk: int | None, trained: Callable[[int], None]) -> None:
+        """Add the replicas from the end of `sums` up to `last` (excluded), at most `chunk` at a time.
+
+        `trained` is told how many replicas have just been added.
+        """
+        for first, stop in _portions(sums.last, last, self.tile, chunk or self.tile):
+            begin = first - first % self.tile
+            slots = [r if first <= r < stop else None for r in range(begin, begin + self.tile)]
+            inputs = self.draws.take(slots).to(self.device, self._dtype)
+            readings = self._kernel.train(self.setting, inputs)
+            self._add(sums, inputs, readings, slice(first - begin, stop - begin))
+            trained(stop - first)
+
+    def _add(self, sums: Sums, inputs: Inputs, readings: dict[int, tuple[Tensor, ...]], here: slice) -> None:
+        """Add the replicas in slots `here`; a replica that is not finite at some reading is left out of all."""
+        online = self.setting.data.samples == "online"
+        moments: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        kept = np.ones(here.stop - here.start, dtype=bool)
+        for parameters in readings.values():
+            w = parameters[0].double()
+            # Weights of 1e200 are finite, their second moment is not.
+            moment = torch.bmm(w.transpose(1, 2), w) / w.shape[1]
+            loss = torch.full_like(w[:, 0, 0], math.nan) if online else _losses(self.setting, inputs, parameters)
+            for values in (moment, *parameters) if online else (moment, loss, *parameters):
+                kept &= values.reshape(len(values), -1).isfinite().all(1)[here].cpu().numpy()
+            moments.append((moment[here].cpu().numpy(), w.mean(1)[here].cpu().numpy(), loss[here].cpu().numpy()))
+        sums.add(moments, kept)
+
+
+def tile_size(setting: Setting, draws: Draws, device: torch.device) -> int:
+    """How many replicas are trained as one batch; depends on the setting and the kind of device, on nothing else."""
+    training, d = setting.training, len(draws.population.mean)
+    real = 4 if setting.ensemble.dtype == "float32" else 8
+    n = rows_needed(setting)
+    batch = n if training.batch_size == "full" else training.batch_size
+    weights = sum(out * fan_in for out, fan_in in draws.shapes)
+    step = real * (batch * (d + 2 * sum(out for out, _ in draws.shapes)) + 3 * weights)
+    # Rows, labels and parameters are drawn in float64, whatever they are cast to.
+    held = 8 * (0 if setting.data.fixed else n * d) + 8 * (n * draws.shapes[-1][0] + weights)
+    held += real * len(training.readings) * weights + 8 * d * d
+    held += 8 * training.readings[-1] * batch if ordered(setting) else 0
+    fits = min(STEP_BYTES[device.type] // step, TILE_BYTES[device.type] // held)
+    return int(min(max(fits, 1), MOST[device.type]))
+
+
+def range_size(setting: Setting, draws: Draws, tile: int) -> int:
+    """How many replicas are summed, and stored, together: whole tiles; depends on nothing but the setting and the tile.
+
+    An operation is estimated as one multiplication or addition: six per weight, row and update.
+    """
+    training, d = setting.training, len(draws.population.mean)
+    batch = rows_needed(setting) if training.batch_size == "full" else training.batch_size
+    operations = 6 * batch * sum(out * fan_in for out, fan_in in draws.shapes) * max(training.readings[-1], 1)
+    stored = 8 * len(training.readings) * d * (d + 1)
+    fits = min(RANGE_OPERATIONS // operations, RANGE_BYTES // stored, RANGE_REPLICAS)
+    return tile * max(int(fits) // tile, 1)
+
+
+def _portions(first: int, last: int, tile: int, chunk: int) -> Iterator[tuple[int, int]]:
+    """Pieces that cover [first, last), none of them longer than a chunk or reaching over a tile's edge."""
+    while first < last:
+        stop = min(first + tile - first % tile, first + chunk - first % chunk, last)
+        yield first, stop
+        first = stop
+
+
+def _losses(setting: Setting, inputs: Inputs, parameters: tuple[Tensor, ...]) -> Tensor:
+    """The training loss on all rows, (R,)."""
+    x = inputs.x.expand(len(inputs.y), -1, inputs.x.shape[-1])
+    return losses(forward(setting.network, parameters, x), inputs.y).double()

@@ -1,0 +1,166 @@
+"""Who computes which ranges of an ensemble: this process, several on one machine, or the ranks of a cluster.
+
+Workers never talk to each other. Each trains the ranges that are its own, range number k belonging to worker k mod n,
+and leaves their sums in a store; whoever reads them adds them in the order of replicas, so the bits of the result know
+nothing of the workers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import torch
+
+from simulate.devices import one_thread, resolve
+from simulate.moments import Sums
+from simulate.ranges import Range
+from simulate.store import Description, Store
+from simulate.tiles import Trainer
+from theory.setting import InvalidInput, Setting
+
+# Told how many replicas are done, and whether they were trained now or found in the store.
+Tell = Callable[[int, bool], None]
+
+
+def compute(
+    trainer: Trainer, store: Store | None, mine: Sequence[Range], chunk: int | None, tell: Tell
+) -> Iterator[Sums]:
+    """The sums of each range in turn: those in the store, else they are trained, and stored.
+
+    A range of which the store has some replicas is gone on with, so an ensemble that grows computes no replica twice.
+    """
+    for here in mine:
+        sums = store.load(here) if store else None
+        keep = store is not None
+        if sums is not None and sums.last > here.last:
+            # The store has more than was asked for, and that is not to be lost.
+            sums, keep = sums.shortened(here.last), False
+        if sums is None:
+            sums = trainer.empty(here.first)
+        tell(sums.replicas, False)
+        if sums.last < here.last:
+            trainer.extend(sums, here.last, chunk, lambda count: tell(count, True))
+            if store is not None and keep:
+                store.save(here, sums)
+        yield sums
+
+
+def placed(device: str, worker: int | None = None) -> str:
+    """The device of one worker of several: those that share a machine take its CUDA devices in turn.
+
+    `worker` is its number on this machine; if None, what ``torchrun`` says in LOCAL_RANK, if anything.
+    """
+    if worker is None:
+        local = os.environ.get("LOCAL_RANK", "")
+        worker = int(local) if local.isdecimal() else None
+    if worker is None or device not in ("auto", "cuda") or not torch.cuda.is_available():
+        return device
+    return f"cuda:{worker % torch.cuda.device_count()}"
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker process is told."""
+
+    setting: Setting
+    device: str
+    chunk: int | None
+    folder: str
+    digest: str
+    replicas: int
+    mine: list[Range]
+
+
+def distribute(
+    store: Store, mine: Sequence[Range], *, device: str, chunk: int | None, processes: int, tell: Tell
+) -> None:
+    """Train ranges in several processes on this machine, one thread each; their sums are then in the store.
+
+    A process of its own, not a fork: torch's threads don't survive one; and not multiprocessing, so that a script
+    needs no ``if __name__ == "__main__"``.
+
+    Raises
+    ------
+    InvalidInput
+        What a worker raises, or that one was ended from outside.
+    """
+    known = store.description
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    command = [sys.executable, "-c", "from simulate.workers import main; main()"]
+    reader, writer = os.pipe()
+    workers: list[subprocess.Popen[bytes]] = []
+    try:
+        with os.fdopen(reader, encoding="utf-8") as lines:
+            try:
+                for worker in range(processes):
+                    # In a session of their own Ctrl-C reaches only this process, which then ends them.
+                    process = subprocess.Popen(
+                        command,
+                        stdin=subprocess.PIPE,
+                        stdout=writer,
+                        env={**os.environ, "PYTHONPATH": path},
+                        start_new_session=True,
+                    )
+                    workers.append(process)
+                    job = Job(
+                        setting=known.setting,
+                        device=placed(device, worker),
+                        chunk=chunk,
+                        folder=str(store.folder),
+                        digest=known.digest,
+                        replicas=known.replicas,
+                        mine=list(mine[worker::processes]),
+                    )
+                    assert process.stdin is not None
+                    with suppress(BrokenPipeError), process.stdin:
+                        process.stdin.write(msgspec.json.encode(job))
+            finally:
+                os.close(writer)
+            for line in lines:
+                message = json.loads(line)
+                if "key" in message:
+                    raise InvalidInput(message["key"], message["value"], message["rule"])
+                tell(message["replicas"], message["trained"])
+        for process in workers:
+            if process.wait() != 0:
+                ended = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
+                rule = f"one of them ended with {ended}; shards that are complete are kept in {store.folder}"
+                raise InvalidInput("processes", processes, rule)
+    finally:
+        for process in workers:
+            process.kill()
+            process.wait()
+
+
+def main() -> None:
+    """A worker process: reads a job on stdin, trains its ranges, says how far it is in lines of JSON on stdout."""
+
+    def tell(count: int, trained: bool) -> None:
+        print(json.dumps({"replicas": count, "trained": trained}), flush=True)
+
+    try:
+        job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+        with one_thread():
+            trainer = Trainer(job.setting, resolve(job.device))
+            description = Description(
+                job.setting,
+                job.digest,
+                trainer.device.type,
+                trainer.range,
+                job.replicas,
+                trainer.draws.shapes[0][0],
+                trainer.draws.data_moment,
+            )
+            for _ in compute(trainer, Store(Path(job.folder), description), job.mine, job.chunk, tell):
+                pass
+    except BrokenPipeError:
+        # Whoever wanted the result is gone.
+        os._exit(1)
+    except InvalidInput as error:
+        print(json.dumps({"key": error.key, "value": error.value, "rule": error.rule}, default=repr), flush=True)
