@@ -112,9 +112,12 @@ def verify(setting_file: str, formula: str | None, device: str, as_json: bool, q
     from reports.console import describe_verification
     from reports.records import verification
     from reports.setting_file import load
+    from reports.stability import warn_if_unstable
     from reports.verify import verify as run
 
-    result = run(load(setting_file), formula=formula, device=device, progress=not quiet)
+    setting = load(setting_file)
+    warn_if_unstable(setting)
+    result = run(setting, formula=formula, device=device, progress=not quiet)
     _show(as_json, verification(result), describe_verification(result))
     return DONE if result.convinced else UNCONVINCED
 
@@ -139,16 +142,61 @@ def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) 
 @click.argument("setting_file", metavar="SETTING.toml")
 @click.option("--replicas", type=click.IntRange(min=1), default=None, help="Overrides ensemble.replicas.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--store", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Keep what is computed here."
+)
+@click.option("--resume", is_flag=True, help="Go on from what the store holds.")
+@click.option("--shard", default=None, metavar="i/n", help="Compute this share only; `merge` adds the shares up.")
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Workers, one core each.")
 @_common
-def simulate(setting_file: str, replicas: int | None, device: str, as_json: bool, quiet: bool) -> int:
-    """The ensemble alone."""
+def simulate(
+    setting_file: str,
+    replicas: int | None,
+    device: str,
+    store: Path | None,
+    resume: bool,
+    shard: str | None,
+    processes: int,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """The ensemble alone; under torchrun, or with --shard, a share of it."""
     import simulate as simulator
     from reports.console import describe_simulation
     from reports.records import simulation
     from reports.setting_file import load
+    from reports.stability import warn_if_unstable
+    from simulate.ranges import rank
 
-    result = simulator.run(load(setting_file), replicas=replicas, device=device, progress=not quiet)
+    setting = load(setting_file)
+    warn_if_unstable(setting)
+    result = simulator.run(
+        setting,
+        replicas=replicas,
+        device=device,
+        progress=not quiet,
+        store=store,
+        resume=resume,
+        shard=shard,
+        processes=processes,
+    )
+    if shard is None and rank()[0] > 0:
+        return DONE
     record = simulation(result)
+    _show(as_json, record, describe_simulation(record))
+    return DONE
+
+
+@eigenalign.command()
+@click.argument("folder", metavar="DIR")
+@_common
+def merge(folder: str, as_json: bool, quiet: bool) -> int:
+    """Add up the shards in a store into one result."""
+    import simulate as simulator
+    from reports.console import describe_simulation
+    from reports.records import simulation
+
+    record = simulation(simulator.merge(folder))
     _show(as_json, record, describe_simulation(record))
     return DONE
 

@@ -22,10 +22,11 @@ class Estimate:
     ----------
     step : int
     sigma, tau, tau_se : ndarray, shape (k,)
-        σ ascending; standard errors between blocks of replicas, NaN for a single block.
+        σ ascending; standard errors between blocks of replicas, NaN for a single block; τ is NaN where all replicas
+        have diverged.
     multiplicity : tuple of int, length k
     mean_weight_norm : float
-        ‖E[w]‖, estimated without subtracting its noise.
+        ‖E[w]‖, estimated without subtracting its noise; NaN where all replicas have diverged.
     misalignment : float or None
         M of the mean second moment; None where that is singular.
     alignment_pvalue : float or None
@@ -63,7 +64,7 @@ def _estimate(reading: SimulatedReading, spaces: Eigenspaces, group: SymmetryGro
     tau, standard_error = tau_with_error(reading, spaces)
     try:
         distance = float(misalignment(spaces, reading.second_moment))
-    except InvalidInput:  # fewer weight vectors than dimensions
+    except InvalidInput:  # fewer weight vectors than dimensions, or none where all replicas have diverged
         distance = None
     test = None
     if len(reading.counts) > 1:
@@ -74,7 +75,7 @@ def _estimate(reading: SimulatedReading, spaces: Eigenspaces, group: SymmetryGro
         multiplicity=spaces.multiplicity,
         tau=tau,
         tau_se=standard_error,
-        mean_weight_norm=float(np.linalg.norm(reading.mean)),
+        mean_weight_norm=float(np.linalg.norm(reading.mean)) if reading.replicas else np.nan,
         misalignment=distance,
         alignment_pvalue=None if test is None else test.pvalue,
     )
@@ -89,8 +90,10 @@ def mean_with_error(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray,
     """The weighted mean over K independent block means (K, …) and its standard error.
 
     Var(block mean) = σ²/c_b, so σ² is estimated by Σ_b c_b (v_b − mean)² / (K − 1), and SE² = σ²/N: unbiased for
-    blocks of any sizes. NaN for K = 1.
+    blocks of any sizes. NaN for K = 1, and both are NaN for K = 0.
     """
+    if len(counts) == 0:
+        return np.full(values.shape[1:], np.nan), np.full(values.shape[1:], np.nan)
     weights = counts / counts.sum()
     mean = np.tensordot(weights, values, axes=1)
     if len(counts) == 1:

@@ -1,6 +1,6 @@
 """Real trainings: ensembles of independent replicas, batched, reproducible.
 
-`run` trains an ensemble of a setting, and `merge` adds up what several runs left in a store; `rows` and `population` say
+`run` trains an ensemble of a setting and `merge` adds up what several runs left in a store, `rows` and `population` say
 what a setting's data are; `replica_inputs` and `train` are the two halves of `run` for one batch of replicas, between
 which the inputs may be changed.
 """
