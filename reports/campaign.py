@@ -14,6 +14,7 @@ from reports.claims import CLAIMS
 from reports.claims.claim import BUDGETS, Claim, Context, Outcome
 from reports.findings import ClaimReport
 from reports.record import ReportRecord
+from reports.setting_file import departures
 from theory.errors import InvalidInput
 
 LIMITS = (
@@ -81,5 +82,6 @@ def judge(claim: Claim, context: Context, bar: tqdm | None = None) -> ClaimRepor
         tables=tables,
         figures=figures,
         settings={outcome.case.name: msgspec.to_builtins(outcome.case.setting) for outcome in outcomes},
+        departures={outcome.case.name: departures(outcome.case.setting) for outcome in outcomes},
         seconds=time.perf_counter() - clock,
     )

@@ -15,7 +15,7 @@ from reports.findings import ClaimReport, Figure, Table
 from reports.layout import lay_out
 from reports.markup import latex_code, to_html, to_latex, to_plain
 from reports.provenance import provenance as collect_provenance
-from reports.record import ReportRecord, findings_csv, to_builtins, to_json, verdict_of
+from reports.record import ReportRecord, findings_csv, to_json, verdict_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 TITLE = "Random labels align weights with data"
 SUBTITLE = "A numerical validation of the theory of arXiv:2006.10455"
 _LINES_ON_A_PAGE = 34  # of a table that must not break; longer ones do
-_LONGEST_VALUE = 160
 _LINE = 484  # pt: the text width of report.tex
 
 
@@ -123,7 +122,7 @@ def _section(claim: ClaimReport) -> _Section:
         verdict_of(claim),
         summaries.findings_table(claim) if judged else None,
         summaries.outside_table(claim) if outside else None,
-        tuple(_flat(to_builtins(claim.settings))),
+        tuple(f"{case}: {text}" for case, text in claim.departures.items()),
     )
 
 
@@ -162,22 +161,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _flat(value: Any, key: str = "") -> list[str]:
-    """Nested settings as lines `a.b = value`; long lists are cut, results.json has them whole."""
-    if isinstance(value, dict):
-        return [line for name, item in value.items() for line in _flat(item, f"{key}.{name}" if key else str(name))]
-    if isinstance(value, str):
-        text = f'"{value}"'
-    elif isinstance(value, bool):
-        text = str(value).lower()
-    else:
-        text = "none" if value is None else str(value)
-    if len(text) > _LONGEST_VALUE:
-        size = f" ({len(value)} values)" if isinstance(value, list) else ""
-        text = f"{text[:_LONGEST_VALUE]} …{size}"
-    return [f"{key} = {text}"]
 
 
 def _render_html(context: Mapping[str, Any], drawings: Mapping[str, bytes]) -> str:

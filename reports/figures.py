@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,7 +116,7 @@ def _single(panels: tuple[Panel, ...]) -> list[Panel]:
     found = []
     for panel in panels:
         if panel.series and panel.pictures:
-            found.append(Panel(panel.title, panel.xlabel, panel.ylabel, panel.series, (), panel.xlog, panel.ylog))
+            found.append(replace(panel, pictures=()))
             found.append(Panel("", pictures=panel.pictures))
         else:
             found.append(panel)
@@ -144,6 +144,8 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, int], handles: dic
     axes.set_ylabel(to_label(panel.ylabel))
     axes.grid(color="0.88", linewidth=0.5)
     axes.margins(x=0.03, y=0.06)
+    if panel.from_zero and not panel.ylog:
+        axes.set_ylim(bottom=0)
 
 
 def _visible(series: Series, panel: Panel) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

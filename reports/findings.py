@@ -108,6 +108,7 @@ class Panel:
     pictures: tuple[Picture, ...] = ()
     xlog: bool = False
     ylog: bool = False
+    from_zero: bool = False  # the y axis starts at 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +122,7 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class ClaimReport:
-    """Everything the report says of one claim."""
+    """Everything the report says of one claim; `departures` says how the setting of each case departs from defaults."""
 
     id: str
     title: str
@@ -132,4 +133,5 @@ class ClaimReport:
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    departures: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0

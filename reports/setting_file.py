@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import msgspec
 
 from theory.errors import InvalidInput
-from theory.setting import Setting
+from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 TABLES = tuple(field.name for field in msgspec.structs.fields(Setting))
 
@@ -53,3 +54,26 @@ def from_tables(tables: dict[str, Any], folder: Path) -> Setting:
         if isinstance(data.get(key), str):
             data[key] = str((folder / data[key]).resolve())
     return Setting(**{**tables, "data": data})
+
+
+def departures(setting: Setting) -> str:
+    """What departs from the defaults, as assignments in the manner of TOML; the whole setting follows from it.
+
+    >>> departures(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)), training=Training(steps=5)))
+    'data.kind = "gaussian", data.spectrum = [1.0, 2.0], training.steps = 5'
+    """
+    # defaults that depend on the kind or on the widths are filled in alike
+    network = Network(kind=setting.network.kind, hidden=setting.network.widths if setting.network.hidden else None)
+    plain = {
+        "data": {field.name: field.default for field in msgspec.structs.fields(Data)},
+        "labels": msgspec.to_builtins(Labels()),
+        "network": msgspec.to_builtins(network) | {"kind": Network().kind, "hidden": Network(kind=network.kind).hidden},
+        "training": msgspec.to_builtins(Training()),
+        "ensemble": msgspec.to_builtins(Ensemble()),
+    }
+    return ", ".join(
+        f"{table}.{key} = {json.dumps(value)}"
+        for table, values in msgspec.to_builtins(setting).items()
+        for key, value in values.items()
+        if json.dumps(value) != json.dumps(plain[table].get(key, msgspec.NODEFAULT), default=str)
+    )

@@ -120,7 +120,7 @@ def decide(case: Case, prediction: float | str, measured: Measured) -> tuple[Fin
         claim="A1",
         case=case.name,
         kind=case.kind,
-        quantity=r"$|W_t(XR^\top, W_0R^\top) - W_t(X, W_0)R^\top| / \max(1, |W_t|)$",
+        quantity="relative discrepancy",
         prediction=prediction,
         measurement=worst,
         interval=(float(final.min()), float(final.max())),
@@ -177,7 +177,9 @@ CLAIM = Claim(
     "orthogonal "
     "$R$ and at every step: exactly, for gradient descent and SGD with momentum and L2 decay.",
     reference="arXiv:2006.10455, proof of Proposition 1",
-    method="The same replicas are trained in given and in rotated coordinates, in double precision. Equality holds "
+    method="The same replicas are trained in given and in rotated coordinates, in double precision. The discrepancy "
+    "is the "
+    "largest $|W_t(XR^\\top, W_0R^\\top) - W_t(X, W_0)R^\\top| / \\max(1, |W_t|)$. Equality holds "
     "up to "
     "$10^{-10}$, or is refuted; Adam, RMSprop, sign SGD and L1 decay must break it.",
     cases=cases,

@@ -14,6 +14,7 @@ from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.compare import DISCREPANCY, LEVEL, POWER, exact_verdict, found
 from reports.estimate import data_eigenspaces
 from reports.findings import Column, Figure, Finding, Table
+from reports.tables import CONTINUED
 from theory.containment import Containment, containment
 from theory.setting import Data, Ensemble, Network, Setting, Training
 from theory.symmetry import symmetry_group, twirl
@@ -148,7 +149,7 @@ def _worst(contained: Containment) -> float:
 def _rows(outcome: Outcome) -> list[tuple[object, ...]]:
     before, after = outcome.measurement.before, outcome.measurement.after
     values = np.stack([before.leakage, before.anisotropy, after.leakage, after.anisotropy], axis=-1).tolist()
-    return [(outcome.case.name if i == 0 else "", i + 1, *row) for i, row in enumerate(values)]
+    return [(outcome.case.name if i == 0 else CONTINUED, i + 1, *row) for i, row in enumerate(values)]
 
 
 def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:

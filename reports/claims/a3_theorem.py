@@ -13,7 +13,6 @@ from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.compare import exact_verdict, found
 from reports.estimate import tau_with_error
 from reports.findings import Column, Figure, Finding, Panel, Series, Table
-from theory.misalignment import null_floor
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 from theory.testing import (
     MisalignmentInterval,
@@ -112,15 +111,12 @@ class Measured:
         M at the last reading.
     bases : tuple of RandomBasisTest
         M against the data eigenvectors and against random bases, one per reading.
-    floor : float
-        The M that perfect alignment would show with so many weight vectors.
     """
 
     evidence: AlignmentEvidence
     mean: RandomizationTest | None
     interval: MisalignmentInterval
     bases: tuple[RandomBasisTest, ...]
-    floor: float
 
 
 def predict(case: Case) -> float | None:
@@ -132,7 +128,6 @@ def measure(case: Case, context: Context) -> Measured:
     """Train the ensemble; test alignment and E[w] = 0 exactly; estimate M."""
     evidence = gather(case, context)
     reading, spaces, seed = evidence.reading, evidence.spaces, case.setting.ensemble.seed
-    vectors = reading.replicas * evidence.simulation.width
     return Measured(
         evidence=evidence,
         mean=resolved_mean_test(evidence) if case.kind == "exact" else None,
@@ -140,7 +135,6 @@ def measure(case: Case, context: Context) -> Measured:
         bases=tuple(
             random_basis_test(spaces, each.second_moment, draws=199, seed=seed) for each in evidence.simulation.readings
         ),
-        floor=null_floor(spaces.multiplicity, vectors).value ** 0.5,
     )
 
 
@@ -159,11 +153,11 @@ def decide(case: Case, prediction: float | None, measured: Measured) -> tuple[Fi
         interval, basis = measured.interval, measured.bases[-1]
         return (
             finding(
-                quantity="misalignment $M$ against the data eigenvectors",
+                quantity="misalignment $M$ of $\\Sigma_w$ against the data eigenvectors, sampling taken off",
                 prediction="none",
-                measurement=interval.misalignment,
+                measurement=max(interval.squared - interval.null_floor, 0.0) ** 0.5,
                 interval=(interval.low, interval.high),
-                power=f"sampling alone would give {measured.floor:.2g}",
+                power=f"sampling alone gives $M$ = {interval.null_floor**0.5:.2g}",
                 verdict="outside the hypotheses",
                 note=f"{basis.effect:.0%} below a random basis (p = {basis.pvalue:.2g})",
             ),
@@ -201,23 +195,25 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
                 outcome.case.name,
                 sum(measured.evidence.spaces.multiplicity),
                 interval.misalignment,
+                interval.null_floor**0.5,
                 f"{interval.low:.3f} to {interval.high:.3f}",
-                measured.floor,
                 float(np.median(basis.null_distribution)),
                 basis.effect,
             )
         )
     table = Table(
         name="a3-misalignment",
-        caption="Misalignment $M$ of the mean weight covariance against the data eigenspaces, with a 95 % bootstrap "
-        "interval over replicas, beside the value that sampling alone gives under perfect alignment and the median "
-        "over random bases. $M$ is biased upwards by sampling, so it is read against its floor.",
+        caption="Misalignment $M$ of the mean weight covariance against the data eigenspaces; its floor, the value "
+        "that the "
+        "same sampling noise gives under perfect alignment; a 95 % interval for the $M$ of $\\Sigma_w$ itself, which "
+        "takes "
+        "that bias off; the median over random bases, and the effect size $1 - M/\\mathrm{median}$.",
         columns=(
             Column("case", "text"),
             Column("$d$"),
             Column("$M$"),
-            Column("95 % interval", "text"),
             Column("floor"),
+            Column("95 % interval", "text"),
             Column("random basis"),
             Column("effect"),
         ),
@@ -238,7 +234,9 @@ def transfer_figure(outcomes: tuple[Outcome, ...]) -> Figure:
             half = 1.96 * error / (2 * np.sqrt(tau))
             style: Literal["both", "dashed"] = "both" if reading.step else "dashed"
             series.append(Series(f"step {reading.step}", sigma, np.sqrt(tau), half, style))
-        panels.append(Panel(outcome.case.name.split(",")[0], r"$\sigma$", r"$f(\sigma)$", tuple(series)))
+        panels.append(
+            Panel(outcome.case.name.split(",")[0], r"$\sigma$", r"$f(\sigma)$", tuple(series), from_zero=True)
+        )
     chosen = [panel for panel, outcome in zip(panels, outcomes, strict=True) if outcome.case.kind == "exact"][:1]
     chosen += [panel for panel, outcome in zip(panels, outcomes, strict=True) if outcome.case.kind == "outside"]
     return Figure(

@@ -15,7 +15,7 @@ from reports.findings import Column, Figure, Finding, Panel, Series, Table
 from theory.eigenspaces import weight_variances
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
-WIDTHS = (16, 32, 64, 128, 256)
+WIDTHS = (16, 64, 256, 1024)
 RESAMPLES = 4000
 
 
@@ -29,7 +29,7 @@ def cases(context: Context) -> tuple[Case, ...]:
         training=Training(learning_rate=1.0, steps=(0, 100)),
         ensemble=Ensemble(replicas=min(context.replicas(128), 512), seed=context.seed_of("B1", 0)),
     )
-    return (Case("ReLU network, widths 16 to 256", setting),)
+    return (Case("ReLU network, widths 16 to 1024", setting),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +153,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
                     Series(f"network {i + 1}", measured.sigma, curve, style="both")
                     for i, curve in enumerate(measured.curves)
                 ),
+                from_zero=True,
             ),
         ),
     )

@@ -136,6 +136,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
                         1.96 * estimated.tau_se / (2 * np.sqrt(estimated.tau)),
                     ),
                 ),
+                from_zero=True,
             )
         )
         compared = verification.comparison[-1]
