@@ -126,6 +126,17 @@ def test_signed_sums_are_the_literal_sums(blocks):
     assert stats.chisquare(counts).pvalue > 1e-6
 
 
+def test_fixed_coordinates_keep_their_sign():
+    """Two fixed coordinates (0, 1) and two free ones: pairs that share the free coordinate share the sign."""
+    left, right = np.array([0, 1, 0, 1, 2]), np.array([2, 2, 3, 3, 3])
+    rows = np.concatenate(list(signed_sums(np.ones((1, 5)), left, right, 2, 500, generator(9))))
+    assert np.array_equal(np.abs(rows), np.ones((500, 5)))
+    assert np.array_equal(rows[:, 0], rows[:, 1])
+    assert np.array_equal(rows[:, 2], rows[:, 3])
+    assert np.array_equal(rows[:, 4], rows[:, 0] * rows[:, 2])
+    assert len(np.unique(rows, axis=0)) == 4
+
+
 @pytest.mark.parametrize("draws", [300, 3000])  # one pool at a time, and all pools at once
 @pytest.mark.parametrize(("sizes", "fixed"), [((2, 1, 2), 0), ((3, 1), 1)])
 def test_pooled_null_distribution_is_that_of_fresh_haar_elements(sizes, fixed, draws):

@@ -161,6 +161,15 @@ def test_tau_scores_are_normal_and_count_standard_errors():
     assert tau_zscores(spaces, mean + 3 * error, moments, counts=counts) == pytest.approx(-3, abs=0.15)
 
 
+@pytest.mark.parametrize("q", [0.6, 0.9, 1.0, 1.3, 1.6])
+def test_cube_root_scores_are_those_of_a_chi_square_mean(q):
+    """Blocks that alternate about q with a standard error of .2, as χ²_50 / 50 has: Wilson–Hilferty, to 1 %."""
+    spaces, blocks = Eigenspaces(np.ones(1), (1,), np.eye(1), 0.0), 4000
+    moments = (q + 0.2 * np.sqrt(blocks - 1) * np.tile([1.0, -1.0], blocks // 2)).reshape(-1, 1, 1)
+    expected = stats.norm.isf(stats.chi2.sf(50 * q, 50))
+    assert tau_zscores(spaces, np.ones(1), moments)[0] == pytest.approx(expected, abs=0.03)
+
+
 def test_a_variance_predicted_to_vanish_must_vanish():
     spaces = Eigenspaces(np.array([1.0, 2.0]), (1, 1), np.eye(2), 0.0)
     moments = np.array([np.diag([0.0, 1.1]), np.diag([0.0, 0.9]), np.diag([0.0, 1.0])])
