@@ -70,7 +70,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_common
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="eigenalign")
 def eigenalign() -> None:
     """Do networks trained on random labels align with their data? Predict, simulate, compare."""
