@@ -257,6 +257,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
     except FileNotFoundError:
         raise
+    except OSError as error:
+        raise InvalidInput("store", str(path), f"cannot be read ({(error.strerror or str(error)).lower()})") from error
     except SafetensorError as error:
         raise Damaged(f"is cut short or not a safetensors file ({error})") from None
     try:
