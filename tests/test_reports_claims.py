@@ -1,0 +1,124 @@
+"""The list of claims: fixed beforehand, named once, and able to say no."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reports.campaign import judge, run_campaign
+from reports.claims import CLAIMS, a1_equivariance, a3_theorem, a4_hypotheses, b1_function, b2_shape
+from reports.claims.claim import Context
+from theory.errors import InvalidInput
+from theory.setting import Setting
+
+QUICK = Context(seed=5)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_cases_are_fixed_before_anything_runs(claim):
+    cases = claim.cases(QUICK)
+    assert cases == claim.cases(QUICK)
+    assert len({case.name for case in cases}) == len(cases)
+    assert all(isinstance(case.setting, Setting) for case in cases)
+    assert claim.cases(Context(seed=6)) != cases
+
+
+def test_no_two_cases_share_a_seed():
+    seeds = [case.setting.ensemble.seed for claim in CLAIMS for case in claim.cases(QUICK)]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_a_larger_budget_changes_replicas_alone():
+    for claim in CLAIMS:
+        for quick, full in zip(claim.cases(QUICK), claim.cases(Context(budget="full", seed=5)), strict=True):
+            ensemble = replace_replicas(full.setting, quick.setting.ensemble.replicas)
+            assert ensemble == quick.setting
+
+
+def replace_replicas(setting: Setting, replicas: int) -> Setting:
+    import msgspec
+
+    return msgspec.structs.replace(setting, ensemble=msgspec.structs.replace(setting.ensemble, replicas=replicas))
+
+
+def test_ids_and_references():
+    assert [claim.id for claim in CLAIMS] == sorted({claim.id for claim in CLAIMS})
+    assert all(claim.reference.startswith("arXiv:2006.10455") for claim in CLAIMS)
+
+
+def test_an_unknown_claim_or_budget_is_named():
+    with pytest.raises(InvalidInput, match="Z9"):
+        run_campaign(only=["Z9"])
+    with pytest.raises(InvalidInput, match="lavish"):
+        run_campaign(budget="lavish")
+
+
+def few(claim, names, replicas):
+    """The claim with some of its cases, at fewer replicas."""
+    from reports.claims.claim import Case
+
+    def cases(context):
+        return tuple(
+            Case(case.name, replace_replicas(case.setting, replicas), case.kind)
+            for case in claim.cases(context)
+            if case.name in names
+        )
+
+    return replace(claim, cases=cases)
+
+
+def test_equivariance_holds_and_its_controls_are_seen():
+    report = judge(a1_equivariance.CLAIM, QUICK)
+    assert {finding.verdict for finding in report.findings} == {"holds"}
+    assert len(report.findings) == 9
+
+
+def test_equivariance_of_adam_would_be_refuted():
+    case = next(case for case in a1_equivariance.cases(QUICK) if case.name == "Adam")
+    measured = a1_equivariance.measure(case, QUICK)
+    (finding,) = a1_equivariance.decide(replace(case, kind="exact"), 0.0, measured)
+    assert finding.verdict == "refuted"
+
+
+def test_the_theorem_would_be_refuted_for_adam():
+    """The very test that lets A3 hold says no when a hypothesis is broken."""
+    case = next(case for case in a4_hypotheses.cases(QUICK) if case.name == "Adam")
+    measured = a3_theorem.measure(replace(case, kind="exact"), QUICK)
+    finding = a3_theorem.decide(replace(case, kind="exact"), 0.0, measured)[0]
+    assert finding.verdict == "refuted"
+    assert finding.pvalue < 1e-6
+
+
+def test_the_theorem_is_undecided_with_few_replicas():
+    report = judge(few(a3_theorem.CLAIM, ["ReLU network, Gaussian data"], 100), QUICK)
+    assert report.findings[0].verdict == "undecided"
+
+
+def test_a_control_that_breaks_nothing_is_undecided():
+    """A4's rule on a setting inside the hypotheses: never "holds"."""
+    case = replace(a3_theorem.cases(QUICK)[0], kind="control")
+    case = replace(case, setting=replace_replicas(case.setting, 1500))
+    (finding,) = a4_hypotheses.decide(case, "rejected", a4_hypotheses.measure(case, QUICK))
+    assert finding.verdict == "undecided"
+
+
+def test_a_wrong_shape_would_be_refuted():
+    falls, peak = b2_shape.cases(QUICK)[:2]
+    measured = b2_shape.measure(falls, QUICK)
+    assert b2_shape.decide(falls, b2_shape.predict(falls), measured)[1].verdict == "holds"
+    assert b2_shape.decide(falls, b2_shape.predict(peak), measured)[1].verdict == "refuted"
+
+
+def test_scatter_that_does_not_fall_is_refuted():
+    measured = b1_function.Measured(
+        steps=(0, 1),
+        scatter=np.ones((2, 4)),
+        scatter_se=np.ones((2, 4)),
+        slope=np.array([0.2, 0.2]),
+        slope_interval=np.array([[0.1, 0.3], [0.1, 0.3]]),
+        sigma=np.ones(3),
+        curves=np.ones((5, 3)),
+        replicas=10,
+        diverged=0,
+    )
+    assert b1_function.decide(b1_function.cases(QUICK)[0], "negative", measured)[0].verdict == "refuted"

@@ -1,0 +1,145 @@
+"""The rules of the verdicts, and a comparison that finds a planted error and passes the truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import simulate
+import theory
+from reports.compare import (
+    Verification,
+    asymptotic_verdict,
+    compare,
+    control_verdict,
+    exact_verdict,
+    negative_verdict,
+)
+from reports.estimate import data_eigenspaces, estimate, mean_with_error, tau_with_error
+from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
+
+
+@pytest.mark.parametrize(
+    ("pvalue", "detectable", "diverged", "verdict"),
+    [
+        (0.5, 0.05, 0, "holds"),
+        (1.1e-6, 0.01, 0, "holds"),
+        (0.9e-6, 0.01, 0, "refuted"),
+        (0.9e-6, 9.0, 3, "refuted"),
+        (0.5, 0.051, 0, "undecided"),
+        (0.5, 0.01, 1, "undecided"),
+        (None, 0.01, 0, "undecided"),
+        (0.5, None, 0, "undecided"),
+    ],
+)
+def test_exact_rule(pvalue, detectable, diverged, verdict):
+    assert exact_verdict(pvalue, detectable, diverged) == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "diverged", "verdict"),
+    [
+        (-0.04, 0.09, 0, "holds"),
+        (-0.04, 0.09, 1, "undecided"),
+        (-0.04, 0.11, 0, "undecided"),
+        (0.11, 0.2, 0, "refuted"),
+        (-0.3, -0.101, 0, "refuted"),
+        (-0.3, 0.3, 0, "undecided"),
+    ],
+)
+def test_asymptotic_rule(low, high, diverged, verdict):
+    assert asymptotic_verdict(low, high, 0.1, diverged) == verdict
+
+
+def test_controls_and_signs():
+    assert [control_verdict(p, 0) for p in (1e-7, 1e-5)] == ["holds", "undecided"]
+    assert control_verdict(1e-7, 1) == "undecided"
+    assert [negative_verdict(*i, 0) for i in ((-2, -1), (-1, 1), (1, 2))] == ["holds", "undecided", "refuted"]
+    assert negative_verdict(-2, -1, 1) == "undecided"
+
+
+def setting(**changes) -> Setting:
+    values = {
+        "data": Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=12, fixed=True),
+        "network": Network(init_variance=0.1),
+        "training": Training(learning_rate=0.1, steps=(0, 8)),
+        "ensemble": Ensemble(replicas=50000, seed=11),
+    }
+    return Setting(**{**values, **changes})
+
+
+def compared(chosen: Setting, spoil=lambda reading: reading) -> Verification:
+    prediction = theory.predict(chosen, rows=simulate.rows(chosen))
+    prediction = replace(prediction, readings=tuple(spoil(reading) for reading in prediction.readings))
+    return compare(prediction, simulate.run(chosen))
+
+
+@pytest.mark.parametrize("labels", [Labels(), Labels(kind="rademacher"), Labels(outputs=2)])
+def test_the_truth_holds(labels):
+    verification = compared(setting(labels=labels))
+    assert [reading.verdict for reading in verification.comparison] == ["holds", "holds"]
+    assert verification.convinced
+
+
+def test_a_planted_error_of_seven_percent_is_refuted():
+    def spoil(reading):
+        factor = np.sqrt(1.07) if reading.step else 1.0
+        top = np.linalg.eigh(reading.second_moment)[1][:, -1:]
+        stretch = np.eye(3) + (factor - 1) * top @ top.T
+        return replace(reading, second_moment=stretch @ reading.second_moment @ stretch)
+
+    verification = compared(setting(), spoil)
+    assert [reading.verdict for reading in verification.comparison] == ["holds", "refuted"]
+    assert not verification.convinced
+
+
+def test_asymptotic_predictions_are_held_against_their_budget():
+    chosen = setting()
+    prediction = theory.predict(chosen, rows=simulate.rows(chosen))
+    simulation = simulate.run(chosen)
+    for factor, verdict in ((1.0, "holds"), (1.1, "undecided"), (1.2, "refuted")):
+        readings = tuple(replace(reading, tau=reading.tau * factor) for reading in prediction.readings)
+        shifted = replace(prediction, status="asymptotic", order="1/n", error_budget=0.1, readings=readings)
+        assert {reading.verdict for reading in compare(shifted, simulation).comparison} <= {verdict, "undecided"}
+        assert compare(shifted, simulation).comparison[0].verdict == verdict
+
+
+def test_a_diverged_replica_forbids_holds():
+    chosen = setting()
+    simulation = replace(simulate.run(chosen), diverged=1)
+    verification = compare(theory.predict(chosen, rows=simulate.rows(chosen)), simulation)
+    assert {reading.verdict for reading in verification.comparison} == {"undecided"}
+
+
+def test_standard_errors_between_uneven_blocks_are_those_of_single_replicas():
+    """Block means of sizes c_b: SE² = σ²/N is unbiased, against the plain formula on the replicas themselves."""
+    rng = np.random.default_rng(5)
+    values = rng.standard_normal((4000, 3)) * [1.0, 2.0, 3.0]
+    counts = np.bincount(np.arange(4000) % 300)
+    means = np.stack([values[b::300].mean(axis=0) for b in range(300)])
+    mean, error = mean_with_error(means, counts)
+    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-12)
+    # 300 blocks: the estimated error has a relative error of 1/sqrt(600); 5.5 of these is a false alarm below 1e-7
+    np.testing.assert_allclose(error, values.std(axis=0, ddof=1) / 4000**0.5, rtol=5.5 / 600**0.5)
+
+
+def test_tau_is_the_mean_of_the_diagonal_in_an_eigenspace():
+    simulation = simulate.run(setting(), replicas=30)
+    spaces, reading = data_eigenspaces(simulation), simulation.readings[1]
+    tau, _ = tau_with_error(reading, spaces)
+    expected = [spaces.basis[:, i] @ reading.second_moment @ spaces.basis[:, i] for i in range(3)]
+    np.testing.assert_allclose(tau, expected, rtol=1e-12)
+
+
+def test_estimates_use_the_group_that_fixes_the_mean():
+    chosen = Setting(
+        data=Data(kind="gaussian", spectrum=(0.5, 0.5, 1.5, 1.5), mean=(1.0, 0.0, 1.0, 0.0), samples=12),
+        network=Network(kind="mlp", hidden=(16,), init_variance=0.05),
+        training=Training(learning_rate=0.3, steps=30),
+        ensemble=Ensemble(replicas=3000, seed=3),
+    )
+    simulation = simulate.run(chosen)
+    (kept,) = estimate(simulation, mean=simulate.population(chosen).mean)
+    (forgotten,) = estimate(simulation)
+    assert kept.alignment_pvalue > 1e-6
+    assert forgotten.alignment_pvalue == 0.001  # the least p-value of 999 draws
