@@ -34,6 +34,12 @@ def resolve(device: str) -> torch.device:
     return torch.device("cuda", number)
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a CUDA device, down to a power of two, so that small differences change nothing."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return 1 << (free.bit_length() - 1)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """One thread for torch and BLAS inside: small products are fastest so, and rounding is the same on any core count.

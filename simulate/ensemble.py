@@ -90,6 +90,7 @@ def run(
     resume: bool = False,
     shard: str | None = None,
     processes: int = 1,
+    kernel: str | None = None,
 ) -> Simulation:
     """Train an ensemble of independent replicas of a setting.
 
@@ -119,6 +120,9 @@ def run(
         leave in the store. If None, the rank and world size of ``torchrun`` decide, where there are any.
     processes : int
         Worker processes on this machine, one thread each.
+    kernel : "linear", "one-hidden", "dense", "general" or None
+        How replicas are trained, which changes their last bits; the fastest way that the setting allows if None, which
+        is what a store holds.
 
     Raises
     ------
@@ -142,7 +146,9 @@ def run(
     share = (number + 1, world) if shard is None else parse_shard(shard)
     if store is None and (resume or share[1] > 1):
         raise InvalidInput("store", None, "is needed by resume, and by shards, which leave their sums there")
-    trainer = Trainer(setting, resolve(placed(device)))
+    if store is not None and kernel is not None:
+        raise InvalidInput("kernel", kernel, "must be left to the setting where the sums are stored")
+    trainer = Trainer(setting, resolve(placed(device)), kernel)
     mine = ranges(total, trainer.range, share)
     description = Description(
         setting=setting,
@@ -158,7 +164,7 @@ def run(
         kept = None if folder is None else open_store(Path(folder), description, mine, resume=resume)
         try:
             if kept is not None and processes > 1:
-                distribute(kept, mine, device=device, chunk=chunk, processes=processes, tell=tell)
+                distribute(kept, mine, device=device, chunk=chunk, kernel=kernel, processes=processes, tell=tell)
                 tell = _silent
             return _add_up(description, str(trainer.device), compute(trainer, kept, mine, chunk, tell))
         except KeyboardInterrupt:

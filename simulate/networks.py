@@ -16,6 +16,9 @@ from torch.nn import functional
 
 from theory.setting import InvalidInput, Network
 
+# (out, in, …) of every layer's weights.
+Shapes = tuple[tuple[int, ...], ...]
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "tanh": torch.tanh,
@@ -58,10 +61,10 @@ def draw_parameters(network: Network, generator: np.random.Generator, out: list[
             b[...] = 0.0
 
 
-def multipliers(network: Network, shapes: tuple[tuple[int, int], ...]) -> tuple[float, ...]:
+def multipliers(network: Network, shapes: Shapes) -> tuple[float, ...]:
     """What each layer's product W x is multiplied by: 1 (standard) or 1/sqrt(fan_in) (ntk)."""
     ntk = network.parametrization == "ntk"
-    return tuple(1 / math.sqrt(fan_in) if ntk else 1.0 for _, fan_in in shapes)
+    return tuple(1 / math.sqrt(math.prod(shape[1:])) if ntk else 1.0 for shape in shapes)
 
 
 def forward(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Tensor:

@@ -20,15 +20,18 @@ from torch import Tensor
 
 from simulate import kernels
 from simulate.batches import ordered, rows_needed
+from simulate.devices import free_memory
 from simulate.inputs import Draws, Inputs
+from simulate.kernels import Kernel
 from simulate.moments import Sums, block_count
 from simulate.networks import forward, losses
 from theory.setting import Setting
 
-# Bytes that one training step of a tile touches (a core's cache; a GPU wants many replicas at once), bytes that a tile
-# may hold in all, and how many replicas hide the cost of calling torch.
-STEP_BYTES = {"cpu": 2**22, "cuda": 2**28}
-TILE_BYTES = {"cpu": 2**28, "cuda": 2**32}
+# Bytes that one training step of a tile touches (what a core has of the caches), bytes that a tile may hold in all, and
+# how many replicas hide the cost of calling torch; other devices than "cpu" want many replicas at once, and what they
+# have of memory says how many: a step may touch an eighth of it, a tile hold a quarter.
+STEP_BYTES = 2**22
+TILE_BYTES = 2**28
 MOST = {"cpu": 256, "cuda": 4096}
 
 # A range is what a kill may cost and what one machine takes at a time: half a minute of a core, a file of 64 MiB, and
@@ -51,13 +54,13 @@ class Trainer:
         How many replicas are summed before their sum is added to those of others; a multiple of T.
     """
 
-    def __init__(self, setting: Setting, device: torch.device) -> None:
+    def __init__(self, setting: Setting, device: torch.device, kernel: str | None = None) -> None:
         self.setting = setting
         self.device = device
+        self._kernel = kernels.choose(setting, kernel)
         self.draws = Draws(setting)
-        self.tile = tile_size(setting, self.draws, device)
+        self.tile = tile_size(setting, self.draws, device, self._kernel)
         self.range = range_size(setting, self.draws, self.tile)
-        self._kernel = kernels.choose(setting)
         self._dtype = getattr(torch, setting.ensemble.dtype)
 
     @property
@@ -98,20 +101,25 @@ class Trainer:
         sums.add(moments, kept)
 
 
-def tile_size(setting: Setting, draws: Draws, device: torch.device) -> int:
-    """How many replicas are trained as one batch; depends on the setting and the kind of device, on nothing else."""
+def tile_size(setting: Setting, draws: Draws, device: torch.device, kernel: Kernel | None = None) -> int:
+    """How many replicas are trained as one batch.
+
+    On a CPU it depends on the setting and the kernel, on nothing else; on other devices also on their memory.
+    """
     training, d = setting.training, len(draws.population.mean)
     real = 4 if setting.ensemble.dtype == "float32" else 8
     n = rows_needed(setting)
     batch = n if training.batch_size == "full" else training.batch_size
-    weights = sum(out * fan_in for out, fan_in in draws.shapes)
-    step = real * (batch * (d + 2 * sum(out for out, _ in draws.shapes)) + 3 * weights)
+    weights = sum(map(math.prod, draws.shapes))
+    step = real * (kernel or kernels.choose(setting)).touched(setting, draws.shapes, batch, n)
     # Rows, labels and parameters are drawn in float64, whatever they are cast to.
     held = 8 * (0 if setting.data.fixed else n * d) + 8 * (n * draws.shapes[-1][0] + weights)
     held += real * len(training.readings) * weights + 8 * d * d
     held += 8 * training.readings[-1] * batch if ordered(setting) else 0
-    fits = min(STEP_BYTES[device.type] // step, TILE_BYTES[device.type] // held)
-    return int(min(max(fits, 1), MOST[device.type]))
+    if device.type == "cpu":
+        return int(min(max(min(STEP_BYTES // step, TILE_BYTES // held), 1), MOST["cpu"]))
+    memory = free_memory(device)
+    return int(min(max(min(memory // 8 // step, memory // 4 // held), 1), MOST["cuda"]))
 
 
 def range_size(setting: Setting, draws: Draws, tile: int) -> int:
@@ -121,7 +129,7 @@ def range_size(setting: Setting, draws: Draws, tile: int) -> int:
     """
     training, d = setting.training, len(draws.population.mean)
     batch = rows_needed(setting) if training.batch_size == "full" else training.batch_size
-    operations = 6 * batch * sum(out * fan_in for out, fan_in in draws.shapes) * max(training.readings[-1], 1)
+    operations = 6 * batch * sum(map(math.prod, draws.shapes)) * max(training.readings[-1], 1)
     stored = 8 * len(training.readings) * d * (d + 1)
     fits = min(RANGE_OPERATIONS // operations, RANGE_BYTES // stored, RANGE_REPLICAS)
     return tile * max(int(fits) // tile, 1)

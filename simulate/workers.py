@@ -71,6 +71,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     setting: Setting
     device: str
     chunk: int | None
+    kernel: str | None
     folder: str
     digest: str
     replicas: int
@@ -78,7 +79,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def distribute(
-    store: Store, mine: Sequence[Range], *, device: str, chunk: int | None, processes: int, tell: Tell
+    store: Store,
+    mine: Sequence[Range],
+    *,
+    device: str,
+    chunk: int | None,
+    kernel: str | None,
+    processes: int,
+    tell: Tell,
 ) -> None:
     """Train ranges in several processes on this machine, one thread each; their sums are then in the store.
 
@@ -112,6 +120,7 @@ def distribute(
                         setting=known.setting,
                         device=placed(device, worker),
                         chunk=chunk,
+                        kernel=kernel,
                         folder=str(store.folder),
                         digest=known.digest,
                         replicas=known.replicas,
@@ -141,13 +150,17 @@ def distribute(
 def main() -> None:
     """A worker process: reads a job on stdin, trains its ranges, says how far it is in lines of JSON on stdout."""
 
+    def say(**message: object) -> None:
+        # One write: lines of several workers share a pipe, and short ones are not torn apart.
+        os.write(sys.stdout.fileno(), json.dumps(message, default=repr).encode() + b"\n")
+
     def tell(count: int, trained: bool) -> None:
-        print(json.dumps({"replicas": count, "trained": trained}), flush=True)
+        say(replicas=count, trained=trained)
 
     try:
         job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
         with one_thread():
-            trainer = Trainer(job.setting, resolve(job.device))
+            trainer = Trainer(job.setting, resolve(job.device), job.kernel)
             description = Description(
                 job.setting,
                 job.digest,
@@ -163,4 +176,4 @@ def main() -> None:
         # Whoever wanted the result is gone.
         os._exit(1)
     except InvalidInput as error:
-        print(json.dumps({"key": error.key, "value": error.value, "rule": error.rule}, default=repr), flush=True)
+        say(key=error.key, value=error.value, rule=error.rule)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simulate
-from simulate.kernels import KERNELS, choose, dense, general
+from simulate.kernels import KERNELS, choose, dense, general, linear, one_hidden
 from tests.oracles_training import naive_train
-from theory.setting import Data, Labels, Network, Setting, Training
+from theory.setting import Data, InvalidInput, Labels, Network, Setting, Training
 
 DATA = Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=9)
 CLASSES = Labels(kind="classes", classes=3)
@@ -72,12 +72,17 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__.split(".")[-1])
-@pytest.mark.parametrize("name", SETTINGS)
+PAIRS = [
+    pytest.param(name, kernel, id=f"{name}-{key}")
+    for name, setting in SETTINGS.items()
+    for key, kernel in KERNELS.items()
+    if kernel.applies(setting)
+]
+
+
+@pytest.mark.parametrize(("name", "kernel"), PAIRS)
 def test_a_kernel_is_the_naive_loop(name, kernel):
     setting = SETTINGS[name]
-    if not kernel.applies(setting):
-        pytest.skip("the kernel is for other settings")
     inputs = simulate.replica_inputs(setting, [0, 1, 5])
     before = [w.clone() for w in inputs.parameters]
     trained, oracle = kernel.train(setting, inputs), naive_train(setting, inputs)
@@ -100,9 +105,29 @@ def test_the_oracle_can_disagree():
     assert difference.abs().max() > 1e-3
 
 
-def test_dense_layers_have_their_own_kernel():
-    assert choose(SETTINGS["linear"]) is dense
-    assert KERNELS[-1] is general
+def test_the_setting_decides_which_kernel_runs():
+    chosen = {name: choose(setting) for name, setting in SETTINGS.items()}
+    assert chosen["linear"] is chosen["linear, bias, momentum"] is linear
+    assert chosen["epochs"] is chosen["nesterov"] is one_hidden
+    assert chosen["erf, ntk"] is chosen["l1"] is chosen["adam"] is dense
+
+
+def test_a_kernel_can_be_asked_for():
+    assert choose(SETTINGS["linear"], "general") is general
+    moments = [
+        simulate.run(SETTINGS["nesterov"], replicas=3, kernel=name).readings[0] for name in KERNELS if name != "linear"
+    ]
+    for reading in moments[1:]:
+        np.testing.assert_allclose(reading.second_moments, moments[0].second_moments, rtol=1e-10)
+    with pytest.raises(InvalidInput, match=r"kernel = 'linear': must be one of 'one-hidden', 'dense', 'general'"):
+        simulate.run(SETTINGS["nesterov"], replicas=3, kernel="linear")
+    with pytest.raises(InvalidInput, match="kernel = 'fast': must be one of"):
+        simulate.run(SETTINGS["nesterov"], replicas=3, kernel="fast")
+
+
+def test_a_store_holds_what_the_setting_decides(tmp_path):
+    with pytest.raises(InvalidInput, match="kernel = 'dense': must be left to the setting"):
+        simulate.run(SETTINGS["nesterov"], replicas=3, kernel="dense", store=tmp_path)
 
 
 def test_float32_follows_float64():
@@ -183,8 +208,7 @@ def test_a_rotation_that_forgets_the_weights_is_seen():
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__.split(".")[-1])
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(("name", "kernel"), PAIRS)
 def test_a_gpu_gives_the_same_numbers(name, kernel):
     setting = SETTINGS[name]
     inputs = simulate.replica_inputs(setting, [0, 1, 2])

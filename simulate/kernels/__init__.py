@@ -1,18 +1,21 @@
 """Ways of training a batch of replicas: all have one signature and give the same numbers, but for rounding.
 
-A kernel is a module with ``applies(setting) -> bool`` and ``train(setting, inputs) -> dict``; the first of `KERNELS`
-that applies is used, so faster ones come first and the one that trains anything comes last.
+A kernel is a module with the functions of :class:`Kernel`; the first of `KERNELS` that applies to a setting is used, so
+faster ones come first and the one that trains anything comes last. Any that applies can be asked for by its name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from torch import Tensor
 
 from simulate.inputs import Inputs
 from simulate.kernels import dense, general, linear, one_hidden
-from theory.setting import Setting
+from simulate.networks import Shapes
+from theory.setting import InvalidInput, Setting
 
 
 class Kernel(Protocol):
@@ -21,13 +24,36 @@ class Kernel(Protocol):
     def applies(self, setting: Setting) -> bool:
         """Whether this kernel trains such a setting."""
 
+    def touched(self, setting: Setting, shapes: Shapes, batch: int, rows: int) -> int:
+        """How many numbers of a replica a step goes through, which a cache should hold.
+
+        `shapes` are those of the weights, `batch` the rows of a step, `rows` all rows.
+        """
+
     def train(self, setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
         """All parameters at every reading of the setting, keyed by step; the inputs are left as they are."""
 
 
-KERNELS: tuple[Kernel, ...] = (linear, one_hidden, dense, general)
+KERNELS: Mapping[str, Kernel] = MappingProxyType(
+    {"linear": linear, "one-hidden": one_hidden, "dense": dense, "general": general}
+)
 
 
-def choose(setting: Setting) -> Kernel:
-    """The first kernel that applies."""
-    return next(kernel for kernel in KERNELS if kernel.applies(setting))
+def choose(setting: Setting, name: str | None = None) -> Kernel:
+    """The kernel of that name; the first one that applies if None.
+
+    Raises
+    ------
+    InvalidInput
+        Where there is no such kernel, or it doesn't train such a setting.
+
+    >>> from theory.setting import Data
+    >>> choose(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)))).__name__
+    'simulate.kernels.linear'
+    """
+    fit = [key for key, kernel in KERNELS.items() if kernel.applies(setting)]
+    if name is None:
+        return KERNELS[fit[0]]
+    if name not in fit:
+        raise InvalidInput("kernel", name, f"must be one of {', '.join(map(repr, fit))} for this setting")
+    return KERNELS[name]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from simulate.inputs import Inputs
 from simulate.kernels.minibatches import Batches
-from simulate.networks import ACTIVATIONS, multipliers
+from simulate.networks import ACTIVATIONS, Shapes, multipliers
 from simulate.optimizers import make_optimizer
 from theory.setting import Network, Setting
 
@@ -21,6 +21,11 @@ from theory.setting import Network, Setting
 def applies(setting: Setting) -> bool:
     """Whether this kernel trains such a setting: every network of dense layers."""
     return setting.network.kind in ("linear", "mlp")
+
+
+def touched(setting: Setting, shapes: Shapes, batch: int, rows: int) -> int:
+    """How many numbers of a replica a step goes through: rows, activations and their derivatives, parameters."""
+    return batch * (shapes[0][1] + 2 * sum(shape[0] for shape in shapes)) + 3 * sum(map(math.prod, shapes))
 
 
 def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from simulate.inputs import Inputs
+from simulate.kernels import dense
 from simulate.kernels.minibatches import Batches
-from simulate.networks import forward, losses
+from simulate.networks import Shapes, forward, losses
 from simulate.optimizers import make_optimizer
 from theory.setting import Setting
 
@@ -15,6 +16,11 @@ from theory.setting import Setting
 def applies(setting: Setting) -> bool:
     """Whether this kernel trains such a setting: always."""
     return True
+
+
+def touched(setting: Setting, shapes: Shapes, batch: int, rows: int) -> int:
+    """How many numbers of a replica a step goes through: rows, activations and their derivatives, parameters."""
+    return dense.touched(setting, shapes, batch, rows)
 
 
 def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:

@@ -14,13 +14,19 @@ from simulate.inputs import Inputs
 from simulate.kernels.descent import Descent, folds
 from simulate.kernels.minibatches import Batches
 from simulate.kernels.one_hidden import output_delta
-from simulate.networks import multipliers
+from simulate.networks import Shapes, multipliers
 from theory.setting import Setting
 
 
 def applies(setting: Setting) -> bool:
     """Whether this kernel trains such a setting: no hidden layer, by SGD."""
     return setting.network.kind == "linear" and folds(setting)
+
+
+def touched(setting: Setting, shapes: Shapes, batch: int, rows: int) -> int:
+    """How many numbers of a replica a step goes through: all rows, which its batch is gathered from, or S and Q."""
+    ((outputs, dimension),) = shapes
+    return (outputs + dimension if _worth_moments(setting, dimension, rows) else rows) * dimension
 
 
 def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
@@ -31,7 +37,7 @@ def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
     batches = Batches(setting, inputs, scale=scale, ones=network.bias)
     w = torch.cat((first, inputs.parameters[1].unsqueeze(2)), 2) if network.bias else first.clone()
     descent = Descent(training, w)
-    gradient = AllRows(*batches.at(0), w) if _worth_moments(setting, w, batches.size) else SomeRows(batches, w)
+    gradient = AllRows(*batches.at(0), w) if _worth_moments(setting, w.shape[2], batches.size) else SomeRows(batches, w)
     read: dict[int, tuple[Tensor, ...]] = {}
     for step in range(readings[-1] + 1):
         if step in readings:
@@ -68,8 +74,7 @@ class AllRows:
         return self._left, self._moments
 
 
-def _worth_moments(setting: Setting, w: Tensor, rows: int) -> bool:
+def _worth_moments(setting: Setting, dimension: int, rows: int) -> bool:
     """Whether the rows' second moment is smaller than the rows, and there are steps enough to pay for it."""
-    dimension = w.shape[2]
     squared = setting.training.loss == "mse" and setting.full_batch
     return squared and dimension <= rows and dimension <= setting.training.readings[-1]

@@ -19,13 +19,20 @@ from torch import Tensor
 from simulate.inputs import Inputs
 from simulate.kernels.descent import Descent, folds
 from simulate.kernels.minibatches import Batches
-from simulate.networks import ACTIVATIONS, multipliers
+from simulate.networks import ACTIVATIONS, Shapes, multipliers
 from theory.setting import Setting
 
 
 def applies(setting: Setting) -> bool:
     """Whether this kernel trains such a setting: one hidden layer, by SGD."""
     return setting.network.kind == "mlp" and len(setting.network.widths) == 1 and folds(setting)
+
+
+def touched(setting: Setting, shapes: Shapes, batch: int, rows: int) -> int:
+    """How many numbers of a replica a step goes through: rows, hidden activations, D where it is apart, parameters."""
+    (width, dimension), (outputs, _) = shapes
+    hidden = 1 if outputs == 1 else 2
+    return batch * (dimension + hidden * width) + width * (dimension + outputs)
 
 
 def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
@@ -66,10 +73,14 @@ class OneHidden:
         self._z = w.new_empty(replicas, rows, width)
         # Only the derivative of erf needs z once h is known.
         self._h = torch.empty_like(self._z) if network.activation == "erf" else self._z
+        # Views are made once: a step is some ten calls, and each of them costs as much as a replica's small arrays.
+        self._h_across, self._f_across = self._h.transpose(1, 2), self._f.transpose(1, 2)
         self._single = outputs == 1
         if self._single:
             self._weighted = w.new_empty(replicas, rows, self._w.shape[1])
-            self._before = torch.empty_like(self._a)
+            self._weighted_across = self._weighted.transpose(1, 2)
+            self._before = self._a.clone() if self._all else self._a
+            self._before_everywhere = self._before.expand_as(self._h)
         else:
             self._d = torch.empty_like(self._z)
 
@@ -91,28 +102,29 @@ class OneHidden:
         if self._scale != 1.0:
             delta.mul_(self._scale)
         if self._single:
-            self._before.copy_(self._a)
             if self._all:
+                self._before.copy_(self._a)
                 self._descend_a.step(delta, h, mean, rate)
-            self._through(self._before.expand_as(h), h)
-            left, right = torch.mul(x, delta.transpose(1, 2), out=self._weighted), h
-        else:
-            left, right = x, torch.bmm(delta.transpose(1, 2), self._a, out=self._d)
-            if self._all:
-                self._descend_a.step(delta, h, mean, rate)
-            self._through(right, right)
-        self._descend_w.step(left.transpose(1, 2), right, mean, rate)
+            self._through(self._before_everywhere, h)
+            torch.mul(x, self._f_across, out=self._weighted)
+            self._descend_w.step(self._weighted_across, h, mean, rate)
+            return
+        d = torch.bmm(self._f_across, self._a, out=self._d)
+        if self._all:
+            self._descend_a.step(delta, h, mean, rate)
+        self._through(d, d)
+        self._descend_w.step(x.transpose(1, 2), d, mean, rate)
 
     def _forward(self, x: Tensor) -> Tensor:
         """The hidden activations (R, B, m); the outputs are left in `_f`, without the output's bias."""
         torch.bmm(x, self._w, out=self._z)
         if self._activation == "relu":
-            torch.relu_(self._z)
+            torch.clamp_min_(self._z, 0.0)
         elif self._activation == "tanh":
             self._z.tanh_()
         elif self._activation == "erf":
             self._h.copy_(ACTIVATIONS["erf"](self._z))
-        torch.bmm(self._a, self._h.transpose(1, 2), out=self._f)
+        torch.bmm(self._a, self._h_across, out=self._f)
         return self._h
 
     def _delta(self, y: Tensor) -> Tensor:
