@@ -378,3 +378,25 @@ def test_each_missing_hypothesis_is_named(changes: dict, reason: str) -> None:
 )
 def test_where_it_applies(changes: dict) -> None:
     assert full_batch.applies(msgspec.structs.replace(BASE, **changes)) is None
+
+
+def test_the_curve_passes_through_the_predicted_readings():
+    for training in (
+        Training(learning_rate=0.1, steps=(0, 7)),
+        Training(momentum=0.5, nesterov=True, weight_decay=0.1),
+    ):
+        data = Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=2, fixed=True)
+        setting = Setting(data=data, training=training, network=Network(init_variance=0.3))
+        x = np.random.default_rng(3).standard_normal((2, 3))
+        predicted = np.stack([reading.tau for reading in full_batch.predict(setting, x).readings])
+        sigma = full_batch.predict(setting, x).readings[0].sigma
+        np.testing.assert_allclose(full_batch.tau(setting, sigma**2, 2, 3), predicted, rtol=1e-12)
+
+
+def test_the_curve_refuses_what_is_no_curve():
+    data = Data(kind="gaussian", spectrum=(1.0, 2.0), samples=2, fixed=True)
+    with pytest.raises(InvalidInput, match="eigenvalues"):
+        full_batch.tau(Setting(data=data), np.array([-0.1]), 2, 2)
+    uneven = Setting(data=data, network=Network(init_spectrum=(0.1, 0.2)))
+    with pytest.raises(InvalidInput, match="init_spectrum"):
+        full_batch.tau(uneven, np.array([1.0]), 2, 2)

@@ -6,7 +6,7 @@ c_i = tr(P_i B) / m_i (arXiv:2006.10455, section 2). Two numbers measure the fai
     leakage     ‖(I − P_i) B P_i‖ = ‖[B, P_i]‖      B takes V_i out of itself
     anisotropy  ‖P_i B P_i − c_i P_i‖                B is not a multiple of the identity within V_i
 
-What an error of A or of B can do to them (derived in theory/derivations.md, section 3.4). Let Ã = A + E and B̃ = B + F be the
+What an error of A or of B can do to them (theory/derivations.md, section 3.4). Let Ã = A + E and B̃ = B + F be the
 true matrices, gap_i the distance of A's eigenvalues on V_i from its others, w = b_max − b_min the width of B's
 spectrum. If ‖E‖ < gap_i / 2, the true eigenspace is turned from V_i by at most θ_i = ½ arcsin(2 ‖E‖ / gap_i)
 (Davis and Kahan's sin 2θ theorem; attained by 2 × 2 matrices), beyond there is no bound. Then, with P̃ the turned

@@ -242,7 +242,7 @@ def transfer_figure(outcomes: tuple[Outcome, ...]) -> Figure:
     return Figure(
         name="a3-transfer",
         caption="The transfer function $f$ before and after training, inside the hypotheses and on real data; bars are "
-        "95 % intervals over replicas.",
+        "95 % intervals over replicas. Real data span decades, so that their $\\sigma$ is drawn on a logarithmic axis.",
         panels=tuple(chosen),
     )
 

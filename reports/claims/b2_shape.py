@@ -15,6 +15,7 @@ from reports.verify import fixed_rows
 from reports.verify import predict as predicted_readings
 from simulate import run
 from theory.eigenspaces import weight_variances
+from theory.linear import full_batch
 from theory.linear.shape import predicted_shape
 from theory.prediction import Prediction
 from theory.setting import Data, Ensemble, Network, Setting, Training
@@ -128,7 +129,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
                 r"$\sigma$",
                 r"$f(\sigma)$",
                 (
-                    Series("closed form", predicted.sigma, predicted.f, style="line"),
+                    _curve(outcome.case.setting, predicted.sigma),
                     Series(
                         "simulation",
                         estimated.sigma,
@@ -169,6 +170,14 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         Figure("b2-panels", caption + ", in its three shapes.", tuple(panels[:3])),
         Figure("b2-variants", caption + ", for other optimizers.", tuple(panels[3:])),
     )
+
+
+def _curve(setting: Setting, sigma: np.ndarray) -> Series:
+    """f over the whole range of σ, where the closed form is a smooth function."""
+    fine = np.linspace(sigma[0], sigma[-1], 200)
+    assert setting.data.samples != "online"
+    tau = full_batch.tau(setting, fine**2, setting.data.samples, len(setting.data.eigenvalues))[-1]
+    return Series("closed form", fine, np.sqrt(tau), style="line")
 
 
 CLAIM = Claim(

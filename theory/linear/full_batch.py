@@ -73,6 +73,24 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), readings)
 
 
+def tau(setting: Setting, eigenvalues: np.ndarray, samples: int, dimension: int) -> np.ndarray:
+    """τ(s) as a curve: at any eigenvalues s >= 0 of S, shape (k,) → (r, k), one row a reading of the setting.
+
+    τ = σ_0² p_t(s)² + (σ_y²/n) s q_t(s)², as in `predict`, for n = `samples` and an isotropic init in d = `dimension`.
+    Exact where S has the eigenvalue s. Raises InvalidInput for a negative s or an anisotropic init.
+    """
+    initial = init_variances(setting, dimension)
+    if np.ptp(initial) > 0:
+        raise InvalidInput(
+            "network.init_spectrum", setting.network.init_spectrum, "must be isotropic: τ is no curve else"
+        )
+    if not np.all(eigenvalues >= 0):
+        raise InvalidInput("eigenvalues", float(np.min(eigenvalues)), "must not be negative")
+    s = eigenvalues * data_factor(setting, dimension)
+    p, q = propagators(setting.training, s + setting.training.weight_decay, setting.training.readings)
+    return initial[0] * p**2 + label_variance(setting.labels) / samples * s * q**2
+
+
 def _in_basis(variances: np.ndarray, spaces: Eigenspaces) -> np.ndarray:
     """Σ_0 in the eigenbasis of S, (d, d); exactly diagonal if isotropic."""
     if np.all(variances == variances[0]):
