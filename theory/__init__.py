@@ -1,7 +1,7 @@
 """Pure mathematics of alignment: eigenspaces, statistical tests, closed forms. No files, no printing, no state.
 
 The names most used are here; the rest is in the modules: `theory.setting` (the vocabulary), `theory.testing` (the
-statistical tests), `theory.symbolic` (exact forms in SymPy), `theory.linear` (closed forms for linear models), `theory.shape`.
+statistical tests), `theory.symbolic` (exact forms in SymPy), `theory.linear` (closed forms for linear models).
 """
 
 from theory.catalogue import FORMS, predict

@@ -70,7 +70,7 @@ def misalignment_squared(spaces: Eigenspaces, second_moment: Array, /) -> Array:
 
 
 def closest_aligned(spaces: Eigenspaces, second_moment: Array, /) -> Array:
-    """Σ* = Σ_i sqrt(tr(P_i B) / tr(P_i B⁻¹)) P_i, the minimiser in M's definition (derived in theory/derivations.md). Exact.
+    """Σ* = Σ_i sqrt(tr(P_i B) / tr(P_i B⁻¹)) P_i, the minimiser in M's definition (theory/derivations.md, 3.3). Exact.
 
     `second_moment` B (..., d, d), positive definite → (..., d, d), aligned with A. Raises InvalidInput as
     `misalignment_squared` does.

@@ -56,7 +56,7 @@ class SymmetryGroup:
 def symmetry_group(spaces: Eigenspaces, /, *, mean: Array | None = None) -> SymmetryGroup:
     """The orthogonal matrices that commute with Σ_i λ_i P_i and, if `mean` (d,) is given, fix it.
 
-    A component P_i μ below 1e-10 ‖μ‖ counts as zero. Derived in theory/derivations.md; arXiv:2006.10455, Prop. 1, for zero mean.
+    A component P_i μ below 1e-10 ‖μ‖ counts as zero. Derived in theory/derivations.md, section 3.0.
     """
     if mean is None:
         return SymmetryGroup(spaces.basis, 0, spaces.multiplicity)
@@ -84,7 +84,7 @@ def twirl(group: SymmetryGroup, matrix: Array, /) -> Array:
     With no fixed direction Π(B) = Σ_i (tr(P_i B) / m_i) P_i, so Π(B) is aligned with Σ_x (claim A2). Fixed
     directions keep their whole block of B; between them and the rest, and between blocks, the average vanishes.
 
-    Exact for every B, symmetric or not. Derived in theory/derivations.md (Schur's lemma: O(m) acts irreducibly on each block).
+    Exact for every B, symmetric or not. By Schur's lemma (theory/derivations.md, section 3.0).
     """
     xp = namespace(group.basis, matrix)
     d = group.dimension
