@@ -1,0 +1,41 @@
+"""The README does what it says: its code runs, its settings load, its links and commands exist."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from reports.setting_file import from_tables
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_runs(code, capsys):
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_settings_load(text):
+    assert from_tables(tomllib.loads(text), ROOT).data.samples
+
+
+def test_links_point_to_files():
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_commands_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    commands = re.findall(r"^make ([\w-]+)", "\n".join(blocks("sh")), flags=re.MULTILINE)
+    assert {"report", "test"} <= set(commands)
+    assert all(f"\n{command}:" in makefile for command in commands)
+    for path in re.findall(r"eigenalign \w+ +(\S+\.toml)", README):
+        assert (ROOT / path).exists(), path
