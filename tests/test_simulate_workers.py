@@ -13,8 +13,7 @@ import pytest
 
 import simulate
 from simulate import workers
-from simulate.devices import resolve
-from simulate.ranges import rank, ranges
+from simulate.ranges import ranges, rank
 from simulate.store import Damaged, find_store
 from tests.test_simulate_store import ROOT, SETTING, content, python, shards
 from theory.setting import Data, InvalidInput
@@ -100,12 +99,15 @@ def test_ranks_of_torchrun_are_shards(tmp_path, monkeypatch):
         simulate.run(SETTING, replicas=3)
     assert simulate.run(SETTING, replicas=3, shard="1/1").replicas == 3
     monkeypatch.setenv("RANK", "2")
-    with pytest.raises(InvalidInput, match="RANK/WORLD_SIZE = '2/2': must be whole numbers, the first below the second"):
+    with pytest.raises(
+        InvalidInput, match="RANK/WORLD_SIZE = '2/2': must be whole numbers, the first below the second"
+    ):
         simulate.run(SETTING, replicas=3, store=tmp_path)
 
 
 def test_workers_of_one_machine_share_its_devices(monkeypatch):
-    assert workers.placed("cuda", 1) == "cuda" if not workers.torch.cuda.is_available() else True
+    monkeypatch.setattr(workers.torch.cuda, "is_available", lambda: False)
+    assert workers.placed("cuda", 1) == "cuda"
     monkeypatch.setattr(workers.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(workers.torch.cuda, "device_count", lambda: 2)
     assert [workers.placed("auto", worker) for worker in range(3)] == ["cuda:0", "cuda:1", "cuda:0"]
@@ -115,25 +117,22 @@ def test_workers_of_one_machine_share_its_devices(monkeypatch):
     assert workers.placed("cuda") == "cuda"
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert workers.placed("cuda") == "cuda:1"
-    assert resolve("cpu").type == "cpu"
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64])
 def test_three_shards_are_one_ensemble(tmp_path, chunk):
-    whole = simulate.run(SETTING, replicas=1100)
+    whole = simulate.run(SETTING, replicas=600)
     for shard in ("3/3", "1/3", "2/3"):
-        part = simulate.run(SETTING, replicas=1100, store=tmp_path, shard=shard, chunk=chunk)
-        assert part.replicas == {"1/3": 512, "2/3": 332, "3/3": 256}[shard]
+        part = simulate.run(SETTING, replicas=600, store=tmp_path, shard=shard, chunk=chunk)
+        assert part.replicas == {"1/3": 256, "2/3": 256, "3/3": 88}[shard]
     assert content(simulate.merge(tmp_path)) == content(whole)
 
 
 def test_two_processes_are_one_ensemble(tmp_path):
     whole = content(simulate.run(SETTING, replicas=1100))
-    told = []
     two = simulate.run(SETTING, replicas=1100, store=tmp_path, processes=2, chunk=7)
     assert content(two) == whole
     assert content(simulate.merge(tmp_path)) == whole
-    del told
 
 
 def test_what_a_worker_refuses_is_said_by_its_master(tmp_path, monkeypatch):
@@ -186,7 +185,7 @@ KILLS = """
     while killed < kills:
         pid = os.fork()
         if pid == 0:
-            simulate.run(SETTING, replicas=replicas, store=folder, resume=True, chunk=moments.choice((1, 7, 64, None)))
+            simulate.run(SETTING, replicas=replicas, store=folder, resume=True, chunk=moments.choice((64, 200, None)))
             os._exit(0)
         time.sleep(moments.uniform(0, took / kills))
         os.kill(pid, signal.SIGKILL)
@@ -206,7 +205,7 @@ KILLS = """
 
 def test_killed_ten_times(tmp_path):
     """SIGKILL at random moments of an ensemble; forks of one process, so that no time is lost in importing torch."""
-    done = python(KILLS, tmp_path, 20201, 10, 6000)
+    done = python(KILLS, tmp_path, 20201, 10, 12_000)
     assert done.returncode == 0, done.stderr
     killed, *progress = map(int, done.stdout.split())
     assert killed == 10
