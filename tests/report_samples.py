@@ -204,6 +204,7 @@ def _theorem() -> ClaimReport:
             "data": {"kind": "gaussian", "spectrum": [0.1, 0.2, 0.4]},
             "training": {"steps": steps.tolist(), "momentum": 0.9, "note": "a_b {c} $5 50%"},
         },
+        {"ReLU network, Gaussian data": 'data.kind = "gaussian", training.momentum = 0.9, note = "a_b {c} $5 50%"'},
         312.0,
     )
 
