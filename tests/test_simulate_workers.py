@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +42,16 @@ def eigenalign(*arguments):
     return python(COMMAND, *arguments, env=ENVIRONMENT)
 
 
-def start(*arguments, **options):
+@contextmanager
+def started(*arguments):
+    """The command, running; it is ended, whatever the test finds."""
     command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_until(condition, seconds=120.0):
@@ -152,10 +158,10 @@ def test_what_a_worker_refuses_is_said_by_its_master(tmp_path, monkeypatch):
 
 def test_ctrl_c_exits_3_and_keeps_shards(tmp_path):
     store, setting = tmp_path / "store", setting_file(tmp_path, replicas=100_000)
-    process = start("simulate", setting, "--store", store, "--json")
-    wait_until(lambda: len(shards(store)) >= 2)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with started("simulate", setting, "--store", store, "--json") as process:
+        wait_until(lambda: len(shards(store)) >= 2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
     assert out == ""
     kept = shards(store)
@@ -224,13 +230,13 @@ def test_the_command_killed_ten_times(tmp_path, processes):
     counts, orphans = [], []
     for _ in range(10):
         there = len(shards(store))
-        process = start(*run)
-        # Its start takes most of its time; from the first new shard on it is at work.
-        wait_until(lambda p=process, n=there: len(shards(store)) > n or p.poll() is not None)
-        time.sleep(moments.uniform(0, 0.3))
-        orphans += children(process.pid)
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
+        with started(*run) as process:
+            # Its start takes most of its time; from the first new shard on it is at work.
+            wait_until(lambda p=process, n=there: len(shards(store)) > n or p.poll() is not None)
+            time.sleep(moments.uniform(0, 0.3))
+            orphans += children(process.pid)
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
         counts.append(len(shards(store)))
     assert counts == sorted(counts)
     assert 0 < counts[0] < counts[-1] < len(ranges(40_000, 256))
@@ -281,11 +287,11 @@ def test_torchrun_with_two_ranks(tmp_path):
 @pytest.mark.slow
 def test_a_worker_that_is_ended_from_outside(tmp_path):
     store, setting = tmp_path / "store", setting_file(tmp_path, replicas=20_000, steps=20)
-    process = start("simulate", setting, "--store", store, "--processes", 2, "--json")
-    wait_until(lambda: len(shards(store)) >= 2)
-    first, second = children(process.pid)
-    os.kill(first, signal.SIGKILL)
-    out, err = process.communicate(timeout=120)
+    with started("simulate", setting, "--store", store, "--processes", 2, "--json") as process:
+        wait_until(lambda: len(shards(store)) >= 2)
+        first, second = children(process.pid)
+        os.kill(first, signal.SIGKILL)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 2, err
     assert "one of them ended with signal 9; shards that are complete are kept in" in json.loads(out)["why"]
     assert not alive(second)
@@ -295,12 +301,12 @@ def test_a_worker_that_is_ended_from_outside(tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_ends_workers_too(tmp_path):
     store, setting = tmp_path / "store", setting_file(tmp_path, replicas=200_000, steps=20)
-    process = start("simulate", setting, "--store", store, "--processes", 2)
-    wait_until(lambda: len(shards(store)) >= 2)
-    workers_of_it = children(process.pid)
-    assert len(workers_of_it) == 2
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    with started("simulate", setting, "--store", store, "--processes", 2) as process:
+        wait_until(lambda: len(shards(store)) >= 2)
+        workers_of_it = children(process.pid)
+        assert len(workers_of_it) == 2
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
     assert "shards are kept in" in err
     assert not any(map(alive, workers_of_it))
