@@ -35,8 +35,9 @@ TILE_BYTES = 2**28
 MOST = {"cpu": 256, "cuda": 4096}
 
 # A range is what a kill may cost and what one machine takes at a time: half a minute of a core, a file of 64 MiB, and
-# no more than 256 replicas, unless one tile exceeds these.
+# no more than 256 replicas, unless one tile exceeds these. A GPU counts as some 300 cores.
 RANGE_OPERATIONS = 3e11
+GPU_SPEED = 300
 RANGE_BYTES = 2**26
 RANGE_REPLICAS = 256
 
@@ -51,7 +52,7 @@ class Trainer:
     tile : int
         T, how many replicas are trained as one batch.
     range : int
-        How many replicas are summed before their sum is added to those of others; a multiple of T.
+        How many replicas are summed before their sum is added to those of others; on a CPU a multiple of T.
     """
 
     def __init__(self, setting: Setting, device: torch.device, kernel: str | None = None) -> None:
@@ -59,8 +60,9 @@ class Trainer:
         self.device = device
         self._kernel = kernels.choose(setting, kernel)
         self.draws = Draws(setting)
-        self.tile = tile_size(setting, self.draws, device, self._kernel)
-        self.range = range_size(setting, self.draws, self.tile)
+        tile = tile_size(setting, self.draws, device, self._kernel)
+        self.range = range_size(setting, self.draws, tile, device)
+        self.tile = min(tile, self.range)
         self._dtype = getattr(torch, setting.ensemble.dtype)
 
     @property
@@ -122,15 +124,18 @@ def tile_size(setting: Setting, draws: Draws, device: torch.device, kernel: Kern
     return int(min(max(min(memory // 8 // step, memory // 4 // held), 1), MOST["cuda"]))
 
 
-def range_size(setting: Setting, draws: Draws, tile: int) -> int:
-    """How many replicas are summed, and stored, together: whole tiles; depends on nothing but the setting and the tile.
+def range_size(setting: Setting, draws: Draws, tile: int, device: torch.device) -> int:
+    """How many replicas are summed, and stored, together; depends on the setting and the kind of device alone.
 
-    An operation is estimated as one multiplication or addition: six per weight, row and update.
+    On a CPU these are whole tiles. Elsewhere a tile follows the memory that is free, which a resumed run would not find
+    again. Operations are estimated as six per weight, row and update.
     """
     training, d = setting.training, len(draws.population.mean)
     batch = rows_needed(setting) if training.batch_size == "full" else training.batch_size
     operations = 6 * batch * sum(map(math.prod, draws.shapes)) * max(training.readings[-1], 1)
     stored = 8 * len(training.readings) * d * (d + 1)
+    if device.type != "cpu":
+        return max(int(min(GPU_SPEED * RANGE_OPERATIONS // operations, RANGE_BYTES // stored, MOST["cuda"])), 1)
     fits = min(RANGE_OPERATIONS // operations, RANGE_BYTES // stored, RANGE_REPLICAS)
     return tile * max(int(fits) // tile, 1)
 
