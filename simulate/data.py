@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from simulate.datasets import load
+from simulate.images import ImageSet, open_images
 from simulate.results import Population
 from simulate.streams import Purpose, Streams
 from theory.setting import Data, InvalidInput, Setting, Sphere, Student, TwoPoint
@@ -18,11 +19,15 @@ class Source(Protocol):
     """Rows can be drawn from it, into an array that is given."""
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """(d,), or (C, H, W) of images."""
+
+    @property
     def population(self) -> Population:
         """The moments of the law that the rows are drawn from."""
 
     def draw(self, generator: np.random.Generator, out: np.ndarray) -> np.ndarray | None:
-        """Fill `out` (n, d) with rows; the indices (n,) of the rows where the population is a finite set."""
+        """Fill `out` (n, …) with rows; the indices (n,) of the rows where the population is a finite set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +53,20 @@ class Law:
     radial: Student | Sphere | TwoPoint | None
     population: Population
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.scales.shape
+
     def draw(self, generator: np.random.Generator, out: np.ndarray) -> None:
         """Fill `out` (n, d) with independent rows."""
-        z = generator.standard_normal(out.shape)
+        generator.standard_normal(out=out)
         if self.radial is not None:
-            z *= np.sqrt(_radial(generator, self.radial, z))[:, None]
-        if self.basis is None:
-            np.multiply(z, self.scales, out=out)
-        else:
+            out *= np.sqrt(_radial(generator, self.radial, out))[:, None]
+        out *= self.scales
+        if self.basis is not None:
             # One product per replica, on buffers of its own: a product over many replicas at once may round
             # differently depending on where a replica lies in it.
-            np.matmul(z * self.scales, self.basis.T, out=out)
+            out[...] = out @ self.basis.T
         if self.mean.any():
             out += self.mean
 
@@ -69,6 +77,10 @@ class WholeSet:
 
     rows: np.ndarray
     population: Population
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.rows.shape[1:]
 
     def draw(self, generator: np.random.Generator, out: np.ndarray) -> np.ndarray:
         """Fill `out` (n, d) with distinct rows of the set; returns their indices (n,)."""
@@ -88,21 +100,28 @@ def open_source(setting: Setting, streams: Streams) -> tuple[Source, np.ndarray 
     data = setting.data
     if data.kind in ("gaussian", "elliptical"):
         return _law(data, streams), None
-    rows, labels, dropped = load(data, real_labels=setting.labels.kind == "real")
-    if data.samples > len(rows):  # type: ignore[operator]  # "online" needs a law
-        raise InvalidInput("data.samples", data.samples, f"must not exceed the {len(rows)} rows of the data")
-    spectrum = setting.network.init_spectrum
-    if spectrum and len(spectrum) != rows.shape[1]:
-        rule = f"must have one entry per dimension ({rows.shape[1]}; {dropped} constant coordinates were dropped)"
+    source: ImageSet | WholeSet
+    if setting.network.kind == "conv":
+        source, labels = open_images(setting)
+    else:
+        rows, labels, dropped = load(data, real_labels=setting.labels.kind == "real")
+        source = WholeSet(rows, Population(rows.T @ rows / len(rows), rows.mean(axis=0), len(rows), dropped))
+    known = source.population
+    assert known.rows is not None
+    if data.samples > known.rows:  # type: ignore[operator]  # "online" needs a law
+        raise InvalidInput("data.samples", data.samples, f"must not exceed the {known.rows} rows of the data")
+    spectrum, dimension = setting.network.init_spectrum, len(known.mean)
+    if spectrum and len(spectrum) != dimension:
+        rule = f"must have one entry per dimension ({dimension}; {known.dropped} constant coordinates were dropped)"
         raise InvalidInput("network.init_spectrum", spectrum, rule)
-    return WholeSet(rows, Population(rows.T @ rows / len(rows), rows.mean(axis=0), len(rows), dropped)), labels
+    return source, labels
 
 
 def fixed_rows(setting: Setting, source: Source, streams: Streams) -> tuple[np.ndarray, np.ndarray | None]:
-    """The one X (n, d) that all replicas share, and the indices of its rows in a finite set."""
+    """The one X (n, d), or (n, C, H, W), that all replicas share, and the indices of its rows in a finite set."""
     samples = setting.data.samples
     assert samples != "online"
-    out = np.empty((samples, len(source.population.mean)))
+    out = np.empty((samples, *source.shape))
     return out, source.draw(streams.at(Purpose.DATA), out)
 
 

@@ -58,6 +58,27 @@ def load(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None, 
     return rows, labels, dropped
 
 
+def read_images(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """The images (N, C, H, W) of a data section, as they are stored, and each one's label where they are wanted.
+
+    A photograph's label is its number.
+
+    Raises
+    ------
+    InvalidInput
+        Where a file is missing, is not what its name says, or holds something else than finite images.
+    """
+    if data.kind == "array":
+        images, labels = _array_file(data)
+        if images.ndim != 4:
+            raise InvalidInput("data.path", data.path, f"filters need n × C × H × W, not {images.shape}")
+    elif data.kind == "photographs":
+        images, labels = _two_photographs(), np.arange(2)
+    else:
+        images, labels = _cifar10_images(data)
+    return images, labels if real_labels else None
+
+
 def read_array(path: str, key: str) -> np.ndarray:
     """The array in a .npy file, or the only one in a .npz file; never runs code from the file.
 
@@ -93,6 +114,11 @@ def batch_files(path: str) -> list[Path]:
 
 
 def _array(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
+    rows, labels = _array_file(data)
+    return rows.reshape(len(rows), -1), labels
+
+
+def _array_file(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
     assert data.path is not None
     rows = read_array(data.path, "data.path")
     if rows.ndim not in (2, 4):
@@ -107,7 +133,7 @@ def _array(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
         labels = _classes(data.labels_path, labels) if labels.dtype.kind in "iu" else np.asarray(labels, np.float64)
         if labels.dtype.kind == "f" and labels.ndim == 1:
             labels = labels[:, None]
-    return rows.reshape(len(rows), -1), labels
+    return rows, labels
 
 
 def _classes(path: str, labels: np.ndarray) -> np.ndarray:
@@ -138,18 +164,31 @@ def _mnist(data: Data) -> tuple[np.ndarray, np.ndarray]:
 
 def _photographs(data: Data) -> tuple[np.ndarray, np.ndarray]:
     """All patches of two photographs; a patch's label is its photograph."""
-    from sklearn.datasets import load_sample_image
-
-    photographs = [load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
-    sides = photographs[0].shape[:2]
+    photographs = _two_photographs()
+    sides = photographs.shape[2:]
     if data.patch[0] > sides[0] or data.patch[1] > sides[1]:
         raise InvalidInput("data.patch", data.patch, f"must not exceed the photographs, {sides[0]} × {sides[1]}")
-    rows = [_patches(np.moveaxis(photograph, 2, 0)[None], data.patch) for photograph in photographs]
-    return np.concatenate(rows), np.repeat(np.arange(2), [len(part) for part in rows])
+    rows = _patches(photographs, data.patch)
+    return rows, np.repeat(np.arange(2), len(rows) // 2)
+
+
+def _two_photographs() -> np.ndarray:
+    """Both photographs, (2, 3, 427, 640) of bytes."""
+    from sklearn.datasets import load_sample_image
+
+    return np.stack([np.moveaxis(load_sample_image(name), 2, 0) for name in ("china.jpg", "flower.jpg")])
 
 
 def _cifar10(data: Data) -> tuple[np.ndarray, np.ndarray]:
     """Patches of the images in a binary batch, or in a folder's data_batch_*.bin; a patch's label is its image's."""
+    images, labels = _cifar10_images(data)
+    if max(data.patch) > 32:
+        raise InvalidInput("data.patch", data.patch, "must not exceed the images, 32 × 32")
+    rows = _patches(images, data.patch)
+    return rows, np.repeat(labels, len(rows) // len(images))
+
+
+def _cifar10_images(data: Data) -> tuple[np.ndarray, np.ndarray]:
     assert data.path is not None
     files = batch_files(data.path)
     if not files or not files[0].is_file():
@@ -162,10 +201,7 @@ def _cifar10(data: Data) -> tuple[np.ndarray, np.ndarray]:
     records = raw.reshape(-1, 1 + PIXELS)
     if records[:, 0].max() > 9:
         raise InvalidInput("data.path", data.path, "the first byte of a record is its class, 0 … 9")
-    if max(data.patch) > 32:
-        raise InvalidInput("data.patch", data.patch, "must not exceed the images, 32 × 32")
-    rows = _patches(records[:, 1:].reshape(-1, 3, 32, 32), data.patch)
-    return rows, np.repeat(records[:, 0].astype(np.int64), len(rows) // len(records))
+    return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].astype(np.int64)
 
 
 def _patches(images: np.ndarray, patch: tuple[int, int]) -> np.ndarray:

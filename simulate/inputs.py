@@ -13,8 +13,9 @@ from torch import Tensor
 from simulate.batches import draw_orders, ordered, rows_needed
 from simulate.data import fixed_rows, open_source
 from simulate.devices import one_thread
+from simulate.images import patch_moment
 from simulate.labels import open_labels
-from simulate.networks import draw_parameters, layer_shapes, require_trainable
+from simulate.networks import draw_parameters, layer_shapes
 from simulate.results import Population
 from simulate.streams import SHARED, Purpose, Streams
 from theory.setting import InvalidInput, Setting
@@ -27,6 +28,7 @@ class Inputs:
     Attributes
     ----------
     x : Tensor, shape (R, n, d), or (n, d) where all replicas share their rows
+        Images are (R, n, C, H, W), or (n, C, H, W).
     y : Tensor, shape (R, n, C) of targets or (R, n) of class indices (int64)
     parameters : tuple of Tensor
         Initial values, every layer's weights (R, out, in), then with `bias` its biases (R, out); first layer first.
@@ -40,11 +42,23 @@ class Inputs:
     parameters: tuple[Tensor, ...]
     orders: Tensor | None
 
+    @property
+    def shared(self) -> bool:
+        """Whether all replicas share their rows."""
+        return self.x.ndim in (2, 4)
+
     def rotated(self, rotation: ArrayLike) -> Inputs:
         """The same replicas in other coordinates: rows X Rᵀ and first-layer weights W₀ Rᵀ, R (d, d) orthogonal.
 
         Training is equivariant (arXiv:2006.10455, proof of Proposition 1) when it takes these to W_t Rᵀ.
+
+        Raises
+        ------
+        InvalidInput
+            For images: a rotation of patches is none of images.
         """
+        if self.x.ndim > 3:
+            raise InvalidInput("rotation", f"of shape {np.shape(rotation)}", "acts on rows of numbers, not on images")
         turn = torch.as_tensor(np.asarray(rotation), dtype=self.x.dtype, device=self.x.device).T
         first, *others = self.parameters
         return replace(self, x=self.x @ turn, parameters=(first @ turn, *others))
@@ -63,26 +77,30 @@ class Draws:
     Raises
     ------
     InvalidInput
-        Where real data cannot be read or don't fit, or no kernel trains the network.
+        Where real data cannot be read or don't fit.
     """
 
     def __init__(self, setting: Setting) -> None:
-        require_trainable(setting.network)
         self.setting = setting
         self._streams = Streams(setting.ensemble.seed)
         self._source, real = open_source(setting, self._streams)
         self._labeller = open_labels(setting, self.population, real, self._streams)
         self._fixed = fixed_rows(setting, self._source, self._streams) if setting.data.fixed else None
         self._shared = torch.tensor(self._fixed[0] if self._fixed else ())
-        self.shapes = layer_shapes(setting.network, len(self.population.mean), self._labeller.outputs)
+        self.shapes = layer_shapes(setting.network, self._source.shape, self._labeller.outputs)
 
     @property
     def population(self) -> Population:
         return self._source.population
 
     @property
+    def row(self) -> tuple[int, ...]:
+        """The shape of a row: (d,), or (C, H, W) of images."""
+        return self._source.shape
+
+    @property
     def rows(self) -> np.ndarray:
-        """The one X (n, d) of fixed data."""
+        """The one X (n, d), or (n, C, H, W), of fixed data."""
         assert self._fixed is not None
         return self._fixed[0]
 
@@ -91,7 +109,7 @@ class Draws:
         """The matrix whose eigenvectors are the v_i, shape (d, d); see `Simulation.data_moment`."""
         if self._fixed is not None:
             x = self._fixed[0]
-            return x.T @ x / len(x)
+            return patch_moment(x, self.setting.network.kernel) if x.ndim == 4 else x.T @ x / len(x)
         return self.population.covariance if self.setting.data.mean else self.population.second_moment
 
     def take(self, slots: Sequence[int | None]) -> Inputs:
@@ -100,10 +118,10 @@ class Draws:
         A slot of None is idle: it is filled with a copy of the first replica, and its training is thrown away.
         """
         setting, streams, bias = self.setting, self._streams, self.setting.network.bias
-        count, n, d = len(slots), rows_needed(setting), len(self.population.mean)
+        count, n = len(slots), rows_needed(setting)
         replicas = [(i, replica) for i, replica in enumerate(slots) if replica is not None]
         # torch's own memory, which is aligned: a product of matrices may round differently where it isn't.
-        x = torch.empty((count, n, d), dtype=torch.float64) if self._fixed is None else self._shared
+        x = torch.empty((count, n, *self.row), dtype=torch.float64) if self._fixed is None else self._shared
         if self._labeller.indices:
             y = torch.empty((count, n), dtype=torch.int64)
         else:
@@ -143,7 +161,7 @@ def replica_inputs(setting: Setting, replicas: Sequence[int]) -> Inputs:
     Raises
     ------
     InvalidInput
-        Where data cannot be read or don't fit, no kernel trains the network, or a replica's number is negative.
+        Where data cannot be read or don't fit, or a replica's number is negative.
 
     >>> from theory.setting import Data
     >>> setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=5))

@@ -7,17 +7,20 @@ with `bias`, the biases (R, out). The first entry is always the first layer's we
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from theory.setting import InvalidInput, Network
+from theory.setting import Network
 
 # (out, in, …) of every layer's weights.
 Shapes = tuple[tuple[int, ...], ...]
+
+# Numbers that a forward pass through filters may hold.
+HELD = 2**25
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -27,20 +30,22 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def require_trainable(network: Network) -> None:
-    """Raise InvalidInput for a network that no kernel trains."""
-    if network.kind == "conv":
-        raise InvalidInput("network.kind", "conv", "is not trained by ensembles; 'linear' and 'mlp' are")
+def layer_shapes(network: Network, row: tuple[int, ...], outputs: int) -> tuple[tuple[int, int], ...]:
+    """(out, in) of every layer, for rows of shape (d,), or (C, H, W); filters are flattened C × kh × kw.
 
-
-def layer_shapes(network: Network, dimension: int, outputs: int) -> tuple[tuple[int, int], ...]:
-    """(out, in) of every layer.
-
-    >>> layer_shapes(Network(kind="mlp", hidden=(8, 4)), 3, 2)
+    >>> layer_shapes(Network(kind="mlp", hidden=(8, 4)), (3,), 2)
     ((8, 3), (4, 8), (2, 4))
+    >>> layer_shapes(Network(kind="conv", filters=16, hidden=(8,)), (3, 6, 5), 2)
+    ((16, 27), (8, 192), (2, 8))
     """
-    sizes = (dimension, *network.widths, outputs)
-    return tuple(zip(sizes[1:], sizes[:-1], strict=True))
+    sizes = (*row, *network.widths, outputs)
+    if network.kind != "conv":
+        return tuple(zip(sizes[1:], sizes[:-1], strict=True))
+    channels, height, width = row
+    down, across = network.kernel
+    inputs = network.filters * (height - down + 1) * (width - across + 1)
+    dense = (inputs, *network.widths, outputs)
+    return ((network.filters, channels * down * across), *zip(dense[1:], dense[:-1], strict=True))
 
 
 def draw_parameters(network: Network, generator: np.random.Generator, out: list[np.ndarray]) -> None:
@@ -68,19 +73,46 @@ def multipliers(network: Network, shapes: Shapes) -> tuple[float, ...]:
 
 
 def forward(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Tensor:
-    """The network's outputs (R, n, C) on rows x (R, n, d)."""
+    """The network's outputs (R, n, C) on rows x (R, n, d), or images (R, n, channels, height, width)."""
     activation = ACTIVATIONS[network.activation]
     weights = parameters[:: 1 + network.bias]
     scales = multipliers(network, tuple((w.shape[1], w.shape[2]) for w in weights))
     for layer, (w, scale) in enumerate(zip(weights, scales, strict=True)):
-        x = torch.bmm(x, w.transpose(1, 2))
+        filters = layer == 0 and network.kind == "conv"
+        x = w.unsqueeze(1) @ patches(x, network.kernel) if filters else torch.bmm(x, w.transpose(1, 2))
         if scale != 1.0:
             x = x * scale
         if network.bias:
-            x = x + parameters[2 * layer + 1].unsqueeze(1)
+            b = parameters[2 * layer + 1].unsqueeze(1)
+            x = x + (b.unsqueeze(3) if filters else b)
         if layer + 1 < len(weights):
             x = activation(x)
+        if filters:
+            x = x.flatten(2)
     return x
+
+
+def patches(x: Tensor, kernel: tuple[int, int]) -> Tensor:
+    """What a filter sees of images x (R, n, C, H, W) at every place, (R, n, C·kh·kw, places)."""
+    columns = functional.unfold(x.flatten(0, 1), kernel)
+    return columns.view(*x.shape[:2], *columns.shape[1:])
+
+
+def row_numbers(shapes: Shapes) -> int:
+    """How many numbers per row of a batch a network holds: its activations, those of filters at every place."""
+    (filters, dimension), (_, inputs) = shapes[0], shapes[-1] if len(shapes) == 1 else shapes[1]
+    places = inputs // filters if len(shapes) > 1 else 1
+    return places * (dimension + filters) + sum(shape[0] for shape in shapes[1:])
+
+
+def slices(network: Network, parameters: tuple[Tensor, ...], x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows (R, n, …) and their labels, in parts of which a pass through filters holds no more than `HELD` numbers."""
+    at_once = x.shape[1]
+    if network.kind == "conv":
+        shapes = tuple(w.shape[1:] for w in parameters[:: 1 + network.bias])
+        at_once = max(1, HELD // (len(y) * row_numbers(shapes)))
+    for first in range(0, x.shape[1], at_once):
+        yield x[:, first : first + at_once], y[:, first : first + at_once]
 
 
 def losses(outputs: Tensor, y: Tensor) -> Tensor:

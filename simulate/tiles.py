@@ -24,7 +24,7 @@ from simulate.devices import free_memory
 from simulate.inputs import Draws, Inputs
 from simulate.kernels import Kernel
 from simulate.moments import Sums, block_count
-from simulate.networks import forward, losses
+from simulate.networks import forward, losses, slices
 from theory.setting import Setting
 
 # Bytes that one training step of a tile touches (what a core has of the caches), bytes that a tile may hold in all, and
@@ -115,7 +115,8 @@ def tile_size(setting: Setting, draws: Draws, device: torch.device, kernel: Kern
     weights = sum(map(math.prod, draws.shapes))
     step = real * (kernel or kernels.choose(setting)).touched(setting, draws.shapes, batch, n)
     # Rows, labels and parameters are drawn in float64, whatever they are cast to.
-    held = 8 * (0 if setting.data.fixed else n * d) + 8 * (n * draws.shapes[-1][0] + weights)
+    row = math.prod(draws.row)
+    held = 8 * (0 if setting.data.fixed else n * row) + 8 * (n * draws.shapes[-1][0] + weights)
     held += real * len(training.readings) * weights + 8 * d * d
     held += 8 * training.readings[-1] * batch if ordered(setting) else 0
     if device.type == "cpu":
@@ -150,5 +151,11 @@ def _portions(first: int, last: int, tile: int, chunk: int) -> Iterator[tuple[in
 
 def _losses(setting: Setting, inputs: Inputs, parameters: tuple[Tensor, ...]) -> Tensor:
     """The training loss on all rows, (R,)."""
-    x = inputs.x.expand(len(inputs.y), -1, inputs.x.shape[-1])
-    return losses(forward(setting.network, parameters, x), inputs.y).double()
+    x, y = inputs.x.expand(*inputs.y.shape[:2], *inputs.x.shape[1 if inputs.shared else 2 :]), inputs.y
+    return sum(
+        (
+            losses(forward(setting.network, parameters, part), labels).double() * (part.shape[1] / x.shape[1])
+            for part, labels in slices(setting.network, parameters, x, y)
+        ),
+        torch.zeros(len(y), dtype=torch.float64, device=y.device),
+    )

@@ -24,13 +24,19 @@ class Net(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         act = {"relu": functional.relu, "tanh": torch.tanh, "erf": torch.erf, "identity": nn.Identity()}
         for i, w in enumerate(self.weights):
-            x = functional.linear(x, w)
+            filters = i == 0 and self.network.kind == "conv"
+            if filters:
+                x = functional.conv2d(x, w.view(len(w), x.shape[1], *self.network.kernel))
+            else:
+                x = functional.linear(x, w)
             if self.network.parametrization == "ntk":
                 x = x / math.sqrt(w.shape[1])
             if self.network.bias:
-                x = x + self.biases[i]
+                x = x + (self.biases[i][:, None, None] if filters else self.biases[i])
             if i < len(self.weights) - 1:
                 x = act[self.network.activation](x)
+            if filters:
+                x = x.flatten(1)
         return x
 
     def flat(self) -> list[Tensor]:
@@ -61,7 +67,7 @@ def naive_train(setting: Setting, inputs: Inputs) -> dict[int, list[Tensor]]:
 
 def _one(setting: Setting, inputs: Inputs, r: int) -> dict[int, list[Tensor]]:
     training, network = setting.training, setting.network
-    x, y = inputs.x if inputs.x.ndim == 2 else inputs.x[r], inputs.y[r]
+    x, y = inputs.x if inputs.x.ndim in (2, 4) else inputs.x[r], inputs.y[r]
     net = Net(network, [p[r].clone() for p in inputs.parameters])
     trained = net.flat()[: 1 + network.bias] if network.train == "first" else net.flat()
     lr, decay = training.learning_rate, training.weight_decay

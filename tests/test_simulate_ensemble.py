@@ -303,12 +303,6 @@ def test_imports_point_down():
                 assert package != "theory" or name == "theory.setting", file
 
 
-def test_convolutions_are_refused_clearly():
-    setting = Setting(data=Data(kind="photographs", samples=5), network=Network(kind="conv"))
-    with pytest.raises(InvalidInput, match=r"network\.kind = 'conv': is not trained by ensembles"):
-        simulate.run(setting)
-
-
 def test_progress_goes_to_stderr_only(capsys):
     simulate.run(SHAPES["linear"], replicas=3, progress=True)
     simulate.run(SHAPES["linear"], replicas=3)

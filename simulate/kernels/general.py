@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from simulate.inputs import Inputs
-from simulate.kernels import dense
 from simulate.kernels.minibatches import Batches
-from simulate.networks import Shapes, forward, losses
+from simulate.networks import Shapes, forward, losses, row_numbers, slices
 from simulate.optimizers import make_optimizer
 from theory.setting import Setting
 
@@ -20,7 +21,7 @@ def applies(setting: Setting) -> bool:
 
 def touched(setting: Setting, shapes: Shapes, batch: int, rows: int) -> int:
     """How many numbers of a replica a step goes through: rows, activations and their derivatives, parameters."""
-    return dense.touched(setting, shapes, batch, rows)
+    return 2 * batch * row_numbers(shapes) + 3 * sum(map(math.prod, shapes))
 
 
 def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
@@ -38,9 +39,12 @@ def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
             x, y = batches.at(step)
             for w in trained:
                 w.requires_grad_(True)
-            # Replicas share nothing, so the gradient of the sum holds each replica's own gradient.
-            loss = losses(forward(network, parameters, x), y).sum()
-            gradients = torch.autograd.grad(loss, trained)
+            gradients: tuple[Tensor, ...] = ()
+            for part, labels in slices(network, parameters, x, y):
+                # Replicas share nothing, so the gradient of the sum holds each replica's own gradient.
+                loss = losses(forward(network, parameters, part), labels).sum() * (part.shape[1] / x.shape[1])
+                more = torch.autograd.grad(loss, trained)
+                gradients = tuple(a.add_(b) for a, b in zip(gradients, more, strict=True)) if gradients else more
             for w in trained:
                 w.requires_grad_(False)
             optimizer.step(gradients)

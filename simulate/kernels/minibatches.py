@@ -33,7 +33,8 @@ class Batches:
         x = inputs.x if scale == 1.0 else inputs.x * scale
         x = torch.cat((x, x.new_ones(*x.shape[:-1], 1)), -1) if ones else x
         replicas, n = inputs.y.shape[:2]
-        self._x, self._y = x.expand(replicas, *x.shape[-2:]), inputs.y
+        row = x.shape[1:] if inputs.shared else x.shape[2:]
+        self._x, self._y = x.expand(replicas, n, *row), inputs.y
         self._orders = inputs.orders
         size = setting.training.batch_size
         self._online = size if setting.data.samples == "online" and size != "full" else None
@@ -45,18 +46,21 @@ class Batches:
         offsets = torch.arange(replicas, device=x.device).mul_(n)[:, None]
         steps_first = self._orders.transpose(0, 1)
         self._labels_at = (steps_first + offsets).flatten(1)
-        self._rows_at = steps_first.flatten(1) if inputs.x.ndim == 2 else self._labels_at
-        self._flat_x, self._flat_y = x.reshape(-1, x.shape[-1]), self._y.flatten(0, 1)
+        self._rows_at = steps_first.flatten(1) if inputs.shared else self._labels_at
+        self._flat_x = x.reshape(-1, *row)
+        # Numbers are gathered faster than rows of one number.
+        label = self._y.shape[2:]
+        self._flat_y = self._y.reshape(-1) if label.numel() == 1 else self._y.flatten(0, 1)
         self._group = max(1, min(n // self.size, steps))
         self._held = -1
-        self._gathered_x = x.new_empty(self._group * replicas * self.size, x.shape[-1])
-        self._gathered_y = self._y.new_empty(len(self._gathered_x), *self._y.shape[2:])
+        self._gathered_x = x.new_empty(self._group * replicas * self.size, *row)
+        self._gathered_y = self._y.new_empty(len(self._gathered_x), *self._flat_y.shape[1:])
         head = (self._group, replicas, self.size)
-        self._xs = self._gathered_x.view(*head, -1).unbind()
-        self._ys = self._gathered_y.view(*head, *self._y.shape[2:]).unbind()
+        self._xs = self._gathered_x.view(*head, *row).unbind()
+        self._ys = self._gathered_y.view(*head, *label).unbind()
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """The rows (R, B, d) and labels (R, B, …) of update number `step`; valid until the next call."""
+        """The rows (R, B, …) and labels (R, B, …) of update number `step`; valid until the next call."""
         if self._orders is not None:
             group, place = divmod(step, self._group)
             if group != self._held:
