@@ -129,3 +129,21 @@ def test_a_prediction_is_frozen_and_says_what_it_assumes() -> None:
 def test_predicting_loads_no_torch() -> None:
     script = "import sys, theory.catalogue; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def refusing(name: str, reason: str) -> Form:
+    def refuse(setting: Setting, rows: np.ndarray | None) -> Prediction:
+        raise NoClosedForm("rows", "these", reason)
+
+    return Form(name, name, "asymptotic", lambda setting: None, refuse)
+
+
+def test_a_form_that_refuses_the_rows_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = form("other", "asymptotic")
+    monkeypatch.setattr(catalogue, "FORMS", (refusing("early", "too late"), other))
+    assert catalogue.predict(FIXED, rows=ROWS).formula == "other"
+    with pytest.raises(NoClosedForm, match="rows = 'these': too late"):
+        catalogue.predict(FIXED, rows=ROWS, formula="early")
+    monkeypatch.setattr(catalogue, "FORMS", (refusing("early", "too late"), refusing("late", "too early")))
+    with pytest.raises(NoClosedForm, match=r"\(early: rows: too late; late: rows: too early\)"):
+        catalogue.predict(FIXED, rows=ROWS)

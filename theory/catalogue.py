@@ -16,7 +16,8 @@ FORMS: tuple[Form, ...] = (*linear.FORMS,)
 def predict(setting: Setting, *, rows: np.ndarray | None = None, formula: str | None = None) -> Prediction:
     """What the preferred closed form says of the first-layer weights, at every step that the setting names.
 
-    Of the forms that apply, exact ones come before asymptotic ones, then the order of `FORMS` decides.
+    Of the forms that apply, exact ones come before asymptotic ones, then the order of `FORMS` decides. A form may still
+    refuse the rows, being outside its regime there; then the next one is asked.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def predict(setting: Setting, *, rows: np.ndarray | None = None, formula: str | 
     Raises
     ------
     NoClosedForm
-        If no form applies, or the one asked for does not; the reason is given form by form.
+        If no form applies, or the one asked for does not, or all refuse; the reason is given form by form.
     InvalidInput
         If `formula` names no form, or `rows` do not fit the setting.
 
@@ -44,12 +45,27 @@ def predict(setting: Setting, *, rows: np.ndarray | None = None, formula: str | 
     >>> prediction.formula, prediction.readings[0].tau.round(6).tolist()
     ('linear-full-batch', [0.398438, 0.1875])
     """
-    form = choose(setting, formula)
-    return form.predict(setting, checked_rows(setting, rows))
+    forms = candidates(setting, formula)
+    checked = checked_rows(setting, rows)
+    refusals = []
+    for form in forms:
+        try:
+            return form.predict(setting, checked)
+        except NoClosedForm as refusal:  # its regime depends on the rows: the next form may have another one
+            refusals.append((form, refusal))
+    if len(refusals) == 1:
+        raise refusals[0][1]
+    why = "; ".join(f"{form.name}: {refusal.key}: {refusal.rule}" for form, refusal in refusals)
+    raise NoClosedForm("setting", _shown(setting), f"no closed form applies ({why})")
 
 
 def choose(setting: Setting, formula: str | None = None) -> Form:
-    """The preferred form that applies to the setting, or the one named `formula`; needs no rows.
+    """The preferred form that applies to the setting, or the one named `formula`; errors as `candidates`."""
+    return candidates(setting, formula)[0]
+
+
+def candidates(setting: Setting, formula: str | None = None) -> tuple[Form, ...]:
+    """The forms that apply to the setting, preferred first, or the one named `formula`; needs no rows.
 
     Raises
     ------
@@ -66,6 +82,9 @@ def choose(setting: Setting, formula: str | None = None) -> Form:
     fitting = [form for form, reason in reasons if reason is None]
     if not fitting:
         missing = "; ".join(f"{form.name}: {reason}" for form, reason in reasons)
-        shown = f"{setting.data.kind} data, {setting.network.kind} network, {setting.labels.kind} labels"
-        raise NoClosedForm("setting", shown, f"no closed form applies ({missing})")
-    return min(fitting, key=lambda form: form.status != "exact")
+        raise NoClosedForm("setting", _shown(setting), f"no closed form applies ({missing})")
+    return tuple(sorted(fitting, key=lambda form: form.status != "exact"))
+
+
+def _shown(setting: Setting) -> str:
+    return f"{setting.data.kind} data, {setting.network.kind} network, {setting.labels.kind} labels"

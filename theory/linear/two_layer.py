@@ -1,0 +1,183 @@
+"""Two-layer linear networks f(x) = W_2 W_1 x: the first step exactly, the flow to second order in time.
+
+W_1 (m, d) has independent rows of covariance Σ_0, W_2 (C, m) entries N(0, σ_2²), labels Y (C, n) variance σ_y²; with
+S = X'X/n and G = YX/n the gradient flow is Ẇ_1 = W_2ᵀ(G − W_2 W_1 S), Ẇ_2 = (G − W_2 W_1 S) W_1ᵀ
+(theory/derivations.md, section 1.6). Both parametrizations obey these equations in their raw weights:
+
+    standard   σ_1² = v_1/d,  σ_2² = v_2/m,  rows x;
+    ntk        σ_1² = v_1,    σ_2² = v_2,    rows x/sqrt(m d), hence S/(m d) in place of S.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from theory.eigenspaces import Eigenspaces, eigenspaces, weight_variances
+from theory.linear.hypotheses import data_factor, init_variances, label_variance
+from theory.prediction import Form, PredictedReading, Prediction
+from theory.setting import Setting
+
+ASSUMPTIONS = (
+    "conditional on the rows X",
+    "one hidden layer, identity activation, squared error, full batch",
+    "labels independent of X, independent over rows, mean zero; only their variance enters",
+    "Gaussian output weights; first-layer weights independent of them, mean zero",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TwoLayer:
+    """The constants of a two-layer linear network, in which both parametrizations read alike.
+
+    Attributes
+    ----------
+    width, outputs : int
+        m and C.
+    initial : ndarray, shape (d,)
+        The variances of a row of W_1 along the coordinate axes; σ_1² in each if isotropic.
+    output_variance : float
+        σ_2².
+    factor : float
+        By what to multiply S: 1, or 1/(m d) in the ntk parametrization.
+    """
+
+    width: int
+    outputs: int
+    initial: np.ndarray
+    output_variance: float
+    factor: float
+
+
+def two_layer_linear(setting: Setting) -> str | None:
+    """Why the setting is not a two-layer linear network on random labels, full batch, given X; None if it is."""
+    network, training, labels = setting.network, setting.training, setting.labels
+    if network.kind != "mlp":
+        return f"network.kind = {network.kind!r}: this form is for an mlp of one hidden layer"
+    if len(network.widths) != 1:
+        return f"network.hidden = {list(network.widths)}: this form is for one hidden layer"
+    if network.activation != "identity":
+        return f"network.activation = {network.activation!r}: this form is for the identity"
+    if network.bias:
+        return "network.bias = true: derived without a bias only"
+    if training.loss != "mse":
+        return f"training.loss = {training.loss!r}: derived for the squared error"
+    if training.optimizer != "sgd":
+        return f"training.optimizer = {training.optimizer!r}: derived for gradient descent"
+    if training.l1 != 0:
+        return f"training.l1 = {training.l1:g}: derived without"
+    if labels.kind not in ("gaussian", "rademacher", "classes"):
+        return f"labels.kind = {labels.kind!r}: labels must be independent of x"
+    if not setting.data.fixed:
+        return "data.fixed = false: this form is conditional on the rows X"
+    if not setting.full_batch:
+        return f"training.batch_size = {training.batch_size}: this form is for the full batch"
+    return None
+
+
+def constants(setting: Setting, dimension: int) -> TwoLayer:
+    """The constants of a setting that `two_layer_linear` admits, for rows of `dimension` d."""
+    width, outputs = setting.network.widths[0], setting.outputs
+    assert outputs is not None  # only real labels hide it
+    second = setting.network.layer_variances[1]
+    ntk = setting.network.parametrization == "ntk"
+    return TwoLayer(
+        width=width,
+        outputs=outputs,
+        initial=init_variances(setting, dimension),
+        output_variance=second if ntk else second / width,
+        factor=data_factor(setting, dimension) / width if ntk else 1.0,
+    )
+
+
+def first_step_moment(
+    s: np.ndarray, samples: int, label_variance: float, net: TwoLayer, rate: float, decay: float = 0.0
+) -> np.ndarray:
+    """Σ_w = E[W_1ᵀW_1]/m after one step of gradient descent, (d, d), S (d, d) with the factor of `net` included.
+
+    With a = 1 − ηλ,
+
+        Σ_w = a²Σ_0 − aηCσ_2² (Σ_0 S + S Σ_0) + η² [ (Cσ_2²σ_y²/n) S + C(C + m + 1)σ_2⁴ S Σ_0 S ].
+
+    Exact: E[W_2ᵀW_2] = Cσ_2² I, E[W_2W_2ᵀ] = mσ_2² I, E tr (W_2ᵀW_2)² = Cm(C + m + 1)σ_2⁴.
+    """
+    c, m, variance = net.outputs, net.width, net.output_variance
+    a, initial = 1 - rate * decay, net.initial
+    cross = initial[:, None] * s
+    labels = c * variance * label_variance / samples * s
+    fourth = c * (c + m + 1) * variance**2 * (s * initial) @ s
+    return np.asarray(
+        a**2 * np.diag(initial) - a * rate * c * variance * (cross + cross.T) + rate**2 * (labels + fourth)
+    )
+
+
+def flow_series(s: np.ndarray, samples: int, label_variance: float, net: TwoLayer, time: float) -> np.ndarray:
+    """τ along eigenvalues s (k,) of S (factor included, with multiplicity) after flow time t, up to O(t³).
+
+        τ = σ_1² − 2tCσ_1²σ_2² s + t² [ (Cσ_y²(σ_1² + σ_2²)/n) s + 2C(C + m + 1)σ_1²σ_2⁴ s²
+                                        + 2Cσ_1⁴σ_2² ((m + 1)s² + tr(S) s) ],
+
+    isotropic σ_1². Asymptotic, error O(t³): useful only while t s m σ² ≪ 1. The first step of descent lacks the
+    motion of W_2, hence the terms with σ_1⁴ and the label part of σ_1².
+    """
+    c, m, second = net.outputs, net.width, net.output_variance
+    first = float(net.initial[0])
+    curvature = (
+        c * label_variance * (first + second) / samples * s
+        + 2 * c * (c + m + 1) * first * second**2 * s**2
+        + 2 * c * first**2 * second * ((m + 1) * s**2 + s.sum() * s)
+    )
+    return np.asarray(first - 2 * time * c * first * second * s + time**2 * curvature)
+
+
+def spectrum(rows: np.ndarray) -> tuple[Eigenspaces, np.ndarray]:
+    """The eigenspaces of S = X'X/n, and its eigenvalues (k,), those at rounding level set to zero."""
+    spaces = eigenspaces(rows.T @ rows / len(rows))
+    return spaces, np.where(spaces.eigenvalues <= spaces.gap, 0.0, spaces.eigenvalues)
+
+
+def applies(setting: Setting) -> str | None:
+    """None where every hypothesis holds, else the first one that does not."""
+    if (reason := two_layer_linear(setting)) is not None:
+        return reason
+    if max(setting.training.readings) > 1:
+        return f"training.steps = {setting.training.steps}: exact at steps 0 and 1 only"
+    return None
+
+
+def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
+    """Σ_w = E[W_1ᵀW_1]/m at steps 0 and 1, for given rows X (n, d): `first_step_moment`.
+
+    Exact at every width, for `train` "all" and "first" alike, with weight decay. At the first step the buffers are
+    empty: heavy ball is gradient descent, Nesterov is gradient descent with (1 + μ)η. Σ_w is aligned with S when the
+    first layer is isotropic. E[w] = 0. Nothing is Gaussian.
+    """
+    assert rows is not None  # the catalogue has checked: data are fixed
+    samples, dimension = rows.shape
+    training, net = setting.training, constants(setting, dimension)
+    spaces, eigenvalues = spectrum(rows)
+    rate = training.learning_rate_at(0) * (1 + training.momentum if training.nesterov else 1)
+    s = net.factor * rows.T @ rows / samples
+    moments = {
+        0: np.diag(net.initial),
+        1: first_step_moment(s, samples, label_variance(setting.labels), net, rate, training.weight_decay),
+    }
+    readings = tuple(reading(step, spaces, eigenvalues, moments[step]) for step in training.readings)
+    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), readings)
+
+
+def reading(step: int, spaces: Eigenspaces, eigenvalues: np.ndarray, moment: np.ndarray) -> PredictedReading:
+    """A reading of Σ_w (d, d), in the coordinates of the data."""
+    moment = (moment + moment.T) / 2
+    tau = np.asarray(weight_variances(spaces, moment))
+    return PredictedReading(step, np.sqrt(eigenvalues), spaces.multiplicity, tau, moment, np.zeros(spaces.dimension))
+
+
+FORM = Form(
+    name="two-layer-first-step",
+    title="two-layer linear network, first full-batch step, conditional on X: a quadratic polynomial of S",
+    status="exact",
+    applies=applies,
+    predict=predict,
+)
