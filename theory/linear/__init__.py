@@ -1,15 +1,10 @@
 """Closed forms of linear models trained on random labels; a new form is one file and one line here."""
 
-from theory.linear import (
-    full_batch,
-    online
+from theory.linear import full_batch, online, two_layer, two_layer_converged, two_layer_early
 
 FORMS = (
     full_batch.FORM,
-    online.FORM),
-    two_layer,
-    two_layer_converged,
-    two_layer_early,
+    online.FORM,
     two_layer.FORM,
     two_layer_early.FORM,
     two_layer_converged.FORM,
