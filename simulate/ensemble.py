@@ -166,11 +166,14 @@ def run(
             if kept is not None and processes > 1:
                 distribute(kept, mine, device=device, chunk=chunk, kernel=kernel, processes=processes, tell=tell)
                 tell = _silent
-            return _add_up(description, str(trainer.device), compute(trainer, kept, mine, chunk, tell))
+            result = _add_up(description, str(trainer.device), compute(trainer, kept, mine, chunk, tell))
         except KeyboardInterrupt:
             if store is not None and kept is not None:
                 log.warning("%d shards are kept in %s; --resume goes on from them", len(kept.shards()), kept.folder)
             raise
+    if share[1] > 1:
+        log.info("shard %d/%d: %d of %d replicas; merging adds the shards up", *share, result.replicas, total)
+    return result
 
 
 def merge(folder: str | Path) -> Simulation:
@@ -235,10 +238,11 @@ def _add_up(description: Description, device: str, parts: Iterator[Sums]) -> Sim
 
 @contextmanager
 def _bar(mine: list[Range], shown: bool) -> Iterator[Tell]:
-    """A progress bar on stderr, where that is a terminal: replicas a second, and the time that is left."""
+    """After a second a progress bar on stderr, where that is a terminal: replicas a second, and the time left."""
     total = sum(here.last - here.first for here in mine)
     # Without smoothing the rate is that of all replicas trained now; those found in the store cost nothing.
-    with tqdm(total=total, unit=" replicas", disable=None if shown else True, leave=False, smoothing=0) as bar:
+    off = None if shown else True
+    with tqdm(total=total, unit=" replicas", disable=off, leave=False, smoothing=0, delay=1) as bar:
 
         def tell(count: int, trained: bool) -> None:
             if not trained and not bar.disable:

@@ -106,7 +106,7 @@ def distribute(
     try:
         with os.fdopen(reader, encoding="utf-8") as lines:
             try:
-                for worker in range(processes):
+                for worker in range(min(processes, len(mine))):
                     # In a session of their own Ctrl-C reaches only this process, which then ends them.
                     process = subprocess.Popen(
                         command,
@@ -149,10 +149,13 @@ def distribute(
 
 def main() -> None:
     """A worker process: reads a job on stdin, trains its ranges, says how far it is in lines of JSON on stdout."""
+    # What libraries may print is not part of the conversation.
+    channel = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     def say(**message: object) -> None:
         # One write: lines of several workers share a pipe, and short ones are not torn apart.
-        os.write(sys.stdout.fileno(), json.dumps(message, default=repr).encode() + b"\n")
+        os.write(channel, json.dumps(message, default=repr).encode() + b"\n")
 
     def tell(count: int, trained: bool) -> None:
         say(replicas=count, trained=trained)

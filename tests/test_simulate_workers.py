@@ -1,7 +1,9 @@
 """Several processes, ranks and shards, killed and interrupted: the same bytes as one run in one process."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 import simulate
 from simulate import workers
@@ -134,13 +137,7 @@ def test_three_shards_are_one_ensemble(tmp_path, chunk):
     assert content(simulate.merge(tmp_path)) == content(whole)
 
 
-def test_two_processes_are_one_ensemble(tmp_path):
-    whole = content(simulate.run(SETTING, replicas=1100))
-    two = simulate.run(SETTING, replicas=1100, store=tmp_path, processes=2, chunk=7)
-    assert content(two) == whole
-    assert content(simulate.merge(tmp_path)) == whole
-
-
+@pytest.mark.slow
 def test_what_a_worker_refuses_is_said_by_its_master(tmp_path, monkeypatch):
     """The data vanish between the check of the setting and the worker's reading of them."""
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((20, 3)))
@@ -264,15 +261,14 @@ def test_processes_and_chunks(tmp_path, processes, chunk):
 @pytest.mark.slow
 def test_torchrun_with_two_ranks(tmp_path):
     store, setting = tmp_path / "store", setting_file(tmp_path, replicas=1500)
-    script = tmp_path / "command.py"
-    script.write_text(COMMAND)
     alone = eigenalign("simulate", setting, "--json")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    torchrun += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", str(script)]
+    torchrun += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "--no-python"]
+    torchrun += [str(Path(sys.executable).with_name("eigenalign"))]
     done = subprocess.run(
         [*torchrun, "simulate", str(setting), "--store", str(store), "--json"],
         cwd=ROOT,
-        env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
@@ -318,3 +314,57 @@ def test_ctrl_c_ends_workers_too(tmp_path):
             opened.read(ranges(200_000, 256)[number])
         except Damaged as error:
             pytest.fail(f"{path}: {error}")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """What a progress bar writes, which shows every change at once: not after a second, nor a few times a second."""
+    file = Terminal()
+
+    class Eager(tqdm):
+        def __init__(self, *args, **kwargs):
+            assert kwargs["delay"] == 1
+            super().__init__(*args, **{**kwargs, "delay": 0, "mininterval": 0, "miniters": 1, "file": file})
+
+    monkeypatch.setattr("simulate.ensemble.tqdm", Eager)
+    return file
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_are_one_ensemble_and_show_progress(tmp_path, processes, terminal):
+    whole = content(simulate.run(SETTING, replicas=1100))
+    run = simulate.run(SETTING, replicas=1100, store=tmp_path, processes=processes, chunk=100, progress=True)
+    assert content(run) == whole
+    assert content(simulate.merge(tmp_path)) == whole
+    shown = terminal.getvalue().split("\r")
+    assert any(re.search(r"1100/1100 \[\d\d:\d\d<\d\d:\d\d, .*replicas/s\]", line) for line in shown), shown
+
+
+def test_what_was_found_is_no_speed(tmp_path, monkeypatch):
+    """Of 600 replicas 512 are in the store: the rate is that of the others."""
+    simulate.run(SETTING, replicas=512, store=tmp_path)
+    bars = []
+
+    class Bar(tqdm):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **{**kwargs, "disable": False, "file": io.StringIO()})
+            bars.append(self)
+
+    monkeypatch.setattr("simulate.ensemble.tqdm", Bar)
+    simulate.run(SETTING, replicas=600, store=tmp_path, progress=True, resume=True)
+    (bar,) = bars
+    assert (bar.n, bar.initial, bar.total) == (600, 512, 600)
+
+
+def test_only_rank_0_shows_progress(tmp_path, monkeypatch, terminal):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for number, shows in (("0", True), ("1", False)):
+        monkeypatch.setenv("RANK", number)
+        at = terminal.tell()
+        simulate.run(SETTING, replicas=600, store=tmp_path, progress=True)
+        assert ("replicas" in terminal.getvalue()[at:]) == shows
