@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 from tqdm import tqdm
@@ -31,9 +32,18 @@ LIMITS = (
 
 
 def run_campaign(
-    *, budget: str = "quick", only: Sequence[str] = (), device: str = "cpu", seed: int = 0, progress: bool = False
+    *,
+    budget: str = "quick",
+    only: Sequence[str] = (),
+    device: str = "cpu",
+    seed: int = 0,
+    store: Path | None = None,
+    progress: bool = False,
 ) -> ReportRecord:
-    """Judge the claims whose ids are in `only`, or all of them, in their order."""
+    """Judge the claims whose ids are in `only`, or all of them, in their order.
+
+    What `store` holds of their ensembles is not computed again; results don't depend on it.
+    """
     if budget not in BUDGETS:
         raise InvalidInput("budget", budget, f"must be one of {', '.join(BUDGETS)}")
     known = {claim.id: claim for claim in CLAIMS}
@@ -41,7 +51,7 @@ def run_campaign(
         if name not in known:
             raise InvalidInput("only", name, f"must name claims among {', '.join(known)}")
     chosen = [claim for claim in CLAIMS if not only or claim.id in only]
-    context = Context(budget=budget, seed=seed, device=device, progress=progress)
+    context = Context(budget=budget, seed=seed, device=device, store=store)
     started, clock = datetime.now(UTC), time.perf_counter()
     total = sum(len(claim.cases(context)) for claim in chosen)
     # disable=None: no bar where stderr is no terminal

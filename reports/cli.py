@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -82,15 +83,29 @@ def eigenalign() -> None:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--resume", is_flag=True, help="Go on with the ensembles that an interrupted report left in OUT/store.")
 @click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
 @_common
-def report(budget: str, only: str, out: Path, device: str, seed: int, strict: bool, as_json: bool, quiet: bool) -> int:
+def report(
+    budget: str,
+    only: str,
+    out: Path,
+    device: str,
+    seed: int,
+    resume: bool,
+    strict: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Predict, simulate and judge every claim; write tables, figures, report.html, report.pdf."""
     from reports.campaign import run_campaign
     from reports.document import write
 
     names = tuple(name.strip() for name in only.split(",") if name.strip())
-    record = run_campaign(budget=budget, only=names, device=device, seed=seed, progress=not quiet)
+    store = out / "store"
+    if store.exists() and not resume:
+        shutil.rmtree(store)
+    record = run_campaign(budget=budget, only=names, device=device, seed=seed, store=store, progress=not quiet)
     files = write(record, out)
     if as_json:
         click.echo((out / "results.json").read_text())

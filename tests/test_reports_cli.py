@@ -182,6 +182,16 @@ def test_report_on_one_claim_writes_everything(capfd, tmp_path):
         assert finding["power"]
 
 
+def test_an_interrupted_report_goes_on(capfd, tmp_path, monkeypatch):
+    out = str(tmp_path)
+    first = json.loads(run(capfd, "report", "--only", "A2", "--out", out, "--json")[1])
+    monkeypatch.setattr("simulate.inputs.Draws.take", lambda *a, **k: pytest.fail("drawn again"))
+    second = json.loads(run(capfd, "report", "--only", "A2", "--out", out, "--resume", "--json")[1])
+    assert first["claims"][0]["findings"] == second["claims"][0]["findings"]
+    monkeypatch.undo()
+    assert run(capfd, "report", "--only", "A2", "--out", out)[0] == 0  # without --resume: from the beginning
+
+
 def test_the_installed_command_answers():
     done = subprocess.run(
         [Path(sys.executable).parent / "eigenalign", "--version"], capture_output=True, text=True, check=False

@@ -9,7 +9,6 @@ from itertools import product
 import numpy as np
 from scipy.stats import norm
 
-import simulate
 from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.compare import DISCREPANCY, LEVEL, POWER, exact_verdict, found
 from reports.estimate import data_eigenspaces
@@ -70,7 +69,7 @@ class Measured:
 
 def measure(case: Case, context: Context) -> Measured:
     """Average a trained covariance over Haar draws, and over the whole group where it is finite."""
-    simulation = simulate.run(case.setting, device=context.device)
+    simulation = context.run(case.setting)
     spaces = data_eigenspaces(simulation)
     group = symmetry_group(spaces)
     matrix = simulation.readings[-1].second_moment

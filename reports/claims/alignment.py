@@ -75,7 +75,7 @@ class AlignmentEvidence:
 
 def gather(case: Case, context: Context, *, mean: bool = False) -> AlignmentEvidence:
     """Run the ensemble of a case and test its last reading; with `mean`, under the group that fixes E x."""
-    simulation = simulate.run(case.setting, device=context.device, progress=False)
+    simulation = context.run(case.setting)
     spaces = data_eigenspaces(simulation)
     group = data_symmetry(simulation, spaces, simulate.population(case.setting).mean if mean else None)
     reading = simulation.readings[-1]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-import simulate
 from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.compare import negative_verdict
 from reports.estimate import data_eigenspaces
@@ -69,9 +68,7 @@ def measure(case: Case, context: Context) -> Measured:
     for number, width in enumerate(WIDTHS):
         ensemble = msgspec.structs.replace(case.setting.ensemble, seed=context.seed_of("B1", number))
         network = msgspec.structs.replace(case.setting.network, hidden=(width,))
-        simulation = simulate.run(
-            msgspec.structs.replace(case.setting, network=network, ensemble=ensemble), device=context.device
-        )
+        simulation = context.run(msgspec.structs.replace(case.setting, network=network, ensemble=ensemble))
         spaces = data_eigenspaces(simulation)
         f = np.sqrt([weight_variances(spaces, reading.second_moments) for reading in simulation.readings])
         picks = generator.integers(f.shape[1], size=(RESAMPLES, f.shape[1]))

@@ -13,7 +13,6 @@ from reports.estimate import data_eigenspaces
 from reports.findings import Column, Figure, Finding, Panel, Series, Table, Verdict
 from reports.verify import fixed_rows
 from reports.verify import predict as predicted_readings
-from simulate import run
 from theory.eigenspaces import weight_variances
 from theory.linear import full_batch
 from theory.linear.shape import predicted_shape
@@ -62,7 +61,7 @@ def predict(case: Case) -> Prediction:
 
 def measure(case: Case, context: Context) -> Verification:
     """An ensemble of linear models on the same X, held against the prediction."""
-    return compare(predict(case), run(case.setting, device=context.device))
+    return compare(predict(case), context.run(case.setting))
 
 
 def simulated_shape(verification: Verification) -> str | None:

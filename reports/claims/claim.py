@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+import simulate
 from reports.findings import Figure, Finding, Table
+from simulate.results import Simulation
 from theory.setting import Setting
 
 BUDGETS = {"quick": 1, "full": 8, "paper": 32}
@@ -22,13 +25,18 @@ class Context:
         Multiplies replicas by 1, 8 or 32; settings are otherwise the same, and fixed before anything runs.
     seed : int
     device : str
-    progress : bool
+    store : Path or None
+        Where ensembles leave their sums, so that an interrupted report goes on where it was.
     """
 
     budget: str = "quick"
     seed: int = 0
     device: str = "cpu"
-    progress: bool = False
+    store: Path | None = None
+
+    def run(self, setting: Setting) -> Simulation:
+        """The ensemble of a setting; what the store holds of it already is not computed again."""
+        return simulate.run(setting, device=self.device, store=self.store, resume=self.store is not None)
 
     def replicas(self, quick: int) -> int:
         """How many replicas this budget affords where the quick one affords `quick`."""
