@@ -112,10 +112,32 @@ def descent_shape(c: float, steps: int, lowest: float, highest: float) -> str:
     if np.isinf(c):
         return FALLS
     first, last = (float(slope(x, c, steps)) for x in (lowest, highest))
-    if max(first, last, _largest(c, steps, lowest, highest)) <= 0:
+    if max(first, last, _largest(c, steps, lowest, highest)[1]) <= 0:
         return FALLS
     # D > 0 somewhere: τ rises on one interval, before which and after which it may fall
     return ", then ".join([FALLS] * (first < 0) + [RISES] + [FALLS] * (last < 0))
+
+
+def descent_turns(c: float, steps: int, lowest: float, highest: float) -> tuple[float, ...]:
+    """The x = ηs in (lowest, highest) where τ turns, ascending: the roots of D, none to two. Exact.
+
+    The same arguments, rules and words as `descent_shape`: one turn less than it has runs.
+
+    >>> [round(x, 4) for x in descent_turns(0.0, 2, 0.0, 0.9)], descent_turns(0.6, 9, 0.0, 0.9)
+    ([0.6667], ())
+    """
+    shape = descent_shape(c, steps, lowest, highest)
+    if RISES not in shape:
+        return ()
+    turns = []
+    first, last = (float(slope(x, c, steps)) for x in (lowest, highest))
+    # a point of the rise; an end where D vanishes may be no such point
+    inside = lowest if first > 0 else highest if last > 0 else _largest(c, steps, lowest, highest)[0]
+    if first < 0:
+        turns.append(float(brentq(lambda x: float(slope(x, c, steps)), lowest, inside, xtol=1e-15)))
+    if last < 0:
+        turns.append(_end_of_rise(c, steps, inside, highest))
+    return tuple(turns)
 
 
 def predicted_shape(setting: Setting, rows: np.ndarray | None) -> tuple[str, ...]:
@@ -173,14 +195,14 @@ def _end_of_rise(c: float, steps: int, start: float, stop: float) -> float:
     return float(brentq(lambda x: max(float(slope(x, c, steps)), -1e300), start, stop, xtol=1e-15))
 
 
-def _largest(c: float, steps: int, lowest: float, highest: float) -> float:
-    """The maximum of the concave D on [lowest, highest]."""
+def _largest(c: float, steps: int, lowest: float, highest: float) -> tuple[float, float]:
+    """Where the concave D is largest on [lowest, highest], and how large."""
     # beyond the root of 1 − (E − 1)², D is negative, and E may overflow
     bound = _end_of_rise(0.0, steps, 0.0, highest) if float(slope(highest, 0.0, steps)) < 0 else highest
     if bound <= lowest:
-        return -np.inf
+        return lowest, -np.inf
     options = {"xatol": 1e-12 * bound}
     found = minimize_scalar(
         lambda x: -float(slope(x, c, steps)), bounds=(lowest, bound), method="bounded", options=options
     )
-    return -float(found.fun)
+    return float(found.x), -float(found.fun)
