@@ -1,0 +1,151 @@
+"""The three panels of arXiv:2006.10455, Fig. 20, as the shape criterion of the linear model sees them.
+
+The panels differ in dimension, spectrum and number of samples. With the same batches and epochs the number of updates
+is proportional to n, so n/(ηt) is common to all, and a panel of n samples has time T n/10,000. The caption names the
+diagonal both the covariance and the axis: s = v, or s = v² if v is a standard deviation; both readings are given.
+
+What the criterion says (theory/derivations.md, section 1.7). From zero initial weights the peak is at ηt s = 1.2564:
+left all eigenvalues lie beyond it, in the middle they straddle it, and right, with a fifth of the updates, none has
+reached it: the observed shapes, for T between 1.2564 and 2.0941 if the diagonals are variances, and for no T if they
+are standard deviations. With the paper's own init, σ_0² = 1/d, and ten one-hot classes a linear model has c in the
+hundreds and more at such T, and only falls, in all panels: the criterion explains the order of the shapes by what the
+labels teach, not the size of the effect in a network of three layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from theory.errors import InvalidInput
+from theory.linear.shape import flow_peak, flow_shape
+from theory.shape import FALLS, RISES, RISES_THEN_FALLS
+
+Reading = Literal["variance", "deviation"]
+READINGS: tuple[Reading, ...] = ("variance", "deviation")
+REFERENCE_SAMPLES = 10_000
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel of the figure.
+
+    Attributes
+    ----------
+    name : str
+    samples : int
+    diagonal : tuple of float
+        Ascending, one entry a dimension.
+    observed : str
+        The shape of f over σ in the paper ("rises, levels off" is "rises").
+    """
+
+    name: str
+    samples: int
+    diagonal: tuple[float, ...]
+    observed: str
+
+    def eigenvalues(self, reading: Reading) -> np.ndarray:
+        """The eigenvalues s of Σ_x, (d,), ascending: the diagonal, or its square where it lists deviations."""
+        if reading not in READINGS:
+            raise InvalidInput("reading", reading, "must be 'variance' or 'deviation'")
+        return np.array(self.diagonal) ** (1 if reading == "variance" else 2)
+
+
+_WIDE = tuple(k / 10 for k in range(1, 31))
+PAPER_PANELS = (
+    Panel("left", 10_000, tuple(1 + k / 10 for k in range(10)), FALLS),
+    Panel("middle", 10_000, _WIDE, RISES_THEN_FALLS),
+    Panel("right", 2_000, _WIDE, RISES),
+)
+
+
+@dataclass(frozen=True)
+class PanelCriterion:
+    """The criterion's values for one panel in one reading of its axis.
+
+    Attributes
+    ----------
+    panel : Panel
+    reading : "variance" or "deviation"
+    c : float
+        σ_0² n/(σ_y² ηt).
+    lowest, highest : float
+        ηt s at both ends of the data.
+    peak : float or None
+        u*(c), the ηt s of the peak; None where c >= ½.
+    shape : str
+        What the criterion says.
+    sigma_star : float or None
+        The σ of the peak, where it lies inside the data.
+    """
+
+    panel: Panel
+    reading: Reading
+    c: float
+    lowest: float
+    highest: float
+    peak: float | None
+    shape: str
+    sigma_star: float | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the criterion gives the shape that the paper shows."""
+        return self.shape == self.panel.observed
+
+
+def panel_criteria(time: float, init_factor: float = 0.0) -> tuple[PanelCriterion, ...]:
+    """The criterion for every panel and reading, readings outermost, at T = ηt of a panel of 10,000 samples.
+
+    σ_0² = `init_factor`/d (1: the paper's init; 0: what the labels teach, alone), σ_y² = (C − 1)/C² with ten classes.
+    Exact for gradient flow of a linear model with the population eigenvalues, n ≫ d.
+
+    Raises
+    ------
+    InvalidInput
+        Unless time > 0 and init_factor >= 0.
+
+    Examples
+    --------
+    >>> [found.shape for found in panel_criteria(1.5)[:3]]
+    ['falls', 'rises, then falls', 'rises']
+    >>> {found.shape for found in panel_criteria(1.5, init_factor=1.0)}
+    {'falls'}
+    """
+    if not 0 < time < np.inf:
+        raise InvalidInput("time", time, "must be positive and finite")
+    if not 0 <= init_factor < np.inf:
+        raise InvalidInput("init_factor", init_factor, "must be finite and not negative")
+    return tuple(_criterion(panel, reading, time, init_factor) for reading in READINGS for panel in PAPER_PANELS)
+
+
+def agreeing_times(reading: Reading) -> tuple[float, float] | None:
+    """The interval of T in which the label part (c = 0) has the observed shape in all three panels; None if empty.
+
+    Left falls iff T s_min >= u*, the middle turns iff T s_min < u* < T s_max, the right rises iff T s_max/5 <= u*.
+
+    >>> [round(end, 4) for end in agreeing_times("variance")], agreeing_times("deviation")
+    ([1.2564, 2.0941], None)
+    """
+    peak = flow_peak(0.0)
+    assert peak is not None
+    left, middle, right = (panel.eigenvalues(reading) for panel in PAPER_PANELS)
+    fraction = PAPER_PANELS[2].samples / REFERENCE_SAMPLES
+    earliest = float(peak / min(left[0], middle[-1]))
+    latest = float(peak / max(middle[0], right[-1] * fraction))
+    return (earliest, latest) if earliest < latest else None
+
+
+def _criterion(panel: Panel, reading: Reading, time: float, init_factor: float) -> PanelCriterion:
+    s = panel.eigenvalues(reading)
+    own = time * panel.samples / REFERENCE_SAMPLES
+    c = init_factor / len(s) * panel.samples / ((CLASSES - 1) / CLASSES**2 * own)
+    lowest, highest = float(own * s[0]), float(own * s[-1])
+    peak = flow_peak(c)
+    inside = peak is not None and lowest < peak < highest
+    sigma_star = float(np.sqrt(peak / own)) if peak is not None and inside else None
+    return PanelCriterion(panel, reading, c, lowest, highest, peak, flow_shape(c, lowest, highest), sigma_star)
