@@ -10,6 +10,7 @@ from theory.errors import InvalidInput
 from theory.symmetry import SymmetryGroup
 from theory.testing.blocks import block_weights
 from theory.testing.randomization import RandomizationTest, escalated, mean_randomization_test
+from theory.testing.tails import weighted_chi2_isf
 
 
 def escalating_mean_randomization_test(
@@ -60,9 +61,5 @@ def detectable_mean(
     centred = free - sizes / sizes.sum() @ free
     covariance = np.einsum("k,ki,kj->ij", sizes, centred, centred) / ((len(sizes) - 1) * sizes.sum())
     spread = np.maximum(np.linalg.eigvalsh(covariance), 0)
-    first, second, third = (float(np.sum(spread**p)) for p in (1, 2, 3))
-    if second == 0:
-        return 0.0
-    degrees = second**3 / third**2
-    critical = first + np.sqrt(second / degrees) * (stats.chi2.isf(level, degrees) - degrees)
+    critical = weighted_chi2_isf(((c, 1) for c in spread), level)
     return float(np.sqrt(critical) + np.sqrt(spread[-1]) * stats.norm.ppf(power))

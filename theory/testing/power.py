@@ -13,13 +13,13 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from theory.arrays import Array
 from theory.errors import InvalidInput
 from theory.symmetry import SymmetryGroup
 from theory.testing.blocks import Outside, block_moments, inside, rotated
 from theory.testing.randomization import check_draws, generator_of, randomization_test, randomized_coordinates
+from theory.testing.tails import weighted_chi2_isf
 
 
 @dataclass(frozen=True)
@@ -177,13 +177,7 @@ def null_critical_value(weights: np.ndarray, blocks: np.ndarray, group: Symmetry
 
     `weights` (K,), summing to 1; `blocks` (K, d, d), in the basis of the group.
     """
-    parts = _irreducible_variances(weights, blocks, group)
-    first, second, third = (sum(n * v**p for v, n in parts) for p in (1, 2, 3))
-    if second <= 0:
-        return 0.0
-    # cumulants of Σ v χ²_n: Σ n v, 2 Σ n v², 8 Σ n v³
-    degrees = second**3 / third**2
-    return float(first + np.sqrt(second / degrees) * (stats.chi2.isf(level, degrees) - degrees))
+    return weighted_chi2_isf(_irreducible_variances(weights, blocks, group), level)
 
 
 def rotation_power_table(
