@@ -4,7 +4,7 @@ One gradient is g = (Σ + λ) w + ξ. Given w, ξ has mean zero and, for ellipti
 
     E[ξ ξᵀ] = (1/B) [(2 k_4 − 1) Σ P Σ + k_4 tr(Σ P) Σ + σ_y² Σ],        P = E[w wᵀ],
 
-so P obeys a closed recursion, diagonal in the eigenbasis of Σ if it starts so: alignment is exact. With h_i = s_i + λ and
+so P obeys a closed recursion, diagonal in the eigenbasis of Σ if it starts so: alignment is exact. With h_i = s_i + λ,
 
     N_i = (1/B) [(2 k_4 − 1) s_i² p_i + s_i (k_4 Σ_j s_j p_j + σ_y²)],
 
@@ -181,7 +181,7 @@ def response(training: Training, h: np.ndarray) -> np.ndarray:
 
 
 def feedback(training: Training, s: np.ndarray, *, batch_size: int, k4: float = 1.0) -> float:
-    """φ = k_4 Σ_j x_j/(1 − (2 k_4 − 1) x_j), x_j = c_j s_j²/B: how much of the noise the weights return; inf if unbounded.
+    """φ = k_4 Σ_j x_j/(1 − (2 k_4 − 1) x_j), x_j = c_j s_j²/B: the share of the noise that returns; inf if unbounded.
 
     The mean square is stable if and only if φ < 1 (with all denominators positive). Exact: the weights' noise is a
     positive linear map of p, a diagonal plus a matrix of rank one, and the loop is stable where its gain is below 1.

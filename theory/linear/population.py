@@ -30,7 +30,7 @@ def fourth_moment_ratio(data: Data) -> float:
     """k_4 = E[(xᵀ Σ⁻¹ x)²] / (d(d + 2)): 1 for Gaussian x, and all that an elliptical law changes up to 4th moments.
 
     E[x xᵀ P x xᵀ] = k_4 (2 Σ P Σ + tr(Σ P) Σ) for symmetric P: exact for x = sqrt(χ) Σ^½ z, z ~ N(0, 1_d), E χ = 1.
-    Student's t (ν − 2)/(ν − 4), the sphere d/(d + 2), two points E χ². The sphere counts directions of no variance, too.
+    Student's t (ν − 2)/(ν − 4), the sphere d/(d + 2), two points E χ². The sphere's d counts all directions.
 
     Raises
     ------
@@ -74,8 +74,8 @@ def spaces(eigenvalues: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[int, 
 def readings(setting: Setting, variances: Iterable[np.ndarray]) -> tuple[PredictedReading, ...]:
     """One reading a step from E[w_i²] in the eigendirections, (d,) each, in the order of data.spectrum.
 
-    τ is the mean over an eigenspace. The matrix Σ_w is given where data.rotate = false: the eigendirections are then the
-    coordinate axes; otherwise they are drawn, and no formula knows them. E[w] = 0.
+    τ is the mean over an eigenspace. The matrix Σ_w is given where data.rotate = false: the eigendirections then are
+    the coordinate axes; otherwise they are drawn, and no formula knows them. E[w] = 0.
     """
     eigenvalues = np.array(setting.data.eigenvalues)
     order, first, multiplicity = spaces(eigenvalues)

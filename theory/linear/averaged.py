@@ -1,0 +1,216 @@
+"""Full-batch training of a linear model, averaged over Gaussian rows at finite n (theory/derivations.md, section 1.5).
+
+Given X, Σ_w = g(S) with g(s) = σ_0² p_t(s)² + (σ_y²/n) s q_t(s)² of the full-batch form. The law of X is invariant
+under reflections of the eigendirections of Σ, so E_X Σ_w is exactly aligned with Σ; its τ are those of
+`theory.linear.equivalent`: a contour integral of g, to leading order in 1/n or with the next term.
+
+Beside it stands the plug-in, τ = g(s) at the eigenvalues of Σ, as if S were Σ: the finite n that it forgets is no small
+matter, since eigenvalues of S repel each other and its eigenvectors turn.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from theory.errors import NoClosedForm
+from theory.linear.equivalent import deterministic_equivalent, upper_edge
+from theory.linear.flow import flow_time
+from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance, linear_model
+from theory.linear.population import centred_law, readings, spectrum
+from theory.linear.propagators import propagators, stability_limit
+from theory.prediction import Form, Prediction
+from theory.setting import Setting, Training
+
+ASSUMPTIONS = (
+    "averaged over independent Gaussian rows, centred",
+    "linear model, squared error, full-batch gradient descent, heavy ball or Nesterov",
+    "labels independent of X, independent over rows, mean zero; only their variance enters",
+    "initial weights isotropic, independent of rows and labels, mean zero",
+)
+SAFETY = 5.0  # the terms beyond the first over the square of its relative size; at most 2.5 was seen
+STRAY = 5.0  # how many Tracy–Widom units above x_+ an eigenvalue of S is thought possible: P < 1e-5
+
+
+def applies(setting: Setting) -> str | None:
+    """None where every hypothesis holds, else the first one that does not."""
+    if (reason := averaged_rows(setting)) is not None:
+        return reason
+    if not setting.full_batch:
+        return f"training.batch_size = {setting.training.batch_size}: this form is for the full batch"
+    return unstable(setting)
+
+
+def averaged_rows(setting: Setting) -> str | None:
+    """Why the setting is no linear model on n Gaussian rows of its own, from an isotropic init; None if it is."""
+    if (reason := linear_model(setting) or centred_law(setting)) is not None:
+        return reason
+    if setting.data.kind != "gaussian":
+        return f"data.kind = {setting.data.kind!r}: the average over X is known for Gaussian rows"
+    if setting.data.samples == "online":
+        return 'data.samples = "online": this form averages over a finite set of rows'
+    if len(set(setting.network.init_spectrum)) > 1:
+        return "network.init_spectrum: derived for an isotropic init"
+    return None
+
+
+def unstable(setting: Setting) -> str | None:
+    """Why the average is dominated by few draws of X, those on which training diverges; None if it is not."""
+    training = setting.training
+    edge = upper_edge(spectrum(setting), _samples(setting))
+    rates = [training.learning_rate_at(step) for step in (0, *(step for step, _ in training.drops))]
+    highest = max(rates) * (edge.position + STRAY * edge.scale + training.weight_decay)
+    if highest >= (limit := stability_limit(training)):
+        rule = f"with eigenvalues of X'X/n that may reach {edge.position + STRAY * edge.scale:.4g}"
+        return (
+            f"training.learning_rate = {max(rates):g}: not stable on all X, {rule} (ηh = {highest:.4g} >= {limit:.4g})"
+        )
+    return None
+
+
+def contour_margin(training: Training, edge: float) -> float:
+    """ε = 1/(2T + 1/x_+), T the flow time of the last reading: p_t stays of order one on the contour of this margin."""
+    return 1 / (2 * flow_time(training, training.readings[-1]) + 1 / edge)
+
+
+def given_rows(training: Training, samples: int, sigma_y2: float, initial: float, z: np.ndarray) -> np.ndarray:
+    """g(z) = σ_0² p_t² + (σ_y²/n) z q_t² of the full-batch form at each of r steps, (m,) → (r, m), complex or real.
+
+    With weight decay p_t and q_t are taken at z + λ. A polynomial in z: no poles.
+    """
+    p, q = propagators(training, z + training.weight_decay, training.readings)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return initial * p**2 + sigma_y2 / samples * z * q**2
+
+
+def averaged_variances(
+    training: Training, s: np.ndarray, *, samples: int, sigma_y2: float, initial: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """τ in the eigendirections of Σ at each step of `training`: leading order, and the term of order 1/n, (r, d) each.
+
+    Parameters
+    ----------
+    training : Training
+        Any optimizer that the full-batch form knows.
+    s : ndarray, shape (d,)
+        Eigenvalues of Σ.
+    samples : int
+        n.
+    sigma_y2, initial : float
+        σ_y² and σ_0².
+
+    Examples
+    --------
+    After one step σ_0² [1 − 2ηs + η² ((1 + 1/n) s² + s tr Σ/n)] + σ_y² η² s/n: the leading order misses σ_0² η² s²/n.
+
+    >>> leading, correction = averaged_variances(
+    ...     Training(learning_rate=0.5, steps=1), np.array([1.0, 2.0]), samples=10, sigma_y2=1.0, initial=1.0
+    ... )
+    >>> leading.round(9).tolist(), correction.round(9).tolist()
+    ([[0.35, 0.2]], [[0.025, 0.1]])
+    """
+    margin = contour_margin(training, upper_edge(s, samples).position)
+    function = partial(given_rows, training, samples, sigma_y2, initial)
+    return deterministic_equivalent(function, s, samples, margin=margin)
+
+
+def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
+    """τ averaged over X to leading order; relative error O(1/n), known by its next term, twice which is the budget.
+
+    Raises
+    ------
+    NoClosedForm
+        If the next term is as large as τ itself: n is too small for an expansion.
+    """
+    leading, correction = _orders(setting)
+    budget = max(LEAST_BUDGET, 2 * _first_order(setting, leading, correction))
+    neglected = ("terms of relative order 1/n, of which the budget is twice the first",)
+    return Prediction(FORM.name, "asymptotic", "1/n", budget, ASSUMPTIONS, neglected, readings(setting, leading))
+
+
+def predict_second_order(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
+    """τ averaged over X with the term of order 1/n; the budget is five times the square of its relative size.
+
+    Raises
+    ------
+    NoClosedForm
+        If that term is as large as τ itself: n is too small for an expansion.
+    """
+    leading, correction = _orders(setting)
+    budget = max(LEAST_BUDGET, SAFETY * _first_order(setting, leading, correction) ** 2)
+    neglected = ("terms of relative order 1/n²",)
+    corrected = readings(setting, leading + correction)
+    return Prediction(SECOND_ORDER.name, "asymptotic", "1/n^2", budget, ASSUMPTIONS, neglected, corrected)
+
+
+def predict_plug_in(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
+    """τ = g(s) at the eigenvalues of Σ, as if X'X/n were Σ: relative error O(d/n), set beside the average on purpose.
+
+    The budget is what separates it from the average over X as known to order 1/n, plus the budget of that.
+
+    Raises NoClosedForm as `predict_second_order`.
+    """
+    leading, correction = _orders(setting)
+    s = spectrum(setting)
+    function = given_rows(setting.training, _samples(setting), label_variance(setting.labels), _initial(setting), s)
+    away = _largest(leading + correction - function, function)
+    budget = away + max(LEAST_BUDGET, SAFETY * _first_order(setting, leading, correction) ** 2)
+    neglected = ("the difference between X'X/n and its mean",)
+    return Prediction(PLUG_IN.name, "asymptotic", "d/n", budget, ASSUMPTIONS, neglected, readings(setting, function))
+
+
+def _orders(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
+    return averaged_variances(
+        setting.training,
+        spectrum(setting),
+        samples=_samples(setting),
+        sigma_y2=label_variance(setting.labels),
+        initial=_initial(setting),
+    )
+
+
+def _samples(setting: Setting) -> int:
+    assert setting.data.samples != "online"  # the form does not apply
+    return setting.data.samples
+
+
+def _initial(setting: Setting) -> float:
+    return float(init_variances(setting, len(setting.data.eigenvalues))[0])
+
+
+def _first_order(setting: Setting, leading: np.ndarray, correction: np.ndarray) -> float:
+    size = _largest(correction, leading)
+    if not size < 1:
+        rule = f"is too small for an expansion in 1/n: its first term is {size:.3g} times the leading one"
+        raise NoClosedForm("data.samples", setting.data.samples, rule)
+    return size
+
+
+def _largest(difference: np.ndarray, unit: np.ndarray) -> float:
+    """max |difference / unit|, 0 where both vanish."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.max(np.abs(np.where(difference == 0, 0.0, difference / unit))))
+
+
+SECOND_ORDER = Form(
+    name="linear-averaged-second-order",
+    title="linear model, full batch, averaged over Gaussian X: contour integral with the term of order 1/n",
+    status="asymptotic",
+    applies=applies,
+    predict=predict_second_order,
+)
+FORM = Form(
+    name="linear-averaged",
+    title="linear model, full batch, averaged over Gaussian X: deterministic equivalent by contour integration",
+    status="asymptotic",
+    applies=applies,
+    predict=predict,
+)
+PLUG_IN = Form(
+    name="linear-plug-in",
+    title="linear model, full batch: the full-batch form at the eigenvalues of Σ, as if X'X/n were Σ (a foil)",
+    status="asymptotic",
+    applies=applies,
+    predict=predict_plug_in,
+)

@@ -1,0 +1,176 @@
+"""Mini-batches drawn afresh, averaged over Gaussian rows: between full-batch training and online training.
+
+Given X, the diagonal of Σ_w in the eigenbasis of S nearly obeys a recursion in its eigenvalues alone
+(`theory.linear.mini_batch_scalar`, theory/derivations.md, section 1.2): a function of S, so the contour integral of
+`theory.linear.equivalent` averages it. Run at every node z of the contour, with g and q of full-batch training,
+
+    u' = (1 − η(z + λ))² u + (η²κ_B/n) [z r̄ − zρ/n + 2z² (g + u − (2σ_y²/n) q)],
+    ρ = n z (g + u) − 2σ_y² z q + σ_y²,      r̄ = (tr ρ + (n − d) σ_y²)/n,
+
+where the nodes are coupled by tr ρ = Σ_j (1/2πi) ∮ ρ(z) u_j(z)/z dz alone; τ is the contour integral of g + u.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theory.errors import InvalidInput, NoClosedForm
+from theory.linear.averaged import ASSUMPTIONS, averaged_rows, averaged_variances, contour_margin, unstable
+from theory.linear.equivalent import FEWEST_NODES, MOST_NODES, contour, resolvent, upper_edge
+from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance
+from theory.linear.population import readings, spectrum
+from theory.prediction import Form, Prediction
+from theory.setting import Setting, Training
+
+LARGEST_NOISE = 0.5  # ηκ_B tr(Σ)/n, beyond which no error was measured
+BUDGET = {True: 0.25, False: 0.8}  # error of τ over ηκ_B tr(Σ)/n, with and without the Gaussian term
+STABLE = 1e-9
+
+
+def applies(setting: Setting) -> str | None:
+    """None where every hypothesis holds, else the first one that does not."""
+    if (reason := averaged_rows(setting)) is not None:
+        return reason
+    if setting.full_batch:
+        return "training.batch_size: every batch is all rows; linear-averaged is for the full batch"
+    if setting.training.sampling == "epochs":
+        return 'training.sampling = "epochs": batches of an epoch are not independent'
+    if setting.training.momentum != 0:
+        return f"training.momentum = {setting.training.momentum:g}: derived without momentum"
+    if (noise := noise_strength(setting)) > LARGEST_NOISE:
+        return f"training.learning_rate: the batch noise η κ_B tr Σ/n = {noise:.3g} exceeds {LARGEST_NOISE}"
+    return unstable(setting)
+
+
+def batch_variance(setting: Setting) -> float:
+    """κ_B: n/B with replacement, n(n − B)/(B(n − 1)) without."""
+    samples, size = setting.data.samples, setting.training.batch_size
+    assert samples != "online"
+    assert size != "full"
+    if setting.training.sampling == "replacement":
+        return samples / size
+    return samples * (samples - size) / (size * (samples - 1))
+
+
+def noise_strength(setting: Setting) -> float:
+    """ε = η κ_B tr Σ/n at the largest learning rate."""
+    training, samples = setting.training, setting.data.samples
+    assert samples != "online"
+    rate = max(training.learning_rate_at(step) for step in (0, *(step for step, _ in training.drops)))
+    return rate * batch_variance(setting) * float(spectrum(setting).sum()) / samples
+
+
+def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
+    """τ averaged over X, batches and labels; O(nodes) a step.
+
+    Asymptotic: the budget adds that of the recursion in eigenvalues, ε/4 for n > 2d (0.8 ε without the Gaussian term,
+    which is taken for n > 2d only), to twice the first neglected term of the average over X; 2 % at least.
+
+    Raises
+    ------
+    NoClosedForm
+        If the mean square grows beyond the range of numbers.
+    """
+    s, samples = spectrum(setting), setting.data.samples
+    assert samples != "online"
+    sigma_y2, initial = label_variance(setting.labels), float(init_variances(setting, len(s))[0])
+    gaussian = samples > 2 * np.count_nonzero(s)
+    tau = mini_batch_variances(
+        setting.training,
+        s,
+        samples=samples,
+        sigma_y2=sigma_y2,
+        initial=initial,
+        kappa=batch_variance(setting),
+        gaussian_term=bool(gaussian),
+    )
+    leading, correction = averaged_variances(setting.training, s, samples=samples, sigma_y2=sigma_y2, initial=initial)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        first = float(np.max(np.abs(np.where(correction == 0, 0.0, correction / leading))))
+    if not np.isfinite(tau).all():
+        raise NoClosedForm("training.learning_rate", setting.training.learning_rate, "makes the mean square overflow")
+    budget = max(LEAST_BUDGET, BUDGET[bool(gaussian)] * noise_strength(setting) + 2 * first)
+    neglected = (
+        "terms of relative order 1/n of the average over X",
+        "the off-diagonal entries of the batch covariance in the eigenbasis of X'X/n",
+        "how residuals depend on the rows' directions" + (", beyond Gaussian fourth moments" if gaussian else ""),
+    )
+    assumptions = (
+        *ASSUMPTIONS[:1],
+        "linear model, squared error, gradient descent, independent batches",
+        *ASSUMPTIONS[2:],
+    )
+    return Prediction(FORM.name, "asymptotic", "1/n", budget, assumptions, neglected, readings(setting, tau))
+
+
+def mini_batch_variances(
+    training: Training,
+    s: np.ndarray,
+    *,
+    samples: int,
+    sigma_y2: float,
+    initial: float,
+    kappa: float,
+    gaussian_term: bool,
+) -> np.ndarray:
+    """τ in the eigendirections of Σ at each step that `training` names, (r, d); nodes doubled until stable to 1e-9.
+
+    `kappa` = 0 gives the full batch, κ_B the batches of the module docstring.
+    """
+    levels, back, counts = np.unique(np.asarray(s, dtype=float), return_inverse=True, return_counts=True)
+    edge = upper_edge(s, samples).position
+    margin, nodes = contour_margin(training, edge), FEWEST_NODES
+    before: np.ndarray | None = None
+    while nodes <= MOST_NODES:
+        z, weight = contour(edge, margin, nodes)
+        kernel = resolvent(z, s, samples, levels)[0] * weight[:, None]
+        path = _run(training, z, kernel, kernel @ counts, len(back), samples, sigma_y2, initial, kappa, gaussian_term)
+        tau = np.stack(path)
+        if before is not None:
+            scale = np.max(np.abs(tau), axis=1, keepdims=True)
+            if not np.isfinite(tau).all() or np.all(np.abs(tau - before) <= STABLE * scale):
+                return tau[:, back]
+        before, nodes = tau, 2 * nodes
+    raise InvalidInput("training.steps", training.readings[-1], f"needs more than {MOST_NODES} nodes on the contour")
+
+
+def _run(
+    training: Training,
+    z: np.ndarray,
+    kernel: np.ndarray,
+    trace: np.ndarray,
+    dimension: int,
+    samples: int,
+    sigma_y2: float,
+    initial: float,
+    kappa: float,
+    gaussian_term: bool,
+) -> list[np.ndarray]:
+    """The recursion on the nodes z (m,); `kernel` (m, k) and `trace` (m,) integrate at each eigenvalue and over all."""
+    h, u = z + training.weight_decay, np.zeros_like(z)
+    p, q = np.ones_like(z), np.zeros_like(z)
+    found, wanted = [], set(training.readings)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in range(training.readings[-1] + 1):
+            g = initial * p**2 + sigma_y2 / samples * z * q**2
+            if step in wanted:
+                found.append(((g + u) @ kernel).imag)
+            eta = training.learning_rate_at(step)
+            rho = samples * z * (g + u) - 2 * sigma_y2 * z * q + sigma_y2
+            mean = ((rho @ trace).imag + (samples - dimension) * sigma_y2) / samples
+            bracket = z * mean - z * rho / samples
+            if gaussian_term:
+                bracket += 2 * z**2 * (g + u - 2 * sigma_y2 / samples * q)
+            a = 1 - eta * h
+            u = a**2 * u + eta**2 * kappa / samples * bracket
+            p, q = a * p, a * q + eta
+    return found
+
+
+FORM = Form(
+    name="linear-averaged-mini-batch",
+    title="linear model, a new batch at every step, averaged over Gaussian X: the scalar recursion on a contour",
+    status="asymptotic",
+    applies=applies,
+    predict=predict,
+)
