@@ -1,9 +1,23 @@
 """Closed forms of linear models trained on random labels; a new form is one file and one line here."""
 
-from theory.linear import full_batch, online, two_layer, two_layer_converged, two_layer_early
+from theory.linear import (
+    full_batch,
+    mini_batch,
+    mini_batch_scalar,
+    online,
+    shuffled,
+    shuffled_ends,
+    two_layer,
+    two_layer_converged,
+    two_layer_early,
+)
 
 FORMS = (
     full_batch.FORM,
+    mini_batch.FORM,
+    mini_batch_scalar.FORM,
+    shuffled.FORM,
+    shuffled_ends.FORM,
     online.FORM,
     two_layer.FORM,
     two_layer_early.FORM,

@@ -7,6 +7,8 @@ import numpy as np
 from theory.errors import InvalidInput
 from theory.setting import Labels, Setting
 
+LEAST_BUDGET = 0.02  # of an asymptotic form: no more is claimed, even where its measured error is smaller
+
 
 def linear_model(setting: Setting) -> str | None:
     """Why the setting is not w ← w − η·(gradient of the squared error + λ w) with random labels; None if it is."""

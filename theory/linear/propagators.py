@@ -61,7 +61,7 @@ def propagators(training: Training, h: np.ndarray, steps: Sequence[int]) -> tupl
     with np.errstate(over="ignore", invalid="ignore"):
         for row, step in enumerate(steps):
             for start, stop in _constant_stretches(training, done, step):
-                state = _advance(state, *_update(training, h, start), stop - start)
+                state = _advance(state, *update(training, h, start), stop - start)
             p[row], q[row] = state[..., 0, 0], state[..., 0, 1]
             done = step
     return p, q
@@ -128,8 +128,11 @@ def _constant_stretches(training: Training, start: int, stop: int) -> Iterator[t
     return ((a, b) for a, b in pairwise((start, *cuts, stop)) if b > a)
 
 
-def _update(training: Training, h: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """The affine map (w, v) ↦ M (w, v) + c b of update number `step`: M (..., 2, 2), c (2,)."""
+def update(training: Training, h: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """The affine map (w, v) ↦ M (w, v) + c b of update number `step`: M (..., 2, 2), c (..., 2).
+
+    c is minus the response to an error of the gradient: −c = (−η, 1) heavy ball, (−η(1 + μ), 1) Nesterov.
+    """
     rate, momentum = training.learning_rate_at(step), training.momentum
     gain, carry = (rate * (1 + momentum), momentum) if training.nesterov else (rate, 1.0)
     matrix = np.empty((*h.shape, 2, 2), np.result_type(h, float))
