@@ -50,7 +50,7 @@ def started(*arguments):
     """The command, running; it is ended, whatever the test finds."""
     command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, **pipes) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, start_new_session=True, **pipes) as process:
         try:
             yield process
         finally:
@@ -190,7 +190,7 @@ KILLS = """
         if pid == 0:
             simulate.run(SETTING, replicas=replicas, store=folder, resume=True, chunk=moments.choice((64, 200, None)))
             os._exit(0)
-        time.sleep(moments.uniform(0, took / kills))
+        time.sleep(moments.uniform(0, 2 * took / kills))
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         if os.WIFSIGNALED(status):
@@ -208,11 +208,12 @@ KILLS = """
 
 def test_killed_ten_times(tmp_path):
     """SIGKILL at random moments of an ensemble; forks of one process, so that no time is lost in importing torch."""
-    done = python(KILLS, tmp_path, 20201, 10, 12_000)
+    done = python(KILLS, tmp_path, 20201, 10, 8_000)
     assert done.returncode == 0, done.stderr
     killed, *progress = map(int, done.stdout.split())
     assert killed == 10
-    assert max(progress) > 3
+    assert max(progress) > 1  # beside the description, shards
+    assert done.stderr == ""  # nor was a shard ever found damaged
 
 
 @pytest.mark.slow
@@ -301,7 +302,7 @@ def test_ctrl_c_ends_workers_too(tmp_path):
         wait_until(lambda: len(shards(store)) >= 2)
         workers_of_it = children(process.pid)
         assert len(workers_of_it) == 2
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, err = process.communicate(timeout=60)
     assert process.returncode == 3, err
     assert "shards are kept in" in err
