@@ -65,7 +65,8 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def with_common(*args: Any, quiet: bool, **kwargs: Any) -> Any:
         logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
-        logging.getLogger("reports").setLevel(logging.ERROR if quiet else logging.INFO)
+        for package in ("reports", "simulate"):
+            logging.getLogger(package).setLevel(logging.ERROR if quiet else logging.INFO)
         return command(*args, quiet=quiet, **kwargs)
 
     return with_common

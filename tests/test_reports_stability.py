@@ -16,7 +16,7 @@ FIXED = Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=9, fixed=True)
 
 def warned(setting, caplog):
     caplog.clear()
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="reports"):
         warn_if_unstable(setting)
     return caplog.messages
 

@@ -1,6 +1,7 @@
 """The store of an ensemble: shards on disk, resumed, grown, damaged, unwritable; the same bytes every time."""
 
 import json
+import logging
 import os
 import resource
 import subprocess
@@ -41,6 +42,12 @@ def content(simulation):
     for reading in simulation.readings:
         whole += [array.tobytes() for array in (reading.counts, reading.second_moments, reading.means, reading.losses)]
     return whole
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_seen(caplog):
+    """Whatever level a command run by another test has left behind."""
+    caplog.set_level(logging.WARNING, logger="simulate")
 
 
 @pytest.fixture
@@ -490,7 +497,9 @@ def test_the_command_line_stores_and_merges(tmp_path, capsys):
     whole = capsys.readouterr().out
     store = ["--replicas", "600", "--store", str(tmp_path / "store"), "--json"]
     assert main(["simulate", str(setting), *store, "--shard", "1/2"]) == 0
-    assert json.loads(capsys.readouterr().out)["replicas"] == 344
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["replicas"] == 344
+    assert shown.err == "shard 1/2: 344 of 600 replicas; merging adds the shards up\n"
     assert main(["merge", str(tmp_path / "store"), "--json"]) == 2
     assert "shard-000001.safetensors (missing)" in json.loads(capsys.readouterr().out)["why"]
     assert main(["simulate", str(setting), *store]) == 2
