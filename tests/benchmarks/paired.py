@@ -1,6 +1,6 @@
 """Ratios of running times measured in pairs: one after the other, again and again, so that a busy machine slows both.
 
-CPU time of this thread is counted, not the clock, and the median over pairs is given with its 95 % interval from order
+CPU time is counted, not the clock, and the median over pairs is given with its 95 % interval from order
 statistics, which assumes nothing about the noise.
 """
 
@@ -27,10 +27,10 @@ class Ratio:
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """CPU time of this thread."""
-    start = time.thread_time()
+    """CPU time of all threads of this process."""
+    start = time.process_time()
     action()
-    return time.thread_time() - start
+    return time.process_time() - start
 
 
 def interleaved(actions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
