@@ -82,7 +82,7 @@ def products(outputs, rows, replicas):
 
 
 def measured(benchmark, setting, inputs, others, rounds):
-    """CPU seconds per replica and step of the kernel, the naive loop and `others`, in turn; what they say is reported."""
+    """CPU seconds per replica and step of the kernel, the naive loop and `others`, in turn; ratios are reported."""
     steps, replicas, kernel = setting.training.readings[-1], len(inputs.y), choose(setting)
     alone = simulate.replica_inputs(setting, [0]).to(CPU, torch.float32)
     actions = {
