@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 
 from theory.errors import NoClosedForm
+from theory.linear.averaged_limits import effective_decay
 from theory.linear.equivalent import deterministic_equivalent, upper_edge
 from theory.linear.flow import flow_time
 from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance, linear_model
@@ -29,7 +30,8 @@ ASSUMPTIONS = (
     "labels independent of X, independent over rows, mean zero; only their variance enters",
     "initial weights isotropic, independent of rows and labels, mean zero",
 )
-SAFETY = 5.0  # the terms beyond the first over the square of its relative size; at most 2.5 was seen
+LEADING, SECOND = 2.0, 1.5  # the error of τ over κ and κ²; 1.6 and 0.7 were the most that was measured
+LARGEST_PARAMETER = 0.5  # κ, beyond which an expansion in 1/n says little
 STRAY = 5.0  # how many Tracy–Widom units above x_+ an eigenvalue of S is thought possible: P < 1e-5
 
 
@@ -116,29 +118,29 @@ def averaged_variances(
 
 
 def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
-    """τ averaged over X to leading order; relative error O(1/n), known by its next term, twice which is the budget.
+    """τ averaged over X to leading order; relative error O(1/n), and the budget is 2κ of `parameter`.
 
     Raises
     ------
     NoClosedForm
-        If the next term is as large as τ itself: n is too small for an expansion.
+        If κ > ½: n is too small for an expansion.
     """
     leading, correction = _orders(setting)
-    budget = max(LEAST_BUDGET, 2 * _first_order(setting, leading, correction))
-    neglected = ("terms of relative order 1/n, of which the budget is twice the first",)
+    budget = max(LEAST_BUDGET, LEADING * parameter(setting, leading, correction))
+    neglected = ("terms of relative order 1/n",)
     return Prediction(FORM.name, "asymptotic", "1/n", budget, ASSUMPTIONS, neglected, readings(setting, leading))
 
 
 def predict_second_order(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
-    """τ averaged over X with the term of order 1/n; the budget is five times the square of its relative size.
+    """τ averaged over X with the term of order 1/n; the budget is 1.5 κ² of `parameter`.
 
     Raises
     ------
     NoClosedForm
-        If that term is as large as τ itself: n is too small for an expansion.
+        If κ > ½: n is too small for an expansion.
     """
     leading, correction = _orders(setting)
-    budget = max(LEAST_BUDGET, SAFETY * _first_order(setting, leading, correction) ** 2)
+    budget = max(LEAST_BUDGET, SECOND * parameter(setting, leading, correction) ** 2)
     neglected = ("terms of relative order 1/n²",)
     corrected = readings(setting, leading + correction)
     return Prediction(SECOND_ORDER.name, "asymptotic", "1/n^2", budget, ASSUMPTIONS, neglected, corrected)
@@ -155,7 +157,7 @@ def predict_plug_in(setting: Setting, rows: np.ndarray | None = None) -> Predict
     s = spectrum(setting)
     function = given_rows(setting.training, _samples(setting), label_variance(setting.labels), _initial(setting), s)
     away = _largest(leading + correction - function, function)
-    budget = away + max(LEAST_BUDGET, SAFETY * _first_order(setting, leading, correction) ** 2)
+    budget = away + max(LEAST_BUDGET, SECOND * parameter(setting, leading, correction) ** 2)
     neglected = ("the difference between X'X/n and its mean",)
     return Prediction(PLUG_IN.name, "asymptotic", "d/n", budget, ASSUMPTIONS, neglected, readings(setting, function))
 
@@ -179,11 +181,25 @@ def _initial(setting: Setting) -> float:
     return float(init_variances(setting, len(setting.data.eigenvalues))[0])
 
 
-def _first_order(setting: Setting, leading: np.ndarray, correction: np.ndarray) -> float:
-    size = _largest(correction, leading)
-    if not size < 1:
-        rule = f"is too small for an expansion in 1/n: its first term is {size:.3g} times the leading one"
-        raise NoClosedForm("data.samples", setting.data.samples, rule)
+def parameter(setting: Setting, leading: np.ndarray, correction: np.ndarray) -> float:
+    """κ, what terms of the expansion in 1/n fall off with: the larger of |second term/first| and 1/(n − df_2).
+
+    df_2 = Σ_j s_j²/(s_j + k)², k = `effective_decay` at λ + 1/(2T): the directions that training has resolved by flow
+    time T. Late, without decay, 1/(n − df_2) → 1/(n − d), which is what the leading order then is off. Where n is near
+    d the second term may vanish while the expansion fails, so it is no measure alone.
+
+    Raises NoClosedForm where κ > ½.
+    """
+    training, samples, s = setting.training, _samples(setting), spectrum(setting)
+    time = flow_time(training, training.readings[-1])
+    resolved = 0.0
+    if time > 0:
+        k = effective_decay(s, samples, training.weight_decay + 1 / (2 * time))
+        resolved = float(np.sum((s / (s + k)) ** 2))
+    size = max(_largest(correction, leading), 1 / (samples - resolved))
+    if size > LARGEST_PARAMETER:
+        rule = f"is too small for an expansion in 1/n: its parameter is {size:.3g}, more than {LARGEST_PARAMETER}"
+        raise NoClosedForm("data.samples", samples, rule)
     return size
 
 

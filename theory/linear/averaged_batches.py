@@ -15,8 +15,16 @@ from __future__ import annotations
 import numpy as np
 
 from theory.errors import InvalidInput, NoClosedForm
-from theory.linear.averaged import ASSUMPTIONS, averaged_rows, averaged_variances, contour_margin, unstable
-from theory.linear.equivalent import FEWEST_NODES, MOST_NODES, contour, resolvent, upper_edge
+from theory.linear.averaged import (
+    ASSUMPTIONS,
+    LEADING,
+    averaged_rows,
+    averaged_variances,
+    contour_margin,
+    parameter,
+    unstable,
+)
+from theory.linear.equivalent import MOST_NODES, contours, resolvent, settled, upper_edge
 from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance
 from theory.linear.population import readings, spectrum
 from theory.prediction import Form, Prediction
@@ -64,12 +72,12 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     """τ averaged over X, batches and labels; O(nodes) a step.
 
     Asymptotic: the budget adds that of the recursion in eigenvalues, ε/4 for n > 2d (0.8 ε without the Gaussian term,
-    which is taken for n > 2d only), to twice the first neglected term of the average over X; 2 % at least.
+    which is taken for n > 2d only), to that of the average over X to leading order; 2 % at least.
 
     Raises
     ------
     NoClosedForm
-        If the mean square grows beyond the range of numbers.
+        If the mean square grows beyond the range of numbers, or n is too small for an expansion in 1/n.
     """
     s, samples = spectrum(setting), setting.data.samples
     assert samples != "online"
@@ -85,11 +93,12 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         gaussian_term=bool(gaussian),
     )
     leading, correction = averaged_variances(setting.training, s, samples=samples, sigma_y2=sigma_y2, initial=initial)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        first = float(np.max(np.abs(np.where(correction == 0, 0.0, correction / leading))))
     if not np.isfinite(tau).all():
         raise NoClosedForm("training.learning_rate", setting.training.learning_rate, "makes the mean square overflow")
-    budget = max(LEAST_BUDGET, BUDGET[bool(gaussian)] * noise_strength(setting) + 2 * first)
+    budget = max(
+        LEAST_BUDGET,
+        BUDGET[bool(gaussian)] * noise_strength(setting) + LEADING * parameter(setting, leading, correction),
+    )
     neglected = (
         "terms of relative order 1/n of the average over X",
         "the off-diagonal entries of the batch covariance in the eigenbasis of X'X/n",
@@ -118,19 +127,16 @@ def mini_batch_variances(
     `kappa` = 0 gives the full batch, κ_B the batches of the module docstring.
     """
     levels, back, counts = np.unique(np.asarray(s, dtype=float), return_inverse=True, return_counts=True)
-    edge = upper_edge(s, samples).position
-    margin, nodes = contour_margin(training, edge), FEWEST_NODES
+    margin = contour_margin(training, upper_edge(s, samples).position)
     before: np.ndarray | None = None
-    while nodes <= MOST_NODES:
-        z, weight = contour(edge, margin, nodes)
-        kernel = resolvent(z, s, samples, levels)[0] * weight[:, None]
-        path = _run(training, z, kernel, kernel @ counts, len(back), samples, sigma_y2, initial, kappa, gaussian_term)
-        tau = np.stack(path)
-        if before is not None:
-            scale = np.max(np.abs(tau), axis=1, keepdims=True)
-            if not np.isfinite(tau).all() or np.all(np.abs(tau - before) <= STABLE * scale):
-                return tau[:, back]
-        before, nodes = tau, 2 * nodes
+    for path in contours(s, samples, margin):
+        kernel = resolvent(path, s, samples, levels)[0] * path.weight[:, None]
+        tau = np.stack(
+            _run(training, path.z, kernel, kernel @ counts, len(back), samples, sigma_y2, initial, kappa, gaussian_term)
+        )
+        if before is not None and (not np.isfinite(tau).all() or settled(before, tau, STABLE)):
+            return tau[:, back]
+        before = tau
     raise InvalidInput("training.steps", training.readings[-1], f"needs more than {MOST_NODES} nodes on the contour")
 
 

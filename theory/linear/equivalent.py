@@ -25,8 +25,9 @@ With it E[S] and E[S²] are exact. Nodes come in conjugate pairs: only those abo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from scipy.optimize import brentq
@@ -36,7 +37,7 @@ from theory.errors import InvalidInput
 Function = Callable[[np.ndarray], np.ndarray]
 """g: complex z (m,) → (r, m), real on the real axis, analytic inside the contour."""
 
-FEWEST_NODES = 400
+COARSE_NODES, FEWEST_NODES = 64, 400
 MOST_NODES = 1 << 17
 STABLE = 1e-10  # relative to the largest value: doubling the nodes moves nothing by more
 
@@ -91,11 +92,12 @@ def upper_edge(spectrum: np.ndarray, samples: int) -> Edge:
     return Edge(float(position), float(s.max() * (curvature / 2) ** (1 / 3) * samples ** (-2 / 3)))
 
 
-def companion(z: np.ndarray, spectrum: np.ndarray, samples: int) -> np.ndarray:
+def companion(z: np.ndarray, spectrum: np.ndarray, samples: int, guess: np.ndarray | None = None) -> np.ndarray:
     """m̃(z) for Im z > 0, (m,) → (m,): the Stieltjes transform of the limiting spectrum of X X'/n.
 
-    Newton's method, following every z down from a point high above it, where m̃ ≈ −1/z: each move halves the distance
-    to the real axis, so it stays inside the disc where m̃ is analytic. Solved to rounding.
+    Newton's method, from a `guess` where it is given and leads into the upper half plane, in which the solution is
+    unique; else following z down from a point high above it, where m̃ ≈ −1/z: each move halves the distance to the real
+    axis, so it stays inside the disc where m̃ is analytic. Solved to rounding.
 
     >>> z, s = np.array([1.0 + 1.0j]), np.array([1.0, 2.0])
     >>> m = companion(z, s, 3)[0]
@@ -105,21 +107,36 @@ def companion(z: np.ndarray, spectrum: np.ndarray, samples: int) -> np.ndarray:
     z = np.asarray(z, dtype=complex)
     s, weight = _levels(spectrum)
     weight = weight / samples
+    if guess is not None:
+        m, solved = _newton(z, s, weight, guess, 12)
+        if not solved.all():
+            m[~solved] = companion(z[~solved], spectrum, samples)
+        return m
     top = 4 * (s.max() * (1 + np.sqrt(weight.sum())) ** 2 + np.abs(z).max())
     lifts = int(np.ceil(np.log2(top / z.imag.min()))) + 1
     m = -1 / (z + 1j * top)
-    for k in range(lifts + 1):
-        target = z + (1j * top * 0.5**k if k < lifts else 0)
-        accuracy = 1e-9 if k == lifts else 1e-3  # convergence is quadratic: the error after the last step is its square
-        for _ in range(50):
-            v = s / (1 + m[:, None] * s)
-            step = (1 / m + target - v @ weight) / (1 / m**2 - (v * v) @ weight)
-            m = m + step
-            if np.max(np.abs(step / m)) < accuracy:
-                break
-    if not (np.isfinite(m).all() and (m.imag > 0).all()):
+    for k in range(lifts):
+        m, _ = _newton(z + 1j * top * 0.5**k, s, weight, m, 2)
+    m, solved = _newton(z, s, weight, m, 50)
+    if not solved.all():
         raise InvalidInput("samples", samples, "and this spectrum have no solution m̃ that rounding lets us find")
     return m
+
+
+def _newton(
+    z: np.ndarray, s: np.ndarray, weight: np.ndarray, start: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """At most so many steps of Newton's method for m̃, and where the last one was small and Im m̃ > 0: (m,) each."""
+    m = np.array(start, dtype=complex)
+    size = np.full(len(m), np.inf)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for _ in range(most):
+            v = s / (1 + m[:, None] * s)
+            step = (1 / m + z - v @ weight) / (1 / m**2 - (v * v) @ weight)
+            m, size = m + step, np.abs(step / m)
+            if np.all(size < 1e-9):  # convergence is quadratic: what is left is its square
+                break
+    return m, (size < 1e-9) & (m.imag > 0)
 
 
 def deterministic_equivalent(
@@ -162,69 +179,74 @@ def deterministic_equivalent(
     ([[1.3, 4.6]], [[0.1, 0.4]])
     """
     s, back = np.unique(np.asarray(spectrum, dtype=float), return_inverse=True)
-    edge = upper_edge(spectrum, samples).position
-    before = _trapezoid(function, spectrum, s, samples, edge, margin, nodes)
-    while nodes < MOST_NODES:
-        nodes *= 2
-        after = _trapezoid(function, spectrum, s, samples, edge, margin, nodes)
-        if all(_settled(a, b) for a, b in zip(before, after, strict=True)):
+    before: np.ndarray | None = None
+    for path in contours(spectrum, samples, margin, nodes):
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = function(path.z) * path.weight
+        if not np.isfinite(values).all():
+            raise InvalidInput("margin", margin, "is too wide: the function is not finite on the contour")
+        after = np.stack([(values @ kernel).imag for kernel in resolvent(path, spectrum, samples, s)])
+        if before is not None and settled(before, after, STABLE):
             return after[0][:, back], after[1][:, back]
         before = after
     raise InvalidInput("margin", margin, f"is too small: {MOST_NODES} nodes do not resolve the contour")
 
 
-def contour(edge: float, margin: float, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The upper half of the ellipse around [0, x_+], and weights: (1/2πi) ∮ f dz ≃ Im Σ_k weight_k f(z_k), (m,) each.
+@dataclass(frozen=True, eq=False)
+class Contour:
+    """The upper half of the ellipse around [0, x_+]: nodes, weights, and m̃ there; (m,) each.
 
-    For f real on the real axis; `nodes` = 2m in all.
+    For f real on the real axis, (1/2πi) ∮ f dz ≃ Im Σ_k weight_k f(z_k).
+    """
 
-    >>> z, weight = contour(1.0, 0.5, 100)
-    >>> round(float((weight * np.exp(z) / z).sum().imag), 12)
+    z: np.ndarray
+    weight: np.ndarray
+    m: np.ndarray
+
+
+def contours(spectrum: np.ndarray, samples: int, margin: float, nodes: int = FEWEST_NODES) -> Iterator[Contour]:
+    """The ellipse with so many nodes, then with twice as many, … up to `MOST_NODES`; m̃ refined from one to the next.
+
+    >>> path = next(contours(np.array([1.0]), 10, 0.5))
+    >>> round(float((path.weight * np.exp(path.z) / path.z).sum().imag), 12)
     1.0
     """
-    angles = 2 * np.pi * (np.arange(nodes // 2) + 0.5) / nodes
+    edge = upper_edge(spectrum, samples).position
     across, up = edge / 2 + margin, np.sqrt(margin**2 + margin * edge)
-    z = edge / 2 + across * np.cos(angles) + 1j * up * np.sin(angles)
-    # (1/2πi) ∮ is (1/π) Im of the upper half
-    return z, (-across * np.sin(angles) + 1j * up * np.cos(angles)) * 2 / nodes
+    known: tuple[np.ndarray, np.ndarray] | None = None
+    for count in (COARSE_NODES, *takewhile(lambda k: k <= MOST_NODES, (nodes << j for j in range(64)))):
+        angles = 2 * np.pi * (np.arange(count // 2) + 0.5) / count
+        z = edge / 2 + across * np.cos(angles) + 1j * up * np.sin(angles)
+        m = companion(z, spectrum, samples, None if known is None else np.interp(angles, *known))
+        if known is not None:
+            # (1/2πi) ∮ is (1/π) Im of the upper half
+            yield Contour(z, (-across * np.sin(angles) + 1j * up * np.cos(angles)) * 2 / count, m)
+        known = (angles, m)
 
 
-def _trapezoid(
-    function: Function, spectrum: np.ndarray, s: np.ndarray, samples: int, edge: float, margin: float, nodes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Both orders with a given number of nodes, at the distinct eigenvalues s (k,): (r, k)."""
-    z, weight = contour(edge, margin, nodes)
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = function(z) * weight
-    if not np.isfinite(values).all():
-        raise InvalidInput("margin", margin, "is too wide: the function is not finite on the contour")
-    leading, correction = resolvent(z, spectrum, samples, s)
-    return (values @ leading).imag, (values @ correction).imag
-
-
-def resolvent(z: np.ndarray, spectrum: np.ndarray, samples: int, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def resolvent(path: Contour, spectrum: np.ndarray, samples: int, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """E[(z − S)⁻¹] in directions of eigenvalue `at` (k,): leading order and the term of order 1/n, both (m, k).
 
-    Im z > 0; see the module docstring.
+    On the nodes of a contour; see the module docstring.
     """
     levels, weight = _levels(spectrum)
     weight = weight / samples
-    m = companion(z, spectrum, samples)
+    z, m = path.z, path.m
     u = 1 / (1 + m[:, None] * levels)
     slope = 1 / (1 / m**2 - (levels * u) ** 2 @ weight)  # m̃'
     delta = slope * (levels**2 * u**3 @ weight) / (1 - (levels * u**2) @ weight / z)
     u = 1 / (1 + m[:, None] * at)
     over = 1 / z[:, None]
-    leading = u * over
     correction = (at * delta[:, None] * over + at**2 * slope[:, None] * u) * u**2 * over / samples
-    return leading, correction
+    return u * over, correction
+
+
+def settled(before: np.ndarray, after: np.ndarray, tolerance: float) -> bool:
+    """Whether nothing moved by more than `tolerance` of the largest entry of its reading; (…, r, k), one scale an r."""
+    scale = np.max(np.abs(after), axis=tuple(k for k in range(after.ndim) if k != after.ndim - 2), keepdims=True)
+    return bool(np.all(np.abs(after - before) <= tolerance * scale))
 
 
 def _levels(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct eigenvalues, and how often each occurs."""
     return np.unique(np.asarray(spectrum, dtype=float), return_counts=True)
-
-
-def _settled(before: np.ndarray, after: np.ndarray) -> bool:
-    scale = np.max(np.abs(after), axis=1, keepdims=True, initial=0.0)
-    return bool(np.all(np.abs(after - before) <= STABLE * scale))
