@@ -1,6 +1,9 @@
 """Closed forms of linear models trained on random labels; a new form is one file and one line here."""
 
 from theory.linear import (
+    averaged,
+    averaged_batches,
+    diffusion,
     full_batch,
     mini_batch,
     mini_batch_scalar,
@@ -19,7 +22,13 @@ FORMS = (
     shuffled.FORM,
     shuffled_ends.FORM,
     online.FORM,
+    averaged.SECOND_ORDER,
+    averaged.FORM,
+    averaged_batches.FORM,
+    diffusion.FORM,
+    diffusion.ADDITIVE,
     two_layer.FORM,
     two_layer_early.FORM,
     two_layer_converged.FORM,
+    averaged.PLUG_IN,
 )
