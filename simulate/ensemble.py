@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 
 @one_thread()
 def rows(setting: Setting) -> np.ndarray:
-    """The one X (n, d) that all replicas of a setting with ``data.fixed = true`` share, float64.
+    """The one X that all replicas of a setting with ``data.fixed = true`` share: (n, d), float64.
+
+    Filters have images (n, C, H, W) for rows.
 
     Raises
     ------
@@ -48,6 +50,8 @@ def rows(setting: Setting) -> np.ndarray:
 @one_thread()
 def population(setting: Setting) -> Population:
     """The law of a setting's rows, as far as second moments know it: exact for a law, the whole set for real data.
+
+    Where filters are trained these are the moments of all patches that a filter sees, flattened C × kh × kw.
 
     >>> from theory.setting import Data
     >>> population(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), rotate=False))).second_moment

@@ -91,7 +91,7 @@ class Simulation:
         m, the number of first-layer weight vectors a replica has.
     data_moment : ndarray, shape (d, d)
         The matrix whose eigenvectors are the v_i of τ_i = v_iᵀ Σ_w v_i: X'X/n when the data are fixed, the population
-        covariance when a mean is given, else the population second moment.
+        covariance when a mean is given, else the population second moment. Of patches, where filters are trained.
     readings : tuple of SimulatedReading, one per step of the setting
     """
 

@@ -11,6 +11,7 @@ from torch import nn
 
 import simulate
 from simulate import networks
+from simulate.devices import one_thread
 from simulate.inputs import Draws
 from tests.oracles_training import naive_train
 from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Setting, Training
@@ -139,7 +140,8 @@ def test_crops_of_photographs():
     setting = Setting(data=data, labels=Labels(kind="real"), network=conv(), training=Training(loss="cross-entropy"))
     inputs = simulate.replica_inputs(setting, [0])
     photographs = [np.moveaxis(load_sample_image(name), 2, 0) for name in ("china.jpg", "flower.jpg")]
-    draws = Draws(setting)
+    with one_thread():
+        draws = Draws(setting)
     assert draws.population.rows == 2 * 420 * 635
     picked = draws._source.draw(draws._streams.at(0, 0), np.empty((200, 3, 8, 6)))
     for x, y, index in zip(inputs.x[0].numpy(), inputs.y[0].tolist(), picked, strict=True):
@@ -224,3 +226,15 @@ def test_more_that_is_refused(path, tmp_path):
         simulate.population(Setting(data=Data(kind="array", path=str(tmp_path / "grey.npy")), network=conv()))
     with pytest.raises(InvalidInput, match="acts on rows of numbers, not on images"):
         simulate.replica_inputs(setting_of("mse", path), [0]).rotated(np.eye(12))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_gpu_gives_the_same_numbers(name, path):
+    setting = setting_of(name, path)
+    inputs = simulate.replica_inputs(setting, [0, 1])
+    here = simulate.train(setting, inputs)
+    there = simulate.train(setting, inputs.to(torch.device("cuda", 0), torch.float64))
+    for step in here:
+        for a, b in zip(here[step], there[step], strict=True):
+            torch.testing.assert_close(a, b.cpu(), rtol=1e-9, atol=1e-9)

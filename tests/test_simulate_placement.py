@@ -22,10 +22,11 @@ PLACED = """
     from tests.pretend_device import DEVICE, MixedDevicesError, Pretend, PretendTensor
     import simulate
     from simulate import ensemble, tiles
-    from simulate.kernels import KERNELS, one_hidden
+    from simulate.kernels import KERNELS, choose, one_hidden
     from tests.test_simulate_images import SETTINGS as IMAGES, setting_of
     from tests.test_simulate_training import SETTINGS
 
+    EVERY_KERNEL = ("linear, bias, momentum", "epochs", "cross-entropy", "replacement, fixed")
     path = sys.argv[1]
     settings = {**SETTINGS, **{name: setting_of(name, path) for name in IMAGES}}
     for name, setting in settings.items():
@@ -38,7 +39,8 @@ PLACED = """
             there = inputs.to(DEVICE, torch.float64)
         assert all(isinstance(tensor, PretendTensor) for tensor in (there.x, there.y, *there.parameters))
         for key, kernel in KERNELS.items():
-            if not kernel.applies(setting):
+            # The kernel that the setting decides on, and for some settings all.
+            if kernel is not choose(setting) and not (name in EVERY_KERNEL and kernel.applies(setting)):
                 continue
             expected = kernel.train(setting, inputs)
             with Pretend():
@@ -87,7 +89,7 @@ def test_every_kernel_keeps_to_the_device(tmp_path):
     command = [sys.executable, "-c", script, str(tmp_path / "images.npy")]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) >= 58
+    assert int(done.stdout) == 33
 
 
 def test_free_memory_is_a_power_of_two(monkeypatch):
