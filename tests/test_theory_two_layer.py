@@ -363,6 +363,20 @@ def test_early_form_of_a_setting(parametrization: str, outputs: int) -> None:
     np.testing.assert_allclose(reading.second_moment, (basis * reading.tau) @ basis.T, atol=1e-18)
 
 
+def test_early_form_refuses_from_the_budget_on() -> None:
+    """s_max (m + 2)(σ_1² + σ_2²) times the growth, at the first step beyond 5 %: 10 % earlier or later is seen."""
+    s = np.linalg.eigvalsh(ROWS.T @ ROWS / 30)
+    lost = {}
+    for steps in range(28, 45):
+        _, growth = averaged_early(Training(learning_rate=0.1), steps, s / 30, 1, 1e-5, 2e-5)
+        lost[steps] = growth.max() * s.max() * 6 * 3e-5
+    last = max(steps for steps, value in lost.items() if value <= 0.05)
+    assert lost[last] > 0.04
+    two_layer_early.predict(early_setting(last), ROWS)
+    with pytest.raises(NoClosedForm, match="saturation"):
+        two_layer_early.predict(early_setting(last + 1), ROWS)
+
+
 def test_early_form_refuses_late_times() -> None:
     with pytest.raises(NoClosedForm, match="saturation takes about"):
         predict(early_setting(60), rows=ROWS)
