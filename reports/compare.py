@@ -143,7 +143,8 @@ def _exact_test(
         found = (norm.isf(LEVEL / 2 / tests) + norm.ppf(POWER)) * float(relative_se.max())
         return min(1.0, 2 * tests * float(norm.sf(z))), found
     # with Gaussian labels and init a linear model's outputs are independent Gaussian vectors, given X
-    gaussian = setting.network.kind == "linear" and setting.labels.kind == "gaussian" and setting.full_batch
+    linear = setting.network.kind == "linear" and setting.labels.kind == "gaussian"
+    gaussian = linear and setting.full_batch and setting.data.fixed
     vectors = simulated.replicas * (setting.labels.outputs if gaussian else 1)
     if vectors <= len(predicted.second_moment) if gaussian else len(simulated.counts) < 2:
         return None, None

@@ -1,6 +1,16 @@
 """The claims, in the order in which they are judged. A new claim is one new file and one line here."""
 
-from reports.claims import a1_equivariance, a2_averaging, a3_theorem, a4_hypotheses, a5_mean, b1_function, b2_shape
+from reports.claims import (
+    a1_equivariance,
+    a2_averaging,
+    a3_theorem,
+    a4_hypotheses,
+    a5_mean,
+    b1_function,
+    b2_shape,
+    f1_closed_forms,
+    f2_criterion,
+)
 from reports.claims.claim import Claim
 
 CLAIMS: tuple[Claim, ...] = (
@@ -11,4 +21,6 @@ CLAIMS: tuple[Claim, ...] = (
     a5_mean.CLAIM,
     b1_function.CLAIM,
     b2_shape.CLAIM,
+    f1_closed_forms.CLAIM,
+    f2_criterion.CLAIM,
 )

@@ -58,11 +58,14 @@ class Case:
     setting : Setting
     kind : "exact", "asymptotic", "control" or "outside"
         Which rule decides: a control must be detected, a case outside the hypotheses gets no verdict.
+    formula : str or None
+        The closed form to hold against the simulation, where not the preferred one.
     """
 
     name: str
     setting: Setting
     kind: Literal["exact", "asymptotic", "control", "outside"] = "exact"
+    formula: str | None = None
 
 
 @dataclass(frozen=True)
