@@ -493,6 +493,31 @@ def test_converged_form_of_a_setting(kind: str) -> None:
     np.testing.assert_allclose(tau[~seen], first)
 
 
+def test_converged_form_holds_from_the_first_step_it_accepts() -> None:
+    """Bisection finds the first step that is not refused; there the budget is kept, a sixth of the way it is not."""
+
+    def refused(steps: int) -> bool:
+        try:
+            two_layer_converged.predict(converged_setting(SMALL, steps), SMALL)
+        except NoClosedForm:
+            return True
+        return False
+
+    low, high = 1, 16_000
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if refused(middle) else (low, middle)
+    s, basis = np.linalg.eigh(SMALL.T @ SMALL / 20)
+    g, w1, w2 = draw(np.random.default_rng(14), 400, SMALL @ basis, 2, 1, 1e-6 / 3, 1e-6 / 2)
+    beta = g[:, 0] / s
+    limit = (beta**2 / np.linalg.norm(beta, axis=1, keepdims=True)).mean(axis=0) / 2
+    errors = []
+    for steps in (high // 6, high):
+        trained = train(np.diag(s), g, w1, w2, Training(learning_rate=0.05), steps, linear=False)[0]
+        errors.append(np.abs((trained**2).mean(axis=(0, 1)) / limit - 1).max())
+    assert errors[0] > two_layer_converged.ERROR_BUDGET > errors[1]
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
