@@ -19,8 +19,8 @@ from reports.setting_file import departures
 from theory.errors import InvalidInput
 
 LIMITS = (
-    "Closed forms are compared for linear models. For networks with an activation the theorem predicts alignment, not the "
-    "values of $f$; that these rise and then fall too is seen, not predicted.",
+    "Closed forms are compared for linear models. For networks with an activation the theorem predicts alignment, not "
+    "the values of $f$; that these rise and then fall too is seen, not predicted.",
     "Digits and photographs are not invariant under the group that commutes with their second moment. Their "
     "misalignment "
     "is an estimate beside what sampling alone and random bases would give; no verdict on the theorem follows.",

@@ -108,6 +108,7 @@ def report(
         shutil.rmtree(store)
     record = run_campaign(budget=budget, only=names, device=device, seed=seed, store=store, progress=not quiet)
     files = write(record, out)
+    shutil.rmtree(store, ignore_errors=True)  # it was there for an interruption
     if as_json:
         click.echo((out / "results.json").read_text())
     else:

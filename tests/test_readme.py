@@ -37,5 +37,5 @@ def test_commands_exist():
     commands = re.findall(r"^make ([\w-]+)", "\n".join(blocks("sh")), flags=re.MULTILINE)
     assert {"report", "test"} <= set(commands)
     assert all(f"\n{command}:" in makefile for command in commands)
-    for path in re.findall(r"eigenalign \w+ +(\S+\.toml)", README):
+    for path in re.findall(r"(reports/\S+\.toml)", README):
         assert (ROOT / path).exists(), path

@@ -183,13 +183,21 @@ def test_report_on_one_claim_writes_everything(capfd, tmp_path):
 
 
 def test_an_interrupted_report_goes_on(capfd, tmp_path, monkeypatch):
-    out = str(tmp_path)
-    first = json.loads(run(capfd, "report", "--only", "A2", "--out", out, "--json")[1])
-    monkeypatch.setattr("simulate.inputs.Draws.take", lambda *a, **k: pytest.fail("drawn again"))
-    second = json.loads(run(capfd, "report", "--only", "A2", "--out", out, "--resume", "--json")[1])
-    assert first["claims"][0]["findings"] == second["claims"][0]["findings"]
-    monkeypatch.undo()
-    assert run(capfd, "report", "--only", "A2", "--out", out)[0] == 0  # without --resume: from the beginning
+    arguments = ("report", "--only", "A2", "--out", str(tmp_path), "--json")
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("reports.document.write", interrupted)
+        assert run(capfd, *arguments)[0] == 3
+    assert list((tmp_path / "store").rglob("*.safetensors"))
+    with monkeypatch.context() as patch:
+        patch.setattr("simulate.inputs.Draws.take", lambda *a, **k: pytest.fail("drawn again"))
+        resumed = json.loads(run(capfd, *arguments, "--resume")[1])
+    assert not (tmp_path / "store").exists()
+    whole = json.loads(run(capfd, *arguments)[1])
+    assert resumed["claims"][0]["findings"] == whole["claims"][0]["findings"]
 
 
 def test_the_installed_command_answers():

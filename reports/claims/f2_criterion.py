@@ -25,9 +25,9 @@ STEPS, OUTPUTS = 20, 8
 
 
 def cases(context: Context) -> tuple[Case, ...]:
-    """Twelve settings of plain gradient descent on a grid of the phase diagram, on one X."""
+    """Twelve settings of plain gradient descent on a grid of the phase diagram."""
     spectrum = tuple(np.linspace(0.4, 2.0, 6))
-    samples, top = 60, 2.4  # s_max of X'X/n lies near 2.4 for these rows
+    samples, top = 60, 2.4  # s_max of X'X/n lies near 2.4
     found = []
     for time in TIMES:
         for level in LEVELS:
@@ -39,7 +39,7 @@ def cases(context: Context) -> tuple[Case, ...]:
                 labels=Labels(outputs=OUTPUTS),
                 network=Network(init_variance=variance),
                 training=Training(learning_rate=rate, steps=STEPS),
-                ensemble=Ensemble(replicas=context.replicas(6144), seed=context.seed_of("F2", 0)),
+                ensemble=Ensemble(replicas=context.replicas(6144), seed=context.seed_of("F2", len(found))),
             )
             found.append(Case(f"c = {level:g}, ηt s_max near {time:g}", setting))
     return tuple(found)
