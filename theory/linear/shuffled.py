@@ -32,7 +32,7 @@ ASSUMPTIONS = (
     "initial weights independent of the labels, mean zero",
 )
 FEWEST, MOST = 32, 1024  # pairs of orders
-WORK = 2e10  # multiplications after which no more pairs than FEWEST are taken
+WORK, ENTRIES = 2e10, 1e7  # multiplications, and row numbers, after which no more pairs than FEWEST are taken
 CONFIDENCE = 1 - 1e-6  # of the error budget, over all τ at all readings
 
 
@@ -116,12 +116,13 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
 
 
 def number_of_pairs(basis: Eigenbasis) -> int:
-    """How many pairs of orders fit into the work allowed; an epoch of one order costs about 6 n r² multiplications."""
+    """How many pairs of orders fit into work and memory allowed; an epoch of one order costs 6 n r² multiplications."""
     training = basis.setting.training
     segments = training.readings[-1] / batches_per_epoch(basis.setting) + len(training.readings)
     state = basis.rows.shape[1] * (2 if training.momentum else 1)
     each = 2 * 6 * basis.samples * max(1, state) ** 2 * max(1.0, segments)
-    return int(np.clip(WORK / each, FEWEST, MOST))
+    drawn = max(1, training.readings[-1]) * basis.samples / batches_per_epoch(basis.setting)
+    return int(np.clip(min(WORK / each, ENTRIES / drawn), FEWEST, MOST))
 
 
 def draw_orders(setting: Setting, generator: np.random.Generator, pairs: int) -> np.ndarray:
@@ -157,32 +158,42 @@ def average_over(basis: Eigenbasis, orders: np.ndarray, *, block: int = 1) -> Or
     steps = basis.setting.training.readings
     if orders.ndim != 3 or orders.shape[1] < steps[-1] or len(orders) % block or not len(orders):
         raise InvalidInput("orders.shape", orders.shape, f"must be (m, T >= {steps[-1]}, B), m a multiple of {block}")
-    d = len(basis.s)
-    total, tau = np.zeros((len(steps), d, d)), []
+    reached, r = basis.reached, basis.rows.shape[1]
+    inner = basis.initial[reached, reached]
+    propagators, moments, tau = np.zeros((len(steps), r, r)), np.zeros((len(steps), r, r)), []
+    untaught = basis.full_batch(steps)[0]
+    with np.errstate(over="ignore"):
+        diagonal = untaught**2 * basis.initial.diagonal()  # where rows do not reach: the same in every order
     # as many orders at once as keep their maps near 64 MiB
-    width = 2 * basis.rows.shape[1]
-    together = block * max(1, int(8e6 / (block * (basis.samples + width) * max(1, width))))
+    width = 2 * r
+    together = block * max(
+        1, int(8e6 / (block * ((basis.samples + width) * max(1, width) + len(steps) * len(basis.s))))
+    )
     for start in range(0, len(orders), together):
         chunk = orders[start : start + together]
-        diagonals = np.empty((len(chunk), len(steps), d))
+        diagonals = np.tile(diagonal, (len(chunk), 1, 1))
         with np.errstate(over="ignore", invalid="ignore"):
             for row, (propagator, labels) in enumerate(_maps(basis, chunk)):
-                moments = _second_moments(basis, steps[row], propagator, labels)
-                total[row] += moments.sum(axis=0)
-                diagonals[:, row] = np.diagonal(moments, axis1=1, axis2=2)
-            tau.append(basis.averaged(diagonals.reshape(-1, block, len(steps), d).mean(axis=1)))
-    return OrderAverage(total / len(orders), np.concatenate(tau))
+                each = propagator @ inner @ propagator.mT + basis.sigma_y2 * labels @ labels.mT
+                propagators[row] += propagator.sum(axis=0)
+                moments[row] += each.sum(axis=0)
+                diagonals[:, row, reached] = np.diagonal(each, axis1=1, axis2=2)
+            tau.append(basis.averaged(diagonals.reshape(-1, block, *diagonal.shape).mean(axis=1)))
+    whole = [
+        _assembled(basis, p, propagator / len(orders), moment / len(orders))
+        for p, propagator, moment in zip(untaught, propagators, moments, strict=True)
+    ]
+    return OrderAverage(np.array(whole), np.concatenate(tau))
 
 
-def _second_moments(basis: Eigenbasis, step: int, propagator: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Π Σ_0 Πᵀ + σ_y² G Gᵀ (m, d, d) from Π (m, r, r) and G (m, r, n) along the reached directions."""
-    reached, d = basis.reached, len(basis.s)
-    whole = np.zeros((len(propagator), d, d))
-    whole[:, np.arange(d), np.arange(d)] = basis.full_batch((step,))[0][0]
-    whole[:, reached, reached] = propagator
-    moments = whole @ basis.initial @ whole.mT
-    moments[:, reached, reached] += basis.sigma_y2 * labels @ labels.mT
-    return moments
+def _assembled(basis: Eigenbasis, untaught: np.ndarray, propagator: np.ndarray, moment: np.ndarray) -> np.ndarray:
+    """E[w wᵀ] (d, d) from E Π and the second moment (r, r) on the reached directions, and p (d,) on the others."""
+    reached = basis.reached
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = untaught[:, None] * basis.initial * untaught
+        across = propagator @ basis.initial[reached, : reached.start] * untaught[: reached.start]
+    whole[reached, : reached.start], whole[: reached.start, reached], whole[reached, reached] = across, across.T, moment
+    return whole
 
 
 def _maps(basis: Eigenbasis, orders: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
