@@ -152,10 +152,9 @@ def panel_table() -> Table:
         name="f2-paper-panels",
         caption=f"The three panels of Figure 20 of the paper by the criterion, for what the labels teach ($c = 0$), at "
         f"$\\eta t = {time:.2f}$ of a panel of 10,000 samples, other panels in proportion to their samples. With the "
-        f"diagonal read as variances all three agree for $\\eta t$ between {window[0]:.2f} and {window[1]:.2f}; read "
-        f"as "
-        "standard deviations, for none. With the init of the paper the linear model only falls, in every panel: the criterion "
-        "explains the order of the shapes, not the size of the weights.",
+        f"diagonal read as variances all three agree for $\\eta t$ between {window[0]:.2f} and {window[1]:.2f}; read as "
+        "standard deviations, for none. With the init of the paper the linear model only falls, in every panel: the "
+        "criterion explains the order of the shapes, not the size of the weights.",
         columns=(
             Column("reading", "text"),
             Column("panel", "text"),
