@@ -21,14 +21,14 @@ from theory.shape import PANELS
 
 # targets in the plane (ηt s_max, c); the drawn rows move them a little
 TIMES, LEVELS = (0.6, 1.6, 4.0, 12.0), (0.02, 0.2, 1.0)
-STEPS, OUTPUTS = 20, 8
+STEPS, OUTPUTS = 20, 32
 
 
 def cases(context: Context) -> tuple[Case, ...]:
     """Twelve settings of plain gradient descent on a grid of the phase diagram."""
     spectrum = tuple(np.linspace(0.4, 2.0, 6))
     samples, top = 60, 2.4  # s_max of X'X/n lies near 2.4
-    found = []
+    found: list[Case] = []
     for time in TIMES:
         for level in LEVELS:
             rate = time / (STEPS * top)
@@ -152,7 +152,7 @@ def panel_table() -> Table:
         name="f2-paper-panels",
         caption=f"The three panels of Figure 20 of the paper by the criterion, for what the labels teach ($c = 0$), at "
         f"$\\eta t = {time:.2f}$ of a panel of 10,000 samples, other panels in proportion to their samples. With the "
-        f"diagonal read as variances all three agree for $\\eta t$ between {window[0]:.2f} and {window[1]:.2f}; read as "
+        f"diagonal read as variances all three agree for $\\eta t$ between {window[0]:.2f} and {window[1]:.2f}; as "
         "standard deviations, for none. With the init of the paper the linear model only falls, in every panel: the "
         "criterion explains the order of the shapes, not the size of the weights.",
         columns=(
