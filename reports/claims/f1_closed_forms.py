@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcome
+from reports.claims.orders import orders_table
 from reports.compare import Verification, compare, control_verdict, found
 from reports.findings import Column, Figure, Finding, Panel, Series, Table
 from reports.verify import predict as predicted_readings
@@ -48,6 +49,8 @@ def cases(context: Context) -> tuple[Case, ...]:
             "linear-averaged-second-order",
         ),
         "rows redrawn, plug-in": (redrawn, Training(learning_rate=0.1, steps=20), "linear-plug-in"),
+        "two-layer linear network, first step": (rows, Training(learning_rate=0.2, steps=1), None),
+        "two-layer linear network, early": (rows, Training(learning_rate=0.02, steps=10), "two-layer-early"),
     }
     return tuple(
         Case(
@@ -55,7 +58,7 @@ def cases(context: Context) -> tuple[Case, ...]:
             Setting(
                 data=data,
                 labels=Labels(outputs=OUTPUTS),
-                network=Network(init_variance=0.05),
+                network=_network(name),
                 training=training,
                 ensemble=Ensemble(replicas=context.replicas(REPLICAS), seed=context.seed_of("F1", number)),
             ),
@@ -64,6 +67,14 @@ def cases(context: Context) -> tuple[Case, ...]:
         )
         for number, (name, (data, training, formula)) in enumerate(chosen.items())
     )
+
+
+def _network(name: str) -> Network:
+    """A linear model, or a linear network of two layers with a small init."""
+    if name.startswith("two-layer"):
+        small = 0.3 if "first step" in name else 1e-4
+        return Network(kind="mlp", hidden=(8,), activation="identity", parametrization="ntk", init_variance=small)
+    return Network(init_variance=0.05)
 
 
 def predict(case: Case) -> Prediction:
@@ -166,7 +177,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         "plug-in that takes $X^\\top X/n$ for $\\Sigma_x$.",
         panels=(panel,),
     )
-    return (table,), (figure,)
+    return (table, orders_table()), (figure,)
 
 
 CLAIM = Claim(
