@@ -1,10 +1,13 @@
 """Hypothesis profiles and the marks that need something of the machine."""
 
+import importlib.util
 import os
 import shutil
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+collect_ignore = [] if importlib.util.find_spec("jax") else ["benchmarks/with_jax.py"]
 
 settings.register_profile("dev", deadline=None, max_examples=40)
 settings.register_profile("ci", deadline=None, max_examples=40, derandomize=True, print_blob=True)

@@ -142,7 +142,7 @@ def test_tex_refers_only_to_files_that_exist(written):
 
 def test_no_engine_is_said_loudly_and_the_rest_is_written(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(latex.shutil, "which", lambda name: None)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="reports"):
         paths = write(replace(sample_report(), claims=()), tmp_path, provenance=PROVENANCE)
     assert "report.pdf" not in paths
     assert (tmp_path / "report.html").exists()

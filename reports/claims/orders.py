@@ -88,8 +88,9 @@ def orders_table() -> Table:
     return Table(
         name="f1-orders",
         caption="The largest relative error of $\\tau$, in per cent, of each asymptotic form against the more accurate "
-        "one that it approximates, at fixed $\\eta t$, as the learning rate is halved twice. Forms of order $\\eta$ "
-        "halve, those of order $\\eta^2$ quarter, and averages over rows fall with $1/n$ alone. A dash: the form refuses.",
+        "one that it approximates, at fixed $\\eta t$, as the learning rate is halved twice. The diffusions, of order "
+        "$\\eta$, halve; the ends of shuffled epochs, of order $\\eta^2$, quarter; the averages over rows fall with "
+        "$1/n$ alone. The diagonal recursion is of order $\\eta$ too, but small, and does not fall evenly.",
         columns=(
             Column("form", "text"),
             Column("against", "text"),
