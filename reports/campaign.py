@@ -22,11 +22,10 @@ LIMITS = (
     "Closed forms are compared for linear models. For networks with an activation the theorem predicts alignment, not "
     "the values of $f$; that these rise and then fall too is seen, not predicted.",
     "Digits and photographs are not invariant under the group that commutes with their second moment. Their "
-    "misalignment "
-    "is an estimate beside what sampling alone and random bases would give; no verdict on the theorem follows.",
-    "$M$ is biased upwards by sampling: it is read against its floor, never against zero. A test that does not "
-    "reject is "
-    "worth what it would have found, which stands beside every p-value.",
+    "misalignment is an estimate beside what sampling alone and random bases would give; no verdict on the theorem "
+    "follows.",
+    "$M$ is biased upwards by sampling: it is read against its floor, never against zero. A test that does not reject "
+    "is worth what it would have found, which stands beside every p-value.",
 )
 
 

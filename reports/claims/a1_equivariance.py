@@ -174,13 +174,10 @@ CLAIM = Claim(
     id="A1",
     title="Equivariance",
     statement="Training a fully connected network on $(XR^\\top, y)$ from $W_0R^\\top$ gives $W_tR^\\top$, for every "
-    "orthogonal "
-    "$R$ and at every step: exactly, for gradient descent and SGD with momentum and L2 decay.",
+    "orthogonal $R$ and at every step: exactly, for gradient descent and SGD with momentum and L2 decay.",
     reference="arXiv:2006.10455, proof of Proposition 1",
     method="The same replicas are trained in given and in rotated coordinates, in double precision. The discrepancy "
-    "is the "
-    "largest $|W_t(XR^\\top, W_0R^\\top) - W_t(X, W_0)R^\\top| / \\max(1, |W_t|)$. Equality holds "
-    "up to "
+    "is the largest $|W_t(XR^\\top, W_0R^\\top) - W_t(X, W_0)R^\\top| / \\max(1, |W_t|)$. Equality holds up to "
     "$10^{-10}$, or is refuted; Adam, RMSprop, sign SGD and L1 decay must break it.",
     cases=cases,
     predict=lambda case: 0.0 if case.kind == "exact" else "not 0",

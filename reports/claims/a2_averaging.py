@@ -157,8 +157,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
     table = Table(
         name="a2-containment",
         caption="Leakage and anisotropy of each data eigenspace, relative to the norm, in the covariance $B$ of "
-        "networks "
-        "with an anisotropic init, and in its average $\\Pi(B)$.",
+        "networks with an anisotropic init, and in its average $\\Pi(B)$.",
         columns=(
             Column("data", "text"),
             Column("eigenspace"),
@@ -178,9 +177,9 @@ CLAIM = Claim(
     statement="The average of $gBg^\\top$ over the orthogonal group that commutes with $\\Sigma_x$ is aligned with "
     "$\\Sigma_x$.",
     reference="arXiv:2006.10455, proof of Proposition 1",
-    method="The closed form $\\Pi(B) = \\sum_i (\\mathrm{tr}(P_iB)/m_i) P_i$ against Haar averages (largest entry, "
-    "Bonferroni, "
-    f"$p < 10^{{-6}}$ refutes; {DISCREPANCY:.0%} must be detectable) and against the whole group of sign flips.",
+    method=f"The closed form $\\Pi(B) = \\sum_i (\\mathrm{{tr}}(P_iB)/m_i) P_i$ against Haar averages (largest entry, "
+    f"Bonferroni, $p < 10^{{-6}}$ refutes; {DISCREPANCY:.0%} must be detectable) and against the whole group of sign "
+    "flips.",
     cases=cases,
     predict=lambda case: "contained",
     measure=measure,

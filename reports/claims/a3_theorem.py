@@ -204,10 +204,9 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
     table = Table(
         name="a3-misalignment",
         caption="Misalignment $M$ of the mean weight covariance against the data eigenspaces; its floor, the value "
-        "that the "
-        "same sampling noise gives under perfect alignment; a 95 % interval for the $M$ of $\\Sigma_w$ itself, which "
-        "takes "
-        "that bias off; the median over random bases, and the effect size $1 - M/\\mathrm{median}$.",
+        "that the same sampling noise gives under perfect alignment; a 95 % interval for the $M$ of $\\Sigma_w$ "
+        "itself, which takes that bias off; the median over random bases, and the effect size $1 - "
+        "M/\\mathrm{median}$.",
         columns=(
             Column("case", "text"),
             Column("$d$"),
@@ -278,14 +277,12 @@ CLAIM = Claim(
     id="A3",
     title="The alignment theorem",
     statement="If the law of the data is invariant under the orthogonal group that commutes with $\\Sigma_x$, the "
-    "first "
-    "layer starts isotropic and the labels are independent of the data, then $\\mathrm{E}\\,w = 0$ and $\\Sigma_w$ is "
-    "aligned with $\\Sigma_x$ at every training time.",
+    "first layer starts isotropic and the labels are independent of the data, then $\\mathrm{E}\\,w = 0$ and "
+    "$\\Sigma_w$ is aligned with $\\Sigma_x$ at every training time.",
     reference="arXiv:2006.10455, Proposition 1",
-    method="Exact randomization test of invariance under that group, on the part of $\\Sigma_w$ outside its "
-    "commutant and "
-    "on the mean weight; every replica draws its own data, labels and init. Refuted below $p = 10^{-6}$; holds if not, "
-    "and a part of 5 % would have been found with probability .9.",
+    method="Exact randomization test of invariance under that group, on the part of $\\Sigma_w$ outside its commutant "
+    "and on the mean weight; every replica draws its own data, labels and init. Refuted below $p = 10^{-6}$; holds if "
+    "not, and a part of 5 % would have been found with probability .9.",
     cases=cases,
     predict=predict,
     measure=measure,

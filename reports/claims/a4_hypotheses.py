@@ -100,9 +100,8 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         rows.append((outcome.case.name, 100 * evidence.outside, evidence.test.pvalue, power.replicas, share, interval))
     table = Table(
         name="a4-controls",
-        caption="Negative controls: one hypothesis broken at a time. The power is the share of disjoint sixteenths "
-        "of the "
-        "ensemble in which alignment is rejected at level .01, with its exact 95 % interval.",
+        caption="Negative controls: one hypothesis broken at a time. The power is the share of disjoint sixteenths of "
+        "the ensemble in which alignment is rejected at level .01, with its exact 95 % interval.",
         columns=(
             Column("broken hypothesis", "text"),
             Column("outside, %"),

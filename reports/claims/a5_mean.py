@@ -146,14 +146,11 @@ CLAIM = Claim(
     id="A5",
     title="Data with a mean",
     statement="If $\\mathrm{E}\\,x = \\mu \\neq 0$ the group must also fix $\\mu$. With $u_i = P_i\\mu$, "
-    "$\\mathrm{E}\\,w$ lies in "
-    "$\\mathrm{span}\\{u_i\\}$; $\\Sigma_w$ may mix the $u_i$ and is isotropic on the complement of $u_i$ in each "
-    "eigenspace. "
-    "If $\\mu$ is an eigenvector, $\\mathrm{E}\\,w$ is parallel to it.",
+    "$\\mathrm{E}\\,w$ lies in $\\mathrm{span}\\{u_i\\}$; $\\Sigma_w$ may mix the $u_i$ and is isotropic on the "
+    "complement of $u_i$ in each eigenspace. If $\\mu$ is an eigenvector, $\\mathrm{E}\\,w$ is parallel to it.",
     reference="arXiv:2006.10455, section 2",
-    method="The exact tests of A3 under the smaller group; as a control, the test under the group that forgets "
-    "$\\mu$ must "
-    "reject. After one step from a mean that is an eigenvector, the 95 % interval of $\\mathrm{E}\\,w\\cdot\\mu$ "
+    method="The exact tests of A3 under the smaller group; as a control, the test under the group that forgets $\\mu$ "
+    "must reject. After one step from a mean that is an eigenvector, the 95 % interval of $\\mathrm{E}\\,w\\cdot\\mu$ "
     "must lie below 0.",
     cases=cases,
     predict=lambda case: "rejected",

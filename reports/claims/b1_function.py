@@ -178,8 +178,7 @@ CLAIM = Claim(
     statement="Networks with the same setting give the same transfer function $f(\\sigma)$.",
     reference="arXiv:2006.10455, Figure 4 (left)",
     method="The scatter of $f$ between networks is fitted against the width; the claim holds when the 95 % interval "
-    "of the "
-    "slope (bootstrap over networks) lies below 0.",
+    "of the slope (bootstrap over networks) lies below 0.",
     cases=cases,
     predict=lambda case: "negative",
     measure=measure,

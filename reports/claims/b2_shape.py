@@ -185,9 +185,8 @@ CLAIM = Claim(
     statement="$f$ typically rises, then falls; either part can be missing.",
     reference="arXiv:2006.10455, Figures 4 and 20",
     method="Full-batch linear models on fixed data, where the closed form is exact: the values of $\\tau$ by a test "
-    "of the "
-    "whole matrix ($p < 10^{-6}$ refutes, 5 % must be detectable), the shape where simultaneous 99 % intervals of the "
-    "simulated $\\tau$ leave one of the three.",
+    "of the whole matrix ($p < 10^{-6}$ refutes, 5 % must be detectable), the shape where simultaneous 99 % intervals "
+    "of the simulated $\\tau$ leave one of the three.",
     cases=cases,
     predict=predict,
     measure=measure,

@@ -142,9 +142,8 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
     table = Table(
         name="f1-closed-forms",
         caption="Closed forms of linear models against simulation: the order of what a form neglects, the relative "
-        "error of "
-        "$\\tau$ that it declares beforehand, the largest measured one, the largest $|z|$, and the p-value of exact "
-        "forms.",
+        "error of $\\tau$ that it declares beforehand, the largest measured one, the largest $|z|$, and the p-value "
+        "of exact forms.",
         columns=(
             Column("setting", "text"),
             Column("form", "text"),
@@ -173,8 +172,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
     figure = Figure(
         name="f1-averaged",
         caption="The transfer function averaged over Gaussian rows: deterministic equivalent, its second order, and "
-        "the "
-        "plug-in that takes $X^\\top X/n$ for $\\Sigma_x$.",
+        "the plug-in that takes $X^\\top X/n$ for $\\Sigma_x$.",
         panels=(panel,),
     )
     return (table, orders_table()), (figure,)

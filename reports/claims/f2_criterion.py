@@ -139,8 +139,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
     figure = Figure(
         name="f2-phase-diagram",
         caption="Where $f$ falls, rises then falls, or rises: boundaries in closed form (gradient flow), and the "
-        "shapes that "
-        "simulated ensembles show; between the lines $f$ rises, then falls.",
+        "shapes that simulated ensembles show; between the lines $f$ rises, then falls.",
         panels=(Panel("", r"$\eta t\, s_{\max}$", "$c$", tuple(series), xlog=True, ylog=True),),
     )
     return (panel_table(),), (figure,)
@@ -187,12 +186,11 @@ CLAIM = Claim(
     id="F2",
     title="The criterion for the shape of $f$",
     statement="For a linear model under gradient descent the shape of $f$ follows from $c = \\sigma_0^2 n / "
-    "(\\sigma_y^2 \\eta t)$ "
-    "and the range of $\\eta t s$: for $c \\ge 1/2$ it falls; below, it has one peak, at a place known in closed form.",
+    "(\\sigma_y^2 \\eta t)$ and the range of $\\eta t s$: for $c \\ge 1/2$ it falls; below, it has one peak, at a "
+    "place known in closed form.",
     reference="arXiv:2006.10455, Figure 20; derived in theory/derivations.md, section 1.7",
     method="Twelve settings on a grid of the phase diagram: the exact criterion for descent against the shape that "
-    "simultaneous "
-    "99 % intervals of the simulated $\\tau$ leave.",
+    "simultaneous 99 % intervals of the simulated $\\tau$ leave.",
     cases=cases,
     predict=predict,
     measure=measure,
