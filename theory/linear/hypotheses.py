@@ -12,9 +12,15 @@ LEAST_BUDGET = 0.02  # of an asymptotic form: no more is claimed, even where its
 
 def linear_model(setting: Setting) -> str | None:
     """Why the setting is not w ← w − η·(gradient of the squared error + λ w) with random labels; None if it is."""
-    network, training, labels = setting.network, setting.training, setting.labels
+    network = setting.network
     if network.kind != "linear":
         return f"network.kind = {network.kind!r}: this form is for a linear model"
+    return random_label_descent(setting)
+
+
+def random_label_descent(setting: Setting) -> str | None:
+    """Why training is not SGD on the squared error of random labels, without a bias; None if it is."""
+    network, training, labels = setting.network, setting.training, setting.labels
     if network.bias:
         return "network.bias = true: derived without a bias only"
     if training.loss != "mse":
@@ -61,3 +67,16 @@ def init_variances(setting: Setting, dimension: int) -> np.ndarray:
         return np.array(network.init_spectrum)
     variance = network.layer_variances[0]
     return np.full(dimension, variance if network.parametrization == "ntk" else variance / dimension)
+
+
+def plain_descent(setting: Setting) -> str | None:
+    """Why training is not gradient descent with one learning rate, alone, from an isotropic init; None if it is."""
+    training = setting.training
+    for key, value in (("momentum", training.momentum), ("weight_decay", training.weight_decay)):
+        if value != 0:
+            return f"training.{key} = {value:g}: derived for plain gradient descent"
+    if training.drops:
+        return "training.drops: derived for one learning rate"
+    if len(set(setting.network.init_spectrum)) > 1:
+        return "network.init_spectrum: derived for an isotropic init"
+    return None

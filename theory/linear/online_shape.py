@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from theory.errors import NoClosedForm
 from theory.linear import online
-from theory.linear.hypotheses import init_variances, label_variance
+from theory.linear.hypotheses import init_variances, label_variance, plain_descent
 from theory.setting import Setting
 from theory.shape import FALLS, FLAT, RISES, shape_of
 
@@ -49,7 +49,7 @@ def predicted_online_shapes(setting: Setting) -> tuple[tuple[str, str], ...]:
     >>> predicted_online_shapes(setting)
     (('flat', 'flat'), ('falls', 'falls'), ('falls', 'rises'))
     """
-    if (reason := _outside(setting)) is not None:
+    if (reason := online.applies(setting) or plain_descent(setting)) is not None:
         raise NoClosedForm("setting", setting.network.kind, f"no closed form of the shape: {reason}")
     size, sigma_y2 = online.batch_size(setting), label_variance(setting.labels)
     initial = float(init_variances(setting, len(setting.data.eigenvalues))[0])
@@ -58,17 +58,3 @@ def predicted_online_shapes(setting: Setting) -> tuple[tuple[str, str], ...]:
         (leading if reading.step else FLAT, shape_of(reading.tau) if reading.step else FLAT)
         for reading in online.predict(setting).readings
     )
-
-
-def _outside(setting: Setting) -> str | None:
-    training = setting.training
-    if (reason := online.applies(setting)) is not None:
-        return reason
-    for key, value in (("momentum", training.momentum), ("weight_decay", training.weight_decay)):
-        if value != 0:
-            return f"training.{key} = {value:g}: derived for plain gradient descent"
-    if training.drops:
-        return "training.drops: derived for one learning rate"
-    if len(set(setting.network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
-    return None

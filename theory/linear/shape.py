@@ -19,7 +19,7 @@ from scipy.special import exprel, lambertw
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import full_batch
-from theory.linear.hypotheses import data_factor, init_variances, label_variance
+from theory.linear.hypotheses import data_factor, init_variances, label_variance, plain_descent
 from theory.rows import checked_rows
 from theory.setting import Setting
 from theory.shape import FALLS, FLAT, RISES, RISES_THEN_FALLS
@@ -154,7 +154,7 @@ def predicted_shape(setting: Setting, rows: np.ndarray | None) -> tuple[str, ...
     InvalidInput
         If the rows do not fit the setting.
     """
-    if (reason := _outside(setting)) is not None:
+    if (reason := full_batch.applies(setting) or plain_descent(setting)) is not None:
         raise NoClosedForm("setting", setting.network.kind, f"no closed form of the shape: {reason}")
     rows = checked_rows(setting, rows)
     assert rows is not None  # the full-batch form needs fixed data
@@ -174,20 +174,6 @@ def _shape(initial: float, taught: float, steps: int, lowest: float, highest: fl
         return FLAT
     c = initial / (taught * steps) if taught > 0 else np.inf
     return descent_shape(c, steps, lowest, highest)
-
-
-def _outside(setting: Setting) -> str | None:
-    training = setting.training
-    if (reason := full_batch.applies(setting)) is not None:
-        return reason
-    for key, value in (("momentum", training.momentum), ("weight_decay", training.weight_decay)):
-        if value != 0:
-            return f"training.{key} = {value:g}: derived for plain gradient descent"
-    if training.drops:
-        return "training.drops: derived for one learning rate"
-    if len(set(setting.network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
-    return None
 
 
 def _end_of_rise(c: float, steps: int, start: float, stop: float) -> float:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from theory.eigenspaces import Eigenspaces, eigenspaces, weight_variances
-from theory.linear.hypotheses import data_factor, init_variances, label_variance
+from theory.linear.hypotheses import data_factor, init_variances, label_variance, random_label_descent
 from theory.prediction import Form, PredictedReading, Prediction
 from theory.setting import Setting
 
@@ -52,23 +52,15 @@ class TwoLayer:
 
 def two_layer_linear(setting: Setting) -> str | None:
     """Why the setting is not a two-layer linear network on random labels, full batch, given X; None if it is."""
-    network, training, labels = setting.network, setting.training, setting.labels
+    network, training = setting.network, setting.training
     if network.kind != "mlp":
         return f"network.kind = {network.kind!r}: this form is for an mlp of one hidden layer"
     if len(network.widths) != 1:
         return f"network.hidden = {list(network.widths)}: this form is for one hidden layer"
     if network.activation != "identity":
         return f"network.activation = {network.activation!r}: this form is for the identity"
-    if network.bias:
-        return "network.bias = true: derived without a bias only"
-    if training.loss != "mse":
-        return f"training.loss = {training.loss!r}: derived for the squared error"
-    if training.optimizer != "sgd":
-        return f"training.optimizer = {training.optimizer!r}: derived for gradient descent"
-    if training.l1 != 0:
-        return f"training.l1 = {training.l1:g}: derived without"
-    if labels.kind not in ("gaussian", "rademacher", "classes"):
-        return f"labels.kind = {labels.kind!r}: labels must be independent of x"
+    if (reason := random_label_descent(setting)) is not None:
+        return reason
     if not setting.data.fixed:
         return "data.fixed = false: this form is conditional on the rows X"
     if not setting.full_batch:
