@@ -100,7 +100,7 @@ def report(
 ) -> int:
     """Predict, simulate and judge every claim; write tables, figures, report.html, report.pdf."""
     from reports.campaign import run_campaign
-    from reports.document import write
+    from reports.typesetting.document import write
 
     names = tuple(name.strip() for name in only.split(",") if name.strip())
     store = out / "store"
@@ -127,7 +127,7 @@ def report(
 def verify(setting_file: str, formula: str | None, device: str, as_json: bool, quiet: bool) -> int:
     """Predict, simulate and compare one setting."""
     from reports.console import describe_verification
-    from reports.records import verification
+    from reports.contract import verification
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
     from reports.verify import verify as run
@@ -146,7 +146,7 @@ def verify(setting_file: str, formula: str | None, device: str, as_json: bool, q
 def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) -> int:
     """The closed form alone."""
     from reports.console import describe_prediction
-    from reports.records import prediction
+    from reports.contract import prediction
     from reports.setting_file import load
     from reports.verify import predict as run
 
@@ -180,7 +180,7 @@ def simulate(
     """The ensemble alone; under torchrun, or with --shard, a share of it."""
     import simulate as simulator
     from reports.console import describe_simulation
-    from reports.records import simulation
+    from reports.contract import simulation
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
     from simulate.ranges import rank
@@ -211,7 +211,7 @@ def merge(folder: str, as_json: bool, quiet: bool) -> int:
     """Add up the shards in a store into one result."""
     import simulate as simulator
     from reports.console import describe_simulation
-    from reports.records import simulation
+    from reports.contract import simulation
 
     record = simulation(simulator.merge(folder))
     _show(as_json, record, describe_simulation(record))

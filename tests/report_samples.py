@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from reports.document import write
 from reports.findings import ClaimReport, Column, Figure, Finding, Panel, Picture, Series, Table
 from reports.record import ReportRecord
+from reports.typesetting.document import write
 
 PROVENANCE = {"python": "3.11.9", "numpy": "2.4.6", "torch": "2.13.0+cpu", "commit": "0123abc, with local changes"}
 

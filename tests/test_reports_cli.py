@@ -189,7 +189,7 @@ def test_an_interrupted_report_goes_on(capfd, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("reports.document.write", interrupted)
+        patch.setattr("reports.typesetting.document.write", interrupted)
         assert run(capfd, *arguments)[0] == 3
     assert list((tmp_path / "store").rglob("*.safetensors"))
     with monkeypatch.context() as patch:

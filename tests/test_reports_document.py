@@ -17,11 +17,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from reports import latex
-from reports.document import duration, file_name, inline_svg, write
-from reports.files import write_atomically
-from reports.provenance import provenance
 from reports.record import to_builtins
+from reports.typesetting import latex
+from reports.typesetting.document import duration, file_name, inline_svg, write
+from reports.typesetting.files import write_atomically
+from reports.typesetting.provenance import provenance
 from tests.report_samples import PROVENANCE, sample_report, written_sample
 
 
@@ -193,7 +193,7 @@ def test_durations(seconds, shown):
 
 def test_importing_the_renderers_loads_neither_matplotlib_nor_jinja2_nor_torch():
     code = (
-        "import sys, reports, reports.document, reports.figures, reports.tables;"
+        "import sys, reports, reports.typesetting.document, reports.typesetting.figures, reports.typesetting.tables;"
         "assert not {'matplotlib', 'jinja2', 'torch'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from reports.figures import draw, render
 from reports.findings import Figure, Panel, Picture, Series
+from reports.typesetting.figures import draw, render
 from tests.report_samples import sample_report
 
 FIGURES = [figure for claim in sample_report().claims for figure in claim.figures]
@@ -35,7 +35,7 @@ import sys, matplotlib
 matplotlib.rcParams.update({"font.size": 20, "svg.hashsalt": "x", "axes.grid": True})
 before = matplotlib.rcParams.copy()
 from tests.report_samples import sample_report
-from reports.figures import render
+from reports.typesetting.figures import render
 sys.stdout.buffer.write(render(sample_report().claims[0].figures[0]).svg)
 assert matplotlib.rcParams.copy() == before
 assert "matplotlib.pyplot" not in sys.modules

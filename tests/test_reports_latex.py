@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import latex
+from reports.typesetting import latex
 from tests.report_samples import written_sample
 
 pytestmark = pytest.mark.latex

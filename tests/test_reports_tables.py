@@ -15,13 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.findings import Column, Finding, Table
-from reports.layout import ARTICLE, GAP, lay_out
-from reports.markup import pieces, to_html, to_label, to_latex
-from reports.mathml import UnknownMath, mathml
-from reports.numbers import error_digits, pvalue, rounded
 from reports.record import verdict_of
-from reports.summaries import findings_table, measured, outside_summary, predicted, scoreboard, sentence, summary
-from reports.tables import to_csv, to_html_table, to_latex_table
+from reports.typesetting.layout import ARTICLE, GAP, lay_out
+from reports.typesetting.markup import pieces, to_html, to_label, to_latex
+from reports.typesetting.mathml import UnknownMath, mathml
+from reports.typesetting.numbers import error_digits, pvalue, rounded
+from reports.typesetting.summaries import (
+    findings_table,
+    measured,
+    outside_summary,
+    predicted,
+    scoreboard,
+    sentence,
+    summary,
+)
+from reports.typesetting.tables import to_csv, to_html_table, to_latex_table
 from tests.report_samples import sample_report
 
 

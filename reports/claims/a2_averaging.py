@@ -13,7 +13,7 @@ from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.compare import DISCREPANCY, LEVEL, POWER, exact_verdict, found
 from reports.estimate import data_eigenspaces
 from reports.findings import Column, Figure, Finding, Table
-from reports.tables import CONTINUED
+from reports.typesetting.tables import CONTINUED
 from theory.containment import Containment, containment
 from theory.setting import Data, Ensemble, Network, Setting, Training
 from theory.symmetry import symmetry_group, twirl

@@ -10,7 +10,7 @@ from reports.claims.b2_shape import simulated_shape
 from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.compare import compare
 from reports.findings import Column, Figure, Finding, Panel, Series, Table, Verdict
-from reports.tables import CONTINUED
+from reports.typesetting.tables import CONTINUED
 from reports.verify import fixed_rows
 from reports.verify import predict as predicted_readings
 from theory.linear.paper_panels import agreeing_times, panel_criteria

@@ -7,7 +7,7 @@ import numpy as np
 
 import theory
 from reports.findings import Column, Table
-from reports.tables import CONTINUED
+from reports.typesetting.tables import CONTINUED
 from reports.verify import fixed_rows
 from theory.errors import InvalidInput
 from theory.setting import Data, Ensemble, Network, Setting, Training

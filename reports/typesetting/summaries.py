@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reports.findings import ClaimReport, Column, Finding, Table
-from reports.numbers import Number, error_digits, is_number, like, plain, pvalue, rounded, to_decimals
 from reports.record import ReportRecord, count, verdict_of
-from reports.tables import CONTINUED
+from reports.typesetting.numbers import Number, error_digits, is_number, like, plain, pvalue, rounded, to_decimals
+from reports.typesetting.tables import CONTINUED
 
 OUTSIDE = "outside the hypotheses"
 

@@ -8,9 +8,9 @@ from html import escape
 from typing import Any, get_args
 
 from reports.findings import Table, Verdict
-from reports.layout import ARTICLE, GAP, REPORT, Cell, Layout, Setting, lay_out
-from reports.markup import pieces, to_html, to_latex
-from reports.numbers import Number, is_number, plain
+from reports.typesetting.layout import ARTICLE, GAP, REPORT, Cell, Layout, Setting, lay_out
+from reports.typesetting.markup import pieces, to_html, to_latex
+from reports.typesetting.numbers import Number, is_number, plain
 
 MARKS: dict[str, str] = {"holds": "✓", "refuted": "✗", "undecided": "?", "outside the hypotheses": "○"}
 CONTINUED = " "  # the first cell of a row that belongs to the one above

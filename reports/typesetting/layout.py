@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reports.findings import Column, Table
-from reports.markup import pieces
-from reports.numbers import Number, error_digits, is_number, plain, rounded
+from reports.typesetting.markup import pieces
+from reports.typesetting.numbers import Number, error_digits, is_number, plain, rounded
 
 ARTICLE = 33.0  # em: the text width of a bare article, and of report.tex in small print
 REPORT = 54.0

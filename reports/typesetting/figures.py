@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports.findings import Figure, Panel, Picture, Series
-from reports.markup import to_label
+from reports.typesetting.markup import to_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

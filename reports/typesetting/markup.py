@@ -13,7 +13,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Literal
 
-from reports.mathml import UnknownMath, mathml
+from reports.typesetting.mathml import UnknownMath, mathml
 
 _PIECE = re.compile(r"(?<!\\)\$((?:\\.|[^$\\])+)\$|`([^`]+)`")
 _NUMBER_PERCENT = re.compile(r"(?<=\d) (?=%)")

@@ -1,0 +1,1 @@
+"""From records to paper: text and formulas, tables, figures, the document. Nothing here computes or decides."""
