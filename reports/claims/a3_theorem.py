@@ -222,7 +222,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
 
 
 def transfer_figure(outcomes: tuple[Outcome, ...]) -> Figure:
-    """f(σ) at the last reading of every case, on relative axes."""
+    """f(σ) before and after training, for the first case inside the hypotheses and those outside."""
     panels = []
     for outcome in outcomes:
         evidence: AlignmentEvidence = outcome.measurement.evidence
@@ -233,9 +233,8 @@ def transfer_figure(outcomes: tuple[Outcome, ...]) -> Figure:
             half = 1.96 * error / (2 * np.sqrt(tau))
             style: Literal["both", "dashed"] = "both" if reading.step else "dashed"
             series.append(Series(f"step {reading.step}", sigma, np.sqrt(tau), half, style))
-        panels.append(
-            Panel(outcome.case.name.split(",")[0], r"$\sigma$", r"$f(\sigma)$", tuple(series), from_zero=True)
-        )
+        name, decades = outcome.case.name.split(",")[0], outcome.case.kind == "outside"
+        panels.append(Panel(name, r"$\sigma$", r"$f(\sigma)$", tuple(series), xlog=decades, from_zero=True))
     chosen = [panel for panel, outcome in zip(panels, outcomes, strict=True) if outcome.case.kind == "exact"][:1]
     chosen += [panel for panel, outcome in zip(panels, outcomes, strict=True) if outcome.case.kind == "outside"]
     return Figure(

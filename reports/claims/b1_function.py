@@ -21,7 +21,7 @@ RESAMPLES = 4000
 def cases(context: Context) -> tuple[Case, ...]:
     """One case: the setting at the first width; the others differ in the width alone."""
     setting = Setting(
-        data=Data(kind="gaussian", spectrum=tuple(np.linspace(0.2, 2.0, 8)), samples=64),
+        data=Data(kind="gaussian", spectrum=tuple(np.linspace(0.2, 2.0, 8).round(3)), samples=64),
         labels=Labels(variance=4.0),
         # NTK parametrization: one learning rate is stable at every width
         network=Network(kind="mlp", hidden=(WIDTHS[0],), parametrization="ntk", init_variance=(0.1, 1.0)),

@@ -26,7 +26,7 @@ CONFIDENCE = 0.99
 def cases(context: Context) -> tuple[Case, ...]:
     """The three panels by gradient descent, and the optimizer variants of the same closed form."""
     base = Setting(
-        data=Data(kind="gaussian", spectrum=tuple(np.linspace(0.2, 3.0, 8)), samples=40, fixed=True),
+        data=Data(kind="gaussian", spectrum=tuple(np.linspace(0.2, 3.0, 8).round(3)), samples=40, fixed=True),
         network=Network(init_variance=0.02),
     )
     variants = {

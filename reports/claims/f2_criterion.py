@@ -26,7 +26,7 @@ STEPS, OUTPUTS = 20, 32
 
 def cases(context: Context) -> tuple[Case, ...]:
     """Twelve settings of plain gradient descent on a grid of the phase diagram."""
-    spectrum = tuple(np.linspace(0.4, 2.0, 6))
+    spectrum = tuple(np.linspace(0.4, 2.0, 6).round(3))
     samples, top = 60, 2.4  # s_max of X'X/n lies near 2.4
     found: list[Case] = []
     for time in TIMES:
