@@ -84,7 +84,9 @@ def eigenalign() -> None:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--resume", is_flag=True, help="Go on with the ensembles that an interrupted report left in OUT/store.")
+@click.option(
+    "--resume", is_flag=True, help="Go on with the ensembles that an interrupted report left in OUT/.ensembles."
+)
 @click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
 @_common
 def report(
@@ -103,7 +105,7 @@ def report(
     from reports.typesetting.document import write
 
     names = tuple(name.strip() for name in only.split(",") if name.strip())
-    store = out / "store"
+    store = out / ".ensembles"  # a name of our own: it is deleted
     if store.exists() and not resume:
         shutil.rmtree(store)
     record = run_campaign(budget=budget, only=names, device=device, seed=seed, store=store, progress=not quiet)

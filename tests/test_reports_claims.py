@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reports.campaign import judge, run_campaign
-from reports.claims import CLAIMS, a1_equivariance, a3_theorem, a4_hypotheses, b1_function, b2_shape
+from reports.claims import CLAIMS, a1_equivariance, a3_theorem, a4_hypotheses, b1_function, b2_shape, f1_closed_forms
 from reports.claims.claim import Context
 from theory.errors import InvalidInput
 from theory.setting import Setting
@@ -122,3 +122,13 @@ def test_scatter_that_does_not_fall_is_refuted():
         diverged=0,
     )
     assert b1_function.decide(b1_function.cases(QUICK)[0], "negative", measured)[0].verdict == "refuted"
+
+
+def test_a_wrong_form_without_a_pvalue_is_undecided_and_errors_lie_in_their_interval():
+    case = next(case for case in f1_closed_forms.cases(QUICK) if case.kind == "control")
+    case = replace(case, setting=replace_replicas(case.setting, 600))
+    prediction, measured = f1_closed_forms.predict(case), f1_closed_forms.measure(case, QUICK)
+    blind = replace(measured, comparison=tuple(replace(reading, pvalue=None) for reading in measured.comparison))
+    assert f1_closed_forms.decide(case, prediction, blind)[0].verdict == "undecided"
+    (finding,) = f1_closed_forms.decide(case, replace(prediction, error_budget=0.1), measured)
+    assert finding.interval[0] < finding.measurement < finding.interval[1]

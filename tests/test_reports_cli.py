@@ -191,13 +191,15 @@ def test_an_interrupted_report_goes_on(capfd, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("reports.typesetting.document.write", interrupted)
         assert run(capfd, *arguments)[0] == 3
-    assert list((tmp_path / "store").rglob("*.safetensors"))
+    assert list((tmp_path / ".ensembles").rglob("*.safetensors"))
     with monkeypatch.context() as patch:
         patch.setattr("simulate.inputs.Draws.take", lambda *a, **k: pytest.fail("drawn again"))
         resumed = json.loads(run(capfd, *arguments, "--resume")[1])
-    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / ".ensembles").exists()
+    (tmp_path / "store").mkdir()
     whole = json.loads(run(capfd, *arguments)[1])
     assert resumed["claims"][0]["findings"] == whole["claims"][0]["findings"]
+    assert (tmp_path / "store").exists()  # a folder of the user's is left alone
 
 
 def test_the_installed_command_answers():

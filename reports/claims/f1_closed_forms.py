@@ -100,7 +100,11 @@ def decide(case: Case, prediction: Prediction, measured: Verification) -> tuple[
     budget = prediction.error_budget
     wrong = case.kind == "control"
     neglected = "; ".join(prediction.neglected) or "nothing"
-    verdict = control_verdict(compared.pvalue or 0.0, measured.simulation.diverged) if wrong else compared.verdict
+    verdict = (
+        control_verdict(1.0 if compared.pvalue is None else compared.pvalue, measured.simulation.diverged)
+        if wrong
+        else compared.verdict
+    )
     return (
         Finding(
             claim="F1",
@@ -108,7 +112,7 @@ def decide(case: Case, prediction: Prediction, measured: Verification) -> tuple[
             kind="control" if wrong else prediction.status,
             quantity=r"largest relative error of $\tau$",
             prediction="not 0" if wrong else 0.0 if budget is None else f"within {budget:.2g}",
-            measurement=float(abs(relative[worst])),
+            measurement=float(relative[worst]),
             standard_error=error,
             interval=None
             if budget is None
