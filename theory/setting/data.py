@@ -1,0 +1,87 @@
+"""The law of the rows x, or where real rows come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import msgspec
+
+from theory.checked import Checked, any_of
+from theory.setting.laws import PowerLaw, Sphere, Student, TwoPoint
+
+SYNTHETIC = ("gaussian", "elliptical")
+LABELLED = ("array", "digits", "mnist", "photographs", "cifar10")
+IMAGES = ("array", "photographs", "cifar10")
+
+
+class Data(Checked, frozen=True, kw_only=True):
+    """The law of the rows x, and how many of them a replica sees."""
+
+    table: ClassVar[str] = "data"
+    kind: Literal["gaussian", "elliptical", "array", "digits", "mnist", "photographs", "cifar10"]
+    spectrum: tuple[float, ...] | PowerLaw = ()
+    mean: tuple[float, ...] = ()
+    rotate: bool = True
+    radial: Student | Sphere | TwoPoint | None = None
+    path: str | None = None
+    labels_path: str | None = None
+    patch: tuple[int, int] = (3, 3)
+    crop: tuple[int, int] = (16, 16)
+    center: bool = True
+    scale: bool = True
+    samples: int | Literal["online"] = 256
+    fixed: bool = False
+
+    # Which kinds a key belongs to: a key that would be ignored is an error, not a surprise.
+    belongs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "spectrum": SYNTHETIC,
+        "mean": SYNTHETIC,
+        "rotate": SYNTHETIC,
+        "radial": ("elliptical",),
+        "path": ("array", "cifar10"),
+        "labels_path": ("array",),
+        "patch": IMAGES,
+        "crop": ("photographs",),
+        "center": LABELLED,
+        "scale": LABELLED,
+    }
+
+    def check(self) -> None:
+        defaults = {field.name: field.default for field in msgspec.structs.fields(type(self))}
+        for key, kinds in self.belongs.items():
+            known = self.kind in kinds or getattr(self, key) == defaults[key]
+            self.require(known, key, f"belongs to data.kind {any_of(kinds)}, not to {self.kind!r}")
+        if self.kind in SYNTHETIC:
+            self._check_law()
+        if self.kind == "elliptical" and self.radial is None:
+            msgspec.structs.force_setattr(self, "radial", Student())
+        for key in self.belongs:
+            if key == "path" and self.kind in self.belongs[key]:
+                self.require(bool(self.path), key, f"is needed by data.kind = {self.kind!r}")
+        self.require(min(self.patch) >= 1, "patch", "sides must be at least 1")
+        self.require(min(self.crop) >= 1, "crop", "sides must be at least 1")
+        if self.samples == "online":
+            self.require(self.kind in SYNTHETIC, "samples", f'"online" needs data.kind {any_of(SYNTHETIC)}')
+            self.require(not self.fixed, "fixed", 'must be false when data.samples = "online"')
+        else:
+            self.require(self.samples >= 1, "samples", "must be at least 1")
+
+    def _check_law(self) -> None:
+        eigenvalues = self.eigenvalues
+        self.require(len(eigenvalues) > 0, "spectrum", f"is needed by data.kind = {self.kind!r}")
+        for i, value in enumerate(eigenvalues):
+            self.require(value >= 0, f"spectrum[{i}]", "an eigenvalue of a covariance is not negative", value)
+        self.require(max(eigenvalues) > 0, "spectrum", "at least one eigenvalue must be positive")
+        fits = len(self.mean) in (0, len(eigenvalues))
+        self.require(fits, "mean", f"must have one entry per eigenvalue ({len(eigenvalues)})")
+
+    @property
+    def eigenvalues(self) -> tuple[float, ...]:
+        """The eigenvalues of Σ_x as listed, (d,); empty for real data."""
+        return self.spectrum.eigenvalues() if isinstance(self.spectrum, PowerLaw) else self.spectrum
+
+    @property
+    def dimension(self) -> int | None:
+        """d for a synthetic law; None where only the data can tell."""
+        return len(self.eigenvalues) or None

@@ -1,0 +1,60 @@
+"""The network that is trained, and the law of its initial weights."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from theory.checked import Checked
+
+
+class Network(Checked, frozen=True, kw_only=True):
+    """What is trained; `hidden` and `init_variance` are stored with their defaults filled in."""
+
+    table: ClassVar[str] = "network"
+    kind: Literal["linear", "mlp", "conv"] = "linear"
+    hidden: tuple[int, ...] | None = None
+    filters: int = 256
+    kernel: tuple[int, int] = (3, 3)
+    activation: Literal["relu", "tanh", "erf", "identity"] = "relu"
+    parametrization: Literal["standard", "ntk"] = "standard"
+    init_variance: float | tuple[float, ...] = 1.0
+    init_spectrum: tuple[float, ...] = ()
+    bias: bool = False
+    train: Literal["all", "first"] = "all"
+
+    def check(self) -> None:
+        if self.hidden is None:
+            msgspec.structs.force_setattr(self, "hidden", () if self.kind == "linear" else (256,))
+        if self.kind == "linear":
+            self.require(not self.hidden, "hidden", "a linear model has no hidden layer; network.kind = 'mlp' has")
+        if self.kind == "mlp":
+            self.require(len(self.widths) > 0, "hidden", "an mlp has at least one hidden layer")
+        for i, width in enumerate(self.widths):
+            self.require(width >= 1, f"hidden[{i}]", "a width must be at least 1", width)
+        self.require(self.filters >= 1, "filters", "must be at least 1")
+        self.require(min(self.kernel) >= 1, "kernel", "sides must be at least 1")
+        if isinstance(self.init_variance, float):
+            msgspec.structs.force_setattr(self, "init_variance", (self.init_variance,) * self.layers)
+        rule = f"must be one number, or one a layer ({self.layers})"
+        self.require(len(self.layer_variances) == self.layers, "init_variance", rule)
+        for i, value in enumerate(self.layer_variances):
+            self.require(value >= 0, f"init_variance[{i}]", "a variance is not negative", value)
+        for i, value in enumerate(self.init_spectrum):
+            self.require(value >= 0, f"init_spectrum[{i}]", "a variance is not negative", value)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The widths of the dense hidden layers."""
+        return self.hidden or ()
+
+    @property
+    def layers(self) -> int:
+        """The number of weight layers, filters included."""
+        return len(self.widths) + 1 + (self.kind == "conv")
+
+    @property
+    def layer_variances(self) -> tuple[float, ...]:
+        """v_l for every layer, first layer first."""
+        return self.init_variance if isinstance(self.init_variance, tuple) else (self.init_variance,) * self.layers

@@ -1,0 +1,87 @@
+"""A whole setting, and the rules that bind its parts to each other."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from theory.checked import Checked, any_of, require
+from theory.setting.data import IMAGES, LABELLED, Data
+from theory.setting.labels import Labels
+from theory.setting.network import Network
+from theory.setting.training import Training
+
+
+class Ensemble(Checked, frozen=True, kw_only=True):
+    """How many independent replicas are trained, from which seed, in which precision."""
+
+    table: ClassVar[str] = "ensemble"
+    replicas: int = 2000
+    seed: int = 0
+    dtype: Literal["float32", "float64"] = "float64"
+
+    def check(self) -> None:
+        self.require(1 <= self.replicas < 2**63, "replicas", "must be at least 1")
+        self.require(0 <= self.seed < 2**64, "seed", "must lie in [0, 2^64)")
+
+
+class Setting(Checked, frozen=True, kw_only=True):
+    """Data, labels, network, training and ensemble: all that `theory` and `simulate` are told.
+
+    >>> setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)))
+    >>> setting.network.kind, setting.training.readings
+    ('linear', (100,))
+    """
+
+    data: Data
+    labels: Labels = Labels()
+    network: Network = Network()
+    training: Training = Training()
+    ensemble: Ensemble = Ensemble()
+
+    def check(self) -> None:
+        self._check_labels()
+        self._check_network()
+        self._check_batches()
+
+    def _check_labels(self) -> None:
+        real = self.labels.kind == "real"
+        known = not real or self.data.kind in LABELLED
+        require(known, "labels.kind", "real", f"needs data with labels: data.kind {any_of(LABELLED)}")
+        given = self.data.labels_path is not None
+        require(not real or self.data.kind != "array" or given, "data.labels_path", None, "is needed by real labels")
+        require(given is False or real, "data.labels_path", self.data.labels_path, "needs labels.kind = 'real'")
+        classes = self.labels.kind in ("classes", "real")
+        entropy = self.training.loss == "cross-entropy"
+        require(classes or not entropy, "training.loss", "cross-entropy", "needs labels.kind 'classes' or 'real'")
+
+    def _check_network(self) -> None:
+        network, dimension = self.network, self.data.dimension
+        conv = network.kind == "conv"
+        require(
+            not conv or self.data.kind in IMAGES, "network.kind", "conv", f"needs images: data.kind {any_of(IMAGES)}"
+        )
+        fits = not network.init_spectrum or dimension is None or len(network.init_spectrum) == dimension
+        require(
+            fits, "network.init_spectrum", network.init_spectrum, f"must have one entry per dimension ({dimension})"
+        )
+
+    def _check_batches(self) -> None:
+        size, samples = self.training.batch_size, self.data.samples
+        if samples == "online":
+            require(size != "full", "training.batch_size", size, 'must be a number when data.samples = "online"')
+            sampling = self.training.sampling
+            require(sampling == "fresh", "training.sampling", sampling, 'must be "fresh" when data.samples = "online"')
+        elif size != "full":
+            require(size <= samples, "training.batch_size", size, f"must not exceed data.samples ({samples})")
+
+    @property
+    def full_batch(self) -> bool:
+        """Whether every update sees every row once."""
+        size = self.training.batch_size
+        return size == "full" or (size == self.data.samples and self.training.sampling != "replacement")
+
+    @property
+    def outputs(self) -> int | None:
+        """The number of outputs C; None where only the data's own labels can tell."""
+        kind = self.labels.kind
+        return None if kind == "real" else self.labels.classes if kind == "classes" else self.labels.outputs
