@@ -16,6 +16,7 @@ from simulate import kernels
 from simulate.devices import one_thread, resolve
 from simulate.identity import digest
 from simulate.inputs import Draws, Inputs
+from simulate.kernels import Kernel
 from simulate.moments import Blocks, Sums, block_count
 from simulate.ranges import Range, parse_shard, ranges, rank
 from simulate.results import Population, Simulation
@@ -94,7 +95,7 @@ def run(
     resume: bool = False,
     shard: str | None = None,
     processes: int = 1,
-    kernel: str | None = None,
+    kernel: str | Kernel | None = None,
 ) -> Simulation:
     """Train an ensemble of independent replicas of a setting.
 
@@ -124,7 +125,7 @@ def run(
         leave in the store. If None, the rank and world size of ``torchrun`` decide, where there are any.
     processes : int
         Worker processes on this machine, one thread each.
-    kernel : "linear", "one-hidden", "dense", "general" or None
+    kernel : "linear", "one-hidden", "dense", "general", a Kernel or None
         How replicas are trained, which changes their last bits; the fastest way that the setting allows if None, which
         is what a store holds.
 
@@ -150,6 +151,9 @@ def run(
     share = (number + 1, world) if shard is None else parse_shard(shard)
     if store is None and (resume or share[1] > 1):
         raise InvalidInput("store", None, "is needed by resume, and by shards, which leave their sums there")
+    name = kernel if isinstance(kernel, str) else None
+    if processes > 1 and name is not kernel:
+        raise InvalidInput("processes", processes, "must be 1 for a kernel that is not named: workers are told names")
     if store is not None and kernel is not None:
         raise InvalidInput("kernel", kernel, "must be left to the setting where the sums are stored")
     trainer = Trainer(setting, resolve(placed(device)), kernel)
@@ -168,7 +172,7 @@ def run(
         kept = None if folder is None else open_store(Path(folder), description, mine, resume=resume)
         try:
             if kept is not None and processes > 1:
-                distribute(kept, mine, device=device, chunk=chunk, kernel=kernel, processes=processes, tell=tell)
+                distribute(kept, mine, device=device, chunk=chunk, kernel=name, processes=processes, tell=tell)
                 tell = _silent
             result = _add_up(description, str(trainer.device), compute(trainer, kept, mine, chunk, tell))
         except KeyboardInterrupt:

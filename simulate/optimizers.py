@@ -17,11 +17,12 @@ from theory.setting import Training
 
 
 class Optimizer(ABC):
-    """Updates parameters in place; gradients are overwritten."""
+    """Updates parameters in place; gradients are overwritten. The learning rate of each is multiplied by its factor."""
 
-    def __init__(self, training: Training, parameters: Sequence[Tensor]) -> None:
+    def __init__(self, training: Training, parameters: Sequence[Tensor], factors: Sequence[float] = ()) -> None:
         self.training = training
         self.parameters = parameters
+        self.factors = factors or (1.0,) * len(parameters)
         self.steps = 0
 
     def step(self, gradients: Sequence[Tensor]) -> None:
@@ -29,12 +30,12 @@ class Optimizer(ABC):
         training = self.training
         rate = training.learning_rate_at(self.steps)
         self.steps += 1
-        for i, (w, g) in enumerate(zip(self.parameters, gradients, strict=True)):
+        for i, (w, g, factor) in enumerate(zip(self.parameters, gradients, self.factors, strict=True)):
             if training.weight_decay:
                 g.add_(w, alpha=training.weight_decay)
             if training.l1:
                 g.add_(w.sign(), alpha=training.l1)
-            self.update(i, w, g, rate)
+            self.update(i, w, g, rate * factor)
 
     @abstractmethod
     def update(self, i: int, w: Tensor, g: Tensor, rate: float) -> None:
@@ -44,8 +45,8 @@ class Optimizer(ABC):
 class Sgd(Optimizer):
     """v ← μ v + g, w ← w − η v, or w − η (g + μ v) with Nesterov; v starts at the first gradient."""
 
-    def __init__(self, training: Training, parameters: Sequence[Tensor]) -> None:
-        super().__init__(training, parameters)
+    def __init__(self, training: Training, parameters: Sequence[Tensor], factors: Sequence[float] = ()) -> None:
+        super().__init__(training, parameters, factors)
         self.velocities = [torch.zeros_like(w) for w in parameters] if training.momentum else []
 
     def update(self, i: int, w: Tensor, g: Tensor, rate: float) -> None:
@@ -59,8 +60,8 @@ class Sgd(Optimizer):
 class Adam(Optimizer):
     """torch.optim.Adam with its defaults: β = (0.9, 0.999), ε = 1e-8 added to the root."""
 
-    def __init__(self, training: Training, parameters: Sequence[Tensor]) -> None:
-        super().__init__(training, parameters)
+    def __init__(self, training: Training, parameters: Sequence[Tensor], factors: Sequence[float] = ()) -> None:
+        super().__init__(training, parameters, factors)
         self.means = [torch.zeros_like(w) for w in parameters]
         self.squares = [torch.zeros_like(w) for w in parameters]
 
@@ -74,8 +75,8 @@ class Adam(Optimizer):
 class RmsProp(Optimizer):
     """torch.optim.RMSprop with its defaults: α = 0.99, ε = 1e-8 added to the root, no momentum."""
 
-    def __init__(self, training: Training, parameters: Sequence[Tensor]) -> None:
-        super().__init__(training, parameters)
+    def __init__(self, training: Training, parameters: Sequence[Tensor], factors: Sequence[float] = ()) -> None:
+        super().__init__(training, parameters, factors)
         self.squares = [torch.zeros_like(w) for w in parameters]
 
     def update(self, i: int, w: Tensor, g: Tensor, rate: float) -> None:
@@ -93,6 +94,6 @@ class SignSgd(Optimizer):
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": Sgd, "adam": Adam, "rmsprop": RmsProp, "signsgd": SignSgd}
 
 
-def make_optimizer(training: Training, parameters: Sequence[Tensor]) -> Optimizer:
-    """The optimizer of a setting, with zero state, on `parameters`."""
-    return OPTIMIZERS[training.optimizer](training, parameters)
+def make_optimizer(training: Training, parameters: Sequence[Tensor], factors: Sequence[float] = ()) -> Optimizer:
+    """The optimizer of a setting, with zero state, on `parameters`; `factors` multiply the learning rate of each."""
+    return OPTIMIZERS[training.optimizer](training, parameters, factors)

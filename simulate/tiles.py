@@ -55,10 +55,10 @@ class Trainer:
         How many replicas are summed before their sum is added to those of others; on a CPU a multiple of T.
     """
 
-    def __init__(self, setting: Setting, device: torch.device, kernel: str | None = None) -> None:
+    def __init__(self, setting: Setting, device: torch.device, kernel: str | Kernel | None = None) -> None:
         self.setting = setting
         self.device = device
-        self._kernel = kernels.choose(setting, kernel)
+        self._kernel = kernels.choose(setting, kernel) if kernel is None or isinstance(kernel, str) else kernel
         self.draws = Draws(setting)
         tile = tile_size(setting, self.draws, device, self._kernel)
         self.range = range_size(setting, self.draws, tile, device)

@@ -7,6 +7,7 @@ loss by z_l, the gradients are ∂W_l = c_l δ_l h_{l-1}ᵀ, ∂b_l = δ_l 1, an
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -28,12 +29,15 @@ def touched(setting: Setting, shapes: Shapes, batch: int, rows: int) -> int:
     return batch * (shapes[0][1] + 2 * sum(shape[0] for shape in shapes)) + 3 * sum(map(math.prod, shapes))
 
 
-def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
-    """All parameters at every reading of the setting, keyed by step; see `simulate.train`."""
+def train(setting: Setting, inputs: Inputs, factors: Sequence[float] = ()) -> dict[int, tuple[Tensor, ...]]:
+    """All parameters at every reading of the setting, keyed by step; see `simulate.train`.
+
+    `factors`, one for each of `inputs.parameters`, multiply the learning rate.
+    """
     network, readings = setting.network, setting.training.readings
     parameters = tuple(w.clone() for w in inputs.parameters)
     trained = parameters[: 1 + network.bias] if network.train == "first" else parameters
-    optimizer = make_optimizer(setting.training, trained)
+    optimizer = make_optimizer(setting.training, trained, factors[: len(trained)])
     batches = Batches(setting, inputs)
     backward = Backward(network, parameters, len(trained), batches.size)
     read: dict[int, tuple[Tensor, ...]] = {}
