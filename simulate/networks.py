@@ -7,6 +7,7 @@ with `bias`, the biases (R, out). The first entry is always the first layer's we
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -74,6 +75,11 @@ def multipliers(network: Network, shapes: Shapes) -> tuple[float, ...]:
 
 def forward(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Tensor:
     """The network's outputs (R, n, C) on rows x (R, n, d), or images (R, n, channels, height, width)."""
+    return deque(layer_outputs(network, parameters, x), maxlen=1).pop()
+
+
+def layer_outputs(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Iterator[Tensor]:
+    """What each layer hands on, (R, n, width): the activations of hidden layers, filters × places, then the outputs."""
     activation = ACTIVATIONS[network.activation]
     weights = parameters[:: 1 + network.bias]
     scales = multipliers(network, tuple((w.shape[1], w.shape[2]) for w in weights))
@@ -89,7 +95,7 @@ def forward(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Tens
             x = activation(x)
         if filters:
             x = x.flatten(2)
-    return x
+        yield x
 
 
 def patches(x: Tensor, kernel: tuple[int, int]) -> Tensor:

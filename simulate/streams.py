@@ -26,6 +26,11 @@ class Purpose(IntEnum):
     ORDER = 3
     BASIS = 4
     TEACHER = 5
+    DOWNSTREAM_LABELS = 6
+    DOWNSTREAM_ORDER = 7
+    NEW_INIT = 8
+    DRAWN_WEIGHTS = 9
+    DRAWN_BASIS = 10
 
 
 class Streams:

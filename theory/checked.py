@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
@@ -40,6 +42,16 @@ def require(holds: bool, key: str, value: object, rule: str) -> None:
     """Raise InvalidInput(key, value, rule) unless the rule holds."""
     if not holds:
         raise InvalidInput(key, value, rule)
+
+
+@contextmanager
+def under(table: str) -> Iterator[None]:
+    """Name the table in the keys of errors from inside, where they don't begin with it."""
+    try:
+        yield
+    except InvalidInput as error:
+        inside = error.key.split(".")[0] == table
+        raise InvalidInput(error.key if inside else f"{table}.{error.key}", error.value, error.rule) from None
 
 
 def any_of(kinds: tuple[str, ...]) -> str:

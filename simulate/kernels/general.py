@@ -11,7 +11,7 @@ from simulate.inputs import Inputs
 from simulate.kernels.minibatches import Batches
 from simulate.networks import Shapes, forward, losses, row_numbers, slices
 from simulate.optimizers import make_optimizer
-from theory.setting import Setting
+from theory.setting import Network, Setting
 
 
 def applies(setting: Setting) -> bool:
@@ -36,16 +36,22 @@ def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
         if step in readings:
             read[step] = tuple(w.clone() for w in parameters)
         if step < readings[-1]:
-            x, y = batches.at(step)
-            for w in trained:
-                w.requires_grad_(True)
-            gradients: tuple[Tensor, ...] = ()
-            for part, labels in slices(network, parameters, x, y):
-                # Replicas share nothing, so the gradient of the sum holds each replica's own gradient.
-                loss = losses(forward(network, parameters, part), labels).sum() * (part.shape[1] / x.shape[1])
-                more = torch.autograd.grad(loss, trained)
-                gradients = tuple(a.add_(b) for a, b in zip(gradients, more, strict=True)) if gradients else more
-            for w in trained:
-                w.requires_grad_(False)
-            optimizer.step(gradients)
+            optimizer.step(gradients(network, parameters, trained, *batches.at(step)))
     return read
+
+
+def gradients(
+    network: Network, parameters: tuple[Tensor, ...], trained: tuple[Tensor, ...], x: Tensor, y: Tensor
+) -> tuple[Tensor, ...]:
+    """Every replica's gradients of its loss on rows x (R, B, …), labels y, by the `trained` of its parameters."""
+    for w in trained:
+        w.requires_grad_(True)
+    found: tuple[Tensor, ...] = ()
+    for part, labels in slices(network, parameters, x, y):
+        # Replicas share nothing, so the gradient of the sum holds each replica's own gradient.
+        loss = losses(forward(network, parameters, part), labels).sum() * (part.shape[1] / x.shape[1])
+        more = torch.autograd.grad(loss, trained)
+        found = tuple(a.add_(b) for a, b in zip(found, more, strict=True)) if found else more
+    for w in trained:
+        w.requires_grad_(False)
+    return found

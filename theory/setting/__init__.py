@@ -10,6 +10,7 @@ forward pass of each layer is divided by sqrt(fan_in). The mean squared error is
 
 from theory.errors import InvalidInput
 from theory.setting.data import Data
+from theory.setting.experiment import DRAWN, Downstream, Experiment, Treatment, Treatments, Until, Upstream
 from theory.setting.labels import Labels
 from theory.setting.laws import PowerLaw, Sphere, Student, TwoPoint
 from theory.setting.network import Network
@@ -17,8 +18,11 @@ from theory.setting.setting import Ensemble, Setting
 from theory.setting.training import Training
 
 __all__ = [
+    "DRAWN",
     "Data",
+    "Downstream",
     "Ensemble",
+    "Experiment",
     "InvalidInput",
     "Labels",
     "Network",
@@ -27,5 +31,9 @@ __all__ = [
     "Sphere",
     "Student",
     "Training",
+    "Treatment",
+    "Treatments",
     "TwoPoint",
+    "Until",
+    "Upstream",
 ]
