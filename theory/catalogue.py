@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from theory import linear
+from theory import linear, network
 from theory.errors import InvalidInput, NoClosedForm
 from theory.prediction import Form, Prediction
 from theory.rows import checked_rows
 from theory.setting import Setting
 
-FORMS: tuple[Form, ...] = (*linear.FORMS,)
+FORMS: tuple[Form, ...] = (*linear.FORMS, *network.FORMS)
 
 
 def predict(setting: Setting, *, rows: np.ndarray | None = None, formula: str | None = None) -> Prediction:
