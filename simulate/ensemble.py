@@ -125,7 +125,7 @@ def run(
         leave in the store. If None, the rank and world size of ``torchrun`` decide, where there are any.
     processes : int
         Worker processes on this machine, one thread each.
-    kernel : "linear", "one-hidden", "dense", "general", a Kernel or None
+    kernel : "linear", "one-hidden", "dense", "module", "general", a Kernel or None
         How replicas are trained, which changes their last bits; the fastest way that the setting allows if None, which
         is what a store holds.
 

@@ -1,17 +1,20 @@
 """The fast kernels against one nn.Module and torch.optim per replica, over all that they train; and their promises."""
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simulate
+from simulate import networks
 from simulate.inputs import Draws
-from simulate.kernels import KERNELS, choose, linear, one_hidden
+from simulate.kernels import KERNELS, choose, general, linear, module, one_hidden
 from simulate.kernels.descent import Descent
 from simulate.kernels.minibatches import Batches
 from simulate.tiles import tile_size
+from tests import test_simulate_images
 from tests.oracles_training import naive_train
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
@@ -59,14 +62,16 @@ def test_fast_kernels_are_the_naive_loop(setting, replicas):
     assert choose(setting) in (linear, one_hidden)
     inputs = simulate.replica_inputs(setting, range(replicas))
     before = [tensor.clone() for tensor in (inputs.x, inputs.y, *inputs.parameters)]
-    trained, oracle = choose(setting).train(setting, inputs), naive_train(setting, inputs)
-    assert list(trained) == list(oracle)
-    for step in oracle:
-        for mine, naive, start in zip(trained[step], oracle[step], inputs.parameters, strict=True):
-            scale = max(1.0, naive.abs().max().item())
-            torch.testing.assert_close(mine, naive, rtol=0, atol=1e-10 * scale)
-            assert mine.is_contiguous()
-            assert mine.data_ptr() != start.data_ptr()
+    oracle = naive_train(setting, inputs)
+    for kernel in (choose(setting), module):
+        trained = kernel.train(setting, inputs)
+        assert list(trained) == list(oracle)
+        for step in oracle:
+            for mine, naive, start in zip(trained[step], oracle[step], inputs.parameters, strict=True):
+                scale = max(1.0, naive.abs().max().item())
+                torch.testing.assert_close(mine, naive, rtol=0, atol=1e-10 * scale)
+                assert mine.is_contiguous()
+                assert mine.data_ptr() != start.data_ptr()
     # Inputs are left as they are, also where a layout with one row or neuron could share its memory with them.
     assert all(torch.equal(a, b) for a, b in zip(before, (inputs.x, inputs.y, *inputs.parameters), strict=True))
 
@@ -178,6 +183,59 @@ def test_bits_do_not_depend_on_chunks(setting, dtype):
         pieces = simulate.run(setting, replicas=11, chunk=chunk).readings[0]
         assert pieces.second_moments.tobytes() == whole.second_moments[:11].tobytes()
         assert pieces.losses.tobytes() == whole.losses[:11].tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bits_of_replicas_trained_one_by_one(dtype):
+    setting = msgspec.structs.replace(large(3, "cross-entropy", steps=6, batch_size=5), ensemble=Ensemble(dtype=dtype))
+    whole = simulate.run(setting, replicas=9, kernel="module").readings[0]
+    for chunk in (1, 4):
+        pieces = simulate.run(setting, replicas=5, chunk=chunk, kernel="module").readings[0]
+        assert pieces.second_moments.tobytes() == whole.second_moments[:5].tobytes()
+        assert pieces.losses.tobytes() == whole.losses[:5].tobytes()
+    # Nor on who else is in the batch, nor on the slot.
+    inputs = simulate.replica_inputs(setting, [3, 0]).to(CPU, getattr(torch, dtype))
+    alone = simulate.replica_inputs(setting, [0]).to(CPU, getattr(torch, dtype))
+    for a, b in zip(module.train(setting, inputs)[6], module.train(setting, alone)[6], strict=True):
+        assert torch.equal(a[1], b[0])
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    file = tmp_path_factory.mktemp("images") / "images.npy"
+    np.save(file, test_simulate_images.IMAGES)
+    return str(file)
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("name", ["mse", "no dense hidden layer", "bias, nesterov, cross-entropy", "ntk, tanh, first"])
+def test_filters_one_by_one_are_the_naive_loop(name, fixed, path, monkeypatch):
+    setting = test_simulate_images.setting_of(name, path, fixed=fixed)
+    inputs = simulate.replica_inputs(setting, [0, 1, 5])
+    oracle = naive_train(setting, inputs)
+    for held in (networks.HELD, 1500):  # all rows at once, and in parts
+        monkeypatch.setattr(networks, "HELD", held)
+        for step, parameters in module.train(setting, inputs).items():
+            for mine, naive in zip(parameters, oracle[step], strict=True):
+                torch.testing.assert_close(mine, naive, rtol=1e-10, atol=1e-10)
+
+
+def test_torchs_generator_is_left_alone():
+    state = torch.get_rng_state()
+    setting = large(3, steps=1)
+    module.train(setting, simulate.replica_inputs(setting, [0]))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_replicas_are_trained_one_by_one_where_filters_feed_many_weights():
+    def chosen(filters, *hidden, **training):
+        network = Network(kind="conv", filters=filters, hidden=hidden)
+        return choose(Setting(data=Data(kind="photographs"), network=network, training=Training(**training)))
+
+    assert chosen(256, 64) is chosen(128, 64) is module
+    assert chosen(64, 64) is chosen(256) is general
+    assert chosen(256, 64, optimizer="adam") is chosen(256, 64, l1=0.1) is general
+    assert choose(msgspec.structs.replace(large(), network=Network(kind="mlp", hidden=(4096, 4096)))) is not module
 
 
 def test_tiles_are_as_large_as_the_kernel_likes():

@@ -26,7 +26,7 @@ PLACED = """
     from tests.test_simulate_images import SETTINGS as IMAGES, setting_of
     from tests.test_simulate_training import SETTINGS
 
-    EVERY_KERNEL = ("linear, bias, momentum", "epochs", "cross-entropy", "replacement, fixed")
+    EVERY_KERNEL = ("linear, bias, momentum", "epochs", "cross-entropy", "replacement, fixed", "ntk, tanh, first")
     path = sys.argv[1]
     settings = {**SETTINGS, **{name: setting_of(name, path) for name in IMAGES}}
     for name, setting in settings.items():
@@ -89,7 +89,7 @@ def test_every_kernel_keeps_to_the_device(tmp_path):
     command = [sys.executable, "-c", script, str(tmp_path / "images.npy")]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) == 33
+    assert int(done.stdout) == 38
 
 
 def test_free_memory_is_a_power_of_two(monkeypatch):

@@ -119,7 +119,9 @@ def test_a_kernel_can_be_asked_for():
     ]
     for reading in moments[1:]:
         np.testing.assert_allclose(reading.second_moments, moments[0].second_moments, rtol=1e-10)
-    with pytest.raises(InvalidInput, match=r"kernel = 'linear': must be one of 'one-hidden', 'dense', 'general'"):
+    with pytest.raises(
+        InvalidInput, match=r"kernel = 'linear': must be one of 'one-hidden', 'dense', 'module', 'general'"
+    ):
         simulate.run(SETTINGS["nesterov"], replicas=3, kernel="linear")
     with pytest.raises(InvalidInput, match="kernel = 'fast': must be one of"):
         simulate.run(SETTINGS["nesterov"], replicas=3, kernel="fast")

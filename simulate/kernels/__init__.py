@@ -1,7 +1,8 @@
 """Ways of training a batch of replicas: all have one signature and give the same numbers, but for rounding.
 
 A kernel is a module with the functions of :class:`Kernel`; the first of `KERNELS` that applies to a setting is used, so
-faster ones come first and the one that trains anything comes last. Any that applies can be asked for by its name.
+faster ones come first and the one that trains anything comes last; `module`, which trains replicas one by one, waits
+until weights are many. Any that applies can be asked for by its name.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Protocol
 from torch import Tensor
 
 from simulate.inputs import Inputs
-from simulate.kernels import dense, general, linear, one_hidden
+from simulate.kernels import dense, general, linear, module, one_hidden
 from simulate.networks import Shapes
 from theory.setting import InvalidInput, Setting
 
@@ -35,12 +36,12 @@ class Kernel(Protocol):
 
 
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
-    {"linear": linear, "one-hidden": one_hidden, "dense": dense, "general": general}
+    {"linear": linear, "one-hidden": one_hidden, "dense": dense, "module": module, "general": general}
 )
 
 
 def choose(setting: Setting, name: str | None = None) -> Kernel:
-    """The kernel of that name; the first one that applies if None.
+    """The kernel of that name; the fastest one that applies if None.
 
     Raises
     ------
@@ -53,7 +54,8 @@ def choose(setting: Setting, name: str | None = None) -> Kernel:
     """
     fit = [key for key, kernel in KERNELS.items() if kernel.applies(setting)]
     if name is None:
-        return KERNELS[fit[0]]
+        passed = "" if module.faster(setting) else "module"
+        return KERNELS[next(key for key in fit if key != passed)]
     if name not in fit:
         raise InvalidInput("kernel", name, f"must be one of {', '.join(map(repr, fit))} for this setting")
     return KERNELS[name]

@@ -19,7 +19,7 @@ import torch
 import simulate
 from simulate.devices import one_thread
 from simulate.inputs import Draws
-from simulate.kernels import choose
+from simulate.kernels import KERNELS, choose
 from simulate.tiles import tile_size
 from tests.benchmarks.paired import interleaved, ratio
 from tests.oracles_training import naive_train
@@ -145,6 +145,53 @@ def test_linear(benchmark):
     times = measured(benchmark, setting, tile_of(setting), {}, rounds=15)
     print("\n", "linear", benchmark.extra_info)
     assert ratio(times["loop"], times["kernel"]).high > 400
+
+
+def single(network, batch, dtype="float32"):
+    """10 classes, cross-entropy, momentum; filters look at crops of 16 × 16."""
+    kind = Data(kind="gaussian", spectrum=(1.0,) * D, samples=N)
+    return Setting(
+        data=Data(kind="photographs", samples=N) if network.kind == "conv" else kind,
+        labels=Labels(kind="classes"),
+        network=network,
+        training=Training(loss="cross-entropy", learning_rate=0.01, momentum=0.9, batch_size=batch, steps=4),
+        ensemble=Ensemble(dtype=dtype),
+    )
+
+
+def mlp(*hidden):
+    return Network(kind="mlp", hidden=hidden)
+
+
+def filters(count, *hidden):
+    return Network(kind="conv", filters=count, hidden=hidden)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch", [32, 256])
+@pytest.mark.parametrize(
+    "network", [mlp(256, 64), mlp(512, 128), mlp(1024, 256), mlp(2048, 256), filters(64, 32), filters(256, 64)]
+)
+def test_large_nets(benchmark, network, batch, dtype):
+    """The way that the setting decides on against the other one: batched over replicas, or each by itself."""
+    setting = single(network, batch, dtype)
+    batched = KERNELS["general" if network.kind == "conv" else "dense"]
+    chosen = choose(setting)
+    other = KERNELS["module"] if chosen is batched else batched
+    draws, actions, replicas = Draws(setting), {}, {}
+    for key, kernel in (("chosen", chosen), ("other", other)):
+        replicas[key] = 1 if kernel is KERNELS["module"] else tile_size(setting, draws, CPU, kernel)
+        inputs = draws.take(range(replicas[key])).to(CPU, getattr(torch, dtype))
+        actions[key] = lambda kernel=kernel, inputs=inputs: kernel.train(setting, inputs)
+    with one_thread():
+        times = {key: value / 4 / replicas[key] for key, value in interleaved(actions, rounds=7).items()}
+        benchmark.pedantic(actions["chosen"], rounds=3)
+    info = benchmark.extra_info
+    info["kernel"] = chosen.__name__
+    info["milliseconds"] = {key: round(1e3 * float(np.median(value)), 3) for key, value in times.items()}
+    info["other_over_chosen"] = str(ratio(times["other"], times["chosen"]))
+    print("\n", network.kind, network.filters, network.hidden, batch, dtype, info)
+    assert ratio(times["other"], times["chosen"]).high > 0.7
 
 
 MEMORY = """
