@@ -1,10 +1,17 @@
-"""The walk through the claims: each case predicted, measured and decided, with progress on the terminal."""
+"""The walk through the claims: each case predicted, measured and decided, with progress on the terminal.
+
+Cases are independent, so that worker processes can share them: they are told the claim and the number of a case, and
+send back its outcome. Outcomes are put together in the order of claims and cases, and every case is judged on one
+thread: the bits of a report know nothing of the processes.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,9 +21,13 @@ from tqdm import tqdm
 from reports.claims import CLAIMS
 from reports.claims.claim import BUDGETS, Claim, Context, Outcome
 from reports.findings import ClaimReport
+from reports.processes import cores, results
 from reports.record import ReportRecord
 from reports.setting_file import departures
+from simulate.devices import one_thread, resolve
 from theory.errors import InvalidInput
+
+log = logging.getLogger(__name__)
 
 LIMITS = (
     "Closed forms are compared for linear models. For networks with an activation the theorem predicts alignment, not "
@@ -36,11 +47,14 @@ def run_campaign(
     device: str = "cpu",
     seed: int = 0,
     store: Path | None = None,
+    processes: int | None = 1,
     progress: bool = False,
 ) -> ReportRecord:
     """Judge the claims whose ids are in `only`, or all of them, in their order.
 
-    What `store` holds of their ensembles is not computed again; results don't depend on it.
+    What `store` holds of their ensembles is not computed again; results depend neither on it nor on `processes`, the
+    number of worker processes: as many as there are cores if None, and one on a GPU. With more than one, a script needs
+    ``if __name__ == "__main__"``.
     """
     if budget not in BUDGETS:
         raise InvalidInput("budget", budget, f"must be one of {', '.join(BUDGETS)}")
@@ -48,13 +62,21 @@ def run_campaign(
     for name in only:
         if name not in known:
             raise InvalidInput("only", name, f"must name claims among {', '.join(known)}")
-    chosen = [claim for claim in CLAIMS if not only or claim.id in only]
+    workers = _workers(processes, device)
     context = Context(budget=budget, seed=seed, device=device, store=store)
+    chosen = [claim for claim in CLAIMS if not only or claim.id in only]
+    jobs = [(claim.id, number, context) for claim in chosen for number in range(len(claim.cases(context)))]
+    settled: dict[tuple[str, int], tuple[Outcome, float]] = {}
     started, clock = datetime.now(UTC), time.perf_counter()
-    total = sum(len(claim.cases(context)) for claim in chosen)
     # disable=None: no bar where stderr is no terminal
-    with tqdm(total=total, unit="case", disable=None if progress else True) as bar:
-        judged = tuple(judge(claim, context, bar) for claim in chosen)
+    with tqdm(total=len(jobs), unit="case", disable=None if progress else True) as bar:
+        for (claim, number, _), outcome in _settled(jobs, workers, store):
+            settled[claim, number] = outcome
+            bar.set_description(f"{claim}: {outcome[0].case.name}")
+            bar.update()
+    judged = tuple(
+        _report(claim, [settled[claim.id, number] for number in range(len(claim.cases(context)))]) for claim in chosen
+    )
     return ReportRecord(
         budget=budget,
         seed=seed,
@@ -67,19 +89,61 @@ def run_campaign(
     )
 
 
-def judge(claim: Claim, context: Context, bar: tqdm | None = None) -> ClaimReport:
+def judge(claim: Claim, context: Context) -> ClaimReport:
     """Predict, measure and decide every case of one claim."""
+    return _report(claim, [_settle(claim, number, context) for number in range(len(claim.cases(context)))])
+
+
+def settle(claim: str, number: int, context: Context) -> tuple[Outcome, float]:
+    """The outcome of one case of the claim with that id, and the seconds that it took."""
+    return _settle(next(known for known in CLAIMS if known.id == claim), number, context)
+
+
+@one_thread()
+def _settle(claim: Claim, number: int, context: Context) -> tuple[Outcome, float]:
     clock = time.perf_counter()
-    outcomes = []
-    for case in claim.cases(context):
-        if bar is not None:
-            bar.set_description(f"{claim.id}: {case.name}")
-        predicted = claim.predict(case)
-        measured = claim.measure(case, context)
-        outcomes.append(Outcome(case, predicted, measured, claim.decide(case, predicted, measured)))
-        if bar is not None:
-            bar.update()
-    tables, figures = claim.illustrate(tuple(outcomes))
+    case = claim.cases(context)[number]
+    predicted = claim.predict(case)
+    measured = claim.measure(case, context)
+    outcome = Outcome(case, predicted, measured, claim.decide(case, predicted, measured))
+    return outcome, time.perf_counter() - clock
+
+
+Job = tuple[str, int, Context]
+
+
+def _settled(jobs: Sequence[Job], workers: int, store: Path | None) -> Iterator[tuple[Job, tuple[Outcome, float]]]:
+    """Each job with what came of it, in the order in which they are done."""
+    if workers == 1:
+        yield from ((job, settle(*job)) for job in jobs)
+        return
+    try:
+        with closing(results(settle, jobs, workers)) as done:
+            yield from ((jobs[number], outcome) for number, outcome in done)
+    except KeyboardInterrupt:
+        if store is not None:
+            log.warning("what is complete is kept in %s; --resume goes on from it", store)
+        raise
+
+
+def _workers(processes: int | None, device: str) -> int:
+    """How many processes judge cases: those asked for, or one for every core; a GPU is not shared."""
+    shared = resolve(device).type == "cpu"
+    if processes is None:
+        return cores() if shared else 1
+    if processes < 1:
+        raise InvalidInput("processes", processes, "must be at least 1")
+    if processes > 1 and not shared:
+        raise InvalidInput("processes", processes, f"must be 1 on {device}: a GPU is not shared")
+    return processes
+
+
+@one_thread()
+def _report(claim: Claim, settled: Sequence[tuple[Outcome, float]]) -> ClaimReport:
+    """What the report says of a claim, from the outcomes of its cases in their order."""
+    clock = time.perf_counter()
+    outcomes = tuple(outcome for outcome, _ in settled)
+    tables, figures = claim.illustrate(outcomes)
     return ClaimReport(
         id=claim.id,
         title=claim.title,
@@ -91,5 +155,5 @@ def judge(claim: Claim, context: Context, bar: tqdm | None = None) -> ClaimRepor
         figures=figures,
         settings={outcome.case.name: msgspec.to_builtins(outcome.case.setting) for outcome in outcomes},
         departures={outcome.case.name: departures(outcome.case.setting) for outcome in outcomes},
-        seconds=time.perf_counter() - clock,
+        seconds=sum(seconds for _, seconds in settled) + time.perf_counter() - clock,
     )

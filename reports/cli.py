@@ -88,6 +88,9 @@ def eigenalign() -> None:
     "--resume", is_flag=True, help="Go on with the ensembles that an interrupted report left in OUT/.ensembles."
 )
 @click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=None, help="Workers; by default one a core, and one on a GPU."
+)
 @_common
 def report(
     budget: str,
@@ -97,6 +100,7 @@ def report(
     seed: int,
     resume: bool,
     strict: bool,
+    processes: int | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -108,7 +112,9 @@ def report(
     store = out / ".ensembles"  # a name of our own: it is deleted
     if store.exists() and not resume:
         shutil.rmtree(store)
-    record = run_campaign(budget=budget, only=names, device=device, seed=seed, store=store, progress=not quiet)
+    record = run_campaign(
+        budget=budget, only=names, device=device, seed=seed, store=store, processes=processes, progress=not quiet
+    )
     files = write(record, out)
     shutil.rmtree(store, ignore_errors=True)  # it was there for an interruption
     if as_json:

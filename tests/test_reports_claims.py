@@ -1,13 +1,19 @@
-"""The list of claims: fixed beforehand, named once, and able to say no."""
+"""The list of claims: fixed beforehand, named once, and able to say no; the walk through them."""
 
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reports.campaign import judge, run_campaign
+from reports.campaign import _workers, judge, run_campaign
 from reports.claims import CLAIMS, a1_equivariance, a3_theorem, a4_hypotheses, b1_function, b2_shape, f1_closed_forms
 from reports.claims.claim import Context
+from reports.record import to_builtins
 from theory.errors import InvalidInput
 from theory.setting import Setting
 
@@ -51,6 +57,46 @@ def test_an_unknown_claim_or_budget_is_named():
         run_campaign(only=["Z9"])
     with pytest.raises(InvalidInput, match="lavish"):
         run_campaign(budget="lavish")
+
+
+def test_a_number_of_processes_is_checked():
+    with pytest.raises(InvalidInput, match="processes = 0"):
+        run_campaign(only=["A2"], processes=0)
+
+
+def test_a_gpu_is_not_shared(monkeypatch):
+    import torch
+
+    monkeypatch.setattr("reports.campaign.resolve", lambda device: torch.device("cuda", 0))
+    assert _workers(None, "auto") == 1
+    with pytest.raises(InvalidInput, match="a GPU is not shared"):
+        _workers(2, "cuda")
+
+
+def test_a_report_knows_nothing_of_its_processes():
+    """Bit by bit: every finding, table, figure and setting, whoever judged the case."""
+    alone, shared = (to_builtins(run_campaign(only=["A1", "A2"], seed=5, processes=processes)) for processes in (1, 2))
+    for record in (alone, shared):
+        for claim in record["claims"]:
+            assert claim.pop("seconds") > 0
+    assert [claim["id"] for claim in shared["claims"]] == ["A1", "A2"]
+    assert alone["claims"] == shared["claims"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_report_of_several_processes_keeps_its_store(tmp_path):
+    """Ctrl-C: exit status 3, and shards that --resume goes on from."""
+    command = [Path(sys.executable).parent / "eigenalign", "report", "--only", "B2", "--processes", "2"]
+    with subprocess.Popen([*command, "--out", tmp_path], stderr=subprocess.PIPE, text=True) as report:
+        while not list((tmp_path / ".ensembles").rglob("*.safetensors")):
+            assert report.poll() is None
+            time.sleep(0.1)
+        report.send_signal(signal.SIGINT)
+        _, printed = report.communicate()
+    assert report.returncode == 3
+    assert "--resume goes on" in printed
+    assert "Traceback" not in printed
+    assert list((tmp_path / ".ensembles").rglob("*.safetensors"))
 
 
 def few(claim, names, replicas):

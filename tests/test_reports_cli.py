@@ -170,7 +170,9 @@ def test_interrupt_is_exit_3(capfd, setting, monkeypatch):
 
 def test_report_on_one_claim_writes_everything(capfd, tmp_path):
     out = tmp_path / "report"
-    status, printed, _ = run(capfd, "report", "--only", "A1,A2", "--out", str(out), "--strict", "--json")
+    status, printed, _ = run(
+        capfd, "report", "--only", "A1,A2", "--out", str(out), "--processes", "1", "--strict", "--json"
+    )
     record = json.loads(printed)
     assert status == 0
     assert record == json.loads((out / "results.json").read_text())
@@ -183,7 +185,7 @@ def test_report_on_one_claim_writes_everything(capfd, tmp_path):
 
 
 def test_an_interrupted_report_goes_on(capfd, tmp_path, monkeypatch):
-    arguments = ("report", "--only", "A2", "--out", str(tmp_path), "--json")
+    arguments = ("report", "--only", "A2", "--out", str(tmp_path), "--processes", "1", "--json")
 
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt

@@ -22,6 +22,10 @@ class InvalidInput(ValueError):
         self.rule = rule
         super().__init__(f"{key} = {_short(value)}: {rule}")
 
+    def __reduce__(self) -> tuple[type[InvalidInput], tuple[str, object, str]]:
+        # by its message alone, the default, it could not be sent from one process to another
+        return type(self), (self.key, self.value, self.rule)
+
 
 class NoClosedForm(InvalidInput):
     """No closed form covers a setting; ``rule`` says, form by form, which hypothesis is missing."""
