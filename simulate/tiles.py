@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,7 +25,8 @@ from simulate.devices import free_memory
 from simulate.inputs import Draws, Inputs
 from simulate.kernels import Kernel
 from simulate.moments import Sums, block_count
-from simulate.networks import forward, losses, slices
+from simulate.networks import Shapes, forward, losses, slices
+from simulate.results import Population
 from theory.setting import Setting
 
 # Bytes that one training step of a tile touches (what a core has of the caches), bytes that a tile may hold in all, and
@@ -103,7 +105,23 @@ class Trainer:
         sums.add(moments, kept)
 
 
-def tile_size(setting: Setting, draws: Draws, device: torch.device, kernel: Kernel | None = None) -> int:
+class Sized(Protocol):
+    """Says how large the inputs of a replica are, as `Draws` does."""
+
+    @property
+    def shapes(self) -> Shapes:
+        """(out, in) of every layer."""
+
+    @property
+    def row(self) -> tuple[int, ...]:
+        """The shape of a row."""
+
+    @property
+    def population(self) -> Population:
+        """The law of the rows."""
+
+
+def tile_size(setting: Setting, draws: Sized, device: torch.device, kernel: Kernel | None = None) -> int:
     """How many replicas are trained as one batch.
 
     On a CPU it depends on the setting and the kernel, on nothing else; on other devices also on their memory.

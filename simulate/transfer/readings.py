@@ -1,0 +1,115 @@
+"""What is read during downstream training: measured tile by tile, kept replica by replica."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simulate.moments import Blocks, block_count
+from simulate.transfer.draws import TransferInputs
+from simulate.transfer.measures import finite, layer_states, norms, scores, second_moments
+from simulate.transfer.results import Curves, Layers, Treated
+from theory.setting import Network, Treatment
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Some replicas at all K readings after one treatment, on the host.
+
+    Attributes
+    ----------
+    scores : tuple of (ndarray, shape (r, K), or None)
+        Train loss, train accuracy, test loss, test accuracy.
+    norms : ndarray, shape (r, K, L)
+    states : ndarray, shape (r, K, L − 1, 3)
+        See `layer_states`.
+    moments : ndarray, shape (r, K, d, d)
+        Second moments of the first layer's rows.
+    means : ndarray, shape (r, K, d)
+        Their means.
+    finite : ndarray of bool, shape (r,)
+    """
+
+    scores: tuple[np.ndarray | None, ...]
+    norms: np.ndarray
+    states: np.ndarray
+    moments: np.ndarray
+    means: np.ndarray
+    finite: np.ndarray
+
+
+def measure(
+    network: Network, read: dict[int, tuple[Tensor, ...]], inputs: TransferInputs, here: slice, *, classes: bool
+) -> Measured:
+    """The replicas in slots `here` at every reading, from the parameters that training has left there."""
+    x, y = inputs.downstream.x, inputs.downstream.y
+    found: list[list[Tensor | None]] = []
+    for parameters in read.values():
+        train = scores(network, parameters, x, y, classes=classes)
+        test = (
+            (None, None) if inputs.held_out is None else scores(network, parameters, *inputs.held_out, classes=classes)
+        )
+        weights = parameters[:: 1 + network.bias]
+        ends = finite(parameters) & train[0].isfinite()
+        states = layer_states(network, parameters, x)
+        first = parameters[0].double()
+        found.append([*train, *test, norms(weights), states, second_moments(first), first.mean(1), ends])
+    columns = [
+        None if column[0] is None else torch.stack([w for w in column if w is not None], 1)[here].cpu().numpy()
+        for column in zip(*found, strict=True)
+    ]
+    *four, sizes, states_, moments, means, ends_ = columns
+    assert sizes is not None
+    assert states_ is not None
+    assert moments is not None
+    assert means is not None
+    assert ends_ is not None
+    return Measured(tuple(four), sizes, states_, moments, means, np.all(ends_, axis=1))
+
+
+class Readings:
+    """All that was measured after one treatment, of the replicas that are kept.
+
+    Parameters
+    ----------
+    steps : tuple of int
+        The K readings.
+    dimension : int
+        d.
+    replicas : int
+        How many there will be at most.
+    """
+
+    def __init__(self, steps: tuple[int, ...], dimension: int, replicas: int) -> None:
+        self._steps = np.array(steps)
+        self._blocks = [Blocks(step, dimension, min(block_count(dimension), replicas)) for step in steps]
+        self._parts: list[tuple[np.ndarray | None, ...]] = []
+
+    def add(self, first: int, measured: Measured, kept: np.ndarray) -> None:
+        """Add replicas first, first + 1, …, without those that are not `kept` (r,)."""
+        arrays = (*measured.scores, measured.norms, measured.states)
+        self._parts.append(tuple(None if array is None else array[kept] for array in arrays))
+        loss = measured.scores[0]
+        assert loss is not None
+        for k, blocks in enumerate(self._blocks):
+            blocks.add(first, measured.moments[:, k], measured.means[:, k], loss[:, k], kept)
+
+    def treated(self, treatment: Treatment) -> Treated:
+        """Everything, as one record."""
+        columns = [
+            None if column[0] is None else np.concatenate([part for part in column if part is not None])
+            for column in zip(*self._parts, strict=True)
+        ]
+        train_loss, train_accuracy, test_loss, test_accuracy, sizes, states = columns
+        assert train_loss is not None
+        assert sizes is not None
+        assert states is not None
+        return Treated(
+            treatment,
+            Curves(self._steps, train_loss, train_accuracy, test_loss, test_accuracy),
+            Layers(sizes, states[..., 0], states[..., 1], states[..., 2]),
+            tuple(blocks.reading() for blocks in self._blocks),
+        )

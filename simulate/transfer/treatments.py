@@ -1,0 +1,184 @@
+"""What becomes of a trained network at the switch: one function a treatment, from a replica's weights to new ones.
+
+All in float64, replica by replica, on the host; the treatments themselves are described in `theory.setting.Treatment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from types import MappingProxyType
+
+import numpy as np
+import torch
+
+from simulate.data import haar_orthogonal
+from simulate.networks import layer_outputs
+from simulate.streams import Purpose, Streams
+from theory.setting import Network, Treatment
+
+# Every layer's weights (out, in), then with `bias` its biases (out,), of one replica.
+Parameters = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Switch:
+    """What a treatment of one replica may use.
+
+    Attributes
+    ----------
+    network : Network
+    init, new, trained : tuple of ndarray
+        The replica's parameters before upstream training, of a second init, and after upstream training.
+    rows : ndarray, shape (n, d)
+        Its upstream rows.
+    moment : ndarray, shape (d, d), or None
+        Σ_w: the mean of W*ᵀ W*/m over all other replicas, W* (m, d) their trained first layers.
+    variances : tuple of ndarray, one a layer from the second on, shape (in,)
+        Mean over all other replicas of the variances of `principal_variances`; empty if not needed.
+    streams : Streams
+    replica : int
+    """
+
+    network: Network
+    init: Parameters
+    new: Parameters
+    trained: Parameters
+    rows: np.ndarray
+    moment: np.ndarray | None
+    variances: tuple[np.ndarray, ...]
+    streams: Streams
+    replica: int
+
+    @property
+    def step(self) -> int:
+        """Parameters a layer."""
+        return 1 + self.network.bias
+
+    def normals(self) -> np.random.Generator:
+        """The stream of weights that are drawn: the same for all treatments, which are so compared in pairs."""
+        return self.streams.at(Purpose.DRAWN_WEIGHTS, self.replica)
+
+
+def treat(treatment: Treatment, switch: Switch) -> Parameters:
+    """The parameters with which downstream training begins."""
+    return TREATMENTS[treatment.kind](treatment, switch)
+
+
+def principal_variances(network: Network, trained: Parameters, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    """For hidden layers from the second on, τ_i = v_iᵀ (WᵀW/m) v_i, shape (in,), with W (m, in) the layer's weights.
+
+    v_i are the eigenvectors of the second moment of the layer's input on `rows`, eigenvalues ascending.
+    """
+    found = []
+    for layer in range(1, network.layers - 1):
+        w = trained[layer * (1 + network.bias)]
+        basis = _principal(network, trained, rows, layer)
+        found.append(np.square(w @ basis).mean(axis=0))
+    return tuple(found)
+
+
+def _scratch(treatment: Treatment, switch: Switch) -> Parameters:
+    return switch.init
+
+
+def _pretrained(treatment: Treatment, switch: Switch) -> Parameters:
+    return switch.trained
+
+
+def _rescaled(treatment: Treatment, switch: Switch) -> Parameters:
+    return _first_rescaled(switch, switch.network.layers)
+
+
+def _first_layers(treatment: Treatment, switch: Switch) -> Parameters:
+    end = treatment.layers * switch.step
+    kept = _first_rescaled(switch, treatment.layers) if treatment.rescale else switch.trained
+    return (*kept[:end], *switch.new[end:])
+
+
+def _covariance(treatment: Treatment, switch: Switch) -> Parameters:
+    return (_drawn_first_layer(switch, switch.normals()), *switch.init[1:])
+
+
+def _recursive(treatment: Treatment, switch: Switch) -> Parameters:
+    generator = switch.normals()
+    parameters = [_drawn_first_layer(switch, generator), *switch.init[1:]]
+    for layer in range(1, treatment.layers or switch.network.layers - 1):
+        basis = _principal(switch.network, tuple(parameters), switch.rows, layer)
+        place = layer * switch.step
+        w = switch.init[place]
+        drawn = generator.standard_normal(w.shape) * np.sqrt(switch.variances[layer - 1])
+        parameters[place] = _of_norm(drawn @ basis.T, w)
+    return tuple(parameters)
+
+
+def _eigenvectors(treatment: Treatment, switch: Switch) -> Parameters:
+    assert switch.moment is not None
+    variances, basis = _eigen(switch.moment)
+    # On the span of Σ_w: where it has no variance there is nothing to make constant.
+    spanned = variances > 1e-12 * variances[-1]
+    inverse = np.where(spanned, 1 / np.sqrt(np.where(spanned, variances, 1.0)), 0.0)
+    whitened = switch.trained[0] @ (basis * inverse) @ basis.T
+    return (_of_norm(whitened, switch.init[0]), *switch.new[1:])
+
+
+def _spectrum(treatment: Treatment, switch: Switch) -> Parameters:
+    assert switch.moment is not None
+    variances, _ = _eigen(switch.moment)
+    basis = haar_orthogonal(switch.streams.at(Purpose.DRAWN_BASIS, switch.replica), len(variances))
+    drawn = switch.normals().standard_normal(switch.init[0].shape) * np.sqrt(variances)
+    return (_of_norm(drawn @ basis.T, switch.init[0]), *switch.init[1:])
+
+
+TREATMENTS: Mapping[str, Callable[[Treatment, Switch], Parameters]] = MappingProxyType(
+    {
+        "scratch": _scratch,
+        "pretrained": _pretrained,
+        "rescaled": _rescaled,
+        "first-layers": _first_layers,
+        "covariance": _covariance,
+        "recursive": _recursive,
+        "eigenvectors": _eigenvectors,
+        "spectrum": _spectrum,
+    }
+)
+
+
+def _drawn_first_layer(switch: Switch, generator: np.random.Generator) -> np.ndarray:
+    assert switch.moment is not None
+    variances, basis = _eigen(switch.moment)
+    drawn = generator.standard_normal(switch.init[0].shape) * np.sqrt(variances)
+    return _of_norm(drawn @ basis.T, switch.init[0])
+
+
+def _first_rescaled(switch: Switch, layers: int) -> Parameters:
+    """Trained parameters, the first `layers` layers rescaled to their norms at init."""
+    parameters, scale = list(switch.trained), 1.0
+    for place in range(0, layers * switch.step, switch.step):
+        w = parameters[place]
+        parameters[place] = _of_norm(w, switch.init[place])
+        if switch.network.bias:
+            size = float(np.linalg.norm(w))
+            scale *= float(np.linalg.norm(switch.init[place])) / size if size else 1.0
+            parameters[place + 1] = parameters[place + 1] * scale
+    return tuple(parameters)
+
+
+def _of_norm(w: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """`w` with the Frobenius norm of `like`; zeros stay zeros."""
+    size = float(np.linalg.norm(w))
+    return w * (float(np.linalg.norm(like)) / size) if size else w
+
+
+def _eigen(moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    variances, basis = np.linalg.eigh(moment)
+    return np.maximum(variances, 0.0), basis
+
+
+def _principal(network: Network, parameters: Parameters, rows: np.ndarray, layer: int) -> np.ndarray:
+    """Eigenvectors in columns of the second moment of what layer number `layer` (0 is the first) is given."""
+    batch = tuple(torch.tensor(w).unsqueeze(0) for w in parameters)
+    outputs = layer_outputs(network, batch, torch.tensor(rows).unsqueeze(0))
+    h = next(islice(outputs, layer - 1, None))[0].numpy()
+    return np.linalg.eigh(h.T @ h / len(h))[1]

@@ -1,0 +1,104 @@
+"""Upstream training: for a number of updates, or until each replica fits its labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from simulate import kernels
+from simulate.inputs import Inputs
+from simulate.kernels import dense, general
+from simulate.kernels.minibatches import Batches
+from simulate.optimizers import make_optimizer
+from simulate.transfer.measures import scores
+from theory.setting import Setting, Until
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """Where upstream training ended for R replicas.
+
+    Attributes
+    ----------
+    parameters : tuple of Tensor
+        As `Inputs.parameters`.
+    steps : Tensor of int64, shape (R,)
+        Updates made.
+    fitted : Tensor of bool, shape (R,)
+        Whether the criterion was met; true for all where there is none.
+    """
+
+    parameters: tuple[Tensor, ...]
+    steps: Tensor
+    fitted: Tensor
+
+
+def train_upstream(setting: Setting, until: Until | None, inputs: Inputs) -> Ended:
+    """Train for ``training.steps`` updates, or each replica until it meets the criterion, at most as many."""
+    last = setting.training.readings[-1]
+    replicas = inputs.y.shape[:1]
+    if until is None:
+        parameters = kernels.choose(setting).train(setting, inputs)[last]
+        steps = torch.full(replicas, last, device=inputs.y.device)
+        return Ended(parameters, steps, torch.ones(replicas, dtype=torch.bool, device=inputs.y.device))
+    course = Course(setting, inputs)
+    kept = tuple(w.clone() for w in course.parameters)
+    steps = inputs.y.new_full(replicas, last, dtype=torch.int64)
+    fitted = torch.zeros(replicas, dtype=torch.bool, device=inputs.y.device)
+    every = _epoch(setting) if until.every == "epoch" else until.every
+    for check in (*range(0, last, every), last):
+        course.advance(check)
+        reached = _reached(setting, until, course.parameters, inputs) & ~fitted
+        ending = reached if check < last else ~fitted
+        for k, w in zip(kept, course.parameters, strict=True):
+            k[ending] = w[ending]
+        steps[ending] = check
+        fitted |= reached
+        if fitted.all():
+            break
+    return Ended(kept, steps, fitted)
+
+
+class Course:
+    """Training that can be looked at between updates: the optimizer's state is kept.
+
+    Attributes
+    ----------
+    parameters : tuple of Tensor
+        Those of now; they change with every update.
+    """
+
+    def __init__(self, setting: Setting, inputs: Inputs) -> None:
+        network = setting.network
+        self.parameters = tuple(w.clone() for w in inputs.parameters)
+        trained = self.parameters[: 1 + network.bias] if network.train == "first" else self.parameters
+        self._optimizer = make_optimizer(setting.training, trained)
+        self._batches = Batches(setting, inputs)
+        self._gradients = (
+            dense.Backward(network, self.parameters, len(trained), self._batches.size)
+            if dense.applies(setting)
+            else partial(general.gradients, network, self.parameters, trained)
+        )
+
+    def advance(self, step: int) -> None:
+        """Train until `step` updates have been made in all."""
+        for t in range(self._optimizer.steps, step):
+            self._optimizer.step(self._gradients(*self._batches.at(t)))
+
+
+def _epoch(setting: Setting) -> int:
+    size, samples = setting.training.batch_size, setting.data.samples
+    assert samples != "online"
+    return 1 if size == "full" else samples // size
+
+
+def _reached(setting: Setting, until: Until, parameters: tuple[Tensor, ...], inputs: Inputs) -> Tensor:
+    loss, accuracy = scores(setting.network, parameters, inputs.x, inputs.y, classes=until.accuracy is not None)
+    if until.loss is not None:
+        return loss <= until.loss
+    assert accuracy is not None
+    assert until.accuracy is not None
+    return accuracy >= until.accuracy
