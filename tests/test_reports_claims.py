@@ -14,6 +14,7 @@ from reports.campaign import _workers, judge, run_campaign
 from reports.claims import CLAIMS, a1_equivariance, a3_theorem, a4_hypotheses, b1_function, b2_shape, f1_closed_forms
 from reports.claims.claim import Context
 from reports.record import to_builtins
+from theory import linear
 from theory.errors import InvalidInput
 from theory.setting import Setting
 
@@ -50,6 +51,16 @@ def replace_replicas(setting: Setting, replicas: int) -> Setting:
 def test_ids_and_references():
     assert [claim.id for claim in CLAIMS] == sorted({claim.id for claim in CLAIMS})
     assert all(claim.reference.startswith("arXiv:2006.10455") for claim in CLAIMS)
+
+
+def test_every_closed_form_of_linear_models_is_held_against_a_simulation():
+    named = {
+        claim.predict(case).formula
+        for claim in (b2_shape.CLAIM, f1_closed_forms.CLAIM)
+        for case in claim.cases(QUICK)
+        if case.kind != "control"
+    }
+    assert named == {form.name for form in linear.FORMS}
 
 
 def test_an_unknown_claim_or_budget_is_named():

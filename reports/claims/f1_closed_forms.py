@@ -17,12 +17,16 @@ SPECTRUM = (0.1, 0.3, 0.7, 1.2, 2.0, 3.0)
 # outputs have independent labels: eight weight vectors a training, dependent only through rows and batches, which
 # standard errors between replicas account for
 REPLICAS, OUTPUTS = 20480, 8
+# one output, as the form wants, and a thousand steps: fewer replicas, whose error is still a fifth of the budget
+CONVERGED, CONVERGED_REPLICAS = "two-layer linear network, converged", 8192
 INDEPENDENT = "shuffled epochs, taken for independent batches"
 
 
 def cases(context: Context) -> tuple[Case, ...]:
-    """One setting a form; the full batch has claim B2."""
+    """A setting or more for every form; the full batch has claim B2."""
     rows = Data(kind="gaussian", spectrum=SPECTRUM, samples=24, fixed=True)
+    # two directions that are learnt at nearly one rate
+    few = Data(kind="gaussian", spectrum=(1.0, 1.3), samples=40, fixed=True)
     redrawn = Data(kind="gaussian", spectrum=SPECTRUM, samples=60)
     online = msgspec.structs.replace(redrawn, samples="online")
     student = Data(kind="elliptical", spectrum=SPECTRUM, samples="online", radial=Student(dof=30.0))
@@ -51,16 +55,26 @@ def cases(context: Context) -> tuple[Case, ...]:
         "rows redrawn, plug-in": (redrawn, Training(learning_rate=0.1, steps=20), "linear-plug-in"),
         "two-layer linear network, first step": (rows, Training(learning_rate=0.2, steps=1), None),
         "two-layer linear network, early": (rows, Training(learning_rate=0.02, steps=10), "two-layer-early"),
+        CONVERGED: (few, Training(learning_rate=0.2, steps=1000), "two-layer-converged"),
+        "mini-batches, averaged over redrawn rows": (
+            redrawn,
+            Training(learning_rate=0.05, batch_size=12, sampling="fresh", steps=30),
+            "linear-averaged-mini-batch",
+        ),
+        "online, as a diffusion with the labels' noise alone": (online, fresh, "linear-diffusion-additive"),
     }
     return tuple(
         Case(
             name,
             Setting(
                 data=data,
-                labels=Labels(outputs=OUTPUTS),
+                labels=Labels(outputs=1 if name == CONVERGED else OUTPUTS),
                 network=_network(name),
                 training=training,
-                ensemble=Ensemble(replicas=context.replicas(REPLICAS), seed=context.seed_of("F1", number)),
+                ensemble=Ensemble(
+                    replicas=context.replicas(CONVERGED_REPLICAS if name == CONVERGED else REPLICAS),
+                    seed=context.seed_of("F1", number),
+                ),
             ),
             kind="control" if name == INDEPENDENT else "exact" if formula is None else "asymptotic",
             formula=formula,
@@ -71,6 +85,8 @@ def cases(context: Context) -> tuple[Case, ...]:
 
 def _network(name: str) -> Network:
     """A linear model, or a linear network of two layers with a small init."""
+    if name == CONVERGED:
+        return Network(kind="mlp", hidden=(1,), activation="identity", init_variance=1.2e-3)
     if name.startswith("two-layer"):
         small = 0.3 if "first step" in name else 1e-4
         return Network(kind="mlp", hidden=(8,), activation="identity", parametrization="ntk", init_variance=small)
