@@ -24,20 +24,23 @@ def load(path: str | Path) -> Setting:
         For a file that is missing, unreadable, empty or not TOML, and for unknown keys, wrong types and impossible
         values, each naming the key, the rule and the value.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput("setting file", str(path), (error.strerror or str(error)).lower()) from None
-    except UnicodeDecodeError:
-        raise InvalidInput("setting file", str(path), "must be UTF-8 text") from None
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInput("setting file", str(path), f"must be TOML: {error}") from None
+    tables = read(path, "setting")
     if not tables:
         raise InvalidInput("setting file", str(path), "is empty: a setting needs at least the table [data]")
-    return from_tables(tables, path.parent)
+    return from_tables(tables, Path(path).parent)
+
+
+def read(path: str | Path, what: str) -> dict[str, Any]:
+    """The parsed tables of a TOML file, which holds `what`."""
+    key = f"{what} file"
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(key, str(path), (error.strerror or str(error)).lower()) from None
+    except UnicodeDecodeError:
+        raise InvalidInput(key, str(path), "must be UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(key, str(path), f"must be TOML: {error}") from None
 
 
 def from_tables(tables: dict[str, Any], folder: Path) -> Setting:
@@ -49,11 +52,15 @@ def from_tables(tables: dict[str, Any], folder: Path) -> Setting:
             raise InvalidInput(name, table, "must be a table")
     if "data" not in tables:
         raise InvalidInput("data", None, "is missing: a setting needs at least the table [data]")
-    data = dict(tables["data"])
-    for key in ("path", "labels_path"):
-        if isinstance(data.get(key), str):
-            data[key] = str((folder / data[key]).resolve())
-    return Setting(**{**tables, "data": data})
+    return Setting(**{**tables, "data": located(tables["data"], folder)})
+
+
+def located(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A table [data] whose relative paths start at `folder`."""
+    paths = {
+        key: str((folder / data[key]).resolve()) for key in ("path", "labels_path") if isinstance(data.get(key), str)
+    }
+    return {**data, **paths}
 
 
 def departures(setting: Setting) -> str:

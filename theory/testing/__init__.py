@@ -2,6 +2,7 @@
 
 from theory.testing.interval import MisalignmentInterval, misalignment_interval
 from theory.testing.mean import detectable_mean, escalating_mean_randomization_test
+from theory.testing.paired import MeanRatio, PairedMean, mean_ratio, paired_mean
 from theory.testing.power import (
     Detectable,
     RotationPower,
@@ -21,7 +22,9 @@ from theory.testing.whole_matrix import WholeMatrixTest, tau_zscores, whole_matr
 
 __all__ = [
     "Detectable",
+    "MeanRatio",
     "MisalignmentInterval",
+    "PairedMean",
     "RandomBasisTest",
     "RandomizationTest",
     "RotationPower",
@@ -32,8 +35,10 @@ __all__ = [
     "escalating_mean_randomization_test",
     "escalating_randomization_test",
     "mean_randomization_test",
+    "mean_ratio",
     "misalignment_interval",
     "neighbour_rotation",
+    "paired_mean",
     "random_basis_test",
     "randomization_test",
     "rotation_power_table",

@@ -1,0 +1,75 @@
+"""From a TOML file to a transfer experiment, and from a bad file to one clear line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from reports.setting_file import load as load_setting
+from reports.setting_file import located, read
+from theory.checked import under
+from theory.errors import InvalidInput
+from theory.setting import Downstream, Ensemble, Experiment, Treatments, Upstream
+
+TABLES = ("upstream", "treatment", "downstream", "ensemble")
+
+
+def load(path: str | Path) -> Experiment:
+    """The experiment that a TOML file describes; paths in it are relative to the file.
+
+    ``[upstream]`` holds the tables of a setting, or ``file``, the path of a setting file: its last reading is then the
+    last update, and its ensemble is the experiment's where the file of the experiment has none.
+
+    Raises
+    ------
+    InvalidInput
+        For a file that is missing, unreadable, empty or not TOML, and for unknown keys, wrong types and impossible
+        values, each naming the key, the rule and the value.
+    """
+    tables = read(path, "experiment")
+    for name, table in tables.items():
+        if name not in TABLES:
+            raise InvalidInput(name, table, f"is not a table of an experiment ({', '.join(TABLES)})")
+        if not isinstance(table, dict):
+            raise InvalidInput(name, table, "must be a table")
+    if "upstream" not in tables:
+        raise InvalidInput("upstream", None, "is missing: an experiment needs at least the table [upstream]")
+    with under("upstream"):
+        upstream, ensemble = _upstream(tables["upstream"], Path(path).parent)
+    with under("downstream"):
+        downstream = Downstream(**_known(Downstream, tables.get("downstream", {})))
+    with under("treatment"):
+        treatment = Treatments(**_known(Treatments, tables.get("treatment", {})))
+    if "ensemble" in tables:
+        with under("ensemble"):
+            ensemble = Ensemble(**_known(Ensemble, tables["ensemble"]))
+    return Experiment(upstream=upstream, treatment=treatment, downstream=downstream, ensemble=ensemble)
+
+
+def _upstream(table: dict[str, Any], folder: Path) -> tuple[Upstream, Ensemble]:
+    if "file" not in table:
+        if "data" not in table:
+            raise InvalidInput("data", None, "is missing: upstream needs the table [upstream.data], or a file")
+        data = located(table["data"], folder) if isinstance(table["data"], dict) else table["data"]
+        return Upstream(**_known(Upstream, {**table, "data": data})), Ensemble()
+    for key in table:
+        if key not in ("file", "until"):
+            raise InvalidInput(key, table[key], "must not stand beside upstream.file, which holds it")
+    if not isinstance(table["file"], str):
+        raise InvalidInput("file", table["file"], "must be a string")
+    setting = load_setting(folder / table["file"])
+    training = msgspec.structs.replace(setting.training, steps=setting.training.readings[-1])
+    until = {"until": table["until"]} if "until" in table else {}
+    upstream = Upstream(data=setting.data, labels=setting.labels, network=setting.network, training=training, **until)
+    return upstream, setting.ensemble
+
+
+def _known(kind: type[msgspec.Struct], table: dict[str, Any]) -> dict[str, Any]:
+    """The table itself; a constructor would meet an unknown key with a TypeError."""
+    names = kind.__struct_fields__
+    for key, value in table.items():
+        if key not in names:
+            raise InvalidInput(key, value, f"is not a key of this table ({', '.join(names)})")
+    return table

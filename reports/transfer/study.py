@@ -1,0 +1,229 @@
+"""What a transfer experiment says: measures with standard errors, paired differences, shares of the pretrained gain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulate.transfer import Layers, TransferResult, Treated
+from theory.eigenspaces import Eigenspaces, eigenspaces
+from theory.errors import InvalidInput
+from theory.misalignment import misalignment
+from theory.testing import MeanRatio, PairedMean, mean_ratio, paired_mean
+
+
+@dataclass(frozen=True, eq=False)
+class Estimated:
+    """A mean over replicas.
+
+    Attributes
+    ----------
+    mean, standard_error : float
+        The error is NaN for a single replica.
+    """
+
+    mean: float
+    standard_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """One number of every replica's downstream training, after one treatment.
+
+    Attributes
+    ----------
+    name : str
+    estimate : Estimated
+    difference : PairedMean or None
+        To training from scratch, replica by replica; None for scratch itself, and for a single replica.
+    share : MeanRatio or None
+        The difference as a share of the pretrained network's difference; None where the latter may be zero.
+    """
+
+    name: str
+    estimate: Estimated
+    difference: PairedMean | None
+    share: MeanRatio | None
+
+
+@dataclass(frozen=True, eq=False)
+class LayerReading:
+    """One layer at one reading; `active`, `alive` and `effective_rank` are None for the output layer."""
+
+    norm: Estimated
+    active: Estimated | None
+    alive: Estimated | None
+    effective_rank: Estimated | None
+
+
+@dataclass(frozen=True, eq=False)
+class TransferReading:
+    """Downstream training at one step, after one treatment.
+
+    Attributes
+    ----------
+    step : int
+    train_loss : Estimated
+    train_accuracy, test_loss, test_accuracy : Estimated or None
+    misalignment : float or None
+        M of the first layer's Σ_w, over neurons and replicas, from the second moment of the data; None where Σ_w is
+        singular.
+    layers : tuple of LayerReading
+    """
+
+    step: int
+    train_loss: Estimated
+    train_accuracy: Estimated | None
+    test_loss: Estimated | None
+    test_accuracy: Estimated | None
+    misalignment: float | None
+    layers: tuple[LayerReading, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TreatmentStudy:
+    """What is said of one treatment."""
+
+    name: str
+    measures: tuple[Measure, ...]
+    readings: tuple[TransferReading, ...]
+
+    def __getitem__(self, name: str) -> Measure:
+        """The measure of that name, such as "mean accuracy"."""
+        return next(measure for measure in self.measures if measure.name == name)
+
+
+@dataclass(frozen=True, eq=False)
+class TransferStudy:
+    """What is said of a whole experiment.
+
+    Attributes
+    ----------
+    result : TransferResult
+    gain_of : str or None
+        The treatment whose gain the shares are shares of; None where it was not tried.
+    treatments : tuple of TreatmentStudy
+    """
+
+    result: TransferResult
+    gain_of: str | None
+    treatments: tuple[TreatmentStudy, ...]
+
+    def __getitem__(self, name: str) -> TreatmentStudy:
+        """What is said of the treatment of that name."""
+        return next(treatment for treatment in self.treatments if treatment.name == name)
+
+
+def study(result: TransferResult, *, gain_of: str = "pretrained", confidence: float = 0.95) -> TransferStudy:
+    """Estimate every measure after every treatment, and compare with training from scratch in pairs of replicas.
+
+    Intervals are Student's for differences and Fieller's for shares: the errors are those between replicas, given the
+    moments that drawn treatments share between them.
+
+    Raises
+    ------
+    InvalidInput
+        Where every replica has diverged.
+    """
+    if result.replicas == result.diverged:
+        rate = result.experiment.downstream.training.learning_rate
+        raise InvalidInput("downstream.training.learning_rate", rate, "lets every replica diverge")
+    values = {treated.treatment.name: measures(result, treated) for treated in result.treated}
+    spaces = eigenspaces(result.data_moment, gap=1e-9)
+    reference = gain_of if gain_of in values else None
+    return TransferStudy(
+        result,
+        reference,
+        tuple(
+            TreatmentStudy(
+                treated.treatment.name,
+                tuple(
+                    _measure(name, found, values["scratch"][name], _gain(values, reference, name), confidence)
+                    for name, found in values[treated.treatment.name].items()
+                ),
+                _readings(treated, spaces),
+            )
+            for treated in result.treated
+        ),
+    )
+
+
+def measures(result: TransferResult, treated: Treated) -> dict[str, np.ndarray]:
+    """The measures of downstream training by name, each (R,).
+
+    "mean accuracy" and "mean loss" are averages over steps, from the first reading to the last, on the train rows;
+    "steps to target" is the first reading at which the train accuracy is ``downstream.target``, the last reading for
+    replicas that don't reach it: a restricted mean.
+    """
+    curves, target = treated.curves, result.experiment.downstream.target
+    found: dict[str, np.ndarray] = {}
+    if curves.train_accuracy is not None:
+        found["mean accuracy"] = curves.mean_accuracy()
+        found["final accuracy"] = curves.train_accuracy[:, -1]
+    if curves.test_accuracy is not None:
+        found["final test accuracy"] = curves.test_accuracy[:, -1]
+    if target is not None:
+        found["steps to target"] = np.minimum(curves.steps_to(target), curves.steps[-1])
+    found["mean loss"] = curves.mean_loss()
+    if curves.test_loss is not None:
+        found["final test loss"] = curves.test_loss[:, -1]
+    return found
+
+
+def _gain(values: dict[str, dict[str, np.ndarray]], reference: str | None, name: str) -> np.ndarray | None:
+    return None if reference is None else values[reference][name] - values["scratch"][name]
+
+
+def _measure(name: str, values: np.ndarray, scratch: np.ndarray, gain: np.ndarray | None, confidence: float) -> Measure:
+    if values is scratch or len(values) < 2:
+        return Measure(name, _estimated(values), None, None)
+    difference = values - scratch
+    share = None if gain is None else mean_ratio(difference, gain, confidence=confidence)
+    return Measure(name, _estimated(values), paired_mean(difference, confidence=confidence), share)
+
+
+def _readings(treated: Treated, spaces: Eigenspaces) -> tuple[TransferReading, ...]:
+    curves = treated.curves
+    return tuple(
+        TransferReading(
+            step=int(step),
+            train_loss=_estimated(curves.train_loss[:, k]),
+            train_accuracy=_at(curves.train_accuracy, k),
+            test_loss=_at(curves.test_loss, k),
+            test_accuracy=_at(curves.test_accuracy, k),
+            misalignment=_misalignment(spaces, treated.weights[k].second_moment),
+            layers=_layers(treated.layers, k),
+        )
+        for k, step in enumerate(curves.steps)
+    )
+
+
+def _layers(layers: Layers, k: int) -> tuple[LayerReading, ...]:
+    hidden = layers.active.shape[2]
+    return tuple(
+        LayerReading(
+            _estimated(layers.norm[:, k, layer]),
+            *(
+                _estimated(values[:, k, layer]) if layer < hidden else None
+                for values in (layers.active, layers.alive, layers.effective_rank)
+            ),
+        )
+        for layer in range(layers.norm.shape[2])
+    )
+
+
+def _misalignment(spaces: Eigenspaces, moment: np.ndarray) -> float | None:
+    try:
+        return float(misalignment(spaces, moment))
+    except InvalidInput:  # fewer weight vectors than dimensions
+        return None
+
+
+def _at(values: np.ndarray | None, k: int) -> Estimated | None:
+    return None if values is None else _estimated(values[:, k])
+
+
+def _estimated(values: np.ndarray) -> Estimated:
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return Estimated(float(values.mean()), float(error))
