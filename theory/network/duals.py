@@ -72,8 +72,8 @@ def gram(rows: Array, others: Array | None = None, covariance: float | Array = 1
     >>> found.cross.tolist(), found.left.tolist(), found.area.round(12).tolist()
     ([[25.0, 8.0], [8.0, 4.0]], [25.0, 4.0], [[0.0, 6.0], [6.0, 0.0]])
     """
-    x = _matrix("rows", rows)
-    z = x if others is None else _matrix("others", others)
+    x = matrix("rows", rows)
+    z = x if others is None else matrix("others", others)
     xp = namespace(x, z)
     if x.shape[1] != z.shape[1] or x.dtype != z.dtype:
         value = (tuple(x.shape), str(x.dtype), tuple(z.shape), str(z.dtype))
@@ -184,7 +184,7 @@ def _erf(gram: Gram, orders: tuple[int, int]) -> Array:
     return -2 * (1 + 2 * right) * both / delta
 
 
-def _matrix(name: str, rows: Array) -> Array:
+def matrix(name: str, rows: Array) -> Array:
     """`rows` as a checked float32 or float64 matrix."""
     xp = namespace(rows)
     if rows.ndim != 2 or not all(rows.shape):

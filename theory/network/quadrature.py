@@ -1,113 +1,163 @@
-"""Gaussian expectations of tanh, which has no closed form, as sums over Hermite functions (Mehler's formula).
+"""Gaussian expectations of tanh, which has no closed form: Hermite series, and the trapezoidal rule.
 
-With orthonormal Hermite polynomials h_k and a_k(l) = E[f(√l ζ) h_k(ζ)], ζ ~ N(0, 1),
+With orthonormal Hermite polynomials h_k and a_k(l) = E[f(√l ζ) h_k(ζ)], ζ ~ N(0, 1), Mehler's formula is
 
     E[f(u) g(v)] = Σ_k a_k(E u²) b_k(E v²) ρ^k,   ρ the correlation of u and v.
 
-By Cauchy and Schwarz what is left out is at most the root of the product of the energies Σ_{k>K} a_k² and Σ_{k>K} b_k²,
-which Parseval gives: Σ_k a_k² = E f². Derived in theory/derivations.md, section 2.1.
+By Cauchy and Schwarz the terms k >= K hold at most |ρ|^K √(E f² E g²). Pairs with |ρ| near 1, few in general, are
+integrated in the plane instead. Trapezoidal rules converge exponentially, since tanh is analytic for |Im z| < π/2:
+derived in theory/derivations.md, section 2.1.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from theory.arrays import Array, like, namespace, to_numpy
 from theory.errors import InvalidInput
 
-Function = Callable[[np.ndarray], np.ndarray]
+Function = Callable[[Array], Array]
 
-# The energy that the terms left out may hold: the expectation is then good to 1e-11 √(E f² E g²).
+# What the terms left out may hold of √(E f² E g²), for |ρ| up to FAR: 494 terms, of which every second one is 0.
 LEFT_OUT = 1e-11
+FAR = 0.95
+TERMS = math.ceil(math.log(LEFT_OUT) / math.log(FAR))
 
-# Terms beyond which a variance is refused; tanh is then all but a sign.
-MOST = 4096
+# Steps on ζ: singularities at distance π/(2√l) then leave e^(−2π · π/(2 · 0.26)) = e^−38, the Gaussian e^(−2π²/0.7²).
+STEP = 0.26
+LARGEST_STEP = 0.7
 
-# Beyond |ζ| = 12.5 the Gaussian holds e^-78; Hermite functions bounded by 1 times its root hold 1e-17.
-REACH = 12.5
+# Beyond |ζ| = 8.5 the Gaussian holds 2e-17; Hermite functions bounded by 1 times its root hold that beyond 12.5.
+REACH = 8.5
+HERMITE_REACH = 12.5
 
+# tanh is all but a sign beyond, and the rules need too many nodes.
+LARGEST_VARIANCE = 1e4
 
-def _squared_slope(z: np.ndarray) -> np.ndarray:
-    """tanh' = 1 − tanh², without cancellation where tanh is near 1."""
-    return 1 / np.cosh(np.minimum(np.abs(z), 350.0)) ** 2
-
-
-DERIVATIVES: tuple[Function, ...] = (
-    np.tanh,
-    _squared_slope,
-    lambda z: -2 * np.tanh(z) * _squared_slope(z),
-    lambda z: (4 - 6 * _squared_slope(z)) * _squared_slope(z),
-)
+# Numbers that a block holds: a megabyte.
+BLOCK = 2**17
 
 
 def tanh_dual(cross: Array, left: Array, right: Array, orders: tuple[int, int]) -> Array:
-    """E[tanh^(a)(u_i) tanh^(b)(v_k)], shape (n, p), of E uv `cross`, E u² `left` (n,), E v² `right` (p,)."""
-    return _mehler(DERIVATIVES[orders[0]], DERIVATIVES[orders[1]], cross, left, right)
+    """E[tanh^(a)(u_i) tanh^(b)(v_k)], a + b even, shape (n, p), of E uv `cross`, E u² `left`, E v² `right`."""
+    return _expectation(DERIVATIVES[orders[0]], DERIVATIVES[orders[1]], (orders[0] + 1) % 2, cross, left, right)
 
 
 def tanh_dual_quartic(cross: Array, left: Array, right: Array) -> Array:
     """E[ψ(u_i) ψ(v_k)] with ψ = tanh tanh', shape (n, p)."""
 
-    def product(z: np.ndarray) -> np.ndarray:
-        return np.tanh(z) * _squared_slope(z)
+    def product(z: Array) -> Array:
+        return _tanh(z) * _slope(z)
 
-    return _mehler(product, product, cross, left, right)
+    return _expectation(product, product, 1, cross, left, right)
 
 
-def _mehler(f: Function, g: Function, cross: Array, left: Array, right: Array) -> Array:
-    """Σ_k a_k b_k ρ^k by Horner's rule, in the precision and on the device of `cross`."""
+def _tanh(z: Array) -> Array:
+    return namespace(z).tanh(z)
+
+
+def _slope(z: Array) -> Array:
+    """tanh' = 1 − tanh² = 4e^(−2|z|)/(1 + e^(−2|z|))², which loses no digits where tanh is near 1."""
+    xp = namespace(z)
+    decayed = xp.exp(-2 * xp.abs(z))
+    return 4 * decayed / (1 + decayed) ** 2
+
+
+DERIVATIVES: tuple[Function, ...] = (
+    _tanh,
+    _slope,
+    lambda z: -2 * _tanh(z) * _slope(z),
+    lambda z: (4 - 6 * _slope(z)) * _slope(z),
+)
+
+
+def _expectation(f: Function, g: Function, parity: int, cross: Array, left: Array, right: Array) -> Array:
+    """E f(u_i) g(v_k), f and g both even (`parity` 0) or both odd (1), in blocks of rows that stay in the cache."""
     xp = namespace(cross)
-    first, second = _coefficients(f, to_numpy(left)), _coefficients(g, to_numpy(right))
-    terms = min(first.shape[1], second.shape[1])
-    scale = xp.sqrt(left)[:, None] * xp.sqrt(right)[None, :]
-    rho = xp.where(scale > 0, cross / xp.where(scale > 0, scale, xp.ones_like(scale)), xp.zeros_like(scale))
-    rho = xp.clip(rho, -1, 1)
-    a, b = like(first, cross), like(second, cross)
-    total = xp.zeros_like(cross)
+    largest = max(float(xp.max(left)), float(xp.max(right)))
+    if largest > LARGEST_VARIANCE:
+        raise InvalidInput("covariance", largest, f"gives an E u² too large for tanh: at most {LARGEST_VARIANCE:g}")
+    a, b = (like(_coefficients(h, to_numpy(v))[:, parity::2], cross) for h, v in ((f, left), (g, right)))
+    first, second = xp.sqrt(left), xp.sqrt(right)
+    blocks = []
+    for rows in _blocks(cross.shape[0], BLOCK // cross.shape[1]):
+        scale = first[rows][:, None] * second[None, :]
+        rho = xp.clip(cross[rows] / xp.where(scale > 0, scale, xp.ones_like(scale)), -1, 1)
+        near = xp.abs(rho) > FAR
+        total = _mehler(a[rows], b, parity, xp.where(near, xp.zeros_like(rho), rho))
+        if bool(xp.any(near)):
+            i, j = xp.nonzero(near)
+            total[i, j] = _plane(f, g, first[rows][i], second[j], rho[i, j])
+        blocks.append(total)
+    return xp.concat(blocks)
+
+
+def _mehler(a: Array, b: Array, parity: int, rho: Array) -> Array:
+    """Σ_k a_k b_k ρ^k over k ≡ `parity` (mod 2) by Horner's rule, until powers of the largest |ρ| leave too little."""
+    xp = namespace(rho)
+    square, largest = rho**2, max(float(xp.max(xp.abs(rho))), 1e-6)
+    terms = min(a.shape[1], 1 + math.ceil(math.log(LEFT_OUT) / (2 * math.log(largest))))
+    total = xp.zeros_like(rho)
     for k in reversed(range(terms)):
-        total = total * rho + a[:, k, None] * b[None, :, k]
-    return total
+        total = total * square + a[:, k, None] * b[None, :, k]
+    return total * rho if parity else total
+
+
+def _plane(f: Function, g: Function, first: Array, second: Array, rho: Array) -> Array:
+    """E f(√l ζ) g(√r(ρζ + √(1 − ρ²) ξ)) for pairs (√l, √r, ρ), each of shape (N,), by the trapezoidal rule in ζ and ξ.
+
+    The nearer to parallel a pair is, the fewer nodes it needs in ξ: blocks are of pairs alike.
+    """
+    xp = namespace(rho)
+    sine = xp.sqrt(xp.maximum(1 - rho**2, xp.zeros_like(rho)))
+    order = xp.argsort(sine * second)
+    spread = max(float(xp.max(first)), float(xp.max(second)))
+    along, density = (like(values, rho) for values in _rule(spread))
+    found = xp.zeros_like(rho)
+    for pairs in _blocks(rho.shape[0], max(BLOCK // (along.shape[0] * 32), 1)):
+        here = order[pairs]
+        across, weights = (like(values, rho) for values in _rule(float(xp.max((sine * second)[here]))))
+        v = (second * rho)[here][:, None, None] * along[:, None] + (second * sine)[here][:, None, None] * across
+        inner = g(v) @ weights
+        found[here] = (f(first[here][:, None] * along) * inner) @ density
+    return found
+
+
+def _rule(spread: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes on ζ, and weights with the Gaussian density, for functions of spread · ζ."""
+    step = min(LARGEST_STEP, STEP / max(spread, STEP))
+    half = math.ceil(REACH / step)
+    nodes = step * np.arange(-half, half + 1)
+    return nodes, step * np.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi)
 
 
 def _coefficients(f: Function, variances: np.ndarray) -> np.ndarray:
-    """a_k(l) = E[f(√l ζ) h_k(ζ)] for variances l (n,), shape (n, K), K as many as the energy left out allows.
+    """a_k(l) = E[f(√l ζ) h_k(ζ)] for k < TERMS and variances l (n,), shape (n, TERMS), by the trapezoidal rule.
 
-    By the trapezoidal rule, which converges exponentially here: tanh is analytic up to |Im √l ζ| = π/2, so that the
-    step below leaves e^-75 of its singularities, and of Hermite functions up to order K, of frequency √K, e^-36.
+    The step resolves Hermite functions up to order K, of frequency √K, too.
     """
     distinct, where = np.unique(variances, return_inverse=True)
-    spread = math.sqrt(distinct[-1])
-    for terms in (32, 64, 128, 256, 512, 1024, 2048, MOST):
-        nodes, weights = _nodes(min(0.13 / max(spread, 1.0), 1 / math.sqrt(terms)))
-        values = f(np.sqrt(distinct)[:, None] * nodes)
-        found = values @ (_hermite(nodes, terms) * weights).T
-        energy = values**2 @ (weights * _ground(nodes))
-        missing = energy - (found**2).sum(axis=1)
-        if np.all(missing <= LEFT_OUT * energy):
-            return found[where]
-    raise InvalidInput("covariance", distinct[-1], f"E u² is too large for tanh: {MOST} Hermite terms do not suffice")
-
-
-def _nodes(step: float) -> tuple[np.ndarray, np.ndarray]:
-    """Equidistant nodes, and step times the root of the Gaussian density there."""
-    half = math.ceil(REACH / step)
+    step = min(STEP / max(math.sqrt(distinct[-1]), 1.0), 1 / math.sqrt(TERMS))
+    half = math.ceil(HERMITE_REACH / step)
     nodes = step * np.arange(-half, half + 1)
-    return nodes, step * _ground(nodes)
+    ground = np.exp(-(nodes**2) / 4) / (2 * math.pi) ** 0.25
+    return (f(np.sqrt(distinct)[:, None] * nodes) @ (step * ground * _hermite(nodes, ground)).T)[where]
 
 
-def _ground(nodes: np.ndarray) -> np.ndarray:
-    """(2π)^(−¼) exp(−ζ²/4), the root of the Gaussian density."""
-    return np.exp(-(nodes**2) / 4) / (2 * math.pi) ** 0.25
-
-
-def _hermite(nodes: np.ndarray, terms: int) -> np.ndarray:
-    """Hermite functions h_k(ζ) times the root of the Gaussian density, shape (K, M), by their recurrence."""
-    table = np.empty((terms, len(nodes)))
-    table[0] = _ground(nodes)
-    table[1] = nodes * table[0]
-    for k in range(2, terms):
+def _hermite(nodes: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """h_k(ζ) times the root of the Gaussian density `ground`, shape (TERMS, M), by their recurrence."""
+    table = np.empty((TERMS, len(nodes)))
+    table[0] = ground
+    table[1] = nodes * ground
+    for k in range(2, TERMS):
         table[k] = (nodes * table[k - 1] - math.sqrt(k - 1) * table[k - 2]) / math.sqrt(k)
     return table
+
+
+def _blocks(length: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` rows, or one, that cover 0 … length − 1."""
+    size = max(size, 1)
+    return (slice(first, first + size) for first in range(0, length, size))
