@@ -1,0 +1,107 @@
+"""The first step of one hidden layer on cross-entropy and random classes, given X: exact in the logits as m → ∞.
+
+At large width the logits of the C classes are independent Gaussian processes of covariance N = s_a² E φφ, and a neuron
+sees the others' logits through the softmax p, its own through the slope of it (theory/derivations.md, section 2.4):
+
+    m (E[w wᵀ] − s_0² I) = η T_own + η² T_squared + O(1/m),
+    T_own     = −(2 s_a² s_0²/n) Σ_i (1 − E|p_i|²)(P_ii + Q_ii) x_i x_iᵀ,
+    T_squared = (s_a²/n²) Xᵀ (P ∘ Γ) X,   Γ_ii = 1 − 2/C + E|p_i|²,   Γ_ik = E[p_i·p_k] − 1/C.
+
+P = E φ'φ', Q = E φ''φ. No linearisation of the softmax: E[p_i·p_k] comes from `theory.network.softmax`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from theory.eigenspaces import eigenspaces, weight_variances
+from theory.errors import InvalidInput, NoClosedForm
+from theory.linear.hypotheses import LEAST_BUDGET
+from theory.network.duals import dual, gram
+from theory.network.first_step import first_rate, given_rows, readings, steps_beyond_the_first
+from theory.network.model import Model, hidden_layer, model_of
+from theory.network.softmax import softmax_products
+from theory.prediction import Form, Prediction
+from theory.setting import Setting
+
+ASSUMPTIONS = (
+    "conditional on the rows X",
+    "one hidden layer, relu, erf or tanh, cross-entropy, full batch, either layer or both trained",
+    "uniform random classes, independent of X and of each other",
+    "Gaussian weights, independent, first layer isotropic",
+)
+CORRECTION = 3.0  # over m, of the terms of order 1/m without their signs; 1.7 was the most in 84 settings, m = 8, 32
+
+
+@dataclass(frozen=True, eq=False)
+class SoftmaxTerms:
+    """T_own and T_squared of the module's first lines, (d, d) each, and m E[w] after a step of rate 1, (d,)."""
+
+    own: np.ndarray
+    squared: np.ndarray
+    mean: np.ndarray
+
+
+def softmax_terms(rows: np.ndarray, model: Model) -> SoftmaxTerms:
+    """The terms of the first step on rows X (n, d), as the raw weights feel them, `outputs` the number of classes.
+
+    Raises InvalidInput where logits are too large for `softmax_products`.
+    """
+    n, moments = len(rows), gram(rows, covariance=model.s0)
+    p = dual(model.activation, moments, (1, 1))
+    products = softmax_products(model.sa * dual(model.activation, moments), model.outputs)
+    slopes = 1 - np.diagonal(products)
+    bends = np.diagonal(p) + np.diagonal(dual(model.activation, moments, (2, 0)))
+    gamma = products - 1 / model.outputs + (1 - 1 / model.outputs) * np.eye(n)
+    means = np.sqrt(moments.left / (2 * np.pi)) if model.activation == "relu" else np.zeros(n)  # E φφ'
+    return SoftmaxTerms(
+        own=-2 * model.sa * model.s0 / n * (rows.T * (slopes * bends)) @ rows,
+        squared=model.sa / n**2 * rows.T @ (p * gamma) @ rows,
+        mean=-model.sa / n * (slopes * means) @ rows,
+    )
+
+
+def applies(setting: Setting) -> str | None:
+    """None where every hypothesis holds, else the first one that does not."""
+    return hidden_layer(setting, "cross-entropy") or given_rows(setting) or steps_beyond_the_first(setting)
+
+
+def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
+    """Σ_w = E[w wᵀ] at steps 0 and 1, given X (n, d): `softmax_terms`; neglected terms are of order 1/m².
+
+    Their size relative to τ is the budget: a factor, measured over random settings, times 1/m times the terms of order
+    1/m without their signs. With weight decay and momentum as in `theory.network.first_step`.
+
+    Raises
+    ------
+    NoClosedForm
+        If the logits' variance exceeds 25.
+    """
+    assert rows is not None  # the catalogue has checked: data are fixed
+    model, felt = model_of(setting, rows)
+    training, m = setting.training, model.width
+    rate = first_rate(training)
+    a = 1 - rate * training.weight_decay
+    try:
+        terms = softmax_terms(felt, model)
+    except InvalidInput as refusal:
+        raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(refusal)) from None
+    moved = a**2 * model.s0 * np.eye(rows.shape[1]) + (a * rate * terms.own + rate**2 * terms.squared) / m
+    spaces = eigenspaces(rows.T @ rows / len(rows))
+    size = np.asarray(weight_variances(spaces, rate**2 * terms.squared - abs(a) * rate * terms.own)) / m
+    tau = np.asarray(weight_variances(spaces, moved))
+    budget = max(LEAST_BUDGET, CORRECTION / m * float(np.max(size / tau)))
+    neglected = (f"terms of order 1/m²; over settings tried at most {CORRECTION:g}/m of the terms of order 1/m",)
+    found = readings(setting, rows, model, moved, rate / m * terms.mean)
+    return Prediction(FORM.name, "asymptotic", "1/m^2", budget, ASSUMPTIONS, neglected, found)
+
+
+FORM = Form(
+    name="softmax-first-step",
+    title="one hidden layer, cross-entropy, first full-batch step, conditional on X: exact logits as m → ∞",
+    status="asymptotic",
+    applies=applies,
+    predict=predict,
+)
