@@ -7,16 +7,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from reports.campaign import _workers, judge, run_campaign
 from reports.claims import CLAIMS, a1_equivariance, a3_theorem, a4_hypotheses, b1_function, b2_shape, f1_closed_forms
 from reports.claims.claim import Context
+from reports.claims.linear_variants import variants
 from reports.record import to_builtins
 from theory import linear
 from theory.errors import InvalidInput
-from theory.setting import Setting
+from theory.setting import Labels, Setting
 
 QUICK = Context(seed=5)
 
@@ -35,16 +37,16 @@ def test_no_two_cases_share_a_seed():
     assert len(set(seeds)) == len(seeds)
 
 
-def test_a_larger_budget_changes_replicas_alone():
+def test_a_larger_budget_changes_replicas_alone_and_only_f7_adds_cases():
     for claim in CLAIMS:
-        for quick, full in zip(claim.cases(QUICK), claim.cases(Context(budget="full", seed=5)), strict=True):
+        few, many = claim.cases(QUICK), claim.cases(Context(budget="full", seed=5))
+        assert len(many) == len(few) or claim.id == "F7"
+        for quick, full in zip(few, many[: len(few)], strict=True):
             ensemble = replace_replicas(full.setting, quick.setting.ensemble.replicas)
             assert ensemble == quick.setting
 
 
 def replace_replicas(setting: Setting, replicas: int) -> Setting:
-    import msgspec
-
     return msgspec.structs.replace(setting, ensemble=msgspec.structs.replace(setting.ensemble, replicas=replicas))
 
 
@@ -61,6 +63,32 @@ def test_every_closed_form_of_linear_models_is_held_against_a_simulation():
         if case.kind != "control"
     }
     assert named == {form.name for form in linear.FORMS}
+
+
+def test_every_closed_form_of_linear_models_is_a_training_of_the_theorem():
+    """On rows that are fixed, or of one output, where the form wants that: it describes one of these trainings."""
+    settings = list(variants().values())
+    for setting in variants().values():
+        if setting.data.samples != "online":
+            fixed = msgspec.structs.replace(setting, data=msgspec.structs.replace(setting.data, fixed=True))
+            settings += [fixed, msgspec.structs.replace(fixed, labels=Labels())]
+    for form in linear.FORMS:
+        assert any(form.applies(setting) is None for setting in settings), form.name
+    for claim in (a3_theorem.CLAIM, b1_function.CLAIM):
+        names = [case.name for case in claim.cases(QUICK)]
+        assert all(f"linear: {name}" in names for name in variants())
+
+
+def test_a_network_of_rank_one_would_not_pass_for_a_function():
+    """The control of B1: its scatter does not fall, so that the rule of the others leaves it undecided."""
+    case = next(case for case in b1_function.cases(QUICK) if case.kind == "control")
+    measured = b1_function.measure(case, QUICK)
+    (seen,) = b1_function.decide(case, "above -0.25", measured)
+    assert seen.verdict == "holds"
+    (taken,) = b1_function.decide(replace(case, kind="exact"), "negative", measured)
+    assert taken.verdict != "holds"
+    falls = replace(measured, slope_interval=np.array([[-0.6, -0.4], [-0.6, -0.4]]))
+    assert b1_function.decide(case, "above -0.25", falls)[0].verdict == "undecided"
 
 
 def test_an_unknown_claim_or_budget_is_named():
@@ -168,6 +196,7 @@ def test_a_wrong_shape_would_be_refuted():
 
 def test_scatter_that_does_not_fall_is_refuted():
     measured = b1_function.Measured(
+        widths=b1_function.WIDTHS,
         steps=(0, 1),
         scatter=np.ones((2, 4)),
         scatter_se=np.ones((2, 4)),
