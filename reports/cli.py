@@ -129,7 +129,7 @@ def report(
 
 @eigenalign.command()
 @click.argument("setting_file", metavar="SETTING.toml")
-@click.option("--formula", default=None, help="Force one closed form by its name.")
+@click.option("--formula", default=None, help="Force one closed form, or a smaller network: scaling.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @_common
 def verify(setting_file: str, formula: str | None, device: str, as_json: bool, quiet: bool) -> int:
@@ -149,7 +149,7 @@ def verify(setting_file: str, formula: str | None, device: str, as_json: bool, q
 
 @eigenalign.command()
 @click.argument("setting_file", metavar="SETTING.toml")
-@click.option("--formula", default=None, help="Force one closed form by its name.")
+@click.option("--formula", default=None, help="Force one closed form; scaling simulates a smaller network.")
 @_common
 def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) -> int:
     """The closed form alone."""
@@ -158,7 +158,7 @@ def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) 
     from reports.setting_file import load
     from reports.verify import predict as run
 
-    result = run(load(setting_file), formula=formula)
+    result = run(load(setting_file), formula=formula, progress=not quiet)
     _show(as_json, prediction(result), describe_prediction(result))
     return DONE
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from reports.compare import Verification
 from reports.record import ReportRecord, verdict_of
+from reports.scaling import ScalingVerification
 from theory.prediction import Prediction
 
 
@@ -53,6 +54,8 @@ def describe_simulation(record: Mapping[str, Any]) -> str:
 def describe_verification(verification: Verification) -> str:
     """The prediction beside the simulation, and the verdict on every reading."""
     lines = [f"{verification.prediction.formula} ({verification.prediction.status})"]
+    if isinstance(verification, ScalingVerification):
+        lines += [f"  {text}" for text in verification.prediction.assumptions]
     for predicted, estimated, compared in zip(
         verification.prediction.readings, verification.estimates, verification.comparison, strict=True
     ):
@@ -68,11 +71,27 @@ def describe_verification(verification: Verification) -> str:
         lines.append(columns(("sigma", "multiplicity", "tau predicted", "tau measured", "SE"), rows))
         found = "" if compared.detectable is None else f", {compared.detectable:.1%} found with probability .9"
         lines.append(f"{compared.verdict}: p {_cell(compared.pvalue)}, max |z| {_cell(compared.max_abs_z)}{found}")
-        if compared.verdict == "undecided" and not verification.simulation.diverged:
+        if isinstance(verification, ScalingVerification):
+            lines += _scaling_errors(verification, predicted.step)
+        elif compared.verdict == "undecided" and not verification.simulation.diverged:
             lines.append("more replicas would decide it")
     if verification.simulation.diverged:
         lines += ["", f"{verification.simulation.diverged} replicas diverged: nothing can hold"]
     return "\n".join(lines)
+
+
+def _scaling_errors(verification: ScalingVerification, step: int) -> list[str]:
+    """How far each of the smaller networks is off at one step, and whether they agree."""
+    found = verification.surrogate
+    agreement = next(reading.agreement for reading in found.readings if reading.step == step)
+    rows = [
+        (error.b, error.worst, error.rms, error.noise, error.change, error.change_noise)
+        for error in verification.errors_at(step)
+    ]
+    table = columns(("b", "worst", "rms", "SE", "of tau - tau_0", "noise"), rows)
+    check = f"own check, both within {found.tolerance:.0%}: {agreement}"
+    withheld = [] if agreement == "converged" else ["the surrogate asserts nothing here, so that nothing is decided"]
+    return ["relative errors of tau, initial noise subtracted:", table, check, *withheld]
 
 
 def describe_claims(claims: Iterable[Mapping[str, str]]) -> str:

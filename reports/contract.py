@@ -7,6 +7,7 @@ from typing import Any
 from reports.compare import Verification
 from reports.estimate import Estimate, estimate
 from reports.record import to_builtins
+from reports.scaling import ScalingVerification, Surrogate
 from reports.verify import population_mean
 from simulate.results import Simulation
 from theory.prediction import Prediction
@@ -64,11 +65,38 @@ def simulation(simulated: Simulation, estimates: tuple[Estimate, ...] | None = N
 
 
 def verification(verified: Verification) -> dict[str, Any]:
-    """The JSON value of `eigenalign verify`."""
+    """The JSON value of `eigenalign verify`; the surrogate "scaling" adds what its own check found, and its errors."""
+    record = {
+        "prediction": prediction(verified.prediction),
+        "simulation": simulation(verified.simulation, verified.estimates),
+        "comparison": verified.comparison,
+    }
+    if isinstance(verified, ScalingVerification):
+        record |= {"surrogate": surrogate(verified.surrogate), "errors": verified.errors}
+    return to_builtins(record)
+
+
+def surrogate(found: Surrogate) -> dict[str, Any]:
+    """Two smaller networks: τ of each, whether they agree, what warns of them, what they save."""
     return to_builtins(
         {
-            "prediction": prediction(verified.prediction),
-            "simulation": simulation(verified.simulation, verified.estimates),
-            "comparison": verified.comparison,
+            "factors": found.factors,
+            "replicas": found.replicas,
+            "diverged": found.diverged,
+            "tolerance": found.tolerance,
+            "agreement": found.agreement,
+            "warnings": found.warnings,
+            "saving": found.saving,
+            "readings": [
+                {
+                    "step": reading.step,
+                    "tau": [size.tau for size in reading.sizes],
+                    "tau_se": [size.change_se for size in reading.sizes],
+                    "difference": reading.difference,
+                    "half_width": reading.half_width,
+                    "agreement": reading.agreement,
+                }
+                for reading in found.readings
+            ],
         }
     )

@@ -6,23 +6,35 @@ import numpy as np
 
 import simulate
 import theory
+from reports import scaling
 from reports.compare import Verification, compare
 from theory.prediction import Prediction
 from theory.setting import Setting
 
 
-def predict(setting: Setting, *, formula: str | None = None) -> Prediction:
+def predict(setting: Setting, *, formula: str | None = None, progress: bool = False) -> Prediction:
     """The closed form of a setting, on the rows that `simulate` would train on.
+
+    The formula "scaling" is none: it trains smaller networks of the same proportions, see `reports.scaling`.
 
     Raises NoClosedForm where none applies, before any row is drawn.
     """
+    if formula == scaling.NAME:
+        return scaling.predict(scaling.surrogate(setting, progress=progress))
     return theory.predict(setting, rows=fixed_rows(setting), formula=formula)
 
 
 def verify(
     setting: Setting, *, formula: str | None = None, device: str = "cpu", progress: bool = False
 ) -> Verification:
-    """Predict, simulate, compare. Without a closed form nothing is simulated: NoClosedForm is raised first."""
+    """Predict, simulate, compare. Without a closed form nothing is simulated: NoClosedForm is raised first.
+
+    With the formula "scaling" the result is a `reports.scaling.ScalingVerification`.
+    """
+    if formula == scaling.NAME:
+        found = scaling.surrogate(setting, device=device, progress=progress)
+        full = simulate.run(scaling.from_start(setting), device=device, progress=progress)
+        return scaling.compare(found, full, mean=population_mean(setting))
     prediction = predict(setting, formula=formula)
     simulation = simulate.run(setting, device=device, progress=progress)
     return compare(prediction, simulation, mean=population_mean(setting))

@@ -59,11 +59,9 @@ def shrink(setting: Setting, b: int) -> Setting:
     _check_reach(setting)
     data, network, training = setting.data, setting.network, setting.training
     assert data.samples != "online"
-    readings = tuple(_divided(f"training.steps[{i}]", step, b) for i, step in enumerate(training.readings))
-    drops = tuple(
-        (_divided(f"training.drops[{i}]", step, b), factor) for i, (step, factor) in enumerate(training.drops)
-    )
-    widths = tuple(_divided(f"network.hidden[{i}]", width, b) for i, width in enumerate(network.widths))
+    readings = tuple(_divided("training.steps", step, b) for step in training.readings)
+    drops = tuple((_divided("training.drops", step, b), factor) for step, factor in training.drops)
+    widths = tuple(_divided("network.hidden", width, b) for width in network.widths)
     rows = _divided("data.samples", data.samples, b)
     # a batch of all rows is one of all rows that are left
     size = "full" if setting.full_batch else training.batch_size

@@ -10,6 +10,7 @@ from reports.claims import (
     b2_shape,
     f1_closed_forms,
     f2_criterion,
+    f7_surrogate,
 )
 from reports.claims.claim import Claim
 
@@ -23,4 +24,5 @@ CLAIMS: tuple[Claim, ...] = (
     b2_shape.CLAIM,
     f1_closed_forms.CLAIM,
     f2_criterion.CLAIM,
+    f7_surrogate.CLAIM,
 )

@@ -22,7 +22,8 @@ class Context:
     Attributes
     ----------
     budget : "quick", "full" or "paper"
-        Multiplies replicas by 1, 8 or 32; settings are otherwise the same, and fixed before anything runs.
+        Multiplies replicas by 1, 8 or 32, and may add cases, as F7 does; the others keep their settings, and all are
+        fixed before anything runs.
     seed : int
     device : str
     store : Path or None
