@@ -38,7 +38,8 @@ class Measure:
     difference : PairedMean or None
         To training from scratch, replica by replica; None for scratch itself, and for a single replica.
     share : MeanRatio or None
-        The difference as a share of the pretrained network's difference; None where the latter may be zero.
+        The difference as a share of that of the treatment `TransferStudy.gain_of`; None where the latter may be zero,
+        and for that treatment itself.
     """
 
     name: str
@@ -115,31 +116,42 @@ class TransferStudy:
         return next(treatment for treatment in self.treatments if treatment.name == name)
 
 
-def study(result: TransferResult, *, gain_of: str = "pretrained", confidence: float = 0.95) -> TransferStudy:
+def study(result: TransferResult, *, gain_of: str | None = None, confidence: float = 0.95) -> TransferStudy:
     """Estimate every measure after every treatment, and compare with training from scratch in pairs of replicas.
 
     Intervals are Student's for differences and Fieller's for shares: the errors are those between replicas, given the
     moments that drawn treatments share between them.
 
+    Parameters
+    ----------
+    result : TransferResult
+    gain_of : str or None
+        The name of the treatment whose gain the shares are shares of; "pretrained", where it was tried, if None.
+    confidence : float
+        Of all intervals.
+
     Raises
     ------
     InvalidInput
-        Where every replica has diverged.
+        Where every replica has diverged, or there is no such treatment.
     """
     if result.replicas == result.diverged:
         rate = result.experiment.downstream.training.learning_rate
         raise InvalidInput("downstream.training.learning_rate", rate, "lets every replica diverge")
     values = {treated.treatment.name: measures(result, treated) for treated in result.treated}
+    if gain_of is None and "pretrained" in values:
+        gain_of = "pretrained"
+    scratch = values["scratch"]
+    references = values[result[gain_of].treatment.name] if gain_of is not None else {}
     spaces = eigenspaces(result.data_moment, gap=1e-9)
-    reference = gain_of if gain_of in values else None
     return TransferStudy(
         result,
-        reference,
+        gain_of,
         tuple(
             TreatmentStudy(
                 treated.treatment.name,
                 tuple(
-                    _measure(name, found, values["scratch"][name], _gain(values, reference, name), confidence)
+                    _measure(name, found, scratch[name], references.get(name), confidence)
                     for name, found in values[treated.treatment.name].items()
                 ),
                 _readings(treated, spaces),
@@ -171,16 +183,15 @@ def measures(result: TransferResult, treated: Treated) -> dict[str, np.ndarray]:
     return found
 
 
-def _gain(values: dict[str, dict[str, np.ndarray]], reference: str | None, name: str) -> np.ndarray | None:
-    return None if reference is None else values[reference][name] - values["scratch"][name]
-
-
-def _measure(name: str, values: np.ndarray, scratch: np.ndarray, gain: np.ndarray | None, confidence: float) -> Measure:
-    if values is scratch or len(values) < 2:
-        return Measure(name, _estimated(values), None, None)
-    difference = values - scratch
-    share = None if gain is None else mean_ratio(difference, gain, confidence=confidence)
-    return Measure(name, _estimated(values), paired_mean(difference, confidence=confidence), share)
+def _measure(
+    name: str, found: np.ndarray, scratch: np.ndarray, reference: np.ndarray | None, confidence: float
+) -> Measure:
+    if found is scratch or len(found) < 2:
+        return Measure(name, _estimated(found), None, None)
+    difference = found - scratch
+    compared = reference is not None and reference is not found
+    share = mean_ratio(difference, reference - scratch, confidence=confidence) if compared else None
+    return Measure(name, _estimated(found), paired_mean(difference, confidence=confidence), share)
 
 
 def _readings(treated: Treated, spaces: Eigenspaces) -> tuple[TransferReading, ...]:

@@ -1,0 +1,182 @@
+"""Treatments of one replica, against the formulas that their words say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from simulate.networks import forward
+from simulate.streams import Purpose, Streams
+from simulate.transfer.draws import TransferDraws
+from simulate.transfer.experiment import Engine
+from simulate.transfer.treatments import Switch, principal_variances, treat
+from tests.test_simulate_transfer import small
+from theory.setting import Network, Treatment
+
+SHAPES = ((9, 4), (7, 9), (5, 7), (3, 5))
+
+
+def parameters(rng: np.random.Generator, bias: bool, scale: float = 1.0) -> tuple[np.ndarray, ...]:
+    found: list[np.ndarray] = []
+    for shape in SHAPES:
+        found.append(scale * rng.standard_normal(shape))
+        if bias:
+            found.append(scale * rng.standard_normal(shape[0]))
+    return tuple(found)
+
+
+def switch(bias: bool = False, activation: str = "relu") -> Switch:
+    rng = np.random.default_rng(3)
+    network = Network(kind="mlp", hidden=(9, 7, 5), bias=bias, activation=activation)
+    init, new, trained = (parameters(rng, bias, scale) for scale in (1.0, 1.0, 2.5))
+    factor = rng.standard_normal((4, 4))
+    rows = rng.standard_normal((30, 4)) * [1, 2, 3, 4]
+    variances = (rng.uniform(0.5, 2, 9), rng.uniform(0.5, 2, 7))
+    return Switch(network, init, new, trained, rows, factor @ factor.T, variances, Streams(5), 2)
+
+
+def normals(*shapes: tuple[int, int]) -> list[np.ndarray]:
+    """The numbers that weights of these shapes are drawn from, in turn."""
+    generator = Streams(5).at(Purpose.DRAWN_WEIGHTS, 2)
+    return [generator.standard_normal(shape) for shape in shapes]
+
+
+def same(mine: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_layers_are_kept_or_made_anew(bias):
+    here = switch(bias)
+    step = 1 + bias
+    assert same(treat(Treatment(kind="scratch"), here), here.init)
+    assert same(treat(Treatment(kind="pretrained"), here), here.trained)
+    for layers in (1, 2, 4):
+        kept = treat(Treatment(kind="first-layers", layers=layers), here)
+        assert same(kept[: layers * step], here.trained[: layers * step])
+        assert same(kept[layers * step :], here.new[layers * step :])
+        rescaled = treat(Treatment(kind="first-layers", layers=layers, rescale=True), here)
+        assert same(rescaled[layers * step :], here.new[layers * step :])
+        assert same(rescaled[: layers * step], treat(Treatment(kind="rescaled"), here)[: layers * step])
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_rescaled_layers_have_their_first_norms_and_a_relu_network_its_function_but_for_a_factor(bias):
+    here = switch(bias)
+    rescaled = treat(Treatment(kind="rescaled"), here)
+    for w, first in zip(rescaled[:: 1 + bias], here.init[:: 1 + bias], strict=True):
+        np.testing.assert_allclose(np.linalg.norm(w), np.linalg.norm(first), rtol=1e-13)
+    x = torch.tensor(here.rows)[None]
+    before, after = (
+        forward(here.network, tuple(torch.tensor(w)[None] for w in found), x).numpy()
+        for found in (here.trained, rescaled)
+    )
+    ratio = np.prod(
+        [np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(here.init, here.trained, strict=True)][:: 1 + bias]
+    )
+    np.testing.assert_allclose(after, ratio * before, rtol=1e-10)
+
+
+def test_layers_of_zeros_stay_zeros():
+    here = switch()
+    zero = (np.zeros(SHAPES[0]), *here.trained[1:])
+    dead = Switch(here.network, here.init, here.new, zero, here.rows, here.moment, (), here.streams, here.replica)
+    assert not treat(Treatment(kind="rescaled"), dead)[0].any()
+
+
+def of_norm(w: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return w / np.linalg.norm(w) * np.linalg.norm(like)
+
+
+def test_covariance_is_a_root_of_the_moment_on_normals():
+    """Rows are U z with U Uᵀ = Σ_w; any root has the same law, and this one is V Λ^½."""
+    here = switch()
+    assert here.moment is not None
+    drawn = treat(Treatment(kind="covariance"), here)
+    values, basis = np.linalg.eigh(here.moment)
+    (z,) = normals(SHAPES[0])
+    np.testing.assert_allclose(drawn[0], of_norm(z @ (basis * np.sqrt(values)).T, here.init[0]), rtol=1e-12)
+    assert same(drawn[1:], here.init[1:])
+
+
+def test_spectrum_has_the_eigenvalues_in_a_random_basis():
+    here = switch()
+    assert here.moment is not None
+    drawn, (z,) = treat(Treatment(kind="spectrum"), here), normals(SHAPES[0])
+    assert same(drawn[1:], here.init[1:])
+    # W = z Λ^½ Qᵀ: W Wᵀ knows nothing of Q, and Q is orthogonal
+    scaled = of_norm(z * np.sqrt(np.linalg.eigvalsh(here.moment)), here.init[0])
+    np.testing.assert_allclose(drawn[0] @ drawn[0].T, scaled @ scaled.T, rtol=1e-10, atol=1e-12)
+    basis = np.linalg.lstsq(scaled, drawn[0], rcond=None)[0].T
+    np.testing.assert_allclose(basis @ basis.T, np.eye(4), atol=1e-12)
+    eigenvectors = np.linalg.eigh(here.moment)[1]
+    assert np.abs(np.abs(basis.T @ eigenvectors) - np.eye(4)).max() > 0.3
+
+
+def test_eigenvectors_takes_the_covariance_away():
+    here = switch()
+    own = here.trained[0].T @ here.trained[0] / 9
+    mine = Switch(here.network, here.init, here.new, here.trained, here.rows, own, (), here.streams, here.replica)
+    whitened = treat(Treatment(kind="eigenvectors"), mine)
+    size = np.linalg.norm(here.init[0]) ** 2 / 4
+    np.testing.assert_allclose(whitened[0].T @ whitened[0], size * np.eye(4), atol=1e-12 * size)
+    # the nearest such matrix to W*: W* Σ^-½ is the orthogonal factor of its polar decomposition
+    u, _, v = np.linalg.svd(here.trained[0], full_matrices=False)
+    np.testing.assert_allclose(whitened[0], of_norm(u @ v, here.init[0]), rtol=1e-10)
+    assert same(whitened[1:], here.new[1:])
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_recursive_draws_each_layer_in_the_basis_of_what_is_below(bias, layers):
+    here = switch(bias, activation="tanh")
+    assert here.moment is not None
+    step = 1 + bias
+    drawn = treat(Treatment(kind="recursive", layers=layers), here)
+    z = normals(*SHAPES[:3])
+    h = here.rows
+    expected = [treat(Treatment(kind="covariance"), here)[0]]
+    for layer in range(1, layers or 3):
+        h = np.tanh(h @ expected[-1].T + (here.init[2 * layer - 1] if bias else 0))
+        basis = np.linalg.eigh(h.T @ h / len(h))[1]
+        w = (z[layer] * np.sqrt(here.variances[layer - 1])) @ basis.T
+        expected.append(of_norm(w, here.init[layer * step]))
+    for layer, w in enumerate(expected):
+        np.testing.assert_allclose(drawn[layer * step], w, rtol=1e-8, atol=1e-10)
+    assert same(drawn[len(expected) * step :], here.init[len(expected) * step :])
+
+
+def test_principal_variances_are_those_along_the_principal_directions():
+    here = switch(activation="tanh")
+    found = principal_variances(here.network, here.trained, here.rows)
+    h = here.rows
+    assert [len(values) for values in found] == [9, 7]
+    for layer, values in enumerate(found):
+        h = np.tanh(h @ here.trained[layer].T)
+        w = here.trained[layer + 1]
+        basis = np.linalg.eigh(h.T @ h)[1]
+        moment = w.T @ w / len(w)
+        np.testing.assert_allclose(values, [v @ moment @ v for v in basis.T], rtol=1e-9)
+
+
+def test_moments_are_those_of_all_other_replicas():
+    """Each replica's own Σ_w and variances are left out."""
+    experiment = small(kinds=("scratch", "recursive"), replicas=5)
+    engine = Engine(experiment, torch.device("cpu"), None)
+    trained = engine.upstream(lambda count: None)
+    ((slots, _, inputs),) = engine._pieces()
+    draws = TransferDraws(experiment)
+    first = [w.numpy() for w in trained.parameters[0]]
+    variances = [
+        principal_variances(engine.network, tuple(w[r].numpy() for w in trained.parameters), draws.upstream_rows(r))[0]
+        for r in range(5)
+    ]
+    for replica in range(5):
+        found = engine._switch(replica, trained, inputs, slots.index(replica))
+        assert found is not None
+        others = [r for r in range(5) if r != replica]
+        np.testing.assert_allclose(
+            found.moment, np.mean([first[r].T @ first[r] / 8 for r in others], axis=0), atol=1e-14
+        )
+        np.testing.assert_allclose(found.variances[0], np.mean([variances[r] for r in others], axis=0), atol=1e-14)
