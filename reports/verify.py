@@ -7,6 +7,7 @@ import numpy as np
 import simulate
 import theory
 from reports import scaling
+from reports.changes import from_start
 from reports.compare import Verification, compare
 from theory.prediction import Prediction
 from theory.setting import Setting
@@ -33,7 +34,7 @@ def verify(
     """
     if formula == scaling.NAME:
         found = scaling.surrogate(setting, device=device, progress=progress)
-        full = simulate.run(scaling.from_start(setting), device=device, progress=progress)
+        full = simulate.run(from_start(setting), device=device, progress=progress)
         return scaling.compare(found, full, mean=population_mean(setting))
     prediction = predict(setting, formula=formula)
     simulation = simulate.run(setting, device=device, progress=progress)

@@ -12,17 +12,13 @@ from scipy import stats
 
 import simulate
 from reports import cli
+from reports.changes import Moved, from_start, judged, movements, relative
 from reports.claims import f7_surrogate
 from reports.claims.claim import Context
 from reports.scaling import (
     ERROR_BUDGET,
-    Moved,
     compare,
-    from_start,
-    judged,
-    movements,
     predict,
-    relative,
     surrogate,
     warnings,
 )

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from reports.changes import from_start
 from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome
 from reports.findings import Column, Figure, Finding, Panel, Series, Table, Verdict
 from reports.scaling import (
@@ -16,7 +17,6 @@ from reports.scaling import (
     Agreement,
     ScalingVerification,
     compare,
-    from_start,
     surrogate,
 )
 from reports.typesetting.tables import CONTINUED
