@@ -227,6 +227,24 @@ def merge(folder: str, as_json: bool, quiet: bool) -> int:
 
 
 @eigenalign.command()
+@click.argument("experiment_file", metavar="EXPERIMENT.toml")
+@click.option("--replicas", type=click.IntRange(min=1), default=None, help="Overrides ensemble.replicas.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@_common
+def transfer(experiment_file: str, replicas: int | None, device: str, as_json: bool, quiet: bool) -> int:
+    """Upstream training, a treatment, downstream training: paired with training from scratch."""
+    from reports.experiment_file import load
+    from reports.transfer import study
+    from reports.transfer.show import contract, describe
+    from simulate import transfer as simulator
+
+    result = simulator.run(load(experiment_file), replicas=replicas, device=device, progress=not quiet)
+    found = study(result)
+    _show(as_json, contract(found), describe(found))
+    return DONE
+
+
+@eigenalign.command()
 @_common
 def claims(as_json: bool, quiet: bool) -> int:
     """List the claims, their references, and what is checked."""
