@@ -227,6 +227,42 @@ def merge(folder: str, as_json: bool, quiet: bool) -> int:
 
 
 @eigenalign.command()
+@click.option("--weights", multiple=True, required=True, metavar="FILE[:KEY]", help="Again for every other training.")
+@click.option("--data", required=True, metavar="FILE[:KEY]|DIR", help="What the layer sees: rows, images, activations.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Write a page, too.")
+@click.option("--transposed", is_flag=True, help="Weights are stored inputs first: (d, m), (kh, kw, C, m).")
+@click.option("--channels-last", is_flag=True, help="Images are stored (n, H, W, C).")
+@click.option("--dilation", type=click.IntRange(min=1), default=1, show_default=True, help="Of a convolution.")
+@click.option("--group", default="1/1", metavar="J/G", show_default=True, help="One group of a grouped convolution.")
+@click.option("--center", is_flag=True, help="Subtract the mean of the data.")
+@click.option("--ridge", type=float, default=0.0, metavar="SHARE", help="Regularise weights of too low a rank.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the tests' random draws.")
+@_common
+def check(
+    weights: tuple[str, ...],
+    data: str,
+    html: Path | None,
+    group: str,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Your own network: is a trained layer aligned with its data? Several --weights are independent trainings."""
+    from reports.check import check_files
+    from reports.check.show import contract, describe
+    from reports.check.weights import parse_group
+
+    found = check_files(weights, data, group=parse_group(group), progress=not quiet, **options)
+    if html is not None:
+        from reports.check.page import html as page
+        from reports.typesetting.files import write_atomically
+
+        write_atomically(html, page(found, [*weights, data]))
+    _show(as_json, contract(found), describe(found))
+    return DONE
+
+
+@eigenalign.command()
 @click.argument("experiment_file", metavar="EXPERIMENT.toml")
 @click.option("--replicas", type=click.IntRange(min=1), default=None, help="Overrides ensemble.replicas.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)

@@ -1,0 +1,148 @@
+"""What is estimated of one layer's weights: their second moment, the interval of M, f with intervals, its shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from reports.check.weights import Filters
+from theory.eigenspaces import Eigenspaces, weight_variances
+from theory.errors import InvalidInput
+from theory.misalignment import misalignment_squared
+from theory.shape import PANELS, classify_interval
+from theory.testing import misalignment_interval
+
+_CONFIDENCE = 0.95
+_AFFORDED = 2**24  # resamples × d² × eigenspaces of a bootstrap
+_GROUPS = 20  # of the vectors of one network, for the jackknife
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """The weight vectors of all networks (K, m, d) on the coordinates that vary, and their second moments (K, d, d).
+
+    Divided by one number, so that the trace of the mean second moment is d: only f depends on it, through `scale`.
+    """
+
+    vectors: np.ndarray
+    moments: np.ndarray
+    scale: float
+    rank: int
+    alive: int
+
+    @classmethod
+    def of(cls, layers: Sequence[Filters], varies: np.ndarray) -> Weights:
+        vectors = np.stack([layer.vectors[:, varies] for layer in layers])
+        if not vectors.any(axis=(1, 2)).all():
+            raise InvalidInput("weights", "zero", "are all zero where the data vary")
+        scale = math.sqrt(float(np.mean(vectors**2)))
+        vectors = vectors / scale
+        moments = vectors.mT @ vectors / vectors.shape[1]
+        values = np.linalg.eigvalsh(moments.mean(axis=0))
+        rank = int(np.count_nonzero(values > 4 * len(values) * np.finfo(float).eps * values[-1]))
+        return cls(vectors, moments, scale, rank, int(np.count_nonzero(vectors.any(axis=2))))
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Σ_w."""
+        return self.moments.mean(axis=0)
+
+    @property
+    def full(self) -> bool:
+        """Whether Σ_w can be inverted."""
+        return self.rank == len(self.mean)
+
+    def grouped(self, groups: int) -> np.ndarray:
+        """Second moments of `groups` equally large groups of the first network's vectors, (groups, d, d); or none."""
+        size = self.vectors.shape[1] // groups
+        if not size:
+            return self.moments[:0]
+        parts = self.vectors[0, : groups * size].reshape(groups, size, -1)
+        return parts.mT @ parts / size
+
+    def variances(self, spaces: Eigenspaces) -> np.ndarray:
+        """τ of what counts as independent, (n, k): of every network, or of every vector of the only one."""
+        if len(self.moments) > 1:
+            return weight_variances(spaces, self.moments)
+        projections = (self.vectors[0] @ spaces.basis) ** 2
+        return np.stack([projections[:, s].mean(axis=1) for s in spaces.slices], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class TransferFunction:
+    """f on every eigenspace, σ ascending, with 95 % intervals (each on its own). Arrays of shape (k,)."""
+
+    sigma: np.ndarray
+    f: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    multiplicity: tuple[int, ...]
+
+
+def interval_of(spaces: Eigenspaces, weights: Weights, seed: int) -> tuple[float, float] | None:
+    """Of M without the noise of finitely many vectors, 95 %; None where there are too few vectors or networks for one.
+
+    By the bootstrap of `misalignment_interval`, resampling networks, or the vectors of the only one; in many dimensions
+    and eigenspaces, where that is too dear, by `jackknife_interval`.
+    """
+    if not weights.full:
+        return None
+    one = len(weights.moments) == 1
+    resamples = min(999, _AFFORDED // (spaces.dimension**2 * len(spaces.multiplicity)))
+    if resamples < 99:
+        return jackknife_interval(spaces, weights.grouped(_GROUPS) if one else weights.moments)
+    if one and weights.vectors.shape[1] > spaces.dimension:
+        found = misalignment_interval(spaces, vectors=weights.vectors[0], resamples=resamples, seed=seed)
+    elif len(weights.moments) > 2:
+        found = misalignment_interval(spaces, weights.moments, resamples=resamples, seed=seed)
+    else:
+        return None
+    return (found.low, found.high) if math.isfinite(found.high) else None
+
+
+def jackknife_interval(spaces: Eigenspaces, moments: np.ndarray) -> tuple[float, float] | None:
+    """Of M without sampling noise, from K independent second moments (K, d, d) of equal weight; None for K < 3.
+
+    θ = M² of the mean, θ_r without the r-th: the bias of order 1/K goes with K θ − (K − 1) mean θ_r, and SE² =
+    (K − 1)/K Σ (θ_r − mean θ_r)² (Quenouille, Tukey), with Student's quantile of K − 1 degrees of freedom. None also
+    where a mean without one of them is singular.
+    """
+    count = len(moments)
+    if count < 3:
+        return None
+    mean = moments.mean(axis=0)
+    try:
+        whole = float(misalignment_squared(spaces, mean))
+        without = np.array([misalignment_squared(spaces, mean + (mean - moment) / (count - 1)) for moment in moments])
+    except InvalidInput:  # singular
+        return None
+    centre = count * whole - (count - 1) * float(without.mean())
+    error = math.sqrt((count - 1) / count * float(np.sum((without - without.mean()) ** 2)))
+    margin = float(stats.t.isf((1 - _CONFIDENCE) / 2, count - 1)) * error
+    return math.sqrt(max(centre - margin, 0)), math.sqrt(max(centre + margin, 0))
+
+
+def transfer_function(spaces: Eigenspaces, weights: Weights) -> TransferFunction:
+    """f = √τ; intervals of log τ from the scatter between networks, or between vectors, by Student's quantile."""
+    values = weights.variances(spaces)
+    tau = values.mean(axis=0)
+    low, high = np.full_like(tau, np.nan), np.full_like(tau, np.nan)
+    if len(values) > 1:
+        known = tau > 0
+        error = values.std(axis=0, ddof=1)[known] / math.sqrt(len(values)) / tau[known]
+        factor = np.exp(stats.t.isf((1 - _CONFIDENCE) / 2, len(values) - 1) * error)
+        low[known], high[known] = tau[known] / factor, tau[known] * factor
+    sigma = np.sqrt(np.maximum(spaces.eigenvalues, 0))
+    f, low, high = (weights.scale * np.sqrt(part) for part in (tau, low, high))
+    return TransferFunction(sigma, f, low, high, spaces.multiplicity)
+
+
+def shape_of(values: np.ndarray) -> str | None:
+    """The shape of f from the variances (n, k) of what counts as independent; None: undecided."""
+    if values.shape[0] < 2 or values.shape[1] < 2:
+        return None
+    return classify_interval(values.mean(axis=0), blocks=values, confidence=_CONFIDENCE, alternatives=PANELS)

@@ -1,0 +1,302 @@
+"""Files of strangers as named arrays: NumPy, safetensors, PyTorch. Nothing in a file is ever run.
+
+What a file is, is read from its first bytes, not from its name. Shapes and types are read first; numbers only of the
+array that is asked for, and of .npy and .safetensors files only in the slices that are asked for.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from theory.errors import InvalidInput
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_SHOWN = 8  # names in a message
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array in a file.
+
+    Attributes
+    ----------
+    name : str
+        Empty where the file holds one array only.
+    shape : tuple of int
+    kind : str
+        NumPy's letter of the kind of number: f, i, u, b, c, or another for what is no number.
+    read : callable
+        (start, stop) → the entries start … stop − 1 of the first axis, a NumPy array.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+    read: Callable[[int, int], np.ndarray]
+
+    @property
+    def numbers(self) -> bool:
+        """Whether the entries are real numbers."""
+        return self.kind in "fiub"
+
+    def describe(self) -> str:
+        """Its name and shape in a message; what a terminal would obey is escaped."""
+        shape = " × ".join(map(str, self.shape)) or "one number"
+        return f"{printable(self.name)} ({shape})" if self.name else shape
+
+
+def printable(text: str, width: int = 60) -> str:
+    """A name from a file, on one line and without control characters."""
+    clean = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return clean if len(clean) <= width else clean[: width - 1] + "…"
+
+
+def split(source: str) -> tuple[Path, str | None]:
+    """FILE[:KEY] as the file and the key; a file whose own name has a colon is found first."""
+    path = Path(source)
+    if path.exists():
+        return path, None
+    for match in reversed(list(re.finditer(":", source))):
+        shorter = Path(source[: match.start()])
+        if shorter.is_file():
+            return shorter, source[match.end() :]
+    return path, None
+
+
+def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArray:
+    """The array that FILE[:KEY] means: the only one in the file, or the only one of numbers with such `dimensions`.
+
+    Raises
+    ------
+    InvalidInput
+        Naming `argument`: no such file or key, several arrays and no key, no numbers, a file that is damaged or would
+        run code.
+    """
+    path, key = split(source)
+    arrays = _arrays(path, argument)
+    if key is not None:
+        wanted = [array for array in arrays if array.name == key]
+        wanted = wanted or [array for array in arrays if array.name == plain_name(key)]
+        if not wanted:
+            raise InvalidInput(argument, source, f"there is no array {printable(key)} in the file; {_listed(arrays)}")
+        found = wanted[0]
+    else:
+        fitting = [array for array in arrays if array.numbers and len(array.shape) in dimensions]
+        if len(arrays) > 1 and len(fitting) != 1:
+            rule = f"name one of its arrays as FILE:KEY; {_listed(fitting or arrays)}"
+            raise InvalidInput(argument, source, rule)
+        if not arrays:
+            raise InvalidInput(argument, source, "holds no array")
+        found = fitting[0] if fitting else arrays[0]
+    if not found.numbers:
+        what = {"c": "complex numbers", "O": "Python objects"}.get(found.kind, "something else")
+        raise InvalidInput(argument, source, f"must hold real numbers, not {what}")
+    return found
+
+
+def plain_name(name: str) -> str:
+    """A parameter's name without what torch.compile (`_orig_mod.`) and data parallelism (`module.`) put into it."""
+    return re.sub(r"^(module\.)+", "", re.sub(r"(^|(?<=\.))_orig_mod\.", "", name))
+
+
+def _listed(arrays: list[StoredArray]) -> str:
+    names = ", ".join(array.describe() for array in arrays[:_SHOWN])
+    more = f" and {len(arrays) - _SHOWN} more" if len(arrays) > _SHOWN else ""
+    return f"it holds {names}{more}" if arrays else "it holds none"
+
+
+def _arrays(path: Path, argument: str) -> list[StoredArray]:
+    if not path.exists():
+        raise InvalidInput(argument, str(path), "there is no such file")
+    if not path.is_file():
+        raise InvalidInput(argument, str(path), "is a folder, not a file")
+    with _readable(path, argument):
+        with open(path, "rb") as file:
+            start = file.read(16)
+        if not start:
+            raise InvalidInput(argument, str(path), "is empty")
+        if start.startswith(b"\x93NUMPY"):
+            return [_npy(path, argument)]
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+            if not any(name.endswith("data.pkl") for name in names):
+                return _npz(path, [name for name in names if name.endswith(".npy")], argument)
+            return _torch(path, argument)
+        if start[:1] == b"\x80" or start.startswith(b"PK"):
+            return _torch(path, argument)
+        if len(start) > 8 and start[8:9] == b"{":
+            return _safetensors(path, argument)
+    raise InvalidInput(argument, str(path), "must be a .npy, .npz or .safetensors file, or a PyTorch checkpoint")
+
+
+@contextmanager
+def _readable(path: Path, argument: str) -> Iterator[None]:
+    """Whatever a damaged or hostile file makes a reader raise, as one InvalidInput."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what readers say of odd files is said by the error, or does not matter
+            yield
+    except InvalidInput:
+        raise
+    except Exception as error:
+        lines = str(error).splitlines()
+        why = printable(lines[0], 100) if lines and lines[0] else type(error).__name__
+        raise InvalidInput(argument, str(path), f"is damaged, or not what it says it is ({why})") from None
+
+
+def _npy(path: Path, argument: str) -> StoredArray:
+    with open(path, "rb") as file:
+        shape, dtype = _header(file)
+    if dtype.kind not in "fiub" or 0 in shape or shape == ():
+        return StoredArray("", shape, dtype.kind, lambda start, stop: np.empty((0, *shape[1:]), float))
+    np.load(path, mmap_mode="r", allow_pickle=False)  # a file shorter than its header says is refused here
+
+    def read(start: int, stop: int) -> np.ndarray:
+        # a map of its own for every slice: its pages are given back when the slice is done with
+        with _readable(path, argument):
+            return np.load(path, mmap_mode="r", allow_pickle=False)[start:stop]
+
+    return StoredArray("", shape, dtype.kind, read)
+
+
+def _npz(path: Path, names: list[str], argument: str) -> list[StoredArray]:
+    found = []
+    with zipfile.ZipFile(path) as archive:
+        for name in names:
+            with archive.open(name) as file:
+                shape, dtype = _header(file)
+            found.append(StoredArray(name[: -len(".npy")], shape, dtype.kind, _Kept(path, name, argument).read))
+    return found
+
+
+class _Kept:
+    """An array in an archive, which cannot be read in slices: read whole when first asked for, then kept."""
+
+    def __init__(self, path: Path, name: str, argument: str) -> None:
+        self._path, self._name, self._argument = path, name, argument
+        self._array: np.ndarray | None = None
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        if self._array is None:
+            with (
+                _readable(self._path, self._argument),
+                zipfile.ZipFile(self._path) as archive,
+                archive.open(self._name) as file,
+            ):
+                self._array = np.lib.format.read_array(file, allow_pickle=False)
+        assert self._array is not None
+        return self._array[start:stop]
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"version {version} of the format")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if any(side < 0 for side in shape):
+        raise ValueError(f"a negative shape {shape}")
+    return shape, dtype
+
+
+def _safetensors(path: Path, argument: str) -> list[StoredArray]:
+    from safetensors import safe_open
+
+    kinds = {"F": "f", "BF": "f", "I": "i", "U": "u", "BOOL": "b", "C": "c"}
+    found = []
+    # its reader checks every offset of the header against the length of the file
+    with safe_open(path, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118 (it is no mapping)
+            view = file.get_slice(name)
+            kind = kinds.get(re.sub(r"\d.*", "", str(view.get_dtype())), "V")
+
+            def read(start: int, stop: int, name: str = name) -> np.ndarray:
+                with _readable(path, argument), safe_open(path, framework="pt") as again:
+                    return _host(again.get_slice(name)[start:stop])
+
+            found.append(StoredArray(name, tuple(view.get_shape()), kind, read))
+    return _named(found)
+
+
+def _torch(path: Path, argument: str) -> list[StoredArray]:
+    import pickle
+
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError:
+        raise InvalidInput(argument, str(path), _refusal(path)) from None
+    return _named([_tensor(name, tensor) for name, tensor in _tensors(content)])
+
+
+def _refusal(path: Path) -> str:
+    """Which classes a checkpoint asks for, and how its owner makes one of tensors alone."""
+    from torch.serialization import get_unsafe_globals_in_checkpoint
+
+    try:
+        wanted = sorted(get_unsafe_globals_in_checkpoint(str(path)))
+    except Exception:  # an old format, in which they are not listed apart
+        wanted = []
+    names = ", ".join(printable(name) for name in wanted[:_SHOWN])
+    needs = f"it needs {names}" if names else "it holds more than tensors"
+    return (
+        f"loading it could run code, which is refused: {needs}; where the model is at home, convert it by "
+        "torch.save(model.state_dict(), 'weights.pt')"
+    )
+
+
+def _tensors(content: Any) -> list[tuple[str, Any]]:
+    """All tensors of a checkpoint with dotted names, those under `state_dict`, `model`, … if there is such a key."""
+    import torch
+
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    found: list[tuple[str, Any]] = []
+    waiting: list[tuple[str, Any]] = [("", content)]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, torch.Tensor):
+            found.append((name, value.detach()))
+        elif isinstance(value, (Mapping, list, tuple)):
+            entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+            waiting += [(f"{name}.{key}" if name else str(key), entry) for key, entry in entries]
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def _tensor(name: str, tensor: Any) -> StoredArray:
+    import torch
+
+    dtype = tensor.dtype
+    kind = "c" if dtype.is_complex else "f" if dtype.is_floating_point else "b" if dtype == torch.bool else "i"
+    plain = tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"
+    # strides may repeat numbers: a file of a few bytes then stands for any amount of memory
+    if not plain or tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+        kind = "V"
+    return StoredArray(name, tuple(tensor.shape), kind, lambda start, stop: _host(tensor[start:stop]))
+
+
+def _host(tensor: Any) -> np.ndarray:
+    """A tensor as a NumPy array; NumPy has no bfloat16 and no eight-bit floats."""
+    return (tensor.float() if tensor.dtype.is_floating_point and tensor.element_size() < 4 else tensor).numpy()
+
+
+def _named(arrays: list[StoredArray]) -> list[StoredArray]:
+    """Plain names, unless two arrays would then share one."""
+    plain = [plain_name(array.name) for array in arrays]
+    if len(set(plain)) < len(plain):
+        return arrays
+    return [StoredArray(name, a.shape, a.kind, a.read) for name, a in zip(plain, arrays, strict=True)]

@@ -1,0 +1,101 @@
+"""The calls: `check` for arrays and tensors, `check_files` for files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reports.check.data import Samples, open_samples, samples
+from reports.check.judge import Check, judge
+from reports.check.moments import data_moment
+from reports.check.weights import Filters, filters, read_filters
+from theory.errors import InvalidInput
+
+
+def check(
+    weights: Any,
+    rows: Any,
+    *,
+    transposed: bool = False,
+    channels_last: bool = False,
+    dilation: int = 1,
+    group: tuple[int, int] = (1, 1),
+    center: bool = False,
+    ridge: float = 0.0,
+    seed: int = 0,
+) -> Check:
+    """Is a trained layer aligned with the data that it sees?
+
+    Parameters
+    ----------
+    weights : array or tensor, or a list of them
+        (m, d) of a dense layer, (m, C, kh, kw) or (m, C, k) of filters. Several are independent trainings.
+    rows : array or tensor
+        What the layer sees: (n, d) rows, or (n, C, H, W) images. For a deeper layer, the activations before it.
+    transposed : bool
+        Weights come as (d, m), or (kh, kw, C, m).
+    channels_last : bool
+        Images come as (n, H, W, C).
+    dilation : int
+        Of the convolution: weights do not tell it.
+    group : (j, g)
+        Only the filters that see the j-th of g groups of channels.
+    center : bool
+        Subtract the mean of the data.
+    ridge : float
+        Replace Σ_w by (1 − ρ) Σ_w + ρ (tr Σ_w / d) I, for M of fewer vectors than dimensions.
+    seed : int
+        Of all random draws.
+
+    Raises
+    ------
+    InvalidInput
+        For shapes that do not fit, numbers that are not finite, and whatever else leaves nothing to be said.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((2000, 4)) * [1.0, 2.0, 3.0, 4.0]
+    >>> w = rng.standard_normal((500, 4)) * [4.0, 3.0, 2.0, 1.0]
+    >>> found = check(w, x)
+    >>> found.verdict, found.shape
+    ('aligned', 'falls')
+    """
+    several = weights if isinstance(weights, (list, tuple)) else [weights]
+    layers = [filters(array, transposed=transposed, group=group) for array in several]
+    if not layers:
+        raise InvalidInput("weights", (), "at least one network is needed")
+    stream = samples(rows, layers[0], channels_last=channels_last)
+    return _judged(layers, stream, dilation, center, ridge, seed, progress=False)
+
+
+def check_files(
+    weights: Sequence[str],
+    data: str,
+    *,
+    transposed: bool = False,
+    channels_last: bool = False,
+    dilation: int = 1,
+    group: tuple[int, int] = (1, 1),
+    center: bool = False,
+    ridge: float = 0.0,
+    seed: int = 0,
+    progress: bool = False,
+) -> Check:
+    """`check` for FILE[:KEY]: .npy, .npz, .safetensors, PyTorch checkpoints; data also as a folder of images.
+
+    Data are read in blocks; nothing in a file is ever run.
+    """
+    layers = [read_filters(source, transposed=transposed, group=group) for source in weights]
+    if not layers:
+        raise InvalidInput("weights", (), "at least one network is needed")
+    stream = open_samples(data, layers[0], channels_last=channels_last)
+    return _judged(layers, stream, dilation, center, ridge, seed, progress)
+
+
+def _judged(
+    layers: Sequence[Filters], stream: Samples, dilation: int, center: bool, ridge: float, seed: int, progress: bool
+) -> Check:
+    moment = data_moment(stream, dilation=dilation, progress=progress)
+    return judge(layers, moment.centre() if center else moment, ridge=ridge, seed=seed)

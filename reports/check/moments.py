@@ -1,0 +1,217 @@
+"""The second moment of rows, or of all patches of images, streamed: patches are never held all at once.
+
+A block of images is unfolded into a matrix (d, patches) of float64 in d strided copies, and its Gram matrix is added
+up. Sums are kept apart in up to 64 groups of samples, whose scatter gives the sampling error of the eigenvalues: a
+patch is no independent sample, an image is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from tqdm import tqdm
+
+from reports.check.data import Samples, chunks
+from theory.eigenspaces import Eigenspaces, eigenspaces
+from theory.errors import InvalidInput
+
+_HELD = 2**21  # float64 numbers of an unfolded block: 16 MiB
+_KEPT = 2**25  # float64 numbers of all groups' moments: 256 MiB
+_GROUPS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class DataMoment:
+    """The moments about zero of what a weight vector sees.
+
+    Attributes
+    ----------
+    groups : ndarray, shape (K, d, d)
+        Mean of x xᵀ in each group of samples.
+    means : ndarray, shape (K, d)
+    counts : ndarray, shape (K,)
+        Vectors x in each group.
+    samples : int
+        Independent samples: rows, or images.
+    varies : ndarray of bool
+        Which coordinates of a weight vector are kept (the d of them that are true): those that vary in the data.
+    centred : bool
+        Whether the mean has been subtracted.
+    """
+
+    groups: np.ndarray
+    means: np.ndarray
+    counts: np.ndarray
+    samples: int
+    varies: np.ndarray
+    centred: bool = False
+
+    @property
+    def vectors(self) -> int:
+        """How many rows or patches were seen."""
+        return int(self.counts.sum())
+
+    @property
+    def dropped(self) -> int:
+        """How many coordinates never vary."""
+        return int((~self.varies).sum())
+
+    @property
+    def second_moment(self) -> np.ndarray:
+        """The mean of x xᵀ over everything, shape (d, d)."""
+        return np.einsum("k,kij->ij", self.counts / self.vectors, self.groups)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean vector, shape (d,)."""
+        return self.counts / self.vectors @ self.means
+
+    @property
+    def mean_share(self) -> float:
+        """‖mean‖² / tr of the second moment: how much of it is the mean's."""
+        return float(self.mean @ self.mean / np.trace(self.second_moment))
+
+    def centre(self) -> DataMoment:
+        """The same about the mean over everything."""
+        mean = self.mean
+        cross = self.means[:, :, None] * mean
+        groups = self.groups - cross - cross.mT + np.outer(mean, mean)
+        return replace(self, groups=groups, means=self.means - mean, centred=True)
+
+    def standard_errors(self, basis: np.ndarray) -> np.ndarray | None:
+        """Of v_jᵀ A v_j for the columns of `basis`, from the scatter between groups; None for one group.
+
+        Var(group mean) = s²/c_k, so s² is estimated by Σ_k c_k (· − mean)² / (K − 1), and SE² = s² / Σ c_k.
+        """
+        if len(self.counts) < 2:
+            return None
+        values = np.stack([np.sum(basis * (group @ basis), axis=0) for group in self.groups])
+        mean = self.counts / self.vectors @ values
+        variance = self.counts @ (values - mean) ** 2 / (len(self.counts) - 1)
+        return np.sqrt(variance / self.vectors)
+
+    def eigenspaces(self) -> Eigenspaces:
+        """The eigenspaces; eigenvalues closer than their sampling error are joined (theory/derivations.md, 3.4)."""
+        matrix = self.second_moment
+        errors = self.standard_errors(np.linalg.eigh(matrix)[1])
+        return eigenspaces(matrix, standard_errors=None if errors is None else errors.tolist())
+
+
+def data_moment(stream: Samples, *, dilation: int = 1, progress: bool = False) -> DataMoment:
+    """Read a stream once.
+
+    A = (1/N) Σ x xᵀ over the N rows, or over all patches x of the images at stride 1 without padding, flattened
+    C × kh × kw with `dilation` pixels between neighbours. float64 throughout, whatever the data's type.
+
+    Raises
+    ------
+    InvalidInput
+        For numbers that are not finite, kernels larger than the images, fewer than two rows, data that never vary.
+    """
+    if dilation < 1:
+        raise InvalidInput("dilation", dilation, "must be at least 1")
+    if stream.kernel is None and stream.count < 2:
+        raise InvalidInput("data.shape[0]", stream.count, "must be at least 2 samples: one has no covariance")
+    sums = _Sums(stream, dilation)
+    with tqdm(total=stream.count, unit=" samples", disable=None if progress else True, delay=1, leave=False) as bar:
+        for start, block in chunks(stream, sums.at_once):
+            sums.add(start, block)
+            bar.update(len(block))
+    return sums.result()
+
+
+class _Sums:
+    """What is added up over a stream."""
+
+    def __init__(self, stream: Samples, dilation: int) -> None:
+        self._kernel, self._dilation = stream.kernel, dilation
+        self._d = math.prod(stream.kernel or stream.shape or (1,))
+        most = max(4, min(_GROUPS, _KEPT // self._d**2))
+        self.at_once = self._chunk(stream, most)
+        groups = min(most, -(-stream.count // self.at_once))
+        self._moments = np.zeros((groups, self._d, self._d))
+        self._totals = np.zeros((groups, self._d))
+        self._counts = np.zeros(groups)
+        self._low, self._high = np.full(self._d, np.inf), np.full(self._d, -np.inf)
+        self._samples = stream.count
+
+    def _chunk(self, stream: Samples, groups: int) -> int:
+        """Samples a block: what memory allows, and so few that every group gets some."""
+        if stream.shape is None:
+            return 1
+        vectors = 1 if self._kernel is None else math.prod(self._places(stream.shape))
+        return max(1, min(_HELD // (vectors * self._d), -(-stream.count // groups)))
+
+    def _places(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """How many places a filter has on an image (…, H, W), down and across."""
+        assert self._kernel is not None
+        sides = [self._dilation * (side - 1) + 1 for side in self._kernel[1:]]
+        places = shape[-2] - sides[0] + 1, shape[-1] - sides[1] + 1
+        if min(places) < 1:
+            rule = f"images must be at least as large as the filters, {sides[0]} × {sides[1]}"
+            raise InvalidInput("data.shape", tuple(shape[-2:]), rule)
+        return places
+
+    def add(self, start: int, block: np.ndarray) -> None:
+        """Add the samples from index `start` on; consecutive blocks go to different groups."""
+        k = start // self.at_once % len(self._counts)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for unfolded in self._rows(block) if self._kernel is None else self._patches(block):
+                self._moments[k] += unfolded @ unfolded.T
+                self._totals[k] += unfolded.sum(axis=1)
+                self._counts[k] += unfolded.shape[1]
+        if not np.isfinite(self._moments[k]).all():
+            bad = ~np.isfinite(block.reshape(len(block), -1).astype(float)).all(axis=1)
+            if not bad.any():
+                raise InvalidInput("data", float(np.abs(block).max()), "has squares that overflow: scale it down")
+            rule = f"must hold finite numbers, and sample {start + int(np.argmax(bad))} does not"
+            raise InvalidInput("data", "nan or inf", rule)
+
+    def _rows(self, block: np.ndarray) -> Iterator[np.ndarray]:
+        rows = block.astype(np.float64)
+        self._note(rows.min(axis=0), rows.max(axis=0))
+        yield rows.T
+
+    def _patches(self, block: np.ndarray) -> Iterator[np.ndarray]:
+        """All patches of images (n, C, H, W) as matrices (d, patches); a large image comes in strips."""
+        assert self._kernel is not None
+        height, width = self._places(block.shape)
+        # the extremes over places need the extremes over images only
+        extremes = (self._windows(e, slice(0, height)) for e in (block.min(axis=0), block.max(axis=0)))
+        low, high = (window.reshape(self._d, -1) for window in extremes)
+        self._note(low.min(axis=1), high.max(axis=1))
+        strip = max(1, _HELD // (len(block) * width * self._d))
+        for top in range(0, height, strip):
+            yield self._windows(block, slice(top, min(top + strip, height))).reshape(self._d, -1)
+
+    def _windows(self, images: np.ndarray, tops: slice) -> np.ndarray:
+        """What a weight sees at every place whose upper row is in `tops`, (C, kh, kw, …, rows, places across)."""
+        assert self._kernel is not None
+        channels, down, across = self._kernel
+        width = self._places(images.shape)[1]
+        seen = np.empty((channels, down, across, *images.shape[:-3], tops.stop - tops.start, width))
+        for i in range(down):
+            for j in range(across):
+                rows = slice(tops.start + i * self._dilation, tops.stop + i * self._dilation)
+                part = images[..., rows, j * self._dilation : j * self._dilation + width]
+                seen[:, i, j] = np.moveaxis(part, -3, 0)
+        return seen
+
+    def _note(self, low: np.ndarray, high: np.ndarray) -> None:
+        self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+
+    def result(self) -> DataMoment:
+        """The moments of what varies."""
+        varies = self._high > self._low
+        if not varies.any():
+            raise InvalidInput("data", "constant", "never vary, so there is no covariance")
+        filled = self._counts > 0
+        counts = self._counts[filled]
+        groups = self._moments[filled][:, varies][:, :, varies] / counts[:, None, None]
+        means = self._totals[filled][:, varies] / counts[:, None]
+        if not np.trace(groups, axis1=1, axis2=2).any():
+            raise InvalidInput("data", float(self._high.max()), "has squares that underflow: scale it up")
+        return DataMoment((groups + groups.mT) / 2, means, counts, self._samples, varies)

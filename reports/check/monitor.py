@@ -1,0 +1,75 @@
+"""Misalignment as a number to log while a network trains."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reports.check.data import samples
+from reports.check.moments import data_moment
+from reports.check.weights import filters
+from theory.eigenspaces import Eigenspaces
+from theory.errors import InvalidInput
+from theory.misalignment import misalignment, null_floor
+
+
+@dataclass(frozen=True, eq=False)
+class Monitor:
+    """What a layer sees, ready to be held against its weights again and again; made by `monitor`.
+
+    Attributes
+    ----------
+    spaces : Eigenspaces
+        Of the data's second moment, on the coordinates that vary.
+    varies : ndarray of bool
+        Which coordinates of a weight vector these are.
+    """
+
+    spaces: Eigenspaces
+    varies: np.ndarray
+
+    def __call__(self, weights: Any) -> float:
+        """M of the layer's weights as they are now."""
+        vectors = filters(weights).vectors
+        if vectors.shape[1] != len(self.varies):
+            raise InvalidInput("weights.shape", vectors.shape, f"must be (m, {len(self.varies)}), as the data are")
+        return alignment_metric(vectors[:, self.varies], self.spaces)
+
+    def floor(self, vectors: int) -> float:
+        """√E[M²] of so many independent vectors that are perfectly aligned: what noise alone gives."""
+        return math.sqrt(null_floor(self.spaces.multiplicity, vectors, draws=20_000).value)
+
+
+def monitor(weights: Any, rows: Any, *, dilation: int = 1, center: bool = False) -> Monitor:
+    """A `Monitor` of a layer (of its weights only the shape matters) on its data; arguments as of `check`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> rows, weights = rng.standard_normal((1000, 3)) * [1.0, 2.0, 3.0], rng.standard_normal((200, 3))
+    >>> watch = monitor(weights, rows)
+    >>> watch(weights * [2.0, 1.0, 3.0]) < 2 * watch.floor(200)
+    True
+    """
+    moment = data_moment(samples(rows, filters(weights)), dilation=dilation)
+    return Monitor((moment.centre() if center else moment).eigenspaces(), moment.varies)
+
+
+def alignment_metric(weights: Any, spaces: Eigenspaces) -> float:
+    """M of a layer's weights against given eigenspaces: 0 at alignment, infinite for fewer vectors than dimensions.
+
+    `weights` (m, d) or (m, C, kh, kw), an array or a tensor on any device: one m d² product and one d × d
+    eigenproblem, in float64. Raises InvalidInput for shapes that do not fit, NaN and inf.
+    """
+    vectors = filters(weights).vectors
+    if vectors.shape[1] != spaces.dimension:
+        raise InvalidInput("weights.shape", vectors.shape, f"must be (m, {spaces.dimension}), as the eigenspaces are")
+    try:
+        return float(misalignment(spaces, vectors.T @ vectors / len(vectors)))
+    except (
+        InvalidInput
+    ):  # finite and symmetric, so it is singular: too few vectors, or vectors that depend on each other
+        return math.inf

@@ -1,0 +1,81 @@
+"""A check as one small HTML page that opens anywhere and loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reports.check.files import printable
+from reports.check.judge import Check
+from reports.check.show import facts
+from reports.findings import Column, Figure, Panel, Series, Table
+from reports.typesetting.document import inline_svg
+from reports.typesetting.figures import render
+from reports.typesetting.markup import to_html, to_plain
+from reports.typesetting.tables import to_html_table
+
+TITLE = "Is the layer aligned with its data?"
+_TONES = {"aligned": "holds", "not aligned": "refuted", "undecided": "undecided"}
+
+
+def html(check: Check, sources: Sequence[str] = ()) -> str:
+    """The page; `sources` are the names of what was checked."""
+    import jinja2
+    from markupsafe import Markup
+
+    drawn = figure(check)
+    listed = table(check)
+    here = Path(__file__).resolve().parent
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([here / "templates", here.parent / "typesetting" / "templates"]),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("check.html.j2").render(
+        title=TITLE,
+        sources=[printable(source, 200) for source in sources],
+        check=check,
+        tone=_TONES[check.verdict],
+        facts=facts(check),
+        drawing=Markup(inline_svg(render(drawn).svg, "f", drawn.caption)),
+        caption=Markup(to_html(drawn.caption)),
+        label=to_plain(listed.caption),
+        table=Markup(to_html_table(listed)),
+    )
+
+
+def figure(check: Check) -> Figure:
+    """f with its intervals."""
+    f = check.transfer_function
+    sigma = np.where(f.sigma > 0, f.sigma, np.nan)
+    interval = "95 % interval"
+    series = (
+        Series("$f$", sigma, f.f, style="both"),
+        Series(interval, sigma, f.low, style="dashed"),
+        Series(interval, sigma, f.high, style="dashed"),
+    )
+    known = f.sigma[f.sigma > 0]
+    wide = known.size > 0 and bool(known[-1] > 20 * known[0])
+    panel = Panel("", r"data standard deviation $\sigma$", r"weight standard deviation $f(\sigma)$", series, xlog=wide)
+    shape = f"it {check.shape}" if check.shape in ("falls", "rises", "rises, then falls") else "its shape is undecided"
+    caption = (
+        f"The transfer function $f$ on {len(f.f)} eigenspaces of the data, with 95 % intervals: "
+        f"{'other shapes than the theory’s three' if check.shape == 'other' else shape}."
+    )
+    return Figure("transfer-function", caption, (panel,))
+
+
+def table(check: Check) -> Table:
+    """f eigenspace by eigenspace."""
+    f = check.transfer_function
+    columns = tuple(Column(head) for head in (r"$\sigma$", "multiplicity", "$f$", "from", "to"))
+    rows = tuple(
+        tuple(value if np.isfinite(value) else None for value in row)
+        for row in zip(f.sigma.tolist(), f.multiplicity, f.f.tolist(), f.low.tolist(), f.high.tolist(), strict=True)
+    )
+    return Table("transfer-function", "The transfer function with its 95 % intervals.", columns, rows)
