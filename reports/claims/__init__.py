@@ -10,6 +10,7 @@ from reports.claims import (
     b2_shape,
     f1_closed_forms,
     f2_criterion,
+    f4_lazy,
     f7_surrogate,
 )
 from reports.claims.claim import Claim
@@ -24,5 +25,6 @@ CLAIMS: tuple[Claim, ...] = (
     b2_shape.CLAIM,
     f1_closed_forms.CLAIM,
     f2_criterion.CLAIM,
+    f4_lazy.CLAIM,
     f7_surrogate.CLAIM,
 )
