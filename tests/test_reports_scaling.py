@@ -305,3 +305,16 @@ def test_the_check_says_no_where_rows_are_many():
     (finding,) = f7_surrogate.decide(case, f7_surrogate.predict(case), measured)
     assert finding.verdict == "holds"
     assert measured.surrogate.warnings
+
+
+@pytest.mark.slow
+def test_two_sizes_may_agree_and_both_be_wrong():
+    """At n = 16 d² the kernel's second level is passed: b = 4 and 8 agree, 18 % off both. Only the warning says so."""
+    case = next(case for case in f7_surrogate.cases(Context(seed=5)) if case.kind == "control")
+    early = msgspec.structs.replace(case.setting.training, steps=320)
+    setting = msgspec.structs.replace(case.setting, training=early)
+    found = surrogate(setting, factors=(4, 8), replicas=160)
+    verified = compare(found, simulate.run(from_start(setting)))
+    assert found.agreement == "converged"
+    assert verified.comparison[0].verdict == "refuted"
+    assert "the argument fails for n ≫ d²" in found.warnings[0]
