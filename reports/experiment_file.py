@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from reports.setting_file import assignments, defaults, located, read
 from reports.setting_file import load as load_setting
-from reports.setting_file import located, read
 from theory.checked import under
 from theory.errors import InvalidInput
-from theory.setting import Downstream, Ensemble, Experiment, Treatments, Upstream
+from theory.setting import Downstream, Ensemble, Experiment, Treatments, Until, Upstream
 
 TABLES = ("upstream", "treatment", "downstream", "ensemble")
 
@@ -46,6 +47,27 @@ def load(path: str | Path) -> Experiment:
         with under("ensemble"):
             ensemble = Ensemble(**_known(Ensemble, tables["ensemble"]))
     return Experiment(upstream=upstream, treatment=treatment, downstream=downstream, ensemble=ensemble)
+
+
+def departures(experiment: Experiment) -> str:
+    """What departs from the defaults, as assignments in the manner of TOML; the whole experiment follows from it."""
+    tables, plain = msgspec.to_builtins(experiment), defaults(experiment.upstream.network)
+    tables["upstream"]["until"] = tables["upstream"]["until"] or {}
+    nested = {key: tables["downstream"].pop(key) for key in ("labels", "training")}
+    kinds = [
+        {key: value for key, value in kind.items() if value} if kind["layers"] else kind["kind"]
+        for kind in tables["treatment"]["kinds"]
+    ]
+    others = {"downstream": msgspec.to_builtins(Downstream()), "until": dict.fromkeys(Until.__struct_fields__)}
+    return ", ".join(
+        [
+            *assignments(tables["upstream"], plain | others, "upstream."),
+            f"treatment.kinds = {json.dumps(kinds)}",
+            *assignments({"downstream": tables["downstream"]}, others),
+            *assignments(nested, plain, "downstream."),
+            *assignments({"ensemble": tables["ensemble"]}, plain),
+        ]
+    )
 
 
 def _upstream(table: dict[str, Any], folder: Path) -> tuple[Upstream, Ensemble]:

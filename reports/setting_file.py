@@ -69,18 +69,26 @@ def departures(setting: Setting) -> str:
     >>> departures(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)), training=Training(steps=5)))
     'data.kind = "gaussian", data.spectrum = [1.0, 2.0], training.steps = 5'
     """
-    # defaults that depend on the kind or on the widths are filled in alike
-    network = Network(kind=setting.network.kind, hidden=setting.network.widths if setting.network.hidden else None)
-    plain = {
+    return ", ".join(assignments(msgspec.to_builtins(setting), defaults(setting.network)))
+
+
+def assignments(tables: dict[str, Any], plain: dict[str, dict[str, Any]], under: str = "") -> list[str]:
+    """Every key of the tables whose value is not the plain one, with the name that the tables are `under`."""
+    return [
+        f"{under}{table}.{key} = {json.dumps(value)}"
+        for table, values in tables.items()
+        for key, value in values.items()
+        if json.dumps(value) != json.dumps(plain[table].get(key, msgspec.NODEFAULT), default=str)
+    ]
+
+
+def defaults(network: Network) -> dict[str, dict[str, Any]]:
+    """The defaults of a setting's tables; those that depend on the kind or on the widths are filled in alike."""
+    alike = Network(kind=network.kind, hidden=network.widths if network.hidden else None)
+    return {
         "data": {field.name: field.default for field in msgspec.structs.fields(Data)},
         "labels": msgspec.to_builtins(Labels()),
-        "network": msgspec.to_builtins(network) | {"kind": Network().kind, "hidden": Network(kind=network.kind).hidden},
+        "network": msgspec.to_builtins(alike) | {"kind": Network().kind, "hidden": Network(kind=alike.kind).hidden},
         "training": msgspec.to_builtins(Training()),
         "ensemble": msgspec.to_builtins(Ensemble()),
     }
-    return ", ".join(
-        f"{table}.{key} = {json.dumps(value)}"
-        for table, values in msgspec.to_builtins(setting).items()
-        for key, value in values.items()
-        if json.dumps(value) != json.dumps(plain[table].get(key, msgspec.NODEFAULT), default=str)
-    )

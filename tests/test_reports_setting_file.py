@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reports.experiment_file import load as load_experiment
 from reports.setting_file import load
 from theory.errors import InvalidInput
 from theory.setting import Data, Setting, Training
@@ -80,5 +81,7 @@ def test_a_missing_file_a_folder_and_bytes(tmp_path):
 @pytest.mark.parametrize(
     "path", sorted((Path(__file__).parent.parent / "reports" / "examples").glob("*.toml")), ids=lambda p: p.name
 )
-def test_the_examples_are_settings(path):
-    assert load(path).data.kind == tomllib.loads(path.read_text())["data"]["kind"]
+def test_the_examples_are_settings_or_experiments(path):
+    tables = tomllib.loads(path.read_text())
+    found = load_experiment(path).upstream.data if "upstream" in tables else load(path).data
+    assert found.kind == tables.get("upstream", tables)["data"]["kind"]

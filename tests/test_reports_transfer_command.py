@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 import simulate.transfer
 from reports import cli
-from reports.experiment_file import load
+from reports.experiment_file import departures, load
 from reports.transfer import measures, study
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
@@ -234,3 +235,15 @@ def test_the_example_is_read():
     example = Path(cli.__file__).parent / "examples" / "transfer_digits.toml"
     names = [treatment.name for treatment in load(example).treatment.each]
     assert names == ["scratch", "pretrained", "rescaled", "first-layers 1 rescaled", "covariance", "spectrum"]
+
+
+def test_the_whole_experiment_follows_from_its_departures(file):
+    """Written as a file again, they are the same experiment; what is left at its default is not among them."""
+    text = UPSTREAM + "[upstream.until]\naccuracy = 0.9\n" + REST.replace(', { kind = "first-layers", layers = 1 }', "")
+    experiment = load(file(text))
+    written = departures(experiment)
+    assert load(file("\n".join(re.split(r", (?=[a-z]+\.[a-z_.]+ = )", written)))) == experiment
+    assert "upstream.data.fixed" not in written
+    assert 'treatment.kinds = ["scratch", "pretrained", "covariance"]' in written
+    named = {"kind": "first-layers", "layers": 1}
+    assert json.dumps(named) in departures(load(file()))

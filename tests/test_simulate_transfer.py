@@ -244,6 +244,24 @@ def test_a_planted_effect_is_found():
         assert (pvalue < 1e-6) == found, (name, pvalue)
 
 
+def test_the_whole_walk_against_plain_loops():
+    """One nn.Module and torch.optim.SGD a replica: upstream, rescaling, downstream."""
+    experiment = small(kinds=("scratch", "pretrained", "rescaled"), replicas=3)
+    result, inputs = run(experiment), TransferDraws(experiment).take(range(3))
+    trained = naive_train(experiment.upstream_setting, inputs.upstream)[30]
+    sizes = [[w.flatten(1).norm(dim=1)[:, None, None] for w in found] for found in (inputs.init, trained)]
+    rescaled = [w * before / after for w, before, after in zip(trained, *sizes, strict=True)]
+    setting, down = experiment.downstream_setting, inputs.downstream
+    for name, start in (("scratch", inputs.init), ("pretrained", trained), ("rescaled", rescaled)):
+        read = naive_train(setting, Inputs(down.x, down.y, tuple(start), down.orders))
+        for k, step in enumerate((0, 4, 9)):
+            outputs = forward(setting.network, tuple(read[step]), down.x)
+            loss = torch.nn.functional.cross_entropy(outputs.transpose(1, 2), down.y, reduction="none").mean(1)
+            right = (outputs.argmax(2) == down.y).double().mean(1)
+            np.testing.assert_allclose(result[name].curves.train_loss[:, k], loss.detach(), rtol=1e-9)
+            np.testing.assert_allclose(result[name].curves.train_accuracy[:, k], right, rtol=1e-12)
+
+
 # ---- upstream
 
 
@@ -286,13 +304,12 @@ def first_good(setting, until, read, inputs, checks, replica) -> tuple[int, bool
     return checks[-1], False
 
 
-def test_filters_are_trained_until_they_fit(tmp_path):
-    rng = np.random.default_rng(0)
-    np.save(tmp_path / "x.npy", rng.standard_normal((40, 2, 5, 5)))
+def filters(path: str) -> Experiment:
+    """A small convolution on images (40, 2, 5, 5)."""
     training = Training(loss="cross-entropy", learning_rate=0.1, batch_size=6, steps=300)
-    experiment = Experiment(
+    return Experiment(
         upstream=Upstream(
-            data=Data(kind="array", path=str(tmp_path / "x.npy"), samples=18),
+            data=Data(kind="array", path=path, samples=18),
             labels=Labels(kind="classes", classes=2),
             network=Network(kind="conv", filters=5, hidden=(6,), bias=True),
             training=training,
@@ -307,6 +324,11 @@ def test_filters_are_trained_until_they_fit(tmp_path):
         ),
         ensemble=Ensemble(replicas=3),
     )
+
+
+def test_filters_are_trained_until_they_fit(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((40, 2, 5, 5)))
+    experiment = filters(str(tmp_path / "x.npy"))
     result = run(experiment)
     assert result.upstream.fitted.all()
     assert (result.upstream.accuracy == 1).all()

@@ -198,17 +198,15 @@ class Engine:
         """What treatments of a replica may use; None for an idle slot, and where upstream training diverged."""
         if replica is None or not trained.finite[replica]:
             return None
-        mine = _one(trained.parameters, replica)
-        moment, variances = None, trained.variances
-        if self._drawn:
-            others = int(trained.finite.sum()) - 1
-            moment = (trained.moment - mine[0].T @ mine[0] / len(mine[0])) / others
-            if variances:
-                own = principal_variances(self.network, mine, self.draws.upstream_rows(replica))
-                # What is left of a sum when its own part is taken off is not below zero, but for rounding.
-                variances = tuple(np.maximum(a - b, 0) / others for a, b in zip(variances, own, strict=True))
+        mine, others = _one(trained.parameters, replica), int(trained.finite.sum()) - 1
+        # The sums over others are the sums over all without the replica's own part.
+        moment = (trained.moment - mine[0].T @ mine[0] / len(mine[0])) / others if self._drawn else None
+        rows, variances = np.empty((0, 0)), trained.variances
+        if self._recursive:
+            rows = self.draws.upstream_rows(replica)
+            own = principal_variances(self.network, mine, rows)
+            variances = tuple(np.maximum(a - b, 0) / others for a, b in zip(variances, own, strict=True))
         init, new = _one(inputs.init, slot), _one(inputs.new, slot)
-        rows = self.draws.upstream_rows(replica) if variances else np.empty((0, 0))
         return Switch(self.network, init, new, mine, rows, moment, variances, self.draws.streams, replica)
 
     def _start(self, treatment: Treatment, switches: list[Switch | None], inputs: Inputs) -> Inputs:

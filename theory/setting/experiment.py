@@ -2,7 +2,7 @@
 
 Every replica draws n + n' (+ held-out) distinct rows of one law, or of one finite set: the first n are upstream's, the
 next n' downstream's. All treatments of a replica share their downstream rows, labels and batches, so that differences
-between treatments are paired.
+between treatments are paired. Patches and crops of photographs are distinct places, but these may overlap.
 """
 
 from __future__ import annotations

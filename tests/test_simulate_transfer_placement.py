@@ -1,0 +1,46 @@
+"""Where the tensors of a transfer experiment live, without a GPU: on a pretend device that refuses what CUDA refuses.
+
+In a process of its own, because torch cannot forget a device.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+PLACED = """
+import sys, warnings
+import msgspec, numpy as np, torch
+warnings.simplefilter("error")
+from tests.pretend_device import DEVICE, Pretend
+from simulate import tiles
+from simulate.transfer import experiment as engine
+from tests.test_simulate_transfer import filters, small
+from theory.setting import Until
+
+engine.resolve = lambda device: DEVICE if device == "pretend" else torch.device("cpu")
+tiles.free_memory = lambda device: 2**20
+count = 0
+for experiment in (small(until=Until(loss=0.9)), small(bias=True, activation="tanh"), filters(sys.argv[1])):
+    here = engine.run(experiment)
+    with Pretend():
+        there = engine.run(experiment, device="pretend")
+    assert there.device == "pretend:0"
+    np.testing.assert_array_equal(here.upstream.steps, there.upstream.steps)
+    for a, b in zip(here.treated, there.treated, strict=True):
+        np.testing.assert_allclose(a.curves.train_loss, b.curves.train_loss, rtol=1e-9)
+        np.testing.assert_allclose(a.curves.test_accuracy, b.curves.test_accuracy, atol=1e-12)
+        np.testing.assert_allclose(a.layers.effective_rank, b.layers.effective_rank, rtol=1e-8)
+        count += 1
+print(count)
+"""
+
+
+def test_an_experiment_keeps_to_its_device(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((40, 2, 5, 5)))
+    command = [sys.executable, "-c", PLACED, str(tmp_path / "x.npy")]
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout) == 9 + 9 + 5
