@@ -257,7 +257,10 @@ def check(
         from reports.check.page import html as page
         from reports.typesetting.files import write_atomically
 
-        write_atomically(html, page(found, [*weights, data]))
+        try:
+            write_atomically(html, page(found, [*weights, data]))
+        except OSError as error:
+            raise click.FileError(str(html), hint=error.strerror or "cannot be written") from None
     _show(as_json, contract(found), describe(found))
     return DONE
 

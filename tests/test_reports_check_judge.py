@@ -1,0 +1,254 @@
+"""The judgement: known layers get the verdict they deserve, few filters get none, and numbers are those of `theory`."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from reports.check import Check, alignment_metric, check, monitor
+from reports.check.verdict import Evidence, decide
+from tests.strategies import orthogonal, spectral
+from theory.eigenspaces import eigenspaces
+from theory.errors import InvalidInput
+from theory.misalignment import misalignment, null_floor
+
+VARIANCES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+BASIS = orthogonal(3, 6)
+X = np.random.default_rng(0).standard_normal((20_000, 6)) * np.sqrt(VARIANCES) @ BASIS.T
+FALLING = spectral(1 / VARIANCES, BASIS)
+ELSEWHERE = spectral(1 / VARIANCES, orthogonal(8, 6))
+
+
+def layer(covariance, vectors=400, seed=1):
+    return np.random.default_rng(seed).standard_normal((vectors, len(covariance))) @ np.linalg.cholesky(covariance).T
+
+
+def trainings(covariance, count=12, vectors=40):
+    """Vectors of one network depend on each other: each network has a random scale of its own."""
+    rng = np.random.default_rng(2)
+    return [layer(covariance, vectors, int(rng.integers(2**31))) * np.exp(rng.normal(0, 0.3)) for _ in range(count)]
+
+
+def test_an_aligned_layer():
+    found = check(layer(FALLING), X)
+    assert (found.verdict, found.shape, found.rank, found.joined) == ("aligned", "falls", 6, ())
+    assert found.aligned.method == "parametric-null"
+    assert found.aligned.pvalue > 0.01 >= found.random_basis.pvalue
+    low, high = found.interval
+    assert low == 0
+    assert high < 0.5
+    f = found.transfer_function
+    np.testing.assert_allclose(f.sigma, np.sqrt(VARIANCES), rtol=0.05)
+    np.testing.assert_allclose(f.f, 1 / np.sqrt(VARIANCES), rtol=0.2)
+    assert np.all((f.low < f.f) & (f.f < f.high))
+    assert "one network" in found.warnings[0]
+
+
+def test_a_layer_with_a_basis_of_its_own():
+    found = check(layer(ELSEWHERE), X)
+    assert found.verdict == "not aligned"
+    assert found.aligned.pvalue <= 0.01 < found.random_basis.pvalue
+    assert found.interval[0] > found.random_basis.without_noise / 2
+
+
+def test_an_isotropic_layer_says_nothing():
+    found = check(layer(np.eye(6)), X)
+    assert found.verdict == "undecided"
+    assert "isotropic" in found.explanation
+    assert found.isotropic > 0.01
+
+
+@pytest.mark.parametrize(("covariance", "verdict"), [(FALLING, "aligned"), (ELSEWHERE, "not aligned")])
+def test_several_trainings(covariance, verdict):
+    found = check(trainings(covariance), X)
+    assert (found.verdict, found.networks, found.aligned.method) == (verdict, 12, "randomization")
+    assert (found.aligned.pvalue <= 0.01) == (verdict == "not aligned")
+    assert "independent trainings" in found.warnings[0]
+
+
+def test_a_slight_turn_is_aligned_but_not_exactly():
+    turn, _ = np.linalg.qr(np.eye(6) + 0.05 * (np.triu(np.ones((6, 6))) - np.tril(np.ones((6, 6)))))
+    turn = BASIS @ turn @ BASIS.T
+    found = check(trainings(turn @ FALLING @ turn.T, count=40), X)
+    assert found.verdict == "aligned"
+    assert "They are not exactly aligned" in found.explanation
+
+
+def test_numbers_are_those_of_theory():
+    w = layer(FALLING, 300)
+    found = check(w, X)
+    spaces = eigenspaces(X.T @ X / len(X))
+    assert found.misalignment == pytest.approx(float(misalignment(spaces, w.T @ w / 300)))
+    assert found.misalignment_squared == pytest.approx(found.misalignment**2)
+    assert found.null_floor == null_floor([1] * 6, 300).value
+    assert (found.dimension, found.filters, found.samples, found.vectors) == (6, 300, 20_000, 20_000)
+
+
+def test_ten_filters_in_27_dimensions():
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((300, 3, 6, 6)).cumsum(axis=3)
+    found = check(rng.standard_normal((10, 3, 3, 3)), images)
+    assert (found.verdict, found.rank, found.dimension) == ("undecided", 10, 27)
+    assert found.misalignment == np.inf
+    assert found.interval is None
+    assert found.null_floor is None
+    assert found.random_basis.quantity == "energy"
+    assert found.needed > 27
+    assert any("span 10 of 27 dimensions: M is infinite" in text for text in found.warnings)
+
+
+def test_few_filters_with_a_strong_orientation_are_seen_but_not_measured():
+    covariance = np.diag(np.where(np.arange(27) == 26, 100.0, 1.0))
+    rows = np.random.default_rng(0).standard_normal((5000, 27)) * 1.2 ** np.arange(27)
+    found = check(layer(covariance, 10), rows)
+    assert found.random_basis.pvalue <= 0.01
+    assert found.verdict == "undecided"
+    assert "how near cannot be told" in found.explanation
+
+
+def test_a_ridge_is_said():
+    found = check(layer(FALLING, 4), X, ridge=0.1)
+    moment = layer(FALLING, 4).T @ layer(FALLING, 4) / 4
+    moment = 0.9 * moment + 0.1 * np.trace(moment) / 6 * np.eye(6)
+    spaces = eigenspaces(X.T @ X / len(X))
+    assert found.misalignment == pytest.approx(float(misalignment(spaces, moment)))
+    assert (found.rank, found.null_floor, found.interval) == (4, None, None)
+    assert any("regularised by 0.1" in text for text in found.warnings)
+
+
+def test_joined_eigenvalues_are_said_and_do_not_break_exact_alignment():
+    """Weights that differ within two data eigenvalues too close to tell, in the true eigenvectors."""
+    variances = np.array([1.0, 1.02, 8.0, 16.0])
+    rows = np.random.default_rng(0).standard_normal((2000, 4)) * np.sqrt(variances)
+    found = check(trainings(np.diag([1.0, 9.0, 4.0, 2.0]), count=30), rows)
+    assert [m for _, _, m in found.joined] == [2]
+    assert found.aligned.pvalue > 0.01
+    assert any("eigenvalues closer than their sampling error are joined" in text for text in found.warnings)
+
+
+def test_constant_coordinates_are_left_out_and_counted():
+    rows = np.hstack([X, np.full((len(X), 2), 3.0)])
+    w = np.hstack([layer(FALLING), np.ones((400, 2))])
+    found, plain = check(w, rows), check(layer(FALLING), X)
+    assert (found.dimension, found.dropped) == (6, 2)
+    assert found.misalignment == pytest.approx(plain.misalignment)
+    assert any("2 coordinates never vary" in text for text in found.warnings)
+
+
+def test_a_mean_is_said_and_can_be_subtracted():
+    found = check(layer(FALLING), X + 5)
+    assert any("--center" in text for text in found.warnings)
+    centred = check(layer(FALLING), X + 5, center=True)
+    assert centred.misalignment == pytest.approx(check(layer(FALLING), X - X.mean(axis=0)).misalignment)
+    assert not any("--center" in text for text in centred.warnings)
+
+
+@pytest.mark.parametrize(
+    ("weights", "rows", "word"),
+    [
+        (np.round(10 * layer(FALLING)).astype(np.int8), X, "integers"),
+        (layer(FALLING) * (np.arange(400) % 2)[:, None], X, "200 of 400 weight vectors are zero"),
+        (layer(np.eye(6), 6), X, "are square"),
+        (layer(FALLING), X[:5], "5 data vectors in 6 dimensions"),
+        (np.random.default_rng(0).standard_normal((9, 1, 2, 2)),
+         np.random.default_rng(0).standard_normal((1, 1, 9, 9)), "one sample only"),
+        (np.random.default_rng(0).standard_normal((3, 1, 2, 8)),
+         np.random.default_rng(0).standard_normal((5, 1, 9, 9)), "filters of 2 × 8"),
+    ],
+)  # fmt: skip
+def test_what_to_be_careful_about(weights, rows, word):
+    assert any(word in text for text in check(weights, rows).warnings)
+
+
+@pytest.mark.parametrize(("seed", "scale"), [(1, 1.0), (2, 0.5), (3, 7.0)])
+def test_scale_and_rotation_change_nothing(seed, scale):
+    """M, its interval and f/scale are those of the turned data with the turned weights."""
+    turn = orthogonal(seed, 6)
+    w, rows = layer(FALLING, 100), X[:500]
+    one, two = check(w, rows), check(scale * w @ turn.T, rows @ turn.T)
+    assert two.misalignment == pytest.approx(one.misalignment)
+    assert two.interval == pytest.approx(one.interval, abs=1e-6)
+    np.testing.assert_allclose(two.transfer_function.f, scale * one.transfer_function.f)
+
+
+def test_one_filter_one_dimension_and_one_eigenvalue_are_no_crash():
+    rng = np.random.default_rng(0)
+    assert check(rng.standard_normal((1, 6)), X).verdict == "undecided"
+    one = check(rng.standard_normal((9, 1)), rng.standard_normal((50, 1)))
+    assert (one.verdict, one.misalignment) == ("undecided", 0)
+    flat = check(layer(FALLING), np.random.default_rng(1).standard_normal((500, 6)))
+    assert (flat.verdict, flat.transfer_function.multiplicity) == ("undecided", (6,))
+
+
+def test_tensors_and_arrays_give_the_same_and_the_seed_repeats():
+    w, rows = layer(FALLING, 50), X[:300]
+    a, b = check(w, rows, seed=3), check(torch.from_numpy(w), torch.from_numpy(rows), seed=3)
+    assert isinstance(a, Check)
+    assert a.random_basis == b.random_basis
+    assert a.interval == b.interval
+    assert a.explanation == b.explanation
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "aligned"),
+        ({"interval": (0.0, 2.1)}, "undecided"),
+        ({"interval": (2.1, 3.0)}, "not aligned"),
+        ({"interval": (2.1, 3.0), "oriented": 0.5}, "not aligned"),
+        ({"interval": None}, "undecided"),
+        ({"reference": None}, "undecided"),
+        ({"reference": 0.0}, "undecided"),
+        ({"oriented": 0.02}, "undecided"),
+        ({"isotropic": 0.02}, "undecided"),
+        ({"eigenspaces": 1}, "undecided"),
+    ],
+)
+def test_the_verdict(changes, verdict):
+    base = {
+        "networks": 1, "eigenspaces": 5, "reference": 4.0, "interval": (0.5, 1.9),
+        "oriented": 0.001, "aligned": 0.5, "isotropic": 0.001,
+    }  # fmt: skip
+    assert decide(Evidence(**{**base, **changes}))[0] == verdict
+
+
+def test_every_verdict_has_a_reason_in_words():
+    for networks, interval, oriented, aligned, isotropic in itertools.product(
+        (1, 2), (None, (0, 1), (1, 3), (3, 4)), (0.001, 0.5), (0.001, 0.5), (0.001, 0.5)
+    ):
+        verdict, words = decide(Evidence(networks, 3, 4.0, interval, oriented, aligned, isotropic))
+        assert verdict in ("aligned", "not aligned", "undecided")
+        assert words.endswith(".")
+        assert "label" not in words  # it never guesses what the labels were
+
+
+# a number to log
+
+
+def test_the_metric_is_misalignment():
+    spaces = eigenspaces(np.diag([1.0, 2.0, 3.0]))
+    w = np.random.default_rng(0).standard_normal((20, 3))
+    want = float(misalignment(spaces, w.T @ w / 20))
+    for weights in (w, torch.from_numpy(w), torch.nn.Parameter(torch.from_numpy(w))):
+        assert alignment_metric(weights, spaces) == pytest.approx(want)
+    assert alignment_metric(w.reshape(20, 3, 1, 1), spaces) == pytest.approx(want)
+    assert alignment_metric(w[:2], spaces) == np.inf
+    with pytest.raises(InvalidInput, match="as the eigenspaces are"):
+        alignment_metric(w[:, :2], spaces)
+
+
+def test_a_monitor_leaves_out_what_never_varies():
+    rows = np.hstack([X[:500], np.zeros((500, 1))])
+    w = np.hstack([layer(FALLING), np.ones((400, 1))])
+    watch = monitor(w, rows)
+    assert watch(w) == pytest.approx(alignment_metric(layer(FALLING), watch.spaces))
+    assert watch.floor(400) == pytest.approx(np.sqrt(null_floor(watch.spaces.multiplicity, 400).value), rel=0.05)
+    with pytest.raises(InvalidInput, match="as the data are"):
+        watch(w[:, :6])
+
+
+def test_a_monitor_of_filters():
+    images = np.random.default_rng(0).standard_normal((50, 2, 5, 5))
+    w = torch.randn(30, 2, 2, 2, generator=torch.Generator().manual_seed(0))
+    assert monitor(w, images)(w) == pytest.approx(check(w, images).misalignment)
