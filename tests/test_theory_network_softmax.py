@@ -172,42 +172,55 @@ def test_first_step_in_the_limit(activation: str) -> None:
 # ---- networks
 
 
-def gap(activation: str, width: int, blocks: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(measured − predicted)/(size of the terms of order 1/m) along the axes, and its standard error, (d,) each."""
-    model, generator = model_of_width(activation, width), np.random.default_rng([0, width])
+def gap(activation: str, width: int, blocks: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """m times (measured − η T_own − η² T_squared), its standard error, and η² T_reaction, along the axes, (d,) each.
+
+    In units of the size of the first two terms, without their signs.
+    """
+    model, generator = model_of_width(activation, width, 10), np.random.default_rng([0, width])
     found = []
     for _ in range(blocks):
-        w, a, _ = networks(generator, count, ROWS, width, 3, model.s0, model.sa)
-        y = np.eye(3)[generator.integers(3, size=(count, len(ROWS)))]
+        w, a, _ = networks(generator, count, ROWS, width, 10, model.s0, model.sa)
+        y = np.eye(10)[generator.integers(10, size=(count, len(ROWS)))]
         moved, others = steps(ROWS, activation, (w, a, y), RATE, lambda f, y: softmax(f) - y)
         found.append(np.diag(controlled_moments(w, moved, others, model.s0).mean(axis=0)) - model.s0)
     terms = softmax_terms(ROWS, model)
-    measured = width * np.array(found)
-    size = np.diag(RATE**2 * terms.squared - RATE * terms.own)
-    expected = np.diag(RATE * terms.own + RATE**2 * terms.squared)
-    error = measured.std(axis=0, ddof=1) / np.sqrt(blocks)
-    return (measured.mean(axis=0) - expected) / size, error / size
+    unit = np.diag(RATE**2 * terms.squared - RATE * terms.own)
+    measured = width * (width * np.array(found) - np.diag(RATE * terms.own + RATE**2 * terms.squared)) / unit
+    return (
+        measured.mean(axis=0),
+        measured.std(axis=0, ddof=1) / np.sqrt(blocks),
+        RATE**2 * np.diag(terms.reaction) / unit,
+    )
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_networks_are_within_the_declared_correction(activation: str) -> None:
-    """At width 8, by 5.5 standard errors less than CORRECTION/m; the rate itself is a slow test."""
-    found, error = gap(activation, 8, 40, 100)
-    assert np.all(np.abs(found) + 5.5 * error < CORRECTION / 8)
+    """At width 8: what is neglected is, by 5.5 standard errors, less than CORRECTION times all terms."""
+    found, error, reaction = gap(activation, 8, 40, 400)
+    assert np.all(np.abs(found - reaction) + 5.5 * error < CORRECTION * (1 + reaction))
+
+
+def test_the_reaction_is_seen() -> None:
+    """Without T_reaction the form would be off by more than it declares."""
+    found, error, reaction = gap("relu", 8, 40, 60)
+    assert np.all(found > 8 * error)
+    assert np.all(found - 5.5 * error > CORRECTION)
+    assert np.all(reaction > CORRECTION)
 
 
 @pytest.mark.slow
 def test_the_gap_falls_as_one_over_the_width() -> None:
-    """ReLU: m times the gap is the same at m = 4, 8, 16, 32 within its error, and not zero; m² times it is not."""
+    """m times the gap at m = 4, 8, 16, 32 is g_0 + g_1/m within its errors; g_0 is T_reaction, nearly."""
     widths = np.array([4, 8, 16, 32])
-    found, errors = np.transpose([gap("relu", m, 100, max(8000 // m, 100)) for m in widths], (1, 0, 2))
-    scaled, scaled_error = found * widths[:, None], errors * widths[:, None]
-    weights = 1 / scaled_error**2
-    mean = (scaled * weights).sum(axis=0) / weights.sum(axis=0)
-    assert np.all(np.abs(mean) > 5.5 / np.sqrt(weights.sum(axis=0)))
-    assert np.all(np.abs(mean) < CORRECTION)
-    # the next order, of the size of mean/m, is left in the smallest width
-    assert np.all(np.abs(scaled - mean) < norm.isf(1e-7) * scaled_error + np.abs(mean) / widths[:, None])
+    found, errors, reactions = np.transpose([gap("relu", m, 100, max(4000 // m, 50)) for m in widths], (1, 0, 2))
+    for values, error, reaction in zip(found.T, errors.T, reactions[0], strict=True):
+        design = np.stack([np.ones(4), 1 / widths], axis=1)
+        covariance = np.linalg.inv((design.T / error**2) @ design)
+        fitted = covariance @ (design.T / error**2) @ values
+        assert np.all(np.abs(values - design @ fitted) < norm.isf(1e-7) * error)
+        assert fitted[0] > 8 * np.sqrt(covariance[0, 0])
+        assert abs(fitted[0] - reaction) < CORRECTION * (1 + reaction)
 
 
 # ---- what the form says of a setting
@@ -226,7 +239,8 @@ def test_readings(parametrization: str) -> None:
     s0, rows = (0.8, ROWS / np.sqrt(3)) if parametrization == "ntk" else (0.8 / 3, ROWS)
     terms = softmax_terms(rows, Model("relu", width=4, outputs=3, s0=s0, sa=1.5, a4=0.0, sy=0.0))
     a = 1 - 4.5 * 0.02
-    expected = a**2 * s0 * np.eye(3) + (a * 4.5 * terms.own + 4.5**2 * terms.squared) / 4
+    squared = 4.5**2 * (terms.squared + terms.reaction / 4)
+    expected = a**2 * s0 * np.eye(3) + (a * 4.5 * terms.own + squared) / 4
     np.testing.assert_allclose(start.second_moment, s0 * np.eye(3))
     np.testing.assert_allclose(moved.second_moment, expected, rtol=1e-12)
     np.testing.assert_allclose(moved.mean, 4.5 / 4 * terms.mean, rtol=1e-12)
