@@ -85,10 +85,10 @@ def _scaling_errors(verification: ScalingVerification, step: int) -> list[str]:
     found = verification.surrogate
     agreement = next(reading.agreement for reading in found.readings if reading.step == step)
     rows = [
-        (error.b, error.worst, error.rms, error.noise, error.change, error.change_noise)
+        (error.b, error.worst, error.rms, error.noise, error.moved, error.change, error.change_noise)
         for error in verification.errors_at(step)
     ]
-    table = columns(("b", "worst", "rms", "SE", "of tau - tau_0", "noise"), rows)
+    table = columns(("b", "worst", "rms", "SE", "if nothing moved", "of tau - tau_0", "noise"), rows)
     check = f"own check, both within {found.tolerance:.0%}: {agreement}"
     withheld = [] if agreement == "converged" else ["the surrogate asserts nothing here, so that nothing is decided"]
     return ["relative errors of tau, initial noise subtracted:", table, check, *withheld]

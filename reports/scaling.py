@@ -114,6 +114,8 @@ class ScalingError:
         ensembles counts.
     interval : (float, float)
         The lowest and the highest end of the simultaneous 95 % intervals of all eigenspaces, signed.
+    moved : float
+        The largest |τ / τ_0 − 1| of the full size: the error of saying that nothing moves.
     change, change_noise : float or None
         ‖Δ − Δ_b‖ / ‖Δ‖ for Δ = τ − τ_0, and what noise alone would give; None at step 0, where nothing has changed.
     """
@@ -125,6 +127,7 @@ class ScalingError:
     rms: float
     noise: float
     interval: tuple[float, float]
+    moved: float
     change: float | None
     change_noise: float | None
 
@@ -305,6 +308,7 @@ def _error(b: int, measured: Moved, predicted: Moved) -> ScalingError:
         rms=_rms(error),
         noise=_rms(noise / predicted.tau),
         interval=(float(np.min(error - half_width)), float(np.max(error + half_width))),
+        moved=float(np.max(np.abs(measured.change))) / measured.initial,
         change=float(np.linalg.norm(measured.change - predicted.change)) / size if size else None,
         change_noise=float(np.linalg.norm(noise)) / size if size else None,
     )

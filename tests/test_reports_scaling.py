@@ -148,6 +148,7 @@ def test_errors_of_both_sizes(found, full):
     for error, size in zip(verified.errors_at(64), found.readings[0].sizes, strict=True):
         off = (1 / 6 + measured.change) / (1 / 6 + size.change) - 1
         assert error.worst == pytest.approx(off[np.argmax(np.abs(off))])
+        assert error.moved == pytest.approx(np.max(np.abs(measured.change)) * 6)
         assert error.rms == pytest.approx(np.sqrt(np.mean(off**2)))
         assert error.change == pytest.approx(
             np.linalg.norm(measured.change - size.change) / np.linalg.norm(measured.change)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -24,6 +24,7 @@ from theory.setting import Data, Ensemble, Labels, Network, Setting, Student, Tr
 
 SMALL_FACTORS = (2, 4)  # a network that trains in a second cannot be eight times smaller
 SMALL_REPLICAS, LARGE_REPLICAS = 40, 12  # of the full size: in the quick budget, and in the full one
+LINES: tuple[Literal["line", "dashed"], ...] = ("line", "dashed")
 MANY_ROWS = "10-64-10, first layer only, n = 16 d²"
 
 
@@ -32,11 +33,11 @@ def small_settings() -> dict[str, Setting]:
     levels = tuple(np.geomspace(0.1, 3.0, 5).round(3).repeat(4))
     return {
         "20-128-64-10": _classifier(levels, (128, 64), 800, batch=20, steps=(320, 480)),
-        "20-128-64-2, NTK, full batch, squared error": Setting(
-            data=Data(kind="gaussian", spectrum=levels, samples=400),
-            labels=Labels(outputs=2),
+        "20-128-64-10, NTK": Setting(
+            data=Data(kind="gaussian", spectrum=levels, samples=800),
+            labels=Labels(kind="classes"),
             network=Network(kind="mlp", hidden=(128, 64), parametrization="ntk"),
-            training=Training(learning_rate=0.5, momentum=0.9, steps=(40, 80)),
+            training=Training(loss="cross-entropy", learning_rate=1.0, momentum=0.5, batch_size=20, steps=(400, 800)),
         ),
         MANY_ROWS: _classifier((0.2,) * 5 + (2.0,) * 5, (64,), 1600, batch=20, steps=(320, 640), train="first"),
     }
@@ -126,7 +127,7 @@ def decide(case: Case, prediction: float | Agreement, measured: ScalingVerificat
     change = (
         "" if error.change is None else f"; change of $\\tau$ {error.change:.0%} off, noise {error.change_noise:.0%}"
     )
-    note = f"own check: {found.agreement}{change}; {found.saving:.1f} times cheaper"
+    note = f"own check: {found.agreement}; moved by up to {error.moved:.0%}{change}; {found.saving:.1f} times cheaper"
     if case.kind == "control":
         return (
             Finding(
@@ -138,7 +139,7 @@ def decide(case: Case, prediction: float | Agreement, measured: ScalingVerificat
                 measurement=found.agreement,
                 power=f"two sizes {found.tolerance:.0%} apart beyond their 95 % interval say no",
                 verdict=control_says_no(found.agreement, measured.diverged),
-                note=f"largest error {error.worst:+.1%}{change}",
+                note=f"largest error {error.worst:+.1%}; moved by up to {error.moved:.0%}{change}",
                 replicas=measured.simulation.replicas,
                 diverged=measured.diverged,
             ),
@@ -170,41 +171,42 @@ def control_says_no(agreement: Agreement, diverged: int) -> Verdict:
 
 def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
     """Errors of both sizes at every reading, and the curves of f."""
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for outcome in outcomes:
         measured: ScalingVerification = outcome.measurement
-        for place, reading in enumerate(measured.surrogate.readings):
-            errors = measured.errors_at(reading.step)
+        for place, error in enumerate(measured.errors):
+            first = place % 2 == 0
             rows.append(
                 (
                     CONTINUED if place else outcome.case.name,
-                    reading.step,
-                    ", ".join(str(b) for b in measured.surrogate.factors),
-                    *(100 * value for error in errors for value in (error.rms, error.largest)),
-                    100 * errors[0].noise,
-                    None if errors[0].change is None else 100 * errors[0].change,
-                    None if errors[0].change_noise is None else 100 * errors[0].change_noise,
-                    reading.agreement,
+                    error.step if first else None,
+                    error.b,
+                    100 * error.rms,
+                    100 * error.largest,
+                    100 * error.noise,
+                    100 * error.moved if first else None,
+                    None if error.change is None else 100 * error.change,
+                    None if error.change_noise is None else 100 * error.change_noise,
+                    measured.surrogate.readings[place // 2].agreement if first else CONTINUED,
                     None if place else measured.surrogate.saving,
                 )
             )
     table = Table(
         name="f7-surrogate",
-        caption="A smaller network of the same proportions against the full size, in per cent: the relative error of "
-        "$\\tau$ over the eigenspaces, root mean square and largest, with rows and widths divided by the first and by "
-        "the second $b$, and its standard error; the error of the change $\\tau - \\tau_0$ at the first $b$, with what "
-        "noise alone would give; what the surrogate's own check says (both $b$ within "
-        f"{TOLERANCE:.0%}); and how many times fewer operations both take than the full size for the same "
-        "standard error.",
+        caption="A network with rows and widths $b$ times smaller against the full size, in per cent: the relative "
+        "error of $\\tau$ over the eigenspaces, root mean square and largest, and its standard error; how far the full "
+        "size has moved, the largest $|\\tau/\\tau_0 - 1|$, which is the error of saying that it does not; the error "
+        "of the change $\\tau - \\tau_0$, with what noise alone would give; what the surrogate's own check says of "
+        f"both $b$, which have to agree within {TOLERANCE:.0%}; and how many times fewer operations both take than the "
+        "full size for the same standard error.",
         columns=(
             Column("setting", "text"),
             Column("step"),
-            Column("$b$", "text"),
-            Column("rms", digits=2),
-            Column("largest", digits=2),
+            Column("$b$"),
             Column("rms", digits=2),
             Column("largest", digits=2),
             Column("SE", digits=2),
+            Column("moved", digits=2),
             Column("change", digits=2),
             Column("noise", digits=2),
             Column("own check", "text"),
@@ -212,28 +214,31 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         ),
         rows=tuple(rows),
     )
-    small, large = outcomes[: len(small_settings())], outcomes[len(small_settings()) :]
-    caption = "The transfer function of networks that no closed form describes: full size (points, 95 % intervals) "
-    caption += "and smaller networks of the same proportions (lines), a surrogate"
+    caption = "The transfer function of networks that no closed form describes, over its initial value: full size "
+    caption += "(points, 95 % intervals) and smaller networks of the same proportions (lines), a surrogate"
+    small, paper, own = outcomes[:3], outcomes[3:6], outcomes[6:]
     figures = [Figure("f7-small", caption + "; in the last panel its own check says no.", _panels(small))]
-    if large:
-        figures.append(Figure("f7-large", caption + ".", _panels(large)))
+    if paper:
+        figures.append(Figure("f7-paper", caption + ": the settings of the paper's Figure 20.", _panels(paper)))
+        figures.append(Figure("f7-own", caption + ": two settings of our own.", _panels(own)))
     return (table,), tuple(figures)
 
 
 def _panels(outcomes: tuple[Outcome, ...]) -> tuple[Panel, ...]:
-    """One panel a setting: f at the last reading."""
+    """One panel a setting: f over its initial value at the last reading, sqrt(τ/τ_0)."""
     panels = []
     for outcome in outcomes:
         measured: ScalingVerification = outcome.measurement
         reading, full = measured.surrogate.readings[-1], measured.full[-1]
-        half = 1.96 * full.change_se / (2 * np.sqrt(full.tau))
+        ratio = np.sqrt(full.tau / full.initial)
         series = [
-            Series(f"b = {b}", reading.sigma, np.sqrt(moved.tau), style="line" if place == 0 else "dashed")
-            for place, (b, moved) in enumerate(zip(measured.surrogate.factors, reading.sizes, strict=True))
+            Series(f"$b = {b}$", reading.sigma, np.sqrt(size.tau / size.initial), style=style)
+            for b, size, style in zip(measured.surrogate.factors, reading.sizes, LINES, strict=True)
         ]
-        series.append(Series("full size", reading.sigma, np.sqrt(full.tau), half))
-        panels.append(Panel(outcome.case.name, r"$\sigma$", r"$f(\sigma)$", tuple(series), from_zero=True))
+        half = 1.96 * full.change_se / (2 * full.initial * ratio)
+        series.append(Series("full size", reading.sigma, ratio, half))
+        title = ",".join(outcome.case.name.split(": ")[-1].split(",")[:2])
+        panels.append(Panel(title, r"$\sigma$", r"$f(\sigma) / f_0$", tuple(series)))
     return tuple(panels)
 
 
