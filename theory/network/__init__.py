@@ -1,6 +1,12 @@
 """Closed forms of networks with one hidden layer, and the kernels behind them; a new form is one file and one line."""
 
-from theory.network import first_step, first_step_averaged, lazy, softmax_first_step
+from theory.network import first_step, first_step_averaged, lazy, softmax_first_step, softmax_lazy
 from theory.prediction import Form
 
-FORMS: tuple[Form, ...] = (first_step.FORM, first_step_averaged.FORM, softmax_first_step.FORM, lazy.FORM)
+FORMS: tuple[Form, ...] = (
+    first_step.FORM,
+    first_step_averaged.FORM,
+    softmax_first_step.FORM,
+    lazy.FORM,
+    softmax_lazy.FORM,
+)
