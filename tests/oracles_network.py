@@ -88,3 +88,44 @@ def published_erf(rows: np.ndarray, weight: float, output: float) -> tuple[np.nd
     kernel = 2 / np.pi * np.arcsin(2 * cov / np.sqrt(first * second))
     slope = 4 / np.pi / np.sqrt(first * second - 4 * cov**2)
     return output * kernel, output * (kernel + slope * cov)
+
+
+# φ and φ' as they train: of ReLU with φ'(0) = 0.
+TRAINABLE: dict[str, tuple[Function, Function]] = {
+    "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(float)),
+    "erf": DERIVATIVES["erf"][:2],
+    "tanh": DERIVATIVES["tanh"][:2],
+}
+
+
+def descend(
+    activation: str,
+    rows: np.ndarray,
+    targets: np.ndarray,
+    weights: tuple[np.ndarray, np.ndarray],
+    rate: float,
+    steps: int,
+    trained: str = "all",
+    subtract: bool = False,
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Gradient descent of f = m^(−½) Σ_c,j a_jc φ(w_j·x) on ½ mean ‖f − y‖², gradients by hand; y (n,) or (n, C).
+
+    Returns the weights W (m, d), a (m,) or (m, C) after the last step, and the losses (steps + 1,).
+    """
+    phi, slope = TRAINABLE[activation]
+    w, a = weights
+    root, n, losses = len(w) ** 0.5, len(rows), []
+    initial = phi(rows @ w.T) @ a / root if subtract else 0.0
+    for step in range(steps + 1):
+        z = rows @ w.T
+        h = phi(z)
+        residual = h @ a / root - initial - targets
+        losses.append(float((residual**2).sum()) / (2 * n))
+        if step < steps:
+            back = residual.reshape(n, -1) @ a.reshape(len(w), -1).T * slope(z)
+            move = h.T @ residual
+            if trained != "last":
+                w = w - rate / (n * root) * back.T @ rows
+            if trained != "first":
+                a = a - rate / (n * root) * move
+    return (w, a), np.array(losses)

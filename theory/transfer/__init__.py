@@ -1,4 +1,6 @@
-"""Does pre-training on random labels help? Two mechanisms, of opposite sign rules, kept apart by their names.
+"""Does pre-training on random labels help? Mechanisms with sign rules of their own, kept apart by their names.
+
+In linear models, of opposite sign rules:
 
 - `initial_weights`: a linear model continues from the pre-trained *weights*. They are a nuisance that has to be
   forgotten: early in training a falling transfer function helps, a rising one hurts.
@@ -6,6 +8,12 @@
   the *kernel*: early in training a rising transfer function helps, a falling one hurts.
 
 Both compare with isotropic weights of the same trace (after rescaling), the first also with isotropic weights as drawn.
+
+In wide networks with one hidden layer, by their kernels:
+
+- `kernel_regime`: a network starts from first-layer weights N(0, Σ_w), which change its tangent kernel.
+- `kept_output`: the pre-trained network goes on, its output layer included; what changes is where it starts.
+- `linearised`: the same condition evaluated on one actual network, from its empirical kernels.
 """
 
 from theory.transfer.frozen_features import FrozenFeatureTransfer, frozen_feature_loss, frozen_feature_transfer
@@ -16,14 +24,39 @@ from theory.transfer.initial_weights import (
     initial_weight_transfer,
     initial_weight_transfer_of,
 )
+from theory.transfer.kept_output import KeptOutputTransfer, kept_output_transfer
+from theory.transfer.kernel_regime import (
+    KernelRegimeTransfer,
+    early_slope_guide,
+    kernel_regime_transfer,
+    wide_network,
+)
+from theory.transfer.linearised import (
+    LinearisedNetwork,
+    LinearisedTransfer,
+    RandomLabels,
+    linearised_loss,
+    linearised_transfer,
+)
 
 __all__ = [
     "FrozenFeatureTransfer",
     "InitialWeightTransfer",
+    "KeptOutputTransfer",
+    "KernelRegimeTransfer",
+    "LinearisedNetwork",
+    "LinearisedTransfer",
+    "RandomLabels",
+    "early_slope_guide",
     "frozen_feature_loss",
     "frozen_feature_transfer",
     "initial_weight_test_loss",
     "initial_weight_training_loss",
     "initial_weight_transfer",
     "initial_weight_transfer_of",
+    "kept_output_transfer",
+    "kernel_regime_transfer",
+    "linearised_loss",
+    "linearised_transfer",
+    "wide_network",
 ]
