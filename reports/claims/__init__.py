@@ -10,8 +10,10 @@ from reports.claims import (
     b2_shape,
     f1_closed_forms,
     f2_criterion,
+    f3_first_steps,
     f4_lazy,
     f7_surrogate,
+    t1_linear_transfer,
 )
 from reports.claims.claim import Claim
 
@@ -25,6 +27,8 @@ CLAIMS: tuple[Claim, ...] = (
     b2_shape.CLAIM,
     f1_closed_forms.CLAIM,
     f2_criterion.CLAIM,
+    f3_first_steps.CLAIM,
     f4_lazy.CLAIM,
     f7_surrogate.CLAIM,
+    t1_linear_transfer.CLAIM,
 )
