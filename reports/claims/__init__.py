@@ -14,6 +14,7 @@ from reports.claims import (
     f4_lazy,
     f7_surrogate,
     t1_linear_transfer,
+    t1_linear_transfer,
 )
 from reports.claims.claim import Claim
 
@@ -30,5 +31,6 @@ CLAIMS: tuple[Claim, ...] = (
     f3_first_steps.CLAIM,
     f4_lazy.CLAIM,
     f7_surrogate.CLAIM,
+    t1_linear_transfer.CLAIM,
     t1_linear_transfer.CLAIM,
 )
