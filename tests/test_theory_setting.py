@@ -269,6 +269,17 @@ BAD = [
     (lambda: data(samples=0), "data.samples = 0: must be at least 1"),
     (lambda: data(samples="online", fixed=True), "data.fixed = True: must be false when data.samples"),
     (lambda: Data(kind="digits", samples="online"), '"online" needs data.kind'),
+    (lambda: data(spectrum={"dimension": 3}), "data.spectrum.law = None: is missing"),
+    (lambda: Setting(data={"kind": "gaussian", "spectrum": {"dimension": 3}}), "data.spectrum.law = None: is missing"),
+    (lambda: Data(kind="array", path="x.npy", patch=(5, 5)), "data.patch = (5, 5): belongs to data.kind 'photographs'"),
+    (
+        lambda: Setting(data=Data(kind="photographs", patch=(5, 5)), network=Network(kind="conv")),
+        "data.patch = (5, 5): does not belong to network.kind 'conv': a filter sees network.kernel",
+    ),
+    (
+        lambda: Setting(data=Data(kind="photographs", crop=(8, 8)), network=Network(kind="mlp")),
+        "data.crop = (8, 8): does not belong to network.kind 'mlp': its rows are patches",
+    ),
     # labels
     (lambda: Labels(variance=-1.0), "labels.variance = -1.0: must not be negative"),
     (lambda: Labels(outputs=0), "labels.outputs = 0: must be at least 1"),
@@ -292,6 +303,8 @@ BAD = [
     (lambda: Network(kind="mlp", hidden=(4, 0)), "network.hidden[1] = 0: a width must be at least 1"),
     (lambda: Network(kind="mlp", filters=0), "network.filters = 0: must be at least 1"),
     (lambda: Network(kind="conv", kernel=(3, 0)), "network.kernel = (3, 0): sides must be at least 1"),
+    (lambda: Network(kind="mlp", filters=8), "network.filters = 8: belongs to network.kind 'conv', not to 'mlp'"),
+    (lambda: Network(kernel=(5, 5)), "network.kernel = (5, 5): belongs to network.kind 'conv', not to 'linear'"),
     (lambda: Network(init_variance=-1.0), "network.init_variance[0] = -1.0: a variance is not negative"),
     (lambda: Network(init_variance=(1.0, 2.0)), "must be one number, or one a layer (1)"),
     (lambda: Network(init_spectrum=(1.0, -2.0)), "network.init_spectrum[1] = -2.0: a variance is not negative"),

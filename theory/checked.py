@@ -31,6 +31,12 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def check(self) -> None:
         """Check the rules that types cannot say."""
 
+    def departs(self, field: str) -> bool:
+        """Whether a field has another value than its default."""
+        return (
+            getattr(self, field) != {known.name: known.default for known in msgspec.structs.fields(type(self))}[field]
+        )
+
     def require(self, holds: bool, field: str, rule: str, value: object = msgspec.UNSET) -> None:
         """Raise InvalidInput, naming this table's field, unless the rule holds."""
         if not holds:
@@ -72,12 +78,25 @@ def _convert(key: str, value: Any, kind: Any) -> Any:
     """`value` as the type `kind`, strictly (no "5" for 5, no True for 1, no NaN or infinity)."""
     for path, number in _floats(value):
         require(math.isfinite(number), key + path, number, "must be a finite number")
+    _require_tags(key, value, kind)
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, InvalidInput):
             raise error.__cause__ from None
         raise _explained(key, value, kind, str(error)) from None
+
+
+def _require_tags(key: str, value: Any, kind: Any) -> None:
+    """Raise InvalidInput where a table lacks the key that says what it is; msgspec requires it only of several."""
+    if not isinstance(value, dict):
+        return
+    for member in get_args(kind) or (kind,):
+        if isinstance(member, type) and issubclass(member, msgspec.Struct):
+            tag = member.__struct_config__.tag_field
+            require(tag is None or tag in value, f"{key}.{tag}", None, "is missing")
+            for field in msgspec.structs.fields(member):
+                _require_tags(f"{key}.{field.name}", value.get(field.name), field.type)
 
 
 def _floats(value: Any, path: str = "") -> list[tuple[str, float]]:

@@ -41,16 +41,15 @@ class Data(Checked, frozen=True, kw_only=True):
         "radial": ("elliptical",),
         "path": ("array", "cifar10"),
         "labels_path": ("array",),
-        "patch": IMAGES,
+        "patch": ("photographs", "cifar10"),
         "crop": ("photographs",),
         "center": LABELLED,
         "scale": LABELLED,
     }
 
     def check(self) -> None:
-        defaults = {field.name: field.default for field in msgspec.structs.fields(type(self))}
         for key, kinds in self.belongs.items():
-            known = self.kind in kinds or getattr(self, key) == defaults[key]
+            known = self.kind in kinds or not self.departs(key)
             self.require(known, key, f"belongs to data.kind {any_of(kinds)}, not to {self.kind!r}")
         if self.kind in SYNTHETIC:
             self._check_law()

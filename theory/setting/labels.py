@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-import msgspec
-
 from theory.checked import Checked, any_of
 
 
@@ -28,9 +26,8 @@ class Labels(Checked, frozen=True, kw_only=True):
     }
 
     def check(self) -> None:
-        defaults = {field.name: field.default for field in msgspec.structs.fields(type(self))}
         for key, kinds in self.belongs.items():
-            known = self.kind in kinds or getattr(self, key) == defaults[key]
+            known = self.kind in kinds or not self.departs(key)
             self.require(known, key, f"belongs to labels.kind {any_of(kinds)}, not to {self.kind!r}")
         self.require(self.variance >= 0, "variance", "must not be negative")
         self.require(self.outputs >= 1, "outputs", "must be at least 1")

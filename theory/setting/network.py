@@ -35,6 +35,9 @@ class Network(Checked, frozen=True, kw_only=True):
             self.require(width >= 1, f"hidden[{i}]", "a width must be at least 1", width)
         self.require(self.filters >= 1, "filters", "must be at least 1")
         self.require(min(self.kernel) >= 1, "kernel", "sides must be at least 1")
+        for key in ("filters", "kernel"):
+            known = self.kind == "conv" or not self.departs(key)
+            self.require(known, key, f"belongs to network.kind 'conv', not to {self.kind!r}")
         if isinstance(self.init_variance, float):
             msgspec.structs.force_setattr(self, "init_variance", (self.init_variance,) * self.layers)
         rule = f"must be one number, or one a layer ({self.layers})"

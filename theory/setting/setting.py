@@ -60,6 +60,11 @@ class Setting(Checked, frozen=True, kw_only=True):
         require(
             not conv or self.data.kind in IMAGES, "network.kind", "conv", f"needs images: data.kind {any_of(IMAGES)}"
         )
+        # whether rows are patches or crops depends on the network, so that only the whole setting can tell
+        ignored, why = ("patch", "a filter sees network.kernel") if conv else ("crop", "its rows are patches")
+        value = getattr(self.data, ignored)
+        rule = f"does not belong to network.kind {network.kind!r}: {why}"
+        require(not self.data.departs(ignored), f"data.{ignored}", value, rule)
         fits = not network.init_spectrum or dimension is None or len(network.init_spectrum) == dimension
         require(
             fits, "network.init_spectrum", network.init_spectrum, f"must have one entry per dimension ({dimension})"
