@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -230,6 +231,21 @@ def test_hypotheses(changes: dict, match: str) -> None:
     rows = PLANE if setting.data.fixed else None
     with pytest.raises(NoClosedForm, match=match.replace(".", r"\.")):
         predict(setting, rows=rows, formula="network-first-step")
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows", "key"),
+    [
+        ({"training": Training(learning_rate=1e200, steps=1)}, PLANE, "training.learning_rate"),
+        ({}, 1e100 * PLANE, "training.learning_rate"),
+        ({"network": Network(kind="mlp", activation="tanh", init_variance=1e7)}, PLANE, "network.init_variance"),
+    ],
+)
+def test_numbers_that_are_too_large(changes: dict, rows: np.ndarray, key: str) -> None:
+    setting = msgspec.structs.replace(first_step_setting(PLANE, 4, Training(steps=1)), **changes)
+    with pytest.raises(NoClosedForm) as caught:
+        predict(setting, rows=rows, formula="network-first-step")
+    assert caught.value.key == key
 
 
 def test_plain_descent_is_asked_for_where_the_kernel_limit_needs_it() -> None:

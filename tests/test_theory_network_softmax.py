@@ -256,6 +256,7 @@ def test_readings(parametrization: str) -> None:
         ({"optimizer": "adam"}, {}, "training.optimizer"),
         ({}, {"bias": True}, "network.bias"),
         ({}, {"init_variance": (100.0, 100.0)}, "network.init_variance"),
+        ({"learning_rate": 1e200}, {}, "training.learning_rate"),
     ],
 )
 def test_hypotheses(training: dict, network: dict, match: str) -> None:
@@ -263,3 +264,11 @@ def test_hypotheses(training: dict, network: dict, match: str) -> None:
     setting = first_step_setting(ROWS, 4, Training(**keys), Labels(kind="classes", classes=3), **network)
     with pytest.raises(NoClosedForm, match=match.replace(".", r"\.")):
         predict(setting, rows=ROWS, formula="softmax-first-step")
+
+
+def test_weights_that_are_zero_stay_zero() -> None:
+    training = Training(loss="cross-entropy", steps=1)
+    setting = first_step_setting(ROWS, 4, training, Labels(kind="classes", classes=3), init_variance=(0.0, 1.0))
+    prediction = predict(setting, rows=ROWS)
+    assert not prediction.readings[0].tau.any()
+    assert prediction.error_budget == 0.02

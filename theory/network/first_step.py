@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from theory.eigenspaces import eigenspaces, weight_variances
+from theory.errors import InvalidInput, NoClosedForm
 from theory.network.duals import dual, dual_quartic, gram
 from theory.network.model import Model, hidden_layer, model_of
 from theory.prediction import Form, PredictedReading, Prediction
@@ -82,7 +83,7 @@ def first_step_moment(rows: np.ndarray, model: Model, rate: float, decay: float 
     """
     terms, a = first_step_terms(rows, model), 1 - rate * decay
     squared = terms.labels + terms.others + terms.quartic
-    return a**2 * model.s0 * np.eye(rows.shape[1]) + (a * rate * terms.own + rate**2 * squared) / model.width
+    return a**2 * model.s0 * np.eye(rows.shape[1]) + (a * rate * terms.own + rate * rate * squared) / model.width
 
 
 def first_step_mean(rows: np.ndarray, model: Model, rate: float) -> np.ndarray:
@@ -104,6 +105,12 @@ def first_rate(training: Training) -> float:
     0.75
     """
     return training.learning_rate_at(0) * (1 + training.momentum if training.nesterov else 1)
+
+
+def refuse_overflow(rate: float, moved: np.ndarray) -> None:
+    """Raise NoClosedForm where the weights after the step are no finite numbers."""
+    if not np.isfinite(moved).all():
+        raise NoClosedForm("training.learning_rate", rate, "weights, or their gradients, overflow in the first step")
 
 
 def steps_beyond_the_first(setting: Setting) -> str | None:
@@ -128,12 +135,22 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
 
     The same for `train` "all" and "first"; with weight decay and momentum. Given X, Σ_w is not diagonal in the
     eigenbasis of X'X/n: τ is its diagonal there. Nothing is Gaussian.
+
+    Raises
+    ------
+    NoClosedForm
+        If numbers overflow, or tanh is all but a sign.
     """
     assert rows is not None  # the catalogue has checked: data are fixed
     model, felt = model_of(setting, rows)
     training = setting.training
     rate = first_rate(training)
-    moved = first_step_moment(felt, model, rate, training.weight_decay)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = first_step_moment(felt, model, rate, training.weight_decay)
+    except InvalidInput as refusal:  # of the duals of tanh
+        raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(refusal)) from None
+    refuse_overflow(rate, moved)
     found = readings(setting, rows, model, moved, first_step_mean(felt, model, rate))
     return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), found)
 

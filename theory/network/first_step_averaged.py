@@ -17,7 +17,7 @@ import numpy as np
 
 from theory.errors import NoClosedForm
 from theory.linear.population import centred_law, readings, spaces, spectrum
-from theory.network.first_step import first_rate, steps_beyond_the_first
+from theory.network.first_step import first_rate, refuse_overflow, steps_beyond_the_first
 from theory.network.model import Model, constants, hidden_layer
 from theory.network.two_rows import two_row_average
 from theory.prediction import Form, Prediction
@@ -131,7 +131,8 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     Raises
     ------
     NoClosedForm
-        If quadrature does not reach 1e-8 of τ: a few very uneven eigenvalues and a large learning rate.
+        If quadrature does not reach 1e-8 of τ: a few very uneven eigenvalues and a large learning rate. If numbers
+        overflow.
     """
     samples, training = setting.data.samples, setting.training
     assert samples != "online"  # full batch
@@ -140,7 +141,9 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     rate, decay = first_rate(training), training.weight_decay
     terms, a = averaged_terms(s, samples, model), 1 - rate * decay
     squared = terms.labels + terms.same + terms.pairs
-    moved = a**2 * model.s0 + (a * rate * terms.own + rate**2 * squared) / model.width
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = a**2 * model.s0 + (a * rate * terms.own + rate * rate * squared) / model.width
+    refuse_overflow(rate, moved)
     if np.any(rate**2 / model.width * terms.error > TOLERANCE * moved):
         rule = f"is too uneven: the average over two rows is not known to {TOLERANCE:g} of τ"
         raise NoClosedForm("data.spectrum", list(setting.data.eigenvalues), rule)

@@ -23,7 +23,7 @@ from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.hypotheses import LEAST_BUDGET
 from theory.network.duals import dual, dual_quartic, gram
-from theory.network.first_step import first_rate, given_rows, readings, steps_beyond_the_first
+from theory.network.first_step import first_rate, given_rows, readings, refuse_overflow, steps_beyond_the_first
 from theory.network.model import Model, hidden_layer, model_of
 from theory.network.softmax import softmax_products
 from theory.prediction import Form, Prediction
@@ -83,7 +83,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     Raises
     ------
     NoClosedForm
-        If the logits' variance exceeds 25.
+        If the logits' variance exceeds 25, or numbers overflow.
     """
     assert rows is not None  # the catalogue has checked: data are fixed
     model, felt = model_of(setting, rows)
@@ -94,12 +94,15 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         terms = softmax_terms(felt, model)
     except InvalidInput as refusal:
         raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(refusal)) from None
-    squared = rate**2 * (terms.squared + terms.reaction / m)
-    moved = a**2 * model.s0 * np.eye(rows.shape[1]) + (a * rate * terms.own + squared) / m
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared = rate * rate * (terms.squared + terms.reaction / m)
+        moved = a**2 * model.s0 * np.eye(rows.shape[1]) + (a * rate * terms.own + squared) / m
+    refuse_overflow(rate, moved)
     spaces = eigenspaces(rows.T @ rows / len(rows))
     size = np.asarray(weight_variances(spaces, rate**2 * (terms.squared + terms.reaction) - abs(a) * rate * terms.own))
     tau = np.asarray(weight_variances(spaces, moved))
-    budget = max(LEAST_BUDGET, CORRECTION / m**2 * float(np.max(size / tau)))
+    relative = np.divide(size, tau, out=np.zeros_like(tau), where=size > 0)
+    budget = max(LEAST_BUDGET, CORRECTION / m**2 * float(np.max(relative)))
     neglected = (
         f"terms of order 1/m² but one; over settings tried at most {CORRECTION / 2:g}/m² of all terms without signs",
     )
