@@ -78,15 +78,16 @@ def bits(result: TransferResult, replicas: int | None = None) -> list[bytes]:
 # ---- reproducible
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 5, 7, 100])
 @pytest.mark.parametrize("tile", [3, 4])
-def test_no_bit_depends_on_the_chunk(monkeypatch, chunk, tile):
+def test_no_bit_depends_on_the_chunk(monkeypatch, tile):
     monkeypatch.setattr(engine, "tile_size", lambda *arguments: tile)
     experiment = small(until=Until(accuracy=0.8), bias=True)
-    whole, cut = run(experiment), run(experiment, chunk=chunk)
-    assert bits(whole) == bits(cut)
-    for a, b in zip(whole.treated, cut.treated, strict=True):
-        assert a.weights[-1].second_moments.tobytes() == b.weights[-1].second_moments.tobytes()
+    whole = run(experiment)
+    for chunk in (1, 2, 5, 100):
+        cut = run(experiment, chunk=chunk)
+        assert bits(whole) == bits(cut)
+        for a, b in zip(whole.treated, cut.treated, strict=True):
+            assert a.weights[-1].second_moments.tobytes() == b.weights[-1].second_moments.tobytes()
 
 
 def test_more_replicas_leave_the_first_ones_as_they_are(monkeypatch):
@@ -309,7 +310,7 @@ def filters(path: str) -> Experiment:
     training = Training(loss="cross-entropy", learning_rate=0.1, batch_size=6, steps=300)
     return Experiment(
         upstream=Upstream(
-            data=Data(kind="array", path=path, samples=18),
+            data=Data(kind="array", path=path, samples=12),
             labels=Labels(kind="classes", classes=2),
             network=Network(kind="conv", filters=5, hidden=(6,), bias=True),
             training=training,

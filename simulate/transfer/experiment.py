@@ -28,6 +28,10 @@ from simulate.transfer.treatments import Parameters, Switch, principal_variances
 from simulate.transfer.upstream import train_upstream
 from theory.setting import DRAWN, Experiment, InvalidInput, Treatment
 
+# How many replicas a tile has at most. Experiments have tens of replicas, seldom hundreds, and a tile that isn't full
+# costs as much as one that is.
+MOST = {"cpu": 32, "cuda": 256}
+
 
 @one_thread()
 def run(
@@ -107,7 +111,10 @@ class Engine:
         self.network = experiment.upstream.network
         self._kernel = kernels.choose(self.draws.downstream)
         settings = (self.draws.upstream, self.draws.downstream)
-        self._tile = min(tile_size(setting, self.draws, device) for setting in settings)
+        self._tile = min(
+            MOST["cpu" if device.type == "cpu" else "cuda"],
+            *(tile_size(setting, self.draws, device) for setting in settings),
+        )
         self._chunk = chunk or self._tile
         self._dtype = getattr(torch, experiment.ensemble.dtype)
         kinds = {treatment.kind for treatment in experiment.treatment.each}
