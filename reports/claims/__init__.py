@@ -17,7 +17,7 @@ from reports.claims import (
     f3_first_steps,
     f4_lazy,
     f7_surrogate,
-    t1_linear_transfer,
+    regime_map,
     t1_linear_transfer,
 )
 from reports.claims.claim import Claim
@@ -38,7 +38,7 @@ CLAIMS: tuple[Claim, ...] = (
     f2_criterion.CLAIM,
     f3_first_steps.CLAIM,
     f4_lazy.CLAIM,
+    regime_map.CLAIM,
     f7_surrogate.CLAIM,
-    t1_linear_transfer.CLAIM,
     t1_linear_transfer.CLAIM,
 )

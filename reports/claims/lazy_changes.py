@@ -34,17 +34,17 @@ NEURONS = 8192  # at once: some tens of MB for sixty rows
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """Estimates of m(τ − s_0²) along the eigenvectors of X'X/n, replica by replica, beside the theory of order 1/m.
+    """Estimates of m(τ − s_0²) along d directions, replica by replica, beside the theory of order 1/m.
 
     Attributes
     ----------
     steps : tuple of int, length r
     sigma : ndarray, shape (d,)
-        Ascending.
+        The root mean square of the rows along each direction.
     values : ndarray, shape (R, r, d)
         Independent between replicas, unbiased; replicas that diverged are left out.
     predicted : tuple of Terms, length r
-        For all outputs together, (d, d) each, in the eigenbasis of X'X/n.
+        For all outputs together, (d, d) each, in the basis of the directions.
     displacement : tuple of float, length r
         ε of `theory.network.lazy`.
     diverged : int
@@ -85,15 +85,17 @@ class Variates:
     mean: np.ndarray
 
 
-def measure_changes(setting: Setting, first: int = 0) -> Changes:
+def measure_changes(setting: Setting, first: int = 0, directions: np.ndarray | None = None) -> Changes:
     """Train the ensemble of a setting with fixed rows that `network-lazy` is derived for, at any width and any time.
 
     Its replicas are numbered from `first`: ensembles of several widths on the same rows are independent where their
-    numbers differ.
+    numbers differ. `directions` (d, d), orthonormal columns, are the eigenvectors of X'X/n if None.
     """
     rows = simulate.rows(setting)
-    eigenvalues, eigenvectors = np.linalg.eigh(rows.T @ rows / len(rows))
-    model, felt = model_of(setting, rows @ eigenvectors)
+    moment = rows.T @ rows / len(rows)
+    if directions is None:
+        directions = np.linalg.eigh(moment)[1]
+    model, felt = model_of(setting, rows @ directions)
     limit = kernel_limit(felt, model.activation, model.s0, model.sa, both=setting.network.train == "all")
     start = limit.residual(model.sy)
     predicted, variates, epsilons = [], [], []
@@ -106,14 +108,14 @@ def measure_changes(setting: Setting, first: int = 0) -> Changes:
     per = max(1, NEURONS // model.width)
     total = setting.ensemble.replicas
     parts = [
-        _estimates(setting, range(first + i, first + min(i + per, total)), limit, model, eigenvectors, variates)
+        _estimates(setting, range(first + i, first + min(i + per, total)), limit, model, directions, variates)
         for i in range(0, total, per)
     ]
     values = np.concatenate(parts)
     finite = np.isfinite(values).all(axis=(1, 2))
     return Changes(
         steps=setting.training.readings,
-        sigma=np.sqrt(np.maximum(eigenvalues, 0.0)),
+        sigma=np.sqrt(np.maximum(np.sum(directions * (moment @ directions), axis=0), 0.0)),
         values=values[finite],
         predicted=tuple(predicted),
         displacement=tuple(epsilons),
@@ -147,14 +149,14 @@ def _estimates(
     replicas: range,
     limit: KernelLimit,
     model: Model,
-    eigenvectors: np.ndarray,
+    directions: np.ndarray,
     variates: list[Variates],
 ) -> np.ndarray:
     """m(τ − s_0²) (R, r, d) of some replicas."""
     inputs = simulate.replica_inputs(setting, list(replicas))
     trained = simulate.train(setting, inputs)
     m, x = model.width, limit.rows
-    w, y = inputs.parameters[0].numpy() @ eigenvectors, inputs.y.numpy().transpose(0, 2, 1)
+    w, y = inputs.parameters[0].numpy() @ directions, inputs.y.numpy().transpose(0, 2, 1)
     a = inputs.parameters[1].numpy() * (1.0 if setting.network.parametrization == "ntk" else np.sqrt(m))
     h, gates = _activate(model.activation, w @ x.T)
     residual = y - a @ h / np.sqrt(m)
@@ -164,7 +166,7 @@ def _estimates(
         drive = a.transpose(0, 2, 1) @ (residual @ variate.a) / np.sqrt(m)
         moved = (drive * gates) @ x
         own = -((a**2).sum(axis=1)[:, :, None] / m * (h @ variate.a) * gates) @ x
-        squares = (trained[step][0].numpy() @ eigenvectors) ** 2 - w**2
+        squares = (trained[step][0].numpy() @ directions) ** 2 - w**2
         first = m * (squares - (moved - own) ** 2 - 2 * w * moved).mean(axis=1)
         second = np.einsum("rca,vab,rcb->rv", modes, variate.forms, modes, optimize=True)
         found.append(first - second + variate.mean)
