@@ -34,7 +34,7 @@ def plane(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     kinks = np.arctan2(rows[:, 1], rows[:, 0])
     edges = np.unique(np.concatenate([kinks + np.pi / 2, kinks - np.pi / 2]) % (2 * np.pi))
-    nodes, weights = np.polynomial.legendre.leggauss(14)
+    nodes, weights = np.polynomial.legendre.leggauss(12)
     angles, chances = [], []
     for low, high in zip(edges, [*edges[1:], edges[0] + 2 * np.pi], strict=True):
         angles.append(low + (high - low) * (nodes + 1) / 2)

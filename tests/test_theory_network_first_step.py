@@ -142,7 +142,7 @@ def test_first_step_of_networks(number: int) -> None:
 def test_the_control_variate_has_mean_zero() -> None:
     """The step without the neuron's own output is uncorrelated with w, and the rest is the step."""
     rows, model, rate = a_setting(0)
-    drawn = networks(np.random.default_rng(5), 40_000, rows, model.width, model.outputs, model.s0, model.sa)
+    drawn = networks(np.random.default_rng(5), 15_000, rows, model.width, model.outputs, model.s0, model.sa)
     moved, others = steps(rows, model.activation, drawn, rate, np.subtract)
     z, bound = largest_z(np.einsum("Nmi,Nmj->Nij", drawn[0], others), 0.0)
     assert z < bound

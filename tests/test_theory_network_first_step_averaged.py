@@ -134,7 +134,7 @@ def test_averaged_first_step_is_the_average_over_drawn_rows(samples: int, output
     generator = np.random.default_rng([7, samples, outputs])
     found = [
         first_step_moment(generator.standard_normal((samples, 3)) * np.sqrt(np.array(SPECTRUM) / 3), model, 9.0, 0.02)
-        for _ in range(3000)
+        for _ in range(2000)
     ]
     z, bound = largest_z(np.array(found), moved.second_moment)
     assert z < bound
