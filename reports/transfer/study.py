@@ -69,7 +69,7 @@ class TransferReading:
     train_accuracy, test_loss, test_accuracy : Estimated or None
     misalignment : float or None
         M of the first layer's Σ_w, over neurons and replicas, from the second moment of the data; None where Σ_w is
-        singular.
+        singular. Biased upward by sampling; drawn weights also carry the noise of the moment that they are drawn from.
     layers : tuple of LayerReading
     """
 
