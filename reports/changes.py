@@ -65,7 +65,9 @@ def movements(simulation: Simulation) -> tuple[Moved, ...]:
     for reading in simulation.readings:
         # diverged replicas are left out of every reading: blocks hold the same replicas throughout
         change = weight_variances(spaces, reading.second_moments) - before
-        found.append(Moved(reading.step, initial, *mean_with_error(change, reading.counts), len(reading.counts)))
+        with np.errstate(over="ignore", invalid="ignore"):  # on the way to diverge squares may overflow
+            mean, error = mean_with_error(change, reading.counts)
+        found.append(Moved(reading.step, initial, mean, error, len(reading.counts)))
     return tuple(found)
 
 
@@ -75,11 +77,12 @@ def relative(measured: Moved, reference: Moved) -> tuple[np.ndarray, np.ndarray]
     Student's law with the degrees of freedom of Welch and Satterthwaite, Bonferroni over the eigenspaces; the error of
     the reference counts in the difference and is neglected, being of second order, in the divisor.
     """
-    error = (measured.change - reference.change) / reference.tau
-    parts = np.stack([measured.change_se, reference.change_se]) ** 2
-    total = parts.sum(axis=0)
     freedom = np.array([[measured.blocks - 1.0], [reference.blocks - 1.0]])
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # what is not finite is judged as undecided
+        difference = measured.change - reference.change
+        error = np.where(difference == 0, 0.0, difference / reference.tau)
+        parts = np.stack([measured.change_se, reference.change_se]) ** 2
+        total = parts.sum(axis=0)
         degrees = total**2 / (parts**2 / freedom).sum(axis=0)
         half = student.isf((1 - CONFIDENCE) / 2 / len(error), degrees) * np.sqrt(total) / reference.tau
     return error, np.where(total == 0, 0.0, half)

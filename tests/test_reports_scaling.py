@@ -15,6 +15,8 @@ from reports import cli
 from reports.changes import Moved, from_start, judged, movements, relative
 from reports.claims import f7_surrogate
 from reports.claims.claim import Context
+from reports.console import describe_verification
+from reports.contract import verification
 from reports.scaling import (
     ERROR_BUDGET,
     compare,
@@ -256,6 +258,28 @@ def test_bad_proportions_are_bad_input(capfd, tmp_path):
     assert status == 2
     assert json.loads(out)["key"] == "training.steps"
     assert len(err.splitlines()) == 1
+
+
+def test_nothing_is_decided_where_all_diverge_or_nothing_was_there():
+    hot = Setting(
+        data=Data(kind="gaussian", spectrum=(0.5, 2.0), samples=32),
+        network=Network(kind="mlp", hidden=(32,), activation="identity"),
+        training=Training(batch_size=4, learning_rate=1e9, steps=80),
+        ensemble=Ensemble(replicas=1),
+    )
+    verified = verify(hot, formula="scaling")
+    assert verified.diverged == 13
+    assert verified.surrogate.agreement == verified.comparison[0].verdict == "undecided"
+    assert json.loads(json.dumps(verification(verified), allow_nan=False))["errors"][0]["worst"] is None
+    assert "nothing can hold" in describe_verification(verified)
+    dead = msgspec.structs.replace(
+        hot,
+        network=Network(kind="mlp", hidden=(32,), init_variance=(0.0, 1.0)),
+        training=Training(batch_size=4, steps=8),
+    )
+    still = verify(dead, formula="scaling")
+    assert (still.comparison[0].verdict, still.errors[0].worst) == ("holds", 0.0)
+    assert json.loads(json.dumps(verification(still), allow_nan=False))["errors"][0]["moved"] is None
 
 
 def test_other_formulas_know_nothing_of_it():
