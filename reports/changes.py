@@ -79,13 +79,19 @@ def relative(measured: Moved, reference: Moved) -> tuple[np.ndarray, np.ndarray]
     """
     freedom = np.array([[measured.blocks - 1.0], [reference.blocks - 1.0]])
     with np.errstate(all="ignore"):  # what is not finite is judged as undecided
-        difference = measured.change - reference.change
-        error = np.where(difference == 0, 0.0, difference / reference.tau)
+        error = over(measured.change - reference.change, reference.tau)
         parts = np.stack([measured.change_se, reference.change_se]) ** 2
         total = parts.sum(axis=0)
         degrees = total**2 / (parts**2 / freedom).sum(axis=0)
-        half = student.isf((1 - CONFIDENCE) / 2 / len(error), degrees) * np.sqrt(total) / reference.tau
-    return error, np.where(total == 0, 0.0, half)
+        quantile = np.where(total == 0, 0.0, student.isf((1 - CONFIDENCE) / 2 / len(error), degrees))
+        half_width = quantile * over(np.sqrt(total), reference.tau)
+    return error, half_width
+
+
+def over(difference: np.ndarray, unit: np.ndarray | float) -> np.ndarray:
+    """difference / unit, 0 where there is no difference (nothing is there, and nothing was predicted)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(difference == 0, 0.0, difference / unit)
 
 
 def judged(error: np.ndarray, half_width: np.ndarray, budget: float, diverged: int) -> Verdict:

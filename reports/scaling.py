@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from reports.changes import Moved, from_start, judged, movements, relative
+from reports.changes import Moved, from_start, judged, movements, over, relative
 from reports.compare import ComparedReading, Verdict, Verification
 from reports.estimate import data_eigenspaces, estimate
 from simulate.results import Simulation
@@ -305,11 +305,11 @@ def _error(b: int, measured: Moved, predicted: Moved) -> ScalingError:
         step=measured.step,
         b=b,
         worst=float(error[worst]),
-        worst_se=float(noise[worst] / predicted.tau[worst]),
+        worst_se=float(over(noise, predicted.tau)[worst]),
         rms=_rms(error),
-        noise=_rms(noise / predicted.tau),
+        noise=_rms(over(noise, predicted.tau)),
         interval=(float(np.min(error - half_width)), float(np.max(error + half_width))),
-        moved=float(np.max(np.abs(measured.tau / measured.initial - 1))) if measured.initial else np.inf,
+        moved=float(np.max(np.abs(over(measured.change, measured.initial)))),
         change=float(np.linalg.norm(measured.change - predicted.change)) / size if size else None,
         change_noise=float(np.linalg.norm(noise)) / size if size else None,
     )
