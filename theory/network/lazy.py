@@ -188,10 +188,10 @@ def terms_after(limit: KernelLimit, stretch: Stretch, labels: float) -> Terms:
 def displacement(limit: KernelLimit, matrices: Propagators, model: Model) -> float:
     """How far weights move, as a share of what they were: the small parameter ε of the expansion.
 
-        ε² = (C/m) { tr(T_1 XᵀX)/min(s_0² |X|², n) + tr(C k)/s_a² },
+        ε² = (outputs/m) { tr(T_1 XᵀX)/min(s_0² |X|², n) + tr(C k)/s_a² },
 
     the mean square motion of pre-activations over their mean square at the start, or over 1, where erf and tanh bend,
-    if that is less; beside it, where output weights are trained, the same of those. The whole is C for C outputs.
+    if that is less; beside it, where output weights are trained, the same of those.
     """
     x = limit.rows
     scale = limit.s0 * float(np.sum(x**2))
