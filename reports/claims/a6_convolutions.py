@@ -128,7 +128,7 @@ CLAIM = Claim(
     title="Convolutions",
     statement="Filters align with the second moment of the patches that they see, as far as the law of the patches is "
     "invariant: on images nearly, and far better than with a random basis, on random and on real labels.",
-    reference="arXiv:2006.10455, Section 2.2 and Figure 2",
+    reference="arXiv:2006.10455, Figure 2",
     method="Photographs lie outside the hypotheses: $M^2$ is given with its floor, without verdict. That filters are "
     "nearer to the patch eigenvectors than to random bases is judged: a network whose filters have nothing to do with "
     "the patches is called nearer with probability .01, exactly; the number of networks that are is binomial, and must "

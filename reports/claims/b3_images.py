@@ -25,9 +25,15 @@ def cases(context: Context) -> tuple[Case, ...]:
 
     The paper does not give its initial variance, and how far f can rise depends on where it starts.
     """
-    labels = {"random labels": Labels(kind="classes"), "real labels": Labels(kind="real")}
-    variances = {"init variance 1": (1.0, 1.0, 1.0), "first layer 0.001": (0.001, 1.0, 1.0)}
-    chosen = [(f"{y}, {v}", labels[y], variances[v]) for v in variances for y in labels]
+    random, real = Labels(kind="classes"), Labels(kind="real")
+    usual, small = (1.0, 1.0, 1.0), (0.001, 1.0, 1.0)
+    # by a pilot's scatter eight networks find the tenfold rise on real labels with probability .95, six too seldom
+    chosen = (
+        ("random labels, init variance 1", random, usual, 4),
+        ("real labels, init variance 1", real, usual, 4),
+        ("random labels, first layer 0.001", random, small, 6),
+        ("real labels, first layer 0.001", real, small, 8),
+    )
     return tuple(
         Case(
             name,
@@ -43,12 +49,12 @@ def cases(context: Context) -> tuple[Case, ...]:
                     steps=tuple(epoch * SAMPLES // BATCH for epoch in EPOCHS),
                 ),
                 ensemble=Ensemble(
-                    replicas=min(context.replicas(6), 512), seed=context.seed_of("B3", number), dtype="float32"
+                    replicas=min(context.replicas(networks), 512), seed=context.seed_of("B3", number), dtype="float32"
                 ),
             ),
             kind="asymptotic",
         )
-        for number, (name, kind, variance) in enumerate(chosen)
+        for number, (name, kind, variance, networks) in enumerate(chosen, start=4)
     )
 
 

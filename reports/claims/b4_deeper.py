@@ -169,7 +169,7 @@ CLAIM = Claim(
     id="B4",
     title="Deeper layers",
     statement="The weights of a deeper layer align with the second moment of the activations of the layer below.",
-    reference="arXiv:2006.10455, Section 2.3",
+    reference="arXiv:2006.10455, on deeper layers",
     method="The law of activations is not invariant: $M^2$ of the second layer, against its own network's activations, "
     "is given with its floor, without verdict. That it is nearer to the activations' eigenvectors than to random bases "
     "is judged as in claim A6: the number of networks that are, at level .01 each, must have a chance below $10^{-6}$; "

@@ -1,20 +1,21 @@
 """Each replica by itself: an nn.Module and torch.optim.SGD, fused. The way of filters that feed many weights.
 
 Batching replicas saves calls, which are nothing to a large net; its time goes into products, and into reading and
-writing weights, which the fused optimizer does once an update. CPU time of `general` / `module` on one thread, batches
-of 32, crops of 16 × 16, momentum, medians of 7 with 95 % intervals:
+writing weights, which the fused optimizer does once an update. CPU time of the batched way over this one's, on one
+thread, crops of 16 × 16 or 30 inputs, 10 classes, momentum: medians of 7 (95 % intervals: most within a tenth of them),
+from ``tests/benchmarks/test_kernels.py``.
 
-| filters → dense | float32 | float64 |
-|---|---|---|
-| 64 → 32, crops 12 × 12, batches of 64 | 0.91 [0.89, 0.97] | 1.04 [1.02, 1.25] |
-| 64 → 64, batches of 256 | 0.99 [0.88, 1.12] | 1.29 [1.13, 1.34] |
-| 128 → 64 | 1.23 [1.14, 1.33] | 1.42 [1.39, 1.53] |
-| 256 → 64 | 1.31 [1.14, 1.39] | 1.55 [1.53, 1.57] |
-| 256 → 64, batches of 256 | 1.01 [0.94, 1.03] | |
+| filters, dense | float32, B = 32 | float32, B = 256 | float64, B = 32 | float64, B = 256 |
+|---|---|---|---|---|
+| 64, 32 | 1.01 | 0.97 | 1.16 | 1.04 |
+| 256, 64 | 1.32 | 0.89 | 1.56 | 1.22 |
+| none: 256, 64 | 0.17 | 0.41 | 0.27 | 0.54 |
+| none: 512, 128 | 0.29 | 0.61 | 0.71 | 0.75 |
+| none: 1024, 256 | 0.70 | 0.90 | 0.92 | 0.88 |
+| none: 2048, 256 | 0.70 | 0.90 | 1.20 | 0.84 |
 
-Networks of dense layers are left to `dense`. Its time over this one's is 0.18 on 30-256-64-10 and 0.74 on
-30-2048-256-10 in float32 with batches of 32, 0.91 on the latter with batches of 256; 1.2 and 1.4 in float64 on
-30-2048-256-10 and 30-2048-1024-10 with batches of 32, where it pays to ask for this one.
+So networks of dense layers are left to `dense`, whose products are the same and whose arrays are laid out better; in
+float64 with small batches it pays to ask for this way from 2048 × 256 weights on.
 """
 
 from __future__ import annotations
