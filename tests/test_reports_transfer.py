@@ -45,11 +45,11 @@ def literal_gains(case: Case) -> np.ndarray:
     def loss(weights: np.ndarray, number: int, step: int) -> float:
         labels = other.y[number].numpy()
         if case.name != t1.FEATURES:
-            w = trained(rows, labels, weights[number], t1.TASK_RATE, step)
+            w = trained(rows, labels, weights[number], task.training.learning_rate, step)
             return ((w @ rows.T - labels.T) ** 2).mean() / 2
         layer = weights.reshape(-1, t1.WIDTH, rows.shape[1])[number]
         hidden = rows @ layer.T / np.sqrt(t1.WIDTH)
-        second = trained(hidden, labels, np.zeros((t1.OUTPUTS, t1.WIDTH)), t1.TASK_RATE, step)
+        second = trained(hidden, labels, np.zeros((t1.OUTPUTS, t1.WIDTH)), task.training.learning_rate, step)
         return ((second @ hidden.T - labels.T) ** 2).mean() / 2
 
     networks = total * t1.OUTPUTS // t1.WIDTH if case.name == t1.FEATURES else total
@@ -110,7 +110,7 @@ def test_the_teacher_is_the_one_that_made_the_labels():
 
 def test_cases_of_either_sign_are_fixed_beforehand():
     """Short and long pre-training: the signs of the two mechanisms are opposite, and each case has both."""
-    for seed in (0, 5, 999):
+    for seed in (0, 1, 2, 3, 5, 999):
         cases = {case.name: case for case in t1.cases(Context(seed=seed))}
         for name, sign in ((t1.WEIGHTS, -1), (t1.FEATURES, 1)):
             predicted = t1.predict(cases[name])

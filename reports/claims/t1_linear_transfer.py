@@ -26,9 +26,11 @@ DATA = Data(kind="gaussian", spectrum=(0.3, 0.64, 0.98, 1.32, 1.66, 2.0), sample
 OUTPUTS = 8  # of the models that are pre-trained, each with labels of its own, and of the tasks downstream
 TASK = Labels(kind="teacher", outputs=OUTPUTS, noise=0.25)
 # downstream: early, where the sign rules are read, and late, where those of initial weights have turned
-TASK_RATE, WEIGHTS_STEPS, FEATURES_STEPS = 0.2, (1, 10), (1, 4)
+WEIGHTS_TASK = Training(learning_rate=0.2, steps=(1, 10))
+FEATURES_TASK = Training(learning_rate=0.1, steps=(2, 8))  # stable for isotropic features of the same trace too
 SWEEP = (1, 4, 8, 16, 128)
 SHORT, LONG = 4, 128  # the lengths of pre-training that are judged: τ rises, τ falls
+FIRST = 50  # number of the first case: the seeds of T1 and F3 are otherwise the same
 BATCH = 512  # replicas that are pre-trained at once
 WIDTH = OUTPUTS * 64  # of a frozen first layer: the weights of 64 pre-trained models
 BUDGET = 20 / WIDTH  # of the loss, for what the width adds to the gain of features
@@ -56,7 +58,7 @@ def cases(context: Context) -> tuple[Case, ...]:
                 labels=labels,
                 network=Network(init_variance=init_variance),
                 training=training,
-                ensemble=Ensemble(replicas=context.replicas(replicas), seed=context.seed_of("T1", number)),
+                ensemble=Ensemble(replicas=context.replicas(replicas), seed=context.seed_of("T1", FIRST + number)),
             ),
             kind="control" if name == CONTROL else "asymptotic" if name == FEATURES else "exact",
         )
@@ -66,7 +68,7 @@ def cases(context: Context) -> tuple[Case, ...]:
 
 def downstream_of(case: Case) -> Setting:
     """The task that follows: the same rows, labels of a noisy linear teacher."""
-    training = Training(learning_rate=TASK_RATE, steps=FEATURES_STEPS if case.name == FEATURES else WEIGHTS_STEPS)
+    training = FEATURES_TASK if case.name == FEATURES else WEIGHTS_TASK
     return msgspec.structs.replace(case.setting, labels=TASK, training=training)
 
 
