@@ -30,8 +30,8 @@ from theory.errors import InvalidInput
 log = logging.getLogger(__name__)
 
 LIMITS = (
-    "Closed forms are compared for linear models. For networks with an activation the theorem predicts alignment, not "
-    "the values of $f$; that these rise and then fall too is seen, not predicted.",
+    "Closed forms are compared for linear models and for networks of one hidden layer near the kernel limit. Elsewhere "
+    "the theorem predicts alignment, not the values of $f$; that these rise and then fall too is seen, not predicted.",
     "Digits and photographs are not invariant under the group that commutes with their second moment. Their "
     "misalignment is an estimate beside what sampling alone and random bases would give; no verdict on the theorem "
     "follows.",
