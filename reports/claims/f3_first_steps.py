@@ -53,7 +53,7 @@ def cases(context: Context) -> tuple[Case, ...]:
             Training(learning_rate=3.0, steps=1),
         ),
         REDRAWN: (redrawn, quiet, _network("relu", 16), Training(learning_rate=2.0, steps=1)),
-        ENTROPY: (rows, classes, _network("relu", 32), entropy),
+        ENTROPY: (rows, classes, _network("relu", 64), entropy),
         CONTROL: (rows, quiet, _network("relu", 4), descent),
     }
     return tuple(
