@@ -178,7 +178,10 @@ def test_one_filter_one_dimension_and_one_eigenvalue_are_no_crash():
     one = check(rng.standard_normal((9, 1)), rng.standard_normal((50, 1)))
     assert (one.verdict, one.misalignment) == ("undecided", 0)
     flat = check(layer(FALLING), np.random.default_rng(1).standard_normal((500, 6)))
-    assert (flat.verdict, flat.transfer_function.multiplicity) == ("undecided", (6,))
+    assert flat.verdict == "undecided"
+    assert max(flat.transfer_function.multiplicity) >= 4
+    cube = np.vstack([np.eye(6), -np.eye(6)])
+    assert "prefer no direction" in check(layer(FALLING), cube).explanation
 
 
 def test_tensors_and_arrays_give_the_same_and_the_seed_repeats():
@@ -195,8 +198,9 @@ def test_tensors_and_arrays_give_the_same_and_the_seed_repeats():
     [
         ({}, "aligned"),
         ({"interval": (0.0, 2.1)}, "undecided"),
-        ({"interval": (2.1, 3.0)}, "not aligned"),
-        ({"interval": (2.1, 3.0), "oriented": 0.5}, "not aligned"),
+        ({"interval": (2.1, 3.0)}, "undecided"),
+        ({"interval": (2.1, 3.0), "aligned": 0.001}, "not aligned"),
+        ({"interval": (2.1, 3.0), "aligned": 0.001, "oriented": 0.5}, "not aligned"),
         ({"interval": None}, "undecided"),
         ({"reference": None}, "undecided"),
         ({"reference": 0.0}, "undecided"),

@@ -157,6 +157,22 @@ def test_a_double_eigenvalue_is_joined():
     assert stats.binom.cdf(missed, 200, 0.05) < 1 - 1e-6
 
 
+def test_a_long_run_of_neighbours_is_not_one_eigenvalue():
+    """Thirty eigenvalues from 1 to 10, none told from its neighbour: one run, but the ends differ."""
+    variances = np.geomspace(1, 10, 30)
+    found = data_moment(samples(np.random.default_rng(4).standard_normal((600, 30)) * np.sqrt(variances), layer(9, 30)))
+    spaces, known = found.eigenspaces(), found.known_eigenspaces()
+    assert known.multiplicity == (30,)
+    assert 4 <= len(spaces.multiplicity) <= 15
+    errors = found.standard_errors(spaces.basis)
+    values = np.linalg.eigvalsh(found.second_moment)
+    for s in spaces.slices:
+        a, b = s.start, s.stop - 1
+        assert values[b] - values[a] <= 3 * np.hypot(errors[a], errors[b]) or a == b
+        if b + 1 < 30:
+            assert values[b + 1] - values[a] > 3 * np.hypot(errors[a], errors[b + 1])
+
+
 def test_patches_of_one_image_are_no_independent_samples():
     """Constant images: patches repeat each other, and the error is that of as many numbers as there are images."""
     values = np.random.default_rng(2).standard_normal(2000)

@@ -84,7 +84,7 @@ def _about_data(data: DataMoment, joined: Sequence[tuple[float, float, int]]) ->
         more = f" and {len(joined) - 4} more groups" if len(joined) > 4 else ""
         found.append(
             f"eigenvalues closer than their sampling error are joined: {', '.join(parts)}{more}; M counts what differs "
-            "within them as misalignment, the test of exact alignment does not"
+            "within them as misalignment; the test of exact alignment looks only between those surely told apart"
         )
     return found
 

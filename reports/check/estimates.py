@@ -17,7 +17,8 @@ from theory.shape import PANELS, classify_interval
 from theory.testing import misalignment_interval
 
 _CONFIDENCE = 0.95
-_AFFORDED = 2**24  # resamples × d² × eigenspaces of a bootstrap
+_AFFORDED = 2**22  # resamples × d² × eigenspaces of a bootstrap
+_NETWORKS = 30  # from which resampling them is any good
 _GROUPS = 20  # of the vectors of one network, for the jackknife
 
 
@@ -86,19 +87,19 @@ class TransferFunction:
 def interval_of(spaces: Eigenspaces, weights: Weights, seed: int) -> tuple[float, float] | None:
     """Of M without the noise of finitely many vectors, 95 %; None where there are too few vectors or networks for one.
 
-    By the bootstrap of `misalignment_interval`, resampling networks, or the vectors of the only one; in many dimensions
-    and eigenspaces, where that is too dear, by `jackknife_interval`.
+    By the bootstrap of `misalignment_interval`, resampling networks, or the vectors of the only one; by
+    `jackknife_interval` for few networks, and in many dimensions and eigenspaces, where the bootstrap is too dear.
     """
     if not weights.full:
         return None
     one = len(weights.moments) == 1
     resamples = min(999, _AFFORDED // (spaces.dimension**2 * len(spaces.multiplicity)))
-    if resamples < 99:
+    if resamples < 99 or 1 < len(weights.moments) < _NETWORKS:
         return jackknife_interval(spaces, weights.grouped(_GROUPS) if one else weights.moments)
-    if one and weights.vectors.shape[1] > spaces.dimension:
-        found = misalignment_interval(spaces, vectors=weights.vectors[0], resamples=resamples, seed=seed)
-    elif len(weights.moments) > 2:
+    if not one:
         found = misalignment_interval(spaces, weights.moments, resamples=resamples, seed=seed)
+    elif weights.vectors.shape[1] > spaces.dimension:
+        found = misalignment_interval(spaces, vectors=weights.vectors[0], resamples=resamples, seed=seed)
     else:
         return None
     return (found.low, found.high) if math.isfinite(found.high) else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from tqdm import tqdm
@@ -21,6 +22,7 @@ from theory.errors import InvalidInput
 _HELD = 2**21  # float64 numbers of an unfolded block: 16 MiB
 _KEPT = 2**25  # float64 numbers of all groups' moments: 256 MiB
 _GROUPS = 64
+_ERRORS = 3.0  # of a difference, within which eigenvalues cannot be told apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,16 +96,40 @@ class DataMoment:
         return np.sqrt(variance / self.vectors)
 
     def eigenspaces(self) -> Eigenspaces:
-        """The eigenspaces; eigenvalues closer than three standard errors of their difference are joined.
+        """The eigenspaces on which M and f are read: eigenvalues that cannot be told apart are joined.
 
-        Equal eigenvalues repel each other in a sample: for a double one of Gaussian data the gap is 2 |(a, b)|, a and b
-        the noise of half the difference of the diagonal and of the off-diagonal entry, of equal variance. Gap over
-        standard error of the difference is then Rayleigh's: above 2 in e⁻² = 13 % of samples, above 3 in 1.1 %.
+        A run of eigenvalues is joined while its two ends lie within three standard errors of their difference, so that
+        a long run of close neighbours is not taken for one eigenvalue. Equal eigenvalues repel each other in a sample:
+        for a double one of Gaussian data the gap is 2 |(a, b)|, a and b the noise of half the difference of the
+        diagonal and of the off-diagonal entry, of equal variance. Gap over standard error of the difference is then
+        Rayleigh's: above 2 in e⁻² = 13 % of samples, above 3 in 1.1 %.
+        """
+        exact = eigenspaces(self.second_moment)
+        errors = self.standard_errors(exact.basis)
+        if errors is None:
+            return exact
+        values = np.repeat(exact.eigenvalues, exact.multiplicity)
+        starts = [0]
+        for space in exact.slices[1:]:
+            first, last = starts[-1], space.stop - 1
+            if values[last] - values[first] > _ERRORS * math.hypot(errors[first], errors[last]):
+                starts.append(space.start)
+        bounds = list(pairwise([*starts, len(values)]))
+        means = np.array([values[a:b].mean() for a, b in bounds])
+        spread = tuple(float(np.abs(values[a:b] - mean).max()) for (a, b), mean in zip(bounds, means, strict=True))
+        gap = max(exact.gap, *(float(values[b - 1] - values[a]) for a, b in bounds))
+        return Eigenspaces(means, tuple(b - a for a, b in bounds), exact.basis, gap, spread)
+
+    def known_eigenspaces(self) -> Eigenspaces:
+        """The spaces that are known: whole runs of neighbours within three standard errors of each other are joined.
+
+        The eigenvectors on both sides of a gap that small may be mixed by chance; what exact alignment demands is
+        demanded between these spaces only (theory/derivations.md, 3.4).
         """
         matrix = self.second_moment
         errors = self.standard_errors(np.linalg.eigh(matrix)[1])
-        # `eigenspaces` joins up to two standard errors
-        return eigenspaces(matrix, standard_errors=None if errors is None else (1.5 * errors).tolist())
+        # `eigenspaces` joins up to two of the standard errors that it is given
+        return eigenspaces(matrix, standard_errors=None if errors is None else (_ERRORS / 2 * errors).tolist())
 
 
 def data_moment(stream: Samples, *, dilation: int = 1, progress: bool = False) -> DataMoment:

@@ -44,7 +44,7 @@ def decide(evidence: Evidence) -> tuple[Verdict, str]:
     - *aligned*: nearer to alignment than random bases, and the whole interval of M within δ. Weights whose orientation
       has nothing to do with the data get it with probability 1 % at most, whatever their spectrum: the p-value of that
       test, exact, must be at most 1 %.
-    - *not aligned*: the whole interval of M outside δ.
+    - *not aligned*: the whole interval of M outside δ, and exact alignment rejected too.
     - *undecided* otherwise.
 
     Whether weights near alignment are *exactly* aligned is a question of its own, answered in the words.
@@ -66,9 +66,9 @@ def decide(evidence: Evidence) -> tuple[Verdict, str]:
     compared = f"M without sampling noise is {low:.3g} to {high:.3g}, where a random basis has {e.reference:.3g}"
     if oriented and high <= e.reference / 2:
         return "aligned", f"{seen}: {compared}. {exactly}"
-    if low >= e.reference / 2:
+    if low >= e.reference / 2 and e.aligned <= LEVEL:
         return "not aligned", f"{seen}: {compared}. {exactly}"
-    return "undecided", f"{seen}: {compared}, and half of that lies within the range. {exactly}"
+    return "undecided", f"{seen}: {compared}, which settles nothing. {exactly}"
 
 
 def _exactly(e: Evidence) -> str:
