@@ -16,16 +16,11 @@ from theory.prediction import Prediction
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 SPECTRUM = (0.2, 0.6, 1.0, 1.6, 3.0)
-# heavy tails want more replicas where labels or rows are drawn anew and large; the budget of cross-entropy wants fewer
-REPLICAS, GROWS, REDRAWN, ENTROPY = (
-    18432,
-    "ReLU, weights grow",
-    "ReLU, rows redrawn",
-    "ReLU, cross-entropy, ten classes",
-)
-OTHER_REPLICAS = {GROWS: 28672, REDRAWN: 36864, ENTROPY: 8192}
+GROWS, REDRAWN, ENTROPY = "ReLU, weights grow", "ReLU, rows redrawn", "ReLU, cross-entropy, ten classes"
 SHRINKS = "ReLU, weights shrink"
 CONTROL = "ReLU, without the neuron's own output"
+# loud labels and redrawn rows have heavy tails and want more replicas; the budget of cross-entropy wants fewer
+REPLICAS, OTHER_REPLICAS = 18432, {GROWS: 28672, REDRAWN: 36864, ENTROPY: 8192}
 
 
 def cases(context: Context) -> tuple[Case, ...]:
@@ -91,7 +86,8 @@ def without_own_output(setting: Setting) -> Prediction:
     prediction = predicted_readings(setting, formula="network-first-step")
     model, felt = model_of(setting, rows)
     rate = first_rate(setting.training)
-    own = rate / model.width * first_step_terms(felt, model).own
+    kept = 1 - rate * setting.training.weight_decay
+    own = kept * rate / model.width * first_step_terms(felt, model).own
     moved = prediction.readings[-1].second_moment
     assert moved is not None
     wrong = readings(setting, rows, model, moved - own, first_step_mean(felt, model, rate))
