@@ -18,12 +18,12 @@ from pathlib import Path
 import msgspec
 from tqdm import tqdm
 
+from reports import experiment_file, setting_file
 from reports.claims import CLAIMS
-from reports.claims.claim import BUDGETS, Claim, Context, Outcome
+from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome
 from reports.findings import ClaimReport
 from reports.processes import cores, results
 from reports.record import ReportRecord
-from reports.setting_file import departures
 from simulate.devices import one_thread, resolve
 from theory.errors import InvalidInput
 
@@ -143,6 +143,7 @@ def _report(claim: Claim, settled: Sequence[tuple[Outcome, float]]) -> ClaimRepo
     """What the report says of a claim, from the outcomes of its cases in their order."""
     clock = time.perf_counter()
     outcomes = tuple(outcome for outcome, _ in settled)
+    cases = [outcome.case for outcome in outcomes]
     tables, figures = claim.illustrate(outcomes)
     return ClaimReport(
         id=claim.id,
@@ -153,7 +154,13 @@ def _report(claim: Claim, settled: Sequence[tuple[Outcome, float]]) -> ClaimRepo
         findings=tuple(finding for outcome in outcomes for finding in outcome.findings),
         tables=tables,
         figures=figures,
-        settings={outcome.case.name: msgspec.to_builtins(outcome.case.setting) for outcome in outcomes},
-        departures={outcome.case.name: departures(outcome.case.setting) for outcome in outcomes},
+        settings={case.name: msgspec.to_builtins(case.experiment or case.setting) for case in cases},
+        departures={case.name: _departures(case) for case in cases},
         seconds=sum(seconds for _, seconds in settled) + time.perf_counter() - clock,
     )
+
+
+def _departures(case: Case) -> str:
+    if case.experiment is not None:
+        return experiment_file.departures(case.experiment)
+    return setting_file.departures(case.setting)

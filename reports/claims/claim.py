@@ -10,7 +10,7 @@ from typing import Any, Literal
 import simulate
 from reports.findings import Figure, Finding, Table
 from simulate.results import Simulation
-from theory.setting import Setting
+from theory.setting import Experiment, Setting
 
 BUDGETS = {"quick": 1, "full": 8, "paper": 32}
 
@@ -22,8 +22,8 @@ class Context:
     Attributes
     ----------
     budget : "quick", "full" or "paper"
-        Multiplies replicas by 1, 8 or 32, and may add cases, as F7 does; the others keep their settings, and all are
-        fixed before anything runs.
+        Multiplies replicas by 1, 8 or 32, and may add cases, as C3 and F7 do; the others keep their settings, and all
+        are fixed before anything runs.
     seed : int
     device : str
     store : Path or None
@@ -61,12 +61,15 @@ class Case:
         Which rule decides: a control must be detected, a case outside the hypotheses gets no verdict.
     formula : str or None
         The closed form to hold against the simulation, where not the preferred one.
+    experiment : Experiment or None
+        Of a claim on transfer, whose `setting` is the upstream part.
     """
 
     name: str
     setting: Setting
     kind: Literal["exact", "asymptotic", "control", "outside"] = "exact"
     formula: str | None = None
+    experiment: Experiment | None = None
 
 
 @dataclass(frozen=True)
