@@ -58,9 +58,8 @@ def by_gradients(function, parameters: tuple[Tensor, ...], rows: Tensor, among: 
     return np.array([[[[a @ b for b in second] for a in first] for second in gradients] for first in gradients])
 
 
-@pytest.mark.parametrize("trained", [0, 3])
+@pytest.mark.parametrize(("outputs", "trained"), [(1, 0), (3, 4)])
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("outputs", [1, 3])
 def test_against_gradients_row_by_row(name: str, outputs: int, trained: int, monkeypatch) -> None:
     """All parameters, the first layer's only, any two; with others; in chunks of one row too."""
     function, parameters, rows = network_of(NETWORKS[name], outputs, trained)
@@ -108,8 +107,9 @@ def draws(activation: str, trained: str, width: int, count: int) -> np.ndarray:
     return (found - expected) / np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("activation", ["relu", "erf", "tanh"])
-@pytest.mark.parametrize("trained", ["first", "last", "all"])
+@pytest.mark.parametrize(
+    ("activation", "trained"), [("relu", "first"), ("relu", "last"), ("relu", "all"), ("erf", "all"), ("tanh", "all")]
+)
 def test_wide_networks_approach_the_closed_form_like_the_root_of_the_width(activation: str, trained: str) -> None:
     """The mean over networks is the closed form at every width; the root mean square deviation halves when m does
     by four: a slope of −½ ± .1 over m = 64 and 1024, declared beforehand, whose standard error is below .04.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,20 +78,20 @@ def test_parts_add_up() -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_random_features(activation: str) -> None:
-    """E f f' over 400,000 neurons with w ~ N(0, Σ_w), two hidden layers by drawing the second layer's Gaussians."""
+    """E f f' over 100,000 neurons with w ~ N(0, Σ_w), two hidden layers by drawing the second layer's Gaussians."""
     generator = np.random.default_rng(8)
     phi = {"relu": lambda z: np.maximum(z, 0), "erf": lambda z: torch.erf(torch.as_tensor(z)).numpy(), "tanh": np.tanh}
     covariance = np.diag([0.2, 1.0, 0.5, 2.0])
-    first = generator.standard_normal((400_000, 4)) @ np.sqrt(covariance)
+    first = generator.standard_normal((100_000, 4)) @ np.sqrt(covariance)
     features = phi[activation](first @ ROWS.T)
     products = features[:, :, None] * features[:, None, :]
-    error = products.std(axis=0) / 400_000**0.5
+    error = products.std(axis=0) / 100_000**0.5
     found = nngp(activation, ROWS, covariance=covariance)
     assert np.all(np.abs(products.mean(axis=0) - found) <= 7 * error)  # 28 entries at 2.6e-12 each
     root = np.linalg.cholesky(1.5 * found + 1e-12 * np.eye(7))
-    deeper = phi[activation](generator.standard_normal((400_000, 7)) @ root.T)
+    deeper = phi[activation](generator.standard_normal((100_000, 7)) @ root.T)
     products = deeper[:, :, None] * deeper[:, None, :]
-    error = products.std(axis=0) / 400_000**0.5
+    error = products.std(axis=0) / 100_000**0.5
     found = nngp(activation, ROWS, covariance=covariance, variances=(1.5, 0.8))
     assert np.all(np.abs(0.8 * products.mean(axis=0) - found) <= 7 * 0.8 * error)
 
@@ -107,6 +110,46 @@ def test_torch_is_numpy() -> None:
     for activation in ACTIVATIONS:
         found = ntk(activation, torch.tensor(ROWS), torch.tensor(ROWS[:2]), variances=(1.0, 0.5))
         np.testing.assert_allclose(found.numpy(), ntk(activation, ROWS, ROWS[:2], variances=(1.0, 0.5)), atol=1e-12)
+
+
+PLACED = """
+    import numpy as np, torch
+    from tests.pretend_device import DEVICE, Pretend
+    from theory.network.duals import ORDERS, dual, dual_quartic, gram
+    from theory.network.empirical import empirical_ntk
+    from theory.network.kernels import ntk
+
+    rows, weights = np.random.default_rng(0).standard_normal((6, 3)), np.random.default_rng(1).standard_normal((8, 3))
+    rows[4], rows[5] = rows[0], 0
+    sigma = np.diag([1.0, 0.5, 2.0])
+
+    def kernels(x, s, w):
+        for activation in ("relu", "erf"):
+            yield ntk(activation, x, x[:2], covariance=2.0, variances=(1.0, 1.5))
+            yield dual_quartic(activation, gram(x))
+            for orders in ORDERS:
+                yield dual(activation, gram(x, x[:3], s), orders)
+        yield dual("tanh", gram(x, covariance=s))
+        yield empirical_ntk(lambda parameters, z: torch.relu(z @ parameters[0].T).sum(dim=1), (w,), x)
+
+    for dtype in (torch.float32, torch.float64):
+        here = [torch.tensor(part, dtype=dtype) for part in (rows, sigma, weights)]
+        expected = list(kernels(*here))
+        with Pretend():
+            found = list(kernels(*(part.to(DEVICE) for part in here)))
+            for a, b in zip(found, expected, strict=True):
+                assert a.device == DEVICE and a.dtype == dtype
+                assert torch.equal(a.cpu(), b)
+    print(len(found), "kernels stay on their device")
+"""
+
+
+def test_kernels_stay_on_a_device_that_refuses_what_cuda_refuses() -> None:
+    """In a process of its own, because torch cannot forget a device."""
+    code = "\n".join(line[4:] for line in PLACED.splitlines())
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False)
+    assert "20 kernels stay on their device" in done.stdout, done.stderr
 
 
 def test_two_thousand_rows_are_quick() -> None:
