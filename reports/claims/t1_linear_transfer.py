@@ -30,7 +30,6 @@ WEIGHTS_TASK = Training(learning_rate=0.2, steps=(1, 10))
 FEATURES_TASK = Training(learning_rate=0.1, steps=(2, 8))  # stable for isotropic features of the same trace too
 SWEEP = (1, 4, 8, 16, 128)
 SHORT, LONG = 4, 128  # the lengths of pre-training that are judged: τ rises, τ falls
-FIRST = 50  # number of the first case: the seeds of T1 and F3 are otherwise the same
 BATCH = 512  # replicas that are pre-trained at once
 WIDTH = OUTPUTS * 64  # of a frozen first layer: the weights of 64 pre-trained models
 BUDGET = 20 / WIDTH  # of the loss, for what the width adds to the gain of features
@@ -58,7 +57,7 @@ def cases(context: Context) -> tuple[Case, ...]:
                 labels=labels,
                 network=Network(init_variance=init_variance),
                 training=training,
-                ensemble=Ensemble(replicas=context.replicas(replicas), seed=context.seed_of("T1", FIRST + number)),
+                ensemble=Ensemble(replicas=context.replicas(replicas), seed=context.seed_of("T1", number)),
             ),
             kind="control" if name == CONTROL else "asymptotic" if name == FEATURES else "exact",
         )

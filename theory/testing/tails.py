@@ -18,8 +18,10 @@ def weighted_chi2_isf(parts: Iterable[tuple[float, float]], level: float) -> flo
     7.683
     """
     weights, degrees = np.array(list(parts), dtype=float).reshape(-1, 2).T
+    largest = float(np.max(weights, initial=0.0))
+    if largest == 0 or not np.isfinite(largest):
+        return largest
+    weights = weights / largest  # cubes of weights of an ensemble that blew up would overflow
     first, second, third = (float(degrees @ weights**p) for p in (1, 2, 3))
-    if second <= 0:
-        return 0.0
     matched = second**3 / third**2
-    return float(first + np.sqrt(second / matched) * (stats.chi2.isf(level, matched) - matched))
+    return largest * float(first + np.sqrt(second / matched) * (stats.chi2.isf(level, matched) - matched))
