@@ -119,19 +119,19 @@ def imagined(gap: float, error: float, displacement: float = 0.1, replicas: int 
 def test_a_power_law_is_found(exponent: float) -> None:
     widths = (16, 64, 256)
     changes = tuple(imagined(2.0 * (m / 16) ** exponent, 0.02) for m in widths)
-    found, error, quality = f4_lazy.power_law(widths, changes)
+    found, error, quality = f4_lazy.power_law("erf", widths, changes)
     assert abs(found - exponent) < 4 * error < 0.2
     assert quality > 1e-4
 
 
 def test_widths_outside_the_regime_are_left_out() -> None:
     changes = (imagined(9.0, 0.01, displacement=0.6), imagined(1.0, 0.01), imagined(0.5, 0.01))
-    found, error, _ = f4_lazy.power_law((16, 64, 256), changes)
+    found, error, _ = f4_lazy.power_law("relu", (16, 64, 256), changes)
     assert abs(found + 0.5) < 4 * error
 
 
 def test_no_exponent_without_a_gap() -> None:
-    assert f4_lazy.power_law((16, 64), (imagined(0.02, 0.02), imagined(0.0, 0.02))) is None
+    assert f4_lazy.power_law("erf", (16, 64), (imagined(0.02, 0.02), imagined(0.0, 0.02))) is None
 
 
 def case_of(name: str) -> f4_lazy.Case:

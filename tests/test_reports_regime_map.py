@@ -18,10 +18,10 @@ CASES = regime_map.cases(Context(seed=5))
 
 
 def point(
-    predicted: list[float], simulated: list[float], epsilon: float = 0.1, noise: float = 0.01
+    predicted: list[float], simulated: list[float], epsilon: float = 0.1, noise: float = 0.01, declared: float = 0.5
 ) -> regime_map.Point:
     scatter = np.random.default_rng(1).standard_normal((40, 4)) * noise
-    return regime_map.Point(1.0, epsilon, np.array(predicted) + scatter, np.array(simulated) + scatter)
+    return regime_map.Point(1.0, epsilon, declared, np.array(predicted) + scatter, np.array(simulated) + scatter)
 
 
 RISES, PEAK = [1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, 1.0]
@@ -32,6 +32,7 @@ RISES, PEAK = [1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, 1.0]
     [
         (point(RISES, RISES), 0, "holds"),
         (point(RISES, PEAK), 0, "refuted"),
+        (point(RISES, PEAK, declared=3.5), 0, "undecided"),
         (point(RISES, RISES, noise=30.0), 0, "undecided"),
         (point(RISES, RISES), 1, "undecided"),
         (point(RISES, PEAK, epsilon=0.6), 0, "outside the hypotheses"),
@@ -68,14 +69,16 @@ def test_coordinates(case: regime_map.Case) -> None:
 def test_a_point_for_real() -> None:
     """Few draws of the rows: theory and networks are on the same rows, and agree where networks are wide."""
     case = CASES[3]
-    ensemble = msgspec.structs.replace(case.setting.ensemble, replicas=30)
+    ensemble = msgspec.structs.replace(case.setting.ensemble, replicas=60)
     network = msgspec.structs.replace(case.setting.network, hidden=(256,))
     case = replace(case, setting=msgspec.structs.replace(case.setting, ensemble=ensemble, network=network))
     measured = regime_map.measure(case, Context(seed=5))
-    assert [len(found.predicted) for found in measured.points] == [5, 5]
-    assert measured.replicas == 30
+    assert [len(found.predicted) for found in measured.points] == [10, 10]
+    assert measured.replicas == 60
     early = measured.points[0]
-    np.testing.assert_allclose(early.simulated, early.predicted, atol=0.5 * np.abs(early.predicted).max())
+    noise = (early.simulated - early.predicted).std(axis=0, ddof=1).max() / np.sqrt(10)
+    assert regime_map.distance(early) <= early.declared + 6 * noise
+    assert regime_map.distance(early) < np.abs(early.predicted.mean(axis=0)).max()
     findings = regime_map.decide(case, regime_map.predict(case), measured)
     assert [finding.claim for finding in findings] == ["F6", "F6"]
     (table,), (figure,) = regime_map.illustrate((Outcome(case, "", measured, findings),))

@@ -11,7 +11,8 @@ from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.claims.lazy_changes import measure_changes
 from reports.findings import Column, Figure, Finding, Panel, Series, Table, Verdict
 from reports.typesetting.tables import CONTINUED
-from theory.network.lazy import LARGEST_DISPLACEMENT
+from theory.network.lazy import LARGEST_DISPLACEMENT, error_budget
+from theory.network.model import constants
 from theory.setting import Data, Ensemble, Network, Setting, Training
 from theory.shape import PANELS, RISES_THEN_FALLS, classify_interval
 
@@ -59,12 +60,15 @@ class Point:
         u = ηt s_a² tr(Σ)/(4n).
     displacement : float
         ε, the root of its mean square over the draws.
+    declared : float
+        The error of m(τ − s_0²) that the theory declares, averaged over the draws.
     predicted, simulated : ndarray, shape (D, d)
         m(τ − s_0²) along the eigenvectors of Σ, for each draw of the rows.
     """
 
     time: float
     displacement: float
+    declared: float
     predicted: np.ndarray
     simulated: np.ndarray
 
@@ -88,19 +92,23 @@ def measure(case: Case, context: Context) -> Measured:
     setting = case.setting
     networks = WIDTHS[setting.network.widths[0]]
     draws = setting.ensemble.replicas // networks
-    predicted, simulated, squares, diverged = [], [], [], 0
+    model = constants(setting, len(SPECTRUM))
+    predicted, simulated, squares, declared, diverged = [], [], [], [], 0
     for draw in range(draws):
-        ensemble = Ensemble(replicas=networks, seed=setting.ensemble.seed * 10**6 + draw)
+        seed = np.random.SeedSequence([setting.ensemble.seed, draw]).generate_state(1, np.uint64)
+        ensemble = Ensemble(replicas=networks, seed=int(seed[0]))
         changes = measure_changes(msgspec.structs.replace(setting, ensemble=ensemble), directions=np.eye(len(SPECTRUM)))
         diverged += changes.diverged
         if len(changes.values):
             predicted.append([np.diagonal(terms.total) for terms in changes.predicted])
             simulated.append(changes.values.mean(axis=0))
             squares.append(np.square(changes.displacement))
-    theory, networks_mean = np.stack(predicted, axis=1), np.stack(simulated, axis=1)
+            small = zip(changes.predicted, changes.displacement, strict=True)
+            declared.append([model.width * error_budget(model, terms, epsilon, 1.0) for terms, epsilon in small])
+    theory, means = np.stack(predicted, axis=1), np.stack(simulated, axis=1)
+    epsilons, errors = np.sqrt(np.mean(squares, axis=0)), np.mean(declared, axis=0)
     points = tuple(
-        Point(time, float(epsilon), theory[number], networks_mean[number])
-        for number, (time, epsilon) in enumerate(zip(times(setting), np.sqrt(np.mean(squares, axis=0)), strict=True))
+        Point(time, float(epsilons[i]), float(errors[i]), theory[i], means[i]) for i, time in enumerate(times(setting))
     )
     return Measured(points, setting.ensemble.replicas, diverged)
 
@@ -118,7 +126,7 @@ def shape(blocks: np.ndarray) -> str | None:
 
 
 def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
-    """Inside the regime, holds where both shapes are decided and agree, refuted where they differ."""
+    """Both shapes, and the verdict on them."""
     return tuple(
         Finding(
             claim="F6",
@@ -131,7 +139,8 @@ def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ..
             if shape(point.simulated)
             else "several are left",
             verdict=verdict(point, measured.diverged),
-            note=rf"displacement $\varepsilon = {point.displacement:.2f}$",
+            note=rf"displacement $\varepsilon = {point.displacement:.2f}$; networks are off by "
+            f"{distance(point) / point.declared:.2g} of the declared error",
             replicas=measured.replicas,
             diverged=measured.diverged,
         )
@@ -139,14 +148,24 @@ def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ..
     )
 
 
+def distance(point: Point) -> float:
+    """The largest difference between theory and networks over the directions."""
+    return float(np.abs(point.simulated.mean(axis=0) - point.predicted.mean(axis=0)).max())
+
+
 def verdict(point: Point, diverged: int) -> Verdict:
-    """By the shapes alone; no verdict where weights move by more than half of what they were."""
+    """Holds where both shapes are decided and agree; refuted where they differ by more than the theory's own error.
+
+    No verdict where weights move by more than half of what they were.
+    """
     if point.displacement > LARGEST_DISPLACEMENT:
         return "outside the hypotheses"
     predicted, simulated = shape(point.predicted), shape(point.simulated)
     if predicted is None or simulated is None or diverged:
         return "undecided"
-    return "holds" if predicted == simulated else "refuted"
+    if predicted == simulated:
+        return "holds"
+    return "refuted" if distance(point) > point.declared else "undecided"
 
 
 def _heading(case: Case) -> str:
@@ -243,7 +262,8 @@ CLAIM = Claim(
     method="ReLU networks of one hidden layer, the first layer trained by descent on the squared error, over label "
     "levels $s_y^2/V_0$, $n/d$, widths and times $u$. Theory and networks are averaged over the same draws of the "
     "rows; shapes are those that simultaneous 99 % intervals over the draws leave. A verdict is given where weights "
-    "move by less than half of what they were; elsewhere both shapes are shown, and judged by nobody.",
+    "move by less than half of what they were: shapes that differ refute the theory if they do so by more than the "
+    "error that it declares. Elsewhere both are shown, and not judged.",
     cases=cases,
     predict=predict,
     measure=measure,
