@@ -107,6 +107,16 @@ def test_few_filters_with_a_strong_orientation_are_seen_but_not_measured():
     assert "how near cannot be told" in found.explanation
 
 
+def test_many_filters_that_repeat_each_other_are_singular():
+    found = check(np.repeat(layer(FALLING, 3), 20, axis=0), X)
+    assert (found.rank, found.misalignment, found.verdict) == (3, np.inf, "undecided")
+
+
+def test_several_singular_trainings():
+    found = check(trainings(FALLING, count=3, vectors=1), X)
+    assert (found.rank, found.misalignment, found.aligned.method) == (3, np.inf, "randomization")
+
+
 def test_a_ridge_is_said():
     found = check(layer(FALLING, 4), X, ridge=0.1)
     moment = layer(FALLING, 4).T @ layer(FALLING, 4) / 4

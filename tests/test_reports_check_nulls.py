@@ -39,6 +39,12 @@ def test_wishart_gives_the_null_floor():
     assert abs(values.mean() - want) < 6 * values.std() / np.sqrt(20_000)
 
 
+def test_the_plain_misalignment_is_that_of_theory():
+    draws = nulls.wishart(np.random.default_rng(3), 5, 9, 20)
+    want = misalignment_squared(SPACES, BASIS @ draws @ BASIS.T)
+    np.testing.assert_allclose(nulls.squared_misalignment(symmetry_group(SPACES), draws), want, rtol=1e-6)
+
+
 def test_outside_share_is_the_energy_outside_the_twirl():
     rng, group = np.random.default_rng(2), symmetry_group(SPACES)
     matrix = sample(rng, np.eye(5), 3)

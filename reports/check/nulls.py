@@ -14,7 +14,7 @@ import numpy as np
 
 from theory.eigenspaces import Eigenspaces
 from theory.symmetry import SymmetryGroup, haar, symmetry_group
-from theory.testing.blocks import inside, misalignment_in_basis, rotated
+from theory.testing.blocks import inside, rotated
 
 Distance = Callable[[SymmetryGroup, np.ndarray], np.ndarray]
 
@@ -24,6 +24,13 @@ _TIE = 1e-10  # relative
 def outside_share(group: SymmetryGroup, matrices: np.ndarray) -> np.ndarray:
     """e of matrices B (n, d, d) in the basis of the group → (n,): 0 at alignment, below 1."""
     return np.sum((matrices - inside(group, matrices)) ** 2, axis=(-2, -1)) / np.sum(matrices**2, axis=(-2, -1))
+
+
+def squared_misalignment(group: SymmetryGroup, matrices: np.ndarray) -> np.ndarray:
+    """M² of positive definite B (n, d, d) in the basis of the group → (n,): plainly, for thousands of them."""
+    direct, inverse = (np.einsum("nii->ni", m) for m in (matrices, np.linalg.inv(matrices)))
+    traces = [direct[:, s].sum(axis=1) * inverse[:, s].sum(axis=1) for s in group.slices]
+    return np.sqrt(traces).sum(axis=0) - group.dimension
 
 
 def regularised(matrices: np.ndarray, ridge: float) -> np.ndarray:
@@ -62,7 +69,7 @@ def aligned_pvalue(
     """How often weights that *are* aligned lie as far from alignment as B does: the "parametric null".
 
     B_b = (1/N) Σ_n w_n w_nᵀ of N independent w_n ~ N(0, Π(B)); p = (1 + #{D_b ≥ D}) / (draws + 1). D is M², or e where
-    N < d and nothing regularises; if eigenvalues were `joined`, the share between eigenspaces, and Π(B) keeps the whole
+    B is singular; if eigenvalues were `joined`, the share between eigenspaces, and Π(B) keeps the whole
     diagonal blocks. Π(B) is estimated, and the w_n are independent as the filters of a trained network are not: such
     filters scatter more, so that p errs downward and no rejection is sure. Exact for independent Gaussian vectors and
     M², which does not depend on Π(B) (B ↦ C B C with commuting C leaves it alone).
@@ -73,19 +80,20 @@ def aligned_pvalue(
         block = observed[s, s] if joined else np.trace(observed[s, s]) / (s.stop - s.start) * np.eye(s.stop - s.start)
         values, basis = np.linalg.eigh(block)
         root[s, s] = basis * np.sqrt(np.maximum(values, 0))
-    full = ridge > 0 or vectors >= spaces.dimension
-    distance = between_share(spaces) if joined else misalignment_in_basis if full else outside_share
+    values = np.linalg.eigvalsh(regularised(observed, ridge))
+    full = values[0] > 4 * len(values) * np.finfo(float).eps * values[-1]
+    distance = between_share(spaces) if joined else squared_misalignment if full else outside_share
     return _exceedance(symmetry_group(spaces), observed, root, vectors, distance, ridge, draws, seed)
 
 
 def isotropic_pvalue(second_moment: np.ndarray, vectors: int, *, draws: int = 999, seed: int = 0) -> float:
     """How often isotropic weights N(0, c I) are as far from isotropy as B is; conventions of `aligned_pvalue`.
 
-    What is isotropic is aligned with everything, so alignment says nothing until isotropy is rejected.
+    What is isotropic is aligned with everything, so alignment says nothing until isotropy is rejected. The distance is
+    e = 1 − (tr B)² / (d tr B²), which is John's statistic (Biometrika 58, 1971) up to a monotone map, at every rank.
     """
     d = len(second_moment)
-    distance = misalignment_in_basis if vectors >= d else outside_share
-    return _exceedance(isotropic_group(d), second_moment, np.eye(d), vectors, distance, 0.0, draws, seed)
+    return _exceedance(isotropic_group(d), second_moment, np.eye(d), vectors, outside_share, 0.0, draws, seed)
 
 
 def isotropic_group(dimension: int) -> SymmetryGroup:
