@@ -203,6 +203,17 @@ def test_displacement_is_a_mean_square_of_motions() -> None:
     assert displacement(lone, matrices, model) ** 2 == pytest.approx(2 / 100 * first)
 
 
+def test_nothing_to_move_and_nothing_to_move_from() -> None:
+    """Without rows or output weights nothing moves; output weights that come from nothing are refused."""
+    still = lazy_setting(init_variance=(1.0, 0.0))
+    np.testing.assert_allclose(theory.predict(still, rows=sample(15, 12, 3)).readings[-1].tau, 1 / 3, rtol=1e-14)
+    zeros = theory.predict(lazy_setting(), rows=np.zeros((12, 3)), formula="network-lazy")
+    assert zeros.readings[-1].tau.tolist() == [1 / 3]
+    moving = lazy_setting(init_variance=(1.0, 0.0), parametrization="ntk", train="all")
+    with pytest.raises(NoClosedForm, match="inf of what they were"):
+        theory.predict(moving, rows=sample(15, 12, 3), formula="network-lazy")
+
+
 @pytest.mark.slow
 def test_two_thousand_rows() -> None:
     """A prediction at two steps: under a minute of one core, and a few dozen matrices (n, n)."""

@@ -197,11 +197,13 @@ def displacement(limit: KernelLimit, matrices: Propagators, model: Model) -> flo
     scale = limit.s0 * float(np.sum(x**2))
     if limit.activation != "relu":
         scale = min(scale, float(len(x)))
-    moved = float(np.sum((x @ motion(limit, matrices.c)) * x))
-    share = moved / scale if moved > 0 else 0.0
-    if limit.both and limit.sa > 0:
-        share += float(np.sum(matrices.c * limit.k)) / limit.sa
-    return float(np.sqrt(model.outputs / model.width * max(share, 0.0)))
+    moved = [float(np.sum((x @ motion(limit, matrices.c)) * x))]
+    scales = [scale]
+    if limit.both:
+        moved.append(float(np.sum(matrices.c * limit.k)))
+        scales.append(limit.sa)
+    shares = [m / s if s > 0 else np.inf for m, s in zip(moved, scales, strict=True) if m > 0]
+    return float(np.sqrt(model.outputs / model.width * sum(shares)))
 
 
 def applies(setting: Setting) -> str | None:
