@@ -59,15 +59,16 @@ def test_quartic_against_quadrature(activation: str) -> None:
 @pytest.mark.parametrize("variance", [0.01, 1.0, 9.0])
 @pytest.mark.parametrize("orders", [(0, 0), (1, 1), (2, 0), (3, 1), (2, 2)])
 def test_tanh_at_all_correlations_and_variances(variance: float, orders: tuple[int, int]) -> None:
-    """1e-10 of the root of the energies, where the series is long too: |ρ| near and at 1, large E u²."""
-    rho = np.array([[-1.0, -0.99, -0.3, 0.0, 0.6, 0.901, 0.99999, 1.0]])
-    left, right = np.array([variance]), np.full(8, 1.3 * variance)
-    scale = np.sqrt(1.3) * variance
-    found = dual("tanh", Gram(scale * rho, left, right, scale * np.sqrt(1 - rho**2)), orders)[0]
+    """3e-11 of the root of the energies, on both sides of the change of rules, |ρ| near and at 1, large E u²."""
+    rho = np.array([[-1.0, -0.99, -0.3, 0.0, 0.6, 0.949, 0.951, 0.99999, 1.0]])
     f, g = (DERIVATIVES["tanh"][order] for order in orders)
-    energies = [plane_expectation(h, h, value, value, value) for h, value in ((f, variance), (g, 1.3 * variance))]
-    expected = [plane_expectation(f, g, variance, 1.3 * variance, scale * r) for r in rho[0]]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * float(np.prod(energies)) ** 0.5)
+    for ratio in (1.0, 1.3):  # equal variances are the worst: singularities of both functions meet
+        left, right, scale = variance, ratio * variance, ratio**0.5 * variance
+        moments = Gram(scale * rho, np.array([left]), np.full(9, right), scale * np.sqrt(1 - rho**2))
+        found = dual("tanh", moments, orders)[0]
+        energies = plane_expectation(f, f, left, left, left) * plane_expectation(g, g, right, right, right)
+        expected = [plane_expectation(f, g, left, right, scale * r) for r in rho[0]]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=3e-11 * energies**0.5)
 
 
 @pytest.mark.parametrize("orders", [(0, 0), (1, 1), (2, 0), (2, 2)])

@@ -6,7 +6,8 @@ With orthonormal Hermite polynomials h_k and a_k(l) = E[f(√l ζ) h_k(ζ)], ζ 
 
 By Cauchy and Schwarz the terms k >= K hold at most |ρ|^K √(E f² E g²). Pairs with |ρ| near 1, few in general, are
 integrated in the plane instead. Trapezoidal rules converge exponentially, since tanh is analytic for |Im z| < π/2:
-derived in theory/derivations.md, section 2.1.
+derived in theory/derivations.md, section 2.1. Measured for E u² up to 9 and all orders: within 1e-13 √(E f² E g²), with
+557 nodes for a coefficient and up to 87 × 29 in the plane at E u² = 1.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ LEFT_OUT = 1e-11
 FAR = 0.95
 TERMS = math.ceil(math.log(LEFT_OUT) / math.log(FAR))
 
-# Steps on ζ: singularities at distance π/(2√l) then leave e^(−2π · π/(2 · 0.26)) = e^−38, the Gaussian e^(−2π²/0.7²).
-STEP = 0.26
+# Steps on ζ: singularities at distance π/(2√l) leave e^(−2π · π/(2 · 0.2)) = e^−49, times powers of 2π/0.2 since those
+# of derivatives are of higher order; the Gaussian leaves e^(−2π²/0.7²).
+STEP = 0.2
 LARGEST_STEP = 0.7
 
 # Beyond |ζ| = 8.5 the Gaussian holds 2e-17; Hermite functions bounded by 1 times its root hold that beyond 12.5.
