@@ -266,6 +266,52 @@ def check(
 
 
 @eigenalign.command()
+@click.option("--data", default=None, metavar="FILE[:KEY]|DIR", help="From what the layer will see: rows, images.")
+@click.option("--setting", "setting_file", default=None, metavar="FILE", help="From a setting: its closed form, or it.")
+@click.option("--store", default=None, metavar="DIR", help="From an ensemble that `simulate` has kept.")
+@click.option("--shape", required=True, metavar="M,D|M,C,KH,KW", help="Of the weights, in PyTorch's layout.")
+@click.option("--norm", type=float, default=None, metavar="X", help="Frobenius norm; torch's, sqrt(M/3), by default.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help=".npy or .safetensors.")
+@click.option("--time", type=float, default=None, metavar="U", help="With --data: eta t s_max; 1.2564… by default.")
+@click.option("--initial", type=float, default=None, metavar="C", help="With --data: sigma_0² n/(sigma_y² eta t); 0.")
+@click.option("--center", is_flag=True, default=None, help="With --data: subtract the mean.")
+@click.option("--channels-last", is_flag=True, default=None, help="With --data: images are stored (n, H, W, C).")
+@click.option("--dilation", type=click.IntRange(min=1), default=None, help="With --data: of a convolution; 1.")
+@click.option("--formula", default=None, help="With --setting: force one closed form.")
+@click.option("--replicas", type=click.IntRange(min=1), default=None, help="With --setting: of the ensemble, if any.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
+@_common
+def init(
+    data: str | None,
+    setting_file: str | None,
+    store: str | None,
+    shape: str,
+    norm: float | None,
+    out: Path,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Draw first-layer weights whose covariance is aligned with the data, as after training on random labels."""
+    from reports.init import draw, frobenius
+    from reports.init_files import check_suffix, describe, law_from, parse_shape, save
+
+    check_suffix(out)
+    sizes = parse_shape(shape)
+    wanted = frobenius(norm, sizes)
+    sources = {"data": data, "setting": setting_file, "store": store}
+    given = {name: value for name, value in options.items() if value is not None}
+    law = law_from(sources, sizes, given, progress=not quiet)
+    try:
+        record = save(out, draw(law, sizes, norm=wanted, seed=seed), law, seed=seed)
+    except OSError as error:
+        raise click.FileError(str(out), hint=error.strerror or "cannot be written") from None
+    _show(as_json, record, describe(record))
+    return DONE
+
+
+@eigenalign.command()
 @click.argument("experiment_file", metavar="EXPERIMENT.toml")
 @click.option("--replicas", type=click.IntRange(min=1), default=None, help="Overrides ensemble.replicas.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
+from simulate.aligned_draws import draw_weights, of_norm, principal_axes
 from simulate.data import haar_orthogonal
 from simulate.networks import layer_outputs
 from simulate.streams import Purpose, Streams
@@ -115,7 +116,7 @@ def _recursive(treatment: Treatment, switch: Switch) -> Parameters:
 
 def _eigenvectors(treatment: Treatment, switch: Switch) -> Parameters:
     assert switch.moment is not None
-    variances, basis = _eigen(switch.moment)
+    variances, basis = principal_axes(switch.moment)
     # On the span of Σ_w: where it has no variance there is nothing to make constant.
     spanned = variances > 1e-12 * variances[-1]
     inverse = np.where(spanned, 1 / np.sqrt(np.where(spanned, variances, 1.0)), 0.0)
@@ -125,7 +126,7 @@ def _eigenvectors(treatment: Treatment, switch: Switch) -> Parameters:
 
 def _spectrum(treatment: Treatment, switch: Switch) -> Parameters:
     assert switch.moment is not None
-    variances, _ = _eigen(switch.moment)
+    variances, _ = principal_axes(switch.moment)
     basis = haar_orthogonal(switch.streams.at(Purpose.DRAWN_BASIS, switch.replica), len(variances))
     drawn = switch.normals().standard_normal(switch.init[0].shape) * np.sqrt(variances)
     return (_of_norm(drawn @ basis.T, switch.init[0]), *switch.init[1:])
@@ -147,9 +148,8 @@ TREATMENTS: Mapping[str, Callable[[Treatment, Switch], Parameters]] = MappingPro
 
 def _drawn_first_layer(switch: Switch, generator: np.random.Generator) -> np.ndarray:
     assert switch.moment is not None
-    variances, basis = _eigen(switch.moment)
-    drawn = generator.standard_normal(switch.init[0].shape) * np.sqrt(variances)
-    return _of_norm(drawn @ basis.T, switch.init[0])
+    first = switch.init[0]
+    return _of_norm(draw_weights(switch.moment, len(first), generator), first)
 
 
 def _first_rescaled(switch: Switch, layers: int) -> Parameters:
@@ -167,13 +167,7 @@ def _first_rescaled(switch: Switch, layers: int) -> Parameters:
 
 def _of_norm(w: np.ndarray, like: np.ndarray) -> np.ndarray:
     """`w` with the Frobenius norm of `like`; zeros stay zeros."""
-    size = float(np.linalg.norm(w))
-    return w * (float(np.linalg.norm(like)) / size) if size else w
-
-
-def _eigen(moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    variances, basis = np.linalg.eigh(moment)
-    return np.maximum(variances, 0.0), basis
+    return of_norm(w, float(np.linalg.norm(like)))
 
 
 def _principal(network: Network, parameters: Parameters, rows: np.ndarray, layer: int) -> np.ndarray:
