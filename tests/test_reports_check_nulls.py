@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from reports.check import nulls
-from reports.check.estimates import jackknife_interval
+from reports.check.estimates import jackknife_interval, without_noise
 from tests.strategies import orthogonal, spectral
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.misalignment import misalignment, misalignment_squared, null_floor
@@ -161,6 +161,20 @@ def test_the_jackknife_covers(vectors, angle):
         low, high = jackknife_interval(spaces, w.mT @ w / (vectors // 20))
         missed += [true < low, true > high]
     assert np.all(stats.binom.sf(missed - 1, 400, 0.05) > 1e-4), missed
+
+
+@pytest.mark.parametrize("vectors", [40, 200, 2000])
+def test_noise_is_taken_off(vectors):
+    """The mean over 2,000 samples of M² without noise is M²: within 5 % of M² + floor and 6 standard errors."""
+    rng = np.random.default_rng(12)
+    turned = spectral(np.array([3.0, 3.0, 1.0, 0.5, 0.5]), orthogonal(9, 5))
+    for covariance in (ALIGNED, turned):
+        root = np.linalg.cholesky(covariance)
+        draws = root @ nulls.wishart(rng, 5, vectors, 2000) @ root.T
+        floor = null_floor(SPACES.multiplicity, vectors).value
+        found = without_noise(misalignment_squared(SPACES, draws), floor, 5)
+        true = float(misalignment_squared(SPACES, covariance))
+        assert abs(found.mean() - true) < 0.05 * (true + floor) + 6 * found.std() / np.sqrt(2000)
 
 
 def test_the_jackknife_says_none_for_two_networks_and_for_singular_means():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -18,6 +19,7 @@ from theory.testing import misalignment_interval
 
 _CONFIDENCE = 0.95
 _AFFORDED = 2**22  # resamples × d² × eigenspaces of a bootstrap
+_MANY = 5  # vectors a dimension, for the jackknife of networks to take off their noise
 _NETWORKS = 30  # from which resampling them is any good
 _GROUPS = 20  # of the vectors of one network, for the jackknife
 
@@ -84,7 +86,7 @@ class TransferFunction:
     multiplicity: tuple[int, ...]
 
 
-def interval_of(spaces: Eigenspaces, weights: Weights, seed: int) -> tuple[float, float] | None:
+def interval_of(spaces: Eigenspaces, weights: Weights, floor: float | None, seed: int) -> tuple[float, float] | None:
     """Of M without the noise of finitely many vectors, 95 %; None where there are too few vectors or networks for one.
 
     By the bootstrap of `misalignment_interval`, resampling networks, or the vectors of the only one; by
@@ -94,8 +96,11 @@ def interval_of(spaces: Eigenspaces, weights: Weights, seed: int) -> tuple[float
         return None
     one = len(weights.moments) == 1
     resamples = min(999, _AFFORDED // (spaces.dimension**2 * len(spaces.multiplicity)))
+    if one and resamples < 99:
+        return None if floor is None else jackknife_interval(spaces, weights.grouped(_GROUPS), floor)
     if resamples < 99 or 1 < len(weights.moments) < _NETWORKS:
-        return jackknife_interval(spaces, weights.grouped(_GROUPS) if one else weights.moments)
+        many = weights.alive >= _MANY * spaces.dimension
+        return jackknife_interval(spaces, weights.moments) if many else None
     if not one:
         found = misalignment_interval(spaces, weights.moments, resamples=resamples, seed=seed)
     elif weights.vectors.shape[1] > spaces.dimension:
@@ -105,12 +110,15 @@ def interval_of(spaces: Eigenspaces, weights: Weights, seed: int) -> tuple[float
     return (found.low, found.high) if math.isfinite(found.high) else None
 
 
-def jackknife_interval(spaces: Eigenspaces, moments: np.ndarray) -> tuple[float, float] | None:
+def jackknife_interval(
+    spaces: Eigenspaces, moments: np.ndarray, floor: float | None = None
+) -> tuple[float, float] | None:
     """Of M without sampling noise, from K independent second moments (K, d, d) of equal weight; None for K < 3.
 
-    θ = M² of the mean, θ_r without the r-th: the bias of order 1/K goes with K θ − (K − 1) mean θ_r, and SE² =
-    (K − 1)/K Σ (θ_r − mean θ_r)² (Quenouille, Tukey), with Student's quantile of K − 1 degrees of freedom. None also
-    where a mean without one of them is singular.
+    θ = M² of the mean, θ_r without the r-th: SE² = (K − 1)/K Σ (θ_r − mean θ_r)² (Tukey), with Student's quantile of
+    K − 1 degrees of freedom. The bias is taken off by `without_noise` where the `floor` of independent vectors is
+    known; else its part of order 1/K, by K θ − (K − 1) mean θ_r (Quenouille), which needs many more vectors than
+    dimensions. None also where a mean without one of them is singular.
     """
     count = len(moments)
     if count < 3:
@@ -122,9 +130,20 @@ def jackknife_interval(spaces: Eigenspaces, moments: np.ndarray) -> tuple[float,
     except InvalidInput:  # singular
         return None
     centre = count * whole - (count - 1) * float(without.mean())
+    if floor is not None:
+        centre = without_noise(whole, floor, spaces.dimension)
     error = math.sqrt((count - 1) / count * float(np.sum((without - without.mean()) ** 2)))
     margin = float(stats.t.isf((1 - _CONFIDENCE) / 2, count - 1)) * error
     return math.sqrt(max(centre - margin, 0)), math.sqrt(max(centre + margin, 0))
+
+
+def without_noise(squared: Any, floor: float, dimension: int) -> Any:
+    """M² freed of the noise of independent vectors whose floor is E[M²] under alignment: (M² + d) d / (floor + d) − d.
+
+    Exact in the mean at alignment, and nearly so elsewhere, as noise multiplies M² + d = Σ_i sqrt(tr(P_i B) tr(P_i B⁻¹)):
+    E B̂⁻¹ is B⁻¹ times a number. May be negative, about 0.
+    """
+    return (squared + dimension) * dimension / (floor + dimension) - dimension
 
 
 def transfer_function(spaces: Eigenspaces, weights: Weights) -> TransferFunction:

@@ -11,7 +11,7 @@ import numpy as np
 
 from reports.check import nulls
 from reports.check.cautions import cautions
-from reports.check.estimates import TransferFunction, Weights, interval_of, shape_of, transfer_function
+from reports.check.estimates import TransferFunction, Weights, interval_of, shape_of, transfer_function, without_noise
 from reports.check.moments import DataMoment
 from reports.check.verdict import LEVEL, Evidence, Verdict, decide
 from reports.check.weights import Filters
@@ -31,8 +31,8 @@ class RandomBasis:
     `quantity` is "misalignment", or "energy" for singular weights, whose M is infinite: the root of the share of
     ‖B‖² outside the matrices aligned with the data then takes the place of M.
 
-    `without_noise` is √(median² − E[M²] under alignment), about the M of a random basis for the same weights without
-    the noise of finitely many vectors; the interval of M is free of it too, so it is what that is held against.
+    `without_noise` is about the M of a random basis for the same weights without the noise of finitely many vectors; the
+    interval of M is free of it too, so it is what that is held against.
     """
 
     pvalue: float
@@ -135,8 +135,8 @@ def judge(layers: Sequence[Filters], data: DataMoment, *, ridge: float = 0.0, se
     invertible = weights.full or ridge > 0
 
     squared = float(misalignment_squared(spaces, nulls.regularised(weights.mean, ridge))) if invertible else math.inf
-    interval = None if ridge else interval_of(spaces, weights, seed)
     floor = None if ridge else _floor(spaces, weights, seed)
+    interval = None if ridge else interval_of(spaces, weights, floor, seed)
     basis = _random_basis(spaces, nulls.regularised(weights.mean, ridge), invertible, floor, draws, seed)
     aligned = _aligned(spaces if not joined else data.known_eigenspaces(), weights, bool(joined), ridge, draws, seed)
     isotropic = _isotropic(weights, draws, seed)
@@ -215,7 +215,9 @@ def _random_basis(
     if invertible:
         test = random_basis_test(spaces, mean, draws=draws, seed=seed)
         median = float(np.median(test.null_distribution))
-        reference = None if floor is None else math.sqrt(max(median**2 - floor, 0))
+        reference = None
+        if floor is not None and math.isfinite(floor):
+            reference = math.sqrt(max(without_noise(median**2, floor, spaces.dimension), 0))
         return RandomBasis(test.pvalue, test.effect, median, reference, "misalignment")
     observed, null = nulls.random_basis_energy(spaces, mean, draws=draws, seed=seed)
     median = float(np.median(null))
