@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import msgspec
@@ -101,7 +102,7 @@ def measured(study: Study, setting: Setting) -> Gains:
 class Weights:
     """A second layer trained from 0 on features φ(w·x), w ~ N(0, Σ_w): f_0 is subtracted."""
 
-    target: Literal["high variance", "low variance", "random"]
+    target: Literal["high variance", "low variance", "random", "slanted"]
     steps: tuple[int, ...]
     references: tuple[str, ...] = ("isotropic, same trace", "isotropic, same kernel scale")
 
@@ -109,10 +110,12 @@ class Weights:
         rows = scaled_rows(setting)
         given = RandomLabels(variance) if self.target == "random" else self.targets(rows)
         training = read_at(setting, steps)
-        found = kernel_regime_transfer(
-            rows, law_of_weights(rows), given, training, trained="last", subtract_initial=True
-        )
+        found = kernel_regime_transfer(rows, self.law(rows), given, training, trained="last", subtract_initial=True)
         return found.trace_matched, found.kernel_matched
+
+    def law(self, rows: np.ndarray) -> np.ndarray:
+        """Σ_w."""
+        return law_of_weights(rows, EXPONENT)
 
     def targets(self, rows: np.ndarray) -> np.ndarray:
         """The coordinate of largest, or smallest, variance, scaled to 1."""
@@ -124,13 +127,13 @@ class Weights:
         rows, inputs = scaled_rows(setting), simulate.replica_inputs(setting, replicas)
         given = inputs.y if self.target == "random" else torch.from_numpy(self.targets(rows)[:, None])
         y = given.expand(len(replicas), len(rows), 1)
-        sigma = law_of_weights(rows)
+        sigma = self.law(rows)
         second_moment = rows.T @ rows
         same = float(np.sum(sigma * second_moment) / np.trace(second_moment))
         losses = []
         for law in (sigma, np.eye(len(sigma)), same * np.eye(len(sigma))):
             values, basis = np.linalg.eigh(law)
-            root = torch.from_numpy((basis * np.sqrt(values)) @ basis.T)
+            root = torch.from_numpy((basis * np.sqrt(np.maximum(values, 0))) @ basis.T)
             w = inputs.parameters[0] @ root
             features = torch.relu(torch.from_numpy(rows) @ w.transpose(1, 2)) / w.shape[1] ** 0.5
             start = (torch.zeros(len(replicas), 1, w.shape[1], dtype=w.dtype),)
@@ -192,6 +195,7 @@ class Kept:
         return (losses[1] - losses[0])[:, None]
 
 
+@lru_cache(maxsize=2)
 def scaled_rows(setting: Setting, apart: int = 0) -> np.ndarray:
     """X/√d, as formulas want the rows of an "ntk" network; of another seed where `apart` is not 0."""
     ensemble = msgspec.structs.replace(setting.ensemble, seed=setting.ensemble.seed + apart)
@@ -200,10 +204,12 @@ def scaled_rows(setting: Setting, apart: int = 0) -> np.ndarray:
     return np.asarray(rows / np.sqrt(rows.shape[1]))
 
 
-def law_of_weights(rows: np.ndarray) -> np.ndarray:
-    """Σ_w ∝ S^¾ of trace d."""
+def law_of_weights(rows: np.ndarray, exponent: float) -> np.ndarray:
+    """Σ_w ∝ S^exponent of trace d, on the directions that the rows have."""
     values, basis = np.linalg.eigh(rows.T @ rows / len(rows))
-    powers = np.maximum(values, 0) ** EXPONENT
+    seen = values > 1e-12 * values[-1]
+    powers = np.zeros(len(values))
+    powers[seen] = values[seen] ** exponent
     return np.asarray((basis * (powers * len(values) / powers.sum())) @ basis.T)
 
 
