@@ -267,7 +267,9 @@ def check(
 
 @eigenalign.command()
 @click.option("--data", default=None, metavar="FILE[:KEY]|DIR", help="From what the layer will see: rows, images.")
-@click.option("--setting", "setting_file", default=None, metavar="FILE", help="From its closed form, or an ensemble of it.")
+@click.option(
+    "--setting", "setting_file", default=None, metavar="FILE", help="From its closed form, or an ensemble of it."
+)
 @click.option("--store", default=None, metavar="DIR", help="From an ensemble that `simulate` has kept.")
 @click.option("--shape", required=True, metavar="M,D|M,C,KH,KW", help="Of the weights, in PyTorch's layout.")
 @click.option("--norm", type=float, default=None, metavar="X", help="Frobenius norm; torch's, sqrt(M/3), by default.")
