@@ -140,8 +140,8 @@ def jackknife_interval(
 def without_noise(squared: Any, floor: float, dimension: int) -> Any:
     """M² freed of the noise of independent vectors whose floor is E[M²] under alignment: (M² + d) d / (floor + d) − d.
 
-    Exact in the mean at alignment, and nearly so elsewhere, as noise multiplies M² + d = Σ_i sqrt(tr(P_i B) tr(P_i B⁻¹)):
-    E B̂⁻¹ is B⁻¹ times a number. May be negative, about 0.
+    Exact in the mean at alignment, and nearly so elsewhere: noise multiplies M² + d = Σ_i sqrt(tr(P_i B) tr(P_i B⁻¹)),
+    since E B̂⁻¹ is B⁻¹ times a number. May be negative, about 0.
     """
     return (squared + dimension) * dimension / (floor + dimension) - dimension
 

@@ -31,8 +31,8 @@ class RandomBasis:
     `quantity` is "misalignment", or "energy" for singular weights, whose M is infinite: the root of the share of
     ‖B‖² outside the matrices aligned with the data then takes the place of M.
 
-    `without_noise` is about the M of a random basis for the same weights without the noise of finitely many vectors; the
-    interval of M is free of it too, so it is what that is held against.
+    `without_noise` is about the M of a random basis for the same weights without the noise of finitely many vectors.
+    The interval of M is free of it too, and is held against this.
     """
 
     pvalue: float
