@@ -32,21 +32,25 @@ def test_cases_are_fixed_before_anything_runs(claim):
     assert claim.cases(Context(seed=6)) != cases
 
 
-def test_no_two_cases_share_a_seed():
-    seeds = [case.setting.ensemble.seed for claim in CLAIMS for case in claim.cases(QUICK)]
-    assert len(set(seeds)) == len(seeds)
+def test_no_two_cases_share_a_seed_unless_they_share_an_experiment():
+    every = [case for claim in CLAIMS for case in claim.cases(QUICK)]
+    runs = [case.setting for case in every if case.experiment is None]
+    runs += {case.experiment for case in every if case.experiment is not None}
+    assert len({run.ensemble.seed for run in runs}) == len(runs)
 
 
-def test_a_larger_budget_changes_replicas_alone_and_only_f7_adds_cases():
+def test_a_larger_budget_changes_replicas_alone_and_only_c3_and_f7_add_cases():
     for claim in CLAIMS:
         few, many = claim.cases(QUICK), claim.cases(Context(budget="full", seed=5))
-        assert len(many) == len(few) or claim.id == "F7"
+        assert len(many) == len(few) or claim.id in ("C3", "F7")
         for quick, full in zip(few, many[: len(few)], strict=True):
             ensemble = replace_replicas(full.setting, quick.setting.ensemble.replicas)
             assert ensemble == quick.setting
+            if full.experiment is not None:
+                assert quick.experiment == replace_replicas(full.experiment, quick.setting.ensemble.replicas)
 
 
-def replace_replicas(setting: Setting, replicas: int) -> Setting:
+def replace_replicas(setting, replicas):
     return msgspec.structs.replace(setting, ensemble=msgspec.structs.replace(setting.ensemble, replicas=replicas))
 
 
