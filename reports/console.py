@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 from reports.compare import Verification
 from reports.record import ReportRecord, verdict_of
 from reports.scaling import ScalingVerification
+from reports.typesetting.markup import to_plain
 from theory.prediction import Prediction
 
 
@@ -95,13 +97,21 @@ def _scaling_errors(verification: ScalingVerification, step: int) -> list[str]:
 
 
 def describe_claims(claims: Iterable[Mapping[str, str]]) -> str:
-    """Every claim with its reference and what is checked."""
+    """Every claim with its reference and what is checked, math as Unicode, in lines that a terminal holds."""
     return "\n\n".join(
-        f"{claim['id']}  {claim['title']} ({claim['reference']})\n"
-        f"    {claim['statement']}\n"
-        f"    checked: {claim['checked']}"
+        "\n".join(
+            (
+                to_plain(f"{claim['id']}  {claim['title']} ({claim['reference']})"),
+                _paragraph(claim["statement"]),
+                _paragraph(f"checked: {claim['checked']}"),
+            )
+        )
         for claim in claims
     )
+
+
+def _paragraph(text: str) -> str:
+    return fill(to_plain(text), 100, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
 
 
 def summary(report: ReportRecord) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Literal
 
-from reports.typesetting.mathml import UnknownMath, mathml
+from reports.typesetting.mathml import UnknownMath, in_line, mathml
 
 _PIECE = re.compile(r"(?<!\\)\$((?:\\.|[^$\\])+)\$|`([^`]+)`")
 _NUMBER_PERCENT = re.compile(r"(?<=\d) (?=%)")
@@ -261,8 +261,12 @@ def to_html(text: str) -> str:
 
 
 def to_plain(text: str) -> str:
-    """`text` without its marks, for titles of windows and bookmarks: math is left as its source, less backslashes."""
-    return "".join(re.sub(r"[\\{}$]", "", piece) if kind == "math" else piece for kind, piece in pieces(text))
+    r"""`text` without its marks, for terminals, titles of windows and what is read aloud: math as a line of Unicode.
+
+    >>> to_plain(r"part of $\Sigma_w$, $p < 10^{-6}$")
+    'part of Σ_w, p < 10⁻⁶'
+    """
+    return "".join(in_line(piece) if kind == "math" else piece for kind, piece in pieces(text))
 
 
 def to_label(text: str) -> str:

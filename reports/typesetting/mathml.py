@@ -86,6 +86,7 @@ _UPRIGHT = {"text", "textrm", "mathrm", "operatorname", "mbox", "mathsf", "textt
 _DOUBLE_STRUCK = {"C": "ℂ", "H": "ℍ", "N": "ℕ", "P": "ℙ", "Q": "ℚ", "R": "ℝ", "Z": "ℤ"}
 _SCRIPT = {"B": "ℬ", "E": "ℰ", "F": "ℱ", "H": "ℋ", "I": "ℐ", "L": "ℒ", "M": "ℳ", "R": "ℛ"}
 _SIZES = {f"{size}{side}" for size in ("big", "Big", "bigg", "Bigg") for side in ("", "l", "r")}
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _TOKEN = re.compile(r"\\(?:[A-Za-z]+|.)|\d+(?:\.\d+)?|\s+|.", re.DOTALL)
 
 
@@ -109,6 +110,30 @@ def mathml(source: str) -> str:
     if parser.peek is not None:
         raise UnknownMath(f"unmatched {parser.peek!r} in {source!r}")
     return f"<math>{row}</math>"
+
+
+def in_line(source: str) -> str:
+    r"""`source` (no dollars) as a line of Unicode, for terminals and for what is read aloud.
+
+    Anything is accepted: a command that is no symbol leaves its name, or its argument where it has one.
+
+    >>> in_line(r"\Sigma_w - s_0^2 I \le 10^{-6}\sqrt{m/n}")
+    'Σ_w - s_0² I ≤ 10⁻⁶√(m/n)'
+    """
+    source = re.sub(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r"\1/\2", source)
+    source = re.sub(r"\\sqrt\s*\{((?:[^{}]|\{[^{}]*\})*)\}", r"√(\1)", source)
+    source = re.sub(r"\^\{?\\top\}?", "ᵀ", source)
+    source = re.sub(r"\^(?:\{(-?\d+)\}|(\d))", lambda found: (found[1] or found[2]).translate(_RAISED), source)
+    words = []
+    for token in _TOKEN.findall(source):
+        name = token[1:] if token[0] == "\\" else None
+        if name is None:
+            words.append("" if token in "{}" else token)
+        elif name in _SPACES:
+            words.append("" if name == "!" else "\u00a0")
+        elif name not in _UPRIGHT | set(_STYLES) | set(_ACCENTS) | _SIZES | {"left", "right"}:
+            words.append(_GREEK.get(name) or SYMBOLS.get(name) or _FENCES.get(name) or name)
+    return "".join(words)
 
 
 class _Parser:
