@@ -175,7 +175,7 @@ def test_names_become_safe_file_names():
 def test_ids_of_inlined_drawings_are_their_own():
     svg = b'<?xml version="1.0"?>\n<svg width="1pt"><g id="a"/><use href="#a" clip-path="url(#a)"/></svg>'
     shown = inline_svg(svg, "f", 'x < "y" & $\\sigma$')
-    assert ElementTree.fromstring(shown).get("aria-label") == 'x < "y" & sigma'
+    assert ElementTree.fromstring(shown).get("aria-label") == 'x < "y" & σ'
     assert '<g id="f-a"/><use href="#f-a" clip-path="url(#f-a)"/>' in shown
 
 
