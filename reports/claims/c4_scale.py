@@ -104,8 +104,8 @@ def _gains_panel(outcomes: tuple[Outcome, ...]) -> Panel:
 CLAIM = Claim(
     id="C4",
     title="The scale of the init decides",
-    statement="The scale of the initial weights decides whether training on random labels helps: with weights smaller "
-    "than He's it does, with larger ones it hurts.",
+    statement="The scale of the initial weights decides whether training on random labels helps: with weights half as "
+    "large as He's it does, with He's and with larger ones it hurts.",
     reference="arXiv:2006.10455, on init_scale",
     method="An MLP 64-256-64-10 on digits, batches of 64, momentum 0.9, learning rate 0.01; upstream random labels on "
     "half of the digits until they are fitted (at factor 2.0, where they never are, for 40 epochs), downstream real "

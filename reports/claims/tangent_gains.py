@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from torch import Tensor
@@ -18,7 +19,7 @@ from theory.transfer import LinearisedNetwork, linearised_transfer
 # downstream the squared error on few rows: kernels between all outputs are large
 ROWS, STEPS = 24, (0, 5, 20)
 RATES = {0.5: 0.004, 2.0: 0.0001}  # by the init factor, far from where descent diverges
-TREATMENT = "rescaled"
+TREATMENT: Final = "rescaled"
 
 
 def experiment(upstream: Upstream, factor: float, replicas: int, seed: int) -> Experiment:
