@@ -1,14 +1,20 @@
-# Everything on a fresh machine with Python >= 3.11 and make: `make report`, `make test`.
+# Everything on a fresh machine with Python >= 3.11 and make: `make report`, `make test`, `make docs`.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OUT ?= report
 
-.PHONY: report test test-slow bench lint format clean
+.PHONY: report docs test test-slow bench lint format clean
 
 report: $(READY)
 	$(BIN)/eigenalign report --out $(OUT)
+
+# static pages that need no network; the gallery shows the figures of REPORT where there is one
+docs: OUT = build/site
+docs: REPORT ?= report
+docs: $(READY)
+	$(BIN)/python -m reports.site --out $(OUT) $(if $(wildcard $(REPORT)/results.json),--report $(REPORT))
 
 test: lint
 	$(BIN)/pytest -n 2 -q -m "not slow"
@@ -31,7 +37,7 @@ format: $(READY)
 # the exact versions of constraints.txt: torch there is a CPU build or a CUDA build, as the platform has it
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs,test]'
 	touch $@
 
 clean:

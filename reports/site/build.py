@@ -1,0 +1,137 @@
+"""The whole site: pages, gallery and reference written, then every link followed."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from reports.site.gallery import hang
+from reports.site.links import faults
+from reports.site.markdown import cited, render
+from reports.site.reference import write_reference
+from reports.typesetting.files import write_atomically
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE, GALLERY, DERIVATIONS = "reference/index.html", "gallery.html", "derivations.html"
+_SECTION = re.compile(r"(?<!\w)section\s+(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A Markdown file of the checkout, the page it becomes, and its name in the navigation."""
+
+    source: str
+    target: str
+    label: str
+
+
+GUIDES = tuple(
+    Page(f"reports/site/guides/{name}.md", f"{name}.html", label)
+    for name, label in (
+        ("network", "check your network"),
+        ("formula", "add a formula"),
+        ("claim", "add a claim"),
+        ("ci", "use it in CI"),
+        ("cluster", "run on a cluster"),
+    )
+)
+PAGES = (
+    Page("README.md", "index.html", "eigenalign"),
+    *GUIDES,
+    Page("theory/derivations.md", DERIVATIONS, "derivations"),
+    Page("CONTRIBUTING.md", "contributing.html", "contributing"),
+    Page("CHANGELOG.md", "changelog.html", "changes"),
+)
+NAVIGATION = (
+    *((page.label, page.target) for page in PAGES[:-2]),
+    ("gallery", GALLERY),
+    ("reference", REFERENCE),
+    *((page.label, page.target) for page in PAGES[-2:]),
+)
+
+
+class DeadLinks(ValueError):
+    """Links that lead nowhere; the message has a line for each."""
+
+
+def build(out: Path, *, report: Path | None = None, reference: bool = True) -> Path:
+    """Write the site of this checkout into `out`; its gallery shows the figures of the folder `report`, if given.
+
+    Without `reference` the pages of the API are left out, and links to them are not followed.
+
+    Raises
+    ------
+    UnreadableFormula
+        Where a formula cannot be drawn.
+    DeadLinks
+        Where a link leads nowhere, or a page would fetch something from a network.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for page in PAGES:
+        write_atomically(out / page.target, _page(page, out))
+    walls = hang(out, report)
+    context: dict[str, Any] = {"title": "Gallery", "here": GALLERY, "walls": walls, "headings": (), "content": ""}
+    write_atomically(
+        out / GALLERY, _environment().get_template("page.html.j2").render(navigation=NAVIGATION, **context)
+    )
+    if reference:
+        write_reference(out / "reference", out / DERIVATIONS)
+    wrong = [fault for fault in faults(out) if reference or " reference/" not in fault]
+    if wrong:
+        raise DeadLinks("\n".join(wrong))
+    return out
+
+
+def _page(page: Page, out: Path) -> str:
+    found = render((ROOT / page.source).read_text(), lambda target: place(page, target, out))
+    html = cited(found.html, _SECTION if page.target == DERIVATIONS else None)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            navigation=NAVIGATION,
+            title=found.title,
+            here=page.target,
+            headings=found.headings if len(found.headings) > 3 else (),
+            content=Markup(html),
+            walls=(),
+        )
+    )
+
+
+def place(page: Page, target: str, out: Path) -> str:
+    """Where a link of `page` to a file of the checkout leads in the site; pictures are copied into it.
+
+    A Markdown file leads to its page, a module or package to its reference, any other file to a copy.
+    """
+    path, _, fragment = target.partition("#")
+    file = os.path.normpath(PurePosixPath(page.source).parent / path)
+    after = f"#{fragment}" if fragment else ""
+    for known in PAGES:
+        if known.source == file:
+            return known.target + after
+    if file.endswith(".py"):
+        return f"reference/{file.removesuffix('.py').removesuffix('/__init__')}.html{after}"
+    if (ROOT / file).is_file():
+        copy = f"files/{PurePosixPath(file).name}"
+        write_atomically(out / copy, (ROOT / file).read_bytes())
+        return copy
+    return file + after  # not there: the links are followed at the end
+
+
+def _environment() -> jinja2.Environment:
+    here = Path(__file__).resolve().parent
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader([here / "templates", here.parent / "typesetting" / "templates"]),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

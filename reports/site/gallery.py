@@ -1,0 +1,63 @@
+"""The figures of a report, claim by claim, with their captions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from reports.typesetting.document import file_name
+from reports.typesetting.files import write_atomically
+from reports.typesetting.markup import to_html, to_plain
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure in the gallery: where its file is, its caption as HTML and as plain text."""
+
+    file: str
+    caption: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Wall:
+    """The figures of one claim, under its id, title and verdict."""
+
+    id: str
+    title: str
+    verdict: str
+    figures: tuple[Shown, ...]
+
+
+PUBLISHED = Wall(
+    id="B2",
+    title="The shape of f",
+    verdict="",
+    figures=(
+        Shown(
+            "figures/b2-panels.svg",
+            "The transfer function <i>f</i> of linear models in its three shapes: closed form (lines), and 51,200 "
+            "trainings each (points, 95 % intervals).",
+            "The transfer function of linear models in its three shapes",
+        ),
+    ),
+)
+
+
+def hang(out: Path, report: Path | None) -> tuple[Wall, ...]:
+    """Copy a report's figures into `out`/figures and say what hangs where; without a report, the published figure."""
+    if report is None:
+        picture = Path(__file__).resolve().parent.parent / "published" / "b2-panels.svg"
+        write_atomically(out / "figures" / picture.name, picture.read_bytes())
+        return (PUBLISHED,)
+    walls = []
+    for claim in json.loads((report / "results.json").read_text())["claims"]:
+        figures = []
+        for figure in claim["figures"]:
+            name = f"{file_name(figure['name'])}.svg"
+            write_atomically(out / "figures" / name, (report / "figures" / name).read_bytes())
+            figures.append(Shown(f"figures/{name}", to_html(figure["caption"]), to_plain(figure["caption"])))
+        if figures:
+            walls.append(Wall(claim["id"], claim["title"], claim["verdict"] or "", tuple(figures)))
+    return tuple(walls)

@@ -1,0 +1,129 @@
+r"""Markdown as HTML: formulas between dollars as MathML, which browsers draw without scripts; headings with anchors.
+
+Derivations need all of LaTeX's mathematics (matrices, sized fences, contour integrals), which latex2mathml knows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from latex2mathml.converter import convert
+from markdown_it import MarkdownIt
+from mdit_py_plugins.anchors import anchors_plugin
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+_BARE = re.compile(r"\\(mathbb|mathcal|mathbf)\s*([A-Za-z0-9])")  # latex2mathml has letters for braced ones only
+_CAPITAL = re.compile("<mi>(&#x003(?:9|A)[0-9A-F];)</mi>")
+_NUMBERED = re.compile(r"(\d+(?:\.\d+)*)\.?\s")
+_TAG = re.compile(r"(<[^>]*>)")
+_ARXIV = re.compile(r"\barXiv:([a-z-]+/\d{7}|\d{4}\.\d{4,5})")
+_LEFT_ALONE = ("a", "math", "script", "style", "title")
+
+
+class UnreadableFormula(ValueError):
+    """A formula that cannot be drawn."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading of a page: its level (2 is a section), its text, the anchor that leads there."""
+
+    level: int
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A page's title, its HTML, and its sections."""
+
+    title: str
+    html: str
+    headings: tuple[Heading, ...]
+
+
+def render(text: str, place: Callable[[str], str]) -> Rendered:
+    """Markdown `text` as HTML; `place` says where a link or picture leads, for everything but http and anchors.
+
+    Raises
+    ------
+    UnreadableFormula
+        Where a formula is no LaTeX mathematics, or uses a command that is not known.
+    """
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader.use(dollarmath_plugin, double_inline=True, allow_digits=False, renderer=_math)
+    reader.use(anchors_plugin, max_level=3, slug_func=anchor)
+    environment: dict[str, Any] = {}
+    tokens = reader.parse(text, environment)
+    headings = []
+    for number, token in enumerate(tokens):
+        for child in token.children or ():
+            for name in ("href", "src"):
+                target = child.attrs.get(name)
+                if isinstance(target, str) and not target.startswith(("http:", "https:", "#")):
+                    child.attrSet(name, place(target))
+        if token.type == "heading_open" and token.tag in ("h1", "h2", "h3"):
+            shown = "".join(child.content for child in tokens[number + 1].children or ())
+            headings.append(Heading(int(token.tag[1]), shown, str(token.attrs["id"])))
+    html = reader.renderer.render(tokens, reader.options, environment)
+    return Rendered(headings[0].text if headings else "", html, tuple(h for h in headings if h.level > 1))
+
+
+def anchor(heading: str) -> str:
+    """A heading's anchor: its number where it has one, so that it outlives its words.
+
+    >>> anchor("1.7 The shape of f"), anchor("Add a formula")
+    ('section-1.7', 'add-a-formula')
+    """
+    if numbered := _NUMBERED.match(heading):
+        return f"section-{numbered[1]}"
+    return "-".join(re.findall(r"[^\W_]+", heading.lower()))
+
+
+def formula(latex: str, *, block: bool = False) -> str:
+    r"""LaTeX mathematics as a <math> element, its source kept as a tooltip for those who want to copy it.
+
+    >>> formula(r"\mathbb E x").startswith('<math title="\\mathbb E x"')
+    True
+
+    Raises
+    ------
+    UnreadableFormula
+        Where latex2mathml cannot read it, or leaves a command as it is.
+    """
+    try:
+        found = convert(_BARE.sub(r"\\\1{\2}", latex), display="block" if block else "inline")
+    except Exception as error:  # its errors have no common class
+        raise UnreadableFormula(f"{latex!r}: {type(error).__name__}") from error
+    if "\\" in found:
+        raise UnreadableFormula(f"{latex!r}: unknown command in {found!r}")
+    found = _CAPITAL.sub(r'<mi mathvariant="normal">\1</mi>', found)  # capital Greek letters are upright in LaTeX
+    title = escape(" ".join(latex.split()))
+    return found.replace('xmlns="http://www.w3.org/1998/Math/MathML"', f'title="{title}"', 1)
+
+
+def cited(html: str, sections: re.Pattern[str] | None = None, derivations: str = "") -> str:
+    """Sections and arXiv ids that the text of `html` names become links; text of links, scripts, styles stays.
+
+    `sections` matches a mention, its group 1 the number; `derivations` is the page that has them, "" for this one.
+    """
+    shown, inside = [], dict.fromkeys(_LEFT_ALONE, 0)
+    for number, piece in enumerate(_TAG.split(html)):
+        if number % 2:
+            name = re.match(r"</?(\w+)", piece)
+            if name and name[1] in inside:
+                inside[name[1]] += -1 if piece.startswith("</") else 1
+        elif not any(inside.values()):
+            if sections is not None:
+                piece = sections.sub(rf'<a href="{derivations}#section-\1">\g<0></a>', piece)
+            piece = _ARXIV.sub(r'<a href="https://arxiv.org/abs/\1">\g<0></a>', piece)
+        shown.append(piece)
+    return "".join(shown)
+
+
+def _math(content: str, options: Mapping[str, Any]) -> str:
+    return formula(content, block=bool(options["display_mode"]))
