@@ -22,7 +22,7 @@ LEVELS = (0.7, 3.0, 12.0)  # s_y²/V_0, V_0 the variance of the output at the st
 # drawn now and then, on which larger rates would not be stable
 TRAININGS = {2: (0.05, (36, 178)), 24: (0.7, (30, 153))}
 WIDTHS = {32: 32, 256: 6}  # and how many networks are trained on the same rows
-ROWS = 48  # draws of the rows, by the quick budget
+ROWS = 36  # draws of the rows, by the quick budget
 CONFIDENCE = 0.99
 
 
