@@ -22,6 +22,7 @@ from reports.claims import (
     f4_lazy,
     f5_kernel_transfer,
     f7_surrogate,
+    f8_transfer_sign,
     regime_map,
     t1_linear_transfer,
 )
@@ -50,5 +51,6 @@ CLAIMS: tuple[Claim, ...] = (
     f5_kernel_transfer.CLAIM,
     regime_map.CLAIM,
     f7_surrogate.CLAIM,
+    f8_transfer_sign.CLAIM,
     t1_linear_transfer.CLAIM,
 )
