@@ -107,21 +107,26 @@ def test_linear_gains_by_plain_loops_and_by_the_formulas(frozen: bool, matched: 
     assert (realised.trainings, realised.diverged) == (len(gains), 0)
 
 
-def actual(kept: bool, samples: int = 5) -> Actual:
+def actual(kept: bool, filters: bool = False) -> Actual:
+    network = Network(kind="mlp", hidden=(7, 6), activation="erf", parametrization="ntk")
+    data = Data(kind="digits", samples=5)
+    if filters:
+        network = Network(kind="conv", filters=3, hidden=(6,), activation="erf", parametrization="ntk")
+        data = Data(kind="photographs", crop=(4, 4), samples=5)
     setting = Setting(
-        data=Data(kind="digits", samples=samples),
-        labels=Labels(variance=2.0, outputs=10),
-        network=Network(kind="mlp", hidden=(7, 6), activation="erf", parametrization="ntk"),
+        data=data,
+        labels=Labels(variance=2.0, outputs=2 if filters else 10),
+        network=network,
         training=Training(learning_rate=0.3, steps=20),
         ensemble=Ensemble(replicas=1, seed=999),
     )
     return Actual(setting, 0.5, 4, kept)
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_an_actual_network_by_autograd(kept: bool) -> None:
+@pytest.mark.parametrize(("kept", "filters"), [(True, False), (False, False), (True, True)])
+def test_an_actual_network_by_autograd(kept: bool, filters: bool) -> None:
     """Trained, and as its own linearisation, one step after the other."""
-    found = actual(kept)
+    found = actual(kept, filters)
     setting = found.setting
     upstream = simulate.replica_inputs(setting, [0])
     task = simulate.replica_inputs(msgspec.structs.replace(setting, labels=Labels(kind="real")), [0])

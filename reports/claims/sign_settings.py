@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 import simulate
-from reports.claims.kernel_gains import Kept, Study, Weights, law_of_weights, losses_of, measured, predicted
+from reports.claims.kernel_gains import Kept, Study, Weights, law_of_weights, measured, predicted
 from reports.claims.t1_linear_transfer import OUTPUTS, pretrained, task_losses
 from reports.estimate import mean_with_error
 from reports.verify import fixed_rows
 from simulate import Inputs
-from simulate.networks import forward
+from simulate.networks import forward, losses
 from theory.network.empirical import empirical_ntk
 from theory.setting import Labels, Setting, Training
 from theory.transfer import (
@@ -243,8 +243,13 @@ class Actual:
         if self.diverged:
             return Realised(np.nan, np.nan, 1, diverged=1)
         task = msgspec.structs.replace(self.setting, labels=Labels(kind="real"), training=self.training)
-        reference, after = (losses_of(task, start)[0] for start in self.starts)
-        gain = float((reference[1] - after[1]) / max(reference[0], after[0]))
+        both = []
+        for start in self.starts:
+            trained = simulate.train(task, start)
+            ends = (forward(task.network, trained[step], start.x) for step in (0, self.length))
+            both.append([float(losses(end, start.y)) for end in ends])
+        reference, after = both
+        gain = (reference[1] - after[1]) / max(reference[0], after[0])
         return Realised(gain, 0.0, 1, diverged=int(not np.isfinite(gain)))
 
 
