@@ -171,7 +171,8 @@ def test_an_actual_network_by_autograd(kept: bool, filters: bool) -> None:
     assert found.predict() == pytest.approx((linearised[0][1] - linearised[1][1]) / unit, rel=1e-8)
     realised = found.realise()
     assert realised.gain == pytest.approx((real[0] - real[1]) / unit, rel=1e-8)
-    assert (realised.error, realised.trainings, realised.diverged) == (0, 1, 0)
+    assert (realised.trainings, realised.diverged) == (1, 0)
+    assert 0 < realised.error < 1e-9 * abs(realised.gain)
     assert not np.isclose(found.predict(), realised.gain, rtol=1e-4)  # it is a linearisation, after all
 
 

@@ -35,7 +35,7 @@ class Mechanism:
 
 INITIAL, FEATURES = "initial weights", "frozen features"
 KERNEL, KEPT, ACTUAL = "weights, by kernels", "kept output layer", "one network, by its own kernel"
-CONTROL = "initial weights, predictions shuffled"
+CONTROL = "shuffled predictions"
 # margins: the budgets of T1 and F5; for actual networks, whose kernel is the one they have, that of weights
 MECHANISMS = {
     INITIAL: Mechanism(sign_design.initial_weights, 24),
@@ -158,9 +158,8 @@ def decide(case: Case, prediction: np.ndarray, realised: Realised) -> tuple[Find
             pvalue=pvalue,
             power=f"{every.settings} settings, {every.settings - every.decided} of them undecided",
             verdict=verdict,
-            note=f"{every.right} of {every.decided} signs; {beyond.right} of {beyond.decided} where the predicted gain "
-            f"is beyond {margin:.2g} of the loss; {chance:.2f} by shuffled predictions, which do as well with "
-            f"probability {associated:.1e}",
+            note=f"{every.right} of {every.decided}; beyond {margin:.2g} {beyond.right} of {beyond.decided}; "
+            f"{chance:.2f} by shuffled predictions, which do as well with probability {associated:.1e}",
             replicas=realised.replicas,
             diverged=realised.diverged,
         ),
@@ -211,7 +210,8 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         name="f8-signs",
         caption="Predicted against realised signs of transfer, by the distance from the boundary, the predicted gain "
         "as a share of the loss at the start: settings, those whose realised sign is undecided, decided signs that are "
-        "right and wrong, and Clopper and Pearson's 95 % interval for the share right. The last case is the control.",
+        "right and wrong, and Clopper and Pearson's 95 % interval for the share right. The last case, the "
+        "control, is of initial weights.",
         columns=(
             Column("mechanism", "text"),
             Column("distance", "text"),
