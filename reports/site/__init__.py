@@ -3,7 +3,3 @@
 Pages are the Markdown files of a checkout (README, guides, derivations, with their formulas as MathML), a gallery of a
 report's figures, and the reference, which pdoc draws from the docstrings. A link that leads nowhere is an error.
 """
-
-from reports.site.build import build
-
-__all__ = ["build"]

@@ -6,13 +6,15 @@ Derivations need all of LaTeX's mathematics (matrices, sized fences, contour int
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
 from mdit_py_plugins.anchors import anchors_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
@@ -56,6 +58,7 @@ def render(text: str, place: Callable[[str], str]) -> Rendered:
     """
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.use(dollarmath_plugin, double_inline=True, allow_digits=False, renderer=_math)
+    reader.add_render_rule("math_inline_double", _display)
     reader.use(anchors_plugin, max_level=3, slug_func=anchor)
     environment: dict[str, Any] = {}
     tokens = reader.parse(text, environment)
@@ -127,3 +130,8 @@ def cited(html: str, sections: re.Pattern[str] | None = None, derivations: str =
 
 def _math(content: str, options: Mapping[str, Any]) -> str:
     return formula(content, block=bool(options["display_mode"]))
+
+
+def _display(renderer: RendererHTML, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
+    """A displayed formula within a paragraph, which must not hold a <div>."""
+    return f'<span class="display">{formula(tokens[number].content, block=True)}</span>'

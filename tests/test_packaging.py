@@ -1,0 +1,94 @@
+"""What leaves the checkout: the citation, and a wheel that works where there is no checkout."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from hatchling.builders.wheel import WheelBuilder
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PACKAGES = ("theory", "simulate", "reports")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    return Path(*WheelBuilder(str(ROOT)).build(directory=str(tmp_path_factory.mktemp("dist")), versions=["standard"]))
+
+
+def test_citation():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)  # what the format requires
+    assert citation["title"] == PROJECT["name"]
+    assert str(citation["version"]) == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    (paper,) = citation["references"]
+    assert paper["identifiers"][0]["value"] == "arXiv:2006.10455"
+
+
+def test_the_changelog_knows_the_version():
+    """A release has its section; before the first one there is only what is unreleased."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert "## Unreleased" in text or f"## {PROJECT['version']}" in text
+
+
+def test_every_extra_is_pinned():
+    pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    needed = [
+        *PROJECT["dependencies"],
+        *(n for extra in ("docs", "test") for n in PROJECT["optional-dependencies"][extra]),
+    ]
+    assert not {need.split(">=")[0].lower() for need in needed} - pinned
+
+
+def test_the_wheel_has_every_file_of_the_packages(wheel):
+    """Modules, templates, examples, the published picture; neither tests nor the builder of the site."""
+    tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, check=False, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    expected = {name for name in tracked.stdout.splitlines() if not name.startswith("reports/site/")}
+    expected = {name for name in expected if (ROOT / name).exists()}
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    assert {"reports/typesetting/templates/report.tex.j2", "reports/examples/full_batch.toml"} <= expected
+    assert expected <= packed
+    assert {name.split("/")[0].split("-")[0] for name in packed} == {*PACKAGES, PROJECT["name"]}
+    assert not any(name.startswith("reports/site/") for name in packed)
+
+
+def test_the_wheel_says_what_it_is(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith("METADATA"))
+        (scripts,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        assert f"Version: {PROJECT['version']}\n" in archive.read(metadata).decode()
+        assert "eigenalign = reports.cli:main" in archive.read(scripts).decode()
+
+
+@pytest.mark.slow
+def test_the_wheel_reports_from_an_empty_folder(wheel, tmp_path):
+    """In an environment of its own, which has our dependencies and not our checkout."""
+    environment, empty = tmp_path / "environment", tmp_path / "empty"
+    empty.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    binaries = environment / "bin"
+    home = next(environment.glob("lib/python*/site-packages"))
+    (home / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")  # its own .pth files are not read
+    install = [sys.executable, "-m", "pip", "--python", binaries / "python", "install", "--quiet", "--no-deps"]
+    subprocess.run([*install, "--no-index", "--ignore-installed", wheel], check=True)
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*command):
+        return subprocess.run(command, cwd=empty, env=own, check=True, capture_output=True, text=True).stdout
+
+    where = run(binaries / "python", "-c", "import reports, simulate, theory; print(reports, simulate, theory)")
+    assert where.count(str(home)) == 3
+    record = json.loads(run(binaries / "eigenalign", "report", "--only", "A1", "--quiet", "--json"))
+    assert [claim["verdict"] for claim in record["claims"]] == ["holds"]
+    for name in ("report.html", "report.tex", "results.csv", "figures/a1-equivariance.svg"):
+        assert (empty / "report" / name).stat().st_size > 0
