@@ -232,7 +232,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
 
 def _switch_figure(found: dict[str, Effects]) -> Figure:
     line = [found[point.name] for point in LINE]
-    widths = np.array(WIDTHS)
+    widths = np.log2(WIDTHS)
     gains = [Series("none", widths[[0, -1]], np.zeros(2), style="dashed")]
     for kind in ("pretrained", "rescaled"):
         each = [measured.difference(kind) for measured in line]
@@ -260,8 +260,8 @@ def _switch_figure(found: dict[str, Effects]) -> Figure:
         "of the upper layer; the share of active units at the switch; and that share along downstream training at "
         f"width {Point().width}, where scratch at step 0 is the network before upstream training. 95 % intervals.",
         panels=(
-            Panel("gain", "width of the upper layer", "minus scratch", tuple(gains), xlog=True),
-            Panel("active at the switch", "width of the upper layer", "share", tuple(shares), xlog=True),
+            Panel("gain", r"$\log_2$ upper width", "minus scratch", tuple(gains)),
+            Panel("active at the switch", r"$\log_2$ upper width", "share of active units", tuple(shares)),
             Panel("around the switch", "step", "share of active units", tuple(along)),
         ),
     )

@@ -37,6 +37,8 @@ from theory.testing import MeanRatio, PairedMean, mean_ratio, paired_mean
 EPOCHS = 6  # of downstream training over which accuracy is averaged, where nothing else is said
 LAYER = "first-layers 1 rescaled"  # the pretrained first layer alone, at its norm before training
 LAYER_ALONE = {"kind": "first-layers", "layers": 1, "rescale": True}
+NEW_OUTPUT = "first-layers 2 rescaled"  # hidden layers kept at their norms before training, the output layer new
+NEW_OUTPUT_LAYER = {"kind": "first-layers", "layers": 2, "rescale": True}
 PLAIN = ("scratch", "pretrained", "rescaled")
 Kinds = tuple[Any, ...]  # what `Treatments` takes
 
@@ -88,8 +90,10 @@ class Digits:
 
 
 # The experiments that more than one claim reads. 56 replicas at the full budget.
-SMALL_INIT = Digits(0.5, kinds=(*PLAIN, LAYER_ALONE, "covariance", "recursive", "spectrum", "eigenvectors"))
-HE_INIT = Digits(1.0, kinds=(*PLAIN, "covariance"))
+SMALL_INIT = Digits(
+    0.5, kinds=(*PLAIN, NEW_OUTPUT_LAYER, LAYER_ALONE, "covariance", "recursive", "spectrum", "eigenvectors")
+)
+HE_INIT = Digits(1.0, kinds=(*PLAIN, NEW_OUTPUT_LAYER, "covariance"))
 REPLICAS = 7
 
 
