@@ -109,11 +109,11 @@ CLAIM = Claim(
     "layer on rescaled hidden layers it helps at half of He's standard deviation and hurts at He's; as trained, output "
     "layer and all, it still helps there, and hurts at twice as much.",
     reference="arXiv:2006.10455, on init_scale",
-    method="An MLP 64-256-64-10 on digits, batches of 64, momentum 0.9, learning rate 0.01; upstream random labels on"
-    " half of the digits until they are fitted (at factor 2.0, where they never are, for 40 epochs), downstream real"
-    " labels on the other half. Another implementation had found $+0.042$ at factor 0.5 and $-0.014$ at factor 1.0, "
-    "without saying what becomes of the output layer. With all layers kept the negative sign is not reproduced, here"
-    " or in pilots; pilots with other seeds reproduce both numbers with a new output layer on rescaled hidden "
+    method="An MLP 64-256-64-10 on digits, batches of 64, momentum 0.9, learning rate 0.01; upstream random labels on "
+    "half of the digits until they are fitted (at factor 2.0, where they never are, for 40 epochs), downstream real "
+    "labels on the other half. Another implementation had found $+0.042$ at factor 0.5 and $-0.014$ at factor 1.0, "
+    "without saying what becomes of the output layer. With all layers kept the negative sign is not reproduced, here "
+    "or in pilots; pilots with other seeds reproduce both numbers with a new output layer on rescaled hidden "
     "layers, and gave the signs that are judged. A sign holds where the 95 % interval of the paired difference to "
     "scratch, simultaneous over the findings of a case, lies on its side of 0, and is refuted where it lies on the "
     "other. Command: `eigenalign report --only C4 --budget full`.",
