@@ -230,11 +230,13 @@ def test_the_right_panel_end_to_end():
     assert "surrogates" in table.caption
     assert "surrogates" in figure.caption
     for panel, outcome in zip(figure.panels, outcomes, strict=True):
-        *curves, start = panel.series
+        *curves, bands, start = panel.series
         assert "b = 8" in panel.title
         assert len(curves) == SEEDS
         np.testing.assert_array_equal([curve.y for curve in curves], outcome.measurement.curves)
         np.testing.assert_allclose(start.y, 30**-0.5)
+        np.testing.assert_allclose(bands.y**2, outcome.measurement.tau.mean(axis=0))
+        np.testing.assert_allclose(bands.x[0], np.sqrt(np.arange(1, 7) / 10).mean())
     assert render(figure).pdf.startswith(b"%PDF")
 
 

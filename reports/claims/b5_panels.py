@@ -100,7 +100,7 @@ def _shape(prediction: str, measured: Measured) -> dict[str, Any]:
     verdict: Verdict = "undecided" if shape is None else "holds" if shape == prediction else "refuted"
     one = f"one of three shapes is left by simultaneous {CONFIDENCE:.0%} intervals"
     return {
-        "quantity": "shape of $f$",
+        "quantity": f"shape of $f$ after {EPOCHS} epochs",
         "prediction": prediction,
         "measurement": shape or "not decided by the interval",
         "power": one if shape else "several are left",
@@ -177,7 +177,8 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         name="b5-panels",
         caption=f"The transfer function {whose}, after {EPOCHS} epochs of ten random classes, in the three panels of "
         "Figure 20 of the paper and both readings of its diagonal (as variances: above; as standard deviations: "
-        f"below); five seeds, {per_curve} networks a curve. Dashed: initial weights.",
+        f"below); five seeds, {per_curve} networks a curve. Points: all of them in five bands of $\\sigma$, "
+        "the noise of their own initial weights subtracted, with 95 % intervals; dashed: initial weights.",
         panels=tuple(_axes(outcome) for outcome in outcomes),
     )
     return (shape_table(outcomes, whose),), (figure,)
@@ -187,6 +188,9 @@ def _axes(outcome: Outcome) -> Axes:
     measured: Measured = outcome.measurement
     sigma = measured.sigma
     series = [Series(f"seed {seed}", sigma, curve, style="line") for seed, curve in enumerate(measured.curves, start=1)]
+    centres = np.array([part.mean() for part in np.array_split(sigma, BANDS)])
+    halves = np.array([_mean(band)[2] for band in measured.bands.T])
+    series.append(Series("in bands", centres, measured.bands.mean(axis=0), halves))
     series.append(Series("initial weights", sigma, np.full(len(sigma), measured.initial), style="dashed"))
     title = outcome.case.name.replace("diagonal as ", "") + ("" if measured.b == 1 else f", $b = {measured.b}$")
     return Axes(title, r"$\sigma$", r"$f(\sigma)$", tuple(series))
