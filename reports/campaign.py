@@ -30,13 +30,19 @@ from theory.errors import InvalidInput
 log = logging.getLogger(__name__)
 
 LIMITS = (
-    "Closed forms are compared for linear models and for networks of one hidden layer near the kernel limit. Elsewhere "
-    "the theorem predicts alignment, not the values of $f$; that these rise and then fall too is seen, not predicted.",
-    "Digits and photographs are not invariant under the group that commutes with their second moment. Their "
-    "misalignment is an estimate beside what sampling alone and random bases would give; no verdict on the theorem "
-    "follows.",
+    "Closed forms of $f$ exist for linear models at every time, and for networks of one hidden layer: their first step "
+    "at every width (F3), any time near the kernel limit up to order $1/m$ (F4). Away from that limit the theory of "
+    "the shape fails, and F6 shows where: networks come down at large $\\sigma$ where the theory only rises. For other "
+    "networks the theorem predicts alignment, not the values of $f$; F7 replaces these by a smaller network's, a "
+    "surrogate that is measured and not proved.",
+    "The sign of transfer is derived for linear models (T1) and in the kernel regime (F5). What transfer does in "
+    "networks that leave that regime is measured and compared, not predicted from first principles.",
+    "Digits and photographs are not invariant under the group that commutes with their second moment, and neither are "
+    "the activations that a deeper layer sees. Their misalignment is an estimate beside what sampling alone and random "
+    "bases would give. That weights are nearer to the data's eigenvectors than to random bases is judged; no verdict "
+    "on the theorem follows.",
     "$M$ is biased upwards by sampling: it is read against its floor, never against zero. A test that does not reject "
-    "is worth what it would have found, which stands beside every p-value.",
+    "is worth what it would have found, which stands beside it in the table of findings.",
 )
 
 

@@ -35,7 +35,7 @@ def test_all_files_are_there_and_no_others(written):
     figures = [
         f"figures/{name}.{kind}" for name in ("A3-eigenvectors", "A3-transfer", "B2-decay") for kind in ("pdf", "svg")
     ]
-    names = ["A3-readings", "A4-many-rows", "B2-wide", "claims", "summary", "outside", "outside-A3"]
+    names = ["A3-readings", "A4-many-rows", "B2-wide", "claims", "headlines", "summary", "outside", "outside-A3"]
     names += ["findings-A3", "findings-A4", "findings-B2"]
     tables = [f"tables/{name}.{kind}" for name in names for kind in ("tex", "csv")]
     assert found == sorted(["results.json", "results.csv", "report.tex", "report.html", *figures, *tables])
@@ -137,7 +137,7 @@ def test_tex_refers_only_to_files_that_exist(written):
     for path in re.findall(r"\\(?:input|includegraphics)\{([^}]+)\}", text):
         assert (written / path).is_file(), path
     assert "((" not in re.sub(r"\$[^$]*\$", "", text)
-    assert text.count(r"\begin{longtable}") == 1
+    assert text.count(r"\begin{longtable}") == 3  # the findings on A3, all findings, and many rows
 
 
 def test_no_engine_is_said_loudly_and_the_rest_is_written(tmp_path, monkeypatch, caplog):

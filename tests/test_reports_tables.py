@@ -22,6 +22,7 @@ from reports.typesetting.mathml import UnknownMath, mathml
 from reports.typesetting.numbers import error_digits, pvalue, rounded
 from reports.typesetting.summaries import (
     findings_table,
+    headlines,
     measured,
     outside_summary,
     predicted,
@@ -156,7 +157,7 @@ def test_formulas_of_the_field_are_covered_and_well_formed(source):
 
 
 def test_labels_never_fail_to_parse():
-    assert to_label("costs $5 and 3 %") == r"costs \$5 and 3 %"
+    assert to_label("costs $5 and 3 %") == "costs \\$5 and 3\u00a0%"
     assert "$" not in to_label(r"$\begin{cases}1\end{cases}$")
     assert pieces("Σ_w my_report") == [("math", "Σ_w"), ("text", " my_report")]
 
@@ -277,6 +278,9 @@ def test_summaries_hold_every_finding_once():
     judged = [f for f in report.findings if f.verdict != "outside the hypotheses"]
     assert [row[1] for row in summary(report).rows] == [finding.case for finding in judged]
     assert len(outside_summary(report).rows) == len(report.findings) - len(judged)
+    assert [(row[0], row[-1]) for row in headlines(report).rows] == [
+        (claim.id, verdict_of(claim)) for claim in report.claims if verdict_of(claim)
+    ]
     assert [row[-1] for row in scoreboard(report).rows] == ["refuted", "undecided", "holds", ""]
     assert scoreboard(report).rows[0][2:6] == (5, 1, 1, 2)
     assert sentence(report).startswith(
@@ -287,7 +291,7 @@ def test_summaries_hold_every_finding_once():
 def test_notes_are_lettered_and_name_diverged_replicas():
     annotated = findings_table(sample_report().claims[0])
     assert [letter for letter, _ in annotated.notes] == ["a", "b", "c"]
-    assert annotated.notes[-1][1] == "3 of 2000 replicas diverged and are left out."
+    assert annotated.notes[-1][1] == "3 of 2000 replicas diverged and are left out"
     assert annotated.table.rows[4][0].endswith(r"$^{\mathrm{c}}$")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 import simulate
 from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.findings import Column, Figure, Finding, Panel, Series, Table, Verdict
+from reports.findings import Figure, Finding, Panel, Series, Table, Verdict
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 from theory.symmetry import haar
 
@@ -154,20 +154,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         "architecture and SGD variant, different for optimizers that look at single coordinates.",
         panels=tuple(panels),
     )
-    table = Table(
-        name="a1-equivariance",
-        caption="The largest discrepancy over 20 steps and 16 replicas, relative to the norm of the weights.",
-        columns=(Column("setting", "text"), Column("predicted", "text"), Column("discrepancy", digits=2)),
-        rows=tuple(
-            (
-                outcome.case.name,
-                "0" if outcome.case.kind == "exact" else "not 0",
-                float(outcome.measurement.discrepancies.max()),
-            )
-            for outcome in outcomes
-        ),
-    )
-    return (table,), (figure,)
+    return (), (figure,)
 
 
 CLAIM = Claim(

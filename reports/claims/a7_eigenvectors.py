@@ -137,7 +137,7 @@ def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ..
             measurement=found.best,
             power=f"random bases {np.median(found.random):.2f}, at most {found.random.max():.2f}",
             verdict="outside the hypotheses",
-            note=f"{found.placed} of {dimension} lie in one of {spaces} weight eigenspaces; p = {pvalue:.2g}",
+            note=f"{found.placed} of {dimension} lie in one of {spaces} weight eigenspaces; $p$ = {pvalue:.2g}",
             **keys,
         ),
         nearer_finding(measured.orientation, unit=f"groups of {measured.replicas // GROUPS} networks", **keys),
@@ -164,9 +164,10 @@ def pictures(data: Eigenspaces, matching: Matching) -> Figure:
         below.append(Picture(names(data, chosen), _channels(part / (np.linalg.norm(part) or 1.0))))
     return Figure(
         name=f"a7-eigenvectors-{matching.step}",
-        caption=f"Leading eigenvectors of $\\Sigma_w$ after {matching.step} updates, largest eigenvalue first, and "
-        "below each its projection on the sum of the data eigenspaces that make up its weight eigenspace, scaled to "
-        "length 1; these are numbered by decreasing $\\sigma$. Red, green and blue beside each other.",
+        caption=f"Leading eigenvectors of $\\Sigma_w$ after {matching.step} updates, largest eigenvalue first "
+        "(left), and at the same places (right) their projections on the sum of the data eigenspaces that make up "
+        "their weight eigenspace, scaled to length 1; these are numbered by decreasing $\\sigma$. In each picture the "
+        "red, green and blue of a patch stand beside each other.",
         panels=(
             Panel("eigenvectors of $\\Sigma_w$", pictures=tuple(above)),
             Panel("in data eigenspaces", pictures=tuple(below)),

@@ -16,6 +16,7 @@ from scipy import stats
 
 from reports.compare import LEVEL, POWER, control_verdict
 from reports.findings import Finding, Panel, Series
+from reports.typesetting.tables import CONTINUED
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import null_floor
@@ -170,11 +171,11 @@ def orientation_panel(title: str, measured: Orientation) -> Panel:
 
 
 def orientation_rows(name: str, measured: Orientation) -> tuple[tuple[Any, ...], ...]:
-    """Rows of a table: case, step, M², M² of random bases, the mean M, effect, networks called nearer."""
+    """Rows of a table: case (once), step, M², M² of random bases, the mean M, effect, networks called nearer."""
     networks = measured.networks
     return tuple(
         (
-            name,
+            CONTINUED if t else name,
             step,
             *(
                 (float(v[t].mean()), float(v[t].std(ddof=1) / networks**0.5))

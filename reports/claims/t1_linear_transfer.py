@@ -344,8 +344,8 @@ CLAIM = Claim(
     "larger of the two losses that it is the difference of. Through initial weights its form is exact: refuted below "
     "$p = 10^{-6}$; holds if not, a discrepancy of 5 % of the loss would have been found, and the predicted signs are "
     f"seen. Through frozen features the form neglects terms of order $1/m$: at $m = {WIDTH}$ simultaneous 95 % "
-    f"intervals must lie within {100 * BUDGET:g} % of the loss. As a control, the formula of features must be refuted "
-    "for initial weights.",
+    f"intervals must lie within {100 * BUDGET:.2g} % of the loss. As a control, the formula of features must be "
+    "refuted for initial weights.",
     cases=cases,
     predict=predict,
     measure=measure,

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 TITLE = "Random labels align weights with data"
 SUBTITLE = "A numerical validation of the theory of arXiv:2006.10455"
-_LINES_ON_A_PAGE = 34  # of a table that must not break; longer ones do
+_UNBROKEN = 14  # lines of a table that stays on one page; longer ones break, so that none leaves half a page empty
 _LINE = 484  # pt: the text width of report.tex
 
 
@@ -127,7 +127,11 @@ def _section(claim: ClaimReport) -> _Section:
 
 
 def _overview(report: ReportRecord) -> dict[str, Table]:
-    found = {"claims": summaries.scoreboard(report), "summary": summaries.summary(report)}
+    found = {
+        "claims": summaries.scoreboard(report),
+        "headlines": summaries.headlines(report),
+        "summary": summaries.summary(report),
+    }
     if summaries.outside(report.findings):
         found["outside"] = summaries.outside_summary(report)
     return found
@@ -207,7 +211,7 @@ def _included(table: Table) -> str:
     layout = lay_out(table)
     sizes = [("small", 9), ("footnotesize", 8), ("scriptsize", 7)][1 if layout.wraps else 0 :]
     size = next((name for name, points in sizes if layout.width * points <= _LINE), "scriptsize")
-    if layout.lines > _LINES_ON_A_PAGE:
+    if layout.lines > _UNBROKEN:
         caption = rf"{{\captionof{{table}}{{{to_latex(table.caption)}}}}}\nopagebreak"  # its settings stay in a group
         return f"{caption}\n{{\\{size}\n{tables.to_latex_table(table, long=True)}}}"
     path = rf"\input{{tables/{file_name(table.name)}.tex}}"

@@ -186,7 +186,8 @@ def _draw_series(axes: Axes, series: Series, x: np.ndarray, y: np.ndarray, error
 def _draw_pictures(drawing: Drawing, cell: Any, panel: Panel) -> None:
     """Matrices side by side on one symmetric scale, so that their colours compare and white is zero."""
     part = drawing.add_subfigure(cell)
-    columns = _columns(len(panel.pictures))
+    height, width = np.shape(np.atleast_2d(panel.pictures[0].values))
+    columns = _columns(len(panel.pictures), width / height)
     grid = part.add_gridspec(-(-len(panel.pictures) // columns), columns)
     largest = max(_largest(picture) for picture in panel.pictures) or 1.0
     all_axes = []
@@ -209,12 +210,12 @@ def _draw_pictures(drawing: Drawing, cell: Any, panel: Panel) -> None:
     part.suptitle(to_label(panel.title), x=0.02, ha="left", fontsize=9.5)
 
 
-def _columns(count: int) -> int:
-    """The columns of a grid of square pictures that makes them largest, with the fewest places left empty."""
+def _columns(count: int, aspect: float = 1.0) -> int:
+    """The columns of a grid of pictures, width over height `aspect`, that makes them largest, with few places empty."""
 
     def size(columns: int) -> tuple[float, int]:
         rows = -(-count // columns)
-        return min(1.3 / columns, 1.0 / rows), -(rows * columns - count)
+        return min(1.3 / columns / aspect, 1.0 / rows), -(rows * columns - count)
 
     return max(range(1, count + 1), key=size)
 

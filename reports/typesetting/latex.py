@@ -54,11 +54,12 @@ def find_engine() -> Engine | None:
     return None
 
 
-def compile_document(source: Path, engine: Engine, *, passes: int = 2, timeout: float = 300.0) -> Compilation:
+def compile_document(source: Path, engine: Engine, *, passes: int = 3, timeout: float = 300.0) -> Compilation:
     r"""Compile `source` in its own folder, so that its \input and \includegraphics resolve; nothing is left behind.
 
     Text, date and identifier of the PDF depend on the source alone: the clock is set to the epoch.
-    The second pass is for bookmarks and the columns of tables that break over pages.
+    The second pass is for bookmarks, contents and the columns of tables that break over pages, the third for the pages
+    that the contents have moved.
     """
     with tempfile.TemporaryDirectory() as scratch:
         environment = os.environ | {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}

@@ -16,8 +16,11 @@ from typing import Literal
 from reports.typesetting.mathml import UnknownMath, in_line, mathml
 
 _PIECE = re.compile(r"(?<!\\)\$((?:\\.|[^$\\])+)\$|`([^`]+)`")
-_NUMBER_PERCENT = re.compile(r"(?<=\d) (?=%)")
+_NUMBER_PERCENT = re.compile(r"(?<=\d)[ \u00a0]?(?=%)")
 _SYMBOL = re.compile(r"(?<![\w\\])[A-Za-zΑ-Ωα-ωϵϕ](?:_[A-Za-z0-9]{1,2}(?![A-Za-z0-9_])[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ]*)")
+_POWER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?\d+)(?!\w)")
+_MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)")
+_TIMES = re.compile(r"(?<=\d)(?<!\b0)x(?=\d)")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵀᵗ", "0123456789+-=()niTt")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓᵢⱼₖₗₘₙₚₛₜ", "0123456789+-=()aeoxijklmnpst")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵀᵗ]+")
@@ -209,14 +212,25 @@ def pieces(text: str) -> list[tuple[Kind, str]]:
 
 
 def _symbols(text: str) -> list[tuple[Kind, str]]:
-    """Text without math, but for single letters with a subscript, such as Σ_w and τ_i², which are math."""
+    """Text without math, but for what is math without dollars: letters with a subscript (Σ_w, τ_i²), 2e-10."""
     found: list[tuple[Kind, str]] = []
     end = 0
-    for match in _SYMBOL.finditer(text):
-        found += [("text", text[end : match.start()]), ("math", _grouped_subscript(match[0]))]
+    for match in sorted([*_SYMBOL.finditer(text), *_POWER.finditer(text)], key=re.Match.start):
+        math = _grouped_subscript(match[0]) if match.re is _SYMBOL else _power_of_ten(match[1], int(match[2]))
+        found += [("text", text[end : match.start()]), ("math", math)]
         end = match.end()
     found.append(("text", text[end:]))
-    return [(kind, piece.replace(r"\$", "$")) for kind, piece in found if piece]
+    return [(kind, _typed(piece) if kind == "text" else piece) for kind, piece in found if piece]
+
+
+def _typed(text: str) -> str:
+    r"""Minus and times for what keyboards have, a space that does not break between number and %, \$ as a dollar."""
+    text = _TIMES.sub("×", _MINUS.sub("−", _NUMBER_PERCENT.sub("\u00a0", text)))
+    return text.replace(r"\$", "$")
+
+
+def _power_of_ten(factor: str, exponent: int) -> str:
+    return rf"10^{{{exponent}}}" if factor == "1" else rf"{factor}\times10^{{{exponent}}}"
 
 
 def _grouped_subscript(symbol: str) -> str:
@@ -227,7 +241,7 @@ def to_latex(text: str) -> str:
     r"""`text` as ASCII LaTeX that needs no package.
 
     >>> to_latex("50% of Σ ≥ σ², $\\tau_i$")
-    '50\\% of \\ensuremath{\\Sigma} \\ensuremath{\\geq} \\ensuremath{\\sigma}\\ensuremath{^{2}}, $\\tau_i$'
+    '50~\\% of \\ensuremath{\\Sigma} \\ensuremath{\\geq} \\ensuremath{\\sigma}\\ensuremath{^{2}}, $\\tau_i$'
     """
     shown: dict[Kind, Callable[[str], str]] = {
         "text": _latex_text,
@@ -253,7 +267,7 @@ def to_html(text: str) -> str:
     'p &lt; 1: 3×10<sup>−7</sup>'
     """
     shown: dict[Kind, Callable[[str], str]] = {
-        "text": lambda piece: escape(_NUMBER_PERCENT.sub("\u00a0", piece)),
+        "text": escape,
         "math": _html_math,
         "code": lambda piece: f"<code>{escape(piece)}</code>",
     }
@@ -281,7 +295,7 @@ def to_label(text: str) -> str:
 
 
 def _latex_text(text: str) -> str:
-    text = re.sub(r'"([^"]*)"', "“\\1”", _NUMBER_PERCENT.sub("\u00a0", text))
+    text = re.sub(r'"([^"]*)"', "“\\1”", text)
     text = text.replace("--", "-\u200c-")
     shown, at = [], 0
     text = unicodedata.normalize("NFC", text)

@@ -12,6 +12,10 @@ from reports.typesetting.numbers import Number, error_digits, is_number, like, p
 from reports.typesetting.tables import CONTINUED
 
 OUTSIDE = "outside the hypotheses"
+_NOTATION = (
+    "An error in parentheses is one standard error, in units of the last digit; brackets hold a 95 % confidence "
+    "interval, where no note says otherwise."
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,22 @@ def scoreboard(report: ReportRecord) -> Table:
     return Table("claims", caption, columns, rows)
 
 
+def headlines(report: ReportRecord) -> Table:
+    """A line a claim: the finding that decides its verdict, the first of those that are as bad as the worst."""
+    heads = ("Claim", "Case", "Quantity", "Predicted", "Measured", "$p$", "Verdict")
+    rows = []
+    for claim in report.claims:
+        deciding = next((f for f in judged(claim.findings) if f.verdict == verdict_of(claim)), None)
+        if deciding is not None:
+            cells = (deciding.case, deciding.quantity, predicted(deciding), measured(deciding))
+            rows.append((claim.id, *cells, pvalue(deciding.pvalue), deciding.verdict))
+    caption = (
+        "One finding of each claim: the first that is refuted, or else undecided, or else the first of all. "
+        f"{_NOTATION} All findings stand at the end."
+    )
+    return Table("headlines", caption, tuple(Column(head, "text") for head in heads), tuple(rows))
+
+
 def summary(report: ReportRecord) -> Table:
     """A line for each judged finding of every claim."""
     columns = [
@@ -63,10 +83,7 @@ def summary(report: ReportRecord) -> Table:
         for i, finding in enumerate(judged(claim.findings)):
             cells = (finding.case, finding.quantity, predicted(finding), measured(finding), pvalue(finding.pvalue))
             rows.append((claim.id if i == 0 else CONTINUED, *cells, finding.verdict))
-    caption = (
-        "All judged findings. An error in parentheses is one standard error, in units of the last digit; "
-        "brackets hold a 95 % confidence interval."
-    )
+    caption = f"All judged findings. {_NOTATION}"
     return Table("summary", caption, tuple(columns), tuple(rows))
 
 
@@ -204,8 +221,8 @@ def _letter(i: int) -> str:
 def _note(finding: Finding) -> str:
     parts = [finding.note]
     if finding.diverged:
-        parts.append(f"{finding.diverged} of {finding.replicas} replicas diverged and are left out.")
-    return " ".join(part for part in parts if part)
+        parts.append(f"{finding.diverged} of {finding.replicas} replicas diverged and are left out")
+    return "; ".join(part for part in parts if part)
 
 
 def _has_error(finding: Finding) -> bool:
