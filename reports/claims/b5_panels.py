@@ -36,7 +36,7 @@ from simulate.scaling import run_shrunken
 from theory.linear.paper_panels import PAPER_PANELS, READINGS, Panel, Reading, agreeing_times, panel_criteria
 from theory.shape import RISES, RISES_THEN_FALLS
 
-# b, and how many networks make a curve: at b = 4 and 8 of 256 neurons as many neurons as one network of full size
+# b, and how many networks make a curve; b of them have as many neurons as one of full size
 FACTORS = {"quick": {"left": 16, "middle": 16, "right": 8}, "full": dict.fromkeys(HIDDEN, 4)}
 NETWORKS = {"quick": 8, "full": 4, "paper": 4}
 # what is said besides the shape, each of a quantity that has to be negative
@@ -258,7 +258,8 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Figures 4 (left) and 20",
     method=f"The three panels, their diagonal read as variances and as standard deviations, after {EPOCHS} epochs with "
     f"batches of {BATCH}, learning rate {RATE:g} and momentum {MOMENTUM:g}. The shape is what simultaneous "
-    f"{CONFIDENCE:.0%} intervals, over networks, of $\\tau$ in {BANDS} bands of $\\sigma$ leave of the three; that $f$ "
+    f"{CONFIDENCE:.0%} intervals, over networks, of $\\tau$ in {BANDS} bands of $\\sigma$ leave of the three, which "
+    "is undecided where $f$ levels off for too long to say that it does not fall at last; that $f$ "
     "falls below its initial value, or levels off, is judged by a 95 % interval. The quick and the full budget train "
     "surrogates, networks of the same proportions 16 (right panel: 8) or 4 times smaller, and verdicts are of these; "
     "where the surrogate's argument does not reach ($n \\gg d^2$: the left panel) there is none. The paper's budget "
