@@ -33,10 +33,10 @@ LIMITS = (
     "Closed forms of $f$ exist for linear models at every time, and for networks of one hidden layer: their first step "
     "at every width (F3), any time near the kernel limit up to order $1/m$ (F4). Away from that limit the theory of "
     "the shape fails, and F6 shows where: networks come down at large $\\sigma$ where the theory only rises. For other "
-    "networks the theorem predicts alignment, not the values of $f$; F7 replaces these by a smaller network's, a "
-    "surrogate that is measured and not proved.",
-    "The sign of transfer is derived for linear models (T1) and in the kernel regime (F5). What transfer does in "
-    "networks that leave that regime is measured and compared, not predicted from first principles.",
+    "networks the theorem predicts alignment, not the values of $f$: their shapes are seen (B3, B5), not derived, and "
+    "F7 takes the values from a smaller network, a surrogate that is measured and not proved.",
+    "The sign of transfer is derived for linear models (T1) and in the kernel regime (F5); F8 shows how far such signs "
+    "reach. What transfer does in networks that leave that regime is measured (C1 to C4), not derived.",
     "Digits and photographs are not invariant under the group that commutes with their second moment, and neither are "
     "the activations that a deeper layer sees. Their misalignment is an estimate beside what sampling alone and random "
     "bases would give. That weights are nearer to the data's eigenvectors than to random bases is judged; no verdict "

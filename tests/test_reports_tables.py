@@ -281,8 +281,8 @@ def test_summaries_hold_every_finding_once():
     assert [(row[0], row[-1]) for row in headlines(report).rows] == [
         (claim.id, verdict_of(claim)) for claim in report.claims if verdict_of(claim)
     ]
-    assert [row[-1] for row in scoreboard(report).rows] == ["refuted", "undecided", "holds", ""]
-    assert scoreboard(report).rows[0][2:6] == (5, 1, 1, 2)
+    assert [row[2] for row in scoreboard(report).rows] == ["refuted", "undecided", "holds", ""]
+    assert scoreboard(report).rows[0][3:7] == (5, 1, 1, 2)
     assert sentence(report).startswith(
         "Of 14 judged findings on 4 claims, 11 hold, 1 is refuted and 2 are undecided. 2 more lie"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import numpy as np
 
@@ -124,7 +126,7 @@ def decide(case: Case, prediction: Prediction, measured: Verification) -> tuple[
     return (
         Finding(
             claim="F1",
-            case=f"{case.name} (`{prediction.formula}`)",
+            case=case.name,
             kind="control" if wrong else prediction.status,
             quantity=r"largest relative error of $\tau$",
             prediction="not 0" if wrong else 0.0 if budget is None else f"within {budget:.2g}",
@@ -136,7 +138,7 @@ def decide(case: Case, prediction: Prediction, measured: Verification) -> tuple[
             pvalue=compared.pvalue,
             power=found(compared.detectable) if budget is None else f"{3.24 * error:.1%} found with probability .9",
             verdict=verdict,
-            note="a wrong description, to be refuted" if wrong else f"neglects {neglected}",
+            note="a wrong description, to be refuted" if wrong else f"`{prediction.formula}` neglects {neglected}",
             replicas=measured.simulation.replicas,
             diverged=measured.simulation.diverged,
         ),
@@ -152,7 +154,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
             (
                 outcome.case.name,
                 prediction.formula,
-                prediction.order or "exact",
+                order(prediction),
                 prediction.error_budget,
                 100 * compared.max_relative_error,
                 compared.max_abs_z,
@@ -196,6 +198,21 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         panels=(panel,),
     )
     return (table, orders_table()), (figure,)
+
+
+def order(prediction: Prediction) -> str:
+    r"""What a form neglects to leading order, its powers as math.
+
+    Forms write them in plain text: "1/n^2", "eta", "orders^-1/2".
+    """
+    found = re.sub(r"\beta\b", "η", prediction.order or "exact")
+    return re.sub(r"\b[\w/]*\^\(?-?[\d/]+\)?", lambda power: f"${_braced(power[0])}$", found)
+
+
+def _braced(power: str) -> str:
+    base, exponent = power.split("^")
+    words = rf"\mathrm{{{base}}}" if base.isalpha() and len(base) > 1 else base
+    return f"{words}^{{{exponent.strip('()')}}}"
 
 
 CLAIM = Claim(

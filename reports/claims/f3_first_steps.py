@@ -111,7 +111,7 @@ def decide(case: Case, prediction: Prediction, measured: Verification) -> tuple[
     return (
         Finding(
             claim="F3",
-            case=f"{case.name} (`{prediction.formula}`)",
+            case=case.name,
             kind=case.kind,
             quantity=r"largest relative error of $\tau$ after a step",
             prediction="not 0" if wrong else 0.0 if budget is None else f"within {budget:.2g}",
@@ -125,7 +125,7 @@ def decide(case: Case, prediction: Prediction, measured: Verification) -> tuple[
             verdict=control_verdict(pvalue, measured.simulation.diverged) if wrong else compared.verdict,
             note="a wrong description, to be refuted"
             if wrong
-            else f"neglects {'; '.join(prediction.neglected) or 'nothing'}",
+            else f"`{prediction.formula}` neglects {'; '.join(prediction.neglected) or 'nothing'}",
             replicas=measured.simulation.replicas,
             diverged=measured.simulation.diverged,
         ),

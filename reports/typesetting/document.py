@@ -213,7 +213,7 @@ def _included(table: Table) -> str:
     size = next((name for name, points in sizes if layout.width * points <= _LINE), "scriptsize")
     if layout.lines > _UNBROKEN:
         caption = rf"{{\captionof{{table}}{{{to_latex(table.caption)}}}}}\nopagebreak"  # its settings stay in a group
-        return f"{caption}\n{{\\{size}\n{tables.to_latex_table(table, long=True)}}}"
+        return f"\\reserve{{8\\baselineskip}}\n{caption}\n{{\\{size}\n{tables.to_latex_table(table, long=True)}}}"
     path = rf"\input{{tables/{file_name(table.name)}.tex}}"
     if layout.width * 7 > _LINE:
         path = rf"\resizebox{{\linewidth}}{{!}}{{{path}}}"

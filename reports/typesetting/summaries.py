@@ -41,14 +41,14 @@ def scoreboard(report: ReportRecord) -> Table:
     columns = (
         Column("Claim", "text"),
         Column("", "text"),
+        Column("Verdict", "text"),  # before the numbers: seen on a narrow screen, too
         Column("holds"),
         Column("refuted"),
         Column("undecided"),
         Column("outside"),
-        Column("Verdict", "text"),
     )
     rows = tuple(
-        (claim.id, claim.title, *(number or None for number in count(claim.findings).values()), verdict_of(claim) or "")
+        (claim.id, claim.title, verdict_of(claim) or "", *(number or None for number in count(claim.findings).values()))
         for claim in report.claims
     )
     caption = (

@@ -158,7 +158,7 @@ def predict_plug_in(setting: Setting, rows: np.ndarray | None = None) -> Predict
     function = given_rows(setting.training, _samples(setting), label_variance(setting.labels), _initial(setting), s)
     away = _largest(leading + correction - function, function)
     budget = away + max(LEAST_BUDGET, SECOND * parameter(setting, leading, correction) ** 2)
-    neglected = ("the difference between X'X/n and its mean",)
+    neglected = ("the difference between XᵀX/n and its mean",)
     return Prediction(PLUG_IN.name, "asymptotic", "d/n", budget, ASSUMPTIONS, neglected, readings(setting, function))
 
 

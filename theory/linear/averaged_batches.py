@@ -101,7 +101,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     )
     neglected = (
         "terms of relative order 1/n of the average over X",
-        "the off-diagonal entries of the batch covariance in the eigenbasis of X'X/n",
+        "the off-diagonal entries of the batch covariance in the eigenbasis of XᵀX/n",
         "how residuals depend on the rows' directions" + (", beyond Gaussian fourth moments" if gaussian else ""),
     )
     assumptions = (

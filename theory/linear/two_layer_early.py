@@ -131,7 +131,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
             rule = f"no closed form of early times: saturation takes about {lost:.2g} of τ by step {step}"
             raise NoClosedForm("training.steps", step, f"{rule}, more than {ERROR_BUDGET:g}")
         readings.append(reading(step, spaces, eigenvalues, _rebuilt(spaces, tau)))
-    neglected = ("the output W_2W_1x in the residual: order of the initial variances, growing as e^{2tg}",)
+    neglected = ("the output W₂W₁x in the residual: order of the initial variances, growing as exp(2tg)",)
     return Prediction(FORM.name, "asymptotic", "init variance", ERROR_BUDGET, ASSUMPTIONS, neglected, tuple(readings))
 
 
