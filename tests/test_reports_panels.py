@@ -85,6 +85,18 @@ def test_smaller_networks_are_named_and_left_without_verdict_out_of_reach(budget
         assert ("too many rows" in shown[0].note) == outside
 
 
+def test_a_surrogate_that_moves_less_than_its_error_says_nothing_of_the_full_size():
+    shape = CLAIM.predict(case_of(RISES))
+    for b, scale, kind in ((8, 0.15, "outside"), (8, 1.0, "asymptotic"), (1, 0.15, "asymptotic")):
+        found = decide(case_of(RISES), shape, planted(scale * np.array(SHAPES[RISES]), b=b, noise=1e-3))
+        assert found[0].kind == kind
+        assert (
+            ("within the error" in found[0].note)
+            == (found[0].verdict == "outside the hypotheses")
+            == (kind == "outside")
+        )
+
+
 def test_no_closed_form_describes_these_networks():
     for case in cases(QUICK):
         for b in (1, 4, 8):
