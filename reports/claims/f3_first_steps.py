@@ -41,7 +41,7 @@ def cases(context: Context) -> tuple[Case, ...]:
             _network("tanh", 8, train="first"),
             Training(learning_rate=1.0, momentum=0.5, nesterov=True, weight_decay=0.05, steps=1),
         ),
-        "ReLU, three outputs, ntk": (
+        "ReLU, three outputs, NTK": (
             rows,
             Labels(outputs=3),
             _network("relu", 8, parametrization="ntk"),

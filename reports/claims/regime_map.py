@@ -136,7 +136,7 @@ def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ..
             quantity="shape of $f$",
             prediction=shape(point.predicted) or "not decided by the interval",
             measurement=shape(point.simulated) or "not decided by the interval",
-            power="one of three shapes is left by simultaneous 99 % intervals"
+            power="at most one of three shapes is left by simultaneous 99 % intervals"
             if shape(point.simulated)
             else "several are left",
             verdict=verdict(point, measured.diverged),
@@ -209,8 +209,8 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
     table = Table(
         name="f6-regime-map",
         caption="The shape of $f$, averaged over rows, by the theory of order $1/m$ and in networks of width $m$: "
-        "shapes left by simultaneous 99 % intervals, and the bend, the change along the largest $\\sigma$ less that "
-        "along the two in the middle, as a share of the mean change. "
+        "shapes left by simultaneous 99 % intervals (other: none of the three), and the bend, the change along the "
+        "largest $\\sigma$ less that along the two in the middle, as a share of the mean change. "
         f"Of {len(points)} points the theory rises, then falls, in {peaks[0]}, the networks in {peaks[1]}; in {parted} "
         "networks come down at large $\\sigma$ where the theory rises (both by more than three standard errors).",
         columns=(
