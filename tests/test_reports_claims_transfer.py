@@ -139,12 +139,12 @@ def test_claims_share_what_they_run(monkeypatch):
 
     real = simulate.transfer.run
     monkeypatch.setattr(simulate.transfer, "run", run)
-    transfer_cases._run.cache_clear()
+    transfer_cases._effects.cache_clear()
     tiny = case("tiny", TINY.experiment(2, seed=5))
     one, two = (transfer_cases.measure_effects(tiny, QUICK) for _ in range(2))
     assert len(runs) == 1
     np.testing.assert_array_equal(one.accuracy, two.accuracy)
-    transfer_cases._run.cache_clear()
+    transfer_cases._effects.cache_clear()
 
 
 @pytest.mark.parametrize(

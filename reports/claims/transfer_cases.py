@@ -163,12 +163,12 @@ class Effects:
 def measure_effects(case: Case, context: Context) -> Effects:
     """Run the experiment of a case, or read what another claim has run in this process."""
     assert case.experiment is not None
-    return effects(_run(case.experiment, context.device))
+    return _effects(case.experiment, context.device)
 
 
-@lru_cache(maxsize=8)
-def _run(experiment: Experiment, device: str) -> TransferResult:
-    return simulate.transfer.run(experiment, device=device)
+@lru_cache(maxsize=64)  # what is read is small, unlike results
+def _effects(experiment: Experiment, device: str) -> Effects:
+    return effects(simulate.transfer.run(experiment, device=device))
 
 
 def effects(result: TransferResult) -> Effects:
