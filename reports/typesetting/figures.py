@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 WIDTH = 6.69  # inches: the text width of report.tex, 170 mm
+_BESIDE, _LETTER = 35, 4.6  # points: what stands left of a panel's axes, and a letter of its title
 _HEIGHTS = {1: 2.9, 2: 2.6, 3: 2.25}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1)), (0, (1, 2)))
@@ -98,6 +100,7 @@ def draw(figure: Figure) -> Drawing:
         else:
             axes = drawing.add_subplot(cell)
             _draw_panel(axes, panel, looks, handles)
+            axes.set_title(_title(panel.title, width * 72 / columns - _BESIDE), loc="left")
     shown = {label: handle for label, handle in handles.items() if label}
     if len(shown) > 1:
         names = [to_label(label) for label in shown]
@@ -109,6 +112,11 @@ def draw(figure: Figure) -> Drawing:
     drawing.draw_without_rendering()
     drawing.set_layout_engine("none")  # laid out once for all formats
     return drawing
+
+
+def _title(title: str, room: float) -> str:
+    """A title in lines of about `room` points, so that it ends where its panel does; math stays in one line."""
+    return to_label(title if "$" in title else fill(title, max(10, int(room / _LETTER))))
 
 
 def _single(panels: tuple[Panel, ...]) -> list[Panel]:
@@ -139,7 +147,6 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, int], handles: dic
     for series, (x, y, error) in zip(panel.series, drawn, strict=True):
         handle = _draw_series(axes, series, x, y, error, looks[series.label])
         handles.setdefault(series.label, handle)
-    axes.set_title(to_label(panel.title), loc="left")
     axes.set_xlabel(to_label(panel.xlabel))
     axes.set_ylabel(to_label(panel.ylabel))
     axes.grid(color="0.88", linewidth=0.5)
