@@ -104,12 +104,14 @@ def case(name: str, experiment: Experiment, kind: Literal["asymptotic", "outside
 
 def small_init(context: Context) -> Case:
     """Half of He's standard deviation, with every treatment: for C1, C2 and C4."""
-    return case("digits, init factor 0.5", SMALL_INIT.experiment(context.replicas(REPLICAS), context.seed_of("C", 0)))
+    return case(
+        "digits, init factor 0.5", SMALL_INIT.experiment(context.replicas(REPLICAS), context.seed_of("C1-C4", 0))
+    )
 
 
 def he_init(context: Context) -> Case:
     """He's standard deviation: for C1 and C4."""
-    return case("digits, init factor 1.0", HE_INIT.experiment(context.replicas(REPLICAS), context.seed_of("C", 1)))
+    return case("digits, init factor 1.0", HE_INIT.experiment(context.replicas(REPLICAS), context.seed_of("C1-C4", 1)))
 
 
 @dataclass(frozen=True, eq=False)
