@@ -172,11 +172,12 @@ def test_ctrl_c_exits_3_and_keeps_shards(tmp_path):
 
 
 KILLS = """
-    import os, random, signal, sys, time
+    import os, random, signal, sys, threading, time
     import simulate
-    from simulate.ranges import ranges
+    from tqdm import tqdm
     from tests.test_simulate_store import SETTING, content
 
+    tqdm.set_lock(threading.RLock())  # by default forks share one, and who is killed with it keeps it for ever
     folder, seed, kills, replicas = sys.argv[1], *map(int, sys.argv[2:])
     began = time.monotonic()
     whole = simulate.run(SETTING, replicas=replicas)
