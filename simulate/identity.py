@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import msgspec
 
-from simulate.datasets import batch_files
+from simulate.datasets import data_files
 from simulate.streams import SCHEME
 from theory.setting import InvalidInput, Setting
 
@@ -30,18 +31,17 @@ def digest(setting: Setting) -> str:
     """
     values = msgspec.to_builtins(setting)
     del values["ensemble"]["replicas"]
-    for key in ("path", "labels_path"):
-        if values["data"][key] is not None:
-            values["data"][key] = _content(f"data.{key}", values["data"][key])
+    for key, files in data_files(setting.data).items():
+        values["data"][key] = _content(f"data.{key}", values["data"][key], files)
     values["random_scheme"] = SCHEME
     return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()
 
 
-def _content(key: str, path: str) -> str:
-    """The SHA-256 of a file, or of a folder's binary batches in order."""
+def _content(key: str, path: str | None, files: list[Path]) -> str:
+    """The SHA-256 of the files' own SHA-256, in order."""
     hashed = hashlib.sha256()
     try:
-        for file in batch_files(path):
+        for file in files:
             with open(file, "rb") as stream:
                 hashed.update(hashlib.file_digest(stream, "sha256").digest())
     except OSError as error:

@@ -258,6 +258,7 @@ BAD = [
     (lambda: TwoPoint(k4=0.9), "data.radial.k4 = 0.9: must lie in [1, 2]"),
     (lambda: data(radial=Sphere()), "data.radial = Sphere(): belongs to data.kind 'elliptical', not to 'gaussian'"),
     (lambda: data(path="x.npy"), "data.path = 'x.npy': belongs to data.kind 'array' or 'cifar10'"),
+    (lambda: Data(kind="mnist", path="x"), "'array' or 'cifar10' or 'fashion-mnist', not to 'mnist'"),
     (lambda: data(center=False), "data.center = False: belongs to data.kind"),
     (lambda: data(patch=(5, 5)), "data.patch = (5, 5): belongs to data.kind"),
     (lambda: Data(kind="digits", spectrum=(1.0,)), "data.spectrum = (1.0,): belongs to data.kind"),

@@ -11,15 +11,17 @@ from theory.checked import Checked, any_of
 from theory.setting.laws import PowerLaw, Sphere, Student, TwoPoint
 
 SYNTHETIC = ("gaussian", "elliptical")
-LABELLED = ("array", "digits", "mnist", "photographs", "cifar10")
+LABELLED = ("array", "digits", "mnist", "fashion-mnist", "photographs", "cifar10")
 IMAGES = ("array", "photographs", "cifar10")
+# These are read from where you keep them; the others come with packages, of which fashion-mnist may lie elsewhere too.
+OWN_FILES = ("array", "cifar10")
 
 
 class Data(Checked, frozen=True, kw_only=True):
     """The law of the rows x, and how many of them a replica sees."""
 
     table: ClassVar[str] = "data"
-    kind: Literal["gaussian", "elliptical", "array", "digits", "mnist", "photographs", "cifar10"]
+    kind: Literal["gaussian", "elliptical", "array", "digits", "mnist", "fashion-mnist", "photographs", "cifar10"]
     spectrum: tuple[float, ...] | PowerLaw = ()
     mean: tuple[float, ...] = ()
     rotate: bool = True
@@ -39,7 +41,7 @@ class Data(Checked, frozen=True, kw_only=True):
         "mean": SYNTHETIC,
         "rotate": SYNTHETIC,
         "radial": ("elliptical",),
-        "path": ("array", "cifar10"),
+        "path": (*OWN_FILES, "fashion-mnist"),
         "labels_path": ("array",),
         "patch": ("photographs", "cifar10"),
         "crop": ("photographs",),
@@ -55,9 +57,8 @@ class Data(Checked, frozen=True, kw_only=True):
             self._check_law()
         if self.kind == "elliptical" and self.radial is None:
             msgspec.structs.force_setattr(self, "radial", Student())
-        for key in self.belongs:
-            if key == "path" and self.kind in self.belongs[key]:
-                self.require(bool(self.path), key, f"is needed by data.kind = {self.kind!r}")
+        if self.kind in OWN_FILES:
+            self.require(bool(self.path), "path", f"is needed by data.kind = {self.kind!r}")
         self.require(min(self.patch) >= 1, "patch", "sides must be at least 1")
         self.require(min(self.crop) >= 1, "crop", "sides must be at least 1")
         if self.samples == "online":
