@@ -157,7 +157,7 @@ def _report(claim: Claim, settled: Sequence[tuple[Outcome, float]]) -> ClaimRepo
         statement=claim.statement,
         reference=claim.reference,
         method=claim.method,
-        findings=tuple(finding for outcome in outcomes for finding in outcome.findings),
+        findings=(*(finding for outcome in outcomes for finding in outcome.findings), *claim.conclude(outcomes)),
         tables=tables,
         figures=figures,
         settings={case.name: msgspec.to_builtins(case.experiment or case.setting) for case in cases},

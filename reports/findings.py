@@ -91,10 +91,11 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A matrix shown as an image, (a, b)."""
+    """A matrix shown as an image, (a, b); the signs of `marks`, of that shape, stand in its cells, parted by lines."""
 
     label: str
     values: np.ndarray
+    marks: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import pytest
 import simulate.transfer
 from reports.claims import c1_positive, c2_covariance, c3_specialisation, c4_scale, tangent_gains, transfer_cases
 from reports.claims.claim import Context, Outcome
+from reports.claims.map_signs import MappedEffects
 from reports.claims.transfer_cases import LAYER, NEW_OUTPUT, Digits, Effects, case, effects, sign_verdict, simultaneous
 from reports.experiment_file import load
 from reports.typesetting.figures import render
@@ -195,12 +196,13 @@ def test_points_are_few_first_and_never_twice():
 
 
 def points_of(gain_of) -> tuple[Outcome, ...]:
-    """Outcomes of C3's quick points, whose gains are a function of the point."""
+    """Outcomes of C3's quick points, whose gains are a function of the point; by kernels they are less by 1."""
     found, cases = [], {case.name: case for case in CASES["C3"]}
     for point in c3_specialisation.points(c3_specialisation.SMALL):
         this = cases[point.name]
         gain = gain_of(point)
-        found.append(Outcome(this, "", made({"pretrained": gain, "rescaled": gain}), ()))
+        measured = made({"pretrained": gain, "rescaled": gain})
+        found.append(Outcome(this, "", MappedEffects(**vars(measured), predicted=np.full(3, gain - 1)), ()))
     return tuple(found)
 
 
@@ -216,7 +218,10 @@ def test_specialised_layers_are_judged_by_gain_and_active_units():
 
 
 def test_maps_show_every_point_in_its_place():
-    outcomes = points_of(lambda point: 0.1 * point.factor + 0.01 * point.width + 10 * point.rate + 0.02 * point.epochs)
+    def gain(point: c3_specialisation.Point) -> float:
+        return 0.1 * point.factor + 0.01 * point.width + 10 * point.rate + 0.02 * point.epochs
+
+    outcomes = points_of(gain)
     (table,), (switch, maps) = c3_specialisation.illustrate(outcomes)
     assert len(table.rows) == len(outcomes)
     grid = c3_specialisation.SMALL
@@ -225,9 +230,16 @@ def test_maps_show_every_point_in_its_place():
             for j, point in enumerate(row):
                 expected = next(o for o in outcomes if o.case.name == point.name).measurement.difference("pretrained")
                 assert panel.pictures[0].values[i, j] == expected.mean
+                marks = panel.pictures[0].marks
+                assert marks is not None
+                assert marks[i, j] == pytest.approx(gain(point) - 1)
     assert len({*maps.panels[1].pictures[0].values.ravel()}) == 4
     assert switch.panels[0].series[1].y[1] == pytest.approx(maps.panels[0].pictures[0].values[1, 1])  # both width 32
     assert render(maps).svg
+    (finding,) = c3_specialisation.CLAIM.conclude(outcomes)
+    positive = sum(gain(point) > 1 for point in c3_specialisation.points(grid))
+    assert 0 < positive < len(outcomes)
+    assert finding.measurement == positive / len(outcomes)  # all gains are surely positive
 
 
 def test_claims_are_illustrated():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from reports.findings import Figure, Panel, Picture, Series
-from reports.typesetting.figures import draw, render
+from reports.typesetting.figures import boundary, draw, render
 from tests.report_samples import sample_report
 
 FIGURES = [figure for claim in sample_report().claims for figure in claim.figures]
@@ -104,3 +104,34 @@ def test_pictures_share_one_symmetric_scale():
     )
     limits = [image.get_clim() for axes in drawing.axes for image in axes.images]
     assert limits == [(-4.0, 4.0), (-4.0, 4.0), (-1.0, 1.0)]
+
+
+def test_the_boundary_lies_where_neighbours_differ_in_sign():
+    """A disc of 1 in a square of −1, with a cell of 0 that parts nothing: its edges by plain loops."""
+    i, j = np.mgrid[:7, :7]
+    values = np.where((i - 3) ** 2 + (j - 3) ** 2 <= 4, 1.0, -1.0)
+    values[6, 6] = 0.0
+    expected = []
+    for row in range(7):
+        for column in range(7):
+            for down, across in ((0, 1), (1, 0)):
+                neighbour = values[row + down : row + down + 1, column + across : column + across + 1]
+                if values[row, column] * neighbour.sum() < 0:  # an empty sum beyond the last row or column
+                    y, x = row + down / 2, column + across / 2
+                    expected.append(((x - down / 2, x + down / 2), (y - across / 2, y + across / 2)))
+    found = boundary(values)
+    assert sorted(found) == sorted(expected)
+    assert len(found) == 20  # the perimeter of the disc
+    assert boundary(np.ones((3, 3))) == []
+    flipped = values.copy()
+    flipped[0, 0] = 1.0
+    assert len(boundary(flipped)) == 22
+
+
+def test_marks_stand_in_their_cells():
+    marks = np.array([[1.0, -0.5], [0.0, np.nan]])
+    picture = Picture("a", np.array([[1.0, 2.0], [3.0, 4.0]]), marks)
+    axes = next(axes for axes in draw(Figure("f", "", (Panel("", pictures=(picture,)),))).axes if axes.images)
+    assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "+", (1, 0): "−"}
+    (line,) = axes.lines
+    assert (tuple(line.get_xdata()), tuple(line.get_ydata())) == ((0.5, 0.5), (-0.5, 0.5))

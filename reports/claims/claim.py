@@ -97,6 +97,8 @@ class Claim:
     measure : callable, (Case, Context) → measurement
     decide : callable, (Case, prediction, measurement) → tuple of Finding
     illustrate : callable, tuple of Outcome → (tables, figures)
+    conclude : callable, tuple of Outcome → tuple of Finding
+        What is found of all cases together; nothing unless given.
     """
 
     id: str
@@ -109,3 +111,4 @@ class Claim:
     measure: Callable[[Case, Context], Any]
     decide: Callable[[Case, Any, Any], tuple[Finding, ...]]
     illustrate: Callable[[tuple[Outcome, ...]], tuple[tuple[Table, ...], tuple[Figure, ...]]]
+    conclude: Callable[[tuple[Outcome, ...]], tuple[Finding, ...]] = lambda outcomes: ()

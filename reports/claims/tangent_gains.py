@@ -63,8 +63,8 @@ def tangent_gains(experiment: Experiment, device: str = "cpu") -> TangentGains:
         Where a replica, or its linearisation, diverges.
     """
     engine = Engine(experiment, resolve(device), None)
-    trained = engine.upstream(_silent)
-    result = engine.downstream(trained, _silent)
+    trained = engine.upstream(silent)
+    result = engine.downstream(trained, silent)
     if result.diverged:
         rate = experiment.downstream.training.learning_rate
         raise InvalidInput("downstream.training.learning_rate", rate, "lets a replica diverge")
@@ -76,13 +76,15 @@ def tangent_gains(experiment: Experiment, device: str = "cpu") -> TangentGains:
         init = tuple(w[0] for w in inputs.init)
         own = (w[replica].double() for w in trained.parameters)
         kept = tuple(w * (v.norm() / w.norm()) for w, v in zip(own, init, strict=True))
-        transfer = linearised_transfer(_linearised(network, kept, x), _linearised(network, init, x), y, training)
+        transfer = linearised_transfer(linearised(network, kept, x), linearised(network, init, x), y, training)
         predicted.append((transfer.reference_loss, transfer.loss))
     measured = [result[name].curves.train_loss for name in ("scratch", TREATMENT)]
     return TangentGains(training.readings, _gains(*np.swapaxes(predicted, 0, 1)), _gains(*measured))
 
 
-def _linearised(network: Network, parameters: tuple[Tensor, ...], rows: Tensor) -> LinearisedNetwork:
+def linearised(network: Network, parameters: tuple[Tensor, ...], rows: Tensor) -> LinearisedNetwork:
+    """One network by its tangent kernel between all outputs, and its outputs, on some rows."""
+
     def outputs(one: tuple[Tensor, ...], x: Tensor) -> Tensor:
         return forward(network, tuple(w.unsqueeze(0) for w in one), x.unsqueeze(0))[0]
 
@@ -94,5 +96,5 @@ def _gains(reference: np.ndarray, loss: np.ndarray) -> np.ndarray:
     return np.asarray((reference - loss) / np.maximum(reference, loss)[:, :1])
 
 
-def _silent(number: int) -> None:
+def silent(number: int) -> None:
     """No progress is shown."""

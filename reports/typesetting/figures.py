@@ -209,12 +209,37 @@ def _draw_pictures(drawing: Drawing, cell: Any, panel: Panel) -> None:
             spine.set_visible(True)
             spine.set_linewidth(0.4)
         axes.set_title(to_label(picture.label), fontsize=8.0)
+        if picture.marks is not None:
+            _draw_marks(axes, picture.marks)
         all_axes.append(axes)
     if image is not None:
         bar = part.colorbar(image, ax=all_axes, fraction=0.05, pad=0.02, shrink=0.85)
         bar.ax.tick_params(labelsize=7.0, width=0.4)
         bar.outline.set_linewidth(0.4)
     part.suptitle(to_label(panel.title), x=0.02, ha="left", fontsize=9.5)
+
+
+def _draw_marks(axes: Axes, marks: np.ndarray) -> None:
+    """Signs in the cells of an image, and the boundary between them."""
+    ground = {"boxstyle": "circle,pad=0.12", "facecolor": "white", "linewidth": 0}
+    for sign, letter in ((1, "+"), (-1, "\N{MINUS SIGN}")):
+        for i, j in np.argwhere(np.sign(marks) == sign).tolist():
+            axes.text(j, i, letter, ha="center", va="center", fontsize=9.0, bbox=ground)
+    for x, y in boundary(marks):
+        axes.plot(x, y, color="black", linewidth=1.4, solid_capstyle="butt")
+
+
+def boundary(values: np.ndarray) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """The edges (x, x), (y, y) between neighbouring cells of opposite signs, cell (i, j) having its middle at (j, i).
+
+    >>> boundary(np.array([[1.0, -2.0]]))
+    [((0.5, 0.5), (-0.5, 0.5))]
+    """
+    signs = np.sign(values)
+    upright, level = signs[:, 1:] * signs[:, :-1] < 0, signs[1:] * signs[:-1] < 0
+    return [((j + 0.5, j + 0.5), (i - 0.5, i + 0.5)) for i, j in np.argwhere(upright).tolist()] + [
+        ((j - 0.5, j + 0.5), (i + 0.5, i + 0.5)) for i, j in np.argwhere(level).tolist()
+    ]
 
 
 def _columns(count: int, aspect: float = 1.0) -> int:
