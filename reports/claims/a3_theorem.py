@@ -51,7 +51,7 @@ def cases(context: Context) -> tuple[Case, ...]:
                 training=Training(
                     loss="cross-entropy", learning_rate=0.2, momentum=0.5, batch_size=8, steps=(0, 15, 60)
                 ),
-                ensemble=ensemble(1, 6000),
+                ensemble=ensemble(1, 3000),
             ),
         ),
         Case(
@@ -60,7 +60,7 @@ def cases(context: Context) -> tuple[Case, ...]:
                 data=Data(kind="elliptical", spectrum=SPECTRUM, samples=24),
                 network=Network(kind="mlp", hidden=(24, 16), activation="tanh", init_variance=(0.02, 1.0, 1.0)),
                 training=Training(learning_rate=0.3, weight_decay=0.01, steps=(0, 20, 60)),
-                ensemble=ensemble(2, 15000),
+                ensemble=ensemble(2, 6000),
             ),
         ),
         Case(
@@ -81,7 +81,7 @@ def cases(context: Context) -> tuple[Case, ...]:
                 training=Training(
                     loss="cross-entropy", learning_rate=0.1, momentum=0.9, batch_size=32, steps=(0, 40, 160)
                 ),
-                ensemble=Ensemble(replicas=context.replicas(240), seed=context.seed_of("A3", 4), dtype="float32"),
+                ensemble=Ensemble(replicas=context.replicas(120), seed=context.seed_of("A3", 4), dtype="float32"),
             ),
             kind="outside",
         ),
@@ -94,7 +94,7 @@ def cases(context: Context) -> tuple[Case, ...]:
                 training=Training(
                     loss="cross-entropy", learning_rate=0.1, momentum=0.9, batch_size=64, steps=(0, 40, 160)
                 ),
-                ensemble=Ensemble(replicas=context.replicas(240), seed=context.seed_of("A3", 5), dtype="float32"),
+                ensemble=Ensemble(replicas=context.replicas(120), seed=context.seed_of("A3", 5), dtype="float32"),
             ),
             kind="outside",
         ),

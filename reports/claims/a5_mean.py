@@ -42,7 +42,7 @@ def cases(context: Context) -> tuple[Case, ...]:
             name,
             msgspec.structs.replace(
                 base,
-                ensemble=Ensemble(replicas=context.replicas(6000), seed=context.seed_of("A5", number)),
+                ensemble=Ensemble(replicas=context.replicas(3000), seed=context.seed_of("A5", number)),
                 **changes,
             ),
         )
