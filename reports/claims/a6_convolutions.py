@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.claims.orientation import (
+    ORIENTATION_COLUMNS,
     Orientation,
     distance_finding,
     nearer_finding,
@@ -16,7 +17,7 @@ from reports.claims.orientation import (
     rate_finding,
 )
 from reports.estimate import data_eigenspaces
-from reports.findings import Column, Figure, Finding, Table
+from reports.findings import Figure, Finding, Table
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 FILTERS, SAMPLES, BATCH = 96, 200, 25
@@ -96,15 +97,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         "moment of the patches and against random orthonormal bases (medians), means over networks with standard "
         "errors; the effect size $1 - M/\\mathrm{median}$, and how many networks are nearer to the patch eigenvectors "
         "than 99 % of random bases.",
-        columns=(
-            Column("case", "text"),
-            Column("step"),
-            Column("$M^2$"),
-            Column("random $M^2$"),
-            Column("$M$"),
-            Column("effect", digits=2),
-            Column("nearer", "text"),
-        ),
+        columns=ORIENTATION_COLUMNS,
         rows=tuple(
             row
             for outcome in outcomes

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.claims.orientation import DRAWS, Orientation, nearer_finding, orientation, orientation_rows
+from reports.claims.orientation import (
+    DRAWS,
+    ORIENTATION_COLUMNS,
+    Orientation,
+    nearer_finding,
+    orientation,
+    orientation_rows,
+)
 from reports.estimate import data_eigenspaces
 from reports.findings import Column, Figure, Finding, Panel, Picture, Table
 from simulate.results import SimulatedReading
@@ -200,15 +207,7 @@ def distances_table(measured: Measured) -> Table:
         "(medians); means over groups with standard errors, the effect size $1 - M/\\mathrm{median}$, and how many "
         "groups are nearer to the data eigenvectors than 99 % of random bases. Sampling alone gives $M^2$ = "
         f"{measured.orientation.floor:.3g}.",
-        columns=(
-            Column("case", "text"),
-            Column("step"),
-            Column("$M^2$"),
-            Column("random $M^2$"),
-            Column("$M$"),
-            Column("effect", digits=2),
-            Column("nearer", "text"),
-        ),
+        columns=ORIENTATION_COLUMNS,
         rows=orientation_rows(f"{GROUPS} groups", measured.orientation),
     )
 

@@ -12,6 +12,7 @@ import torch
 import simulate
 from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.claims.orientation import (
+    ORIENTATION_COLUMNS,
     Orientation,
     distance_finding,
     nearer_finding,
@@ -20,7 +21,7 @@ from reports.claims.orientation import (
     orientation_rows,
     rate_finding,
 )
-from reports.findings import Column, Figure, Finding, Table
+from reports.findings import Figure, Finding, Table
 from simulate.networks import layer_outputs
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.network.duals import dual, gram
@@ -138,15 +139,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         "their own first layer's activations, and against random orthonormal bases (medians); means over networks with "
         "standard errors, the effect size $1 - M/\\mathrm{median}$, and how many networks are nearer to the "
         "activations' eigenvectors than 99 % of random bases.",
-        columns=(
-            Column("case", "text"),
-            Column("step"),
-            Column("$M^2$"),
-            Column("random $M^2$"),
-            Column("$M$"),
-            Column("effect", digits=2),
-            Column("nearer", "text"),
-        ),
+        columns=ORIENTATION_COLUMNS,
         rows=tuple(
             row for outcome in outcomes for row in orientation_rows(outcome.case.name, outcome.measurement.orientation)
         ),

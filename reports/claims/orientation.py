@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from reports.compare import LEVEL, POWER, control_verdict
-from reports.findings import Finding, Panel, Series
+from reports.findings import Column, Finding, Panel, Series
 from reports.typesetting.tables import CONTINUED
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
@@ -168,6 +168,17 @@ def orientation_panel(title: str, measured: Orientation) -> Panel:
         series.append(Series(label, steps, mean, half, "band"))
     series.append(Series("sampling alone", steps, np.full(len(steps), measured.floor), style="dashed"))
     return Panel(title, "step", "$M^2$", tuple(series))
+
+
+ORIENTATION_COLUMNS = (
+    Column("case", "text"),
+    Column("step"),
+    Column("$M^2$"),
+    Column("random $M^2$"),
+    Column("$M$"),
+    Column("effect", digits=2),
+    Column("nearer", "text"),
+)
 
 
 def orientation_rows(name: str, measured: Orientation) -> tuple[tuple[Any, ...], ...]:
