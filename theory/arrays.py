@@ -44,6 +44,8 @@ def symmetric(name: str, matrix: Array) -> Array:
     if not bool(xp.all(xp.isfinite(matrix))):
         raise InvalidInput(name, "nan or inf", "must be finite")
     transposed = xp.matrix_transpose(matrix)
+    if bool(xp.all(matrix == transposed)):
+        return xp.asarray(matrix, copy=True)
     asymmetry = xp.max(xp.abs(matrix - transposed), axis=(-2, -1))
     scale = xp.max(xp.abs(matrix), axis=(-2, -1))
     if bool(xp.any(asymmetry > xp.finfo(matrix.dtype).eps ** 0.5 * scale)):

@@ -37,4 +37,4 @@ def checked_rows(setting: Setting, rows: np.ndarray | None) -> np.ndarray | None
         raise InvalidInput("rows.shape", array.shape, f"must have {data.dimension} columns, one per eigenvalue")
     if not np.isfinite(array).all():
         raise InvalidInput("rows", "nan or inf", "must be finite")
-    return array.astype(np.float64)
+    return array.astype(np.float64, copy=False)

@@ -92,9 +92,9 @@ def tau(setting: Setting, eigenvalues: np.ndarray, samples: int, dimension: int)
 
 
 def _in_basis(variances: np.ndarray, spaces: Eigenspaces) -> np.ndarray:
-    """Σ_0 in the eigenbasis of S, (d, d); exactly diagonal if isotropic."""
+    """Σ_0 in the eigenbasis of S, (d, d); only its diagonal, (d,), if isotropic."""
     if np.all(variances == variances[0]):
-        return np.diag(variances)
+        return variances
     return spaces.basis.T @ (variances[:, None] * spaces.basis)
 
 
@@ -103,11 +103,17 @@ def _reading(
 ) -> PredictedReading:
     """Σ_w and τ from p_t and the label part, both (k,), one entry per eigenspace."""
     multiplicity = spaces.multiplicity
-    factor = np.repeat(p, multiplicity)
-    moment = factor[:, None] * initial * factor + np.diag(np.repeat(labels, multiplicity))
-    tau = np.array([moment.diagonal()[block].mean() for block in spaces.slices])
-    second_moment = spaces.basis @ moment @ spaces.basis.T
-    second_moment = (second_moment + second_moment.T) / 2
+    factor, taught = np.repeat(p, multiplicity), np.repeat(labels, multiplicity)
+    if initial.ndim == 1:
+        diagonal = factor**2 * initial + taught
+        root = spaces.basis * np.sqrt(diagonal)
+        second_moment = root @ root.T  # exactly symmetric, at half the cost of a product of two matrices
+    else:
+        moment = factor[:, None] * initial * factor + np.diag(taught)
+        diagonal = moment.diagonal()
+        second_moment = spaces.basis @ moment @ spaces.basis.T
+        second_moment = (second_moment + second_moment.T) / 2
+    tau = np.array([diagonal[block].mean() for block in spaces.slices])
     return PredictedReading(step, np.sqrt(eigenvalues), multiplicity, tau, second_moment, np.zeros(spaces.dimension))
 
 
