@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.claims.orientation import (
     ORIENTATION_COLUMNS,
     Orientation,
-    distance_finding,
-    nearer_finding,
+    findings_of,
     orientation,
     orientation_panel,
     orientation_rows,
-    rate_finding,
 )
 from reports.estimate import data_eigenspaces
 from reports.findings import Figure, Finding, Table
@@ -74,18 +72,8 @@ def measure(case: Case, context: Context) -> Measured:
 
 def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
     """M² beside its floor, without verdict; nearer than random bases, by a binomial count, and not before training."""
-    keys: dict[str, Any] = {
-        "claim": "A6",
-        "case": case.name,
-        "replicas": measured.replicas,
-        "diverged": measured.diverged,
-    }
-    if case.kind == "exact":
-        return (rate_finding(measured.orientation, **keys),)
-    return (
-        distance_finding(measured.orientation, "$M^2$ of one network's filters against the patch eigenvectors", **keys),
-        nearer_finding(measured.orientation, **keys),
-    )
+    quantity = "$M^2$ of one network's filters against the patch eigenvectors"
+    return findings_of("A6", case, measured.orientation, quantity, measured.replicas, measured.diverged)
 
 
 def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -14,12 +14,10 @@ from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.claims.orientation import (
     ORIENTATION_COLUMNS,
     Orientation,
-    distance_finding,
-    nearer_finding,
+    findings_of,
     orientation,
     orientation_panel,
     orientation_rows,
-    rate_finding,
 )
 from reports.findings import Figure, Finding, Table
 from simulate.networks import layer_outputs
@@ -117,18 +115,8 @@ def _second_moments(weights: torch.Tensor) -> np.ndarray:
 
 def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
     """M² beside its floor, without verdict; nearer than random bases, by a binomial count, and not before training."""
-    keys: dict[str, Any] = {
-        "claim": "B4",
-        "case": case.name,
-        "replicas": measured.replicas,
-        "diverged": measured.diverged,
-    }
-    if case.kind == "exact":
-        return (rate_finding(measured.orientation, **keys),)
-    return (
-        distance_finding(measured.orientation, "$M^2$ of one network's second layer against the activations", **keys),
-        nearer_finding(measured.orientation, **keys),
-    )
+    quantity = "$M^2$ of one network's second layer against the activations"
+    return findings_of("B4", case, measured.orientation, quantity, measured.replicas, measured.diverged)
 
 
 def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:

@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcome
+from reports.claims.form import form_finding
 from reports.claims.orders import orders_table
-from reports.compare import Verification, compare, control_verdict, found
+from reports.compare import Verification, compare
 from reports.findings import Column, Figure, Finding, Panel, Series, Table
 from reports.verify import predict as predicted_readings
 from theory.prediction import Prediction
@@ -110,39 +111,7 @@ def measure(case: Case, context: Context) -> Verification:
 
 def decide(case: Case, prediction: Prediction, measured: Verification) -> tuple[Finding, ...]:
     """Exact forms by their p-value, asymptotic ones by their budget; the control holds when its form is rejected."""
-    compared = measured.comparison[-1]
-    estimated, predicted = measured.estimates[-1], prediction.readings[-1]
-    relative = estimated.tau / predicted.tau - 1
-    worst = int(np.argmax(np.abs(relative)))
-    error = float(estimated.tau_se[worst] / predicted.tau[worst])
-    budget = prediction.error_budget
-    wrong = case.kind == "control"
-    neglected = "; ".join(prediction.neglected) or "nothing"
-    verdict = (
-        control_verdict(1.0 if compared.pvalue is None else compared.pvalue, measured.simulation.diverged)
-        if wrong
-        else compared.verdict
-    )
-    return (
-        Finding(
-            claim="F1",
-            case=case.name,
-            kind="control" if wrong else prediction.status,
-            quantity=r"largest relative error of $\tau$",
-            prediction="not 0" if wrong else 0.0 if budget is None else f"within {budget:.2g}",
-            measurement=float(relative[worst]),
-            standard_error=error,
-            interval=None
-            if budget is None
-            else (float(relative[worst] - 1.96 * error), float(relative[worst] + 1.96 * error)),
-            pvalue=compared.pvalue,
-            power=found(compared.detectable) if budget is None else f"{3.24 * error:.1%} found with probability .9",
-            verdict=verdict,
-            note="a wrong description, to be refuted" if wrong else f"`{prediction.formula}` neglects {neglected}",
-            replicas=measured.simulation.replicas,
-            diverged=measured.simulation.diverged,
-        ),
-    )
+    return (form_finding("F1", case, prediction, measured, r"largest relative error of $\tau$"),)
 
 
 def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:

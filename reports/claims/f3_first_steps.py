@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.compare import Verification, compare, control_verdict, found
+from reports.claims.form import form_finding
+from reports.compare import Verification, compare
 from reports.findings import Column, Figure, Finding, Panel, Series, Table
 from reports.verify import fixed_rows
 from reports.verify import predict as predicted_readings
@@ -100,36 +101,8 @@ def measure(case: Case, context: Context) -> Verification:
 
 
 def decide(case: Case, prediction: Prediction, measured: Verification) -> tuple[Finding, ...]:
-    """Exact forms by the p-value of the whole matrix, the asymptotic one by its budget; the control must be seen."""
-    compared = measured.comparison[-1]
-    estimated, predicted = measured.estimates[-1], prediction.readings[-1]
-    relative = estimated.tau / predicted.tau - 1
-    worst = int(np.argmax(np.abs(relative)))
-    error = float(estimated.tau_se[worst] / predicted.tau[worst])
-    budget, wrong = prediction.error_budget, case.kind == "control"
-    pvalue = 1.0 if compared.pvalue is None else compared.pvalue
-    return (
-        Finding(
-            claim="F3",
-            case=case.name,
-            kind=case.kind,
-            quantity=r"largest relative error of $\tau$ after a step",
-            prediction="not 0" if wrong else 0.0 if budget is None else f"within {budget:.2g}",
-            measurement=float(relative[worst]),
-            standard_error=error,
-            interval=None
-            if budget is None
-            else (float(relative[worst] - 1.96 * error), float(relative[worst] + 1.96 * error)),
-            pvalue=compared.pvalue,
-            power=found(compared.detectable) if budget is None else f"{3.24 * error:.1%} found with probability .9",
-            verdict=control_verdict(pvalue, measured.simulation.diverged) if wrong else compared.verdict,
-            note="a wrong description, to be refuted"
-            if wrong
-            else f"`{prediction.formula}` neglects {'; '.join(prediction.neglected) or 'nothing'}",
-            replicas=measured.simulation.replicas,
-            diverged=measured.simulation.diverged,
-        ),
-    )
+    """Exact forms by their p-value, asymptotic ones by their budget; the control holds when its form is rejected."""
+    return (form_finding("F3", case, prediction, measured, r"largest relative error of $\tau$ after a step"),)
 
 
 def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from reports.claims.claim import Case
 from reports.compare import LEVEL, POWER, control_verdict
 from reports.findings import Column, Finding, Panel, Series
 from reports.typesetting.tables import CONTINUED
@@ -97,6 +98,16 @@ def detectable_rate(networks: int) -> float | None:
     """The rate of calls that would have been found, with p < 1e-6, with probability .9."""
     least = needed(networks)
     return None if least is None else float(stats.beta.ppf(POWER, least, networks - least + 1))
+
+
+def findings_of(
+    claim: str, case: Case, measured: Orientation, quantity: str, replicas: int, diverged: int
+) -> tuple[Finding, ...]:
+    """M² beside its floor, without verdict; nearer than random bases, by a binomial count, and not before training."""
+    keys: dict[str, Any] = {"claim": claim, "case": case.name, "replicas": replicas, "diverged": diverged}
+    if case.kind == "exact":
+        return (rate_finding(measured, **keys),)
+    return distance_finding(measured, quantity, **keys), nearer_finding(measured, **keys)
 
 
 def nearer_finding(measured: Orientation, *, unit: str = "networks", **keys: Any) -> Finding:
