@@ -277,8 +277,8 @@ CLAIM = Claim(
     "falls below its initial value, or levels off, is judged by a 95 % interval. The quick and the full budget train "
     "surrogates, networks of the same proportions 16 (right panel: 8) or 4 times smaller, and verdicts are of these; "
     "where the surrogate's argument does not reach ($n \\gg d^2$: the left panel), or where all of $\\tau$ moves by "
-    f"less than the {ERROR_BUDGET:.0%} error that a surrogate declares, there is none; that rule came after the middle panel, "
-    "read as variances, had been seen to end above its init. The paper's budget "
+    f"less than the {ERROR_BUDGET:.0%} error that a surrogate declares, there is none; that rule came "
+    "after the middle panel, read as variances, had been seen to end above its init. The paper's budget "
     "trains the networks themselves.",
     cases=cases,
     predict=lambda case: panel_of(case).observed,
