@@ -47,7 +47,9 @@ def test_pages_load_nothing(pages):
 
 def test_pictures_come_along(pages):
     assert 'src="files/b2-panels.svg"' in (pages / "index.html").read_text()
-    assert (pages / "files" / "b2-panels.svg").read_bytes() == (ROOT / "reports/published/b2-panels.svg").read_bytes()
+    assert (pages / "files" / "b2-panels.svg").read_bytes() == (
+        ROOT / "reports/published/figures/b2-panels.svg"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize(

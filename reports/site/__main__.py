@@ -15,7 +15,7 @@ from reports.site.build import build
     "--report",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     default=None,
-    help="A report's folder, whose figures the gallery shows.",
+    help="A report's folder, whose figures the gallery shows; by default the published one.",
 )
 def main(out: Path, report: Path | None) -> None:
     """Build static pages that need no network."""

@@ -45,6 +45,7 @@ PAGES = (
     Page("README.md", "index.html", "eigenalign"),
     *GUIDES,
     Page("theory/derivations.md", DERIVATIONS, "derivations"),
+    Page("reports/published/README.md", "published.html", "published results"),
     Page("CONTRIBUTING.md", "contributing.html", "contributing"),
     Page("CHANGELOG.md", "changelog.html", "changes"),
 )
@@ -61,7 +62,7 @@ class DeadLinks(ValueError):
 
 
 def build(out: Path, *, report: Path | None = None, reference: bool = True) -> Path:
-    """Write the site of this checkout into `out`; its gallery shows the figures of the folder `report`, if given.
+    """Write the site of this checkout into `out`; its gallery shows the figures of the report in the folder `report`.
 
     Without `reference` the pages of the API are left out, and links to them are not followed.
 
