@@ -22,10 +22,15 @@ def sample(rng, covariance, vectors):
     return w.T @ w / vectors
 
 
+def wishart(rng, dimension, vectors, count):
+    factor = nulls.wishart_factor(rng, dimension, vectors, count)
+    return factor @ factor.mT
+
+
 @pytest.mark.parametrize("vectors", [2, 5, 30])
 def test_wishart_has_the_moments_of_gaussian_vectors(vectors):
     """E W = N I, Var W_ij = N (1 + δ_ij): means over 20,000 draws within 6 standard errors."""
-    draws = nulls.wishart(np.random.default_rng(0), 3, vectors, 20_000)
+    draws = wishart(np.random.default_rng(0), 3, vectors, 20_000)
     error = np.sqrt(vectors * (1 + np.eye(3)) / 20_000)
     assert np.all(np.abs(draws.mean(axis=0) - vectors * np.eye(3)) < 6 * error)
     np.testing.assert_allclose(draws.var(axis=0), vectors * (1 + np.eye(3)), rtol=0.1)
@@ -33,14 +38,14 @@ def test_wishart_has_the_moments_of_gaussian_vectors(vectors):
 
 
 def test_wishart_gives_the_null_floor():
-    draws = nulls.wishart(np.random.default_rng(1), 5, 40, 20_000)
+    draws = wishart(np.random.default_rng(1), 5, 40, 20_000)
     values = misalignment_squared(SPACES, BASIS @ draws @ BASIS.T)
     want = null_floor(SPACES.multiplicity, 40).value
     assert abs(values.mean() - want) < 6 * values.std() / np.sqrt(20_000)
 
 
 def test_the_plain_misalignment_is_that_of_theory():
-    draws = nulls.wishart(np.random.default_rng(3), 5, 9, 20)
+    draws = wishart(np.random.default_rng(3), 5, 9, 20)
     want = misalignment_squared(SPACES, BASIS @ draws @ BASIS.T)
     np.testing.assert_allclose(nulls.squared_misalignment(symmetry_group(SPACES), draws), want, rtol=1e-6)
 
@@ -58,7 +63,20 @@ def test_between_share_ignores_what_is_within_an_eigenspace():
     assert share(group, block[None])[0] == 0
     assert nulls.outside_share(group, block[None])[0] > 0.1
     block[0, 2] = block[2, 0] = 1
-    assert share(group, block[None])[0] == pytest.approx(2 / np.sum(block**2))
+    traces = [np.trace(block[s, s]) for s in SPACES.slices]
+    assert share(group, block[None])[0] == pytest.approx(2 / (sum(traces) ** 2 - np.sum(np.square(traces))))
+
+
+def test_few_vectors_in_large_joined_spaces_are_no_evidence():
+    """Ten isotropic vectors in two spaces of 20 dimensions, where what is seen within a space is mostly noise.
+
+    Mean p of 60 networks, of standard error .04 if p is uniform; the share of ‖B‖² between spaces gives some .02.
+    """
+    spaces = Eigenspaces(np.array([1.0, 2.0]), (20, 20), np.eye(40), 0.0)
+    rng = np.random.default_rng(21)
+    moments = [w.T @ w / 10 for w in rng.standard_normal((60, 10, 40))]
+    pvalues = [nulls.aligned_pvalue(spaces, b, 10, joined=True, draws=99, seed=n) for n, b in enumerate(moments)]
+    assert 0.3 < np.mean(pvalues) < 0.8
 
 
 def test_random_basis_energy_is_the_literal_one():
@@ -170,7 +188,7 @@ def test_noise_is_taken_off(vectors):
     turned = spectral(np.array([3.0, 3.0, 1.0, 0.5, 0.5]), orthogonal(9, 5))
     for covariance in (ALIGNED, turned):
         root = np.linalg.cholesky(covariance)
-        draws = root @ nulls.wishart(rng, 5, vectors, 2000) @ root.T
+        draws = root @ wishart(rng, 5, vectors, 2000) @ root.T
         floor = null_floor(SPACES.multiplicity, vectors).value
         found = without_noise(misalignment_squared(SPACES, draws), floor, 5)
         true = float(misalignment_squared(SPACES, covariance))

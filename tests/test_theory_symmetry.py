@@ -89,6 +89,16 @@ def test_haar_elements_average_to_the_twirl(multiplicity: tuple[int, ...], mean:
     assert largest_z(g @ b @ g.mT, twirl(group, b) + 0.1 * np.linalg.norm(b) * np.eye(d))[0] > bound
 
 
+def test_the_first_columns_of_haar_matrices() -> None:
+    """Orthonormal, with the moments of whole matrices, E g_i1² g_i2² = 1 / (d (d + 2)) among them."""
+    g = haar(np.random.default_rng(12), 4, 40_000, 2)
+    np.testing.assert_allclose(g.mT @ g, np.broadcast_to(np.eye(2), (40_000, 2, 2)), atol=1e-12)
+    flat = g.reshape(-1, 8)
+    moments = np.concatenate([flat, flat**2, flat**4, (g[..., 0] * g[..., 1]) ** 2], axis=1)
+    z, bound = largest_z(moments, np.repeat([0, 1 / 4, 1 / 8, 1 / 24], [8, 8, 8, 4]))
+    assert z < bound
+
+
 def test_haar_moments_and_the_sign_convention() -> None:
     generator = np.random.default_rng(11)
     g = haar(generator, 3, 40_000)

@@ -99,12 +99,13 @@ def twirl(group: SymmetryGroup, matrix: Array, /) -> Array:
     return averaged
 
 
-def haar(generator: np.random.Generator, dimension: int, count: int) -> np.ndarray:
+def haar(generator: np.random.Generator, dimension: int, count: int, columns: int | None = None) -> np.ndarray:
     """`count` Haar-distributed orthogonal matrices, (count, d, d): QR of a Gaussian matrix with diag(R) > 0.
 
-    Without the sign convention the law would not be Haar (Mezzadri, arXiv:math-ph/0609050, section 5).
+    Without the sign convention the law would not be Haar (Mezzadri, arXiv:math-ph/0609050, section 5). Of each only
+    the first `columns` are drawn where a number is given, (count, d, columns), in O(d columns²).
     """
     if dimension == 1:
         return generator.choice([-1.0, 1.0], size=(count, 1, 1))
-    q, r = np.linalg.qr(generator.standard_normal((count, dimension, dimension)))
+    q, r = np.linalg.qr(generator.standard_normal((count, dimension, columns or dimension)))
     return np.asarray(q * np.sign(np.einsum("...ii->...i", r))[:, None, :])

@@ -15,7 +15,7 @@ from reports.check.estimates import TransferFunction, Weights, interval_of, shap
 from reports.check.moments import DataMoment
 from reports.check.verdict import LEVEL, Evidence, Verdict, decide
 from reports.check.weights import Filters
-from theory.eigenspaces import Eigenspaces, eigenspaces
+from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment_squared, null_floor
 from theory.symmetry import symmetry_group
@@ -193,9 +193,9 @@ def _check_layers(layers: Sequence[Filters]) -> None:
 
 def _joined(spaces: Eigenspaces, data: DataMoment) -> tuple[tuple[float, float, int], ...]:
     """The eigenspaces that are one only because of sampling errors: lowest and highest eigenvalue, dimension."""
-    matrix = data.second_moment
-    values = np.linalg.eigvalsh(matrix)
-    ends = set(np.cumsum(eigenspaces(matrix).multiplicity).tolist())
+    exact = data.exact_eigenspaces
+    values = np.repeat(exact.eigenvalues, exact.multiplicity)
+    ends = set(np.cumsum(exact.multiplicity).tolist())
     return tuple(
         (float(values[s.start]), float(values[s.stop - 1]), s.stop - s.start)
         for s in spaces.slices

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -95,6 +96,11 @@ class DataMoment:
         variance = self.counts @ (values - mean) ** 2 / (len(self.counts) - 1)
         return np.sqrt(variance / self.vectors)
 
+    @cached_property
+    def exact_eigenspaces(self) -> Eigenspaces:
+        """Those of the second moment as it is, sampling errors and all."""
+        return eigenspaces(self.second_moment)
+
     def eigenspaces(self) -> Eigenspaces:
         """The eigenspaces on which M and f are read: eigenvalues that cannot be told apart are joined.
 
@@ -104,7 +110,7 @@ class DataMoment:
         diagonal and of the off-diagonal entry, of equal variance. Gap over standard error of the difference is then
         Rayleigh's: above 2 in e⁻² = 13 % of samples, above 3 in 1.1 %.
         """
-        exact = eigenspaces(self.second_moment)
+        exact = self.exact_eigenspaces
         errors = self.standard_errors(exact.basis)
         if errors is None:
             return exact
@@ -126,10 +132,11 @@ class DataMoment:
         The eigenvectors on both sides of a gap that small may be mixed by chance; what exact alignment demands is
         demanded between these spaces only (theory/derivations.md, 3.4).
         """
-        matrix = self.second_moment
-        errors = self.standard_errors(np.linalg.eigh(matrix)[1])
+        errors = self.standard_errors(self.exact_eigenspaces.basis)
         # `eigenspaces` joins up to two of the standard errors that it is given
-        return eigenspaces(matrix, standard_errors=None if errors is None else (_ERRORS / 2 * errors).tolist())
+        return eigenspaces(
+            self.second_moment, standard_errors=None if errors is None else (_ERRORS / 2 * errors).tolist()
+        )
 
 
 def data_moment(stream: Samples, *, dilation: int = 1, progress: bool = False) -> DataMoment:

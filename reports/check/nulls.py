@@ -41,17 +41,22 @@ def regularised(matrices: np.ndarray, ridge: float) -> np.ndarray:
 
 
 def between_share(spaces: Eigenspaces) -> Distance:
-    """The share of ‖B‖² that lies between different eigenspaces of A, whatever B is within each of them.
+    """Σ_{i≠j} ‖B_ij‖² / Σ_{i≠j} tr(B_ii) tr(B_jj), B_ij between different eigenspaces of A, whatever B is within them.
 
     For eigenvalues that were joined because their sampling errors are larger than their distance: within the space that
-    they span the eigenvectors are unknown, so nothing can be demanded there.
+    they span the eigenvectors are unknown, so nothing can be demanded there. Of N aligned Gaussian vectors
+    E ‖B_ij‖² = tr(Σ_i) tr(Σ_j) / N: it is near 1/N whatever Σ_i is, which few vectors do not tell. 0 if there is but
+    one eigenspace.
     """
     outside = np.ones((spaces.dimension, spaces.dimension))
     for s in spaces.slices:
         outside[s, s] = 0
 
     def share(group: SymmetryGroup, matrices: np.ndarray) -> np.ndarray:
-        return np.sum(outside * matrices**2, axis=(-2, -1)) / np.sum(matrices**2, axis=(-2, -1))
+        diagonal = np.einsum("nii->ni", matrices)
+        between = np.sum(outside * matrices**2, axis=(-2, -1))
+        expected = np.einsum("ni,ij,nj->n", diagonal, outside, diagonal, optimize=True)
+        return np.divide(between, expected, out=np.zeros_like(between), where=expected > 0)
 
     return share
 
@@ -69,7 +74,7 @@ def aligned_pvalue(
     """How often weights that *are* aligned lie as far from alignment as B does: the "parametric null".
 
     B_b = (1/N) Σ_n w_n w_nᵀ of N independent w_n ~ N(0, Π(B)); p = (1 + #{D_b ≥ D}) / (draws + 1). D is M², or e where
-    B is singular; if eigenvalues were `joined`, the share between eigenspaces, and Π(B) keeps the whole
+    B is singular; if eigenvalues were `joined`, the energy between eigenspaces, and Π(B) keeps the whole
     diagonal blocks. Π(B) is estimated, and the w_n are independent as the filters of a trained network are not: such
     filters scatter more, so that p errs downward and no rejection is sure. Exact for independent Gaussian vectors and
     M², which does not depend on Π(B) (B ↦ C B C with commuting C leaves it alone).
@@ -118,7 +123,8 @@ def _exceedance(
     reached = 0
     step = max(1, 2**21 // (d * max(d, min(vectors, d))))
     for first in range(0, draws, step):
-        moments = root @ wishart(generator, d, vectors, min(step, draws - first)) @ root.T / vectors
+        factor = root @ wishart_factor(generator, d, vectors, min(step, draws - first))
+        moments = factor @ factor.mT / vectors
         reached += int(np.count_nonzero(distance(group, regularised(moments, ridge)) >= statistic * (1 - _TIE)))
     return (1 + reached) / (draws + 1)
 
@@ -148,15 +154,17 @@ def between_randomization_pvalue(
     return (1 + int(np.count_nonzero(energy >= observed * (1 - _TIE)))) / (draws + 1)
 
 
-def wishart(generator: np.random.Generator, dimension: int, vectors: int, count: int) -> np.ndarray:
-    """`count` matrices Σ_n z_n z_nᵀ of N(0, I_d) vectors, (count, d, d); for N ≥ d by Bartlett's triangular factor."""
+def wishart_factor(generator: np.random.Generator, dimension: int, vectors: int, count: int) -> np.ndarray:
+    """`count` matrices L with L Lᵀ = Σ_n z_n z_nᵀ in law, of N(0, I_d) vectors z_n, (count, d, min(N, d)).
+
+    The vectors themselves, or for N ≥ d Bartlett's triangular factor.
+    """
     if vectors < dimension:
-        z = generator.standard_normal((count, dimension, vectors))
-        return z @ z.mT
+        return generator.standard_normal((count, dimension, vectors))
     factor = np.tril(generator.standard_normal((count, dimension, dimension)), -1)
     index = np.arange(dimension)
     factor[:, index, index] = np.sqrt(generator.chisquare(vectors - index, (count, dimension)))
-    return factor @ factor.mT
+    return factor
 
 
 def random_basis_energy(
@@ -179,9 +187,9 @@ def random_basis_energy(
         inside_energy = np.sum(traces**2 / np.array(spaces.multiplicity), axis=-1)
         return np.sqrt(np.maximum(1 - inside_energy / np.sum(values**2), 0))
 
-    step = max(1, 2**20 // spaces.dimension**2)
+    step = max(1, 2**20 // (spaces.dimension * len(values)))
     null = [
-        roots(haar(generator, spaces.dimension, min(step, draws - first))[:, :, : len(values)])
+        roots(haar(generator, spaces.dimension, min(step, draws - first), len(values)))
         for first in range(0, draws, step)
     ]
     return float(roots(np.asarray(spaces.basis).T @ vectors)), np.concatenate(null)
