@@ -79,6 +79,15 @@ def test_few_vectors_in_large_joined_spaces_are_no_evidence():
     assert 0.3 < np.mean(pvalues) < 0.8
 
 
+def test_many_vectors_in_a_random_basis_are_evidence_against_joined_spaces():
+    """Two vectors a dimension, eigenvalues from e^-1.5 to e^1.5: none of 10 networks passes for aligned."""
+    spaces = Eigenspaces(np.array([1.0, 2.0]), (20, 20), np.eye(40), 0.0)
+    rng, root = np.random.default_rng(23), orthogonal(1, 40) * np.exp(np.linspace(-0.75, 0.75, 40))
+    moments = [sample(rng, root @ root.T, 80) for _ in range(10)]
+    pvalues = [nulls.aligned_pvalue(spaces, b, 80, joined=True, draws=99, seed=n) for n, b in enumerate(moments)]
+    assert max(pvalues) < 0.05
+
+
 def test_random_basis_energy_is_the_literal_one():
     matrix = sample(np.random.default_rng(3), ALIGNED, 3)
     observed, null = nulls.random_basis_energy(SPACES, matrix, draws=400, seed=4)

@@ -43,8 +43,8 @@ def test_counts_are_those_of_the_findings():
 def test_pages_tell_the_counts(page):
     counts = RESULTS["counts"]
     said = (
-        f"{counts['holds']} findings hold, {counts['refuted']} are refuted, {counts['undecided']} undecided, "
-        f"{counts['outside the hypotheses']} outside the hypotheses"
+        f"{counts['holds']} findings hold, {counts['undecided']} are undecided, "
+        f"{counts['outside the hypotheses']} lie outside the hypotheses; refuted: {counts['refuted']}."
     )
     assert said in " ".join((ROOT / page).read_text().split())
 

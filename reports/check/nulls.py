@@ -47,6 +47,17 @@ def between_share(spaces: Eigenspaces) -> Distance:
     they span the eigenvectors are unknown, so nothing can be demanded there. Of N aligned Gaussian vectors
     E ‖B_ij‖² = tr(Σ_i) tr(Σ_j) / N: it is near 1/N whatever Σ_i is, which few vectors do not tell. 0 if there is but
     one eigenspace.
+
+    Where N is below the dimension of a joined space the test is mild and weak. Of 60 networks each with eigenvalues
+    from e^-1.5 to e^1.5, aligned and in a random basis, `aligned_pvalue` rejects at 5 %:
+
+    | joined spaces | N | aligned | random basis |
+    |---|---|---|---|
+    | 20, 20 | 10 | 0 | .02 |
+    | 20, 20 | 80 | 0 | 1 |
+    | 30, 5, 5 | 20 | 0 | .62 |
+    | 2, 1, 3, 2, 2 | 8 | .08 | .47 |
+    | 2, 1, 3, 2, 2 | 60 | 0 | 1 |
     """
     outside = np.ones((spaces.dimension, spaces.dimension))
     for s in spaces.slices:
