@@ -84,11 +84,13 @@ def assignments(tables: dict[str, Any], plain: dict[str, dict[str, Any]], under:
 
 def defaults(network: Network) -> dict[str, dict[str, Any]]:
     """The defaults of a setting's tables; those that depend on the kind or on the widths are filled in alike."""
-    alike = Network(kind=network.kind, hidden=network.widths if network.hidden else None)
+    alike = Network(kind=network.kind, hidden=network.widths if network.hidden else None, blocks=network.blocks)
+    usual = msgspec.to_builtins(Network(kind=network.kind))
     return {
         "data": {field.name: field.default for field in msgspec.structs.fields(Data)},
         "labels": msgspec.to_builtins(Labels()),
-        "network": msgspec.to_builtins(alike) | {"kind": Network().kind, "hidden": Network(kind=alike.kind).hidden},
+        "network": msgspec.to_builtins(alike)
+        | {"kind": Network().kind, "hidden": usual["hidden"], "blocks": usual["blocks"]},
         "training": msgspec.to_builtins(Training()),
         "ensemble": msgspec.to_builtins(Ensemble()),
     }

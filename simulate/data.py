@@ -101,7 +101,7 @@ def open_source(setting: Setting, streams: Streams) -> tuple[Source, np.ndarray 
     if data.kind in ("gaussian", "elliptical"):
         return _law(data, streams), None
     source: ImageSet | WholeSet
-    if setting.network.kind == "conv":
+    if setting.network.convolves:
         source, labels = open_images(setting)
     else:
         rows, labels, dropped = load(data, real_labels=setting.labels.kind == "real")

@@ -45,12 +45,14 @@ def free_memory(device: torch.device) -> int:
 def one_thread() -> Iterator[None]:
     """One thread for torch and BLAS inside: small products are fastest so, and rounding is the same on any core count.
 
-    Also a decorator of functions.
+    For the same reason CUDA's convolutions add up in one order there, in float32 without shortened mantissas. Also a
+    decorator of functions.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    steady = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     try:
-        with _libraries().limit(limits=1, user_api="blas"):
+        with _libraries().limit(limits=1, user_api="blas"), steady:
             yield
     finally:
         torch.set_num_threads(threads)

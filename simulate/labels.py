@@ -68,7 +68,7 @@ def open_labels(setting: Setting, population: Population, real: np.ndarray | Non
             raise InvalidInput("training.loss", "cross-entropy", "needs class labels, and data.labels_path holds reals")
         outputs = real.shape[1] if real.ndim == 2 else int(real.max()) + 1
     if law.kind == "teacher":
-        if setting.network.kind == "conv":
+        if setting.network.convolves:
             raise InvalidInput("labels.kind", "teacher", "is a function of rows of numbers, not of images")
         teacher = streams.at(Purpose.TEACHER).standard_normal((len(population.mean), law.outputs))
         teacher /= np.sqrt(np.einsum("ic,ij,jc->c", teacher, population.covariance, teacher))

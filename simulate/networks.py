@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from simulate.filters import convolutions, filter_shapes, held, pool, slide
 from theory.setting import Network
 
 # (out, in, …) of every layer's weights.
@@ -39,14 +40,12 @@ def layer_shapes(network: Network, row: tuple[int, ...], outputs: int) -> tuple[
     >>> layer_shapes(Network(kind="conv", filters=16, hidden=(8,)), (3, 6, 5), 2)
     ((16, 27), (8, 192), (2, 8))
     """
-    sizes = (*row, *network.widths, outputs)
-    if network.kind != "conv":
+    if not network.convolves:
+        sizes = (*row, *network.widths, outputs)
         return tuple(zip(sizes[1:], sizes[:-1], strict=True))
-    channels, height, width = row
-    down, across = network.kernel
-    inputs = network.filters * (height - down + 1) * (width - across + 1)
+    shapes, inputs = filter_shapes(network, row)
     dense = (inputs, *network.widths, outputs)
-    return ((network.filters, channels * down * across), *zip(dense[1:], dense[:-1], strict=True))
+    return (*shapes, *zip(dense[1:], dense[:-1], strict=True))
 
 
 def draw_parameters(network: Network, generator: np.random.Generator, out: list[np.ndarray]) -> None:
@@ -80,12 +79,13 @@ def forward(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Tens
 
 def layer_outputs(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Iterator[Tensor]:
     """What each layer hands on, (R, n, width): the activations of hidden layers, filters × places, then the outputs."""
-    activation = ACTIVATIONS[network.activation]
+    activation, layers = ACTIVATIONS[network.activation], convolutions(network)
     weights = parameters[:: 1 + network.bias]
     scales = multipliers(network, tuple((w.shape[1], w.shape[2]) for w in weights))
     for layer, (w, scale) in enumerate(zip(weights, scales, strict=True)):
-        filters = layer == 0 and network.kind == "conv"
-        x = w.unsqueeze(1) @ patches(x, network.kernel) if filters else torch.bmm(x, w.transpose(1, 2))
+        filters = layers[layer] if layer < len(layers) else None
+        sides = x.shape[3:]
+        x = slide(filters, w, x) if filters else torch.bmm(x.flatten(2), w.transpose(1, 2))
         if scale != 1.0:
             x = x * scale
         if network.bias:
@@ -94,29 +94,24 @@ def layer_outputs(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -
         if layer + 1 < len(weights):
             x = activation(x)
         if filters:
-            x = x.flatten(2)
-        yield x
+            places = filters.places((sides[0], sides[1]))
+            x = pool(x, places) if filters.pools else x.reshape(*x.shape[:3], *places)
+        yield x.flatten(2)
 
 
-def patches(x: Tensor, kernel: tuple[int, int]) -> Tensor:
-    """What a filter sees of images x (R, n, C, H, W) at every place, (R, n, C·kh·kw, places)."""
-    columns = functional.unfold(x.flatten(0, 1), kernel)
-    return columns.view(*x.shape[:2], *columns.shape[1:])
-
-
-def row_numbers(shapes: Shapes) -> int:
+def row_numbers(network: Network, shapes: Shapes) -> int:
     """How many numbers per row of a batch a network holds: its activations, those of filters at every place."""
-    (filters, dimension), (_, inputs) = shapes[0], shapes[-1] if len(shapes) == 1 else shapes[1]
-    places = inputs // filters if len(shapes) > 1 else 1
-    return places * (dimension + filters) + sum(shape[0] for shape in shapes[1:])
+    if not network.convolves:
+        return sum(shape[0] for shape in shapes) + shapes[0][1]
+    return held(network, shapes) + sum(shape[0] for shape in shapes[len(convolutions(network)) :])
 
 
 def slices(network: Network, parameters: tuple[Tensor, ...], x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Rows (R, n, …) and their labels, in parts of which a pass through filters holds no more than `HELD` numbers."""
     at_once = x.shape[1]
-    if network.kind == "conv":
+    if network.convolves:
         shapes = tuple(w.shape[1:] for w in parameters[:: 1 + network.bias])
-        at_once = max(1, HELD // (len(y) * row_numbers(shapes)))
+        at_once = max(1, HELD // (len(y) * row_numbers(network, shapes)))
     for first in range(0, x.shape[1], at_once):
         yield x[:, first : first + at_once], y[:, first : first + at_once]
 

@@ -23,20 +23,25 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         act = {"relu": functional.relu, "tanh": torch.tanh, "erf": torch.erf, "identity": nn.Identity()}
+        ends = [False] if self.network.kind == "conv" else []  # whether a block ends with each layer of filters
+        for block in self.network.blocks:
+            ends += [False] * (len(block) - 1) + [True]
         for i, w in enumerate(self.weights):
-            filters = i == 0 and self.network.kind == "conv"
+            filters = i < len(ends)
             if filters:
-                x = functional.conv2d(x, w.view(len(w), x.shape[1], *self.network.kernel))
+                border = 1 if self.network.kind == "vgg" else 0
+                kernel = w.view(len(w), x.shape[1], *self.network.kernel)
+                x = functional.conv2d(functional.pad(x, (border,) * 4), kernel)
             else:
-                x = functional.linear(x, w)
+                x = functional.linear(x.flatten(1), w)
             if self.network.parametrization == "ntk":
                 x = x / math.sqrt(w.shape[1])
             if self.network.bias:
                 x = x + (self.biases[i][:, None, None] if filters else self.biases[i])
             if i < len(self.weights) - 1:
                 x = act[self.network.activation](x)
-            if filters:
-                x = x.flatten(1)
+            if filters and ends[i]:
+                x = functional.max_pool2d(x, 2)
         return x
 
     def flat(self) -> list[Tensor]:

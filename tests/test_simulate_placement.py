@@ -25,10 +25,12 @@ PLACED = """
     from simulate.kernels import KERNELS, choose, one_hidden
     from tests.test_simulate_images import SETTINGS as IMAGES, setting_of
     from tests.test_simulate_training import SETTINGS
+    from tests import test_simulate_vgg as vgg
 
     EVERY_KERNEL = ("linear, bias, momentum", "epochs", "cross-entropy", "replacement, fixed", "ntk, tanh, first")
     path = sys.argv[1]
     settings = {**SETTINGS, **{name: setting_of(name, path) for name in IMAGES}}
+    settings |= {f"vgg, {name}": vgg.setting_of(path, *those) for name, those in vgg.SETTINGS.items()}
     for name, setting in settings.items():
         training = msgspec.structs.replace(setting.training, steps=(1, 4))
         settings[name] = msgspec.structs.replace(setting, training=training)
@@ -89,7 +91,7 @@ def test_every_kernel_keeps_to_the_device(tmp_path):
     command = [sys.executable, "-c", script, str(tmp_path / "images.npy")]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) == 38
+    assert int(done.stdout) == 43
 
 
 def test_free_memory_is_a_power_of_two(monkeypatch):

@@ -64,6 +64,7 @@ def test_defaults() -> None:
             "hidden": (),
             "filters": 256,
             "kernel": (3, 3),
+            "blocks": (),
             "activation": "relu",
             "parametrization": "standard",
             "init_variance": (1.0,),
@@ -93,6 +94,9 @@ def test_defaults_that_depend_on_the_kind() -> None:
     assert Network(kind="conv").widths == (256,)
     assert Network(kind="mlp").layer_variances == (1.0, 1.0)
     assert Network(kind="conv", init_variance=2.0).layer_variances == (2.0, 2.0, 2.0)
+    assert Network(kind="vgg").widths == ()
+    assert Network(kind="vgg").layers == 13 + 1  # VGG16 has 13 layers of filters
+    assert Network(kind="vgg", blocks=((4,), (5, 6)), hidden=(7,), init_variance=2.0).layer_variances == (2.0,) * 5
     assert data(kind="elliptical").radial == Student(dof=12.0)
     assert TwoPoint().k4 == 1.5
 
@@ -306,6 +310,18 @@ BAD = [
     (lambda: Network(kind="conv", kernel=(3, 0)), "network.kernel = (3, 0): sides must be at least 1"),
     (lambda: Network(kind="mlp", filters=8), "network.filters = 8: belongs to network.kind 'conv', not to 'mlp'"),
     (lambda: Network(kernel=(5, 5)), "network.kernel = (5, 5): belongs to network.kind 'conv', not to 'linear'"),
+    (lambda: Network(kind="conv", blocks=((8,),)), "network.blocks = ((8,),): belongs to network.kind 'vgg'"),
+    (
+        lambda: Network(kind="vgg", blocks=((8,), ())),
+        "network.blocks[1] = (): a block has at least one layer of filters",
+    ),
+    (lambda: Network(kind="vgg", blocks=((8, 0),)), "network.blocks[0] = (8, 0): a layer has at least one filter"),
+    (lambda: Network(kind="vgg", filters=8), "network.filters = 8: belongs to network.kind 'conv', not to 'vgg'"),
+    (
+        lambda: Network(kind="vgg", kernel=(5, 5)),
+        "network.kernel = (5, 5): belongs to network.kind 'conv', not to 'vgg'",
+    ),
+    (lambda: Setting(data=data(), network=Network(kind="vgg")), "network.kind = 'vgg': needs images: data.kind"),
     (lambda: Network(init_variance=-1.0), "network.init_variance[0] = -1.0: a variance is not negative"),
     (lambda: Network(init_variance=(1.0, 2.0)), "must be one number, or one a layer (1)"),
     (lambda: Network(init_spectrum=(1.0, -2.0)), "network.init_spectrum[1] = -2.0: a variance is not negative"),

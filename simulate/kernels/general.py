@@ -21,7 +21,7 @@ def applies(setting: Setting) -> bool:
 
 def touched(setting: Setting, shapes: Shapes, batch: int, rows: int) -> int:
     """How many numbers of a replica a step goes through: rows, activations and their derivatives, parameters."""
-    return 2 * batch * row_numbers(shapes) + 3 * sum(map(math.prod, shapes))
+    return 2 * batch * row_numbers(setting.network, shapes) + 3 * sum(map(math.prod, shapes))
 
 
 def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from simulate.filters import Convolution, convolutions
 from simulate.inputs import Inputs
 from simulate.kernels.descent import folds
 from simulate.kernels.minibatches import Batches
@@ -46,12 +47,13 @@ def applies(setting: Setting) -> bool:
 def faster(setting: Setting) -> bool:
     """Whether this is the fastest way: filters, each of which feeds many weights at every place it looks at."""
     network = setting.network
-    return applies(setting) and network.kind == "conv" and network.filters * next(iter(network.widths), 0) >= LARGE
+    large = network.kind == "vgg" or network.filters * next(iter(network.widths), 0) >= LARGE
+    return applies(setting) and network.convolves and large
 
 
 def touched(setting: Setting, shapes: Shapes, batch: int, rows: int) -> int:
     """How many numbers of a replica a step goes through: rows, activations and their derivatives, parameters."""
-    return 2 * batch * row_numbers(shapes) + 3 * sum(map(math.prod, shapes))
+    return 2 * batch * row_numbers(setting.network, shapes) + 3 * sum(map(math.prod, shapes))
 
 
 def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
@@ -108,34 +110,44 @@ def build(network: Network, parameters: tuple[Tensor, ...]) -> nn.Sequential:
     """
     weights = [w[0] for w in parameters[:: 1 + network.bias]]
     scales = multipliers(network, tuple(tuple(w.shape) for w in weights))
+    convolved = convolutions(network)
     layers: list[nn.Module] = []
     for i, (w, scale) in enumerate(zip(weights, scales, strict=True)):
-        filters = network.kind == "conv" and i == 0
+        filters = convolved[i] if i < len(convolved) else None
         # Linear draws initial weights from torch's global generator, but not on the device that holds no numbers.
-        layer = Filters(network) if filters else nn.Linear(w.shape[1], len(w), bias=network.bias, device="meta")
+        layer = Filters(filters) if filters else nn.Linear(w.shape[1], len(w), bias=network.bias, device="meta")
         learns = i == 0 or network.train == "all"
         layer.weight = nn.Parameter(w, requires_grad=learns)
         layer.bias = nn.Parameter(parameters[2 * i + 1][0], requires_grad=learns) if network.bias else None
         layers += [Apply(partial(torch.mul, other=scale))] if scale != 1.0 else []
         layers.append(layer)
         layers += [Apply(ACTIVATIONS[network.activation])] if i + 1 < len(weights) else []
-        layers += [nn.Flatten()] if filters else []
+        layers += [nn.MaxPool2d(2)] if filters and filters.pools else []
+        layers += [nn.Flatten()] if i + 1 == len(convolved) else []
     return nn.Sequential(*layers)
 
 
 class Filters(nn.Module):
-    """What Conv2d computes, (n, C, H, W) → (n, filters, places), as products with patches: up to twice as fast here."""
+    """What Conv2d computes, (n, C, H, W) → (n, filters, H', W'), of weights (filters, C kh kw).
+
+    Without a border as products with patches: up to twice as fast here.
+    """
 
     weight: nn.Parameter
     bias: nn.Parameter | None
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, filters: Convolution) -> None:
         super().__init__()
-        self.kernel = network.kernel
+        self.filters = filters
 
     def forward(self, x: Tensor) -> Tensor:
-        z = torch.bmm(self.weight.expand(len(x), -1, -1), functional.unfold(x, self.kernel))
-        return z if self.bias is None else z + self.bias[:, None]
+        filters = self.filters
+        if filters.border:
+            kernels = self.weight.view(filters.filters, x.shape[1], *filters.kernel)
+            return functional.conv2d(x, kernels, self.bias, padding=filters.border)
+        z = torch.bmm(self.weight.expand(len(x), -1, -1), functional.unfold(x, filters.kernel))
+        z = z if self.bias is None else z + self.bias[:, None]
+        return z.view(len(x), filters.filters, *filters.places((x.shape[2], x.shape[3])))
 
 
 class Apply(nn.Module):

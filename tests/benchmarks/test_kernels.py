@@ -151,7 +151,7 @@ def single(network, batch, dtype="float32"):
     """10 classes, cross-entropy, momentum; filters look at crops of 16 × 16."""
     kind = Data(kind="gaussian", spectrum=(1.0,) * D, samples=N)
     return Setting(
-        data=Data(kind="photographs", samples=N) if network.kind == "conv" else kind,
+        data=Data(kind="photographs", samples=N) if network.convolves else kind,
         labels=Labels(kind="classes"),
         network=network,
         training=Training(loss="cross-entropy", learning_rate=0.01, momentum=0.9, batch_size=batch, steps=4),
@@ -167,15 +167,23 @@ def filters(count, *hidden):
     return Network(kind="conv", filters=count, hidden=hidden)
 
 
+def vgg(*blocks):
+    return Network(kind="vgg", blocks=blocks)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch", [32, 256])
 @pytest.mark.parametrize(
-    "network", [mlp(256, 64), mlp(512, 128), mlp(1024, 256), mlp(2048, 256), filters(64, 32), filters(256, 64)]
+    "network",
+    [
+        *(mlp(256, 64), mlp(512, 128), mlp(1024, 256), mlp(2048, 256)),
+        *(filters(64, 32), filters(256, 64), vgg((8, 8), (16, 16)), vgg((32, 32), (64, 64))),
+    ],
 )
 def test_large_nets(benchmark, network, batch, dtype):
     """The way that the setting decides on against the other one: batched over replicas, or each by itself."""
     setting = single(network, batch, dtype)
-    batched = KERNELS["general" if network.kind == "conv" else "dense"]
+    batched = KERNELS["general" if network.convolves else "dense"]
     chosen = choose(setting)
     other = KERNELS["module"] if chosen is batched else batched
     draws, actions, replicas = Draws(setting), {}, {}

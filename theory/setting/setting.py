@@ -56,10 +56,9 @@ class Setting(Checked, frozen=True, kw_only=True):
 
     def _check_network(self) -> None:
         network, dimension = self.network, self.data.dimension
-        conv = network.kind == "conv"
-        require(
-            not conv or self.data.kind in IMAGES, "network.kind", "conv", f"needs images: data.kind {any_of(IMAGES)}"
-        )
+        conv = network.convolves
+        shown = not conv or self.data.kind in IMAGES
+        require(shown, "network.kind", network.kind, f"needs images: data.kind {any_of(IMAGES)}")
         # whether rows are patches or crops depends on the network, so that only the whole setting can tell
         ignored, why = ("patch", "a filter sees network.kernel") if conv else ("crop", "its rows are patches")
         value = getattr(self.data, ignored)
