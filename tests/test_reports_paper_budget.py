@@ -16,8 +16,19 @@ import pytest
 
 from reports import cli
 from reports.campaign import run_campaign
-from reports.claims import CLAIMS, a6_convolutions, b3_images, c2_covariance, paper_networks
+from reports.claims import (
+    CLAIMS,
+    a6_convolutions,
+    b3_images,
+    c1_positive,
+    c2_covariance,
+    c3_specialisation,
+    paper_networks,
+    paper_vgg,
+    transfer_cases,
+)
 from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome
+from reports.claims.map_signs import MappedEffects
 from reports.typesetting.figures import render
 from theory.errors import InvalidInput
 from theory.setting import Setting
@@ -26,7 +37,7 @@ GIVEN = Context(budget="paper", seed=3, cifar10=Path("/images"))
 ROWS, BATCH = 60, 10  # of the images made up here
 KNOWN = {claim.id: claim for claim in CLAIMS}
 # Those of a report without CIFAR-10, by budget.
-COUNTS = {"A6": (3, 3, 3), "B3": (4, 4, 4), "C2": (2, 2, 2)}
+COUNTS = {"A6": (3, 3, 3), "B3": (4, 4, 4), "C1": (3, 3, 3), "C2": (2, 2, 2), "C3": (11, 41, 41)}
 
 
 def write(folder: Path, *, batches: int = 5, rows: int = 12, classes: int = 10, surplus: int = 0) -> Path:
@@ -89,10 +100,13 @@ def test_without_the_images_every_budget_keeps_its_cases(claim):
 
 def test_claims_that_have_such_cases_are_those_that_say_so():
     assert tuple(claim.id for claim in CLAIMS if len(added(claim.id, GIVEN))) == paper_networks.CLAIMS
-    names = [case.name for claim in CLAIMS for case in added(claim.id, GIVEN)]
-    seeds = [case.setting.ensemble.seed for claim in CLAIMS for case in claim.cases(GIVEN) if claim.id in COUNTS]
-    assert len(set(names)) == len(names)
-    assert len(set(seeds)) == len(seeds)  # no two share draws
+    for claim in COUNTS:
+        cases = KNOWN[claim].cases(GIVEN)
+        assert len({case.name for case in cases}) == len(cases)
+    new = {case.setting.ensemble.seed for claim in COUNTS for case in added(claim, GIVEN)}
+    old = {case.setting.ensemble.seed for claim in CLAIMS for case in claim.cases(replace(GIVEN, cifar10=None))}
+    assert len(new) == 9
+    assert not new & old  # no two share draws
 
 
 @pytest.mark.parametrize("claim", ["A6", "B3"])
@@ -178,6 +192,72 @@ def test_the_covariance_on_cifar(small):
         "from scratch", "pretrained", "covariance", "no rescaling", "random basis"
     ]  # fmt: skip
     assert "filters on CIFAR-10, real labels" in illustrated(c2_covariance.CLAIM, (outcome,))
+
+
+def test_vgg16_of_figure_1():
+    gains, losses = (added(claim, GIVEN) for claim in ("C1", "C3"))
+    assert [len(gains), len(losses)] == [2, 2]
+    for case in gains + losses:
+        experiment, network = case.experiment, case.setting.network
+        assert experiment is not None
+        assert (network.kind, network.hidden) == ("vgg", ())
+        assert [len(block) for block in network.blocks] == [2, 2, 3, 3, 3]
+        assert experiment.upstream.labels.kind == "classes"
+        assert experiment.rows <= 50_000
+        assert case.setting.training.batch_size == 256
+        assert case.setting.training.momentum == 0.9
+        assert case.setting.ensemble.replicas == 5
+        assert experiment.downstream.training.readings[0] == 0
+    for cases in (gains, losses):
+        kinds = [case.experiment.downstream.labels.kind for case in cases if case.experiment]
+        assert kinds == ["real", "classes"]
+    assert all(v == 2.0 for case in gains for v in case.setting.network.layer_variances)
+    assert all(v == pytest.approx(2.0 * 1.2**2) for case in losses for v in case.setting.network.layer_variances)
+
+
+def tiny_vgg(claim: str, context: Context) -> tuple[Case, ...]:
+    """The cases that a claim adds, of two blocks of one convolution, three replicas and few updates."""
+    chosen = paper_vgg.GAINS if claim == "C1" else paper_vgg.LOSSES
+    tiny = [
+        replace(vgg, rows=30, epochs=2, downstream=4, batch=BATCH, rate=0.02, blocks=((5,), (7,))) for vgg in chosen
+    ]
+    return tuple(
+        transfer_cases.case(vgg.name, vgg.experiment(context, number, replicas=3)) for number, vgg in enumerate(tiny)
+    )
+
+
+def test_gains_of_vgg(small):
+    outcomes = tuple(settled(c1_positive.CLAIM, case, small) for case in tiny_vgg("C1", small))
+    assert [len(outcome.findings) for outcome in outcomes] == [2, 2]
+    assert outcomes[0].measurement.active.shape == (3, 3, 11, 2)
+    shown = illustrated(c1_positive.CLAIM, outcomes)
+    assert "(4 epochs of real labels, 4 of new random ones)" in shown
+    digits = KNOWN["C1"].cases(GIVEN)[:3]
+    both = outcomes + tuple(replace(outcomes[0], case=case) for case in digits)
+    lengths = "(6 epochs of real labels, 20 of new random ones; VGG16: 4 epochs of real labels, 4 of new random ones)"
+    assert lengths in illustrated(c1_positive.CLAIM, both)
+
+
+def test_losses_of_vgg(small):
+    outcomes = tuple(settled(c3_specialisation.CLAIM, case, small) for case in tiny_vgg("C3", small))
+    gain, active = outcomes[0].findings
+    assert (gain.prediction, active.prediction) == ("negative", "negative")
+    measured = outcomes[0].measurement
+    change = measured.active_at_switch("pretrained") - measured.active_at_switch("scratch")
+    assert active.measurement == pytest.approx(change[:, -1].mean())  # of the upper layer
+    # beside the line of widths and the maps, which it leaves as they were
+    mapped = MappedEffects(**vars(measured), predicted=np.full(3, 0.1))
+    line = tuple(Outcome(case, "", mapped, ()) for case in KNOWN["C3"].cases(Context())[2:])
+    before, after = (c3_specialisation.illustrate(found) for found in (line, line + outcomes))
+    assert before[0] == after[0][:-1]
+    assert [figure.caption for figure in before[1]] == [figure.caption for figure in after[1][:-1]]
+    assert after[0][-1].name == after[1][-1].name == "c3-vgg16"
+    assert len(after[0][-1].rows) == 6
+    curves, shares = after[1][-1].panels[:2]
+    assert [s.label for s in curves.series] == ["scratch", "pretrained", "rescaled"]
+    np.testing.assert_allclose(shares.series[1].y, measured.active_at_switch("pretrained").mean(0))
+    assert render(after[1][-1]).svg
+    assert c3_specialisation.conclude(line) == c3_specialisation.conclude(line + outcomes)
 
 
 @pytest.mark.parametrize(
