@@ -146,27 +146,32 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         ),
         rows=tuple(rows),
     )
-    redrawn = [outcome for outcome in outcomes if outcome.case.name.startswith("rows redrawn")]
-    series = [
-        Series(
-            outcome.prediction.formula,
-            outcome.prediction.readings[-1].sigma,
-            outcome.prediction.readings[-1].f,
-            style="line",
-        )
-        for outcome in redrawn
-    ]
+    return (table, orders_table()), (_figure([o for o in outcomes if o.case.name.startswith("rows redrawn")]),)
+
+
+def _figure(redrawn: list[Outcome]) -> Figure:
+    """f averaged over rows by its three forms, and how far each is from the simulation, whose own interval is drawn."""
     estimated = redrawn[-1].measurement.estimates[-1]
-    half = 1.96 * estimated.tau_se / (2 * np.sqrt(estimated.tau))
-    series.append(Series("simulation", estimated.sigma, np.sqrt(estimated.tau), half))
-    panel = Panel("rows redrawn in every replica", r"$\sigma$", r"$f(\sigma)$", tuple(series), from_zero=True)
-    figure = Figure(
+    measured = np.sqrt(estimated.tau)
+    half = 1.96 * estimated.tau_se / (2 * measured)
+    simulated = Series("simulation", estimated.sigma, measured, half)
+    apart = Series("simulation", estimated.sigma, np.zeros_like(measured), 100 * half / measured)
+    curves, deviations = [], []
+    for outcome in redrawn:
+        reading, label = outcome.prediction.readings[-1], outcome.prediction.formula
+        curves.append(Series(label, reading.sigma, reading.f, style="line"))
+        deviations.append(Series(label, reading.sigma, 100 * (reading.f / measured - 1), style="both"))
+    title = "rows redrawn in every replica"
+    return Figure(
         name="f1-averaged",
         caption="The transfer function averaged over Gaussian rows: deterministic equivalent, its second order, and "
-        "the plug-in that takes $X^\\top X/n$ for $\\Sigma_x$.",
-        panels=(panel,),
+        "the plug-in that takes $X^\\top X/n$ for $\\Sigma_x$; and by how much each is off the simulation, whose 95 % "
+        "intervals stand around zero.",
+        panels=(
+            Panel(title, r"$\sigma$", r"$f(\sigma)$", (*curves, simulated), from_zero=True),
+            Panel("the same, less the simulation", r"$\sigma$", "deviation of $f$, %", (apart, *deviations)),
+        ),
     )
-    return (table, orders_table()), (figure,)
 
 
 def order(prediction: Prediction) -> str:

@@ -25,15 +25,15 @@ from theory.setting import Data, Ensemble, Labels, Network, Setting, Student, Tr
 SMALL_FACTORS = (2, 4)  # a network that trains in a second cannot be eight times smaller
 SMALL_REPLICAS, LARGE_REPLICAS = 40, 12  # of the full size: in the quick budget, and in the full one
 LINES: tuple[Literal["line", "dashed"], ...] = ("line", "dashed")
-MANY_ROWS = "10-64-10, first layer only, n = 16 d²"
+MANY_ROWS = "network 10-64-10, first layer only, n = 16 d²"
 
 
 def small_settings() -> dict[str, Setting]:
     """Three settings of a second each; the last has n ≫ d², where the surrogate's own check has to say no."""
     levels = tuple(np.geomspace(0.1, 3.0, 5).round(3).repeat(4))
     return {
-        "20-128-64-10": _classifier(levels, (128, 64), 800, batch=20, steps=(320, 480)),
-        "20-128-64-10, NTK": Setting(
+        "network 20-128-64-10": _classifier(levels, (128, 64), 800, batch=20, steps=(320, 480)),
+        "network 20-128-64-10, NTK": Setting(
             data=Data(kind="gaussian", spectrum=levels, samples=800),
             labels=Labels(kind="classes"),
             network=Network(kind="mlp", hidden=(128, 64), parametrization="ntk"),
@@ -50,7 +50,7 @@ def large_settings() -> dict[str, Setting]:
         "paper, left: 10-2048-256-10": _classifier(upper, (2048, 256), 10_000, batch=100, steps=(1000, 2000)),
         "paper, middle: 30-2048-256-10": _classifier(wide, (2048, 256), 10_000, batch=100, steps=(1000, 2000)),
         "paper, right: 30-256-256-10": _classifier(wide, (256, 256), 2000, batch=100, steps=(600, 1200)),
-        "24-512-128-10, tanh": _classifier(
+        "network 24-512-128-10, tanh": _classifier(
             tuple(np.geomspace(0.05, 4.0, 24).round(4)),
             (512, 128),
             4000,
@@ -58,7 +58,7 @@ def large_settings() -> dict[str, Setting]:
             steps=(1600, 3200),
             activation="tanh",
         ),
-        "16-768-128-5, NTK, Student rows, squared error": Setting(
+        "network 16-768-128-5, NTK, Student rows, squared error": Setting(
             data=Data(
                 kind="elliptical",
                 spectrum=tuple(np.linspace(0.25, 2.5, 16).round(3)),

@@ -198,7 +198,7 @@ def test_large_nets(benchmark, network, batch, dtype):
     info["kernel"] = chosen.__name__
     info["milliseconds"] = {key: round(1e3 * float(np.median(value)), 3) for key, value in times.items()}
     info["other_over_chosen"] = str(ratio(times["other"], times["chosen"]))
-    print("\n", network.kind, network.filters, network.hidden, batch, dtype, info)
+    print("\n", network.kind, network.blocks or network.filters, network.hidden, batch, dtype, info)
     assert ratio(times["other"], times["chosen"]).high > 0.7
 
 
