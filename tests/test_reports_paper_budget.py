@@ -95,16 +95,16 @@ def test_without_the_images_every_budget_keeps_its_cases(claim):
         cases = KNOWN[claim].cases(Context(budget=budget, seed=3))
         assert len(cases) == count
         assert not any(paper_networks.is_paper(case.setting) for case in cases)
-    assert KNOWN[claim].cases(GIVEN)[:count] == KNOWN[claim].cases(replace(GIVEN, cifar10=None))
+    assert KNOWN[claim].cases(GIVEN)[:count] == cases  # the last budget is the paper's
 
 
 def test_claims_that_have_such_cases_are_those_that_say_so():
-    assert tuple(claim.id for claim in CLAIMS if len(added(claim.id, GIVEN))) == paper_networks.CLAIMS
+    every = {claim.id: claim.cases(GIVEN) for claim in CLAIMS}
+    found = [(claim, case, paper_networks.is_paper(case.setting)) for claim in every for case in every[claim]]
+    assert tuple(dict.fromkeys(claim for claim, _, paper in found if paper)) == paper_networks.CLAIMS
     for claim in COUNTS:
-        cases = KNOWN[claim].cases(GIVEN)
-        assert len({case.name for case in cases}) == len(cases)
-    new = {case.setting.ensemble.seed for claim in COUNTS for case in added(claim, GIVEN)}
-    old = {case.setting.ensemble.seed for claim in CLAIMS for case in claim.cases(replace(GIVEN, cifar10=None))}
+        assert len({case.name for case in every[claim]}) == len(every[claim])
+    new, old = ({case.setting.ensemble.seed for _, case, paper in found if paper is given} for given in (True, False))
     assert len(new) == 9
     assert not new & old  # no two share draws
 
@@ -235,7 +235,7 @@ def test_gains_of_vgg(small):
     digits = KNOWN["C1"].cases(GIVEN)[:3]
     both = outcomes + tuple(replace(outcomes[0], case=case) for case in digits)
     lengths = "(6 epochs of real labels, 20 of new random ones; VGG16: 4 epochs of real labels, 4 of new random ones)"
-    assert lengths in illustrated(c1_positive.CLAIM, both)
+    assert lengths in c1_positive.illustrate(both)[0][0].caption
 
 
 def test_losses_of_vgg(small):
