@@ -19,7 +19,7 @@ import msgspec
 from tqdm import tqdm
 
 from reports import experiment_file, setting_file
-from reports.claims import CLAIMS
+from reports.claims import CLAIMS, paper_networks
 from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome
 from reports.findings import ClaimReport
 from reports.processes import cores, results
@@ -53,6 +53,7 @@ def run_campaign(
     device: str = "cpu",
     seed: int = 0,
     store: Path | None = None,
+    cifar10: Path | None = None,
     processes: int | None = 1,
     progress: bool = False,
 ) -> ReportRecord:
@@ -60,7 +61,13 @@ def run_campaign(
 
     What `store` holds of their ensembles is not computed again; results depend neither on it nor on `processes`, the
     number of worker processes: as many as there are cores if None, and one on a GPU. With more than one, a script needs
-    ``if __name__ == "__main__"``.
+    ``if __name__ == "__main__"``. `cifar10` is the folder of CIFAR-10's binary batches, data_batch_*.bin, on which the
+    budget "paper" trains the paper's own networks besides; no other budget takes it.
+
+    Raises
+    ------
+    InvalidInput
+        Before anything runs, where a name or a number is none of those above, or the folder does not hold the images.
     """
     if budget not in BUDGETS:
         raise InvalidInput("budget", budget, f"must be one of {', '.join(BUDGETS)}")
@@ -69,8 +76,13 @@ def run_campaign(
         if name not in known:
             raise InvalidInput("only", name, f"must name claims among {', '.join(known)}")
     workers = _workers(processes, device)
-    context = Context(budget=budget, seed=seed, device=device, store=store)
+    cifar10 = paper_networks.checked(budget, cifar10)
+    context = Context(budget=budget, seed=seed, device=device, store=store, cifar10=cifar10)
     chosen = [claim for claim in CLAIMS if not only or claim.id in only]
+    left_out = [claim.id for claim in chosen if claim.id in paper_networks.CLAIMS]
+    if budget == "paper" and cifar10 is None and left_out:
+        names = ", ".join(left_out)
+        log.info("the paper's own networks on CIFAR-10 are left out (%s): --cifar10 DIR trains them, too", names)
     jobs = [(claim.id, number, context) for claim in chosen for number in range(len(claim.cases(context)))]
     settled: dict[tuple[str, int], tuple[Outcome, float]] = {}
     started, clock = datetime.now(UTC), time.perf_counter()

@@ -91,6 +91,13 @@ def eigenalign() -> None:
 @click.option(
     "--processes", type=click.IntRange(min=1), default=None, help="Workers; by default one a core, and one on a GPU."
 )
+@click.option(
+    "--cifar10",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="DIR",
+    help="CIFAR-10's data_batch_*.bin: budget paper then trains the paper's own networks on it.",
+)
 @_common
 def report(
     budget: str,
@@ -101,19 +108,29 @@ def report(
     resume: bool,
     strict: bool,
     processes: int | None,
+    cifar10: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Predict, simulate and judge every claim; write tables, figures, report.html, report.pdf."""
     from reports.campaign import run_campaign
+    from reports.claims import paper_networks
     from reports.typesetting.document import write
 
     names = tuple(name.strip() for name in only.split(",") if name.strip())
+    cifar10 = paper_networks.checked(budget, cifar10)  # before an earlier report's ensembles are deleted
     store = out / ".ensembles"  # a name of our own: it is deleted
     if store.exists() and not resume:
         shutil.rmtree(store)
     record = run_campaign(
-        budget=budget, only=names, device=device, seed=seed, store=store, processes=processes, progress=not quiet
+        budget=budget,
+        only=names,
+        device=device,
+        seed=seed,
+        store=store,
+        cifar10=cifar10,
+        processes=processes,
+        progress=not quiet,
     )
     files = write(record, out)
     shutil.rmtree(store, ignore_errors=True)  # it was there for an interruption

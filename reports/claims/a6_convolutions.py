@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from reports.claims import paper_networks
 from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.claims.orientation import (
     ORIENTATION_COLUMNS,
@@ -23,7 +24,10 @@ EPOCHS = (0, 5, 10, 20, 40)
 
 
 def cases(context: Context) -> tuple[Case, ...]:
-    """Crops of two photographs with random classes, and labelled by their photograph; and filters before training."""
+    """Crops of two photographs with random classes, and labelled by their photograph; and filters before training.
+
+    Where CIFAR-10 is given, the paper's net on random and on real labels, from He's initial law, which is ours.
+    """
 
     def case(
         number: int, name: str, labels: Labels, epochs: tuple[int, ...], kind: Literal["outside", "exact"]
@@ -44,10 +48,20 @@ def cases(context: Context) -> tuple[Case, ...]:
         )
         return Case(name, setting, kind=kind)
 
-    return (
+    usual = (
         case(0, "96 filters 3x3x3, random labels", Labels(kind="classes"), EPOCHS, "outside"),
         case(1, "96 filters 3x3x3, real labels", Labels(kind="real"), EPOCHS, "outside"),
         case(2, "96 filters 3x3x3, untrained", Labels(kind="classes"), (0,), "exact"),
+    )
+    if context.cifar10 is None:
+        return usual
+    return usual + tuple(
+        Case(
+            f"256 filters 3x3x3, {name} labels (CIFAR-10)",
+            paper_networks.along_training(context, kind, context.seed_of("A6", number)),
+            kind="outside",
+        )
+        for number, (name, kind) in enumerate(paper_networks.LABELS, start=len(usual))
     )
 
 
@@ -92,11 +106,14 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
             for row in orientation_rows(outcome.case.name.split(", ")[-1], outcome.measurement.orientation)
         ),
     )
+    images = "on crops of photographs (the paper's Figure 2, on a smaller net)"
+    if any(paper_networks.is_paper(outcome.case.setting) for outcome in trained):
+        images += " and on CIFAR-10 (that figure's own net)"
     figure = Figure(
         name="a6-training",
-        caption="Misalignment of filters along training on crops of photographs (the paper's Figure 2, on a smaller "
-        "net): against the patch eigenvectors it stays near what sampling alone gives to as many aligned Gaussian "
-        "vectors, against random bases it grows. Bands: 95 % intervals of the mean over networks.",
+        caption=f"Misalignment of filters along training {images}: against the patch eigenvectors it stays near what "
+        "sampling alone gives to as many aligned Gaussian vectors, against random bases it grows. Bands: 95 % "
+        "intervals of the mean over networks.",
         panels=tuple(
             orientation_panel(outcome.case.name.split(", ")[-1], outcome.measurement.orientation) for outcome in trained
         ),
@@ -113,7 +130,9 @@ CLAIM = Claim(
     method="Photographs lie outside the hypotheses: $M^2$ is given with its floor, without verdict. That filters are "
     "nearer to the patch eigenvectors than to random bases is judged: a network whose filters have nothing to do with "
     "the patches is called nearer with probability .01, exactly; the number of networks that are is binomial, and must "
-    "have a chance below $10^{-6}$. Untrained networks must not be called more often than that.",
+    "have a chance below $10^{-6}$. Untrained networks must not be called more often than that. `--budget paper "
+    f"--cifar10 DIR` adds the paper's net on CIFAR-10, {paper_networks.NETWORKS} trainings on random and on real "
+    "labels each, by the same rule; the paper does not give its initial law, and He's is ours.",
     cases=cases,
     predict=lambda case: "nearer than a random basis",
     measure=measure,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from reports.claims import paper_networks, paper_vgg
 from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.claims.transfer_cases import (
     PLAIN,
@@ -9,6 +12,7 @@ from reports.claims.transfer_cases import (
     Effects,
     case,
     curves_panel,
+    downstream_epochs,
     gains_table,
     he_init,
     measure_effects,
@@ -27,9 +31,18 @@ NAMES = {"pretrained": "as trained", "rescaled": "every layer at its norm at ini
 
 
 def cases(context: Context) -> tuple[Case, ...]:
-    """Real labels downstream from two sizes of initial weights; new random labels."""
+    """Real labels downstream from two sizes of initial weights; new random labels.
+
+    Where CIFAR-10 is given, VGG16 besides, from He's initial weights; learning rate, rows and epochs are ours.
+    """
     new = NEW_LABELS.experiment(context.replicas(REPLICAS), context.seed_of("C1", 2))
-    return small_init(context), he_init(context), case("digits, new random labels, init factor 0.5", new)
+    digits = small_init(context), he_init(context), case("digits, new random labels, init factor 0.5", new)
+    if context.cifar10 is None:
+        return digits
+    return digits + tuple(
+        case(vgg.name, vgg.experiment(context, context.seed_of("C1", number)))
+        for number, vgg in enumerate(paper_vgg.GAINS, start=len(digits))
+    )
 
 
 def decide(case: Case, prediction: str, measured: Effects) -> tuple[Finding, ...]:
@@ -50,10 +63,14 @@ def decide(case: Case, prediction: str, measured: Effects) -> tuple[Finding, ...
 
 def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
     """Every gain; accuracy along downstream training."""
+    ours, paper = (
+        [o.case for o in outcomes if paper_networks.is_paper(o.case.setting) is given] for given in (False, True)
+    )
+    lengths = "; VGG16: ".join(_lengths(cases) for cases in (ours, paper) if cases)
     table = gains_table(
         "c1-gains",
-        "Train accuracy averaged over downstream training (6 epochs of real labels, 20 of new random ones), means over "
-        "replicas with standard errors, and the paired difference to training from scratch.",
+        f"Train accuracy averaged over downstream training ({lengths}), means over replicas with standard errors, and "
+        "the paired difference to training from scratch.",
         outcomes,
     )
     figure = Figure(
@@ -63,6 +80,16 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         panels=tuple(curves_panel(outcome.case.name, outcome.measurement, PLAIN) for outcome in outcomes),
     )
     return (table,), (figure,)
+
+
+def _lengths(cases: Iterable[Case]) -> str:
+    """How long the second tasks are trained, each length once."""
+    words = []
+    for each in cases:
+        assert each.experiment is not None
+        real, epochs = each.experiment.downstream.labels.kind == "real", downstream_epochs(each)
+        words.append(f"{epochs} epochs of real labels" if real else f"{epochs} of new random ones")
+    return ", ".join(dict.fromkeys(words))
 
 
 CLAIM = Claim(
@@ -76,6 +103,8 @@ CLAIM = Claim(
     "weights and from these rescaled, on the same rows, labels and batches: differences of the mean train accuracy are "
     "paired. A gain holds where its 95 % interval, simultaneous over both gains of a case, lies above 0, and is "
     "refuted where it lies below. Settings in which transfer is negative are those of C3 and C4. "
+    "`--budget paper --cifar10 DIR` adds VGG16 on CIFAR-10, real and new random labels downstream, from He's initial "
+    "weights, where a gain is expected: the paper does not give the values of its settings, and these are ours. "
     "Command: `eigenalign report --only C1 --budget full`.",
     cases=cases,
     predict=lambda case: "positive",

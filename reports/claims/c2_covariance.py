@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.claims import paper_networks
 from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.claims.transfer_cases import (
     LAYER,
@@ -31,7 +32,10 @@ LACKING = {"spectrum": "the same $f$ in a random basis", "eigenvectors": "the tr
 
 
 def cases(context: Context) -> tuple[Case, ...]:
-    """Digits, and filters on crops of photographs (the paper's Figure 5, on a smaller net)."""
+    """Digits, and filters on crops of photographs (the paper's Figure 5, on a smaller net).
+
+    Where CIFAR-10 is given, the figure on the paper's net. Its initial law, He's, and 40 epochs upstream are ours.
+    """
 
     def training(steps: int | tuple[int, ...]) -> Training:
         return Training(loss="cross-entropy", learning_rate=0.03, momentum=0.9, batch_size=BATCH, steps=steps)
@@ -53,7 +57,11 @@ def cases(context: Context) -> tuple[Case, ...]:
         ),
         ensemble=Ensemble(replicas=context.replicas(FILTERS_REPLICAS), seed=context.seed_of("C2", 1), dtype="float32"),
     )
-    return small_init(context), case("filters on photographs, new random labels", filters)
+    usual = small_init(context), case("filters on photographs, new random labels", filters)
+    if context.cifar10 is None:
+        return usual
+    ours = paper_networks.switch_of_tasks(context, context.seed_of("C2", 2))
+    return *usual, case("filters on CIFAR-10, real labels", ours)
 
 
 def decide(case: Case, prediction: str, measured: Effects) -> tuple[Finding, ...]:
@@ -170,7 +178,10 @@ CLAIM = Claim(
     "gain more than one of the same $f$ in a random basis, and than the trained layer whitened by "
     "$\\Sigma_w^{-1/2}$: what it has beyond its covariance. Intervals are 95 %, simultaneous over the findings of a "
     "case. Photographs have no labels as rich as those of the paper's CIFAR-10: downstream labels are new random ones "
-    "there. Command: `eigenalign report --only C2 --budget full`.",
+    "there. `--budget paper --cifar10 DIR` adds the paper's net on CIFAR-10, random labels on half of the images, then "
+    f"the real ones of the other half for {paper_networks.DOWNSTREAM[-1]:,} steps; the paper gives neither its initial "
+    f"law nor how long it was pretrained: He's and {paper_networks.EPOCHS[-1]} epochs are ours. "
+    "Command: `eigenalign report --only C2 --budget full`.",
     cases=cases,
     predict=lambda case: "most of the gain",
     measure=measure_effects,

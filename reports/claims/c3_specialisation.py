@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from reports.claims import paper_networks, paper_vgg
 from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.claims.map_signs import NETWORKS, ROWS, MappedEffects, agreement, measure_mapped
 from reports.claims.tangent_gains import RATES, TangentGains, experiment, tangent_gains
@@ -16,6 +17,7 @@ from reports.claims.transfer_cases import (
     Effects,
     case,
     means_and_halves,
+    measure_effects,
     sign_finding,
     simultaneous,
 )
@@ -92,7 +94,10 @@ def points(values: Grid) -> tuple[Point, ...]:
 
 
 def cases(context: Context) -> tuple[Case, ...]:
-    """Tangent kernels at two scales of the init, then the points of the line of widths and of the maps."""
+    """Tangent kernels at two scales of the init, then the points of the line of widths and of the maps.
+
+    Where CIFAR-10 is given, VGG16 besides, from weights larger than He's; factor, rate, rows and epochs are ours.
+    """
     kernels = tuple(
         case(
             f"tangent kernels, factor {factor:g}",
@@ -113,10 +118,17 @@ def cases(context: Context) -> tuple[Case, ...]:
         )
         for number, point in enumerate(points(grid(context)), start=len(kernels))
     )
-    return kernels + trained
+    if context.cifar10 is None:
+        return kernels + trained
+    # numbers of their own, since the maps of budgets differ in length
+    vggs = tuple(
+        case(vgg.name, vgg.experiment(context, context.seed_of("C3 VGG16", number)))
+        for number, vgg in enumerate(paper_vgg.LOSSES)
+    )
+    return kernels + trained + vggs
 
 
-Measured = MappedEffects | TangentGains
+Measured = Effects | TangentGains  # mapped effects are effects, too
 
 
 def measure(case: Case, context: Context) -> Measured:
@@ -124,15 +136,17 @@ def measure(case: Case, context: Context) -> Measured:
     assert case.experiment is not None
     if case.name.startswith("tangent"):
         return tangent_gains(case.experiment, context.device)
+    if paper_networks.is_paper(case.setting):
+        return measure_effects(case, context)
     return measure_mapped(case, context)
 
 
 def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
-    """The line of widths by its ends, kernels by their signs; the other points are shown, and judged by nobody."""
+    """The line of widths by its ends, VGG16 as its narrow end, kernels by their signs; other points are only shown."""
     if isinstance(measured, TangentGains):
         return _kernel_findings(case, measured)
     width = next((point.width for point in LINE if point.name == case.name), None)
-    if width in NARROW:
+    if width in NARROW or paper_networks.is_paper(case.setting):
         return (_gain_finding(case, measured, "negative", 2), _active_finding(case, measured))
     return (_gain_finding(case, measured, "positive", 1),) if width == WIDEST else ()
 
@@ -152,7 +166,7 @@ def _gain_finding(case: Case, measured: Effects, sign: Literal["positive", "nega
 
 
 def _active_finding(case: Case, measured: Effects) -> Finding:
-    before, after = (measured.active_at_switch(kind)[:, 1] for kind in ("scratch", "pretrained"))
+    before, after = (measured.active_at_switch(kind)[:, -1] for kind in ("scratch", "pretrained"))
     return sign_finding(
         "C3",
         case,
@@ -204,7 +218,7 @@ def conclude(outcomes: tuple[Outcome, ...]) -> tuple[Finding, ...]:
 
 
 def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """All points; the line of widths with active units, the state around the switch, and the maps."""
+    """All points; the line of widths with active units, the state around the switch, and the maps; VGG16."""
     found = _mapped(outcomes)
     small, wide = (found[point.name].difference("pretrained") for point in (Point(), LINE[-1]))
     error = float(np.hypot(small.standard_error, wide.standard_error))
@@ -239,7 +253,9 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         rows=tuple(rows),
     )
     values = LARGE if all(point.name in found for point in points(LARGE)) else SMALL
-    return (table,), (_switch_figure(found), _maps_figure(found, values))
+    vggs = tuple(outcome for outcome in outcomes if paper_networks.is_paper(outcome.case.setting))
+    tables, figures = paper_vgg.illustrate(vggs) if vggs else ((), ())
+    return (table, *tables), (_switch_figure(found), _maps_figure(found, values), *figures)
 
 
 def _switch_figure(found: Mapping[str, Effects]) -> Figure:
@@ -321,7 +337,9 @@ CLAIM = Claim(
     "each is linearised where downstream training on the squared error begins, and the predicted sign of the gain "
     "must be that of what happens. Maps are shown, not judged: 2×2 points by the quick budget, 5×3 and 5×5 by "
     "the others. The same condition, on pretrained networks of every point, predicts the signs of the maps: how many "
-    "are right is an estimate without a rule. Command: "
+    "are right is an estimate without a rule. `--budget paper --cifar10 DIR` adds VGG16 on CIFAR-10, real and new "
+    f"random labels downstream, at {paper_vgg.LOSSES[0].factor:g} times He's standard deviation, judged as the narrow "
+    "networks are: the paper does not give the values of its settings, and these are ours. Command: "
     "`eigenalign report --only C3 --budget full` (some 10 minutes of a core).",
     cases=cases,
     predict=lambda case: "by the sign",

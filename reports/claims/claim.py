@@ -29,12 +29,15 @@ class Context:
     device : str
     store : Path or None
         Where ensembles leave their sums, so that an interrupted report goes on where it was.
+    cifar10 : Path or None
+        The folder of CIFAR-10's binary batches, absolute; the paper budget then trains the paper's own networks, too.
     """
 
     budget: str = "quick"
     seed: int = 0
     device: str = "cpu"
     store: Path | None = None
+    cifar10: Path | None = None
 
     def run(self, setting: Setting) -> Simulation:
         """The ensemble of a setting; what the store holds of it already is not computed again."""

@@ -102,6 +102,14 @@ def case(name: str, experiment: Experiment, kind: Literal["asymptotic", "outside
     return Case(name, experiment.upstream_setting, kind=kind, experiment=experiment)
 
 
+def downstream_epochs(case: Case) -> int:
+    """How long the second task of a case is trained."""
+    assert case.experiment is not None
+    downstream = case.experiment.downstream
+    assert downstream.training.batch_size != "full"
+    return downstream.training.readings[-1] // (downstream.samples // downstream.training.batch_size)
+
+
 def small_init(context: Context) -> Case:
     """Half of He's standard deviation, with every treatment: for C1, C2 and C4."""
     return case(

@@ -1,0 +1,130 @@
+"""The paper's own networks on CIFAR-10, which the paper budget trains where it is given the images: A6, B3, C1 to C3.
+
+The net of Figures 2, 4 and 5 has 256 filters 3×3×3, then 64 units, then 10 classes; batches of 256, momentum 0.9, a
+learning rate of 0.01 divided by 3 at each third of training, cross-entropy. Its initial law is not given: He's is ours.
+How long it is trained before the switch of tasks of Figure 5 is not given either: 40 epochs, as in Figure 4, are ours.
+Everything here was fixed before any of it was run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from reports.claims.claim import Context
+from reports.claims.transfer_cases import LAYER_ALONE
+from simulate.datasets import read_images
+from theory.errors import InvalidInput
+from theory.setting import (
+    Data,
+    Downstream,
+    Ensemble,
+    Experiment,
+    Labels,
+    Network,
+    Setting,
+    Training,
+    Treatments,
+    Upstream,
+)
+
+CLAIMS = ("A6", "B3", "C1", "C2", "C3")  # which have such cases
+IMAGES, CLASSES = 50_000, 10  # of the five batches
+BATCH = 256  # 195 updates an epoch of all images
+EPOCHS = (0, 5, 10, 20, 40)
+NETWORKS = 12  # independent trainings, whatever the budget multiplies others by
+# of Figure 5, dense where curves are steep
+DOWNSTREAM = (0, 100, 200, 300, 500, 750, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500)
+LABELS: tuple[tuple[str, Literal["classes", "real"]], ...] = (("random", "classes"), ("real", "real"))
+HE = 2.0  # init_variance of He's law
+RATE = 0.01
+
+
+def checked(budget: str, cifar10: Path | None) -> Path | None:
+    """The folder of CIFAR-10's binary batches as an absolute path, once its files are seen to hold what cases need.
+
+    Raises
+    ------
+    InvalidInput
+        Where it belongs to another budget, is missing, is no such folder, or holds too few images or classes.
+    """
+    if cifar10 is None:
+        return None
+    given = str(cifar10)
+    if budget != "paper":
+        raise InvalidInput("cifar10", given, f"belongs to the budget 'paper', not to {budget!r}")
+    folder = cifar10.absolute()
+    try:
+        images, labels = read_images(Data(kind="cifar10", path=str(folder)), real_labels=True)
+    except InvalidInput as error:
+        raise InvalidInput("cifar10", given, error.rule) from None
+    except OSError as error:
+        raise InvalidInput("cifar10", given, f"cannot be read ({error.strerror})") from None
+    assert labels is not None
+    if len(images) < IMAGES:
+        raise InvalidInput("cifar10", given, f"must hold {IMAGES} images in data_batch_*.bin, not {len(images)}")
+    if labels.max() != CLASSES - 1:
+        raise InvalidInput("cifar10", given, f"must hold {CLASSES} classes, and the last is {labels.max()}")
+    return folder
+
+
+def images(context: Context, samples: int) -> Data:
+    """So many of the images of the folder that the context names."""
+    assert context.cifar10 is not None
+    return Data(kind="cifar10", path=str(context.cifar10), samples=samples)
+
+
+def is_paper(setting: Setting) -> bool:
+    """Whether a case is one of these: no other is trained on CIFAR-10."""
+    return setting.data.kind == "cifar10"
+
+
+def thirds(steps: int | tuple[int, ...], rate: float = RATE) -> Training:
+    """Batches of 256, momentum 0.9, cross-entropy; the rate is divided by 3 at each third of training."""
+    last = steps if isinstance(steps, int) else steps[-1]
+    return Training(
+        loss="cross-entropy",
+        learning_rate=rate,
+        drops=((last // 3, 1 / 3), (2 * last // 3, 1 / 3)),
+        momentum=0.9,
+        batch_size=BATCH,
+        steps=steps,
+    )
+
+
+def filters() -> Network:
+    """256 filters 3×3×3, 64 units, and the output layer, from He's law."""
+    return Network(kind="conv", filters=256, hidden=(64,), init_variance=HE)
+
+
+def along_training(context: Context, labels: Literal["classes", "real"], seed: int) -> Setting:
+    """The net of filters on all images with random or real labels, read at five epochs: Figures 2 and 4."""
+    epoch = IMAGES // BATCH
+    return Setting(
+        data=images(context, IMAGES),
+        labels=Labels(kind=labels),
+        network=filters(),
+        training=thirds(tuple(epoch * each for each in EPOCHS)),
+        ensemble=Ensemble(replicas=NETWORKS, seed=seed, dtype="float32"),
+    )
+
+
+def switch_of_tasks(context: Context, seed: int) -> Experiment:
+    """The net of filters, random labels on half of the images, then the real ones of the other half: Figure 5.
+
+    Its four curves, and the control of claim C2 that has the same f in a random basis.
+    """
+    half = IMAGES // 2
+    return Experiment(
+        upstream=Upstream(
+            data=images(context, half),
+            labels=Labels(kind="classes"),
+            network=filters(),
+            training=thirds(EPOCHS[-1] * (half // BATCH)),
+        ),
+        treatment=Treatments(
+            kinds=("scratch", {"kind": "first-layers", "layers": 1}, LAYER_ALONE, "covariance", "spectrum")  # type: ignore[arg-type]
+        ),
+        downstream=Downstream(samples=half, labels=Labels(kind="real"), training=thirds(DOWNSTREAM)),
+        ensemble=Ensemble(replicas=NETWORKS, seed=seed, dtype="float32"),
+    )

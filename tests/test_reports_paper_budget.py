@@ -1,0 +1,333 @@
+"""The paper budget on CIFAR-10: what is refused before anything runs, which cases are added, and these made small.
+
+The images are made up here, in the layout of CIFAR-10's binary version: a byte for the class, then 3 × 32 × 32 bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from reports import cli
+from reports.campaign import run_campaign
+from reports.claims import (
+    CLAIMS,
+    a6_convolutions,
+    b3_images,
+    c1_positive,
+    c2_covariance,
+    c3_specialisation,
+    paper_networks,
+    paper_vgg,
+    transfer_cases,
+)
+from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome
+from reports.claims.map_signs import MappedEffects
+from reports.typesetting.figures import render
+from theory.errors import InvalidInput
+from theory.setting import Setting
+
+GIVEN = Context(budget="paper", seed=3, cifar10=Path("/images"))
+ROWS, BATCH = 60, 10  # of the images made up here
+KNOWN = {claim.id: claim for claim in CLAIMS}
+# Those of a report without CIFAR-10, by budget.
+COUNTS = {"A6": (3, 3, 3), "B3": (4, 4, 4), "C1": (3, 3, 3), "C2": (2, 2, 2), "C3": (11, 41, 41)}
+
+
+def write(folder: Path, *, batches: int = 5, rows: int = 12, classes: int = 10, surplus: int = 0) -> Path:
+    """Batches of smooth noise, whose patches are far from isotropic."""
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for batch in range(batches):
+        noise = generator.standard_normal((rows, 3, 8, 8)).repeat(4, axis=2).repeat(4, axis=3)
+        noise += 0.3 * generator.standard_normal((rows, 3, 32, 32))
+        pixels = np.clip(120 + 40 * noise, 0, 255).astype(np.uint8).reshape(rows, 3 * 32 * 32)
+        labels = (np.arange(rows) % classes).astype(np.uint8)
+        content = np.column_stack([labels, pixels]).tobytes() + bytes(surplus)
+        (folder / f"data_batch_{batch + 1}.bin").write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path) -> Context:
+    """A folder of 60 images, which are enough, and the context of a report that is given it."""
+    monkeypatch.setattr(paper_networks, "IMAGES", ROWS)
+    monkeypatch.setattr(paper_networks, "BATCH", BATCH)
+    return Context(budget="paper", seed=3, cifar10=write(tmp_path / "cifar"))
+
+
+def changed(struct: Any, **parts: Any) -> Any:
+    """A setting or experiment with other values, by section; `kinds` and the like are replaced as they are."""
+    return msgspec.structs.replace(
+        struct, **{name: changed(getattr(struct, name), **new) if isinstance(new, dict) else new
+                   for name, new in parts.items()}
+    )  # fmt: skip
+
+
+def added(claim: str, context: Context) -> tuple[Case, ...]:
+    """The cases of a claim that CIFAR-10 adds."""
+    return tuple(case for case in KNOWN[claim].cases(context) if paper_networks.is_paper(case.setting))
+
+
+def settled(claim: Claim, case: Case, context: Context) -> Outcome:
+    predicted = claim.predict(case)
+    measured = claim.measure(case, context)
+    return Outcome(case, predicted, measured, claim.decide(case, predicted, measured))
+
+
+def illustrated(claim: Claim, outcomes: tuple[Outcome, ...]) -> str:
+    """All that is shown of outcomes: captions and cells, in one text; every figure can be drawn."""
+    tables, figures = claim.illustrate(outcomes)
+    assert all(render(figure).svg for figure in figures)
+    assert all(np.isfinite(s.y).all() for figure in figures for panel in figure.panels for s in panel.series)
+    return "\n".join([*(t.caption for t in tables), *(f.caption for f in figures), *(str(t.rows) for t in tables)])
+
+
+@pytest.mark.parametrize("claim", COUNTS)
+def test_without_the_images_every_budget_keeps_its_cases(claim):
+    for budget, count in zip(BUDGETS, COUNTS[claim], strict=True):
+        cases = KNOWN[claim].cases(Context(budget=budget, seed=3))
+        assert len(cases) == count
+        assert not any(paper_networks.is_paper(case.setting) for case in cases)
+    assert KNOWN[claim].cases(GIVEN)[:count] == cases  # the last budget is the paper's
+
+
+def test_claims_that_have_such_cases_are_those_that_say_so():
+    every = {claim.id: claim.cases(GIVEN) for claim in CLAIMS}
+    found = [(claim, case, paper_networks.is_paper(case.setting)) for claim in every for case in every[claim]]
+    assert tuple(dict.fromkeys(claim for claim, _, paper in found if paper)) == paper_networks.CLAIMS
+    for claim in COUNTS:
+        assert len({case.name for case in every[claim]}) == len(every[claim])
+    new, old = ({case.setting.ensemble.seed for _, case, paper in found if paper is given} for given in (True, False))
+    assert len(new) == 9
+    assert not new & old  # no two share draws
+
+
+@pytest.mark.parametrize("claim", ["A6", "B3"])
+def test_the_net_of_figures_2_and_4(claim):
+    cases = added(claim, GIVEN)
+    assert [case.setting.labels.kind for case in cases] == ["classes", "real"]
+    for setting in (case.setting for case in cases):
+        data, network, training = setting.data, setting.network, setting.training
+        assert (data.path, data.samples, data.fixed) == ("/images", 50_000, False)
+        assert (network.kind, network.filters, network.kernel, network.hidden) == ("conv", 256, (3, 3), (64,))
+        assert network.layer_variances == (2.0,) * 3  # He's
+        assert (training.batch_size, training.momentum, training.loss) == (256, 0.9, "cross-entropy")
+        assert training.readings == (0, 975, 1950, 3900, 7800)  # 195 updates an epoch
+        rates = [training.learning_rate_at(step) for step in (0, 2599, 2600, 5199, 5200, 7799)]
+        assert rates == pytest.approx([0.01, 0.01, 0.01 / 3, 0.01 / 3, 0.01 / 9, 0.01 / 9])
+        assert (setting.ensemble.replicas, setting.ensemble.dtype) == (12, "float32")
+
+
+def test_the_switch_of_figure_5():
+    (case,) = added("C2", GIVEN)
+    experiment = case.experiment
+    assert experiment is not None
+    assert experiment.rows == 50_000 == 2 * experiment.downstream.samples
+    assert experiment.upstream.training.readings == (40 * 97,)
+    assert experiment.downstream.training.readings[-1] == 4500
+    rates = [experiment.downstream.training.learning_rate_at(step) for step in (1499, 1500, 3000)]
+    assert rates == pytest.approx([0.01, 0.01 / 3, 0.01 / 9])
+    assert (experiment.upstream.labels.kind, experiment.downstream.labels.kind) == ("classes", "real")
+    assert [each.name for each in experiment.treatment.each] == [
+        "scratch", "first-layers 1", "first-layers 1 rescaled", "covariance", "spectrum"
+    ]  # fmt: skip
+
+
+def smaller(setting: Setting, **training: Any) -> Setting:
+    """A few narrow networks."""
+    return changed(setting, network={"filters": 32, "hidden": (6,)}, training=training, ensemble={"replicas": 3})
+
+
+def test_filters_along_training(small):
+    cases = [
+        replace(case, setting=smaller(case.setting, steps=(0, 6, 12), learning_rate=0.1)) for case in added("A6", small)
+    ]
+    outcomes = tuple(settled(a6_convolutions.CLAIM, case, small) for case in cases)
+    for outcome in outcomes:
+        distance, nearer = outcome.findings
+        assert distance.verdict == "outside the hypotheses"
+        assert nearer.measurement.endswith("of 3")
+    shown = illustrated(a6_convolutions.CLAIM, outcomes)
+    assert "CIFAR-10 (that figure's own net)" in shown
+    assert "'random labels (CIFAR-10)'" in shown
+    assert "'real labels (CIFAR-10)'" in shown
+
+
+def test_f_along_training_in_epochs_of_its_own(small):
+    random, real = added("B3", small)
+    cases = [replace(random, setting=smaller(random.setting, steps=(0, 6, 18)))]
+    cases.append(replace(real, setting=smaller(real.setting, steps=(0, 12, 30))))
+    outcomes = tuple(settled(b3_images.CLAIM, case, small) for case in cases)
+    assert [len(outcome.findings) for outcome in outcomes] == [1, 1]  # a tenfold rise is not judged from He's init
+    labels = [[s.label for s in panel.series] for panel in b3_images.epochs_figure(outcomes).panels]
+    assert labels == [["initial weights", "epoch 1", "epoch 3"], ["initial weights", "epoch 2", "epoch 5"]]
+    shown = illustrated(b3_images.CLAIM, outcomes)
+    assert "the paper's own net on CIFAR-10" in shown
+    assert "initial weights and the last epoch" in shown
+    assert "initial weights and epoch 3" in b3_images.rise_table(outcomes[:1]).caption
+
+
+def test_the_covariance_on_cifar(small):
+    (case,) = added("C2", small)
+    experiment = changed(
+        case.experiment,
+        upstream={"network": {"filters": 32, "hidden": (6,)}, "training": {"steps": 9, "learning_rate": 0.1}},
+        downstream={"training": {"steps": (0, 3, 6)}},
+        ensemble={"replicas": 3},
+    )
+    case = replace(case, setting=experiment.upstream_setting, experiment=experiment)
+    outcome = settled(c2_covariance.CLAIM, case, small)
+    share, basis = outcome.findings
+    assert "recovers" in share.quantity
+    assert "random basis" in basis.quantity
+    (figure,) = c2_covariance.CLAIM.illustrate((outcome,))[1]
+    assert [s.label for s in figure.panels[0].series] == [
+        "from scratch", "pretrained", "covariance", "no rescaling", "random basis"
+    ]  # fmt: skip
+    assert "filters on CIFAR-10, real labels" in illustrated(c2_covariance.CLAIM, (outcome,))
+
+
+def test_vgg16_of_figure_1():
+    gains, losses = (added(claim, GIVEN) for claim in ("C1", "C3"))
+    assert [len(gains), len(losses)] == [2, 2]
+    for case in gains + losses:
+        experiment, network = case.experiment, case.setting.network
+        assert experiment is not None
+        assert (network.kind, network.hidden) == ("vgg", ())
+        assert [len(block) for block in network.blocks] == [2, 2, 3, 3, 3]
+        assert experiment.upstream.labels.kind == "classes"
+        assert experiment.rows <= 50_000
+        assert case.setting.training.batch_size == 256
+        assert case.setting.training.momentum == 0.9
+        assert case.setting.ensemble.replicas == 5
+        assert experiment.downstream.training.readings[0] == 0
+    for cases in (gains, losses):
+        kinds = [case.experiment.downstream.labels.kind for case in cases if case.experiment]
+        assert kinds == ["real", "classes"]
+    assert all(v == 2.0 for case in gains for v in case.setting.network.layer_variances)
+    assert all(v == pytest.approx(2.0 * 1.2**2) for case in losses for v in case.setting.network.layer_variances)
+
+
+def tiny_vgg(claim: str, context: Context) -> tuple[Case, ...]:
+    """The cases that a claim adds, of two blocks of one convolution, three replicas and few updates."""
+    chosen = paper_vgg.GAINS if claim == "C1" else paper_vgg.LOSSES
+    tiny = [
+        replace(vgg, rows=30, epochs=2, downstream=4, batch=BATCH, rate=0.02, blocks=((5,), (7,))) for vgg in chosen
+    ]
+    return tuple(
+        transfer_cases.case(vgg.name, vgg.experiment(context, number, replicas=3)) for number, vgg in enumerate(tiny)
+    )
+
+
+def test_gains_of_vgg(small):
+    outcomes = tuple(settled(c1_positive.CLAIM, case, small) for case in tiny_vgg("C1", small))
+    assert [len(outcome.findings) for outcome in outcomes] == [2, 2]
+    assert outcomes[0].measurement.active.shape == (3, 3, 11, 2)
+    shown = illustrated(c1_positive.CLAIM, outcomes)
+    assert "(4 epochs of real labels, 4 of new random ones)" in shown
+    digits = KNOWN["C1"].cases(GIVEN)[:3]
+    both = outcomes + tuple(replace(outcomes[0], case=case) for case in digits)
+    lengths = "(6 epochs of real labels, 20 of new random ones; VGG16: 4 epochs of real labels, 4 of new random ones)"
+    assert lengths in c1_positive.illustrate(both)[0][0].caption
+
+
+def test_losses_of_vgg(small):
+    outcomes = tuple(settled(c3_specialisation.CLAIM, case, small) for case in tiny_vgg("C3", small))
+    gain, active = outcomes[0].findings
+    assert (gain.prediction, active.prediction) == ("negative", "negative")
+    measured = outcomes[0].measurement
+    change = measured.active_at_switch("pretrained") - measured.active_at_switch("scratch")
+    assert active.measurement == pytest.approx(change[:, -1].mean())  # of the upper layer
+    # beside the line of widths and the maps, which it leaves as they were
+    mapped = MappedEffects(**vars(measured), predicted=np.full(3, 0.1))
+    line = tuple(Outcome(case, "", mapped, ()) for case in KNOWN["C3"].cases(Context())[2:])
+    before, after = (c3_specialisation.illustrate(found) for found in (line, line + outcomes))
+    assert before[0] == after[0][:-1]
+    assert [figure.caption for figure in before[1]] == [figure.caption for figure in after[1][:-1]]
+    assert after[0][-1].name == after[1][-1].name == "c3-vgg16"
+    assert len(after[0][-1].rows) == 6
+    curves, shares = after[1][-1].panels[:2]
+    assert [s.label for s in curves.series] == ["scratch", "pretrained", "rescaled"]
+    np.testing.assert_allclose(shares.series[1].y, measured.active_at_switch("pretrained").mean(0))
+    assert render(after[1][-1]).svg
+    assert c3_specialisation.conclude(line) == c3_specialisation.conclude(line + outcomes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ({}, "must hold 50000 images in data_batch_*.bin, not 60"),
+        ({"batches": 0}, "folder with data_batch_*.bin"),
+        ({"surplus": 5}, "records of 3073 bytes"),
+        ({"rows": 0}, "records of 3073 bytes"),
+        ({"classes": 12}, "0 … 9"),
+        ({"classes": 7}, "must hold 10 classes, and the last is 6"),
+        (None, "folder with data_batch_*.bin"),
+    ],
+)
+def test_a_folder_that_will_not_do_is_refused_before_anything_is_lost(monkeypatch, capfd, tmp_path, arguments, why):
+    folder, out = tmp_path / "cifar", tmp_path / "report"
+    if arguments is not None:
+        write(folder, **arguments)
+    if arguments and "classes" in arguments:
+        monkeypatch.setattr(paper_networks, "IMAGES", ROWS)
+    kept = out / ".ensembles" / "kept"
+    kept.mkdir(parents=True)
+    command = ("report", "--budget", "paper", "--only", "A6", "--out", str(out), "--cifar10", str(folder))
+    assert cli.main(command) == 2
+    error = capfd.readouterr().err
+    assert error.startswith(f"eigenalign: bad input: cifar10 = {str(folder)!r}: ")
+    assert why in error
+    assert len(error.splitlines()) == 1
+    assert kept.exists()
+    with pytest.raises(InvalidInput, match="cifar10"):
+        run_campaign(budget="paper", only=("A2",), cifar10=folder)
+
+
+@pytest.mark.parametrize("budget", ["quick", "full"])
+def test_other_budgets_take_no_images(small, capfd, tmp_path, budget):
+    command = ("report", "--budget", budget, "--only", "A2", "--out", str(tmp_path), "--cifar10", str(small.cifar10))
+    assert cli.main(command) == 2
+    error = capfd.readouterr().err
+    assert f"belongs to the budget 'paper', not to '{budget}'" in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[Context]:
+    """The contexts in which a campaign asks A6 for its cases; there are none, so that nothing is trained."""
+    contexts = []
+
+    def none(context: Context) -> tuple[Case, ...]:
+        contexts.append(context)
+        return ()
+
+    claim = replace(a6_convolutions.CLAIM, cases=none, illustrate=lambda outcomes: ((), ()))
+    monkeypatch.setattr("reports.campaign.CLAIMS", (claim, KNOWN["A2"]))
+    return contexts
+
+
+def test_the_folder_reaches_the_cases_by_its_absolute_path(small, asked, monkeypatch):
+    monkeypatch.chdir(small.cifar10.parent)
+    run_campaign(budget="paper", only=("A6",), cifar10=Path(small.cifar10.name))
+    assert {context.cifar10 for context in asked} == {small.cifar10}
+
+
+def test_what_is_left_out_is_said_once(small, asked, caplog):
+    caplog.set_level(logging.INFO, "reports")
+    run_campaign(budget="paper", only=("A6",))
+    (said,) = caplog.messages
+    assert "left out (A6)" in said
+    assert "--cifar10 DIR" in said
+    caplog.clear()
+    run_campaign(budget="paper", only=("A6",), cifar10=small.cifar10)
+    run_campaign(budget="full", only=("A6",))
+    assert not caplog.messages
+    assert {context.cifar10 for context in asked} == {None, small.cifar10}
