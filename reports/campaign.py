@@ -8,6 +8,7 @@ thread: the bits of a report know nothing of the processes.
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -53,21 +54,24 @@ def run_campaign(
     device: str = "cpu",
     seed: int = 0,
     store: Path | None = None,
+    fresh: bool = False,
     cifar10: Path | None = None,
     processes: int | None = 1,
     progress: bool = False,
 ) -> ReportRecord:
     """Judge the claims whose ids are in `only`, or all of them, in their order.
 
-    What `store` holds of their ensembles is not computed again; results depend neither on it nor on `processes`, the
-    number of worker processes: as many as there are cores if None, and one on a GPU. With more than one, a script needs
-    ``if __name__ == "__main__"``. `cifar10` is the folder of CIFAR-10's binary batches, data_batch_*.bin, on which the
-    budget "paper" trains the paper's own networks besides; no other budget takes it.
+    What the folder `store` holds of their ensembles is not computed again, unless it is to be `fresh`: it is then
+    deleted first. `cifar10` is the folder of CIFAR-10's binary batches, data_batch_*.bin, on which the budget "paper"
+    trains the paper's own networks besides; no other budget takes it. Results depend neither on the store nor on
+    `processes`, the number of worker processes: as many as there are cores if None, and one on a GPU. With more than
+    one, a script needs ``if __name__ == "__main__"``.
 
     Raises
     ------
     InvalidInput
-        Before anything runs, where a name or a number is none of those above, or the folder does not hold the images.
+        Before anything runs or is deleted, where a name or a number is none of those above, or the folder does not hold
+        the images.
     """
     if budget not in BUDGETS:
         raise InvalidInput("budget", budget, f"must be one of {', '.join(BUDGETS)}")
@@ -77,6 +81,8 @@ def run_campaign(
             raise InvalidInput("only", name, f"must name claims among {', '.join(known)}")
     workers = _workers(processes, device)
     cifar10 = paper_networks.checked(budget, cifar10)
+    if fresh and store is not None and store.exists():
+        shutil.rmtree(store)
     context = Context(budget=budget, seed=seed, device=device, store=store, cifar10=cifar10)
     chosen = [claim for claim in CLAIMS if not only or claim.id in only]
     left_out = [claim.id for claim in chosen if claim.id in paper_networks.CLAIMS]

@@ -114,20 +114,17 @@ def report(
 ) -> int:
     """Predict, simulate and judge every claim; write tables, figures, report.html, report.pdf."""
     from reports.campaign import run_campaign
-    from reports.claims import paper_networks
     from reports.typesetting.document import write
 
     names = tuple(name.strip() for name in only.split(",") if name.strip())
-    cifar10 = paper_networks.checked(budget, cifar10)  # before an earlier report's ensembles are deleted
     store = out / ".ensembles"  # a name of our own: it is deleted
-    if store.exists() and not resume:
-        shutil.rmtree(store)
     record = run_campaign(
         budget=budget,
         only=names,
         device=device,
         seed=seed,
         store=store,
+        fresh=not resume,
         cifar10=cifar10,
         processes=processes,
         progress=not quiet,

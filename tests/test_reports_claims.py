@@ -95,9 +95,13 @@ def test_a_network_of_rank_one_would_not_pass_for_a_function():
     assert b1_function.decide(case, "above -0.25", falls)[0].verdict == "undecided"
 
 
-def test_an_unknown_claim_or_budget_is_named():
+def test_an_unknown_claim_or_budget_is_named(tmp_path):
+    kept = tmp_path / "store" / "kept"
+    kept.parent.mkdir()
+    kept.touch()
     with pytest.raises(InvalidInput, match="Z9"):
-        run_campaign(only=["Z9"])
+        run_campaign(only=["Z9"], store=kept.parent, fresh=True)
+    assert kept.exists()  # what an interruption left is not lost to a slip of the pen
     with pytest.raises(InvalidInput, match="lavish"):
         run_campaign(budget="lavish")
 
