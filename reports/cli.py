@@ -331,15 +331,29 @@ def init(
 @click.argument("experiment_file", metavar="EXPERIMENT.toml")
 @click.option("--replicas", type=click.IntRange(min=1), default=None, help="Overrides ensemble.replicas.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--store", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Keep what is computed here."
+)
+@click.option("--resume", is_flag=True, help="Go on from what the store holds.")
 @_common
-def transfer(experiment_file: str, replicas: int | None, device: str, as_json: bool, quiet: bool) -> int:
+def transfer(
+    experiment_file: str,
+    replicas: int | None,
+    device: str,
+    store: Path | None,
+    resume: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Upstream training, a treatment, downstream training: paired with training from scratch."""
     from reports.experiment_file import load
     from reports.transfer import study
     from reports.transfer.show import contract, describe
     from simulate import transfer as simulator
 
-    result = simulator.run(load(experiment_file), replicas=replicas, device=device, progress=not quiet)
+    result = simulator.run(
+        load(experiment_file), replicas=replicas, device=device, progress=not quiet, store=store, resume=resume
+    )
     found = study(result)
     _show(as_json, contract(found), describe(found))
     return DONE

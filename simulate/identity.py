@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from simulate.datasets import data_files
 from simulate.streams import SCHEME
-from theory.setting import InvalidInput, Setting
+from theory.setting import Data, Experiment, InvalidInput, Setting
 
 
 def digest(setting: Setting) -> str:
@@ -30,9 +31,23 @@ def digest(setting: Setting) -> str:
     (True, False)
     """
     values = msgspec.to_builtins(setting)
+    return _digest(values, setting.data, values["data"], "data")
+
+
+def experiment_digest(experiment: Experiment) -> str:
+    """SHA-256 of all that decides what replica r of a transfer experiment is, likewise.
+
+    Where weights are drawn from the moments of other replicas, their number decides, too: it is left out nevertheless.
+    """
+    values = msgspec.to_builtins(experiment)
+    return _digest(values, experiment.upstream.data, values["upstream"]["data"], "upstream.data")
+
+
+def _digest(values: dict[str, Any], data: Data, section: dict[str, Any], key: str) -> str:
+    """Of the values, in which `section`, called `key` in messages, is the data's."""
     del values["ensemble"]["replicas"]
-    for key, files in data_files(setting.data).items():
-        values["data"][key] = _content(f"data.{key}", values["data"][key], files)
+    for name, files in data_files(data).items():
+        section[name] = _content(f"{key}.{name}", section[name], files)
     values["random_scheme"] = SCHEME
     return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()
 

@@ -98,7 +98,7 @@ class Store:
 
     def read(self, here: Range) -> Sums:
         """The sums of a range; FileNotFoundError where there are none, Damaged where the file is not those sums."""
-        about, tensors = _read(self.path(here.number))
+        about, tensors = read_file(self.path(here.number))
         known = self.description
         expected = {"digest": known.digest, "device": known.device, "range": known.range, "first": here.first}
         for key, value in expected.items():
@@ -126,7 +126,7 @@ class Store:
         }
         slots = len(sums.readings[0].counts)
         with written(self.folder):
-            _write(self.path(here.number), {**about, "replicas": sums.replicas, "slots": slots}, tensors)
+            write_file(self.path(here.number), {**about, "replicas": sums.replicas, "slots": slots}, tensors)
 
     def shards(self) -> list[Path]:
         """The shards that are there, in order."""
@@ -147,9 +147,7 @@ def open_store(root: Path, description: Description, mine: Iterable[Range], *, r
     with written(root):
         store.folder.mkdir(parents=True, exist_ok=True)
         there = sum(store.path(number).exists() for number in numbers)
-        if there and not resume:
-            rule = f"holds {there} shards of this ensemble already: resume it (--resume), or choose another folder"
-            raise InvalidInput("store", str(root), rule)
+        require_resumed(root, there, "ensemble", resume=resume)
         store.description = _described(store, description)
         for path in store.folder.glob(".shard-*.tmp"):
             found = re.match(r"\.shard-(\d+)", path.name)
@@ -191,6 +189,20 @@ def written(folder: Path) -> Iterator[None]:
         raise InvalidInput("store", str(folder), rule) from error
 
 
+def require_resumed(root: Path, there: int, what: str, *, resume: bool) -> None:
+    """Refuses to go on with shards that are there, unless that is wanted."""
+    if there and not resume:
+        rule = f"holds {there} shards of this {what} already: resume it (--resume), or choose another folder"
+        raise InvalidInput("store", str(root), rule)
+
+
+def require_device(folder: Path, known: str, device: str) -> None:
+    """Refuses to mix kinds of devices."""
+    if known != device:
+        rule = f"was computed on {known}, whose last bits differ: go on there, or choose another folder"
+        raise InvalidInput("store", str(folder), rule)
+
+
 def _described(store: Store, description: Description) -> Description:
     """The description of a store, which is read, or else written; the largest number of replicas is kept."""
     try:
@@ -201,9 +213,7 @@ def _described(store: Store, description: Description) -> Description:
         log.warning("%s: %s; it is written again", store.folder / ENSEMBLE, error)
         known = None
     if known is not None:
-        if known.device != description.device:
-            rule = f"was computed on {known.device}, whose last bits differ: go on there, or choose another folder"
-            raise InvalidInput("store", str(store.folder), rule)
+        require_device(store.folder, known.device, description.device)
         description = replace(description, replicas=max(known.replicas, description.replicas))
         if (known.replicas, known.range) == (description.replicas, description.range):
             return description
@@ -211,12 +221,12 @@ def _described(store: Store, description: Description) -> Description:
         "setting": msgspec.to_builtins(description.setting),
         **{key: getattr(description, key) for key in ("digest", "device", "range", "replicas", "width")},
     }
-    _write(store.folder / ENSEMBLE, about, {"data_moment": np.ascontiguousarray(description.data_moment)})
+    write_file(store.folder / ENSEMBLE, about, {"data_moment": np.ascontiguousarray(description.data_moment)})
     return description
 
 
 def _read_description(folder: Path) -> Description:
-    about, tensors = _read(folder / ENSEMBLE)
+    about, tensors = read_file(folder / ENSEMBLE)
     try:
         setting = msgspec.convert(about.pop("setting"), Setting)
     except (msgspec.ValidationError, InvalidInput) as error:
@@ -224,9 +234,9 @@ def _read_description(folder: Path) -> Description:
     return Description(setting=setting, data_moment=tensors["data_moment"], **about)
 
 
-def _write(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
-    """Write a file so that it is there whole, or not at all, whenever the machine stops."""
-    about = {"format": FORMAT, **about}
+def write_file(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray], form: int | str = FORMAT) -> None:
+    """Write a file so that it is there whole, or not at all, whenever the machine stops; `form` is its format."""
+    about = {"format": form, **about}
     # One entry, because entries of safetensors' metadata come in no fixed order.
     metadata = {"about": json.dumps({**about, "sha256": _checksum(about, tensors)}, sort_keys=True)}
     beside = path.with_name(f".{path.stem}-{uuid4().hex}.tmp")
@@ -249,8 +259,8 @@ def _write(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) ->
             os.close(folder)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What a file says of itself, and its tensors; Damaged unless both are as they were written."""
+def read_file(path: Path, form: int | str = FORMAT) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a file says of itself, and its tensors; Damaged unless both are as they were written, in format `form`."""
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -268,7 +278,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise Damaged("was not written by this program") from None
     if checksum != _checksum(about, tensors):
         raise Damaged("has been altered: its checksum is another")
-    if about.pop("format") != FORMAT:
+    if about.pop("format") != form:
         raise Damaged("was written by another version of this program")
     return about, tensors
 

@@ -134,9 +134,9 @@ def test_claims_share_what_they_run(monkeypatch):
     assert CASES["C1"][1] == CASES["C4"][1]
     runs = []
 
-    def run(experiment: Experiment, *, device: str):
+    def run(experiment: Experiment, **options):
         runs.append(experiment)
-        return real(experiment, device=device)
+        return real(experiment, **options)
 
     real = simulate.transfer.run
     monkeypatch.setattr(simulate.transfer, "run", run)

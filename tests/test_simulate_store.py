@@ -420,12 +420,12 @@ KILLED_WHILE_WRITING = """
             replicas += 1  # so that there is always something to write
             pid = os.fork()
             if pid == 0:
-                write = store._write
+                write = store.write_file
                 def armed(path, *rest):
                     if path.name.startswith(file):
                         point()
                     write(path, *rest)
-                store._write = armed
+                store.write_file = armed
                 simulate.run(SETTING, replicas=replicas, store=folder, resume=True)
                 os._exit(0)
             _, status = os.waitpid(pid, 0)

@@ -11,6 +11,7 @@ import numpy as np
 
 PLACED = """
 import sys, warnings
+from pathlib import Path
 import numpy as np, torch
 warnings.simplefilter("error")
 from tests.pretend_device import DEVICE, Pretend
@@ -21,12 +22,23 @@ from theory.setting import Until
 
 engine.resolve = lambda device: DEVICE if device == "pretend" else torch.device("cpu")
 tiles.free_memory = lambda device: 2**20
+tiled, keep = [], engine.Engine.keep
+def keeping(self, *arguments, **options):
+    keep(self, *arguments, **options)
+    tiled.append(self._tile)
+engine.Engine.keep = keeping
 count = 0
 dense = small(kinds=("scratch", "rescaled", "recursive"), until=Until(loss=0.9), bias=True, replicas=2, steps=8)
 for experiment in (dense, filters(sys.argv[1])):
     here = engine.run(experiment)
     with Pretend():
-        there = engine.run(experiment, device="pretend")
+        there = engine.run(experiment, device="pretend", store=sys.argv[2])
+        # Less memory is free when the run is resumed, and its tile is the same.
+        tiles.free_memory = lambda device: 1
+        for shard in Path(sys.argv[2]).glob("*/*stream-*"):
+            shard.unlink()
+        again = engine.run(experiment, device="pretend", store=sys.argv[2], resume=True)
+        tiles.free_memory = lambda device: 2**20
     assert there.device == "pretend:0"
     np.testing.assert_array_equal(here.upstream.steps, there.upstream.steps)
     for a, b in zip(here.treated, there.treated, strict=True):
@@ -34,13 +46,17 @@ for experiment in (dense, filters(sys.argv[1])):
         np.testing.assert_allclose(a.curves.test_accuracy, b.curves.test_accuracy, atol=1e-12)
         np.testing.assert_allclose(a.layers.effective_rank, b.layers.effective_rank, rtol=1e-8)
         count += 1
+    for a, b in zip(there.treated, again.treated, strict=True):
+        np.testing.assert_array_equal(a.curves.train_loss, b.curves.train_loss)
+        np.testing.assert_array_equal(a.weights[-1].second_moments, b.weights[-1].second_moments)
+    assert tiled[-1] == tiled[-2] > 1
 print(count)
 """
 
 
 def test_an_experiment_keeps_to_its_device(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((40, 2, 5, 5)))
-    command = [sys.executable, "-c", PLACED, str(tmp_path / "x.npy")]
+    command = [sys.executable, "-c", PLACED, str(tmp_path / "x.npy"), str(tmp_path / "store")]
     root = Path(__file__).parent.parent
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -135,7 +135,7 @@ def measure(case: Case, context: Context) -> Measured:
     """The gains of a point and what kernels predict, or the gains of networks and of their linearisations."""
     assert case.experiment is not None
     if case.name.startswith("tangent"):
-        return tangent_gains(case.experiment, context.device)
+        return tangent_gains(case.experiment, context.device, context.store)
     if paper_networks.is_paper(case.setting):
         return measure_effects(case, context)
     return measure_mapped(case, context)

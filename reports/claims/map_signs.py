@@ -46,6 +46,8 @@ def measure_mapped(case: Case, context: Context) -> MappedEffects:
     """Train the networks of a point once: kernels are those of the networks whose effects are measured."""
     assert case.experiment is not None
     engine = Engine(case.experiment, resolve(context.device), None)
+    if context.store is not None:
+        engine.keep(context.store, resume=True)
     trained = engine.upstream(silent)
     predicted = kernel_gains(engine, trained)
     return MappedEffects(**vars(effects(engine.downstream(trained, silent))), predicted=predicted)

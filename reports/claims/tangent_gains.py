@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -51,7 +52,7 @@ class TangentGains:
     measured: np.ndarray
 
 
-def tangent_gains(experiment: Experiment, device: str = "cpu") -> TangentGains:
+def tangent_gains(experiment: Experiment, device: str = "cpu", store: Path | None = None) -> TangentGains:
     """Linearise every replica's two networks where downstream training begins, and train them.
 
     The prediction is ½ n⁻¹ ‖p_t(K/n)(y − f_0)‖² of `theory.transfer.linearised_transfer`, K (n, n, C, C) the tangent
@@ -63,6 +64,8 @@ def tangent_gains(experiment: Experiment, device: str = "cpu") -> TangentGains:
         Where a replica, or its linearisation, diverges.
     """
     engine = Engine(experiment, resolve(device), None)
+    if store is not None:
+        engine.keep(store, resume=True)
     trained = engine.upstream(silent)
     result = engine.downstream(trained, silent)
     if result.diverged:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -173,12 +174,12 @@ class Effects:
 def measure_effects(case: Case, context: Context) -> Effects:
     """Run the experiment of a case, or read what another claim has run in this process."""
     assert case.experiment is not None
-    return _effects(case.experiment, context.device)
+    return _effects(case.experiment, context.device, context.store)
 
 
 @lru_cache(maxsize=64)  # what is read is small, unlike results
-def _effects(experiment: Experiment, device: str) -> Effects:
-    return effects(simulate.transfer.run(experiment, device=device))
+def _effects(experiment: Experiment, device: str, store: Path | None) -> Effects:
+    return effects(simulate.transfer.run(experiment, device=device, store=store, resume=store is not None))
 
 
 def effects(result: TransferResult) -> Effects:

@@ -3,12 +3,17 @@
 Replicas are trained in tiles of a fixed size, in which replica r always has the same place, so that its bits don't
 depend on who else is trained with it: see `simulate.tiles`. Treatments that draw from the moments of other replicas
 depend on who these are; nothing else depends on the number of replicas.
+
+Both walks go from range to range, each a fixed number of whole tiles, and leave them in a store, if there is one: see
+`simulate.transfer.store`. Moments are summed over all replicas in their order, wherever these come from.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -19,18 +24,25 @@ from tqdm import tqdm
 from simulate import kernels
 from simulate.devices import one_thread, resolve
 from simulate.inputs import Inputs
+from simulate.ranges import Range, ranges
 from simulate.tiles import tile_size
 from simulate.transfer.draws import TransferDraws, TransferInputs
 from simulate.transfer.measures import finite, scores
-from simulate.transfer.readings import Readings, measure
+from simulate.transfer.readings import Measured, Readings, measure
 from simulate.transfer.results import TransferResult, Treated, UpstreamEnd
+from simulate.transfer.store import TransferStore, marks, open_transfer_store, range_size
 from simulate.transfer.treatments import Parameters, Switch, principal_variances, treat
-from simulate.transfer.upstream import train_upstream
+from simulate.transfer.upstream import Ends, train_upstream
 from theory.setting import DRAWN, Experiment, InvalidInput, Treatment
 
 # How many replicas a tile has at most. Experiments have tens of replicas, seldom hundreds, and a tile that isn't full
 # costs as much as one that is.
 MOST = {"cpu": 32, "cuda": 256}
+
+# Told how many trainings are done.
+Tell = Callable[[int], object]
+
+log = logging.getLogger(__name__)
 
 
 @one_thread()
@@ -41,8 +53,13 @@ def run(
     device: str = "cpu",
     progress: bool = False,
     chunk: int | None = None,
+    store: str | Path | None = None,
+    resume: bool = False,
 ) -> TransferResult:
     """Train every replica upstream, and after every treatment downstream.
+
+    The result is the same, bit for bit, on the same machine and libraries, whatever `chunk`, and however often the
+    experiment was ended and resumed.
 
     Parameters
     ----------
@@ -54,12 +71,19 @@ def run(
         A progress bar on stderr, where that is a terminal.
     chunk : int or None
         At most so many replicas are trained at a time, with the same result, bit for bit; as many as is fast if None.
+    store : path or None
+        A folder in which trained networks, and what is measured of them, are kept as they are computed, in a folder of
+        their own named by a digest of the experiment: some 8 d² bytes a replica, treatment and reading.
+    resume : bool
+        Whether `store` may hold shards of this experiment already: they are not computed again, nor is upstream
+        training where they were of another number of replicas.
 
     Raises
     ------
     InvalidInput
-        Where data cannot be read, are too few or don't fit, there is no such device, or upstream training leaves too
-        few replicas finite.
+        Where data cannot be read, are too few or don't fit, there is no such device, upstream training leaves too few
+        replicas finite, the store holds shards and is not to be resumed, or it cannot be written: what is complete is
+        then kept.
 
     Examples
     --------
@@ -77,28 +101,43 @@ def run(
     for key, number in (("replicas", replicas), ("chunk", chunk)):
         if number is not None and number < 1:
             raise InvalidInput(key, number, "must be at least 1")
+    if store is None and resume:
+        raise InvalidInput("store", None, "is needed by resume")
     if replicas is not None:
         ensemble = msgspec.structs.replace(experiment.ensemble, replicas=replicas)
         experiment = msgspec.structs.replace(experiment, ensemble=ensemble)
     engine = Engine(experiment, resolve(device), chunk)
+    if store is not None:
+        engine.keep(Path(store), resume=resume)
     total = experiment.ensemble.replicas * (1 + len(experiment.treatment.each))
     with tqdm(total=total, unit=" trainings", disable=None if progress else True, leave=False, delay=1) as bar:
-        trained = engine.upstream(bar.update)
-        return engine.downstream(trained, bar.update)
+        try:
+            return engine.downstream(engine.upstream(bar.update), bar.update)
+        except KeyboardInterrupt:
+            engine.say_kept()
+            raise
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What upstream training leaves: all replicas' parameters (R, …) on the host, where it ended, and moments.
+    """What upstream training leaves: where it ended for all replicas, and moments: sums over those that are finite.
 
-    `finite` (R,) says which replicas' numbers are; `moment` (d, d) and `variances` are sums over these.
+    `moment` is (d, d), `variances` are as in `Switch`.
     """
 
-    parameters: tuple[Tensor, ...]
-    end: UpstreamEnd
-    finite: np.ndarray
+    ends: Ends
     moment: np.ndarray
     variances: tuple[np.ndarray, ...]
+
+    @property
+    def parameters(self) -> tuple[Tensor, ...]:
+        """All replicas' parameters (R, …), on the host."""
+        return self.ends.parameters
+
+    @property
+    def finite(self) -> np.ndarray:
+        """Which replicas' numbers are, (R,)."""
+        return self.ends.finite
 
 
 class Engine:
@@ -111,38 +150,41 @@ class Engine:
         self.network = experiment.upstream.network
         self._kernel = kernels.choose(self.draws.downstream)
         settings = (self.draws.upstream, self.draws.downstream)
-        self._tile = min(
-            MOST["cpu" if device.type == "cpu" else "cuda"],
-            *(tile_size(setting, self.draws, device) for setting in settings),
-        )
-        self._chunk = chunk or self._tile
+        self._most = MOST["cpu" if device.type == "cpu" else "cuda"]
+        self._tile = min(self._most, *(tile_size(setting, self.draws, device) for setting in settings))
+        self._chunk = chunk
         self._dtype = getattr(torch, experiment.ensemble.dtype)
+        self._store: TransferStore | None = None
         kinds = {treatment.kind for treatment in experiment.treatment.each}
         self._drawn, self._recursive = bool(kinds & set(DRAWN)), "recursive" in kinds
 
-    def upstream(self, tell: Callable[[int], object]) -> Trained:
+    def keep(self, root: Path, *, resume: bool) -> None:
+        """Leave in the store `root` what is trained, and with `resume` take from there what has been.
+
+        Raises
+        ------
+        InvalidInput
+            See `run`.
+        """
+        self._store = open_transfer_store(root, self.experiment, self.device, self._tile, resume=resume)
+        self._tile = self._store.tile
+
+    def say_kept(self) -> None:
+        """Say, after an interruption, what a store holds, if there is one."""
+        if self._store is not None:
+            count = len(self._store.shards())
+            log.warning("%d shards are kept in %s; --resume goes on from them", count, self._store.folder)
+
+    def upstream(self, tell: Tell) -> Trained:
         """Train all replicas upstream."""
-        ends: list[tuple[np.ndarray, ...]] = []
-        kept: list[tuple[Tensor, ...]] = []
-        for _, here, inputs in self._pieces():
-            ended = train_upstream(self.draws.upstream, self.experiment.upstream.until, inputs.upstream)
-            x, y = inputs.upstream.x, inputs.upstream.y
-            loss, accuracy = scores(self.network, ended.parameters, x, y, classes=self.draws.upstream_classes)
-            ends_finite = finite(ended.parameters) & loss.isfinite()
-            columns = (ended.steps, ended.fitted, loss, loss if accuracy is None else accuracy, ends_finite)
-            ends.append(tuple(column[here].cpu().numpy() for column in columns))
-            kept.append(tuple(w[here].cpu() for w in ended.parameters))
-            tell(here.stop - here.start)
-        steps, fitted, losses, accuracies, ok = (np.concatenate(column) for column in zip(*ends, strict=True))
-        parameters = tuple(torch.cat(column) for column in zip(*kept, strict=True))
-        needed = 2 if self._drawn else 1
+        ends = Ends.joined([part for here in self._ranges() for part in self._upstream_range(here, tell)])
+        needed, ok = 2 if self._drawn else 1, ends.finite
         if ok.sum() < needed:
             rule = f"leaves {ok.sum()} of {len(ok)} replicas finite upstream, and at least {needed} are needed"
             raise InvalidInput("upstream.training.learning_rate", self.draws.upstream.training.learning_rate, rule)
-        end = UpstreamEnd(steps, fitted, losses, accuracies if self.draws.upstream_classes else None)
-        return Trained(parameters, end, ok, *self._moments(parameters, ok))
+        return Trained(ends, *self._moments(ends.parameters, ok))
 
-    def downstream(self, trained: Trained, tell: Callable[[int], object]) -> TransferResult:
+    def downstream(self, trained: Trained, tell: Tell) -> TransferResult:
         """Train all replicas downstream, once a treatment; those that are not finite throughout are left out."""
         setting, replicas = self.draws.downstream, len(trained.finite)
         readings = {
@@ -150,23 +192,74 @@ class Engine:
             for treatment in self.experiment.treatment.each
         }
         kept: list[np.ndarray] = []
-        for slots, here, inputs in self._pieces():
-            switches = [self._switch(replica, trained, inputs, slot) for slot, replica in enumerate(slots)]
-            measured = []
-            for treatment in readings:
-                start = self._start(treatment, switches, inputs.downstream)
-                read = self._kernel.train(setting, start)
-                measured.append(measure(self.network, read, inputs, here, classes=self.draws.classes))
-                tell(here.stop - here.start)
-            first = sum(map(len, kept))
-            finite = trained.finite[first : first + here.stop - here.start]
-            kept.append(np.logical_and.reduce([finite, *(found.finite for found in measured)]))
+        first = 0
+        for measured in self._downstream_parts(trained, tell):
+            last = first + len(measured[0].finite)
+            kept.append(np.logical_and.reduce([trained.finite[first:last], *(found.finite for found in measured)]))
             for into, found in zip(readings.values(), measured, strict=True):
                 into.add(first, found, kept[-1])
+            first = last
         treated = tuple(found.treated(treatment) for treatment, found in readings.items())
-        return self._result(trained.end, np.concatenate(kept), treated)
+        return self._result(trained.ends, np.concatenate(kept), treated)
 
-    def _result(self, end: UpstreamEnd, kept: np.ndarray, treated: tuple[Treated, ...]) -> TransferResult:
+    def _upstream_range(self, here: Range, tell: Tell) -> list[Ends]:
+        """Where upstream training of a range ended: what the store has of it, then what is trained now."""
+        found = None if self._store is None else self._store.load_upstream(here)
+        parts = [] if found is None else [found]
+        known = here.first + sum(len(part.finite) for part in parts)
+        tell(known - here.first)
+        for _, slots, inputs in self._pieces(known, here.last):
+            ended = train_upstream(self.draws.upstream, self.experiment.upstream.until, inputs.upstream)
+            x, y = inputs.upstream.x, inputs.upstream.y
+            loss, accuracy = scores(self.network, ended.parameters, x, y, classes=self.draws.upstream_classes)
+            ends_finite = finite(ended.parameters) & loss.isfinite()
+            columns = (ended.steps, ended.fitted, loss, loss if accuracy is None else accuracy, ends_finite)
+            steps, fitted, losses, accuracies, ok = (column[slots].cpu().numpy() for column in columns)
+            parameters = tuple(w[slots].cpu() for w in ended.parameters)
+            parts.append(Ends(parameters, steps, fitted, losses, None if accuracy is None else accuracies, ok))
+            tell(slots.stop - slots.start)
+        if self._store is not None and known < here.last:
+            self._store.save_upstream(here, Ends.joined(parts))
+        return parts
+
+    def _downstream_parts(self, trained: Trained, tell: Tell) -> Iterator[tuple[Measured, ...]]:
+        """What is measured after every treatment, of some replicas after others: from the store, or trained now."""
+        store, treatments = self._store, self.experiment.treatment.each
+        if store is None:
+            for here in self._ranges():
+                yield from self._downstream_range(here.first, here.last, trained, tell)
+            return
+        # Moments of others say how many others there are.
+        total, moments = None, []
+        if self._drawn:
+            total, moments = len(trained.finite), [trained.moment, *trained.variances, trained.finite]
+        names, begun = [treatment.name for treatment in treatments], marks(trained.ends, moments)
+        for here in self._ranges():
+            found = store.load_downstream(here, names, begun, total)
+            parts = [] if found is None else [found]
+            known = here.first + sum(len(part[0].finite) for part in parts)
+            tell((known - here.first) * len(treatments))
+            yield from parts
+            for part in self._downstream_range(known, here.last, trained, tell):
+                parts.append(part)
+                yield part
+            if known < here.last:
+                whole = [Measured.joined(column) for column in zip(*parts, strict=True)]
+                store.save_downstream(here, names, begun, total, whole)
+
+    def _downstream_range(self, first: int, last: int, trained: Trained, tell: Tell) -> Iterator[tuple[Measured, ...]]:
+        """Train replicas first … last − 1 downstream."""
+        for replicas, here, inputs in self._pieces(first, last):
+            switches = [self._switch(replica, trained, inputs, slot) for slot, replica in enumerate(replicas)]
+            measured = []
+            for treatment in self.experiment.treatment.each:
+                start = self._start(treatment, switches, inputs.downstream)
+                read = self._kernel.train(self.draws.downstream, start)
+                measured.append(measure(self.network, read, inputs, here, classes=self.draws.classes))
+                tell(here.stop - here.start)
+            yield tuple(measured)
+
+    def _result(self, end: Ends, kept: np.ndarray, treated: tuple[Treated, ...]) -> TransferResult:
         accuracy = None if end.accuracy is None else end.accuracy[kept]
         return TransferResult(
             experiment=self.experiment,
@@ -179,12 +272,21 @@ class Engine:
             treated=treated,
         )
 
-    def _pieces(self) -> Iterator[tuple[list[int | None], slice, TransferInputs]]:
+    def _ranges(self) -> list[Range]:
+        """All replicas."""
+        shapes, dimension = self.draws.shapes, len(self.draws.population.mean)
+        size = range_size(self.experiment, shapes, dimension, self._tile, self._most, self.device.type)
+        return ranges(self.experiment.ensemble.replicas, size)
+
+    def _pieces(
+        self, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[list[int | None], slice, TransferInputs]]:
         """Replicas in their order: the slots of a tile, which of them are trained now, and their inputs."""
-        first, last, tile = 0, self.experiment.ensemble.replicas, self._tile
+        tile, chunk = self._tile, self._chunk or self._tile
+        last = self.experiment.ensemble.replicas if last is None else last
         while first < last:
             begin = first - first % tile
-            stop = min(begin + tile, first + self._chunk, last)
+            stop = min(begin + tile, first + chunk, last)
             slots = [replica if first <= replica < stop else None for replica in range(begin, begin + tile)]
             inputs = self.draws.take(slots).to(self.device, self._dtype)
             yield slots, slice(first - begin, stop - begin), inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from simulate.transfer.draws import TransferInputs
 from simulate.transfer.measures import finite, layer_states, norms, scores, second_moments
 from simulate.transfer.results import Curves, Layers, Treated
 from theory.setting import Network, Treatment
+
+SCORES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,32 @@ class Measured:
     moments: np.ndarray
     means: np.ndarray
     finite: np.ndarray
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All there is, by name; every array has one row a replica."""
+        there = {name: array for name, array in zip(SCORES, self.scores, strict=True) if array is not None}
+        return {
+            **there,
+            "norms": self.norms,
+            "states": self.states,
+            "moments": self.moments,
+            "means": self.means,
+            "finite": self.finite,
+        }
+
+    @staticmethod
+    def of(arrays: Mapping[str, np.ndarray]) -> Measured:
+        """What `arrays` gave."""
+        rest = (arrays[name] for name in ("norms", "states", "moments", "means", "finite"))
+        return Measured(tuple(arrays.get(name) for name in SCORES), *rest)
+
+    @staticmethod
+    def joined(parts: Sequence[Measured]) -> Measured:
+        """The replicas of all parts, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = [part.arrays() for part in parts]
+        return Measured.of({name: np.concatenate([column[name] for column in columns]) for name in columns[0]})
 
 
 def measure(

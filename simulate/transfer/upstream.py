@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,6 +36,64 @@ class Ended:
     parameters: tuple[Tensor, ...]
     steps: Tensor
     fitted: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """Where upstream training ended for consecutive replicas, with one row a replica, on the host.
+
+    Attributes
+    ----------
+    parameters : tuple of Tensor
+        As `Inputs.parameters`.
+    steps, fitted : ndarray
+        As in `Ended`.
+    loss : ndarray
+        On the upstream rows.
+    accuracy : ndarray or None
+        None where labels are not classes.
+    finite : ndarray of bool
+        Whether parameters and loss are finite numbers.
+    """
+
+    parameters: tuple[Tensor, ...]
+    steps: np.ndarray
+    fitted: np.ndarray
+    loss: np.ndarray
+    accuracy: np.ndarray | None
+    finite: np.ndarray
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All there is, by name."""
+        found = {f"parameters.{i}": w.numpy() for i, w in enumerate(self.parameters)}
+        found |= {"steps": self.steps, "fitted": self.fitted, "loss": self.loss, "finite": self.finite}
+        return found if self.accuracy is None else {**found, "accuracy": self.accuracy}
+
+    @staticmethod
+    def of(arrays: Mapping[str, np.ndarray]) -> Ends:
+        """What `arrays` gave."""
+        count = sum(name.startswith("parameters.") for name in arrays)
+        parameters = tuple(torch.from_numpy(arrays[f"parameters.{i}"]) for i in range(count))
+        accuracy, ends_finite = arrays.get("accuracy"), arrays["finite"]
+        return Ends(parameters, arrays["steps"], arrays["fitted"], arrays["loss"], accuracy, ends_finite)
+
+    @staticmethod
+    def joined(parts: Sequence[Ends]) -> Ends:
+        """The replicas of all parts, one after the other.
+
+        Parameters are copied into torch's own memory, which is aligned the same way wherever the parts are from:
+        a product of matrices may round differently where it isn't.
+        """
+        parameters = tuple(torch.cat(column) for column in zip(*(part.parameters for part in parts), strict=True))
+        accuracies = [part.accuracy for part in parts if part.accuracy is not None]
+        return Ends(
+            parameters,
+            np.concatenate([part.steps for part in parts]),
+            np.concatenate([part.fitted for part in parts]),
+            np.concatenate([part.loss for part in parts]),
+            np.concatenate(accuracies) if accuracies else None,
+            np.concatenate([part.finite for part in parts]),
+        )
 
 
 def train_upstream(setting: Setting, until: Until | None, inputs: Inputs) -> Ended:
