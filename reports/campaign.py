@@ -22,11 +22,11 @@ from tqdm import tqdm
 from reports import experiment_file, setting_file
 from reports.claims import CLAIMS, paper_networks
 from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome
-from reports.findings import ClaimReport
+from reports.findings import ClaimReport, Finding
 from reports.processes import cores, results
 from reports.record import ReportRecord
 from simulate.devices import one_thread, resolve
-from theory.errors import InvalidInput
+from theory.errors import Diverged, InvalidInput
 
 log = logging.getLogger(__name__)
 
@@ -128,9 +128,27 @@ def _settle(claim: Claim, number: int, context: Context) -> tuple[Outcome, float
     clock = time.perf_counter()
     case = claim.cases(context)[number]
     predicted = claim.predict(case)
-    measured = claim.measure(case, context)
-    outcome = Outcome(case, predicted, measured, claim.decide(case, predicted, measured))
+    try:
+        measured = claim.measure(case, context)
+        outcome = Outcome(case, predicted, measured, claim.decide(case, predicted, measured))
+    except Diverged as error:
+        # a finding, and no reason to lose the report of all others
+        outcome = Outcome(case, predicted, None, (_lost(claim, case, error),))
     return outcome, time.perf_counter() - clock
+
+
+def _lost(claim: Claim, case: Case, error: Diverged) -> Finding:
+    """What is found where training diverged."""
+    return Finding(
+        claim=claim.id,
+        case=case.name,
+        kind=case.kind,
+        quantity="training",
+        prediction="finite numbers",
+        measurement="diverged",
+        verdict="undecided",
+        note=f"{error.key}: {error.rule}",
+    )
 
 
 Job = tuple[str, int, Context]
@@ -168,14 +186,15 @@ def _report(claim: Claim, settled: Sequence[tuple[Outcome, float]]) -> ClaimRepo
     clock = time.perf_counter()
     outcomes = tuple(outcome for outcome, _ in settled)
     cases = [outcome.case for outcome in outcomes]
-    tables, figures = claim.illustrate(outcomes)
+    measured = tuple(outcome for outcome in outcomes if outcome.measurement is not None)
+    tables, figures = claim.illustrate(measured)
     return ClaimReport(
         id=claim.id,
         title=claim.title,
         statement=claim.statement,
         reference=claim.reference,
         method=claim.method,
-        findings=(*(finding for outcome in outcomes for finding in outcome.findings), *claim.conclude(outcomes)),
+        findings=(*(finding for outcome in outcomes for finding in outcome.findings), *claim.conclude(measured)),
         tables=tables,
         figures=figures,
         settings={case.name: msgspec.to_builtins(case.experiment or case.setting) for case in cases},

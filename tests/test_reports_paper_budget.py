@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from reports import cli
-from reports.campaign import run_campaign
+from reports.campaign import judge, run_campaign
 from reports.claims import (
     CLAIMS,
     a6_convolutions,
@@ -331,3 +331,30 @@ def test_what_is_left_out_is_said_once(small, asked, caplog):
     run_campaign(budget="full", only=("A6",))
     assert not caplog.messages
     assert {context.cifar10 for context in asked} == {None, small.cifar10}
+
+
+def test_networks_that_diverge_do_not_cost_the_report_of_others(small):
+    """Upstream, downstream, and in an ensemble: an undecided finding that says where, and nothing in the pictures."""
+    fits, *_ = tiny_vgg("C3", small)
+    upstream = changed(fits.experiment, upstream={"training": {"learning_rate": 1e30}})
+    downstream = changed(fits.experiment, downstream={"training": {"learning_rate": 1e30}})
+    cases = (fits, transfer_cases.case("upstream", upstream), transfer_cases.case("downstream", downstream))
+    claim = replace(c3_specialisation.CLAIM, cases=lambda _: cases, illustrate=paper_vgg.illustrate)
+    claim = replace(claim, conclude=lambda outcomes: tuple(outcomes[0].findings) * len(outcomes))
+    report = judge(claim, small)
+    lost = [finding for finding in report.findings if finding.measurement == "diverged"]
+    assert [(each.case, each.verdict) for each in lost] == [("upstream", "undecided"), ("downstream", "undecided")]
+    assert lost[0].note.startswith("upstream.training.learning_rate: leaves 0 of 3 replicas finite")
+    assert lost[1].note.startswith("downstream.training.learning_rate: leaves 0 of 3 replicas finite")
+    assert len(report.findings) == 2 * 2 + len(lost)  # those of the case that fits, and what is concluded of it alone
+    assert len(report.figures[0].panels) == 2
+
+    case = added("A6", small)[0]
+    wild = replace(case, setting=smaller(case.setting, steps=(0, 6), learning_rate=1e30))
+    (finding,) = judge(
+        replace(a6_convolutions.CLAIM, cases=lambda _: (wild,), illustrate=lambda _: ((), ())), small
+    ).findings
+    assert (finding.verdict, finding.note) == (
+        "undecided",
+        "networks: at least two must not diverge for anything to be said",
+    )

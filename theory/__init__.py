@@ -7,7 +7,7 @@ statistical tests), `theory.symbolic` (exact forms in SymPy), `theory.linear` (c
 from theory.catalogue import FORMS, predict
 from theory.containment import Containment, containment
 from theory.eigenspaces import Eigenspaces, eigenspaces, transfer_function, weight_variances
-from theory.errors import InvalidInput, NoClosedForm
+from theory.errors import Diverged, InvalidInput, NoClosedForm
 from theory.misalignment import closest_aligned, misalignment, misalignment_squared, null_floor
 from theory.overlaps import merged, overlaps
 from theory.prediction import PredictedReading, Prediction
@@ -18,6 +18,7 @@ __all__ = [
     "FORMS",
     "Containment",
     "Data",
+    "Diverged",
     "Eigenspaces",
     "Ensemble",
     "InvalidInput",

@@ -31,6 +31,10 @@ class NoClosedForm(InvalidInput):
     """No closed form covers a setting; ``rule`` says, form by form, which hypothesis is missing."""
 
 
+class Diverged(InvalidInput):
+    """Training left too few networks with finite numbers for anything to be said of them."""
+
+
 def _short(value: object, width: int = 80) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= width else text[: width - 1] + "…"

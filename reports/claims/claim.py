@@ -78,7 +78,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A case with its prediction, its measurement and its findings."""
+    """A case with its prediction, its measurement (None where training diverged) and its findings."""
 
     case: Case
     prediction: Any
@@ -100,6 +100,7 @@ class Claim:
     measure : callable, (Case, Context) → measurement
     decide : callable, (Case, prediction, measurement) → tuple of Finding
     illustrate : callable, tuple of Outcome → (tables, figures)
+        Of the outcomes that have a measurement.
     conclude : callable, tuple of Outcome → tuple of Finding
         What is found of all cases together; nothing unless given.
     """

@@ -19,7 +19,7 @@ from reports.compare import LEVEL, POWER, control_verdict
 from reports.findings import Column, Finding, Panel, Series
 from reports.typesetting.tables import CONTINUED
 from theory.eigenspaces import Eigenspaces
-from theory.errors import InvalidInput
+from theory.errors import Diverged
 from theory.misalignment import null_floor
 from theory.testing import random_basis_test
 
@@ -72,7 +72,7 @@ def orientation(
 ) -> Orientation:
     """Test every pair of data eigenspaces and second moment of `vectors` weight vectors; pairs come by reading."""
     if len(pairs[0]) < 2:
-        raise InvalidInput("networks", len(pairs[0]), "at least two must not diverge for anything to be said")
+        raise Diverged("networks", len(pairs[0]), "at least two must not diverge for anything to be said")
     squared, random, pvalues = (np.empty((len(steps), len(pairs[0]))) for _ in range(3))
     for t, networks in enumerate(pairs):
         for g, (spaces, second_moment) in enumerate(networks):
@@ -166,7 +166,7 @@ def mean_and_half(values: np.ndarray) -> tuple[float, float]:
     """The mean of independent values (G,) and the half-width of its 95 % interval by Student's t."""
     count = len(values)
     if count < 2:
-        raise InvalidInput("networks", count, "at least two must not diverge for there to be an interval")
+        raise Diverged("networks", count, "at least two must not diverge for there to be an interval")
     return float(values.mean()), float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count))
 
 

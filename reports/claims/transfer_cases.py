@@ -21,6 +21,7 @@ from reports.compare import CONFIDENCE, negative_verdict
 from reports.findings import Column, Finding, Panel, Series, Table, Verdict
 from reports.typesetting.tables import CONTINUED
 from simulate.transfer import TransferResult
+from theory.errors import Diverged
 from theory.setting import (
     Data,
     Downstream,
@@ -183,9 +184,18 @@ def _effects(experiment: Experiment, device: str, store: Path | None) -> Effects
 
 
 def effects(result: TransferResult) -> Effects:
-    """What claims read of a result whose downstream labels are classes."""
+    """What claims read of a result whose downstream labels are classes.
+
+    Raises
+    ------
+    Diverged
+        Where fewer than two replicas are finite throughout.
+    """
     end, treated = result.upstream, result.treated
     assert end.accuracy is not None
+    if len(end.accuracy) < 2:
+        rule = f"leaves {len(end.accuracy)} of {result.replicas} replicas finite, and at least 2 are needed"
+        raise Diverged("downstream.training.learning_rate", result.experiment.downstream.training.learning_rate, rule)
     return Effects(
         treatments=tuple(each.treatment.name for each in treated),
         steps=treated[0].curves.steps,

@@ -33,7 +33,7 @@ from simulate.transfer.results import TransferResult, Treated, UpstreamEnd
 from simulate.transfer.store import TransferStore, marks, open_transfer_store, range_size
 from simulate.transfer.treatments import Parameters, Switch, principal_variances, treat
 from simulate.transfer.upstream import Ends, train_upstream
-from theory.setting import DRAWN, Experiment, InvalidInput, Treatment
+from theory.setting import DRAWN, Diverged, Experiment, InvalidInput, Treatment
 
 # How many replicas a tile has at most. Experiments have tens of replicas, seldom hundreds, and a tile that isn't full
 # costs as much as one that is.
@@ -81,9 +81,10 @@ def run(
     Raises
     ------
     InvalidInput
-        Where data cannot be read, are too few or don't fit, there is no such device, upstream training leaves too few
-        replicas finite, the store holds shards and is not to be resumed, or it cannot be written: what is complete is
-        then kept.
+        Where data cannot be read, are too few or don't fit, there is no such device, the store holds shards and is not
+        to be resumed, or it cannot be written: what is complete is then kept.
+    Diverged
+        Where upstream training leaves too few replicas finite.
 
     Examples
     --------
@@ -181,7 +182,7 @@ class Engine:
         needed, ok = 2 if self._drawn else 1, ends.finite
         if ok.sum() < needed:
             rule = f"leaves {ok.sum()} of {len(ok)} replicas finite upstream, and at least {needed} are needed"
-            raise InvalidInput("upstream.training.learning_rate", self.draws.upstream.training.learning_rate, rule)
+            raise Diverged("upstream.training.learning_rate", self.draws.upstream.training.learning_rate, rule)
         return Trained(ends, *self._moments(ends.parameters, ok))
 
     def downstream(self, trained: Trained, tell: Tell) -> TransferResult:

@@ -8,7 +8,7 @@ Conventions. Eigenvalues are those of the second moment about zero (of the covar
 forward pass of each layer is divided by sqrt(fan_in). The mean squared error is ½ · mean over rows of ‖f − y‖².
 """
 
-from theory.errors import InvalidInput
+from theory.errors import Diverged, InvalidInput
 from theory.setting.data import Data
 from theory.setting.experiment import DRAWN, Downstream, Experiment, Treatment, Treatments, Until, Upstream
 from theory.setting.labels import Labels
@@ -20,6 +20,7 @@ from theory.setting.training import Training
 __all__ = [
     "DRAWN",
     "Data",
+    "Diverged",
     "Downstream",
     "Ensemble",
     "Experiment",
