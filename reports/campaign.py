@@ -203,7 +203,7 @@ def _report(claim: Claim, settled: Sequence[tuple[Outcome, float]]) -> ClaimRepo
     )
 
 
-def _departures(case: Case) -> str:
+def _departures(case: Case) -> tuple[str, ...]:
     if case.experiment is not None:
         return experiment_file.departures(case.experiment)
     return setting_file.departures(case.setting)

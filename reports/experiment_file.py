@@ -49,7 +49,7 @@ def load(path: str | Path) -> Experiment:
     return Experiment(upstream=upstream, treatment=treatment, downstream=downstream, ensemble=ensemble)
 
 
-def departures(experiment: Experiment) -> str:
+def departures(experiment: Experiment) -> tuple[str, ...]:
     """What departs from the defaults, as assignments in the manner of TOML; the whole experiment follows from it."""
     tables, plain = msgspec.to_builtins(experiment), defaults(experiment.upstream.network)
     tables["upstream"]["until"] = tables["upstream"]["until"] or {}
@@ -59,14 +59,12 @@ def departures(experiment: Experiment) -> str:
         for kind in tables["treatment"]["kinds"]
     ]
     others = {"downstream": msgspec.to_builtins(Downstream()), "until": dict.fromkeys(Until.__struct_fields__)}
-    return ", ".join(
-        [
-            *assignments(tables["upstream"], plain | others, "upstream."),
-            f"treatment.kinds = {json.dumps(kinds)}",
-            *assignments({"downstream": tables["downstream"]}, others),
-            *assignments(nested, plain, "downstream."),
-            *assignments({"ensemble": tables["ensemble"]}, plain),
-        ]
+    return (
+        *assignments(tables["upstream"], plain | others, "upstream."),
+        f"treatment.kinds = {json.dumps(kinds)}",
+        *assignments({"downstream": tables["downstream"]}, others),
+        *assignments(nested, plain, "downstream."),
+        *assignments({"ensemble": tables["ensemble"]}, plain),
     )
 
 

@@ -134,5 +134,5 @@ class ClaimReport:
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
-    departures: dict[str, str] = field(default_factory=dict)
+    departures: dict[str, tuple[str, ...]] = field(default_factory=dict)
     seconds: float = 0.0

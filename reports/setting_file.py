@@ -63,13 +63,13 @@ def located(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**data, **paths}
 
 
-def departures(setting: Setting) -> str:
+def departures(setting: Setting) -> tuple[str, ...]:
     """What departs from the defaults, as assignments in the manner of TOML; the whole setting follows from it.
 
     >>> departures(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)), training=Training(steps=5)))
-    'data.kind = "gaussian", data.spectrum = [1.0, 2.0], training.steps = 5'
+    ('data.kind = "gaussian"', 'data.spectrum = [1.0, 2.0]', 'training.steps = 5')
     """
-    return ", ".join(assignments(msgspec.to_builtins(setting), defaults(setting.network)))
+    return tuple(assignments(msgspec.to_builtins(setting), defaults(setting.network)))
 
 
 def assignments(tables: dict[str, Any], plain: dict[str, dict[str, Any]], under: str = "") -> list[str]:

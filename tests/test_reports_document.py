@@ -19,7 +19,7 @@ import pytest
 
 from reports.record import to_builtins
 from reports.typesetting import latex
-from reports.typesetting.document import duration, file_name, inline_svg, write
+from reports.typesetting.document import duration, file_name, inline_svg, settings, write
 from reports.typesetting.files import write_atomically
 from reports.typesetting.provenance import provenance
 from tests.report_samples import PROVENANCE, sample_report, written_sample
@@ -28,6 +28,14 @@ from tests.report_samples import PROVENANCE, sample_report, written_sample
 @pytest.fixture(scope="module")
 def written() -> Path:
     return written_sample()
+
+
+def test_settings_follow_from_what_cases_have_in_common_and_their_own():
+    given = {"a": ("k = [1, 2]", "s = 1"), "b": ("s = 2", "k = [1, 2]", "t = 3"), "c": ("k = [1, 2]", "s = 1", "t = 4")}
+    assert settings(given) == ("all cases: k = [1, 2]", "a: s = 1", "b: s = 2, t = 3", "c: s = 1, t = 4")
+    assert settings({"a": given["a"]}) == ("a: k = [1, 2], s = 1",)
+    assert settings({"a": ("s = 1",), "b": ("s = 2",)}) == ("a: s = 1", "b: s = 2")
+    assert settings({}) == ()
 
 
 def test_all_files_are_there_and_no_others(written):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -242,8 +241,8 @@ def test_the_whole_experiment_follows_from_its_departures(file):
     text = UPSTREAM + "[upstream.until]\naccuracy = 0.9\n" + REST.replace(', { kind = "first-layers", layers = 1 }', "")
     experiment = load(file(text))
     written = departures(experiment)
-    assert load(file("\n".join(re.split(r", (?=[a-z]+\.[a-z_.]+ = )", written)))) == experiment
-    assert "upstream.data.fixed" not in written
+    assert load(file("\n".join(written))) == experiment
+    assert not any(line.startswith("upstream.data.fixed") for line in written)
     assert 'treatment.kinds = ["scratch", "pretrained", "covariance"]' in written
     named = {"kind": "first-layers", "layers": 1}
-    assert json.dumps(named) in departures(load(file()))
+    assert any(json.dumps(named) in line for line in departures(load(file())))

@@ -12,7 +12,7 @@ from torch import Tensor
 from simulate.devices import resolve
 from simulate.networks import forward
 from simulate.transfer.experiment import Engine
-from theory.errors import InvalidInput
+from theory.errors import Diverged
 from theory.network.empirical import empirical_ntk
 from theory.setting import Downstream, Ensemble, Experiment, Labels, Network, Training, Treatments, Upstream
 from theory.transfer import LinearisedNetwork, linearised_transfer
@@ -60,8 +60,10 @@ def tangent_gains(experiment: Experiment, device: str = "cpu", store: Path | Non
 
     Raises
     ------
+    Diverged
+        Where a replica diverges.
     InvalidInput
-        Where a replica, or its linearisation, diverges.
+        Where its linearisation does.
     """
     engine = Engine(experiment, resolve(device), None)
     if store is not None:
@@ -70,7 +72,7 @@ def tangent_gains(experiment: Experiment, device: str = "cpu", store: Path | Non
     result = engine.downstream(trained, silent)
     if result.diverged:
         rate = experiment.downstream.training.learning_rate
-        raise InvalidInput("downstream.training.learning_rate", rate, "lets a replica diverge")
+        raise Diverged("downstream.training.learning_rate", rate, "lets a replica diverge")
     network, training = experiment.upstream.network, experiment.downstream.training
     predicted = []
     for replica in range(result.replicas):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,8 +122,23 @@ def _section(claim: ClaimReport) -> _Section:
         verdict_of(claim),
         summaries.findings_table(claim) if judged else None,
         summaries.outside_table(claim) if outside else None,
-        tuple(f"{case}: {text}" for case, text in claim.departures.items()),
+        settings(claim.departures),
     )
+
+
+def settings(departures: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Assignments of each case, a line each; those that all have in common stand once, in a line before.
+
+    >>> settings({"a": ("data.kind = 1", "seed = 2"), "b": ("data.kind = 1", "seed = 3")})
+    ('all cases: data.kind = 1', 'a: seed = 2', 'b: seed = 3')
+    """
+    common: tuple[str, ...] = ()
+    if len(departures) > 1:
+        first, *others = departures.values()
+        common = tuple(each for each in first if all(each in other for other in others))
+    lines = {"all cases": common} if common else {}
+    lines |= {case: tuple(each for each in own if each not in common) for case, own in departures.items()}
+    return tuple(f"{case}: {', '.join(own)}" for case, own in lines.items())
 
 
 def _overview(report: ReportRecord) -> dict[str, Table]:
