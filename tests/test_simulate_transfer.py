@@ -119,8 +119,8 @@ def test_all_treatments_of_a_replica_see_the_same_rows_labels_and_batches(monkey
 
     made = engine.Engine.__init__
 
-    def recording(self, *arguments):
-        made(self, *arguments)
+    def recording(self, *arguments, **options):
+        made(self, *arguments, **options)
         self._kernel = Recorder(self._kernel)
 
     monkeypatch.setattr(engine.Engine, "__init__", recording)

@@ -132,6 +132,28 @@ def test_what_is_loaded_has_the_bits_of_what_was_trained(tmp_path, trained, kind
     assert trained == before
 
 
+def test_without_moments_all_else_is_the_same_and_files_are_small(tmp_path, trained, caplog):
+    """Files without them don't serve who wants them; upstream files serve both."""
+    experiment = small(kinds=KINDS, replicas=5)
+    whole = run(experiment)
+    bare = run(experiment, store=tmp_path, weights=False)
+    assert all(treated.weights == () for treated in bare.treated)
+    for mine, full in zip(bare.treated, whole.treated, strict=True):
+        for name in ("train_loss", "train_accuracy"):
+            assert getattr(mine.curves, name).tobytes() == getattr(full.curves, name).tobytes()
+        assert mine.layers.norm.tobytes() == full.layers.norm.tobytes()
+    found = load_file(tmp_path / experiment_digest(experiment) / "downstream-of-000005-000002.safetensors")
+    assert found["recursive/moments"].size == found["recursive/means"].size == 0
+    before = dict(trained)
+    assert content(run(experiment, store=tmp_path, resume=True, weights=False)) == content(bare)
+    assert trained == before
+    assert not caplog.records
+    assert content(run(experiment, store=tmp_path, resume=True)) == content(whole)
+    assert trained["upstream"] == before["upstream"]
+    assert trained["downstream"] == before["downstream"] + 3 * 4
+    assert "weights False, not True" in caplog.text
+
+
 def test_a_diverged_replica_stays_out(tmp_path, monkeypatch):
     experiment, train = small(kinds=KINDS, replicas=5), engine.train_upstream
     calls = count()

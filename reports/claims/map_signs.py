@@ -45,7 +45,7 @@ class MappedEffects(Effects):
 def measure_mapped(case: Case, context: Context) -> MappedEffects:
     """Train the networks of a point once: kernels are those of the networks whose effects are measured."""
     assert case.experiment is not None
-    engine = Engine(case.experiment, resolve(context.device), None)
+    engine = Engine(case.experiment, resolve(context.device), weights=False)
     if context.store is not None:
         engine.keep(context.store, resume=True)
     trained = engine.upstream(silent)

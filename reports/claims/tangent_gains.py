@@ -65,7 +65,7 @@ def tangent_gains(experiment: Experiment, device: str = "cpu", store: Path | Non
     InvalidInput
         Where its linearisation does.
     """
-    engine = Engine(experiment, resolve(device), None)
+    engine = Engine(experiment, resolve(device), weights=False)
     if store is not None:
         engine.keep(store, resume=True)
     trained = engine.upstream(silent)

@@ -180,7 +180,8 @@ def measure_effects(case: Case, context: Context) -> Effects:
 
 @lru_cache(maxsize=64)  # what is read is small, unlike results
 def _effects(experiment: Experiment, device: str, store: Path | None) -> Effects:
-    return effects(simulate.transfer.run(experiment, device=device, store=store, resume=store is not None))
+    resume = store is not None
+    return effects(simulate.transfer.run(experiment, device=device, store=store, resume=resume, weights=False))
 
 
 def effects(result: TransferResult) -> Effects:

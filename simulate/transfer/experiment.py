@@ -55,6 +55,7 @@ def run(
     chunk: int | None = None,
     store: str | Path | None = None,
     resume: bool = False,
+    weights: bool = True,
 ) -> TransferResult:
     """Train every replica upstream, and after every treatment downstream.
 
@@ -73,10 +74,14 @@ def run(
         At most so many replicas are trained at a time, with the same result, bit for bit; as many as is fast if None.
     store : path or None
         A folder in which trained networks, and what is measured of them, are kept as they are computed, in a folder of
-        their own named by a digest of the experiment: some 8 d² bytes a replica, treatment and reading.
+        their own named by a digest of the experiment: some 8 d² bytes a replica, treatment and reading, and every
+        upstream network.
     resume : bool
         Whether `store` may hold shards of this experiment already: they are not computed again, nor is upstream
         training where they were of another number of replicas.
+    weights : bool
+        Whether downstream second moments of first layers are wanted. Without them ``Treated.weights`` is empty, and a
+        store takes little more than the upstream networks.
 
     Raises
     ------
@@ -107,7 +112,7 @@ def run(
     if replicas is not None:
         ensemble = msgspec.structs.replace(experiment.ensemble, replicas=replicas)
         experiment = msgspec.structs.replace(experiment, ensemble=ensemble)
-    engine = Engine(experiment, resolve(device), chunk)
+    engine = Engine(experiment, resolve(device), chunk, weights=weights)
     if store is not None:
         engine.keep(Path(store), resume=resume)
     total = experiment.ensemble.replicas * (1 + len(experiment.treatment.each))
@@ -142,9 +147,11 @@ class Trained:
 
 
 class Engine:
-    """Trains the replicas of one experiment on one device."""
+    """Trains the replicas of one experiment on one device; `chunk` and `weights` are as in `run`."""
 
-    def __init__(self, experiment: Experiment, device: torch.device, chunk: int | None) -> None:
+    def __init__(
+        self, experiment: Experiment, device: torch.device, chunk: int | None = None, *, weights: bool = True
+    ) -> None:
         self.experiment = experiment
         self.device = device
         self.draws = TransferDraws(experiment)
@@ -153,7 +160,7 @@ class Engine:
         settings = (self.draws.upstream, self.draws.downstream)
         self._most = MOST["cpu" if device.type == "cpu" else "cuda"]
         self._tile = min(self._most, *(tile_size(setting, self.draws, device) for setting in settings))
-        self._chunk = chunk
+        self._chunk, self._weights = chunk, weights
         self._dtype = getattr(torch, experiment.ensemble.dtype)
         self._store: TransferStore | None = None
         kinds = {treatment.kind for treatment in experiment.treatment.each}
@@ -167,7 +174,9 @@ class Engine:
         InvalidInput
             See `run`.
         """
-        self._store = open_transfer_store(root, self.experiment, self.device, self._tile, resume=resume)
+        self._store = open_transfer_store(
+            root, self.experiment, self.device, self._tile, resume=resume, weights=self._weights
+        )
         self._tile = self._store.tile
 
     def say_kept(self) -> None:
@@ -188,8 +197,9 @@ class Engine:
     def downstream(self, trained: Trained, tell: Tell) -> TransferResult:
         """Train all replicas downstream, once a treatment; those that are not finite throughout are left out."""
         setting, replicas = self.draws.downstream, len(trained.finite)
+        dimension = len(self.draws.population.mean) if self._weights else 0
         readings = {
-            treatment: Readings(setting.training.readings, len(self.draws.population.mean), replicas)
+            treatment: Readings(setting.training.readings, dimension, replicas)
             for treatment in self.experiment.treatment.each
         }
         kept: list[np.ndarray] = []
@@ -256,7 +266,8 @@ class Engine:
             for treatment in self.experiment.treatment.each:
                 start = self._start(treatment, switches, inputs.downstream)
                 read = self._kernel.train(self.draws.downstream, start)
-                measured.append(measure(self.network, read, inputs, here, classes=self.draws.classes))
+                classes, weights = self.draws.classes, self._weights
+                measured.append(measure(self.network, read, inputs, here, classes=classes, weights=weights))
                 tell(here.stop - here.start)
             yield tuple(measured)
 

@@ -30,9 +30,9 @@ class Measured:
     states : ndarray, shape (r, K, L − 1, 3)
         See `layer_states`.
     moments : ndarray, shape (r, K, d, d)
-        Second moments of the first layer's rows.
+        Second moments of the first layer's rows; (r, K, 0, 0) where they are not wanted.
     means : ndarray, shape (r, K, d)
-        Their means.
+        Their means, likewise.
     finite : ndarray of bool, shape (r,)
     """
 
@@ -71,9 +71,18 @@ class Measured:
 
 
 def measure(
-    network: Network, read: dict[int, tuple[Tensor, ...]], inputs: TransferInputs, here: slice, *, classes: bool
+    network: Network,
+    read: dict[int, tuple[Tensor, ...]],
+    inputs: TransferInputs,
+    here: slice,
+    *,
+    classes: bool,
+    weights: bool = True,
 ) -> Measured:
-    """The replicas in slots `here` at every reading, from the parameters that training has left there."""
+    """The replicas in slots `here` at every reading, from the parameters that training has left there.
+
+    `classes` says whether labels are classes, `weights` whether moments of the first layer are wanted.
+    """
     x, y = inputs.downstream.x, inputs.downstream.y
     found: list[list[Tensor | None]] = []
     for parameters in read.values():
@@ -81,11 +90,11 @@ def measure(
         test = (
             (None, None) if inputs.held_out is None else scores(network, parameters, *inputs.held_out, classes=classes)
         )
-        weights = parameters[:: 1 + network.bias]
+        layers = parameters[:: 1 + network.bias]
         ends = finite(parameters) & train[0].isfinite()
         states = layer_states(network, parameters, x)
-        first = parameters[0].double()
-        found.append([*train, *test, norms(weights), states, second_moments(first), first.mean(1), ends])
+        first = parameters[0].double() if weights else parameters[0][:, :, :0]
+        found.append([*train, *test, norms(layers), states, second_moments(first), first.mean(1), ends])
     columns = [
         None if column[0] is None else torch.stack([w for w in column if w is not None], 1)[here].cpu().numpy()
         for column in zip(*found, strict=True)
@@ -107,14 +116,15 @@ class Readings:
     steps : tuple of int
         The K readings.
     dimension : int
-        d.
+        d; 0 where moments of the first layer are not wanted.
     replicas : int
         How many there will be at most.
     """
 
     def __init__(self, steps: tuple[int, ...], dimension: int, replicas: int) -> None:
         self._steps = np.array(steps)
-        self._blocks = [Blocks(step, dimension, min(block_count(dimension), replicas)) for step in steps]
+        blocks = min(block_count(dimension), replicas) if dimension else 0
+        self._blocks = [Blocks(step, dimension, blocks) for step in steps if dimension]
         self._parts: list[tuple[np.ndarray | None, ...]] = []
 
     def add(self, first: int, measured: Measured, kept: np.ndarray) -> None:

@@ -118,7 +118,7 @@ class Treated:
     curves : Curves
     layers : Layers
     weights : tuple of SimulatedReading, one a reading
-        Second moments of the first layer, in blocks of replicas, as a simulation keeps them.
+        Second moments of the first layer, in blocks of replicas, as a simulation keeps them; empty unless wanted.
     """
 
     treatment: Treatment

@@ -56,9 +56,10 @@ class TransferStore:
         run takes the store's.
     """
 
-    def __init__(self, folder: Path, digest: str, device: str, tile: int) -> None:
+    def __init__(self, folder: Path, digest: str, device: str, tile: int, *, weights: bool) -> None:
         self.folder = folder
         self.tile = tile
+        self._weights = weights  # whether downstream files hold moments of first layers
         self._digest = digest
         self._device = device
 
@@ -90,7 +91,7 @@ class TransferStore:
     ) -> tuple[Measured, ...] | None:
         """What was measured after the treatments of these names; `marks` (R, 32) are those of all replicas."""
         path = self.downstream_path(here, total)
-        tensors = self._load(path, self._about("downstream", here))
+        tensors = self._load(path, self._about("downstream", here, weights=self._weights))
         if tensors is None:
             return None
         tensors = _cut(tensors, here)
@@ -117,11 +118,12 @@ class TransferStore:
             for key, array in found.arrays().items()
         }
         tensors["marks"] = marks[here.first : here.last]
-        self._save(self.downstream_path(here, total), self._about("downstream", here), tensors)
+        about = self._about("downstream", here, weights=self._weights)
+        self._save(self.downstream_path(here, total), about, tensors)
 
-    def _about(self, part: str, here: Range) -> dict[str, Any]:
+    def _about(self, part: str, here: Range, **more: Any) -> dict[str, Any]:
         known = {"digest": self._digest, "device": self._device, "tile": self.tile}
-        return {**known, "part": part, "first": here.first}
+        return {**known, "part": part, "first": here.first, **more}
 
     def _save(self, path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
         with written(self.folder):
@@ -142,7 +144,7 @@ class TransferStore:
 
 
 def open_transfer_store(
-    root: Path, experiment: Experiment, device: torch.device, tile: int, *, resume: bool
+    root: Path, experiment: Experiment, device: torch.device, tile: int, *, resume: bool, weights: bool = True
 ) -> TransferStore:
     """The store of an experiment: makes the folder, and removes what a kill has left half-written.
 
@@ -153,7 +155,7 @@ def open_transfer_store(
         folder cannot be written.
     """
     digest = experiment_digest(experiment)
-    store = TransferStore(root / digest, digest, device.type, tile)
+    store = TransferStore(root / digest, digest, device.type, tile, weights=weights)
     with written(root):
         store.folder.mkdir(parents=True, exist_ok=True)
         require_resumed(root, len(store.shards()), "experiment", resume=resume)
