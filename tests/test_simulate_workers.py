@@ -154,7 +154,7 @@ def test_what_a_worker_refuses_is_said_by_its_master(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_exits_3_and_keeps_shards(tmp_path):
-    store, setting = tmp_path / "store", setting_file(tmp_path, replicas=100_000)
+    store, setting = tmp_path / "store", setting_file(tmp_path, replicas=1_000_000)
     with started("simulate", setting, "--store", store, "--json") as process:
         wait_until(lambda: len(shards(store)) >= 2)
         process.send_signal(signal.SIGINT)
@@ -166,7 +166,7 @@ def test_ctrl_c_exits_3_and_keeps_shards(tmp_path):
     assert err.endswith("eigenalign: interrupted\n")
     assert list(store.rglob("*.tmp")) == []
     opened = find_store(store)
-    assert opened.description.replicas == 100_000
+    assert opened.description.replicas == 1_000_000
     for here in ranges(len(kept) * 256, 256):
         assert opened.read(here).replicas == 256
 
