@@ -134,7 +134,12 @@ def test_a_report_knows_nothing_of_its_processes():
 def test_an_interrupted_report_of_several_processes_keeps_its_store(tmp_path):
     """Ctrl-C: exit status 3, and shards that --resume goes on from."""
     command = [Path(sys.executable).parent / "eigenalign", "report", "--only", "B2", "--processes", "2"]
-    with subprocess.Popen([*command, "--out", tmp_path], stderr=subprocess.PIPE, text=True) as report:
+
+    def heeding():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background processes ignore Ctrl-C
+
+    arguments = {"stderr": subprocess.PIPE, "text": True, "preexec_fn": heeding}
+    with subprocess.Popen([*command, "--out", tmp_path], **arguments) as report:
         while not list((tmp_path / ".ensembles").rglob("*.safetensors")):
             assert report.poll() is None
             time.sleep(0.1)

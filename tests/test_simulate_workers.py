@@ -47,9 +47,13 @@ def eigenalign(*arguments):
 
 @contextmanager
 def started(*arguments):
-    """The command, running; it is ended, whatever the test finds."""
+    """The command, running; it is ended, whatever the test finds.
+
+    It heeds Ctrl-C, which processes ignore that a shell has started in the background, and all that they start.
+    """
     command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, start_new_session=True, **pipes) as process:
         try:
             yield process
