@@ -10,11 +10,18 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
 
 from theory.errors import InvalidInput
+
+
+@cache  # msgspec reads the annotations anew at every call, which is nine tenths of building a setting
+def fields_of(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a struct."""
+    return msgspec.structs.fields(kind)
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,7 +30,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     table: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        for field in msgspec.structs.fields(type(self)):
+        for field in fields_of(type(self)):
             value = _convert(f"{self.table}.{field.name}".lstrip("."), _plain(getattr(self, field.name)), field.type)
             msgspec.structs.force_setattr(self, field.name, value)
         self.check()
@@ -33,9 +40,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def departs(self, field: str) -> bool:
         """Whether a field has another value than its default."""
-        return (
-            getattr(self, field) != {known.name: known.default for known in msgspec.structs.fields(type(self))}[field]
-        )
+        return getattr(self, field) != next(known.default for known in fields_of(type(self)) if known.name == field)
 
     def require(self, holds: bool, field: str, rule: str, value: object = msgspec.UNSET) -> None:
         """Raise InvalidInput, naming this table's field, unless the rule holds."""
@@ -95,7 +100,7 @@ def _require_tags(key: str, value: Any, kind: Any) -> None:
         if isinstance(member, type) and issubclass(member, msgspec.Struct):
             tag = member.__struct_config__.tag_field
             require(tag is None or tag in value, f"{key}.{tag}", None, "is missing")
-            for field in msgspec.structs.fields(member):
+            for field in fields_of(member):
                 _require_tags(f"{key}.{field.name}", value.get(field.name), field.type)
 
 
@@ -144,7 +149,7 @@ def _field_type(kind: Any, name: str) -> Any:
     """The type of a struct's field; of a tagged union's, the first struct that has it, or its tags."""
     for member in get_args(kind) or (kind,):
         if isinstance(member, type) and issubclass(member, msgspec.Struct):
-            for field in msgspec.structs.fields(member):
+            for field in fields_of(member):
                 if field.name == name:
                     return field.type
     tags = [member.__struct_config__.tag for member in get_args(kind) if hasattr(member, "__struct_config__")]
