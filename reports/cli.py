@@ -150,9 +150,9 @@ def verify(setting_file: str, formula: str | None, device: str, as_json: bool, q
     """Predict, simulate and compare one setting."""
     from reports.console import describe_verification
     from reports.contract import verification
+    from reports.judging.verify import verify as run
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
-    from reports.verify import verify as run
 
     setting = load(setting_file)
     warn_if_unstable(setting)
@@ -169,8 +169,8 @@ def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) 
     """The closed form alone."""
     from reports.console import describe_prediction
     from reports.contract import prediction
+    from reports.judging.verify import predict as run
     from reports.setting_file import load
-    from reports.verify import predict as run
 
     result = run(load(setting_file), formula=formula, progress=not quiet)
     _show(as_json, prediction(result), describe_prediction(result))

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
-from reports.compare import Verification
+from reports.judging.compare import Verification
+from reports.judging.scaling import ScalingVerification
 from reports.record import ReportRecord, verdict_of
-from reports.scaling import ScalingVerification
 from reports.typesetting.markup import to_plain
 from theory.prediction import Prediction
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.compare import Verification
-from reports.estimate import Estimate, estimate
+from reports.judging.compare import Verification
+from reports.judging.estimate import Estimate, estimate
+from reports.judging.scaling import ScalingVerification, Surrogate
+from reports.judging.verify import population_mean
 from reports.record import to_builtins
-from reports.scaling import ScalingVerification, Surrogate
-from reports.verify import population_mean
 from simulate.results import Simulation
 from theory.prediction import Prediction
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+CONTINUED = " "  # the first cell of a row that belongs to the one above
+
 Verdict = Literal["holds", "refuted", "undecided", "outside the hypotheses"]
 
 

@@ -21,7 +21,7 @@ import theory
 from reports.check.data import Samples, open_samples, samples
 from reports.check.moments import DataMoment, data_moment
 from reports.check.weights import Filters
-from reports.verify import fixed_rows
+from reports.judging.verify import fixed_rows
 from simulate.aligned_draws import draw_weights, of_norm
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput, NoClosedForm

@@ -189,7 +189,7 @@ def _theorem() -> ClaimReport:
         "Prop. 1 of arXiv:2006.10455; section 1 of the derivations",
         r"In closed form $\tau_i(t) = s_0^2(1-\eta\sigma_i^2)^{2t} + "
         r"\frac{\sigma_y^2}{n\sigma_i^2}\left(1-(1-\eta\sigma_i^2)^t\right)^2$; "
-        "2000 replicas are trained for real and compared by `reports.compare` with a test of level $10^{-6}$.",
+        "2000 replicas are trained for real and compared by `reports.judging.compare` with a test of level $10^{-6}$.",
         tuple(findings),
         (table,),
         (

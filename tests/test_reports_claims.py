@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from reports.campaign import _workers, judge, run_campaign
-from reports.claims import CLAIMS, a1_equivariance, a3_theorem, a4_hypotheses, b1_function, b2_shape, f1_closed_forms
+from reports.claims import CLAIMS
+from reports.claims.alignment import a1_equivariance, a3_theorem, a4_hypotheses
 from reports.claims.claim import Context
+from reports.claims.forms import f1_closed_forms
 from reports.claims.linear_variants import variants
+from reports.claims.shape import b1_function, b2_shape
 from reports.record import to_builtins
 from theory import linear
 from theory.errors import InvalidInput

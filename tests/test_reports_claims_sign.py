@@ -12,10 +12,10 @@ import torch
 from scipy import stats
 
 import simulate
-from reports.claims import f8_transfer_sign as f8
-from reports.claims import sign_design as design
 from reports.claims.claim import Case, Context, Outcome
-from reports.claims.sign_settings import Actual, Aligned, Linear, slanted
+from reports.claims.transfer import f8_transfer_sign as f8
+from reports.claims.transfer import sign_design as design
+from reports.claims.transfer.sign_settings import Actual, Aligned, Linear, slanted
 from simulate.networks import forward
 from theory.linear import full_batch
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import simulate.transfer
-from reports.claims import c1_positive, c2_covariance, c3_specialisation, c4_scale, tangent_gains, transfer_cases
 from reports.claims.claim import Context, Outcome
-from reports.claims.map_signs import MappedEffects
-from reports.claims.transfer_cases import LAYER, NEW_OUTPUT, Digits, Effects, case, effects, sign_verdict, simultaneous
+from reports.claims.transfer import c1_positive, c2_covariance, c3_specialisation, c4_scale, digits, tangent_gains
+from reports.claims.transfer.digits import LAYER, NEW_OUTPUT, Digits, Effects, case, effects, sign_verdict, simultaneous
+from reports.claims.transfer.map_signs import MappedEffects
 from reports.experiment_file import load
 from reports.typesetting.figures import render
 from theory.errors import InvalidInput
@@ -105,7 +105,7 @@ def test_effects_are_those_of_the_replicas():
     """Against plain loops: the area under the accuracy, the paired difference, active shares at the switch."""
     result = simulate.transfer.run(TINY.experiment(3, seed=4))
     found = effects(result)
-    assert found.treatments == transfer_cases.PLAIN
+    assert found.treatments == digits.PLAIN
     for name in found.treatments:
         curves = result[name].curves
         for replica in range(3):
@@ -121,7 +121,7 @@ def test_effects_are_those_of_the_replicas():
 
 
 def test_upstream_and_downstream_halve_the_digits():
-    experiment = transfer_cases.SMALL_INIT.experiment(2, 0)
+    experiment = digits.SMALL_INIT.experiment(2, 0)
     assert experiment.upstream.network.layer_variances == (0.5,) * 3
     assert experiment.rows == 2 * 898 <= 1797
     assert experiment.downstream.training.readings == tuple(14 * epoch for epoch in range(7))
@@ -140,12 +140,12 @@ def test_claims_share_what_they_run(monkeypatch):
 
     real = simulate.transfer.run
     monkeypatch.setattr(simulate.transfer, "run", run)
-    transfer_cases._effects.cache_clear()
+    digits._effects.cache_clear()
     tiny = case("tiny", TINY.experiment(2, seed=5))
-    one, two = (transfer_cases.measure_effects(tiny, QUICK) for _ in range(2))
+    one, two = (digits.measure_effects(tiny, QUICK) for _ in range(2))
     assert len(runs) == 1
     np.testing.assert_array_equal(one.accuracy, two.accuracy)
-    transfer_cases._effects.cache_clear()
+    digits._effects.cache_clear()
 
 
 @pytest.mark.parametrize(

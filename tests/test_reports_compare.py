@@ -7,7 +7,7 @@ import pytest
 
 import simulate
 import theory
-from reports.compare import (
+from reports.judging.compare import (
     Verification,
     asymptotic_verdict,
     compare,
@@ -15,7 +15,7 @@ from reports.compare import (
     exact_verdict,
     negative_verdict,
 )
-from reports.estimate import data_eigenspaces, estimate, mean_with_error, tau_with_error
+from reports.judging.estimate import data_eigenspaces, estimate, mean_with_error, tau_with_error
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 

@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from reports.claims import f3_first_steps
 from reports.claims.claim import Case, Context, Outcome
+from reports.claims.forms import f3_first_steps
 from theory.catalogue import candidates
 
 QUICK = Context(seed=5)

@@ -11,9 +11,8 @@ import torch
 
 import simulate
 from reports.campaign import judge
-from reports.claims import a6_convolutions, a7_eigenvectors, b3_images, b4_deeper
-from reports.claims.claim import Case, Context
-from reports.claims.orientation import (
+from reports.claims.alignment import a6_convolutions, a7_eigenvectors, b4_deeper
+from reports.claims.alignment.orientation import (
     DRAWS,
     RATE,
     binomial_tail,
@@ -25,6 +24,8 @@ from reports.claims.orientation import (
     orientation_rows,
     rate_finding,
 )
+from reports.claims.claim import Case, Context
+from reports.claims.shape import b3_images
 from simulate.datasets import load
 from simulate.results import SimulatedReading
 from theory.eigenspaces import eigenspaces, transfer_function

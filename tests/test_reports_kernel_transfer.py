@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from reports.claims import f5_kernel_transfer as f5
 from reports.claims.claim import Case, Context, Outcome
-from reports.claims.kernel_gains import Gains, Kept, Weights, measured, predicted
+from reports.claims.transfer import f5_kernel_transfer as f5
+from reports.claims.transfer.kernel_gains import Gains, Kept, Weights, measured, predicted
 
 QUICK = Context(seed=999)
 
@@ -42,7 +42,7 @@ def test_networks_are_near_their_prediction(name: str) -> None:
 def test_batches_of_networks_do_not_matter(study: Weights | Kept, monkeypatch) -> None:
     setting = small(f5.RANDOM if isinstance(study, Weights) else f5.NEW, replicas=3, width=16).setting
     whole = measured(study, setting)
-    monkeypatch.setattr("reports.claims.kernel_gains.BATCH", 2)
+    monkeypatch.setattr("reports.claims.transfer.kernel_gains.BATCH", 2)
     again = measured(study, setting)
     np.testing.assert_allclose(again.gains, whole.gains, rtol=1e-12)
     np.testing.assert_allclose(again.errors, whole.errors, rtol=1e-9)

@@ -11,9 +11,9 @@ from scipy import stats
 
 import simulate
 import theory
-from reports.claims import f4_lazy
 from reports.claims.claim import Context
-from reports.claims.lazy_changes import Changes, measure_changes, second_order_forms
+from reports.claims.forms import f4_lazy
+from reports.claims.forms.lazy_changes import Changes, measure_changes, second_order_forms
 from tests.oracles import FALSE_ALARM
 from theory.network.lazy import Terms, kernel_limit, terms_after
 from theory.network.propagators import descent_step

@@ -14,8 +14,8 @@ import pytest
 from scipy import stats
 
 import simulate
-from reports.claims.f4_lazy import APART, DROPPED, EXPONENT_BUDGET, POWER_LAW, gap, power_law, share
-from reports.claims.lazy_changes import Changes, measure_changes
+from reports.claims.forms.f4_lazy import APART, DROPPED, EXPONENT_BUDGET, POWER_LAW, gap, power_law, share
+from reports.claims.forms.lazy_changes import Changes, measure_changes
 from tests.oracles import FALSE_ALARM
 from theory.network.lazy import kernel_limit
 from theory.network.model import model_of

@@ -8,11 +8,11 @@ import pytest
 import torch
 from scipy import stats
 
-from reports.claims import map_signs
 from reports.claims.claim import Context
-from reports.claims.map_signs import MappedEffects, agreement, kernel_gains, measure_mapped
-from reports.claims.tangent_gains import silent
-from reports.claims.transfer_cases import Digits, case, measure_effects
+from reports.claims.transfer import map_signs
+from reports.claims.transfer.digits import Digits, case, measure_effects
+from reports.claims.transfer.map_signs import MappedEffects, agreement, kernel_gains, measure_mapped
+from reports.claims.transfer.tangent_gains import silent
 from simulate.devices import resolve
 from simulate.transfer.experiment import Engine
 

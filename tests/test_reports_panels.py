@@ -11,10 +11,10 @@ from scipy import stats
 
 import simulate
 import theory
-from reports.claims import b5_panels
-from reports.claims.b5_panels import CLAIM, FACTORS, cases, decide, illustrate, measure
 from reports.claims.claim import BUDGETS, Context, Outcome
-from reports.claims.panel_networks import BANDS, BATCH, EPOCHS, MOMENTUM, RATE, SEEDS, Measured, read
+from reports.claims.shape import b5_panels
+from reports.claims.shape.b5_panels import CLAIM, FACTORS, cases, decide, illustrate, measure
+from reports.claims.shape.panel_networks import BANDS, BATCH, EPOCHS, MOMENTUM, RATE, SEEDS, Measured, read
 from reports.typesetting.figures import render
 from simulate.scaling import shrink
 from theory.errors import NoClosedForm

@@ -16,19 +16,12 @@ import pytest
 
 from reports import cli
 from reports.campaign import judge, run_campaign
-from reports.claims import (
-    CLAIMS,
-    a6_convolutions,
-    b3_images,
-    c1_positive,
-    c2_covariance,
-    c3_specialisation,
-    paper_networks,
-    paper_vgg,
-    transfer_cases,
-)
+from reports.claims import CLAIMS, paper_networks
+from reports.claims.alignment import a6_convolutions
 from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome
-from reports.claims.map_signs import MappedEffects
+from reports.claims.shape import b3_images
+from reports.claims.transfer import c1_positive, c2_covariance, c3_specialisation, digits, paper_transfer
+from reports.claims.transfer.map_signs import MappedEffects
 from reports.typesetting.figures import render
 from theory.errors import InvalidInput
 from theory.setting import Setting
@@ -217,13 +210,11 @@ def test_vgg16_of_figure_1():
 
 def tiny_vgg(claim: str, context: Context) -> tuple[Case, ...]:
     """The cases that a claim adds, of two blocks of one convolution, three replicas and few updates."""
-    chosen = paper_vgg.GAINS if claim == "C1" else paper_vgg.LOSSES
+    chosen = paper_transfer.GAINS if claim == "C1" else paper_transfer.LOSSES
     tiny = [
         replace(vgg, rows=30, epochs=2, downstream=4, batch=BATCH, rate=0.02, blocks=((5,), (7,))) for vgg in chosen
     ]
-    return tuple(
-        transfer_cases.case(vgg.name, vgg.experiment(context, number, replicas=3)) for number, vgg in enumerate(tiny)
-    )
+    return tuple(digits.case(vgg.name, vgg.experiment(context, number, replicas=3)) for number, vgg in enumerate(tiny))
 
 
 def test_gains_of_vgg(small):
@@ -338,8 +329,8 @@ def test_networks_that_diverge_do_not_cost_the_report_of_others(small):
     fits, *_ = tiny_vgg("C3", small)
     upstream = changed(fits.experiment, upstream={"training": {"learning_rate": 1e30}})
     downstream = changed(fits.experiment, downstream={"training": {"learning_rate": 1e30}})
-    cases = (fits, transfer_cases.case("upstream", upstream), transfer_cases.case("downstream", downstream))
-    claim = replace(c3_specialisation.CLAIM, cases=lambda _: cases, illustrate=paper_vgg.illustrate)
+    cases = (fits, digits.case("upstream", upstream), digits.case("downstream", downstream))
+    claim = replace(c3_specialisation.CLAIM, cases=lambda _: cases, illustrate=paper_transfer.illustrate)
     claim = replace(claim, conclude=lambda outcomes: tuple(outcomes[0].findings) * len(outcomes))
     report = judge(claim, small)
     lost = [finding for finding in report.findings if finding.measurement == "diverged"]

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 import simulate
-from reports.claims import regime_map
 from reports.claims.claim import Context, Outcome
+from reports.claims.shape import f6_regimes
 from theory.network.duals import dual, gram
 from theory.network.lazy import kernel_limit
 
-CASES = regime_map.cases(Context(seed=5))
+CASES = f6_regimes.cases(Context(seed=5))
 
 
 def point(
     predicted: list[float], simulated: list[float], epsilon: float = 0.1, noise: float = 0.01, declared: float = 0.5
-) -> regime_map.Point:
+) -> f6_regimes.Point:
     scatter = np.random.default_rng(1).standard_normal((40, 4)) * noise
-    return regime_map.Point(1.0, epsilon, declared, np.array(predicted) + scatter, np.array(simulated) + scatter)
+    return f6_regimes.Point(1.0, epsilon, declared, np.array(predicted) + scatter, np.array(simulated) + scatter)
 
 
 RISES, PEAK = [1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, 1.0]
@@ -38,26 +38,26 @@ RISES, PEAK = [1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, 1.0]
         (point(RISES, PEAK, epsilon=0.6), 0, "outside the hypotheses"),
     ],
 )
-def test_rule(found: regime_map.Point, diverged: int, verdict: str) -> None:
-    assert regime_map.verdict(found, diverged) == verdict
+def test_rule(found: f6_regimes.Point, diverged: int, verdict: str) -> None:
+    assert f6_regimes.verdict(found, diverged) == verdict
 
 
 def test_bend_is_negative_where_the_curve_comes_down() -> None:
     found = point(RISES, PEAK)
-    assert regime_map.bend(found.predicted)[0] == pytest.approx(1.5 / 2.5, abs=0.01)
-    assert regime_map.bend(found.simulated)[0] == pytest.approx(-1.5 / 1.75, abs=0.01)
-    assert regime_map.bend(found.simulated)[1] < 0.01
+    assert f6_regimes.bend(found.predicted)[0] == pytest.approx(1.5 / 2.5, abs=0.01)
+    assert f6_regimes.bend(found.simulated)[0] == pytest.approx(-1.5 / 1.75, abs=0.01)
+    assert f6_regimes.bend(found.simulated)[1] < 0.01
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_coordinates(case: regime_map.Case) -> None:
+def test_coordinates(case: f6_regimes.Case) -> None:
     """V_0 from E φφ at rows of the law's mean length, u from the trace; descent is stable on the rows."""
     setting = case.setting
     s0 = setting.network.layer_variances[0] / 4
-    typical = np.diag(np.sqrt(regime_map.SPECTRUM)) * 2.0  # four rows whose X'X/n is Σ
+    typical = np.diag(np.sqrt(f6_regimes.SPECTRUM)) * 2.0  # four rows whose X'X/n is Σ
     output = np.diagonal(dual("relu", gram(typical, covariance=s0))).mean()
     assert f"s_y²/V_0 = {1 / output:.3g}," in case.name
-    early, late = regime_map.times(setting)
+    early, late = f6_regimes.times(setting)
     assert 0.8 < early < 1.2
     assert 4.5 < late < 5.5
     for seed in range(20):
@@ -72,15 +72,15 @@ def test_a_point_for_real() -> None:
     ensemble = msgspec.structs.replace(case.setting.ensemble, replicas=60)
     network = msgspec.structs.replace(case.setting.network, hidden=(256,))
     case = replace(case, setting=msgspec.structs.replace(case.setting, ensemble=ensemble, network=network))
-    measured = regime_map.measure(case, Context(seed=5))
+    measured = f6_regimes.measure(case, Context(seed=5))
     assert [len(found.predicted) for found in measured.points] == [10, 10]
     assert measured.replicas == 60
     early = measured.points[0]
     noise = (early.simulated - early.predicted).std(axis=0, ddof=1).max() / np.sqrt(10)
-    assert regime_map.distance(early) <= early.declared + 6 * noise
-    assert regime_map.distance(early) < np.abs(early.predicted.mean(axis=0)).max()
-    findings = regime_map.decide(case, regime_map.predict(case), measured)
+    assert f6_regimes.distance(early) <= early.declared + 6 * noise
+    assert f6_regimes.distance(early) < np.abs(early.predicted.mean(axis=0)).max()
+    findings = f6_regimes.decide(case, f6_regimes.predict(case), measured)
     assert [finding.claim for finding in findings] == ["F6", "F6"]
-    (table,), (figure,) = regime_map.illustrate((Outcome(case, "", measured, findings),))
+    (table,), (figure,) = f6_regimes.illustrate((Outcome(case, "", measured, findings),))
     assert len(table.rows) == 2
     assert len(figure.panels) == 2

@@ -12,19 +12,19 @@ from scipy import stats
 
 import simulate
 from reports import cli
-from reports.changes import Moved, from_start, judged, movements, relative
-from reports.claims import f7_surrogate
 from reports.claims.claim import Context
+from reports.claims.shape import f7_surrogate
 from reports.console import describe_verification
 from reports.contract import verification
-from reports.scaling import (
+from reports.judging.changes import Moved, from_start, judged, movements, relative
+from reports.judging.scaling import (
     ERROR_BUDGET,
     compare,
     predict,
     surrogate,
     warnings,
 )
-from reports.verify import verify
+from reports.judging.verify import verify
 from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Setting, Training
 
 SETTING = Setting(
@@ -197,7 +197,7 @@ def test_factors_are_two_and_ascend(factors):
 
 
 def test_nothing_is_trained_where_a_size_does_not_fit(monkeypatch):
-    monkeypatch.setattr("reports.scaling.run_shrunken", lambda *a, **k: pytest.fail("trained"))
+    monkeypatch.setattr("reports.judging.scaling.run_shrunken", lambda *a, **k: pytest.fail("trained"))
     with pytest.raises(InvalidInput, match=r"training.steps = 64: must be divisible by b = 3"):
         surrogate(SETTING, factors=(2, 3))
     with pytest.raises(InvalidInput, match="replicas = 0"):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import simulate
-from reports.claims import t1_linear_transfer as t1
 from reports.claims.claim import Case, Context
-from reports.verify import fixed_rows
+from reports.claims.transfer import t1_linear_transfer as t1
+from reports.judging.verify import fixed_rows
 from theory.linear import full_batch
 from theory.transfer import frozen_feature_transfer, initial_weight_transfer_of
 

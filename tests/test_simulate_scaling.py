@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 import simulate
-from reports.changes import movements, relative
+from reports.judging.changes import movements, relative
 from simulate.networks import forward
 from simulate.scaling import LayerFactors, layer_factors, operations, run_shrunken, shrink
 from tests.oracles_training import Net

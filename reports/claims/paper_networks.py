@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from reports.claims.claim import Context
-from reports.claims.transfer_cases import LAYER_ALONE
+from reports.claims.transfer.digits import LAYER_ALONE
 from simulate.datasets import read_images
 from theory.errors import InvalidInput
 from theory.setting import (

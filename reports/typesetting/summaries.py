@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reports.findings import ClaimReport, Column, Finding, Table
+from reports.findings import CONTINUED, ClaimReport, Column, Finding, Table
 from reports.record import ReportRecord, count, verdict_of
 from reports.typesetting.numbers import Number, error_digits, is_number, like, plain, pvalue, rounded, to_decimals
-from reports.typesetting.tables import CONTINUED
 
 OUTSIDE = "outside the hypotheses"
 _NOTATION = (

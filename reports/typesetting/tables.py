@@ -7,13 +7,12 @@ import io
 from html import escape
 from typing import Any, get_args
 
-from reports.findings import Table, Verdict
+from reports.findings import CONTINUED, Table, Verdict
 from reports.typesetting.layout import ARTICLE, GAP, REPORT, Cell, Layout, Setting, lay_out
 from reports.typesetting.markup import pieces, to_html, to_latex
 from reports.typesetting.numbers import Number, is_number, plain
 
 MARKS: dict[str, str] = {"holds": "✓", "refuted": "✗", "undecided": "?", "outside the hypotheses": "○"}
-CONTINUED = " "  # the first cell of a row that belongs to the one above
 _COMMANDS = {"holds": "holds", "refuted": "refuted", "undecided": "undecided", "outside the hypotheses": "outside"}
 
 

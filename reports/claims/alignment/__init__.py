@@ -1,0 +1,1 @@
+"""What training leaves in the covariance: aligned with the data, layer by layer."""

@@ -1,0 +1,163 @@
+"""B4, deeper layers: the same picture with the activations of the layer below as the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+import torch
+
+import simulate
+from reports.claims.alignment.orientation import (
+    ORIENTATION_COLUMNS,
+    Orientation,
+    findings_of,
+    orientation,
+    orientation_panel,
+    orientation_rows,
+)
+from reports.claims.claim import Case, Claim, Context, Outcome
+from reports.findings import Figure, Finding, Table
+from simulate.networks import layer_outputs
+from theory.eigenspaces import Eigenspaces, eigenspaces
+from theory.network.duals import dual, gram
+from theory.setting import Data, Ensemble, Labels, Network, PowerLaw, Setting, Training
+
+HIDDEN = (24, 256)  # ten times as many second-layer neurons as they have inputs, so that one network's M is finite
+AT_ONCE = 16  # networks that are trained as one batch
+
+
+def cases(context: Context) -> tuple[Case, ...]:
+    """Two hidden layers on Gaussian data and digits, random and real labels; and second layers before training."""
+    gaussian = Data(kind="gaussian", spectrum=PowerLaw(dimension=16, exponent=0.5), samples=256)
+    digits, random = Data(kind="digits", samples=256), Labels(kind="classes")
+
+    def case(
+        number: int, name: str, data: Data, labels: Labels, networks: int, kind: Literal["outside", "exact"] = "outside"
+    ) -> Case:
+        trained = kind == "outside"
+        setting = Setting(
+            data=data,
+            labels=labels,
+            network=Network(kind="mlp", hidden=HIDDEN),
+            training=Training(
+                loss="cross-entropy",
+                learning_rate=0.05,
+                momentum=0.9,
+                batch_size=32,
+                steps=(0, 40, 160, 320) if trained else (0,),
+            ),
+            ensemble=Ensemble(replicas=min(context.replicas(networks), 512), seed=context.seed_of("B4", number)),
+        )
+        return Case(name, setting, kind=kind)
+
+    return (
+        case(0, "Gaussian data, random labels", gaussian, random, 12),
+        case(1, "digits 8x8, random labels", digits, random, 12),
+        # real labels are learned before the weights have gone far, so that it takes more networks to see
+        case(2, "digits 8x8, real labels", digits, Labels(kind="real"), 40),
+        case(3, "Gaussian data, untrained", gaussian, random, 200, "exact"),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The orientation of every network's second layer; networks that diverged are left out of it."""
+
+    orientation: Orientation
+    replicas: int
+    diverged: int
+
+
+def measure(case: Case, context: Context) -> Measured:
+    """Train; at every reading hold each second layer against its own first layer's activations."""
+    setting, total = case.setting, case.setting.ensemble.replicas
+    pairs: list[list[tuple[Eigenspaces, np.ndarray]]] = [[] for _ in setting.training.readings]
+    for first in range(0, total, AT_ONCE):
+        inputs = simulate.replica_inputs(setting, range(first, min(first + AT_ONCE, total)))
+        for of, parameters in zip(pairs, _finite(simulate.train(setting, inputs)), strict=True):
+            data, weights = activation_moments(setting, parameters), _second_moments(parameters[1])
+            of += [(eigenspaces(a), b) for a, b in zip(data, weights, strict=True)]
+    found = orientation(setting.training.readings, pairs, HIDDEN[1], setting.ensemble.seed)
+    return Measured(found, total, total - found.networks)
+
+
+def activation_moments(setting: Setting, parameters: tuple[torch.Tensor, ...]) -> np.ndarray:
+    """E[h hᵀ] of the first hidden activations h = φ(W x) of every network, W (R, m, d), shape (R, m, m).
+
+    The mean is over the population of x: in closed form for Gaussian x, for which W x is Gaussian with covariance
+    W Σ_x Wᵀ, and over the whole set for real data.
+    """
+    population = simulate.population(setting)
+    if population.rows is None:
+        activation, covariance = setting.network.activation, population.second_moment
+        found = [dual(activation, gram(w, covariance=covariance)) for w in parameters[0].numpy()]
+        return np.array(found).reshape(-1, *(parameters[0].shape[1],) * 2)
+    whole = msgspec.structs.replace(setting.data, samples=population.rows, fixed=True)
+    rows = torch.from_numpy(simulate.rows(msgspec.structs.replace(setting, data=whole)))
+    h = next(layer_outputs(setting.network, parameters, rows.expand(len(parameters[0]), -1, -1)))
+    return (h.transpose(1, 2) @ h / h.shape[1]).numpy()
+
+
+def _finite(readings: dict[int, tuple[torch.Tensor, ...]]) -> list[tuple[torch.Tensor, ...]]:
+    """The parameters at every reading of the networks whose squares are finite at all of them."""
+    each = [w.square().flatten(1).sum(1).isfinite() for parameters in readings.values() for w in parameters]
+    kept = torch.stack(each).all(0)
+    return [tuple(w[kept] for w in parameters) for parameters in readings.values()]
+
+
+def _second_moments(weights: torch.Tensor) -> np.ndarray:
+    """WᵀW / (rows of W) for every network, (R, rows, m) → (R, m, m)."""
+    return (weights.transpose(1, 2) @ weights / weights.shape[1]).numpy()
+
+
+def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
+    """M² beside its floor, without verdict; nearer than random bases, by a binomial count, and not before training."""
+    quantity = "$M^2$ of one network's second layer against the activations"
+    return findings_of("B4", case, measured.orientation, quantity, measured.replicas, measured.diverged)
+
+
+def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+    """M² along training against the eigenvectors of the activations and random bases."""
+    table = Table(
+        name="b4-layers",
+        caption="Misalignment of the second layers of single networks against the eigenvectors of the second moment of "
+        "their own first layer's activations, and against random orthonormal bases (medians); means over networks with "
+        "standard errors, the effect size $1 - M/\\mathrm{median}$, and how many networks are nearer to the "
+        "activations' eigenvectors than 99 % of random bases.",
+        columns=ORIENTATION_COLUMNS,
+        rows=tuple(
+            row for outcome in outcomes for row in orientation_rows(outcome.case.name, outcome.measurement.orientation)
+        ),
+    )
+    figure = Figure(
+        name="b4-training",
+        caption="Misalignment of second layers along training, against the eigenvectors of the second moment of the "
+        "activations below and against random bases; dashed, what sampling alone gives to as many aligned Gaussian "
+        "vectors. Bands: 95 % intervals of the mean over networks.",
+        panels=tuple(
+            orientation_panel(outcome.case.name, outcome.measurement.orientation)
+            for outcome in outcomes
+            if outcome.case.kind == "outside"
+        ),
+    )
+    return (table,), (figure,)
+
+
+CLAIM = Claim(
+    id="B4",
+    title="Deeper layers",
+    statement="The weights of a deeper layer align with the second moment of the activations of the layer below.",
+    reference="arXiv:2006.10455, on deeper layers",
+    method="The law of activations is not invariant: $M^2$ of the second layer, against its own network's activations, "
+    "is given with its floor, without verdict. That it is nearer to the activations' eigenvectors than to random bases "
+    "is judged as in claim A6: the number of networks that are, at level .01 each, must have a chance below $10^{-6}$; "
+    "untrained networks must not be called more often than that.",
+    cases=cases,
+    predict=lambda case: "nearer than a random basis",
+    measure=measure,
+    decide=decide,
+    illustrate=illustrate,
+)

@@ -1,0 +1,1 @@
+"""Closed forms of f, each held against ensembles."""

@@ -1,0 +1,1 @@
+"""The transfer function f: that it is one, and its shape."""

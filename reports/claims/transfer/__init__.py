@@ -1,0 +1,1 @@
+"""What pre-training on random labels does to a later task."""

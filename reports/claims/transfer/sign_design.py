@@ -1,0 +1,123 @@
+"""The design of claim F8: settings drawn from a seed of their own, mechanism by mechanism.
+
+Setting k of a mechanism is drawn from (DESIGN, mechanism, k), whatever the user's seed is, which draws rows, labels and
+initial weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reports.claims.transfer.sign_settings import Actual, Aligned, Comparison, Linear, Remembered, Wide
+from reports.claims.transfer.t1_linear_transfer import OUTPUTS
+from reports.claims.transfer.t1_linear_transfer import WIDTH as FEATURES
+from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
+
+DESIGN = 20_061_045  # entropy of the design, beside the mechanism and the number
+WIDTH = 512  # of networks in the kernel regime
+ACTUAL_WIDTH = 64  # of actual ones
+
+Draw = Callable[[int, np.random.Generator], Comparison]
+
+
+def initial_weights(seed: int, rng: np.random.Generator) -> Linear:
+    """The weights of linear models, over fresh ones as drawn or of the same trace."""
+    return _linear(seed, rng, replicas=256, frozen=False)
+
+
+def frozen_features(seed: int, rng: np.random.Generator) -> Linear:
+    """Frozen features, eight networks of T1's width, over fresh ones of the same trace."""
+    return _linear(seed, rng, replicas=8 * FEATURES // OUTPUTS, frozen=True)
+
+
+def kernel_regime(seed: int, rng: np.random.Generator) -> Wide:
+    """First-layer weights along or against the data's large directions, the second layer trained."""
+    setting = _wide(seed, rng, Labels())
+    length, exponent, slant = _length(rng, 30), rng.uniform(-1.5, 1.5), rng.uniform(-2, 2)
+    study = Aligned("slanted", (length,), exponent=exponent, slant=slant)
+    return Wide(setting, study, int(rng.integers(2)))
+
+
+def kept_output(seed: int, rng: np.random.Generator) -> Wide:
+    """The whole network goes on, on the same inputs or new ones."""
+    setting = _wide(seed, rng, Labels(variance=_log_uniform(rng, 0.3, 50.0)))
+    study = Remembered(_length(rng, 100), bool(rng.integers(2)), (_length(rng, 30),), slant=rng.uniform(-2, 2))
+    return Wide(setting, study, 0)
+
+
+def actual_network(seed: int, rng: np.random.Generator) -> Actual:
+    """Perceptrons of one to three hidden layers on digits, or filters on photographs, with random targets first."""
+    depth = int(rng.choice(4, p=[0.07, 0.31, 0.31, 0.31]))  # 0: filters
+    filters: dict[str, Any] = {} if depth else {"filters": 8}
+    network = Network(
+        kind="mlp" if depth else "conv",
+        hidden=(ACTUAL_WIDTH,) * max(depth, 1),
+        activation=("relu", "tanh", "erf")[rng.integers(3)],
+        parametrization="ntk",
+        **filters,
+    )
+    samples = int(rng.choice([8, 16]))
+    setting = Setting(
+        data=Data(kind="digits", samples=samples) if depth else Data(kind="photographs", crop=(6, 6), samples=samples),
+        labels=Labels(variance=_log_uniform(rng, 0.5, 20.0), outputs=10 if depth else 2),
+        network=network,
+        training=Training(learning_rate=0.2, steps=_length(rng, 150)),
+        ensemble=Ensemble(replicas=1, seed=seed),
+    )
+    return Actual(setting, 0.5, _length(rng, 30), bool(rng.integers(2)))
+
+
+MECHANISMS: tuple[Draw, ...] = (
+    initial_weights,
+    frozen_features,
+    kernel_regime,
+    kept_output,
+    actual_network,
+)
+
+
+def comparison(mechanism: Draw, number: int, seed: int) -> Comparison:
+    """Setting `number` of a mechanism's design, its rows, labels and weights drawn from `seed`."""
+    return mechanism(seed + number, np.random.default_rng([DESIGN, MECHANISMS.index(mechanism), number]))
+
+
+def _linear(seed: int, rng: np.random.Generator, *, replicas: int, frozen: bool) -> Linear:
+    spectrum, samples = _data(rng)
+    setting = Setting(
+        data=Data(kind="gaussian", spectrum=spectrum, samples=samples, fixed=True),
+        labels=Labels(variance=_log_uniform(rng, 0.1, 30.0), outputs=OUTPUTS),
+        network=Network(init_variance=_log_uniform(rng, 0.1, 5.0)),
+        training=Training(learning_rate=0.3 / spectrum[0], steps=_length(rng, 100)),
+        ensemble=Ensemble(replicas=replicas, seed=seed),
+    )
+    slant, noise, matched = rng.uniform(-2, 2), _log_uniform(rng, 0.03, 1.0), bool(rng.integers(2))
+    return Linear(setting, 0.3, _length(rng, 30), slant, noise, matched or frozen, frozen)
+
+
+def _wide(seed: int, rng: np.random.Generator, labels: Labels) -> Setting:
+    spectrum, samples = _data(rng)
+    return Setting(
+        data=Data(kind="gaussian", spectrum=spectrum, samples=samples, fixed=True),
+        labels=labels,
+        network=Network(kind="mlp", hidden=(WIDTH,), parametrization="ntk"),
+        training=Training(learning_rate=1 / spectrum[0]),
+        ensemble=Ensemble(replicas=8, seed=seed),
+    )
+
+
+def _data(rng: np.random.Generator) -> tuple[tuple[float, ...], int]:
+    """A power law of mean 1 in 8 to 12 dimensions, and n from half of them to four times as many."""
+    d, ratio = int(rng.choice([8, 10, 12])), float(rng.choice([0.5, 1, 2, 4]))
+    values = np.arange(1.0, d + 1) ** -rng.uniform(0.3, 2.0)
+    return tuple((values / values.mean()).round(4).tolist()), round(ratio * d)
+
+
+def _length(rng: np.random.Generator, largest: int) -> int:
+    return round(_log_uniform(rng, 1, largest))
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))

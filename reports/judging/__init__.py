@@ -1,0 +1,1 @@
+"""Prediction against measurement: estimates with their errors, and the rules by which verdicts follow."""

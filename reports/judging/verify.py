@@ -1,0 +1,51 @@
+"""One setting, predicted and simulated on the same rows, and compared: the calls behind `predict` and `verify`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import simulate
+import theory
+from reports.judging import scaling
+from reports.judging.changes import from_start
+from reports.judging.compare import Verification, compare
+from theory.prediction import Prediction
+from theory.setting import Setting
+
+
+def predict(setting: Setting, *, formula: str | None = None, progress: bool = False) -> Prediction:
+    """The closed form of a setting, on the rows that `simulate` would train on.
+
+    The formula "scaling" is none: it trains smaller networks of the same proportions, see `reports.judging.scaling`.
+
+    Raises NoClosedForm where none applies, before any row is drawn.
+    """
+    if formula == scaling.NAME:
+        return scaling.predict(scaling.surrogate(setting, progress=progress))
+    return theory.predict(setting, rows=fixed_rows(setting), formula=formula)
+
+
+def verify(
+    setting: Setting, *, formula: str | None = None, device: str = "cpu", progress: bool = False
+) -> Verification:
+    """Predict, simulate, compare. Without a closed form nothing is simulated: NoClosedForm is raised first.
+
+    With the formula "scaling" the result is a `reports.judging.scaling.ScalingVerification`.
+    """
+    if formula == scaling.NAME:
+        found = scaling.surrogate(setting, device=device, progress=progress)
+        full = simulate.run(from_start(setting), device=device, progress=progress)
+        return scaling.compare(found, full, mean=population_mean(setting))
+    prediction = predict(setting, formula=formula)
+    simulation = simulate.run(setting, device=device, progress=progress)
+    return compare(prediction, simulation, mean=population_mean(setting))
+
+
+def fixed_rows(setting: Setting) -> np.ndarray | None:
+    """The rows that all replicas share, for a setting that has them."""
+    return simulate.rows(setting) if setting.data.fixed else None
+
+
+def population_mean(setting: Setting) -> np.ndarray | None:
+    """E x (d,) of a synthetic law with a mean, which the symmetry group has to fix; else None."""
+    return simulate.population(setting).mean if setting.data.mean and not setting.data.fixed else None
