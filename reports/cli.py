@@ -269,7 +269,7 @@ def check(
     found = check_files(weights, data, group=parse_group(group), progress=not quiet, **options)
     if html is not None:
         from reports.check.page import html as page
-        from reports.typesetting.files import write_atomically
+        from reports.files import write_atomically
 
         try:
             write_atomically(html, page(found, [*weights, data]))

@@ -2,19 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
-CONTINUED = " "  # the first cell of a row that belongs to the one above
+from reports.judging.rules import Ruling
 
-Verdict = Literal["holds", "refuted", "undecided", "outside the hypotheses"]
+CONTINUED = " "  # the first cell of a row that belongs to the one above
+OUTSIDE: Literal["outside the hypotheses"] = "outside the hypotheses"
+
+Verdict = Literal[Ruling, "outside the hypotheses"]
+Kind = Literal["exact", "asymptotic", "control", "outside"]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One prediction held against one measurement, by the claim that made both.
+
+    Attributes
+    ----------
+    quantity : str
+        What is measured, in words; LaTeX math between dollar signs is allowed.
+    prediction : float or str
+        A number, or what is predicted in words ("rejected", "rises, then falls").
+    measurement : float or str
+    verdict : Verdict
+    standard_error : float or None
+    interval : (float, float) or None
+        A 95 % confidence interval, unless `note` says otherwise.
+    pvalue : float or None
+        Of the hypothesis that the prediction holds; for a control, of the hypothesis that alignment is not broken.
+    power : str
+        What would have been detected, with which probability.
+    note : str
+    kind : Kind or None
+        By which rule the verdict was reached, where it is not that of the case.
+    about : str or None
+        What is judged, where it is more, or less, than the case as it is named.
+    """
+
+    quantity: str
+    prediction: float | str
+    measurement: float | str
+    verdict: Verdict
+    standard_error: float | None = None
+    interval: tuple[float, float] | None = None
+    pvalue: float | None = None
+    power: str = ""
+    note: str = ""
+    kind: Kind | None = None
+    about: str | None = None
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One prediction held against one measurement.
+    """A judgement with what it is about: the claim, the case, and the networks behind it.
 
     Attributes
     ----------
@@ -24,26 +69,14 @@ class Finding:
         What was trained, in a few words.
     kind : "exact", "asymptotic", "control" or "outside"
         By which rule the verdict was reached.
-    quantity : str
-        What is measured, in words; LaTeX math between dollar signs is allowed.
-    prediction : float or str
-        A number, or what is predicted in words ("rejected", "rises, then falls").
-    measurement : float or str
-    standard_error : float or None
-    interval : (float, float) or None
-        A 95 % confidence interval, unless `note` says otherwise.
-    pvalue : float or None
-        Of the hypothesis that the prediction holds; for a control, of the hypothesis that alignment is not broken.
-    power : str
-        What would have been detected, with which probability.
-    verdict : Verdict
-    note : str
+    quantity, prediction, measurement, verdict, standard_error, interval, pvalue, power, note
+        As in `Judgement`.
     replicas, diverged : int
     """
 
     claim: str
     case: str
-    kind: Literal["exact", "asymptotic", "control", "outside"]
+    kind: Kind
     quantity: str
     prediction: float | str
     measurement: float | str
@@ -55,6 +88,9 @@ class Finding:
     note: str = ""
     replicas: int = 0
     diverged: int = 0
+
+
+Cell = str | int | float | tuple[float, float | None] | None
 
 
 @dataclass(frozen=True)
@@ -77,7 +113,45 @@ class Table:
     name: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True)
+class Cells(Generic[Item]):
+    """A column of a table beside the way in which its cell is read from an item.
+
+    Where `once`, a text that the row above has already, along with the texts of all such columns before, is left out.
+    """
+
+    column: Column
+    read: Callable[[Item], Cell]
+    once: bool = False
+
+
+def table_of(name: str, caption: str, items: Iterable[Item], *columns: Cells[Item]) -> Table:
+    """A table with a row per item."""
+    rows: list[tuple[Cell, ...]] = []
+    above: list[Cell] = []
+    for item in items:
+        values: list[Cell] = [each.read(item) for each in columns]
+        same, row = bool(rows), list(values)
+        for i, each in enumerate(columns):
+            if each.once:
+                same = same and values[i] == above[i]
+                row[i] = CONTINUED if same else values[i]
+        rows.append(tuple(row))
+        above = values
+    return Table(name, caption, tuple(each.column for each in columns), tuple(rows))
+
+
+def text(heading: str, read: Callable[[Item], Cell], *, once: bool = False) -> Cells[Item]:
+    """A column of words."""
+    return Cells(Column(heading, "text"), read, once)
+
+
+def number(heading: str, read: Callable[[Item], Cell], digits: int = 3) -> Cells[Item]:
+    """A column of numbers, or of pairs (value, standard error)."""
+    return Cells(Column(heading, digits=digits), read)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +195,14 @@ class Figure:
     name: str
     caption: str
     panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Exhibits:
+    """The tables and figures of one claim."""
+
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

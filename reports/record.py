@@ -9,7 +9,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import numpy as np
@@ -37,6 +37,8 @@ class ReportRecord:
         The command line that repeats it.
     limits : tuple of str
         Where the theory stops, one paragraph an entry.
+    provenance : mapping of str to str
+        Versions and machine of the run.
     """
 
     budget: str
@@ -47,6 +49,7 @@ class ReportRecord:
     started: str
     command: str
     limits: tuple[str, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -20,8 +20,8 @@ import pytest
 from reports.record import to_builtins
 from reports.typesetting import latex
 from reports.typesetting.document import duration, file_name, inline_svg, settings, write
-from reports.typesetting.files import write_atomically
-from reports.typesetting.provenance import provenance
+from reports.files import write_atomically
+from reports.provenance import provenance
 from tests.report_samples import PROVENANCE, sample_report, written_sample
 
 

@@ -11,7 +11,7 @@ from reports.site.gallery import hang
 from reports.site.links import faults
 from reports.site.markdown import UnreadableFormula, anchor, cited, formula, render
 from reports.site.reference import modules, write_reference
-from reports.typesetting.files import write_atomically
+from reports.files import write_atomically
 
 ROOT = Path(__file__).parent.parent
 

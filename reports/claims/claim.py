@@ -1,19 +1,44 @@
-"""The shape of a claim: cases fixed beforehand, a prediction, a measurement, a rule that decides."""
+"""The shape of a claim: trials fixed beforehand, a prediction, a measurement, a rule that decides.
+
+A claim declares its trials; a trial with its random seed is a case. The seed of a case is a hash of the user's seed,
+the claim, and what the case is: its setting or experiment, so far as it departs from the defaults, and its study.
+Neither its name nor its place nor the number of replicas enters, so that cases may be renamed, reordered and added, and
+budgets share draws. Trials of several claims that name the same `shared` draws are trained once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
 
 import simulate
-from reports.findings import Figure, Finding, Table
+from reports.findings import Exhibits, Judgement, Kind, Table
 from simulate.results import Simulation
+from theory.errors import InvalidInput
 from theory.setting import Experiment, Setting
 
 BUDGETS = {"quick": 1, "full": 8, "paper": 32}
+
+Study = TypeVar("Study")
+Predicted = TypeVar("Predicted")
+
+
+class Measurement(Protocol):
+    """What every measurement says of the networks behind it."""
+
+    @property
+    def replicas(self) -> int: ...
+
+    @property
+    def diverged(self) -> int: ...
+
+
+Measured = TypeVar("Measured", bound=Measurement)
 
 
 @dataclass(frozen=True)
@@ -47,62 +72,106 @@ class Context:
         """How many replicas this budget affords where the quick one affords `quick`."""
         return quick * BUDGETS[self.budget]
 
-    def seed_of(self, claim: str, case: int) -> int:
-        """48 bits of a hash of the user's seed, the claim and the case, so that no two cases share draws."""
-        return int.from_bytes(blake2b(f"{self.seed} {claim} {case}".encode(), digest_size=6).digest())
+
+@dataclass(frozen=True)
+class Trial(Generic[Study]):
+    """What a claim trains and how it is judged, before a seed is given to it.
+
+    Attributes
+    ----------
+    setting : Setting or Experiment
+        With replicas and precision; its seed is not looked at.
+    study : Study
+        What the setting does not say: a dataclass, struct, number, string, tuple of these, or None.
+    kind : "exact", "asymptotic", "control" or "outside"
+        Which rule decides: a control must be detected, a case outside the hypotheses gets no verdict.
+    shared : str
+        A name in place of the claim's own id in the seed, where several claims read the same experiment.
+    place : (str, int) or None
+    """
+
+    setting: Setting | Experiment
+    study: Study = None  # type: ignore[assignment]  # of the claims whose settings say it all
+    kind: Kind = "exact"
+    shared: str = ""
+    place: tuple[str, int] | None = None  # transitional: seeds by place
 
 
 @dataclass(frozen=True)
-class Case:
-    """One setting of a claim.
+class Case(Generic[Study]):
+    """One trial of a claim, with its seed.
 
     Attributes
     ----------
     name : str
-        What is trained, in a few words; unique within its claim.
-    setting : Setting
-    kind : "exact", "asymptotic", "control" or "outside"
-        Which rule decides: a control must be detected, a case outside the hypotheses gets no verdict.
-    formula : str or None
-        The closed form to hold against the simulation, where not the preferred one.
-    experiment : Experiment or None
-        Of a claim on transfer, whose `setting` is the upstream part.
+        What is trained, in a few words, for people; unique within its claim. Nothing is decided by its words.
+    trained : Setting or Experiment
+    study : Study
+    kind : Kind
     """
 
     name: str
-    setting: Setting
-    kind: Literal["exact", "asymptotic", "control", "outside"] = "exact"
-    formula: str | None = None
-    experiment: Experiment | None = None
+    trained: Setting | Experiment
+    study: Study
+    kind: Kind
+
+    @property
+    def setting(self) -> Setting:
+        """What is trained; of a transfer experiment, its upstream part."""
+        return self.trained if isinstance(self.trained, Setting) else self.trained.upstream_setting
+
+    @property
+    def experiment(self) -> Experiment:
+        """The transfer experiment; InvalidInput where the case is none."""
+        if isinstance(self.trained, Setting):
+            raise InvalidInput("case", self.name, "is no transfer experiment")
+        return self.trained
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A case with its prediction, its measurement (None where training diverged) and its findings."""
+class Outcome(Generic[Study, Predicted, Measured]):
+    """A case with its prediction, its measurement, and what was judged of it."""
 
-    case: Case
-    prediction: Any
-    measurement: Any
-    findings: tuple[Finding, ...]
+    case: Case[Study]
+    prediction: Predicted
+    measurement: Measured
+    judgements: tuple[Judgement, ...]
+
+
+Outcomes = tuple[Outcome[Study, Predicted, Measured], ...]
+
+
+def _nothing_more(outcomes: Any) -> tuple[()]:
+    return ()
+
+
+def _no_tables() -> tuple[()]:
+    return ()
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Generic[Study, Predicted, Measured]):
     """A claim of the paper, and how it is judged.
+
+    `predict` and `measure` are functions of a module whose annotations say what they return: it is kept on disk, and
+    read again as these types. `decide`, `conclude` and `illustrate` are cheap, and compute nothing that they are not
+    given: a report is typeset again from what is kept.
 
     Attributes
     ----------
     id, title, statement, reference : str
     method : str
         What is checked, and by which rule it is decided.
-    cases : callable, Context → tuple of Case
+    trials : callable, Context → name → Trial
     predict : callable, Case → prediction
-    measure : callable, (Case, Context) → measurement
-    decide : callable, (Case, prediction, measurement) → tuple of Finding
-    illustrate : callable, tuple of Outcome → (tables, figures)
+    measure : callable, (Case, prediction, Context) → measurement
+    decide : callable, (Case, prediction, measurement) → tuple of Judgement
+    illustrate : callable, tuple of Outcome → Exhibits
         Of the outcomes that have a measurement.
-    conclude : callable, tuple of Outcome → tuple of Finding
-        What is found of all cases together; nothing unless given.
+    conclude : callable, tuple of Outcome → tuple of (Judgement, tuple of Outcome)
+        What is found of several cases together, with those; nothing unless given.
+    background : callable, () → tuple of Table
+        Tables that depend on no case, computed once and kept; they follow those of `illustrate`.
     """
 
     id: str
@@ -110,9 +179,32 @@ class Claim:
     statement: str
     reference: str
     method: str
-    cases: Callable[[Context], tuple[Case, ...]]
-    predict: Callable[[Case], Any]
-    measure: Callable[[Case, Context], Any]
-    decide: Callable[[Case, Any, Any], tuple[Finding, ...]]
-    illustrate: Callable[[tuple[Outcome, ...]], tuple[tuple[Table, ...], tuple[Figure, ...]]]
-    conclude: Callable[[tuple[Outcome, ...]], tuple[Finding, ...]] = lambda outcomes: ()
+    trials: Callable[[Context], Mapping[str, Trial[Study]]]
+    predict: Callable[[Case[Study]], Predicted]
+    measure: Callable[[Case[Study], Predicted, Context], Measured]
+    decide: Callable[[Case[Study], Predicted, Measured], tuple[Judgement, ...]]
+    illustrate: Callable[[Outcomes[Study, Predicted, Measured]], Exhibits]
+    conclude: Callable[
+        [Outcomes[Study, Predicted, Measured]], tuple[tuple[Judgement, Outcomes[Study, Predicted, Measured]], ...]
+    ] = _nothing_more
+    background: Callable[[], tuple[Table, ...]] = _no_tables
+
+    def cases(self, context: Context) -> tuple[Case[Study], ...]:
+        """The trials with their seeds, in their order."""
+        return tuple(
+            Case(name, seeded(trial.setting, self._seed(trial, number, context)), trial.study, trial.kind)
+            for number, (name, trial) in enumerate(self.trials(context).items())
+        )
+
+    def _seed(self, trial: Trial[Study], number: int, context: Context) -> int:
+        group, place = trial.place or (self.id, number)
+        return int.from_bytes(blake2b(f"{context.seed} {group} {place}".encode(), digest_size=6).digest())
+
+
+AnyClaim = Claim[Any, Any, Any]
+
+
+def seeded(trained: Setting | Experiment, seed: int) -> Setting | Experiment:
+    """The setting or experiment, its ensemble drawn from another seed."""
+    ensemble = msgspec.structs.replace(trained.ensemble, seed=seed)
+    return msgspec.structs.replace(trained, ensemble=ensemble)

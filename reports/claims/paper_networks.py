@@ -12,29 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 from reports.claims.claim import Context
-from reports.claims.transfer.digits import LAYER_ALONE
 from simulate.datasets import read_images
 from theory.errors import InvalidInput
-from theory.setting import (
-    Data,
-    Downstream,
-    Ensemble,
-    Experiment,
-    Labels,
-    Network,
-    Setting,
-    Training,
-    Treatments,
-    Upstream,
-)
+from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 CLAIMS = ("A6", "B3", "C1", "C2", "C3")  # which have such cases
 IMAGES, CLASSES = 50_000, 10  # of the five batches
 BATCH = 256  # 195 updates an epoch of all images
 EPOCHS = (0, 5, 10, 20, 40)
 NETWORKS = 12  # independent trainings, whatever the budget multiplies others by
-# of Figure 5, dense where curves are steep
-DOWNSTREAM = (0, 100, 200, 300, 500, 750, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500)
 LABELS: tuple[tuple[str, Literal["classes", "real"]], ...] = (("random", "classes"), ("real", "real"))
 HE = 2.0  # init_variance of He's law
 RATE = 0.01
@@ -70,7 +56,8 @@ def checked(budget: str, cifar10: Path | None) -> Path | None:
 
 def images(context: Context, samples: int) -> Data:
     """So many of the images of the folder that the context names."""
-    assert context.cifar10 is not None
+    if context.cifar10 is None:
+        raise InvalidInput("cifar10", None, "must name the folder of CIFAR-10's binary batches")
     return Data(kind="cifar10", path=str(context.cifar10), samples=samples)
 
 
@@ -97,7 +84,7 @@ def filters() -> Network:
     return Network(kind="conv", filters=256, hidden=(64,), init_variance=HE)
 
 
-def along_training(context: Context, labels: Literal["classes", "real"], seed: int) -> Setting:
+def along_training(context: Context, labels: Literal["classes", "real"]) -> Setting:
     """The net of filters on all images with random or real labels, read at five epochs: Figures 2 and 4."""
     epoch = IMAGES // BATCH
     return Setting(
@@ -105,26 +92,5 @@ def along_training(context: Context, labels: Literal["classes", "real"], seed: i
         labels=Labels(kind=labels),
         network=filters(),
         training=thirds(tuple(epoch * each for each in EPOCHS)),
-        ensemble=Ensemble(replicas=NETWORKS, seed=seed, dtype="float32"),
-    )
-
-
-def switch_of_tasks(context: Context, seed: int) -> Experiment:
-    """The net of filters, random labels on half of the images, then the real ones of the other half: Figure 5.
-
-    Its four curves, and the control of claim C2 that has the same f in a random basis.
-    """
-    half = IMAGES // 2
-    return Experiment(
-        upstream=Upstream(
-            data=images(context, half),
-            labels=Labels(kind="classes"),
-            network=filters(),
-            training=thirds(EPOCHS[-1] * (half // BATCH)),
-        ),
-        treatment=Treatments(
-            kinds=("scratch", {"kind": "first-layers", "layers": 1}, LAYER_ALONE, "covariance", "spectrum")  # type: ignore[arg-type]
-        ),
-        downstream=Downstream(samples=half, labels=Labels(kind="real"), training=thirds(DOWNSTREAM)),
-        ensemble=Ensemble(replicas=NETWORKS, seed=seed, dtype="float32"),
+        ensemble=Ensemble(replicas=NETWORKS, dtype="float32"),
     )

@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 from scipy.stats import t as student
 
-from reports.judging.compare import CONFIDENCE, Verdict, asymptotic_verdict
-from reports.judging.estimate import data_eigenspaces, mean_with_error
+from reports.judging.estimate import data_eigenspaces
+from reports.judging.intervals import mean_with_error
+from reports.judging.rules import CONFIDENCE
 from simulate.results import Simulation
 from theory.eigenspaces import weight_variances
 from theory.setting import Setting
@@ -92,13 +93,3 @@ def over(difference: np.ndarray, unit: np.ndarray | float) -> np.ndarray:
     """difference / unit, 0 where there is no difference (nothing is there, and nothing was predicted)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(difference == 0, 0.0, difference / unit)
-
-
-def judged(error: np.ndarray, half_width: np.ndarray, budget: float, diverged: int) -> Verdict:
-    """The verdict on all eigenspaces together; undecided where an error is unknown."""
-    if not (np.all(np.isfinite(error)) and np.all(np.isfinite(half_width))):
-        return "undecided"
-    low, high = error - half_width, error + half_width
-    found = {asymptotic_verdict(a, b, budget, diverged) for a, b in zip(low, high, strict=True)}
-    order: tuple[Verdict, ...] = ("refuted", "undecided", "holds")
-    return next(verdict for verdict in order if verdict in found)

@@ -1,30 +1,19 @@
-"""Prediction against simulation: discrepancies, their error, and the verdict that follows by fixed rules.
-
-Exact forms are refuted below p = 1e-6 and hold if not, provided that a discrepancy of 5 % would have been detected with
-probability .9. Asymptotic forms hold when the whole interval of the discrepancy lies inside their error budget and are
-refuted when it lies outside. A diverged replica forbids "holds". Everything else is undecided.
-"""
+"""Prediction against simulation: discrepancies, their errors, and the verdicts that follow by the rules."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.stats import norm
 
 from reports.judging.estimate import Estimate, estimate
+from reports.judging.intervals import detectable, half_width
+from reports.judging.rules import LEVEL, POWER, Ruling, exact_verdict, within_budget
 from simulate.results import SimulatedReading, Simulation
 from theory.prediction import PredictedReading, Prediction
 from theory.setting import Setting
 from theory.testing import whole_matrix_test
-
-LEVEL = 1e-6  # an exact claim is refuted below this p-value; a negative control is detected below it
-DISCREPANCY = 0.05  # what must be detectable, with probability `POWER`, before an exact claim may hold
-POWER = 0.9
-CONFIDENCE = 0.95
-
-Verdict = Literal["holds", "refuted", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +39,7 @@ class ComparedReading:
     pvalue: float | None
     max_relative_error: float
     detectable: float | None
-    verdict: Verdict
+    verdict: Ruling
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +50,16 @@ class Verification:
     simulation: Simulation
     estimates: tuple[Estimate, ...]
     comparison: tuple[ComparedReading, ...]
+
+    @property
+    def replicas(self) -> int:
+        """How many were trained."""
+        return self.simulation.replicas
+
+    @property
+    def diverged(self) -> int:
+        """How many of them diverged."""
+        return self.simulation.diverged
 
     @property
     def convinced(self) -> bool:
@@ -78,41 +77,6 @@ def compare(prediction: Prediction, simulation: Simulation, *, mean: np.ndarray 
     return Verification(prediction, simulation, estimates, compared)
 
 
-def exact_verdict(pvalue: float | None, detectable: float | None, diverged: int) -> Verdict:
-    """The rule for exact claims; without a p-value or a power nothing is decided."""
-    if pvalue is None or detectable is None:
-        return "undecided"
-    if pvalue < LEVEL:
-        return "refuted"
-    return "holds" if detectable <= DISCREPANCY and not diverged else "undecided"
-
-
-def asymptotic_verdict(low: float, high: float, budget: float, diverged: int) -> Verdict:
-    """The rule for asymptotic claims: [low, high] is the interval of a signed relative discrepancy."""
-    if low > budget or high < -budget:
-        return "refuted"
-    return "holds" if -budget <= low and high <= budget and not diverged else "undecided"
-
-
-def found(detectable: float | None) -> str:
-    """What would have been detected, in words."""
-    return (
-        "nothing is found with probability .9" if detectable is None else f"{detectable:.1%} found with probability .9"
-    )
-
-
-def control_verdict(pvalue: float, diverged: int) -> Verdict:
-    """The rule for negative controls: detected below `LEVEL`, otherwise undecided; absence is never concluded."""
-    return "holds" if pvalue < LEVEL and not diverged else "undecided"
-
-
-def negative_verdict(low: float, high: float, diverged: int) -> Verdict:
-    """The rule for a quantity that is predicted to be negative, by its confidence interval [low, high]."""
-    if low > 0:
-        return "refuted"
-    return "holds" if high < 0 and not diverged else "undecided"
-
-
 def _compare(
     prediction: Prediction,
     predicted: PredictedReading,
@@ -125,11 +89,12 @@ def _compare(
     known = bool(np.all(np.isfinite(relative_se)))
     z = float(np.max(np.abs(_relative(estimated.tau - predicted.tau, estimated.tau_se)))) if known else None
     if prediction.status == "asymptotic":
-        verdicts = _within_budget(error, relative_se, prediction.error_budget or 0.0, simulation.diverged)
-        return ComparedReading(predicted.step, z, None, float(np.max(np.abs(error))), None, verdicts)
-    pvalue, detectable = _exact_test(simulation.setting, predicted, simulated, z, relative_se)
-    verdict = exact_verdict(pvalue, detectable, simulation.diverged)
-    return ComparedReading(predicted.step, z, pvalue, float(np.max(np.abs(error))), detectable, verdict)
+        half = half_width(relative_se, tests=len(error))
+        verdict = within_budget(error, half, prediction.error_budget or 0.0, simulation.diverged)
+        return ComparedReading(predicted.step, z, None, float(np.max(np.abs(error))), None, verdict)
+    pvalue, smallest = _exact_test(simulation.setting, predicted, simulated, z, relative_se)
+    verdict = exact_verdict(pvalue, smallest, simulation.diverged)
+    return ComparedReading(predicted.step, z, pvalue, float(np.max(np.abs(error))), smallest, verdict)
 
 
 def _exact_test(
@@ -140,8 +105,7 @@ def _exact_test(
         if z is None:
             return None, None
         tests = len(relative_se)
-        found = (norm.isf(LEVEL / 2 / tests) + norm.ppf(POWER)) * float(relative_se.max())
-        return min(1.0, 2 * tests * float(norm.sf(z))), found
+        return min(1.0, 2 * tests * float(norm.sf(z))), detectable(float(relative_se.max()), tests=tests)
     # with Gaussian labels and init a linear model's outputs are independent Gaussian vectors, given X
     linear = setting.network.kind == "linear" and setting.labels.kind == "gaussian"
     gaussian = linear and setting.full_batch and setting.data.fixed
@@ -158,17 +122,6 @@ def _exact_test(
         power=POWER,
     )
     return test.pvalue, test.detectable
-
-
-def _within_budget(error: np.ndarray, relative_se: np.ndarray, budget: float, diverged: int) -> Verdict:
-    """The verdict on all τ of an asymptotic reading: simultaneous 95 % intervals against the budget."""
-    if not np.all(np.isfinite(relative_se)):
-        return "undecided"
-    half = norm.isf((1 - CONFIDENCE) / 2 / len(error)) * relative_se
-    verdicts = {
-        asymptotic_verdict(low, high, budget, diverged) for low, high in zip(error - half, error + half, strict=True)
-    }
-    return "refuted" if "refuted" in verdicts else "undecided" if "undecided" in verdicts else "holds"
 
 
 def _relative(difference: np.ndarray, unit: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reports.judging.intervals import mean_with_error
 from simulate.results import SimulatedReading, Simulation
 from theory.eigenspaces import Eigenspaces, eigenspaces, weight_variances
 from theory.errors import InvalidInput
@@ -48,7 +49,7 @@ def data_eigenspaces(simulation: Simulation) -> Eigenspaces:
     return eigenspaces(simulation.data_moment, gap=1e-9)
 
 
-def data_symmetry(simulation: Simulation, spaces: Eigenspaces, mean: np.ndarray | None = None) -> SymmetryGroup:
+def data_symmetry(spaces: Eigenspaces, mean: np.ndarray | None = None) -> SymmetryGroup:
     """The group that leaves the law of the data invariant: it fixes `mean` where there is one."""
     return symmetry_group(spaces, mean=None if mean is None or not np.any(mean) else mean)
 
@@ -56,7 +57,7 @@ def data_symmetry(simulation: Simulation, spaces: Eigenspaces, mean: np.ndarray 
 def estimate(simulation: Simulation, *, mean: np.ndarray | None = None) -> tuple[Estimate, ...]:
     """One estimate per reading; `mean` (d,) is the population mean that the symmetry group has to fix, if any."""
     spaces = data_eigenspaces(simulation)
-    group = data_symmetry(simulation, spaces, mean)
+    group = data_symmetry(spaces, mean)
     return tuple(_estimate(reading, spaces, group) for reading in simulation.readings)
 
 
@@ -84,19 +85,3 @@ def _estimate(reading: SimulatedReading, spaces: Eigenspaces, group: SymmetryGro
 def tau_with_error(reading: SimulatedReading, spaces: Eigenspaces) -> tuple[np.ndarray, np.ndarray]:
     """τ (k,) and its standard error (k,), from the scatter between blocks of replicas."""
     return mean_with_error(weight_variances(spaces, reading.second_moments), reading.counts)
-
-
-def mean_with_error(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The weighted mean over K independent block means (K, …) and its standard error.
-
-    Var(block mean) = σ²/c_b, so σ² is estimated by Σ_b c_b (v_b − mean)² / (K − 1), and SE² = σ²/N: unbiased for
-    blocks of any sizes. NaN for K = 1, and both are NaN for K = 0.
-    """
-    if len(counts) == 0:
-        return np.full(values.shape[1:], np.nan), np.full(values.shape[1:], np.nan)
-    weights = counts / counts.sum()
-    mean = np.tensordot(weights, values, axes=1)
-    if len(counts) == 1:
-        return mean, np.full_like(mean, np.nan)
-    variance = np.tensordot(counts, (values - mean) ** 2, axes=1) / (len(counts) - 1)
-    return mean, np.sqrt(variance / counts.sum())

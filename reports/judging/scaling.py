@@ -16,9 +16,10 @@ from typing import Literal
 
 import numpy as np
 
-from reports.judging.changes import Moved, from_start, judged, movements, over, relative
-from reports.judging.compare import ComparedReading, Verdict, Verification
+from reports.judging.changes import Moved, from_start, movements, over, relative
+from reports.judging.compare import ComparedReading, Verification
 from reports.judging.estimate import data_eigenspaces, estimate
+from reports.judging.rules import Ruling, within_budget
 from simulate.results import Simulation
 from simulate.scaling import operations, run_shrunken, shrink
 from theory.errors import InvalidInput
@@ -36,7 +37,7 @@ FEWEST_NEURONS = 16
 FEWEST_BATCHES = 2  # in an epoch of the smallest network
 
 Agreement = Literal["converged", "not converged", "undecided"]
-AGREEMENT: dict[Verdict, Agreement] = {"holds": "converged", "refuted": "not converged", "undecided": "undecided"}
+AGREEMENT: dict[Ruling, Agreement] = {"holds": "converged", "refuted": "not converged", "undecided": "undecided"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +210,7 @@ def surrogate(
         if step not in setting.training.readings:
             continue
         difference, half_width = relative(other, one)
-        agreement = AGREEMENT[judged(difference, half_width, tolerance, sum(diverged))]
+        agreement = AGREEMENT[within_budget(difference, half_width, tolerance, sum(diverged))]
         sizes = replace(one, step=step), replace(other, step=step)
         readings.append(SurrogateReading(step, sigma, spaces.multiplicity, sizes, difference, half_width, agreement))
     spent = sum(simulation.replicas * operations(simulation.setting, dimension) for simulation in (larger, smaller))
@@ -278,9 +279,9 @@ def compare(found: Surrogate, full: Simulation, *, mean: np.ndarray | None = Non
     for reading, moved in zip(found.readings, measured, strict=True):
         predicted = reading.sizes[0]
         error, half_width = relative(moved, predicted)
-        verdict: Verdict = "undecided"
+        verdict: Ruling = "undecided"
         if reading.agreement == "converged":
-            verdict = judged(error, half_width, ERROR_BUDGET, full.diverged + sum(found.diverged))
+            verdict = within_budget(error, half_width, ERROR_BUDGET, full.diverged + sum(found.diverged))
         largest = float(np.max(np.abs(error)))
         compared.append(ComparedReading(reading.step, _largest_z(moved, predicted), None, largest, None, verdict))
         errors += [_error(b, moved, size) for b, size in zip(found.factors, reading.sizes, strict=True)]

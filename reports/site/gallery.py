@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.typesetting.document import file_name
-from reports.typesetting.files import write_atomically
+from reports.files import write_atomically
 from reports.typesetting.markup import to_html, to_plain
 
 

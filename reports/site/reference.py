@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reports.site.markdown import cited
-from reports.typesetting.files import write_atomically
+from reports.files import write_atomically
 
 PACKAGES = ("theory", "simulate", "reports")
 _OWN = "reports.site"  # the pages' own builder is no part of what is installed

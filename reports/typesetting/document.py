@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from reports.findings import ClaimReport, Figure, Table
 from reports.record import ReportRecord, findings_csv, to_json, verdict_of
 from reports.typesetting import figures, latex, summaries, tables
-from reports.typesetting.files import write_atomically
+from reports.files import write_atomically
 from reports.typesetting.layout import lay_out
 from reports.typesetting.markup import latex_code, to_html, to_latex, to_plain
-from reports.typesetting.provenance import provenance as collect_provenance
+from reports.provenance import provenance as collect_provenance
 
 if TYPE_CHECKING:
     import jinja2

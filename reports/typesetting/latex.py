@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.typesetting.files import write_atomically
+from reports.files import write_atomically
 
 log = logging.getLogger(__name__)
 

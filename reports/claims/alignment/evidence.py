@@ -1,17 +1,18 @@
-"""The evidence that an ensemble gives about alignment, gathered once for claims A3, A4 and A5."""
+"""The evidence that an ensemble gives about alignment, for the claims that test it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
 
 import simulate
 from reports.claims.claim import Case, Context
-from reports.judging.compare import LEVEL, POWER
 from reports.judging.estimate import data_eigenspaces, data_symmetry
+from reports.judging.rules import CONFIDENCE, LEVEL, POWER
 from simulate.results import SimulatedReading, Simulation
 from theory.eigenspaces import Eigenspaces
 from theory.symmetry import SymmetryGroup, twirl
@@ -56,6 +57,14 @@ class AlignmentEvidence:
     learned: float
 
     @property
+    def replicas(self) -> int:
+        return self.simulation.replicas
+
+    @property
+    def diverged(self) -> int:
+        return self.simulation.diverged
+
+    @property
     def reading(self) -> SimulatedReading:
         return self.simulation.readings[-1]
 
@@ -69,15 +78,15 @@ class AlignmentEvidence:
     def detectable_mean(self) -> float:
         """The |E w|, in the same units, that the test at `LEVEL` would have found with probability .9."""
         reading = self.reading
-        size = detectable_mean(reading.means, self.group, counts=reading.counts, level=LEVEL, power=0.9)
+        size = detectable_mean(reading.means, self.group, counts=reading.counts, level=LEVEL, power=POWER)
         return float(size / np.trace(reading.second_moment) ** 0.5)
 
 
-def gather(case: Case, context: Context, *, mean: bool = False) -> AlignmentEvidence:
+def gather(case: Case[Any], context: Context, *, mean: bool = False) -> AlignmentEvidence:
     """Run the ensemble of a case and test its last reading; with `mean`, under the group that fixes E x."""
     simulation = context.run(case.setting)
     spaces = data_eigenspaces(simulation)
-    group = data_symmetry(simulation, spaces, simulate.population(case.setting).mean if mean else None)
+    group = data_symmetry(spaces, simulate.population(case.setting).mean if mean else None)
     reading = simulation.readings[-1]
     moments, counts, seed = reading.second_moments, reading.counts, case.setting.ensemble.seed
     overall = reading.second_moment
@@ -108,7 +117,7 @@ def resolved_mean_test(evidence: AlignmentEvidence) -> RandomizationTest:
 def retested(evidence: AlignmentEvidence) -> RandomizationTest:
     """The same ensemble under the larger group that ignores the mean of the data."""
     reading, seed = evidence.reading, evidence.simulation.setting.ensemble.seed
-    larger = data_symmetry(evidence.simulation, evidence.spaces)
+    larger = data_symmetry(evidence.spaces)
     return escalating_randomization_test(reading.second_moments, larger, counts=reading.counts, level=LEVEL, seed=seed)
 
 
@@ -121,6 +130,10 @@ class Power:
     replicas: int
     low: float
     high: float
+
+    @property
+    def share(self) -> float:
+        return self.rejected / self.parts
 
     def __str__(self) -> str:
         share = f"{self.rejected} of {self.parts} parts of {self.replicas} replicas reject at {PART_LEVEL:g}"
@@ -142,5 +155,5 @@ def measured_power(evidence: AlignmentEvidence) -> Power:
             seed=seed + part + 1,
         )
         rejected += test.pvalue <= PART_LEVEL
-    interval = binomtest(rejected, parts).proportion_ci(0.95, method="exact")
+    interval = binomtest(rejected, parts).proportion_ci(CONFIDENCE, method="exact")
     return Power(rejected, parts, reading.replicas // parts, interval.low, interval.high)

@@ -16,13 +16,15 @@ from typing import Literal
 import numpy as np
 
 from reports.claims.claim import Context, Outcome
-from reports.claims.paper_networks import BATCH, HE, images
+from reports.claims.paper_networks import BATCH, EPOCHS, HE, IMAGES, NETWORKS, filters, images, thirds
 from reports.claims.transfer.digits import PLAIN, Kinds, curves_panel, gains_table, means_and_halves
 from reports.findings import Figure, Panel, Series, Table
 from theory.setting import Downstream, Ensemble, Experiment, Labels, Network, Training, Treatments, Upstream
 from theory.setting.network import VGG16
 
 REPLICAS = 5  # independent trainings of each setting
+# of Figure 5, dense where curves are steep
+DOWNSTREAM = (0, 100, 200, 300, 500, 750, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500)
 
 
 @dataclass(frozen=True)
@@ -113,3 +115,24 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         panels=tuple(panels),
     )
     return (table,), (figure,)
+
+
+def switch_of_tasks(context: Context) -> Experiment:
+    """The net of filters, random labels on half of the images, then the real ones of the other half: Figure 5.
+
+    Its four curves, and the control of claim C2 that has the same f in a random basis.
+    """
+    half = IMAGES // 2
+    return Experiment(
+        upstream=Upstream(
+            data=images(context, half),
+            labels=Labels(kind="classes"),
+            network=filters(),
+            training=thirds(EPOCHS[-1] * (half // BATCH)),
+        ),
+        treatment=Treatments(
+            kinds=("scratch", {"kind": "first-layers", "layers": 1}, LAYER_ALONE, "covariance", "spectrum")  # type: ignore[arg-type]
+        ),
+        downstream=Downstream(samples=half, labels=Labels(kind="real"), training=thirds(DOWNSTREAM)),
+        ensemble=Ensemble(replicas=NETWORKS, dtype="float32"),
+    )

@@ -1,0 +1,289 @@
+"""A whole run: which cases there are, who settles which, and what is put together from their records.
+
+Cases are independent, so that worker processes and machines can share them: each is told the claims and the numbers of
+cases, and leaves records. Whoever has all records judges them in the order of claims and cases, and every case is
+settled on one thread: the bits of a report know nothing of who computed what.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from reports.campaign.limits import LIMITS
+from reports.campaign.records import Asked, Kept, Records
+from reports.campaign.settle import background, judged, settle
+from reports.claims import CLAIMS, paper_networks
+from reports.claims.claim import BUDGETS, AnyClaim, Case, Context
+from reports.processes import cores, results
+from reports.provenance import provenance
+from reports.record import ReportRecord
+from simulate.devices import resolve
+from simulate.ranges import parse_shard
+from theory.errors import InvalidInput
+
+log = logging.getLogger(__name__)
+
+ENSEMBLES = "ensembles"  # a folder among the records, of what an interrupted case has left
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What a shard has done: how many of the cases of a report are now kept, and of how many."""
+
+    shard: str
+    kept: int
+    cases: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """One case of a claim, or the claim's background if None."""
+
+    claim: str
+    case: Case[Any] | None
+
+
+def run_campaign(
+    *,
+    budget: str = "quick",
+    only: Sequence[str] = (),
+    device: str = "cpu",
+    seed: int = 0,
+    folder: Path | None = None,
+    fresh: bool = False,
+    cifar10: Path | None = None,
+    processes: int | None = 1,
+    progress: bool = False,
+) -> ReportRecord:
+    """Judge the claims whose ids are in `only`, or all of them, in their order.
+
+    What `folder` holds of their cases is not computed again, unless it is to be `fresh`: it is then deleted first.
+    `cifar10` is the folder of CIFAR-10's binary batches, data_batch_*.bin, on which the budget "paper" trains the
+    paper's own networks besides; no other budget takes it. Results depend neither on the folder nor on `processes`, the
+    number of worker processes: as many as there are cores if None, and one on a GPU. With more than one, a script needs
+    ``if __name__ == "__main__"``.
+
+    Raises
+    ------
+    InvalidInput
+        Before anything runs or is deleted, where a name or a number is none of those above, or the folder of CIFAR-10
+        does not hold the images.
+    """
+    started, clock = datetime.now(UTC), time.perf_counter()
+    plan = _plan(budget, only, device, seed, cifar10)
+    workers = _workers(processes, device)
+    if fresh and folder is not None and folder.exists():
+        shutil.rmtree(folder)
+    with _records(folder, device) as records:
+        plan.settle(records, plan.groups(), workers, progress=progress)
+        asked = Asked(
+            budget=budget,
+            seed=seed,
+            device=device,
+            claims=tuple(claim.id for claim in plan.claims),
+            cifar10=None if plan.context.cifar10 is None else str(plan.context.cifar10),
+            command=" ".join(["eigenalign", *sys.argv[1:]]),
+            started=started.isoformat(timespec="seconds"),
+            seconds=time.perf_counter() - clock,
+            provenance=provenance(device),
+        )
+        records.describe(asked)
+        report = plan.report(records, asked)
+        shutil.rmtree(records.folder / ENSEMBLES, ignore_errors=True)  # they were there for an interruption
+    return report
+
+
+def run_shard(
+    shard: str,
+    folder: Path,
+    *,
+    budget: str = "quick",
+    only: Sequence[str] = (),
+    device: str = "cpu",
+    seed: int = 0,
+    cifar10: Path | None = None,
+    processes: int | None = 1,
+    progress: bool = False,
+) -> Shared:
+    """Settle the share i of n of a report's cases, "i/n", and leave their records in `folder`.
+
+    What the folder holds already is not computed again. `run_campaign` with the same arguments puts the report together
+    when all shards have left their records there.
+
+    Raises
+    ------
+    InvalidInput
+        As `run_campaign`, or where the shard is not "i/n".
+    """
+    i, n = parse_shard(shard)
+    plan = _plan(budget, only, device, seed, cifar10)
+    with _records(folder, device) as records:
+        plan.settle(records, plan.groups()[i - 1 :: n], _workers(processes, device), progress=progress)
+        jobs = [job for group in plan.groups() for job in group]
+        kept = sum(records.path(_claim(job), job.case, plan.context).exists() for job in jobs)
+    return Shared(shard, kept, len(jobs), folder)
+
+
+def assemble(folder: Path) -> ReportRecord:
+    """The report that the records of a folder make, whatever version of the code computed them. Nothing is computed.
+
+    Raises
+    ------
+    InvalidInput
+        Where the folder holds no report, or a record is missing or damaged.
+    """
+    asked = Records(folder, "").description()
+    records = Records(folder, asked.device)
+    cifar10 = None if asked.cifar10 is None else Path(asked.cifar10)
+    context = Context(asked.budget, asked.seed, asked.device, None, cifar10)
+    known = {claim.id: claim for claim in CLAIMS}
+    for name in asked.claims:
+        if name not in known:
+            raise InvalidInput("folder", str(folder), f"holds claim {name}, which this version does not have")
+    plan = _Plan(context, tuple(known[name] for name in asked.claims))
+    return plan.report(records, asked, any_version=True)
+
+
+class _Plan:
+    """The claims of a run with their cases, built once."""
+
+    def __init__(self, context: Context, claims: tuple[AnyClaim, ...]) -> None:
+        self.context = context
+        self.claims = claims
+        self.cases = {claim.id: claim.cases(context) for claim in claims}
+
+    def groups(self) -> list[tuple[Job, ...]]:
+        """All jobs; those that train the same thing are one group, since who has trained it has it at hand."""
+        found: dict[object, list[Job]] = {}
+        for claim in self.claims:
+            for case in self.cases[claim.id]:
+                found.setdefault(case.trained, []).append(Job(claim.id, case))
+            found[claim.id] = [Job(claim.id, None)]
+        return [tuple(group) for group in found.values()]
+
+    def settle(self, records: Records, groups: Sequence[tuple[Job, ...]], workers: int, *, progress: bool) -> None:
+        """Compute and keep what is not kept of these groups."""
+        missing = []
+        total = sum(map(len, groups))
+        for group in groups:
+            left = tuple(job for job in group if records.load(_claim(job), job.case, self.context) is None)
+            missing += [left] if left else []
+        context = _with_store(self.context, records)
+        # disable=None: no bar where stderr is no terminal
+        with tqdm(total=total, unit="case", disable=None if progress else True) as bar:
+            bar.update(total - sum(map(len, missing)))
+            for done in _settled(missing, context, records, workers):
+                for job in done:
+                    bar.set_description(f"{job.claim}: {'tables' if job.case is None else job.case.name}")
+                bar.update(len(done))
+
+    def report(self, records: Records, asked: Asked, *, any_version: bool = False) -> ReportRecord:
+        """What is found, from the records of all cases."""
+
+        def kept(claim: AnyClaim, case: Case[Any] | None) -> Kept[Any]:
+            found = records.load(claim, case, self.context, any_version=any_version)
+            if found is None:
+                what = "the background" if case is None else f"case {case.name!r}"
+                rule = f"lacks {what} of claim {claim.id}: `eigenalign report --resume` computes it"
+                raise InvalidInput("folder", str(records.folder), rule)
+            return found
+
+        return ReportRecord(
+            budget=asked.budget,
+            seed=asked.seed,
+            device=asked.device,
+            claims=tuple(
+                judged(claim, {case: kept(claim, case) for case in self.cases[claim.id]}, kept(claim, None))
+                for claim in self.claims
+            ),
+            seconds=asked.seconds,
+            started=asked.started,
+            command=asked.command,
+            limits=LIMITS,
+            provenance=asked.provenance,
+        )
+
+
+def settle_jobs(jobs: tuple[Job, ...], context: Context, records: Records) -> tuple[Job, ...]:
+    """Settle and keep some cases."""
+    for job in jobs:
+        claim = _claim(job)
+        kept = background(claim) if job.case is None else settle(claim, job.case, context)
+        records.save(claim, job.case, context, kept)
+    return jobs
+
+
+def _claim(job: Job) -> AnyClaim:
+    return next(claim for claim in CLAIMS if claim.id == job.claim)
+
+
+def _settled(
+    groups: Sequence[tuple[Job, ...]], context: Context, records: Records, workers: int
+) -> Iterator[tuple[Job, ...]]:
+    """Each group, in the order in which they are done."""
+    if workers == 1:
+        yield from (settle_jobs(group, context, records) for group in groups)
+        return
+    try:
+        with closing(results(settle_jobs, [(group, context, records) for group in groups], workers)) as done:
+            yield from (group for _, group in done)
+    except KeyboardInterrupt:
+        log.warning("what is complete is kept in %s; --resume goes on from it", records.folder)
+        raise
+
+
+def _plan(budget: str, only: Sequence[str], device: str, seed: int, cifar10: Path | None) -> _Plan:
+    """What is to be run, once it is seen to be possible."""
+    if budget not in BUDGETS:
+        raise InvalidInput("budget", budget, f"must be one of {', '.join(BUDGETS)}")
+    known = {claim.id: claim for claim in CLAIMS}
+    for name in only:
+        if name not in known:
+            raise InvalidInput("only", name, f"must name claims among {', '.join(known)}")
+    context = Context(budget, seed, device, None, paper_networks.checked(budget, cifar10))
+    chosen = tuple(claim for claim in CLAIMS if not only or claim.id in only)
+    left_out = [claim.id for claim in chosen if claim.id in paper_networks.CLAIMS]
+    if budget == "paper" and cifar10 is None and left_out:
+        names = ", ".join(left_out)
+        log.info("the paper's own networks on CIFAR-10 are left out (%s): --cifar10 DIR trains them, too", names)
+    return _Plan(context, chosen)
+
+
+def _with_store(context: Context, records: Records) -> Context:
+    return Context(context.budget, context.seed, context.device, records.folder / ENSEMBLES, context.cifar10)
+
+
+@contextmanager
+def _records(folder: Path | None, device: str) -> Iterator[Records]:
+    """The records of a folder, or of a temporary one."""
+    kind = resolve(device).type
+    if folder is not None:
+        yield Records(folder, kind)
+        return
+    with tempfile.TemporaryDirectory(prefix="eigenalign-") as temporary:
+        yield Records(Path(temporary), kind)
+
+
+def _workers(processes: int | None, device: str) -> int:
+    """How many processes settle cases: those asked for, or one for every core; a GPU is not shared."""
+    shared = resolve(device).type == "cpu"
+    if processes is None:
+        return cores() if shared else 1
+    if processes < 1:
+        raise InvalidInput("processes", processes, "must be at least 1")
+    if processes > 1 and not shared:
+        raise InvalidInput("processes", processes, f"must be 1 on {device}: a GPU is not shared")
+    return processes

@@ -1,0 +1,113 @@
+"""One case at a time: predicted and measured into a record, and judged from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from reports import experiment_file, setting_file
+from reports.campaign.records import Kept, Lost, round_trip
+from reports.claims.claim import AnyClaim, Case, Context, Measurement, Outcome
+from reports.findings import ClaimReport, Finding, Judgement
+from simulate.devices import one_thread
+from theory.errors import Diverged
+from theory.setting import Setting
+
+
+@one_thread()
+def settle(claim: AnyClaim, case: Case[Any], context: Context) -> Kept[Any]:
+    """Predict and measure a case. Training that diverges is kept as such, and does not end the report."""
+    clock = time.perf_counter()
+    prediction = claim.predict(case)
+    try:
+        measurement: Any = claim.measure(case, prediction, context)
+    except Diverged as error:
+        measurement = Lost(error.key, error.rule)
+    return Kept((prediction, measurement), time.perf_counter() - clock)
+
+
+@one_thread()
+def background(claim: AnyClaim) -> Kept[Any]:
+    """The tables of a claim that depend on no case."""
+    clock = time.perf_counter()
+    return Kept(claim.background(), time.perf_counter() - clock)
+
+
+def judge(claim: AnyClaim, context: Context) -> ClaimReport:
+    """Everything of one claim, in this process and without a folder."""
+    kept = {case: round_trip(settle(claim, case, context), claim) for case in claim.cases(context)}
+    return judged(claim, kept, round_trip(background(claim), claim, background=True))
+
+
+@one_thread()
+def judged(claim: AnyClaim, kept: Mapping[Case[Any], Kept[Any]], behind: Kept[Any]) -> ClaimReport:
+    """What the report says of a claim, from what is kept of its cases, in their order."""
+    findings: list[Finding] = []
+    outcomes: list[Outcome[Any, Any, Any]] = []
+    for case, record in kept.items():
+        prediction, measurement = record.value
+        if isinstance(measurement, Lost):
+            findings.append(_diverged(claim, case, measurement))
+            continue
+        judgements = claim.decide(case, prediction, measurement)
+        outcomes.append(Outcome(case, prediction, measurement, judgements))
+        findings += [_stamped(claim, case, judgement, measurement) for judgement in judgements]
+    for judgement, of in claim.conclude(tuple(outcomes)):
+        findings.append(_stamped(claim, None, judgement, *(outcome.measurement for outcome in of)))
+    shown = claim.illustrate(tuple(outcomes))
+    return ClaimReport(
+        id=claim.id,
+        title=claim.title,
+        statement=claim.statement,
+        reference=claim.reference,
+        method=claim.method,
+        findings=tuple(findings),
+        tables=(*shown.tables, *behind.value),
+        figures=shown.figures,
+        settings={case.name: msgspec.to_builtins(case.trained) for case in kept},
+        departures={case.name: _departures(case) for case in kept},
+        seconds=sum(record.seconds for record in (*kept.values(), behind)),
+    )
+
+
+def _stamped(claim: AnyClaim, case: Case[Any] | None, judgement: Judgement, *measured: Measurement) -> Finding:
+    """A judgement as a finding: with its claim, its case, and the networks behind it."""
+    return Finding(
+        claim=claim.id,
+        case=judgement.about or ("all cases" if case is None else case.name),
+        kind=judgement.kind or ("outside" if case is None else case.kind),
+        quantity=judgement.quantity,
+        prediction=judgement.prediction,
+        measurement=judgement.measurement,
+        verdict=judgement.verdict,
+        standard_error=judgement.standard_error,
+        interval=judgement.interval,
+        pvalue=judgement.pvalue,
+        power=judgement.power,
+        note=judgement.note,
+        replicas=sum(each.replicas for each in measured),
+        diverged=sum(each.diverged for each in measured),
+    )
+
+
+def _diverged(claim: AnyClaim, case: Case[Any], lost: Lost) -> Finding:
+    """What is found where training diverged."""
+    return Finding(
+        claim=claim.id,
+        case=case.name,
+        kind=case.kind,
+        quantity="training",
+        prediction="finite numbers",
+        measurement="diverged",
+        verdict="undecided",
+        note=f"{lost.key}: {lost.rule}",
+    )
+
+
+def _departures(case: Case[Any]) -> tuple[str, ...]:
+    if isinstance(case.trained, Setting):
+        return setting_file.departures(case.trained)
+    return experiment_file.departures(case.trained)

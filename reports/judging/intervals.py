@@ -1,0 +1,101 @@
+"""Means over replicas, their errors, half-widths of intervals, and what these would have detected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm, t
+
+from reports.judging.rules import CONFIDENCE, LEVEL, POWER
+from theory.errors import Diverged
+
+QUANTILE = 1.96  # of the normal law: the half-width of a 95 % interval in standard errors
+DETECTED = 3.24  # the effect, in standard errors, that such an interval separates from 0 with probability `POWER`
+
+
+def mean_with_error(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The weighted mean over K independent block means (K, …) and its standard error.
+
+    Var(block mean) = σ²/c_b, so σ² is estimated by Σ_b c_b (v_b − mean)² / (K − 1), and SE² = σ²/N: unbiased for
+    blocks of any sizes. NaN for K = 1, and both are NaN for K = 0.
+    """
+    if len(counts) == 0:
+        return np.full(values.shape[1:], np.nan), np.full(values.shape[1:], np.nan)
+    weights = counts / counts.sum()
+    mean = np.tensordot(weights, values, axes=1)
+    if len(counts) == 1:
+        return mean, np.full_like(mean, np.nan)
+    variance = np.tensordot(counts, (values - mean) ** 2, axes=1) / (len(counts) - 1)
+    return mean, np.sqrt(variance / counts.sum())
+
+
+def sample_mean(values: np.ndarray) -> tuple[float, float]:
+    """The mean of independent values (G,) and its standard error."""
+    return float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)
+
+
+def mean_and_half(values: np.ndarray) -> tuple[float, float]:
+    """The mean of independent values (G,) and the half-width of its 95 % interval by Student's t.
+
+    Raises
+    ------
+    Diverged
+        For fewer than two values.
+    """
+    count = len(values)
+    if count < 2:
+        raise Diverged("networks", count, "at least two must not diverge for there to be an interval")
+    return float(values.mean()), float(t.ppf((1 + CONFIDENCE) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
+
+
+def means_and_halves(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means over replicas of values (R, K), and half-widths of their 95 % intervals, (K,) both."""
+    mean, half = np.array([mean_and_half(column) for column in values.T]).T
+    return mean, half
+
+
+def bars(error: Any) -> Any:
+    """Half-widths of pointwise 95 % intervals, from standard errors of any shape."""
+    return QUANTILE * error
+
+
+def root_bars(tau: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Half-widths of 95 % intervals of f = √τ, from τ and its standard errors, (k,) each."""
+    return np.asarray(QUANTILE * error / (2 * np.sqrt(tau)))
+
+
+def half_width(error: Any, *, tests: int = 1, confidence: float = CONFIDENCE, degrees: float | None = None) -> Any:
+    """Half-widths of `tests` intervals that hold together (Bonferroni), by the normal law or Student's."""
+    tail = (1 - confidence) / 2 / tests
+    return (norm.isf(tail) if degrees is None else t.isf(tail, degrees)) * error
+
+
+def simultaneous(count: int) -> float:
+    """The confidence of each of `count` intervals that hold together with 95 % (Bonferroni)."""
+    return 1 - (1 - CONFIDENCE) / count
+
+
+def detectable(error: float, *, tests: int = 1) -> float:
+    """The effect that the best of `tests` two-sided tests at `LEVEL` together would have detected with 90 % power."""
+    return float((norm.isf(LEVEL / 2 / tests) + norm.ppf(POWER)) * error)
+
+
+def detected(error: float) -> float:
+    """The effect that a 95 % interval of this standard error would have separated from 0 with 90 % power."""
+    return DETECTED * error
+
+
+def detected_by(half: float) -> float:
+    """The same, from the half-width of that interval."""
+    return 1.65 * half
+
+
+def error_of(low: float, high: float) -> float:
+    """The standard error behind a 95 % interval [low, high]."""
+    return (high - low) / (2 * QUANTILE)
+
+
+def found(size: float | None) -> str:
+    """What would have been detected, in words."""
+    return "nothing is found with probability .9" if size is None else f"{size:.1%} found with probability .9"

@@ -1,0 +1,86 @@
+"""The rules by which rulings follow from p-values and intervals. Every claim is judged by one of these.
+
+Exact forms are refuted below p = 1e-6 and hold otherwise, provided that a discrepancy of 5 % would have been detected
+with 90 % power. Asymptotic forms hold when the whole interval of the discrepancy lies inside their error budget and are
+refuted when it lies outside. Controls hold when what they break is detected. Signs and shapes hold when the interval
+leaves only the predicted one. A diverged replica forbids "holds". Everything else is undecided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import numpy as np
+
+LEVEL: Final = 1e-6  # an exact claim is refuted below this p-value; a negative control is detected below it
+DISCREPANCY: Final = 0.05  # what must be detectable, with probability `POWER`, before an exact claim may hold
+POWER: Final = 0.9
+CONFIDENCE: Final = 0.95
+
+Ruling = Literal["holds", "refuted", "undecided"]
+Sign = Literal["positive", "negative"]
+WORST_FIRST: tuple[Ruling, ...] = ("refuted", "undecided", "holds")
+
+
+def exact_verdict(pvalue: float | None, detectable: float | None, diverged: int) -> Ruling:
+    """The rule for exact claims; without a p-value or a power nothing is decided.
+
+    Refuted below `LEVEL`; holds where a relative error of `DISCREPANCY` would have been detected.
+    """
+    if pvalue is None or detectable is None:
+        return "undecided"
+    if pvalue < LEVEL:
+        return "refuted"
+    return "holds" if detectable <= DISCREPANCY and not diverged else "undecided"
+
+
+def asymptotic_verdict(low: float, high: float, budget: float, diverged: int) -> Ruling:
+    """The rule for asymptotic claims: [low, high] is the interval of a signed discrepancy, in units of the budget."""
+    if low > budget or high < -budget:
+        return "refuted"
+    return "holds" if -budget <= low and high <= budget and not diverged else "undecided"
+
+
+def within_budget(error: np.ndarray, half_width: np.ndarray, budget: float, diverged: int) -> Ruling:
+    """The worst ruling over several discrepancies with simultaneous intervals `error` ± `half_width`, (k,) each.
+
+    Undecided where an error is not a finite number.
+    """
+    if not (np.all(np.isfinite(error)) and np.all(np.isfinite(half_width))):
+        return "undecided"
+    bounds = zip(error - half_width, error + half_width, strict=True)
+    return worst(asymptotic_verdict(low, high, budget, diverged) for low, high in bounds)
+
+
+def control_verdict(pvalue: float, diverged: int) -> Ruling:
+    """The rule for negative controls: detected below `LEVEL`, otherwise undecided; absence is never concluded."""
+    return "holds" if pvalue < LEVEL and not diverged else "undecided"
+
+
+def sign_verdict(low: float, high: float, sign: Sign, diverged: int) -> Ruling:
+    """The rule for a quantity whose sign is predicted, by its confidence interval [low, high]."""
+    if sign == "positive":
+        low, high = -high, -low
+    if low > 0:
+        return "refuted"
+    return "holds" if high < 0 and not diverged else "undecided"
+
+
+def same_sign_verdict(predicted: tuple[float, float], measured: tuple[float, float]) -> Ruling:
+    """The rule for two intervals: holds where both exclude 0 on the same side, refuted where on different sides."""
+    signs = [int(low > 0) - int(high < 0) for low, high in (predicted, measured)]
+    return "undecided" if 0 in signs else "holds" if signs[0] == signs[1] else "refuted"
+
+
+def one_left_verdict(left: str | None, predicted: str, diverged: int) -> Ruling:
+    """The rule for shapes: `left` is the only one that simultaneous intervals leave, None where they leave several."""
+    if left is None or diverged:
+        return "undecided"
+    return "holds" if left == predicted else "refuted"
+
+
+def worst(rulings: Iterable[Ruling]) -> Ruling:
+    """Of rulings that must all hold: refuted if one is, otherwise undecided if one is."""
+    found = set(rulings)
+    return next(ruling for ruling in WORST_FIRST if ruling in found)
