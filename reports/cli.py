@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from reports.record import ReportRecord
+
 DONE, UNCONVINCED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
+RECORDS = "records"  # the folder of a report that holds what it was put together from
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,12 +87,13 @@ def eigenalign() -> None:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--resume", is_flag=True, help="Keep what OUT/records holds, and compute what is missing.")
 @click.option(
-    "--resume", is_flag=True, help="Go on with the ensembles that an interrupted report left in OUT/.ensembles."
+    "--shard", default=None, metavar="i/n", help="Compute this share of the cases only; --resume puts all together."
 )
 @click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
 @click.option(
-    "--processes", type=click.IntRange(min=1), default=None, help="Workers; by default one a core, and one on a GPU."
+    "--processes", type=click.IntRange(min=1), default=None, help="Workers; by default one per core, and one on a GPU."
 )
 @click.option(
     "--cifar10",
@@ -100,42 +104,58 @@ def eigenalign() -> None:
 )
 @_common
 def report(
-    budget: str,
     only: str,
     out: Path,
-    device: str,
-    seed: int,
     resume: bool,
+    shard: str | None,
     strict: bool,
     processes: int | None,
-    cifar10: Path | None,
     as_json: bool,
     quiet: bool,
+    **asked: Any,
 ) -> int:
-    """Predict, simulate and judge every claim; write tables, figures, report.html, report.pdf."""
-    from reports.campaign import run_campaign
+    """Predict, simulate and judge every claim; write tables, figures, report.html, report.pdf.
+
+    With --shard, or under torchrun, only a share of the cases is computed; `report --resume` puts the report together.
+    """
+    from reports.campaign.run import run_campaign, run_shard
+    from simulate.ranges import rank
+
+    asked |= {"only": tuple(name.strip() for name in only.split(",") if name.strip()), "progress": not quiet}
+    number, world = rank()
+    if shard is None and world > 1:
+        shard, processes = f"{number + 1}/{world}", processes or 1  # torchrun has as many processes as it was told
+    if shard is not None:
+        from reports.console import describe_shard
+        from reports.record import to_builtins
+
+        done = run_shard(shard, out / RECORDS, processes=processes, **asked)
+        _show(as_json, to_builtins(done), describe_shard(done))
+        return DONE
+    record = run_campaign(folder=out / RECORDS, fresh=not resume, processes=processes, **asked)
+    return _written(record, out, as_json, strict=strict)
+
+
+@eigenalign.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
+@_common
+def typeset(folder: Path, strict: bool, as_json: bool, quiet: bool) -> int:
+    """Write the tables, figures and pages of a report again from DIR/records, without computing anything."""
+    from reports.campaign.run import assemble
+
+    return _written(assemble(folder / RECORDS), folder, as_json, strict=strict)
+
+
+def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool) -> int:
+    """Write a report, say what was found, and return the exit status."""
+    from reports.console import summary
     from reports.typesetting.document import write
 
-    names = tuple(name.strip() for name in only.split(",") if name.strip())
-    store = out / ".ensembles"  # a name of our own: it is deleted
-    record = run_campaign(
-        budget=budget,
-        only=names,
-        device=device,
-        seed=seed,
-        store=store,
-        fresh=not resume,
-        cifar10=cifar10,
-        processes=processes,
-        progress=not quiet,
-    )
-    files = write(record, out)
-    shutil.rmtree(store, ignore_errors=True)  # it was there for an interruption
+    files = write(record, out, provenance=record.provenance)
     if as_json:
         click.echo((out / "results.json").read_text())
     else:
-        from reports.console import summary
-
         click.echo(summary(record))
         click.echo(f"\nwritten to {out}: " + ", ".join(sorted(files)))
     return UNCONVINCED if strict and not record.convinced else DONE

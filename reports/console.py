@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
+from reports.campaign.run import Shared
 from reports.judging.compare import Verification
 from reports.judging.scaling import ScalingVerification
 from reports.record import ReportRecord, verdict_of
@@ -112,6 +113,12 @@ def describe_claims(claims: Iterable[Mapping[str, str]]) -> str:
 
 def _paragraph(text: str) -> str:
     return fill(to_plain(text), 100, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+
+
+def describe_shard(done: Shared) -> str:
+    """How many cases are kept, and what puts the report together."""
+    lines = [f"shard {done.shard}: {done.kept} of {done.cases} cases are kept in {done.folder}"]
+    return "\n".join([*lines, "`eigenalign report --resume`, with the same options, puts the report together"])
 
 
 def summary(report: ReportRecord) -> str:

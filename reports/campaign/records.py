@@ -16,6 +16,8 @@ import hashlib
 import json
 import logging
 import platform
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -42,6 +44,8 @@ from theory.setting import Setting
 FORMAT = "record 1"
 LIBRARIES = ("numpy", "scipy", "torch", "scikit-learn")
 ABOUT_REPORT = "report.json"
+BACKGROUND = "background"
+ENSEMBLES = ".ensembles"
 
 Value = TypeVar("Value")
 log = logging.getLogger(__name__)
@@ -86,7 +90,7 @@ class Records:
 
     def path(self, claim: AnyClaim, case: Case[Any] | None, context: Context) -> Path:
         """Where the record of a case is, or will be; of the claim's background if None."""
-        name = "background" if case is None else specification(case, context.budget)[:32]
+        name = BACKGROUND if case is None else specification(case, context.budget)[:32]
         return self.folder / claim.id / f"{name}.safetensors"
 
     def load(
@@ -116,7 +120,7 @@ class Records:
         path = self.path(claim, case, context)
         about = {
             "claim": claim.id,
-            "case": "background" if case is None else case.name,
+            "case": BACKGROUND if case is None else case.name,
             "computed": computed_by(self.device),
             "seconds": kept.seconds,
             "value": plain,
@@ -124,6 +128,23 @@ class Records:
         with written(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, about, arrays, FORMAT)
+
+    def clear(self) -> None:
+        """Delete what is kept, and what an interrupted run has left; other files in the folder are left alone."""
+        for path in self.folder.glob("*/*.safetensors"):
+            if path.stem == BACKGROUND or re.fullmatch(r"[0-9a-f]{32}", path.stem):
+                path.unlink(missing_ok=True)
+        (self.folder / ABOUT_REPORT).unlink(missing_ok=True)
+        self.clear_ensembles()
+
+    @property
+    def ensembles(self) -> Path:
+        """Where a case that is being settled leaves what is complete of its ensembles, by this version of the code."""
+        return self.folder / ENSEMBLES / computed_by(self.device)["code"][:16]
+
+    def clear_ensembles(self) -> None:
+        """Delete what an interrupted run has left of its ensembles."""
+        shutil.rmtree(self.folder / ENSEMBLES, ignore_errors=True)
 
     def describe(self, asked: Asked) -> None:
         """Write what the report was asked for."""

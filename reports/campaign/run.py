@@ -8,13 +8,12 @@ settled on one thread: the bits of a report know nothing of who computed what.
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,6 @@ from simulate.ranges import parse_shard
 from theory.errors import InvalidInput
 
 log = logging.getLogger(__name__)
-
-ENSEMBLES = "ensembles"  # a folder among the records, of what an interrupted case has left
 
 
 @dataclass(frozen=True)
@@ -85,9 +82,9 @@ def run_campaign(
     started, clock = datetime.now(UTC), time.perf_counter()
     plan = _plan(budget, only, device, seed, cifar10)
     workers = _workers(processes, device)
-    if fresh and folder is not None and folder.exists():
-        shutil.rmtree(folder)
     with _records(folder, device) as records:
+        if fresh:
+            records.clear()
         plan.settle(records, plan.groups(), workers, progress=progress)
         asked = Asked(
             budget=budget,
@@ -102,7 +99,7 @@ def run_campaign(
         )
         records.describe(asked)
         report = plan.report(records, asked)
-        shutil.rmtree(records.folder / ENSEMBLES, ignore_errors=True)  # they were there for an interruption
+        records.clear_ensembles()  # they were there for an interruption
     return report
 
 
@@ -181,7 +178,7 @@ class _Plan:
         for group in groups:
             left = tuple(job for job in group if records.load(_claim(job), job.case, self.context) is None)
             missing += [left] if left else []
-        context = _with_store(self.context, records)
+        context = replace(self.context, store=records.ensembles)
         # disable=None: no bar where stderr is no terminal
         with tqdm(total=total, unit="case", disable=None if progress else True) as bar:
             bar.update(total - sum(map(len, missing)))
@@ -260,10 +257,6 @@ def _plan(budget: str, only: Sequence[str], device: str, seed: int, cifar10: Pat
         names = ", ".join(left_out)
         log.info("the paper's own networks on CIFAR-10 are left out (%s): --cifar10 DIR trains them, too", names)
     return _Plan(context, chosen)
-
-
-def _with_store(context: Context, records: Records) -> Context:
-    return Context(context.budget, context.seed, context.device, records.folder / ENSEMBLES, context.cifar10)
 
 
 @contextmanager
