@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save as encode
 
+from reports.files import write_atomically
 from reports.init import WeightLaw, law_of_file, law_of_setting, law_of_store, vectors_of
 from reports.setting_file import load
 from reports.stability import warn_if_unstable
-from reports.files import write_atomically
 from theory.errors import InvalidInput
 
 SUFFIXES = (".npy", ".safetensors")

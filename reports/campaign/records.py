@@ -31,8 +31,8 @@ import simulate
 import theory
 from reports import claims as claims_package
 from reports import judging
-from reports.campaign.codec import Unreadable, pack, unpack
 from reports.claims.claim import AnyClaim, Case, Context
+from reports.codec import Unreadable, pack, unpack
 from reports.files import write_atomically
 from reports.findings import Table
 from simulate.identity import digest, experiment_digest

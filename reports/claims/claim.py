@@ -8,6 +8,8 @@ budgets share draws. Trials of several claims that name the same `shared` draws 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,6 +19,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 import simulate
+from reports import experiment_file, setting_file
+from reports.codec import pack
 from reports.findings import Exhibits, Judgement, Kind, Table
 from simulate.results import Simulation
 from theory.errors import InvalidInput
@@ -198,7 +202,31 @@ class Claim(Generic[Study, Predicted, Measured]):
 
     def _seed(self, trial: Trial[Study], number: int, context: Context) -> int:
         group, place = trial.place or (self.id, number)
-        return int.from_bytes(blake2b(f"{context.seed} {group} {place}".encode(), digest_size=6).digest())
+        return hashed(f"{context.seed} {group} {place}")
+
+
+def seed_of(trial: Trial[Any], claim: str, seed: int) -> int:
+    """The seed of a case: 48 bits of a hash of the user's seed, the claim (or what shares the draws), and what it is.
+
+    >>> from theory.setting import Data, Ensemble
+    >>> one = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)))
+    >>> more = msgspec.structs.replace(one, ensemble=Ensemble(replicas=9000))
+    >>> seed_of(Trial(one), "A3", 0) == seed_of(Trial(more, kind="control"), "A3", 0)
+    True
+    >>> len({seed_of(Trial(one), "A3", 0), seed_of(Trial(one, "a study"), "A3", 0), seed_of(Trial(one), "A4", 0)})
+    3
+    """
+    trained = trial.setting
+    lines = setting_file.departures(trained) if isinstance(trained, Setting) else experiment_file.departures(trained)
+    # not how many replicas there are, nor where a machine keeps its files
+    kept = [line for line in lines if not re.match(r"ensemble\.|(upstream\.)?data\.(labels_)?path\b", line)]
+    study, _ = pack(trial.study)
+    return hashed(json.dumps([seed, trial.shared or claim, kept, study]))
+
+
+def hashed(text: str) -> int:
+    """48 bits of a hash."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=6).digest())
 
 
 AnyClaim = Claim[Any, Any, Any]

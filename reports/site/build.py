@@ -11,11 +11,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from reports.files import write_atomically
 from reports.site.gallery import hang
 from reports.site.links import faults
 from reports.site.markdown import cited, render
 from reports.site.reference import write_reference
-from reports.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE, GALLERY, DERIVATIONS = "reference/index.html", "gallery.html", "derivations.html"

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.typesetting.document import file_name
 from reports.files import write_atomically
+from reports.typesetting.document import file_name
 from reports.typesetting.markup import to_html, to_plain
 
 

@@ -14,8 +14,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.site.markdown import cited
 from reports.files import write_atomically
+from reports.site.markdown import cited
 
 PACKAGES = ("theory", "simulate", "reports")
 _OWN = "reports.site"  # the pages' own builder is no part of what is installed

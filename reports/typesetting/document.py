@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.files import write_atomically
 from reports.findings import ClaimReport, Figure, Table
+from reports.provenance import provenance as collect_provenance
 from reports.record import ReportRecord, findings_csv, to_json, verdict_of
 from reports.typesetting import figures, latex, summaries, tables
-from reports.files import write_atomically
 from reports.typesetting.layout import lay_out
 from reports.typesetting.markup import latex_code, to_html, to_latex, to_plain
-from reports.provenance import provenance as collect_provenance
 
 if TYPE_CHECKING:
     import jinja2

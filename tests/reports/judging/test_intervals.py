@@ -1,0 +1,81 @@
+"""Intervals cover as often as they say, and detect with the power that they say."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from reports.judging import intervals
+from reports.judging.rules import LEVEL, POWER
+from theory.errors import Diverged
+
+SEED, TRIALS = 20061045, 20_000
+
+
+def within(share: float, expected: float) -> bool:
+    """Whether a share of TRIALS is what is expected, but for an event of probability 1e-7."""
+    return abs(stats.norm.sf(abs(share - expected) / (expected * (1 - expected) / TRIALS) ** 0.5)) > 5e-8
+
+
+def test_means_of_blocks_of_any_size_are_unbiased_with_their_error():
+    rng = np.random.default_rng(SEED)
+    counts = np.array([1, 4, 9])
+    blocks = rng.standard_normal((TRIALS, 3)) / np.sqrt(counts)
+    found = np.array([intervals.mean_with_error(block, counts) for block in blocks])
+    assert abs(found[:, 0].mean()) < 6 * found[:, 0].std() / TRIALS**0.5
+    squares = found[:, 1] ** 2
+    assert abs(squares.mean() - 1 / counts.sum()) < 6 * squares.std() / TRIALS**0.5
+
+
+def test_one_block_has_no_error_and_none_no_mean():
+    assert np.isnan(intervals.mean_with_error(np.ones((1, 2)), np.array([3]))[1]).all()
+    assert np.isnan(intervals.mean_with_error(np.ones((0, 2)), np.array([]))[0]).all()
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_students_interval_covers(count):
+    values = np.random.default_rng(SEED + count).standard_normal((count, TRIALS))
+    mean, half = intervals.means_and_halves(values)
+    assert within(float(np.mean(np.abs(mean) <= half)), 0.95)
+
+
+def test_one_value_has_no_interval():
+    with pytest.raises(Diverged, match="at least two"):
+        intervals.mean_and_half(np.ones(1))
+
+
+@pytest.mark.parametrize(("tests", "degrees"), [(1, None), (5, None), (5, 7)])
+def test_simultaneous_half_widths_cover_together(tests, degrees):
+    """Bonferroni over independent errors: 1 − (1 − .05/k)^k of them miss at least one."""
+    rng = np.random.default_rng(SEED)
+    law = rng.standard_normal if degrees is None else lambda size: rng.standard_t(degrees, size)
+    half = intervals.half_width(1.0, tests=tests, degrees=degrees)
+    assert within(float(np.mean(np.abs(law((TRIALS, tests))).max(axis=1) > half)), 1 - (1 - 0.05 / tests) ** tests)
+    assert intervals.simultaneous(tests) == pytest.approx(1 - 0.05 / tests)
+
+
+@pytest.mark.parametrize("tests", [1, 6])
+def test_a_detectable_effect_is_detected_with_the_stated_power(tests):
+    size = intervals.detectable(0.3, tests=tests)
+    critical = stats.norm.isf(LEVEL / 2 / tests)
+    assert stats.norm.sf(critical - size / 0.3) == pytest.approx(POWER, rel=1e-9)
+
+
+def test_what_an_interval_separates_from_zero():
+    """With the same power: an effect of that size leaves 0 outside its 95 % interval nine times of ten."""
+    error = 0.2
+    for size in (intervals.detected(error), intervals.detected_by(float(intervals.bars(error)))):
+        power = stats.norm.sf((intervals.bars(error) - size) / error)
+        assert power == pytest.approx(POWER, abs=2e-3)
+    low, high = 1 - float(intervals.bars(error)), 1 + float(intervals.bars(error))
+    assert intervals.error_of(low, high) == pytest.approx(error)
+
+
+def test_bars_of_a_root_are_those_of_the_square_to_first_order():
+    tau, error = np.array([4.0, 9.0]), np.array([1e-4, 2e-4])
+    ends = np.sqrt(tau + intervals.bars(error)) - np.sqrt(tau)
+    np.testing.assert_allclose(intervals.root_bars(tau, error), ends, rtol=1e-4)
+
+
+def test_words_for_what_would_have_been_detected():
+    assert intervals.found(0.043).startswith("4.3%")
+    assert intervals.found(None).startswith("nothing")
