@@ -1,0 +1,131 @@
+"""The walk: who computed what, in which order, and how often it was interrupted does not show in a report."""
+
+import pytest
+
+from reports.campaign.run import assemble, run_campaign, run_shard
+from reports.campaign.settle import judge
+from reports.claims.claim import Context
+from reports.record import to_builtins
+from tests.reports.campaign import toy
+from theory.errors import InvalidInput
+
+
+def found(report):
+    """All that a report says of its claims, but for the time that it took."""
+    claims = to_builtins(report)["claims"]
+    for claim in claims:
+        assert claim.pop("seconds") >= 0
+    return claims
+
+
+def test_a_report_is_assembled_again_from_its_records(only_the_toy, tmp_path):
+    report = run_campaign(folder=tmp_path)
+    assert len(toy.measured) == 3
+    again = assemble(tmp_path)
+    assert to_builtins(again) == to_builtins(report)
+    assert len(toy.measured) == 3
+    assert found(report) == found(run_campaign())  # without a folder
+
+
+def test_one_claim_alone_is_judged_as_within_a_report(only_the_toy):
+    alone = to_builtins(judge(toy.CLAIM, Context()))
+    assert alone.pop("seconds") >= 0
+    assert [alone] == found(run_campaign())
+
+
+def test_findings_are_stamped(only_the_toy):
+    findings = run_campaign().findings
+    assert [(f.claim, f.case, f.kind, f.replicas) for f in findings] == [
+        ("X1", "factor 1", "exact", 5),
+        ("X1", "the largest", "control", 5),
+        ("X1", "factor 2", "exact", 5),
+        ("X1", "the largest", "control", 5),
+        ("X1", "factor 3", "exact", 0),
+        ("X1", "all factors", "outside", 10),
+    ]
+    lost = findings[4]
+    assert (lost.quantity, lost.measurement, lost.verdict) == ("training", "diverged", "undecided")
+    assert "too large" in lost.note
+
+
+def test_tables_that_depend_on_no_case_follow_the_others(only_the_toy):
+    (claim,) = run_campaign().claims
+    assert [table.name for table in claim.tables] == ["toy", "toy-behind"]
+
+
+@pytest.mark.parametrize("call", [0, 1, 2])
+def test_an_interrupted_report_is_resumed(only_the_toy, tmp_path, call):
+    toy.interrupt_at.append(call)
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(folder=tmp_path)
+    toy.interrupt_at.clear()
+    assert len(toy.measured) == call
+    resumed = run_campaign(folder=tmp_path)
+    assert len(toy.measured) == 3  # none twice
+    assert found(resumed) == found(run_campaign())
+
+
+def test_a_fresh_report_computes_everything_again(only_the_toy, tmp_path):
+    run_campaign(folder=tmp_path)
+    run_campaign(folder=tmp_path, fresh=True)
+    assert len(toy.measured) == 6
+
+
+def test_shards_share_the_cases_and_a_last_call_computes_nothing(only_the_toy, tmp_path):
+    shared = [run_shard(f"{i}/3", tmp_path) for i in (2, 3, 1)]
+    assert [(each.kept, each.cases) for each in shared] == [(1, 4), (2, 4), (4, 4)]
+    assert sorted(toy.measured) == [1.0, 2.0, 3.0]
+    with pytest.raises(InvalidInput, match="holds no report"):
+        assemble(tmp_path)
+    merged = run_campaign(folder=tmp_path)
+    assert len(toy.measured) == 3
+    assert found(merged) == found(run_campaign())
+
+
+def test_a_shard_that_finds_its_cases_there_computes_nothing(only_the_toy, tmp_path):
+    run_campaign(folder=tmp_path)
+    assert run_shard("1/1", tmp_path).kept == 4
+    assert len(toy.measured) == 3
+
+
+def test_a_report_without_a_record_is_refused(only_the_toy, tmp_path):
+    run_campaign(folder=tmp_path)
+    next(path for path in (tmp_path / "X1").iterdir() if path.stem != "background").unlink()
+    with pytest.raises(InvalidInput, match=r"lacks case 'factor \d' of claim X1"):
+        assemble(tmp_path)
+
+
+def test_a_claim_that_this_version_does_not_have_is_named(only_the_toy, tmp_path, monkeypatch):
+    run_campaign(folder=tmp_path)
+    monkeypatch.setattr("reports.campaign.run.CLAIMS", ())
+    with pytest.raises(InvalidInput, match="X1, which this version does not have"):
+        assemble(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"only": ["Z9"]}, "Z9"),
+        ({"budget": "lavish"}, "lavish"),
+        ({"processes": 0}, "processes = 0"),
+    ],
+)
+def test_a_slip_of_the_pen_deletes_nothing(only_the_toy, tmp_path, wrong, why):
+    run_campaign(folder=tmp_path)
+    with pytest.raises(InvalidInput, match=why):
+        run_campaign(folder=tmp_path, fresh=True, **wrong)
+    assemble(tmp_path)
+
+
+def test_a_wrong_shard_is_refused(only_the_toy, tmp_path):
+    with pytest.raises(InvalidInput, match="shard"):
+        run_shard("4/3", tmp_path)
+
+
+def test_a_gpu_is_not_shared(only_the_toy, monkeypatch):
+    import torch
+
+    monkeypatch.setattr("reports.campaign.run.resolve", lambda device: torch.device("cuda", 0))
+    with pytest.raises(InvalidInput, match="a GPU is not shared"):
+        run_campaign(processes=2)
+    run_campaign(processes=None)

@@ -1,0 +1,104 @@
+"""A claim of its own for tests of the walk: three cases that take no time, one of which diverges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
+from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
+from theory.errors import Diverged
+from theory.setting import Data, Ensemble, Setting
+
+SETTING = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)), ensemble=Ensemble(replicas=10))
+measured: list[float] = []  # what measure was called for; a test clears it
+interrupt_at: list[int] = []  # the call at which Ctrl-C is pressed
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What is multiplied."""
+
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Some numbers."""
+
+    values: np.ndarray
+    replicas: int
+    diverged: int = 0
+
+
+def trials(context: Context) -> Mapping[str, Trial[Factor]]:
+    """Factors 1 and 2, and one that diverges."""
+    return {f"factor {value:g}": Trial(SETTING, Factor(value)) for value in (1.0, 2.0, 3.0)}
+
+
+def predict(case: Case[Factor]) -> float:
+    """The factor."""
+    return case.study.value
+
+
+def measure(case: Case[Factor], prediction: float, context: Context) -> Draws:
+    """The factor times what the seed draws."""
+    if len(measured) in interrupt_at:
+        raise KeyboardInterrupt
+    measured.append(case.study.value)
+    if case.study.value == 3:
+        raise Diverged("factor", 3, "is too large")
+    rng = np.random.default_rng(case.setting.ensemble.seed)
+    return Draws(case.study.value * rng.standard_normal(5), replicas=5)
+
+
+def decide(case: Case[Factor], prediction: float, found: Draws) -> tuple[Judgement, ...]:
+    """The mean, and the largest under a name and a kind of its own."""
+    return (
+        Judgement("mean", prediction, float(found.values.mean()), "holds"),
+        Judgement("largest", "none", float(found.values.max()), "undecided", kind="control", about="the largest"),
+    )
+
+
+def conclude(
+    outcomes: Outcomes[Factor, float, Draws],
+) -> tuple[tuple[Judgement, tuple[Outcome[Factor, float, Draws], ...]], ...]:
+    """The mean over all cases."""
+    mean = float(np.mean([outcome.measurement.values for outcome in outcomes]))
+    return ((Judgement("mean of all", "none", mean, "holds", about="all factors"), outcomes),)
+
+
+def illustrate(outcomes: Outcomes[Factor, float, Draws]) -> Exhibits:
+    """A table and a figure."""
+    table = table_of(
+        "toy",
+        "Means.",
+        outcomes,
+        text("case", lambda o: o.case.name),
+        number("mean", lambda o: o.measurement.values[0]),
+    )
+    series = tuple(Series(o.case.name, np.arange(5.0), o.measurement.values) for o in outcomes)
+    return Exhibits((table,), (Figure("toy", "Values.", (Panel("values", series=series),)),))
+
+
+def background() -> tuple[Table, ...]:
+    """A table without cases."""
+    return (table_of("toy-behind", "One.", (1.5,), number("one", lambda value: value)),)
+
+
+CLAIM = Claim(
+    id="X1",
+    title="Toy",
+    statement="A toy.",
+    reference="arXiv:2006.10455",
+    method="None.",
+    trials=trials,
+    predict=predict,
+    measure=measure,
+    decide=decide,
+    conclude=conclude,
+    illustrate=illustrate,
+    background=background,
+)
