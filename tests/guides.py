@@ -6,6 +6,8 @@ import os
 import re
 import runpy
 import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from unittest import mock
@@ -19,6 +21,7 @@ def tell(text: str, folder: Path, modules: tuple[str, ...] = ()) -> list[str]:
     """Live through a guide in `folder`; what each step printed. Blocks of language `text` are read, not run.
 
     A block with a name after its language is that file. `modules` are files of the guide that Python may import.
+    Guides that add to the project itself are for `contribute`.
     """
     printed, names = [], {"__name__": "guide"}
     with contextlib.chdir(folder), mock.patch.object(sys, "path", [str(folder), *sys.path]):
@@ -40,6 +43,64 @@ def tell(text: str, folder: Path, modules: tuple[str, ...] = ()) -> list[str]:
             for module in modules:
                 sys.modules.pop(module, None)
     return printed
+
+
+def contribute(text: str, folder: Path) -> str:
+    """Follow a guide in a copy of the project at `folder`; what its blocks of Python printed, all run as one script.
+
+    Blocks of language `diff` add lines, marked by +, below those that they quote.
+    """
+    script, tests = [], []
+    for language, file, content in FENCE.findall(text):
+        if language == "diff":
+            add_lines(folder / file, content)
+        elif file:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_text(content)
+        elif language == "python":
+            script.append(content)
+        elif language == "sh":
+            tests += [shlex.split(line)[1:] for line in content.splitlines()]
+        else:
+            assert language == "text", f"nothing is known of ```{language}"
+    printed = in_project(folder, "-c", "\n".join(script))
+    for arguments in tests:
+        in_project(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments)
+    return printed
+
+
+def copy_project(folder: Path) -> None:
+    """The files of the project that its tests and tools look at, without what was published."""
+    root = Path(__file__).resolve().parent.parent
+    skipped = shutil.ignore_patterns("__pycache__", "figures", "tables", "*.pdf")
+    for name in ("theory", "simulate", "reports", "tests"):
+        shutil.copytree(root / name, folder / name, ignore=skipped)
+    for path in (*root.glob("*.py"), root / "pyproject.toml", root / "README.md"):
+        shutil.copy(path, folder)
+
+
+def in_project(folder: Path, *arguments: str) -> str:
+    """What Python prints, run in a copy of the project; AssertionError where it fails."""
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def add_lines(path: Path, diff: str) -> None:
+    """Insert every line marked by + below the line that is quoted before it; quoted lines stand in this order."""
+    lines, at = path.read_text().splitlines(), 0
+    for line in diff.splitlines():
+        if line.startswith("+"):
+            lines.insert(at, line[1:])
+            at += 1
+        else:
+            assert line.startswith(" "), f"{path.name}: {line!r} is neither quoted nor added"
+            assert line[1:] in lines[at:], f"{path.name} has no line {line[1:]!r} there"
+            at = lines.index(line[1:], at) + 1
+    path.write_text("\n".join(lines) + "\n")
 
 
 def run(line: str) -> None:

@@ -6,13 +6,14 @@ import pytest
 import yaml
 
 from reports import cli
-from tests.guides import FENCE, run, tell
+from tests.guides import FENCE, add_lines, contribute, copy_project, in_project, run, tell
 
 FOLDER = Path(__file__).parent.parent / "reports" / "site" / "guides"
 GUIDES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md"))}
+CONTRIBUTIONS = ("claim", "formula")  # they add files to the project
 
 
-@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize("name", sorted(set(GUIDES) - set(CONTRIBUTIONS)))
 def test_a_guide_runs(name, tmp_path):
     written = [Path(file).stem for _, file, _ in FENCE.findall(GUIDES[name]) if file.endswith(".py")]
     printed = tell(GUIDES[name], tmp_path, tuple(written))
@@ -24,8 +25,34 @@ def test_a_guide_runs(name, tmp_path):
         assert len(list((tmp_path / "slurm").rglob("*.safetensors"))) == len(
             list((tmp_path / "ranks").rglob("*.safetensors"))
         )
+
+
+@pytest.mark.parametrize("name", CONTRIBUTIONS)
+def test_a_contribution_is_accepted(name, tmp_path):
+    """As `make test` would: formatted, linted, its own tests and those of the lists that it joins."""
+    copy_project(tmp_path)
+    printed = contribute(GUIDES[name], tmp_path)
+    in_project(tmp_path, "-m", "ruff", "format", "--check", "theory", "reports", "tests")
+    in_project(tmp_path, "-m", "ruff", "check", "theory", "reports", "tests")
     if name == "claim":
-        assert printed[1].split("\n")[0].endswith("holds")
+        assert printed.split("\n")[0].endswith("holds")
+        tests = ["tests/reports/claims/test_claims.py", "tests/test_reports_published.py"]
+    else:
+        tests = ["tests/test_theory_catalogue.py", "tests/reports/claims/test_claims.py"]
+    in_project(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONTRIBUTIONS)
+def test_a_contribution_is_typed(name, tmp_path):
+    copy_project(tmp_path)
+    for language, file, content in FENCE.findall(GUIDES[name]):
+        if language == "diff":
+            add_lines(tmp_path / file, content)
+        elif file:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_text(content)
+    in_project(tmp_path, "-m", "mypy")
 
 
 def test_every_fence_is_seen():
@@ -42,6 +69,15 @@ def test_the_workflow_uses_commands_that_exist():
     for words in ours:
         known = {option for parameter in cli.eigenalign.commands[words[1]].params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_lines_are_added_below_what_is_quoted(tmp_path):
+    path = tmp_path / "list.py"
+    path.write_text("a,\nb,\n)\na,\n)\n")
+    add_lines(path, " b,\n+c,\n )\n a,\n+c,\n )\n")
+    assert path.read_text() == "a,\nb,\nc,\n)\na,\nc,\n)\n"
+    with pytest.raises(AssertionError, match="no line"):
+        add_lines(path, " z,\n+c,\n")
 
 
 @pytest.mark.parametrize(
