@@ -1,6 +1,7 @@
 """The commands as a user meets them: exit status, one JSON value on stdout, one line for bad input."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -193,15 +194,65 @@ def test_an_interrupted_report_goes_on(capfd, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("reports.typesetting.document.write", interrupted)
         assert run(capfd, *arguments)[0] == 3
-    assert list((tmp_path / ".ensembles").rglob("*.safetensors"))
+    assert len(list((tmp_path / "records" / "A2").iterdir())) == 3
     with monkeypatch.context() as patch:
         patch.setattr("simulate.inputs.Draws.take", lambda *a, **k: pytest.fail("drawn again"))
         resumed = json.loads(run(capfd, *arguments, "--resume")[1])
-    assert not (tmp_path / ".ensembles").exists()
     (tmp_path / "store").mkdir()
     whole = json.loads(run(capfd, *arguments)[1])
     assert resumed["claims"][0]["findings"] == whole["claims"][0]["findings"]
     assert (tmp_path / "store").exists()  # a folder of the user's is left alone
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_report_is_typeset_again_from_its_records_alone(capfd, tmp_path):
+    first, again = tmp_path / "first", tmp_path / "again"
+    run(capfd, "report", "--only", "A1,A2", "--out", str(first), "--processes", "1")
+    shutil.copytree(first / "records", again / "records")
+    status, printed, _ = run(capfd, "typeset", str(again), "--json")
+    assert status == 0
+    assert [claim["id"] for claim in json.loads(printed)["claims"]] == ["A1", "A2"]
+    written, rewritten = files(first), files(again)
+    for name in ("report.pdf", "report.log"):  # where there is a LaTeX engine, whose bytes are its own
+        written.pop(Path(name), None)
+        rewritten.pop(Path(name), None)
+    assert rewritten == written
+
+
+def test_what_cannot_be_typeset_is_refused(capfd, tmp_path):
+    status, _, printed = run(capfd, "typeset", str(tmp_path))
+    assert status == 2
+    assert "holds no report" in printed
+    assert len(printed.splitlines()) == 1
+
+
+@pytest.mark.parametrize("told", ["shards", "ranks"])
+def test_shares_of_a_report_make_the_whole(capfd, tmp_path, monkeypatch, told):
+    """Shards on several machines, or the ranks of torchrun; then a last call, which trains nothing."""
+    shared, alone = tmp_path / "shared", tmp_path / "alone"
+    arguments = ("report", "--only", "A1,A2", "--seed", "3", "--processes", "1")
+    for i in range(3):
+        with monkeypatch.context() as patch:
+            if told == "ranks":
+                for name, value in {"RANK": i, "WORLD_SIZE": 3, "LOCAL_RANK": i}.items():
+                    patch.setenv(name, str(value))
+                status, printed, _ = run(capfd, *arguments, "--out", str(shared))
+            else:
+                status, printed, _ = run(capfd, *arguments, "--out", str(shared), "--shard", f"{i + 1}/3")
+        assert status == 0
+        assert f"shard {i + 1}/3" in printed
+        assert "--resume" in printed
+        assert not (shared / "results.json").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("reports.campaign.settle.settle", lambda *a: pytest.fail("computed again"))
+        run(capfd, *arguments, "--out", str(shared), "--resume")
+    run(capfd, *arguments, "--out", str(alone))
+    for folder in ("tables", "figures"):
+        assert files(shared / folder) == files(alone / folder)
+    assert (shared / "results.csv").read_bytes() == (alone / "results.csv").read_bytes()
 
 
 def test_the_installed_command_answers():

@@ -269,8 +269,9 @@ def test_a_folder_that_will_not_do_is_refused_before_anything_is_lost(monkeypatc
         write(folder, **arguments)
     if arguments and "classes" in arguments:
         monkeypatch.setattr(paper_networks, "IMAGES", ROWS)
-    kept = out / ".ensembles" / "kept"
-    kept.mkdir(parents=True)
+    kept = out / "records" / "A6" / "background.safetensors"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
     command = ("report", "--budget", "paper", "--only", "A6", "--out", str(out), "--cifar10", str(folder))
     assert cli.main(command) == 2
     error = capfd.readouterr().err
@@ -301,7 +302,7 @@ def asked(monkeypatch) -> list[Context]:
         return ()
 
     claim = replace(a6_convolutions.CLAIM, cases=none, illustrate=lambda outcomes: ((), ()))
-    monkeypatch.setattr("reports.campaign.CLAIMS", (claim, KNOWN["A2"]))
+    monkeypatch.setattr("reports.campaign.run.CLAIMS", (claim, KNOWN["A2"]))
     return contexts
 
 
