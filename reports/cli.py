@@ -64,9 +64,11 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--quiet", is_flag=True, help="No progress and no log on stderr.")
     @wraps(command)
     def with_common(*args: Any, quiet: bool, **kwargs: Any) -> Any:
+        from reports.processes import LOGGERS
+
         logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
-        for package in ("reports", "simulate"):
-            logging.getLogger(package).setLevel(logging.ERROR if quiet else logging.INFO)
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)
         return command(*args, quiet=quiet, **kwargs)
 
     return with_common
