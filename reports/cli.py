@@ -349,14 +349,10 @@ def transfer(
 ) -> int:
     """Upstream training, a treatment, downstream training: paired with training from scratch."""
     from reports.experiment_file import load
-    from reports.transfer import study
+    from reports.transfer import transfer as run
     from reports.transfer.show import contract, describe
-    from simulate import transfer as simulator
 
-    result = simulator.run(
-        load(experiment_file), replicas=replicas, device=device, progress=not quiet, store=store, resume=resume
-    )
-    found = study(result)
+    found = run(load(experiment_file), replicas=replicas, device=device, progress=not quiet, store=store, resume=resume)
     _show(as_json, contract(found), describe(found))
     return DONE
 
