@@ -67,9 +67,11 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--quiet", is_flag=True, help="No progress and no log on stderr.")
     @wraps(command)
     def with_common(*args: Any, quiet: bool, **kwargs: Any) -> Any:
+        from reports.processes import LOGGERS
+
         logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
-        for package in ("reports", "simulate"):
-            logging.getLogger(package).setLevel(logging.ERROR if quiet else logging.INFO)
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)
         return command(*args, quiet=quiet, **kwargs)
 
     return with_common
@@ -367,14 +369,10 @@ def transfer(
 ) -> int:
     """Upstream training, a treatment, downstream training: paired with training from scratch."""
     from reports.experiment_file import load
-    from reports.transfer import study
+    from reports.transfer import transfer as run
     from reports.transfer.show import contract, describe
-    from simulate import transfer as simulator
 
-    result = simulator.run(
-        load(experiment_file), replicas=replicas, device=device, progress=not quiet, store=store, resume=resume
-    )
-    found = study(result)
+    found = run(load(experiment_file), replicas=replicas, device=device, progress=not quiet, store=store, resume=resume)
     _show(as_json, contract(found), describe(found))
     return DONE
 

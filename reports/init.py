@@ -2,7 +2,7 @@
 
 Where the covariance of weights trained on random labels comes from: from the data alone, through the f of a linear
 model; from a setting, through its closed form or an ensemble of it; from an ensemble in a store. A law of weights is
-made by one function a source, and `draw` draws from any of them.
+made by one function a source, and `draw` draws from any of them; `init` is both in one call.
 """
 
 from __future__ import annotations
@@ -216,6 +216,34 @@ def draw(law: WeightLaw, shape: Sequence[int], *, norm: float | None = None, see
     covariance = law.covariance / np.trace(law.covariance)
     vectors = draw_weights(covariance, shape[0], np.random.default_rng(seed))
     return of_norm(vectors, wanted).astype(np.float32).reshape(tuple(shape))
+
+
+def init(source: Any, shape: Sequence[int], *, norm: float | None = None, seed: int = 0) -> np.ndarray:
+    """First-layer weights of this shape whose covariance is aligned with the data, drawn by `draw`.
+
+    Parameters
+    ----------
+    source : array or tensor, Setting, or WeightLaw
+        What the layer will see, for `law_of_data` with its defaults; a setting, for `law_of_setting` with its defaults;
+        or a law made by any of the functions here, with what they can be told.
+    shape : (m, d), (m, C, k) or (m, C, kh, kw)
+    norm : float or None
+        Frobenius norm; that of `frobenius` if None.
+    seed : int
+        Of the draw.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).standard_normal((500, 3)) * [1.0, 2.0, 3.0]
+    >>> w = init(rows, (1000, 3))
+    >>> w.dtype, bool((np.diff((w**2).sum(axis=0)) > 0).all())  # f rises
+    (dtype('float32'), True)
+    """
+    if isinstance(source, Setting):
+        source = law_of_setting(source, shape)
+    elif not isinstance(source, WeightLaw):
+        source = law_of_data(source, shape)
+    return draw(source, shape, norm=norm, seed=seed)
 
 
 def _fit(shape: Sequence[int], dimension: int, whose: str) -> None:

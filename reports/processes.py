@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from theory.errors import InvalidInput
 
 Result = TypeVar("Result")
+# The packages that log. The one place that names them in a string: their __name__ would cost a second and a half, and
+# torch, before the level of what they log can be set; a test holds these to the packages that there are.
 LOGGERS = ("reports", "simulate")
 
 

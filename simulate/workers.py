@@ -100,7 +100,8 @@ def distribute(
     """
     known = store.description
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    command = [sys.executable, "-c", "from simulate.workers import main; main()"]
+    # Not -m, which would load this module a second time: the package has imported it by then.
+    command = [sys.executable, "-c", f"from {main.__module__} import {main.__name__} as work; work()"]
     reader, writer = os.pipe()
     workers: list[subprocess.Popen[bytes]] = []
     try:

@@ -1,15 +1,21 @@
 """The dependency rules that make agreement between theory and simulation evidence."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from reports.processes import LOGGERS
+
 ROOT = Path(__file__).parent.parent
 EMPIRICAL = Path("theory/network/empirical.py")  # may import torch, but not while it is imported itself
-MODULES = sorted(path for package in ("theory", "simulate", "reports") for path in (ROOT / package).rglob("*.py"))
+REFERENCE = Path("reports/site/reference.py")  # documents the door, and is not installed
+PACKAGES = ("theory", "simulate", "reports")
+DOOR = ROOT / "eigenalign.py"
+MODULES = [DOOR, *sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))]
 
 
 def imported(path: Path, text: str | None = None) -> set[str]:
@@ -27,8 +33,8 @@ def imported(path: Path, text: str | None = None) -> set[str]:
 
 
 def violations(path: Path, names: set[str]) -> list[str]:
-    """What the rules forbid this file to import."""
-    package = path.relative_to(ROOT).parts[0]
+    """What the rules forbid this file to import; the door may import every package, and only the packages."""
+    package = path.relative_to(ROOT).with_suffix("").parts[0]
 
     def inside(name: str, module: str) -> bool:
         return name == module or name.startswith(module + ".")
@@ -41,7 +47,12 @@ def violations(path: Path, names: set[str]) -> list[str]:
             forbidden.append(name)
         if package == "simulate" and inside(name, "theory") and not inside(name, "theory.setting") and name != "theory":
             forbidden.append(name)
-        if package != "reports" and inside(name, "reports"):
+        if package not in ("reports", DOOR.stem) and inside(name, "reports"):
+            forbidden.append(name)
+        if inside(name, DOOR.stem) and path.relative_to(ROOT) != REFERENCE:
+            forbidden.append(name)
+        outside = name.split(".")[0] not in (*PACKAGES, *sys.stdlib_module_names)
+        if package == DOOR.stem and outside:
             forbidden.append(name)
         if package != "simulate" and (inside(name, "torch.nn") or name == "torch.nn"):
             forbidden.append(name)
@@ -63,10 +74,15 @@ def test_imports_follow_the_rules(path):
         ("simulate", "from theory import predict"),
         ("simulate", "import reports"),
         ("reports", "from torch import nn"),
+        ("theory", "from eigenalign import Setting"),
+        ("simulate", "import eigenalign"),
+        ("reports", "import importlib\nimportlib.import_module('eigenalign')"),
+        ("eigenalign", "import numpy as np"),
+        ("eigenalign", "import eigenalign"),
     ],
 )
 def test_a_broken_rule_is_seen(package, line):
-    path = ROOT / package / "imagined.py"
+    path = DOOR if package == DOOR.stem else ROOT / package / "imagined.py"
     assert violations(path, imported(path, line))
 
 
@@ -83,10 +99,18 @@ def test_help_loads_no_heavy_library():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True).returncode == 0
 
 
+def test_loggers_are_those_of_the_packages():
+    """They are named in strings, for the command line sets their level before it loads what they belong to."""
+    log = re.compile(r"getLogger\(__name__\)")
+    assert {path.relative_to(ROOT).parts[0] for path in MODULES if log.search(path.read_text())} == set(LOGGERS)
+
+
 def test_top_level_is_what_the_readme_says():
-    """A new folder at the top is a decision, not an accident."""
+    """A new folder or module at the top is a decision, not an accident."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=False, capture_output=True, text=True)
     if tracked.returncode:
         pytest.skip("not a git checkout")
-    folders = {line.split("/")[0] for line in tracked.stdout.splitlines() if "/" in line}
-    assert {name for name in folders if not name.startswith(".")} == {"theory", "simulate", "reports", "tests"}
+    names = tracked.stdout.splitlines()
+    folders = {name.split("/")[0] for name in names if "/" in name}
+    assert {name for name in folders if not name.startswith(".")} == {*PACKAGES, "tests"}
+    assert {name for name in names if name.endswith(".py") and "/" not in name} == {DOOR.name}

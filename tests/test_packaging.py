@@ -16,11 +16,16 @@ from hatchling.builders.wheel import WheelBuilder
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("theory", "simulate", "reports")
+DOOR = "eigenalign.py"
+
+
+def built(folder, version):
+    return Path(*WheelBuilder(str(ROOT)).build(directory=str(folder), versions=[version]))
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    return Path(*WheelBuilder(str(ROOT)).build(directory=str(tmp_path_factory.mktemp("dist")), versions=["standard"]))
+    return built(tmp_path_factory.mktemp("dist"), "standard")
 
 
 def test_citation():
@@ -50,16 +55,18 @@ def test_every_extra_is_pinned():
 
 def test_the_wheel_has_every_file_of_the_packages(wheel):
     """Modules, templates, examples; neither tests nor the builder of the site nor the published report."""
-    tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, check=False, capture_output=True, text=True)
+    tracked = subprocess.run(
+        ["git", "ls-files", DOOR, *PACKAGES], cwd=ROOT, check=False, capture_output=True, text=True
+    )
     if tracked.returncode:
         pytest.skip("not a git checkout")
     left_out = ("reports/site/", "reports/published/")
     expected = {name for name in tracked.stdout.splitlines() if not name.startswith(left_out)}
     expected = {name for name in expected if (ROOT / name).exists()}
     packed = set(zipfile.ZipFile(wheel).namelist())
-    assert {"reports/typesetting/templates/report.tex.j2", "reports/examples/full_batch.toml"} <= expected
+    assert {DOOR, "reports/typesetting/templates/report.tex.j2", "reports/examples/full_batch.toml"} <= expected
     assert expected <= packed
-    assert {name.split("/")[0].split("-")[0] for name in packed} == {*PACKAGES, PROJECT["name"]}
+    assert {name.split("/")[0].split("-")[0] for name in packed} == {DOOR, *PACKAGES, PROJECT["name"]}
     assert not any(name.startswith(left_out) for name in packed)
 
 
@@ -69,6 +76,14 @@ def test_the_wheel_says_what_it_is(wheel):
         (scripts,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
         assert f"Version: {PROJECT['version']}\n" in archive.read(metadata).decode()
         assert "eigenalign = reports.cli:main" in archive.read(scripts).decode()
+
+
+def test_an_editable_install_is_the_checkout(tmp_path):
+    """Its packages and the module beside them: one folder on the path."""
+    with zipfile.ZipFile(built(tmp_path, "editable")) as archive:
+        (path,) = (name for name in archive.namelist() if name.endswith(".pth"))
+        assert archive.read(path).decode().split() == [str(ROOT)]
+        assert not any(name.endswith(".py") for name in archive.namelist())
 
 
 @pytest.mark.slow
@@ -87,8 +102,11 @@ def test_the_wheel_reports_from_an_empty_folder(wheel, tmp_path):
     def run(*command):
         return subprocess.run(command, cwd=empty, env=own, check=True, capture_output=True, text=True).stdout
 
-    where = run(binaries / "python", "-c", "import reports, simulate, theory; print(reports, simulate, theory)")
-    assert where.count(str(home)) == 3
+    names = "eigenalign, reports, simulate, theory"
+    assert run(binaries / "python", "-c", f"import {names}; print({names})").count(str(home)) == 4
+    assert (
+        run(binaries / "python", "-c", "import eigenalign; print(eigenalign.__version__)") == f"{PROJECT['version']}\n"
+    )
     record = json.loads(run(binaries / "eigenalign", "report", "--only", "A1", "--quiet", "--json"))
     assert [claim["verdict"] for claim in record["claims"]] == ["holds"]
     for name in ("report.html", "report.tex", "results.csv", "figures/a1-equivariance.svg"):

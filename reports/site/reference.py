@@ -1,4 +1,4 @@
-"""The reference: every public name of the packages, drawn by pdoc from the docstrings, which are Markdown.
+"""The reference: the names of `eigenalign`, then all of the packages, drawn by pdoc from Markdown docstrings.
 
 pdoc reads them as they are (formulas indented by four are set as they stand); sections of the derivations and arXiv
 ids that they cite become links.
@@ -14,19 +14,22 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import eigenalign
+import reports
+import simulate
+import theory
 from reports.files import write_atomically
 from reports.site.markdown import cited
 
-PACKAGES = ("theory", "simulate", "reports")
-_OWN = "reports.site"  # the pages' own builder is no part of what is installed
+_OWN = __name__.rpartition(".")[0]  # the pages' own builder is no part of what is installed
 _SAME_PAGE = re.compile(r'<a href="#([^"]+)">(.*?)</a>', re.DOTALL)
 _SECTION = re.compile(r"theory/derivations\.md,\s+(?:section\s+)?(\d+(?:\.\d+)?)")
 
 
 def modules() -> list[str]:
-    """Every module of the packages, by name; those that an __all__ does not name are public, too."""
-    found = []
-    for package in map(importlib.import_module, PACKAGES):
+    """`eigenalign` and every module of the packages, by name; those that an __all__ does not name are public, too."""
+    found = [eigenalign.__name__]
+    for package in (theory, simulate, reports):
         below = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
         found += [package.__name__, *(module.name for module in below)]
     return [name for name in found if not f"{name}.".startswith(f"{_OWN}.")]
@@ -46,6 +49,8 @@ def write_reference(folder: Path, derivations: Path, names: Sequence[str] | None
         footer_text="eigenalign",
         show_source=False,  # three quarters of the bytes
     )
+    for name in eigenalign.__all__:
+        getattr(eigenalign, name)  # pdoc sees what a module holds, not what it would import when asked
     chosen = {name: pdoc.doc.Module(importlib.import_module(name)) for name in names or modules()}
     with warnings.catch_warnings():
         # annotations that an inherited __init__ has from another module stay text: nothing to click, nothing lost

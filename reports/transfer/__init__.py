@@ -1,5 +1,9 @@
-"""A transfer experiment's numbers: estimated, compared in pairs of replicas, shown."""
+"""A transfer experiment's numbers: estimated, compared in pairs of replicas, shown.
 
+`transfer` trains an experiment and studies it, `study` takes what `simulate.transfer.run` has trained.
+"""
+
+from reports.transfer.run import transfer
 from reports.transfer.study import (
     Estimated,
     LayerReading,
@@ -20,4 +24,5 @@ __all__ = [
     "TreatmentStudy",
     "measures",
     "study",
+    "transfer",
 ]

@@ -1,0 +1,250 @@
+"""Does training on random labels align weights with data? What a user needs of the toolkit, from one import.
+
+A setting says what is trained. Predict from it, simulate it, hold one against the other:
+
+>>> import eigenalign as ea
+>>> setting = ea.Setting(
+...     data=ea.Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=40, fixed=True),
+...     training=ea.Training(learning_rate=0.1, steps=20),
+...     ensemble=ea.Ensemble(replicas=50_000),
+... )
+>>> prediction = ea.predict(setting)
+>>> prediction.formula, prediction.status
+('linear-full-batch', 'exact')
+>>> [round(float(f), 3) for f in prediction.readings[-1].f]  # falls with the data's standard deviation
+[0.253, 0.207, 0.088]
+>>> simulation = ea.simulate(setting)
+>>> spaces, second_moment = ea.eigenspaces(simulation.data_moment), simulation.readings[-1].second_moment
+>>> [round(float(f), 2) for f in ea.transfer_function(spaces, second_moment)]
+[0.25, 0.21, 0.09]
+>>> round(float(ea.misalignment(spaces, second_moment)), 1)
+0.0
+>>> verification = ea.verify(setting)  # both, and the comparison
+>>> verification.comparison[-1].verdict, verification.convinced
+('holds', True)
+
+By what you want to do:
+
+- Describe what is trained: `Setting` of `Data` (whose laws are `PowerLaw`, `Student`, `Sphere` and `TwoPoint`),
+  `Labels`, `Network`, `Training` and `Ensemble`; `load_setting` reads one from a TOML file.
+- Predict, simulate, compare: `predict` (by one of the closed forms `FORMS`), `simulate`, `verify`; `merge` adds up what
+  several runs left in a store.
+- Study transfer: `transfer` runs an `Experiment` of `Upstream` (which may have an `Until`), `Treatments` (each a
+  `Treatment`) and `Downstream`; `load_experiment` reads one from a TOML file.
+- Examine your own network: `check` and `check_files` say whether a layer is aligned with its data, `monitor` gives a
+  number to log while it trains.
+- Begin from aligned weights: `init` draws them, from data, from a setting, or from a law that `law_of_data`,
+  `law_of_file`, `law_of_setting` or `law_of_store` makes.
+- Compute with your own arrays and tensors: `eigenspaces`, `transfer_function` and `weight_variances`; `misalignment`,
+  `misalignment_squared`, `null_floor` and `closest_aligned`; `symmetry_group` and `twirl`; `containment`; `overlaps`
+  and `merged`.
+- Test them: `randomization_test`, `mean_randomization_test`, `random_basis_test`, `whole_matrix_test`; intervals by
+  `misalignment_interval`, `paired_mean` and `mean_ratio`.
+
+Bad input is an `InvalidInput`, of which `NoClosedForm` and `Diverged` are kinds. Whatever is not here is in the
+packages `theory`, `simulate` and `reports`. A name is imported when it is first used: `import eigenalign` alone loads
+none of them, and settings, computations, tests, `check` and `monitor` load no torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reports.check import Check, Monitor, check, check_files, monitor
+    from reports.experiment_file import load as load_experiment
+    from reports.init import WeightLaw, init, law_of_data, law_of_file, law_of_setting, law_of_store
+    from reports.judging.compare import Verification
+    from reports.judging.verify import predict, verify
+    from reports.setting_file import load as load_setting
+    from reports.transfer import TransferStudy, transfer
+    from simulate import SimulatedReading, Simulation, merge
+    from simulate import run as simulate
+    from theory import (
+        FORMS,
+        Containment,
+        Eigenspaces,
+        PredictedReading,
+        Prediction,
+        SymmetryGroup,
+        closest_aligned,
+        containment,
+        eigenspaces,
+        merged,
+        misalignment,
+        misalignment_squared,
+        null_floor,
+        overlaps,
+        symmetry_group,
+        transfer_function,
+        twirl,
+        weight_variances,
+    )
+    from theory.errors import Diverged, InvalidInput, NoClosedForm
+    from theory.setting import (
+        Data,
+        Downstream,
+        Ensemble,
+        Experiment,
+        Labels,
+        Network,
+        PowerLaw,
+        Setting,
+        Sphere,
+        Student,
+        Training,
+        Treatment,
+        Treatments,
+        TwoPoint,
+        Until,
+        Upstream,
+    )
+    from theory.testing import (
+        MeanRatio,
+        MisalignmentInterval,
+        PairedMean,
+        RandomBasisTest,
+        RandomizationTest,
+        WholeMatrixTest,
+        mean_randomization_test,
+        mean_ratio,
+        misalignment_interval,
+        paired_mean,
+        random_basis_test,
+        randomization_test,
+        whole_matrix_test,
+    )
+
+    __version__: str
+
+__all__ = [
+    "FORMS",
+    "Check",
+    "Containment",
+    "Data",
+    "Diverged",
+    "Downstream",
+    "Eigenspaces",
+    "Ensemble",
+    "Experiment",
+    "InvalidInput",
+    "Labels",
+    "MeanRatio",
+    "MisalignmentInterval",
+    "Monitor",
+    "Network",
+    "NoClosedForm",
+    "PairedMean",
+    "PowerLaw",
+    "PredictedReading",
+    "Prediction",
+    "RandomBasisTest",
+    "RandomizationTest",
+    "Setting",
+    "SimulatedReading",
+    "Simulation",
+    "Sphere",
+    "Student",
+    "SymmetryGroup",
+    "Training",
+    "TransferStudy",
+    "Treatment",
+    "Treatments",
+    "TwoPoint",
+    "Until",
+    "Upstream",
+    "Verification",
+    "WeightLaw",
+    "WholeMatrixTest",
+    "check",
+    "check_files",
+    "closest_aligned",
+    "containment",
+    "eigenspaces",
+    "init",
+    "law_of_data",
+    "law_of_file",
+    "law_of_setting",
+    "law_of_store",
+    "load_experiment",
+    "load_setting",
+    "mean_randomization_test",
+    "mean_ratio",
+    "merge",
+    "merged",
+    "misalignment",
+    "misalignment_interval",
+    "misalignment_squared",
+    "monitor",
+    "null_floor",
+    "overlaps",
+    "paired_mean",
+    "predict",
+    "random_basis_test",
+    "randomization_test",
+    "simulate",
+    "symmetry_group",
+    "transfer",
+    "transfer_function",
+    "twirl",
+    "verify",
+    "weight_variances",
+    "whole_matrix_test",
+]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+@cache
+def _homes() -> dict[str, tuple[str, str]]:
+    """For every name its module, and what it is called there.
+
+    They are read from the imports above, which cannot be run without loading everything. Those are what type checkers
+    and editors read, so the names are there anyway, and a table beside them would be a second list to keep.
+    """
+    tree = ast.parse(inspect.getsource(sys.modules[__name__]))
+    blocks = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {
+        alias.asname or alias.name: (str(statement.module), alias.name)
+        for statement in imports
+        for alias in statement.names
+    }
+
+
+def _get(name: str) -> Any:
+    """What a name stands for, imported the first time that it is asked for."""
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version(__name__)
+        except PackageNotFoundError:
+            raise AttributeError(f"{__name__!r} is not installed, and only what is installed has a version") from None
+    elif name in __all__:
+        module, there = _homes()[name]
+        found = getattr(import_module(module), there)
+    else:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, __all__)
+        near = f" (near it: {', '.join(close)})" if close else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{near}")
+    globals()[name] = found
+    return found
+
+
+if not TYPE_CHECKING:  # a type checker that sees a __getattr__ takes every name to be there
+    __getattr__ = _get
+
+if __name__ == "__main__":
+    from reports.cli import main
+
+    sys.exit(main())
