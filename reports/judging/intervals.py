@@ -81,6 +81,11 @@ def detectable(error: float, *, tests: int = 1) -> float:
     return float((norm.isf(LEVEL / 2 / tests) + norm.ppf(POWER)) * error)
 
 
+def largest_z_pvalue(z: float, tests: int) -> float:
+    """The p-value of the largest of `tests` two-sided z-scores (Bonferroni)."""
+    return float(min(1.0, 2 * tests * norm.sf(z)))
+
+
 def detected(error: float) -> float:
     """The effect that a 95 % interval of this standard error would have separated from 0 with 90 % power."""
     return DETECTED * error
