@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from scipy.stats import beta, binom, binomtest
+from scipy.stats import beta, binom
 
-from reports.judging.rules import CONFIDENCE, LEVEL, POWER
+from reports.judging.rules import LEVEL, POWER
 
 
 def binomial_tail(count: int, networks: int, rate: float) -> float:
@@ -21,9 +21,3 @@ def detectable_rate(networks: int, rate: float) -> float | None:
     """The true rate at which the count is decisive with probability .9; None where it never is."""
     least = decisive_count(networks, rate)
     return None if least is None else float(beta.ppf(POWER, least, networks - least + 1))
-
-
-def share_interval(count: int, of: int) -> tuple[float, float]:
-    """The exact 95 % interval (Clopper and Pearson) of the probability behind `count` of so many."""
-    interval = binomtest(count, of).proportion_ci(CONFIDENCE, method="exact")
-    return float(interval.low), float(interval.high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.stats import binomtest, norm, t
 
 from reports.judging.rules import CONFIDENCE, LEVEL, POWER
 from theory.errors import Diverged
@@ -76,14 +76,22 @@ def simultaneous(count: int) -> float:
     return 1 - (1 - CONFIDENCE) / count
 
 
+def share_interval(hits: int, count: int) -> tuple[float, float] | None:
+    """Clopper and Pearson's 95 % interval for the share behind `hits` out of `count`; None where there are none."""
+    if not count:
+        return None
+    low, high = binomtest(hits, count).proportion_ci(CONFIDENCE, "exact")
+    return float(low), float(high)
+
+
+def largest_pvalue(z: np.ndarray) -> float:
+    """The p-value of several normal deviations (k,) together, by the largest (Bonferroni, two-sided)."""
+    return min(1.0, 2 * len(z) * float(norm.sf(np.abs(z).max())))
+
+
 def detectable(error: float, *, tests: int = 1) -> float:
     """The effect that the best of `tests` two-sided tests at `LEVEL` together would have detected with 90 % power."""
     return float((norm.isf(LEVEL / 2 / tests) + norm.ppf(POWER)) * error)
-
-
-def largest_z_pvalue(z: float, tests: int) -> float:
-    """The p-value of the largest of `tests` two-sided z-scores (Bonferroni)."""
-    return float(min(1.0, 2 * tests * norm.sf(z)))
 
 
 def detected(error: float) -> float:

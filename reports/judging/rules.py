@@ -17,7 +17,7 @@ LEVEL: Final = 1e-6  # an exact claim is refuted below this p-value; a negative 
 DISCREPANCY: Final = 0.05  # what must be detectable, with probability `POWER`, before an exact claim may hold
 POWER: Final = 0.9
 CONFIDENCE: Final = 0.95
-SEEN: Final = 1000.0  # an identity is seen to fail where it is missed by so many times what rounding explains
+BROKEN: Final = 1000.0  # an identity is broken where it is missed by so many times what rounding explains
 LARGEST_RATE: Final = 0.1  # the rate of false calls that must be detectable before a check of that rate may hold
 
 Ruling = Literal["holds", "refuted", "undecided"]
@@ -63,11 +63,11 @@ def identity_verdict(error: float, tolerance: float, diverged: int) -> Ruling:
 
 
 def broken_identity_verdict(smallest: float, tolerance: float, diverged: int) -> Ruling:
-    """The rule for controls of identities: each replica must miss it by more than `SEEN` times the tolerance.
+    """The rule for controls of identities: each replica must miss it by more than `BROKEN` times the tolerance.
 
     `smallest` is the smallest error over replicas.
     """
-    return "holds" if smallest > SEEN * tolerance and not diverged else "undecided"
+    return "holds" if smallest > BROKEN * tolerance and not diverged else "undecided"
 
 
 def rate_verdict(pvalue: float, detectable: float | None, diverged: int) -> Ruling:

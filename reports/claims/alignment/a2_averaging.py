@@ -11,7 +11,7 @@ import numpy as np
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.findings import Exhibits, Judgement, number, table_of, text
 from reports.judging.estimate import data_eigenspaces, data_symmetry
-from reports.judging.intervals import detectable, found, largest_z_pvalue
+from reports.judging.intervals import detectable, found, largest_pvalue
 from reports.judging.rules import DISCREPANCY, exact_verdict, identity_verdict, one_left_verdict
 from theory.containment import ContainmentVerdict, containment
 from theory.eigenspaces import Eigenspaces
@@ -104,15 +104,15 @@ def measure(case: Case[None], prediction: ContainmentVerdict, context: Context) 
     # entries that the group leaves alone have no error and must not differ
     error = np.maximum(orbit.std(axis=0, ddof=1) / draws**0.5, ROUNDING * size)
     upper = np.triu_indices(len(matrix))
-    z, tests = float(np.abs(difference / error)[upper].max()), len(upper[0])
+    z = np.abs(difference / error)[upper]
     return AverageOverGroup(
         before=_contained(spaces, matrix),
         after=_contained(spaces, averaged),
         draws=draws,
-        max_z=z,
-        pvalue=largest_z_pvalue(z, tests),
+        max_z=float(z.max()),
+        pvalue=largest_pvalue(z),
         relative_error=float(np.abs(difference).max() / size),
-        detectable=float(detectable(float(error.max()), tests=tests) / size),
+        detectable=float(detectable(float(error.max()), tests=len(z)) / size),
         flips=_flips(spaces, matrix, averaged) if max(spaces.multiplicity) == 1 else None,
         replicas=simulation.replicas,
         diverged=simulation.diverged,

@@ -12,8 +12,8 @@ import numpy as np
 
 import simulate
 from reports.claims.claim import Case, Context
-from reports.judging.counts import share_interval
 from reports.judging.estimate import data_eigenspaces, data_symmetry
+from reports.judging.intervals import share_interval
 from reports.judging.rules import LEVEL, POWER
 from simulate.results import SimulatedReading, Simulation
 from theory.eigenspaces import Eigenspaces
@@ -182,4 +182,5 @@ def measure_power(trained: TrainedEnsemble) -> Power:
         moments, counts = reading.second_moments[chosen], reading.counts[chosen]
         test = randomization_test(moments, group, counts=counts, draws=999, seed=trained.seed + part + 1)
         rejected += test.pvalue <= PART_LEVEL
-    return Power(rejected, parts, reading.replicas // parts, *share_interval(rejected, parts))
+    low, high = share_interval(rejected, parts) or (0.0, 1.0)
+    return Power(rejected, parts, reading.replicas // parts, low, high)
