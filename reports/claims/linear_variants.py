@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 
 from theory.setting import Data, Labels, Network, Setting, Student, Training
@@ -10,8 +12,27 @@ WIDTH = 8  # weight vectors of a replica: outputs with labels of their own; with
 SPECTRUM = (0.3, 0.8, 1.6, 3.0)
 
 
-def variants() -> dict[str, Setting]:
-    """A setting for each, by the name of its training; the ensemble is left to the claim."""
+@dataclass(frozen=True)
+class LinearVariant:
+    """One way of training.
+
+    Attributes
+    ----------
+    name : str
+    setting : Setting
+        Its ensemble is left to the claim.
+    effort : int
+        How many times the replicas of the others it takes to see as much: where networks are still leaving small
+        initial weights, each at a pace of its own, their second moments scatter more.
+    """
+
+    name: str
+    setting: Setting
+    effort: int = 1
+
+
+def linear_variants() -> tuple[LinearVariant, ...]:
+    """All of them."""
     rows = Data(kind="gaussian", spectrum=SPECTRUM, samples=16)
     online = msgspec.structs.replace(rows, samples="online")
     student = Data(kind="elliptical", spectrum=SPECTRUM, samples="online", radial=Student(dof=12.0))
@@ -20,23 +41,30 @@ def variants() -> dict[str, Setting]:
     replacement = Training(learning_rate=0.05, batch_size=4, sampling="replacement", steps=30)
     ball = Training(learning_rate=0.05, momentum=0.5, steps=20)
     nesterov = Training(learning_rate=0.05, momentum=0.5, nesterov=True, weight_decay=0.1, steps=20)
-    chosen = {
-        "full batch, heavy ball": (rows, linear, ball),
-        "full batch, Nesterov, weight decay": (rows, linear, nesterov),
-        "fresh mini-batches": (rows, linear, fresh),
-        "mini-batches with replacement": (rows, linear, replacement),
-        "shuffled epochs": (rows, linear, Training(learning_rate=0.05, batch_size=4, steps=32)),
-        "online, Gaussian rows": (online, linear, fresh),
-        "online, Student rows": (student, linear, fresh),
-        "two layers, first step": (rows, _two_layers(0.3), Training(learning_rate=1.5, steps=1)),
-        "two layers, early": (rows, small, Training(learning_rate=1.0, steps=6)),
+    shuffled = Training(learning_rate=0.05, batch_size=4, steps=32)
+
+    def variant(name: str, data: Data, network: Network, training: Training, effort: int = 1) -> LinearVariant:
+        labels = Labels(outputs=WIDTH)
+        return LinearVariant(name, Setting(data=data, labels=labels, network=network, training=training), effort)
+
+    return (
+        variant("full batch, heavy ball", rows, linear, ball),
+        variant("full batch, Nesterov, weight decay", rows, linear, nesterov),
+        variant("fresh mini-batches", rows, linear, fresh),
+        variant("mini-batches with replacement", rows, linear, replacement),
+        variant("shuffled epochs", rows, linear, shuffled),
+        variant("online, Gaussian rows", online, linear, fresh),
+        variant("online, Student rows", student, linear, fresh),
+        variant("two layers, first step", rows, _two_layers(0.3), Training(learning_rate=1.5, steps=1)),
+        variant("two layers, early", rows, small, Training(learning_rate=1.0, steps=6), effort=3),
         # at twice the rate a few networks in ten thousand diverge
-        "two layers, converged": (rows, small, Training(learning_rate=0.5, steps=300)),
-    }
-    return {
-        name: Setting(data=data, labels=Labels(outputs=WIDTH), network=network, training=training)
-        for name, (data, network, training) in chosen.items()
-    }
+        variant("two layers, converged", rows, small, Training(learning_rate=0.5, steps=300)),
+    )
+
+
+def variants() -> dict[str, Setting]:
+    """Their settings by their names."""
+    return {variant.name: variant.setting for variant in linear_variants()}
 
 
 def at_width(setting: Setting, width: int) -> Setting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.stats import binomtest, norm, t
 
 from reports.judging.rules import CONFIDENCE, LEVEL, POWER
 from theory.errors import Diverged
@@ -74,6 +74,19 @@ def half_width(error: Any, *, tests: int = 1, confidence: float = CONFIDENCE, de
 def simultaneous(count: int) -> float:
     """The confidence of each of `count` intervals that hold together with 95 % (Bonferroni)."""
     return 1 - (1 - CONFIDENCE) / count
+
+
+def share_interval(hits: int, count: int) -> tuple[float, float] | None:
+    """Clopper and Pearson's 95 % interval for the share behind `hits` out of `count`; None where there are none."""
+    if not count:
+        return None
+    low, high = binomtest(hits, count).proportion_ci(CONFIDENCE, "exact")
+    return float(low), float(high)
+
+
+def largest_pvalue(z: np.ndarray) -> float:
+    """The p-value of several normal deviations (k,) together, by the largest (Bonferroni, two-sided)."""
+    return min(1.0, 2 * len(z) * float(norm.sf(np.abs(z).max())))
 
 
 def detectable(error: float, *, tests: int = 1) -> float:

@@ -17,6 +17,8 @@ LEVEL: Final = 1e-6  # an exact claim is refuted below this p-value; a negative 
 DISCREPANCY: Final = 0.05  # what must be detectable, with probability `POWER`, before an exact claim may hold
 POWER: Final = 0.9
 CONFIDENCE: Final = 0.95
+BROKEN: Final = 1000.0  # an identity is broken where it is missed by so many times what rounding explains
+LARGEST_RATE: Final = 0.1  # the rate of false calls that must be detectable before a check of that rate may hold
 
 Ruling = Literal["holds", "refuted", "undecided"]
 Sign = Literal["positive", "negative"]
@@ -51,6 +53,32 @@ def within_budget(error: np.ndarray, half_width: np.ndarray, budget: float, dive
         return "undecided"
     bounds = zip(error - half_width, error + half_width, strict=True)
     return worst(asymptotic_verdict(low, high, budget, diverged) for low, high in bounds)
+
+
+def identity_verdict(error: float, tolerance: float, diverged: int) -> Ruling:
+    """The rule for identities: two computations of one thing differ by rounding, `tolerance`, or it is refuted."""
+    if diverged:
+        return "undecided"
+    return "holds" if error <= tolerance else "refuted"
+
+
+def broken_identity_verdict(smallest: float, tolerance: float, diverged: int) -> Ruling:
+    """The rule for controls of identities: each replica must miss it by more than `BROKEN` times the tolerance.
+
+    `smallest` is the smallest error over replicas.
+    """
+    return "holds" if smallest > BROKEN * tolerance and not diverged else "undecided"
+
+
+def rate_verdict(pvalue: float, detectable: float | None, diverged: int) -> Ruling:
+    """The rule for rates of false calls, `pvalue` being that of too many of them.
+
+    Refuted below `LEVEL`; holds where a true rate of `LARGEST_RATE` would have been detected.
+    """
+    if pvalue < LEVEL:
+        return "refuted"
+    fine = detectable is not None and detectable <= LARGEST_RATE and not diverged
+    return "holds" if fine else "undecided"
 
 
 def control_verdict(pvalue: float, diverged: int) -> Ruling:

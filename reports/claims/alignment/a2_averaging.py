@@ -2,48 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 
 import numpy as np
-from scipy.stats import norm
 
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.findings import CONTINUED, Column, Figure, Finding, Table
-from reports.judging.compare import DISCREPANCY, LEVEL, POWER, exact_verdict, found
-from reports.judging.estimate import data_eigenspaces
-from theory.containment import Containment, containment
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
+from reports.findings import Exhibits, Judgement, number, table_of, text
+from reports.judging.estimate import data_eigenspaces, data_symmetry
+from reports.judging.intervals import detectable, found, largest_pvalue
+from reports.judging.rules import DISCREPANCY, exact_verdict, identity_verdict, one_left_verdict
+from theory.containment import ContainmentVerdict, containment
+from theory.eigenspaces import Eigenspaces
 from theory.setting import Data, Ensemble, Network, Setting, Training
-from theory.symmetry import symmetry_group, twirl
+from theory.symmetry import twirl
 
 ROUNDING = 1e-12
+SPECTRA = {"distinct eigenvalues": (0.2, 0.5, 1.0, 1.6, 2.4), "repeated eigenvalues": (0.3, 0.3, 1.0, 1.0, 1.0)}
+NETWORK = Network(kind="mlp", hidden=(16,), init_spectrum=(0.05, 0.1, 0.2, 0.3, 0.4))
 
 
-def cases(context: Context) -> tuple[Case, ...]:
+def trials(context: Context) -> Mapping[str, Trial[None]]:
     """B is the covariance of networks whose init is anisotropic, so that it is not aligned before it is averaged."""
-    spectra = {"distinct eigenvalues": (0.2, 0.5, 1.0, 1.6, 2.4), "repeated eigenvalues": (0.3, 0.3, 1.0, 1.0, 1.0)}
-    return tuple(
-        Case(
-            name,
+    return {
+        name: Trial(
             Setting(
                 data=Data(kind="gaussian", spectrum=spectrum, samples=24),
-                network=Network(kind="mlp", hidden=(16,), init_spectrum=(0.05, 0.1, 0.2, 0.3, 0.4)),
+                network=NETWORK,
                 training=Training(learning_rate=0.2, steps=20),
-                ensemble=Ensemble(replicas=context.replicas(200), seed=context.seed_of("A2", number)),
-            ),
+                ensemble=Ensemble(replicas=context.replicas(200)),
+            )
         )
-        for number, (name, spectrum) in enumerate(spectra.items())
-    )
+        for name, spectrum in SPECTRA.items()
+    }
+
+
+def predict(case: Case[None]) -> ContainmentVerdict:
+    """The average contains every data eigenspace."""
+    return "contained"
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """The covariance B, its closed-form average, and its average over draws from the group.
+class ContainedEigenspaces:
+    """Whether the data eigenspaces lie in those of a matrix, and by how much each fails to; arrays have shape (k,)."""
+
+    verdict: ContainmentVerdict
+    leakage: np.ndarray
+    anisotropy: np.ndarray
+
+    @property
+    def largest(self) -> float:
+        """The largest leakage or anisotropy, relative to the norm."""
+        return float(max(np.max(self.leakage), np.max(self.anisotropy)))
+
+
+@dataclass(frozen=True, eq=False)
+class AverageOverGroup:
+    """The covariance B and its closed-form average, held against its average over draws from the group.
 
     Attributes
     ----------
-    before, after : Containment
+    before, after : ContainedEigenspaces
         Of the data eigenspaces in those of B and of Π(B).
     draws : int
     max_z, pvalue : float
@@ -54,23 +74,26 @@ class Measured:
         What would have been found with probability .9, over ‖B‖.
     flips : float or None
         ‖average over all 2^d sign flips − Π(B)‖ / ‖B‖, where these are the whole group.
+    replicas, diverged : int
     """
 
-    before: Containment
-    after: Containment
+    before: ContainedEigenspaces
+    after: ContainedEigenspaces
     draws: int
     max_z: float
     pvalue: float
     relative_error: float
     detectable: float
     flips: float | None
+    replicas: int
+    diverged: int
 
 
-def measure(case: Case, context: Context) -> Measured:
+def measure(case: Case[None], prediction: ContainmentVerdict, context: Context) -> AverageOverGroup:
     """Average a trained covariance over Haar draws, and over the whole group where it is finite."""
     simulation = context.run(case.setting)
     spaces = data_eigenspaces(simulation)
-    group = symmetry_group(spaces)
+    group = data_symmetry(spaces)
     matrix = simulation.readings[-1].second_moment
     averaged = twirl(group, matrix)
     size = np.linalg.norm(matrix, 2)
@@ -81,93 +104,108 @@ def measure(case: Case, context: Context) -> Measured:
     # entries that the group leaves alone have no error and must not differ
     error = np.maximum(orbit.std(axis=0, ddof=1) / draws**0.5, ROUNDING * size)
     upper = np.triu_indices(len(matrix))
-    z = float(np.abs(difference / error)[upper].max())
-    tests = len(upper[0])
-    detectable = (norm.isf(LEVEL / 2 / tests) + norm.ppf(POWER)) * float(error.max()) / size
-    flips = None
-    if max(spaces.multiplicity) == 1:
-        signs = np.array(list(product((-1.0, 1.0), repeat=len(matrix))))
-        inside = spaces.basis.T @ matrix @ spaces.basis
-        whole = spaces.basis @ (np.einsum("gi,ij,gj->ij", signs, inside, signs) / len(signs)) @ spaces.basis.T
-        flips = float(np.linalg.norm(whole - averaged) / np.linalg.norm(matrix))
-    return Measured(
-        before=containment(spaces, matrix),
-        after=containment(spaces, averaged),
+    z = np.abs(difference / error)[upper]
+    return AverageOverGroup(
+        before=_contained(spaces, matrix),
+        after=_contained(spaces, averaged),
         draws=draws,
-        max_z=z,
-        pvalue=float(min(1.0, 2 * tests * norm.sf(z))),
+        max_z=float(z.max()),
+        pvalue=largest_pvalue(z),
         relative_error=float(np.abs(difference).max() / size),
-        detectable=float(detectable),
-        flips=flips,
+        detectable=float(detectable(float(error.max()), tests=len(z)) / size),
+        flips=_flips(spaces, matrix, averaged) if max(spaces.multiplicity) == 1 else None,
+        replicas=simulation.replicas,
+        diverged=simulation.diverged,
     )
 
 
-def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
-    """The closed form must contain every data eigenspace; draws from the group must average to it."""
-    finding = partial(Finding, claim="A2", case=case.name, kind="exact", replicas=case.setting.ensemble.replicas)
-    findings = [
-        finding(
-            quantity=r"data eigenspaces contained in an eigenspace of $\Pi(B)$",
-            prediction=prediction,
-            measurement=measured.after.verdict,
-            interval=(0.0, _worst(measured.after)),
-            power=f"before averaging: {measured.before.verdict}, leakage or anisotropy {_worst(measured.before):.2g}",
-            verdict="holds" if measured.after.verdict == "contained" else "refuted",
-            note="leakage and anisotropy relative to the norm; no statistics",
-        ),
-        finding(
-            quantity=r"largest entry of $\langle gBg^\top\rangle - \Pi(B)$, relative to $\|B\|$",
-            prediction=0.0,
-            measurement=measured.relative_error,
-            pvalue=measured.pvalue,
-            power=found(measured.detectable),
-            verdict=exact_verdict(measured.pvalue, measured.detectable, 0),
-            note=f"{measured.draws} Haar draws; largest z {measured.max_z:.2f}",
-        ),
-    ]
-    if measured.flips is not None:
-        findings.append(
-            finding(
-                quantity=r"average over all $2^d$ sign flips less $\Pi(B)$, relative to $\|B\|$",
-                prediction=0.0,
-                measurement=measured.flips,
-                interval=(0.0, measured.flips),
-                power=f"anything above {ROUNDING:g} is seen",
-                verdict="holds" if measured.flips <= ROUNDING else "refuted",
-                note="the whole group: no statistics",
-            )
-        )
-    return tuple(findings)
+def _contained(spaces: Eigenspaces, matrix: np.ndarray) -> ContainedEigenspaces:
+    found = containment(spaces, matrix)
+    return ContainedEigenspaces(found.verdict, found.leakage, found.anisotropy)
 
 
-def _worst(contained: Containment) -> float:
-    return float(max(np.max(contained.leakage), np.max(contained.anisotropy)))
+def _flips(spaces: Eigenspaces, matrix: np.ndarray, averaged: np.ndarray) -> float:
+    """‖average over all sign flips − Π(B)‖ / ‖B‖, B the matrix and Π(B) its closed-form average."""
+    signs = np.array(list(product((-1.0, 1.0), repeat=len(matrix))))
+    inside = spaces.basis.T @ matrix @ spaces.basis
+    whole = spaces.basis @ (np.einsum("gi,ij,gj->ij", signs, inside, signs) / len(signs)) @ spaces.basis.T
+    return float(np.linalg.norm(whole - averaged) / np.linalg.norm(matrix))
 
 
-def _rows(outcome: Outcome) -> list[tuple[object, ...]]:
-    before, after = outcome.measurement.before, outcome.measurement.after
-    values = np.stack([before.leakage, before.anisotropy, after.leakage, after.anisotropy], axis=-1).tolist()
-    return [(outcome.case.name if i == 0 else CONTINUED, i + 1, *row) for i, row in enumerate(values)]
+def decide(case: Case[None], prediction: ContainmentVerdict, measured: AverageOverGroup) -> tuple[Judgement, ...]:
+    """The closed form must contain every data eigenspace; draws from the group must average to it.
+
+    That holds of every matrix B: replicas that diverged are not in it, and forbid nothing.
+    """
+    before, after = measured.before, measured.after
+    left = None if after.verdict == "undecided" else after.verdict
+    contained = Judgement(
+        quantity=r"data eigenspaces contained in an eigenspace of $\Pi(B)$",
+        prediction=prediction,
+        measurement=after.verdict,
+        interval=(0.0, after.largest),
+        power=f"before averaging: {before.verdict}, leakage or anisotropy {before.largest:.2g}",
+        verdict=one_left_verdict(left, prediction, diverged=0),
+        note="leakage and anisotropy relative to the norm; no statistics",
+    )
+    drawn = Judgement(
+        quantity=r"largest entry of $\langle gBg^\top\rangle - \Pi(B)$, relative to $\|B\|$",
+        prediction=0.0,
+        measurement=measured.relative_error,
+        pvalue=measured.pvalue,
+        power=found(measured.detectable),
+        verdict=exact_verdict(measured.pvalue, measured.detectable, diverged=0),
+        note=f"{measured.draws} Haar draws; largest z {measured.max_z:.2f}",
+    )
+    if measured.flips is None:
+        return contained, drawn
+    flipped = Judgement(
+        quantity=r"average over all $2^d$ sign flips less $\Pi(B)$, relative to $\|B\|$",
+        prediction=0.0,
+        measurement=measured.flips,
+        interval=(0.0, measured.flips),
+        power=f"anything above {ROUNDING:g} is seen",
+        verdict=identity_verdict(measured.flips, ROUNDING, diverged=0),
+        note="the whole group: no statistics",
+    )
+    return contained, drawn, flipped
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+@dataclass(frozen=True)
+class EigenspaceRow:
+    """One data eigenspace before and after averaging."""
+
+    data: str
+    eigenspace: int
+    before: tuple[float, float]
+    after: tuple[float, float]
+
+
+def illustrate(outcomes: Outcomes[None, ContainmentVerdict, AverageOverGroup]) -> Exhibits:
     """Leakage and anisotropy of every eigenspace, before and after averaging."""
-    rows = [row for outcome in outcomes for row in _rows(outcome)]
-    table = Table(
-        name="a2-containment",
-        caption="Leakage and anisotropy of each data eigenspace, relative to the norm, in the covariance $B$ of "
+    rows = [
+        EigenspaceRow(outcome.case.name, i + 1, _of_eigenspace(measured.before, i), _of_eigenspace(measured.after, i))
+        for outcome in outcomes
+        for measured in (outcome.measurement,)
+        for i in range(len(measured.before.leakage))
+    ]
+    table = table_of(
+        "a2-containment",
+        "Leakage and anisotropy of each data eigenspace, relative to the norm, in the covariance $B$ of "
         "networks with an anisotropic init, and in its average $\\Pi(B)$.",
-        columns=(
-            Column("data", "text"),
-            Column("eigenspace"),
-            Column("leakage, $B$", digits=2),
-            Column("anisotropy, $B$", digits=2),
-            Column(r"leakage, $\Pi(B)$", digits=1),
-            Column(r"anisotropy, $\Pi(B)$", digits=1),
-        ),
-        rows=tuple(rows),
+        rows,
+        text("data", lambda row: row.data, once=True),
+        number("eigenspace", lambda row: row.eigenspace),
+        number("leakage, $B$", lambda row: row.before[0], digits=2),
+        number("anisotropy, $B$", lambda row: row.before[1], digits=2),
+        number(r"leakage, $\Pi(B)$", lambda row: row.after[0], digits=1),
+        number(r"anisotropy, $\Pi(B)$", lambda row: row.after[1], digits=1),
     )
-    return (table,), ()
+    return Exhibits((table,))
+
+
+def _of_eigenspace(contained: ContainedEigenspaces, i: int) -> tuple[float, float]:
+    return float(contained.leakage[i]), float(contained.anisotropy[i])
 
 
 CLAIM = Claim(
@@ -179,8 +217,8 @@ CLAIM = Claim(
     method=f"The closed form $\\Pi(B) = \\sum_i (\\mathrm{{tr}}(P_iB)/m_i) P_i$ against Haar averages (largest entry, "
     f"Bonferroni, $p < 10^{{-6}}$ refutes; {DISCREPANCY:.0%} must be detectable) and against the whole group of sign "
     "flips.",
-    cases=cases,
-    predict=lambda case: "contained",
+    trials=trials,
+    predict=predict,
     measure=measure,
     decide=decide,
     illustrate=illustrate,

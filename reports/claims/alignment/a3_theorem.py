@@ -2,326 +2,280 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
 
 import msgspec
-import numpy as np
 
-from reports.claims.alignment.evidence import AlignmentEvidence, gather, resolved_mean_test
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.claims.linear_variants import variants
-from reports.findings import Column, Figure, Finding, Panel, Series, Table
-from reports.judging.compare import exact_verdict, found
-from reports.judging.estimate import tau_with_error
-from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
-from theory.testing import (
-    MisalignmentInterval,
-    RandomBasisTest,
-    RandomizationTest,
-    misalignment_interval,
-    random_basis_test,
+from reports.claims.alignment.distance import (
+    DistanceFromAlignment,
+    distance_table,
+    measure_distance,
+    misalignment_panel,
+    transfer_panel,
 )
+from reports.claims.alignment.evidence import (
+    AlignmentEvidence,
+    MeanWeightEvidence,
+    measure_alignment,
+    measure_mean_weight,
+    train_ensemble,
+)
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
+from reports.claims.linear_variants import linear_variants
+from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Table, number, table_of, text
+from reports.judging.intervals import found
+from reports.judging.rules import exact_verdict
+from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 SPECTRUM = (0.1, 0.3, 0.7, 1.2, 2.0, 3.0)
-LINEAR = "linear"  # begins the names of the cases that are shown by training
+PLAIN = Data(kind="gaussian", spectrum=SPECTRUM, samples=24)
+RELU = Network(kind="mlp", hidden=(32,), init_variance=(0.02, 1.0))
 
 
-def cases(context: Context) -> tuple[Case, ...]:
-    """Four settings inside the theorem's hypotheses, two on real data outside them, and linear models by training."""
-    relu = Network(kind="mlp", hidden=(32,), init_variance=(0.02, 1.0))
-    descent = Training(learning_rate=0.3, steps=(0, 20, 100))
-    plain = Data(kind="gaussian", spectrum=SPECTRUM, samples=24)
+@dataclass(frozen=True)
+class ShownAlone:
+    """A case in the table of misalignments; `panel` is what its panels are called, None where it has none."""
 
-    def ensemble(number: int, replicas: int) -> Ensemble:
-        return Ensemble(replicas=context.replicas(replicas), seed=context.seed_of("A3", number))
+    panel: str | None = None
 
-    return (
-        Case(
-            "ReLU network, Gaussian data",
-            Setting(data=plain, network=relu, training=descent, ensemble=ensemble(0, 6000)),
+
+@dataclass(frozen=True)
+class ShownByTraining:
+    """A linear model or network, in the table of the theorem by training."""
+
+    training: str
+
+
+TheoremStudy = ShownAlone | ShownByTraining
+
+INSIDE: dict[str, tuple[int, ShownAlone, Setting]] = {
+    "ReLU network, Gaussian data": (
+        6000,
+        ShownAlone("ReLU network"),
+        Setting(data=PLAIN, network=RELU, training=Training(learning_rate=0.3, steps=(0, 20, 100))),
+    ),
+    "ReLU network, repeated eigenvalues, cross-entropy, mini-batches, momentum": (
+        3000,
+        ShownAlone(),
+        Setting(
+            data=Data(kind="gaussian", spectrum=(0.3, 0.3, 0.3, 2.0, 2.0, 4.0), samples=24),
+            labels=Labels(kind="classes", classes=4),
+            network=RELU,
+            training=Training(loss="cross-entropy", learning_rate=0.2, momentum=0.5, batch_size=8, steps=(0, 15, 60)),
         ),
-        Case(
-            "ReLU network, repeated eigenvalues, cross-entropy, mini-batches, momentum",
-            Setting(
-                data=Data(kind="gaussian", spectrum=(0.3, 0.3, 0.3, 2.0, 2.0, 4.0), samples=24),
-                labels=Labels(kind="classes", classes=4),
-                network=relu,
-                training=Training(
-                    loss="cross-entropy", learning_rate=0.2, momentum=0.5, batch_size=8, steps=(0, 15, 60)
-                ),
-                ensemble=ensemble(1, 3000),
-            ),
+    ),
+    "deep tanh network, Student data, weight decay": (
+        6000,
+        ShownAlone(),
+        Setting(
+            data=Data(kind="elliptical", spectrum=SPECTRUM, samples=24),
+            network=Network(kind="mlp", hidden=(24, 16), activation="tanh", init_variance=(0.02, 1.0, 1.0)),
+            training=Training(learning_rate=0.3, weight_decay=0.01, steps=(0, 20, 60)),
         ),
-        Case(
-            "deep tanh network, Student data, weight decay",
-            Setting(
-                data=Data(kind="elliptical", spectrum=SPECTRUM, samples=24),
-                network=Network(kind="mlp", hidden=(24, 16), activation="tanh", init_variance=(0.02, 1.0, 1.0)),
-                training=Training(learning_rate=0.3, weight_decay=0.01, steps=(0, 20, 60)),
-                ensemble=ensemble(2, 6000),
-            ),
+    ),
+    "linear model, online SGD": (
+        20000,
+        ShownAlone(),
+        Setting(
+            data=Data(kind="gaussian", spectrum=SPECTRUM, samples="online"),
+            network=Network(init_variance=0.1),
+            training=Training(learning_rate=0.05, batch_size=4, sampling="fresh", steps=(0, 60)),
         ),
-        Case(
-            "linear model, online SGD",
-            Setting(
-                data=Data(kind="gaussian", spectrum=SPECTRUM, samples="online"),
-                network=Network(init_variance=0.1),
-                training=Training(learning_rate=0.05, batch_size=4, sampling="fresh", steps=(0, 60)),
-                ensemble=ensemble(3, 20000),
-            ),
-        ),
-        Case(
-            "digits 8x8, ReLU network, random classes",
-            Setting(
-                data=Data(kind="digits", samples=128),
-                labels=Labels(kind="classes"),
-                network=Network(kind="mlp", hidden=(64,), init_variance=(0.5, 1.0)),
-                training=Training(
-                    loss="cross-entropy", learning_rate=0.1, momentum=0.9, batch_size=32, steps=(0, 40, 160)
-                ),
-                ensemble=Ensemble(replicas=context.replicas(120), seed=context.seed_of("A3", 4), dtype="float32"),
-            ),
-            kind="outside",
-        ),
-        Case(
-            "photograph patches 3x3x3, ReLU network, random classes",
-            Setting(
-                data=Data(kind="photographs", samples=256),
-                labels=Labels(kind="classes"),
-                network=Network(kind="mlp", hidden=(64,), init_variance=(0.5, 1.0)),
-                training=Training(
-                    loss="cross-entropy", learning_rate=0.1, momentum=0.9, batch_size=64, steps=(0, 40, 160)
-                ),
-                ensemble=Ensemble(replicas=context.replicas(120), seed=context.seed_of("A3", 5), dtype="float32"),
-            ),
-            kind="outside",
-        ),
-        *(
-            Case(
-                f"{LINEAR}: {name}",
-                msgspec.structs.replace(setting, ensemble=ensemble(6 + number, 15360 if "early" in name else 5120)),
-            )
-            for number, (name, setting) in enumerate(variants().items())
+    ),
+}
+VARIANT_REPLICAS = 5120
+REAL_REPLICAS = 120
+
+
+def _on_real_data(data: Data, batch_size: int) -> Setting:
+    return Setting(
+        data=data,
+        labels=Labels(kind="classes"),
+        network=Network(kind="mlp", hidden=(64,), init_variance=(0.5, 1.0)),
+        training=Training(
+            loss="cross-entropy", learning_rate=0.1, momentum=0.9, batch_size=batch_size, steps=(0, 40, 160)
         ),
     )
+
+
+ON_REAL_DATA: dict[str, tuple[ShownAlone, Setting]] = {
+    "digits 8x8, ReLU network, random classes": (
+        ShownAlone("digits 8x8"),
+        _on_real_data(Data(kind="digits", samples=128), 32),
+    ),
+    "photograph patches 3x3x3, ReLU network, random classes": (
+        ShownAlone("photograph patches 3x3x3"),
+        _on_real_data(Data(kind="photographs", samples=256), 64),
+    ),
+}
+
+
+def trials(context: Context) -> Mapping[str, Trial[TheoremStudy]]:
+    """Four settings inside the theorem's hypotheses, two on real data outside them, and linear models by training."""
+
+    def with_replicas(setting: Setting, replicas: int) -> Setting:
+        return msgspec.structs.replace(setting, ensemble=Ensemble(replicas=context.replicas(replicas)))
+
+    in_single_precision = Ensemble(replicas=context.replicas(REAL_REPLICAS), dtype="float32")
+    chosen: dict[str, Trial[TheoremStudy]] = {
+        name: Trial(with_replicas(setting, replicas), study) for name, (replicas, study, setting) in INSIDE.items()
+    }
+    for name, (study, setting) in ON_REAL_DATA.items():
+        chosen[name] = Trial(msgspec.structs.replace(setting, ensemble=in_single_precision), study, kind="outside")
+    for variant in linear_variants():
+        setting = with_replicas(variant.setting, VARIANT_REPLICAS * variant.effort)
+        chosen[f"linear: {variant.name}"] = Trial(setting, ShownByTraining(variant.name))
+    return chosen
+
+
+def predict(case: Case[TheoremStudy]) -> float | str:
+    """The theorem predicts an off-commutant part of exactly 0; outside its hypotheses it predicts nothing."""
+    return "none" if case.kind == "outside" else 0.0
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """The evidence on one ensemble, the test of E[w] = 0, and M along training.
+class TheoremTests:
+    """What is judged of an ensemble inside the hypotheses, and how far it is from alignment where that is shown."""
 
-    Attributes
-    ----------
-    evidence : AlignmentEvidence
-    mean : RandomizationTest or None
-        Of E[w] = 0; None outside the hypotheses.
-    interval : MisalignmentInterval
-        M at the last reading.
-    bases : tuple of RandomBasisTest
-        M against the data eigenvectors and against random bases, one per reading.
-    """
+    alignment: AlignmentEvidence
+    mean_weight: MeanWeightEvidence
+    distance: DistanceFromAlignment | None
 
-    evidence: AlignmentEvidence
-    mean: RandomizationTest | None
-    interval: MisalignmentInterval
-    bases: tuple[RandomBasisTest, ...]
+    @property
+    def replicas(self) -> int:
+        return self.alignment.replicas
+
+    @property
+    def diverged(self) -> int:
+        return self.alignment.diverged
 
 
-def predict(case: Case) -> float | None:
-    """The theorem predicts an off-commutant part of exactly 0; outside its hypotheses it predicts nothing."""
-    return 0.0 if case.kind == "exact" else None
+@dataclass(frozen=True, eq=False)
+class OutsideTheorem:
+    """How far an ensemble outside the hypotheses is from alignment."""
+
+    distance: DistanceFromAlignment
+    replicas: int
+    diverged: int
 
 
-def measure(case: Case, context: Context) -> Measured:
-    """Train the ensemble; test alignment and E[w] = 0 exactly; estimate M."""
-    evidence = gather(case, context)
-    reading, spaces, seed = evidence.reading, evidence.spaces, case.setting.ensemble.seed
-    return Measured(
-        evidence=evidence,
-        mean=resolved_mean_test(evidence) if case.kind == "exact" else None,
-        interval=misalignment_interval(spaces, reading.second_moments, counts=reading.counts, seed=seed),
-        bases=tuple(
-            random_basis_test(spaces, each.second_moment, draws=199, seed=seed) for each in evidence.simulation.readings
-        ),
-    )
+def measure(case: Case[TheoremStudy], prediction: float | str, context: Context) -> TheoremTests | OutsideTheorem:
+    """Train the ensemble; test alignment and E[w] = 0 exactly where the theorem predicts them; estimate M."""
+    trained = train_ensemble(case, context)
+    if case.kind == "outside":
+        simulation = trained.simulation
+        return OutsideTheorem(measure_distance(trained), simulation.replicas, simulation.diverged)
+    distance = measure_distance(trained) if isinstance(case.study, ShownAlone) else None
+    return TheoremTests(measure_alignment(trained), measure_mean_weight(trained), distance)
 
 
-def decide(case: Case, prediction: float | None, measured: Measured) -> tuple[Finding, ...]:
+def decide(
+    case: Case[TheoremStudy], prediction: float | str, measured: TheoremTests | OutsideTheorem
+) -> tuple[Judgement, ...]:
     """Refuted below p = 1e-6; holds if an off-commutant part of 5 % would have been found; outside: no verdict."""
-    evidence = measured.evidence
-    finding = partial(
-        Finding,
-        claim="A3",
-        case=case.name,
-        kind=case.kind,
-        replicas=evidence.simulation.replicas,
-        diverged=evidence.simulation.diverged,
-    )
-    if prediction is None or measured.mean is None:
-        interval, basis = measured.interval, measured.bases[-1]
-        return (
-            finding(
-                quantity="misalignment $M$ of $\\Sigma_w$ against the data eigenvectors, sampling taken off",
-                prediction="none",
-                measurement=max(interval.squared - interval.null_floor, 0.0) ** 0.5,
-                interval=(interval.low, interval.high),
-                power=f"sampling alone gives $M$ = {interval.null_floor**0.5:.2g}",
-                verdict="outside the hypotheses",
-                note=f"{basis.effect:.0%} below a random basis ($p$ = {basis.pvalue:.2g})",
-            ),
-        )
-    detectable_mean = evidence.detectable_mean
+    if isinstance(measured, OutsideTheorem):
+        return (_distance_alone(prediction, measured.distance),)
+    alignment, mean = measured.alignment, measured.mean_weight
+    # of linear models the table by training has it, online SGD too
+    linear = isinstance(case.study, ShownByTraining) or case.setting.network.kind == "linear"
     return (
-        finding(
+        Judgement(
             quantity=r"part of $\Sigma_w$ outside the commutant",
             prediction=prediction,
-            measurement=evidence.outside,
-            pvalue=evidence.test.pvalue,
-            power=found(evidence.detectable),
-            verdict=exact_verdict(evidence.test.pvalue, evidence.detectable, evidence.simulation.diverged),
-            # of linear models a table of their own has it
-            note="" if case.name.startswith(LINEAR) else f"the anisotropy that training left is {evidence.learned:.0%}",
+            measurement=alignment.outside,
+            pvalue=alignment.pvalue,
+            power=found(alignment.detectable),
+            verdict=exact_verdict(alignment.pvalue, alignment.detectable, measured.diverged),
+            note="" if linear else f"the anisotropy that training left is {alignment.learned:.0%}",
         ),
-        finding(
+        Judgement(
             quantity=r"$|\mathrm{E}\,w|$, in units of $\sqrt{\mathrm{tr}\,\Sigma_w}$",
             prediction=prediction,
-            measurement=evidence.mean_weight,
-            pvalue=measured.mean.pvalue,
-            power=found(detectable_mean),
-            verdict=exact_verdict(measured.mean.pvalue, detectable_mean, evidence.simulation.diverged),
+            measurement=mean.size,
+            pvalue=mean.pvalue,
+            power=found(mean.detectable),
+            verdict=exact_verdict(mean.pvalue, mean.detectable, measured.diverged),
         ),
     )
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+def _distance_alone(prediction: float | str, distance: DistanceFromAlignment) -> Judgement:
+    last = distance.along[-1]
+    return Judgement(
+        quantity="misalignment $M$ of $\\Sigma_w$ against the data eigenvectors, sampling taken off",
+        prediction=prediction,
+        measurement=distance.corrected,
+        interval=(distance.low, distance.high),
+        power=f"sampling alone gives $M$ = {distance.floor:.2g}",
+        verdict=OUTSIDE,
+        note=f"{last.effect:.0%} below a random basis ($p$ = {last.pvalue:.2g})",
+    )
+
+
+TheoremOutcomes = Outcomes[TheoremStudy, float | str, TheoremTests | OutsideTheorem]
+
+
+def illustrate(outcomes: TheoremOutcomes) -> Exhibits:
     """Misalignment beside its floor and a random basis; the theorem by training; the transfer functions; M in time."""
-    rows = []
-    for outcome in outcomes:
-        if outcome.case.name.startswith(f"{LINEAR}: "):
-            continue
-        measured, basis = outcome.measurement, outcome.measurement.bases[-1]
-        interval = measured.interval
-        rows.append(
-            (
-                outcome.case.name,
-                sum(measured.evidence.spaces.multiplicity),
-                interval.misalignment,
-                interval.null_floor**0.5,
-                f"{interval.low:.3f} to {interval.high:.3f}",
-                float(np.median(basis.null_distribution)),
-                basis.effect,
-            )
-        )
-    table = Table(
-        name="a3-misalignment",
-        caption="Misalignment $M$ of the mean weight covariance against the data eigenspaces; its floor, the value "
+    shown = [
+        (outcome.case, outcome.measurement.distance) for outcome in outcomes if outcome.measurement.distance is not None
+    ]
+    drawn = [
+        (case.study.panel, distance, case.kind == "outside")
+        for case, distance in shown
+        if isinstance(case.study, ShownAlone) and case.study.panel is not None
+    ]
+    distances = distance_table(
+        "a3-misalignment",
+        "Misalignment $M$ of the mean weight covariance against the data eigenspaces; its floor, the value "
         "that the same sampling noise gives under perfect alignment; a 95 % interval for the $M$ of $\\Sigma_w$ "
         "itself, which takes that bias off; the median over random bases, and the effect size $1 - "
         "M/\\mathrm{median}$.",
-        columns=(
-            Column("case", "text"),
-            Column("$d$"),
-            Column("$M$"),
-            Column("floor"),
-            Column("95 % interval", "text"),
-            Column("random basis"),
-            Column("effect"),
-        ),
-        rows=tuple(rows),
+        ((case.name, distance) for case, distance in shown),
     )
-    return (table, variants_table(outcomes)), (transfer_figure(outcomes), training_figure(outcomes))
-
-
-def variants_table(outcomes: tuple[Outcome, ...]) -> Table:
-    """What the theorem says, held against every way of training linear models that has a closed form."""
-    rows = []
-    for outcome in outcomes:
-        name, evidence, mean = outcome.case.name, outcome.measurement.evidence, outcome.measurement.mean
-        if not name.startswith(f"{LINEAR}: "):
-            continue
-        rows.append(
-            (
-                name.removeprefix(f"{LINEAR}: "),
-                100 * evidence.outside,
-                evidence.test.pvalue,
-                None if evidence.detectable is None else 100 * evidence.detectable,
-                100 * evidence.mean_weight,
-                mean.pvalue,
-                100 * evidence.detectable_mean,
-                100 * evidence.learned,
-            )
-        )
-    return Table(
-        name="a3-linear",
-        caption="The theorem by training variant: linear models and linear networks of two layers, data and labels "
-        "redrawn in every replica. The part of $\\Sigma_w$ outside the commutant, and $|\\mathrm{E}\\,w|$ in units of "
-        "$\\sqrt{\\mathrm{tr}\\,\\Sigma_w}$, both with their sampling noise; the $p$-values of the exact tests; what "
-        "these would have found with probability .9; and the anisotropy that training left. All but $p$ in per cent.",
-        columns=(
-            Column("training", "text"),
-            Column("outside"),
-            Column("$p$", digits=2),
-            Column("found", digits=2),
-            Column(r"$|\mathrm{E}\,w|$"),
-            Column("$p$", digits=2),
-            Column("found", digits=2),
-            Column("anisotropy", digits=2),
-        ),
-        rows=tuple(rows),
-    )
-
-
-def transfer_figure(outcomes: tuple[Outcome, ...]) -> Figure:
-    """f(σ) before and after training, for the first case inside the hypotheses and those outside."""
-    panels = []
-    for outcome in outcomes:
-        evidence: AlignmentEvidence = outcome.measurement.evidence
-        sigma = np.sqrt(np.maximum(evidence.spaces.eigenvalues, 0))
-        series = []
-        for reading in (evidence.simulation.readings[0], evidence.reading):
-            tau, error = tau_with_error(reading, evidence.spaces)
-            half = 1.96 * error / (2 * np.sqrt(tau))
-            style: Literal["both", "dashed"] = "both" if reading.step else "dashed"
-            series.append(Series(f"step {reading.step}", sigma, np.sqrt(tau), half, style))
-        name, decades = outcome.case.name.split(",")[0], outcome.case.kind == "outside"
-        panels.append(Panel(name, r"$\sigma$", r"$f(\sigma)$", tuple(series), xlog=decades, from_zero=True))
-    chosen = [panel for panel, outcome in zip(panels, outcomes, strict=True) if outcome.case.kind == "exact"][:1]
-    chosen += [panel for panel, outcome in zip(panels, outcomes, strict=True) if outcome.case.kind == "outside"]
-    return Figure(
+    transfer = Figure(
         name="a3-transfer",
         caption="The transfer function $f$ before and after training, inside the hypotheses and on real data; bars are "
         "95 % intervals over replicas. Real data span decades, so that their $\\sigma$ is drawn on a logarithmic axis.",
-        panels=tuple(chosen),
+        panels=tuple(transfer_panel(panel, distance, decades=real) for panel, distance, real in drawn),
     )
-
-
-def training_figure(outcomes: tuple[Outcome, ...]) -> Figure:
-    """M along training against the data eigenvectors and against random bases (the paper's Fig. 2)."""
-    panels = []
-    for outcome in outcomes:
-        if outcome.case.kind != "outside":
-            continue
-        steps = np.array([reading.step for reading in outcome.measurement.evidence.simulation.readings])
-        bases = outcome.measurement.bases
-        own = Series("data eigenvectors", steps, np.array([basis.misalignment for basis in bases]), style="both")
-        random = np.array([np.quantile(basis.null_distribution, [0.025, 0.5, 0.975]) for basis in bases])
-        half = (random[:, 2] - random[:, 0]) / 2
-        panels.append(
-            Panel(
-                outcome.case.name.split(",")[0],
-                "step",
-                "misalignment $M$",
-                (own, Series("random bases", steps, random[:, 1], half, "band")),
-            )
-        )
-    return Figure(
+    training = Figure(
         name="a3-training",
         caption="Misalignment along training on random labels, against the data eigenvectors and against random "
         "orthonormal bases (band: 95 % of them). Real data lie outside the hypotheses: an effect size, no verdict.",
-        panels=tuple(panels),
+        panels=tuple(misalignment_panel(panel, distance) for panel, distance, real in drawn if real),
     )
+    return Exhibits((distances, variants_table(outcomes)), (transfer, training))
+
+
+def variants_table(outcomes: TheoremOutcomes) -> Table:
+    """What the theorem says, held against every way of training linear models that has a closed form."""
+    rows = [
+        (outcome.case.study, outcome.measurement)
+        for outcome in outcomes
+        if isinstance(outcome.case.study, ShownByTraining) and isinstance(outcome.measurement, TheoremTests)
+    ]
+    return table_of(
+        "a3-linear",
+        "The theorem by training variant: linear models and linear networks of two layers, data and labels "
+        "redrawn in every replica. The part of $\\Sigma_w$ outside the commutant, and $|\\mathrm{E}\\,w|$ in units of "
+        "$\\sqrt{\\mathrm{tr}\\,\\Sigma_w}$, both with their sampling noise; the $p$-values of the exact tests; what "
+        "these would have found with probability .9; and the anisotropy that training left. All but $p$ in per cent.",
+        rows,
+        text("training", lambda row: row[0].training),
+        number("outside", lambda row: 100 * row[1].alignment.outside),
+        number("$p$", lambda row: row[1].alignment.pvalue, digits=2),
+        number("found", lambda row: _percent(row[1].alignment.detectable), digits=2),
+        number(r"$|\mathrm{E}\,w|$", lambda row: 100 * row[1].mean_weight.size),
+        number("$p$", lambda row: row[1].mean_weight.pvalue, digits=2),
+        number("found", lambda row: 100 * row[1].mean_weight.detectable, digits=2),
+        number("anisotropy", lambda row: 100 * row[1].alignment.learned, digits=2),
+    )
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 CLAIM = Claim(
@@ -334,7 +288,7 @@ CLAIM = Claim(
     method="Exact randomization test of invariance under that group, on the part of $\\Sigma_w$ outside its commutant "
     "and on the mean weight; every replica draws its own data, labels and init. Refuted below $p = 10^{-6}$; holds if "
     "not, and a part of 5 % would have been found with probability .9.",
-    cases=cases,
+    trials=trials,
     predict=predict,
     measure=measure,
     decide=decide,

@@ -9,9 +9,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from reports.claims.alignment.evidence import AlignmentEvidence, Power, gather, measured_power
+from reports.claims.alignment.evidence import (
+    AlignmentEvidence,
+    Power,
+    measure_alignment,
+    measure_power,
+    train_ensemble,
+)
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
-from reports.findings import Exhibits, Judgement, Table, number, table_of, text
+from reports.findings import Cells, Exhibits, Judgement, Table, number, table_of, text
 from reports.judging.intervals import found
 from reports.judging.rules import control_verdict
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
@@ -55,17 +61,26 @@ def predict(case: Case[None]) -> str:
     return "alignment is rejected"
 
 
-@dataclass(frozen=True, eq=False)
-class ControlEvidence(AlignmentEvidence):
-    """The evidence on the whole ensemble, and how often a sixteenth of it would have been enough."""
+@dataclass(frozen=True)
+class ControlEvidence:
+    """The evidence of the whole ensemble, and how often a sixteenth of it would have been enough."""
 
+    whole: AlignmentEvidence
     power: Power
+
+    @property
+    def replicas(self) -> int:
+        return self.whole.replicas
+
+    @property
+    def diverged(self) -> int:
+        return self.whole.diverged
 
 
 def measure(case: Case[None], prediction: str, context: Context) -> ControlEvidence:
     """Train the ensemble and test it under the group that the hypotheses would give."""
-    evidence = gather(case, context)
-    return ControlEvidence(**vars(evidence), power=measured_power(evidence))
+    trained = train_ensemble(case, context)
+    return ControlEvidence(measure_alignment(trained), measure_power(trained))
 
 
 def decide(case: Case[None], prediction: str, evidence: ControlEvidence) -> tuple[Judgement, ...]:
@@ -74,11 +89,11 @@ def decide(case: Case[None], prediction: str, evidence: ControlEvidence) -> tupl
         Judgement(
             quantity=r"part of $\Sigma_w$ outside the commutant",
             prediction=prediction,
-            measurement=evidence.outside,
-            pvalue=evidence.test.pvalue,
+            measurement=evidence.whole.outside,
+            pvalue=evidence.whole.pvalue,
             power=str(evidence.power),
-            verdict=control_verdict(evidence.test.pvalue, evidence.diverged),
-            note=f"the whole ensemble: {found(evidence.detectable)}",
+            verdict=control_verdict(evidence.whole.pvalue, evidence.diverged),
+            note=f"the whole ensemble: {found(evidence.whole.detectable)}",
         ),
     )
 
@@ -91,8 +106,8 @@ def illustrate(outcomes: Outcomes[None, str, ControlEvidence]) -> Exhibits:
         "the ensemble in which alignment is rejected at level .01, with its exact 95 % interval.",
         outcomes,
         text("broken hypothesis", lambda o: o.case.name),
-        number("outside, %", lambda o: 100 * o.measurement.outside),
-        number("$p$", lambda o: o.measurement.test.pvalue),
+        number("outside, %", lambda o: 100 * o.measurement.whole.outside),
+        number("$p$", lambda o: o.measurement.whole.pvalue),
         number("replicas", lambda o: o.measurement.power.replicas),
         number("power", lambda o: o.measurement.power.share),
         text("95 % interval", lambda o: f"{o.measurement.power.low:.2f} to {o.measurement.power.high:.2f}"),
@@ -110,9 +125,14 @@ def background() -> tuple[Table, ...]:
         "1, 1.5, 2 and 3. At angle 0 it is the size of the test.",
         zip(measured.angles, measured.power.tolist(), measured.standard_error.tolist(), strict=True),
         number("angle, degrees", lambda row: round(np.degrees(row[0]))),
-        *(number(f"{n} replicas", lambda row, i=i: (row[1][i], row[2][i])) for i, n in enumerate(REPLICAS)),  # type: ignore[misc]
+        *(_power_column(i) for i in range(len(REPLICAS))),
     )
     return (rotations,)
+
+
+def _power_column(i: int) -> Cells[tuple[float, list[float], list[float]]]:
+    """The power at the i-th number of replicas, of an angle with its powers and their errors."""
+    return number(f"{REPLICAS[i]} replicas", lambda row: (row[1][i], row[2][i]))
 
 
 CLAIM = Claim(

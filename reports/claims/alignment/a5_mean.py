@@ -2,144 +2,182 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Literal
 
 import msgspec
 import numpy as np
 
 import simulate
-from reports.claims.alignment.evidence import AlignmentEvidence, gather, resolved_mean_test, retested
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.findings import Figure, Finding, Table
-from reports.judging.compare import LEVEL, control_verdict, exact_verdict, found, negative_verdict
-from reports.judging.estimate import mean_with_error
+from reports.claims.alignment.evidence import (
+    AlignmentEvidence,
+    MeanWeightEvidence,
+    TrainedEnsemble,
+    invariance_pvalue,
+    measure_alignment,
+    measure_mean_weight,
+    train_ensemble,
+)
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
+from reports.findings import Exhibits, Judgement
+from reports.judging.estimate import data_symmetry
+from reports.judging.intervals import bars, detected, found, mean_with_error
+from reports.judging.rules import LEVEL, control_verdict, exact_verdict, sign_verdict
 from theory.setting import Data, Ensemble, Network, Setting, Training
-from theory.testing import RandomizationTest
 
-SPECTRUM = (0.5, 0.5, 0.5, 1.5, 1.5, 3.0)
+TWO_EIGENSPACES = Setting(
+    data=Data(
+        kind="gaussian", spectrum=(0.5, 0.5, 0.5, 1.5, 1.5, 3.0), mean=(0.8, 0.0, 0.0, 0.8, 0.0, 0.0), samples=24
+    ),
+    network=Network(kind="mlp", hidden=(32,), init_variance=(0.02, 1.0)),
+    training=Training(learning_rate=0.2, steps=40),
+)
+EIGENVECTOR = msgspec.structs.replace(
+    TWO_EIGENSPACES, data=msgspec.structs.replace(TWO_EIGENSPACES.data, mean=(0.0, 0.0, 0.0, 1.0, 0.0, 0.0))
+)
+FIRST_STEP = msgspec.structs.replace(EIGENVECTOR, training=Training(learning_rate=1.0, steps=1))
 
 
-FIRST_STEP = "first step, mean is an eigenvector"
+@dataclass(frozen=True)
+class MeanStudy:
+    """What is asked of a case: is the law of the weights invariant, or to which side of 0 does E[w] · μ move."""
+
+    asks: Literal["invariance", "direction"]
 
 
-def cases(context: Context) -> tuple[Case, ...]:
+def trials(context: Context) -> Mapping[str, Trial[MeanStudy]]:
     """A mean across eigenspaces, one that is an eigenvector, and the first step of the latter at a larger rate."""
-    base = Setting(
-        data=Data(kind="gaussian", spectrum=SPECTRUM, mean=(0.8, 0.0, 0.0, 0.8, 0.0, 0.0), samples=24),
-        network=Network(kind="mlp", hidden=(32,), init_variance=(0.02, 1.0)),
-        training=Training(learning_rate=0.2, steps=40),
-    )
-    eigenvector = msgspec.structs.replace(base.data, mean=(0.0, 0.0, 0.0, 1.0, 0.0, 0.0))
-    chosen: dict[str, dict[str, Any]] = {
-        "mean in two eigenspaces": {},
-        "mean is an eigenvector": {"data": eigenvector},
-        FIRST_STEP: {"data": eigenvector, "training": Training(learning_rate=1.0, steps=1)},
+    ensemble = Ensemble(replicas=context.replicas(3000))
+    chosen: dict[str, tuple[Setting, MeanStudy]] = {
+        "mean in two eigenspaces": (TWO_EIGENSPACES, MeanStudy("invariance")),
+        "mean is an eigenvector": (EIGENVECTOR, MeanStudy("invariance")),
+        "first step, mean is an eigenvector": (FIRST_STEP, MeanStudy("direction")),
     }
-    return tuple(
-        Case(
-            name,
-            msgspec.structs.replace(
-                base,
-                ensemble=Ensemble(replicas=context.replicas(3000), seed=context.seed_of("A5", number)),
-                **changes,
-            ),
-        )
-        for number, (name, changes) in enumerate(chosen.items())
-    )
+    return {
+        name: Trial(msgspec.structs.replace(setting, ensemble=ensemble), study)
+        for name, (setting, study) in chosen.items()
+    }
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """The tests under the group that fixes μ, the control that forgets μ, and the direction of E[w].
+ForMean = Literal["rejected", "negative"]
+
+
+def predict(case: Case[MeanStudy]) -> ForMean:
+    """Of the test that forgets μ; of the sign of E[w] · μ after the first ReLU step."""
+    return "negative" if case.study.asks == "direction" else "rejected"
+
+
+@dataclass(frozen=True)
+class FixedMeanEvidence:
+    """The tests under the group that fixes μ, and the control that forgets μ.
 
     Attributes
     ----------
-    evidence : AlignmentEvidence
+    alignment : AlignmentEvidence
         Under the group that fixes μ.
-    mean : RandomizationTest
+    mean_weight : MeanWeightEvidence
         Of E[w] in span{P_i μ}.
-    forgetful : RandomizationTest
-        Of invariance under the larger group that ignores μ; it must be rejected.
-    along : (float, float)
-        E[w] · μ/|μ| and its standard error, in units of sqrt(tr Σ_w).
+    forgetful : float
+        The p-value of invariance under the larger group that ignores μ; it must be rejected.
     """
 
-    evidence: AlignmentEvidence
-    mean: RandomizationTest
-    forgetful: RandomizationTest
-    along: tuple[float, float]
+    alignment: AlignmentEvidence
+    mean_weight: MeanWeightEvidence
+    forgetful: float
+
+    @property
+    def replicas(self) -> int:
+        return self.alignment.replicas
+
+    @property
+    def diverged(self) -> int:
+        return self.alignment.diverged
 
 
-def measure(case: Case, context: Context) -> Measured:
-    """Train the ensemble and test it under the group that fixes μ, then under the one that does not."""
-    evidence = gather(case, context, mean=True)
-    mu = simulate.population(case.setting).mean
-    reading = evidence.reading
-    along, error = mean_with_error(reading.means @ (mu / np.linalg.norm(mu)), reading.counts)
-    unit = np.trace(reading.second_moment) ** 0.5
-    return Measured(
-        evidence, resolved_mean_test(evidence), retested(evidence), (float(along / unit), float(error / unit))
+@dataclass(frozen=True)
+class MeanDirection:
+    """E[w] · μ/|μ| and its standard error, in units of sqrt(tr Σ_w)."""
+
+    along: float
+    standard_error: float
+    replicas: int
+    diverged: int
+
+
+def measure(case: Case[MeanStudy], prediction: ForMean, context: Context) -> FixedMeanEvidence | MeanDirection:
+    """Train the ensemble, and test it under the group that fixes μ and the one that does not, or project E[w] on μ."""
+    trained = train_ensemble(case, context, fixing_mean=True)
+    if case.study.asks == "direction":
+        return _direction(trained)
+    return FixedMeanEvidence(
+        alignment=measure_alignment(trained),
+        mean_weight=measure_mean_weight(trained),
+        forgetful=invariance_pvalue(trained, data_symmetry(trained.spaces)),
     )
 
 
-def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
-    """Two exact tests, one control, and the sign of E[w] · μ where the first ReLU step predicts it."""
-    evidence = measured.evidence
-    diverged = evidence.simulation.diverged
-    finding = partial(Finding, claim="A5", case=case.name, replicas=evidence.simulation.replicas, diverged=diverged)
-    findings = [
-        finding(
-            kind="exact",
+def _direction(trained: TrainedEnsemble) -> MeanDirection:
+    simulation, reading, unit = trained.simulation, trained.reading, trained.unit
+    mu = simulate.population(simulation.setting).mean
+    along, error = mean_with_error(reading.means @ (mu / np.linalg.norm(mu)), reading.counts)
+    return MeanDirection(float(along / unit), float(error / unit), simulation.replicas, simulation.diverged)
+
+
+def decide(
+    case: Case[MeanStudy], prediction: ForMean, measured: FixedMeanEvidence | MeanDirection
+) -> tuple[Judgement, ...]:
+    """Two exact tests and one control; the sign of E[w] · μ where the first ReLU step predicts it."""
+    if isinstance(measured, MeanDirection):
+        return (_negative(prediction, measured),)
+    alignment, mean, diverged = measured.alignment, measured.mean_weight, measured.diverged
+    return (
+        Judgement(
             quantity=r"part of $\Sigma_w$ outside the commutant of the group that fixes $\mu$",
             prediction=0.0,
-            measurement=evidence.outside,
-            pvalue=evidence.test.pvalue,
-            power=found(evidence.detectable),
-            verdict=exact_verdict(evidence.test.pvalue, evidence.detectable, diverged),
+            measurement=alignment.outside,
+            pvalue=alignment.pvalue,
+            power=found(alignment.detectable),
+            verdict=exact_verdict(alignment.pvalue, alignment.detectable, diverged),
         ),
-        finding(
-            kind="exact",
+        Judgement(
             quantity=r"$|\mathrm{E}\,w|$ outside $\mathrm{span}\{P_i\mu\}$, in units of $\sqrt{\mathrm{tr}\,\Sigma_w}$",
             prediction=0.0,
-            measurement=evidence.mean_weight,
-            pvalue=measured.mean.pvalue,
-            power=found(evidence.detectable_mean),
-            verdict=exact_verdict(measured.mean.pvalue, evidence.detectable_mean, diverged),
+            measurement=mean.size,
+            pvalue=mean.pvalue,
+            power=found(mean.detectable),
+            verdict=exact_verdict(mean.pvalue, mean.detectable, diverged),
         ),
-        finding(
+        Judgement(
             kind="control",
             quantity=r"alignment under the group that forgets $\mu$",
             prediction=prediction,
-            measurement="rejected" if measured.forgetful.pvalue < LEVEL else "not rejected",
-            pvalue=measured.forgetful.pvalue,
-            power=found(evidence.detectable),
-            verdict=control_verdict(measured.forgetful.pvalue, diverged),
+            measurement="rejected" if measured.forgetful < LEVEL else "not rejected",
+            pvalue=measured.forgetful,
+            power=found(alignment.detectable),
+            verdict=control_verdict(measured.forgetful, diverged),
         ),
-    ]
-    along, error = measured.along
-    if case.name == FIRST_STEP:
-        interval = (along - 1.96 * error, along + 1.96 * error)
-        findings.append(
-            finding(
-                kind="exact",
-                quantity=r"$\mathrm{E}\,w\cdot\mu/|\mu|$, in units of $\sqrt{\mathrm{tr}\,\Sigma_w}$",
-                prediction="negative",
-                measurement=along,
-                standard_error=error,
-                interval=interval,
-                power=f"{3.24 * error:.2g} found with probability .9",
-                verdict=negative_verdict(*interval, diverged),
-                note=r"the first ReLU step gives $\mathrm{E}\,dw$ along $-\mathrm{E}(|x|x)$",
-            )
-        )
-    return tuple(findings) if case.name != FIRST_STEP else (findings[-1],)
+    )
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+def _negative(prediction: ForMean, measured: MeanDirection) -> Judgement:
+    half = bars(measured.standard_error)
+    low, high = measured.along - half, measured.along + half
+    return Judgement(
+        quantity=r"$\mathrm{E}\,w\cdot\mu/|\mu|$, in units of $\sqrt{\mathrm{tr}\,\Sigma_w}$",
+        prediction=prediction,
+        measurement=measured.along,
+        standard_error=measured.standard_error,
+        interval=(low, high),
+        power=f"{detected(measured.standard_error):.2g} found with probability .9",
+        verdict=sign_verdict(low, high, "negative", measured.diverged),
+        note=r"the first ReLU step gives $\mathrm{E}\,dw$ along $-\mathrm{E}(|x|x)$",
+    )
+
+
+def illustrate(outcomes: Outcomes[MeanStudy, ForMean, FixedMeanEvidence | MeanDirection]) -> Exhibits:
     """The findings say it all."""
-    return (), ()
+    return Exhibits()
 
 
 CLAIM = Claim(
@@ -152,8 +190,8 @@ CLAIM = Claim(
     method="The exact tests of A3 under the smaller group; as a control, the test under the group that forgets $\\mu$ "
     "must reject. After one step from a mean that is an eigenvector, the 95 % interval of $\\mathrm{E}\\,w\\cdot\\mu$ "
     "must lie below 0.",
-    cases=cases,
-    predict=lambda case: "rejected",
+    trials=trials,
+    predict=predict,
     measure=measure,
     decide=decide,
     illustrate=illustrate,

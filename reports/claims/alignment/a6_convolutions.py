@@ -2,109 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+
+import msgspec
 
 from reports.claims import paper_networks
 from reports.claims.alignment.orientation import (
-    ORIENTATION_COLUMNS,
-    Orientation,
-    findings_of,
-    orientation,
+    OrientedNetworks,
+    judge_networks,
+    orient,
     orientation_panel,
     orientation_rows,
+    orientation_table,
+    predict_orientation,
 )
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.findings import Figure, Finding, Table
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
+from reports.findings import Exhibits, Figure, Judgement
 from reports.judging.estimate import data_eigenspaces
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 FILTERS, SAMPLES, BATCH = 96, 200, 25
 EPOCHS = (0, 5, 10, 20, 40)
+MOST = 512  # networks, of any budget: each is tested against random bases of its own
+RANDOM_LABELS = Setting(
+    data=Data(kind="photographs", crop=(7, 7), samples=SAMPLES),
+    labels=Labels(kind="classes"),
+    network=Network(kind="conv", filters=FILTERS, hidden=(40,)),
+    training=Training(
+        loss="cross-entropy",
+        learning_rate=0.03,
+        momentum=0.9,
+        batch_size=BATCH,
+        steps=tuple(epoch * SAMPLES // BATCH for epoch in EPOCHS),
+    ),
+)
+REAL_LABELS = msgspec.structs.replace(RANDOM_LABELS, labels=Labels(kind="real"))
+UNTRAINED = msgspec.structs.replace(RANDOM_LABELS, training=msgspec.structs.replace(RANDOM_LABELS.training, steps=(0,)))
 
 
-def cases(context: Context) -> tuple[Case, ...]:
+@dataclass(frozen=True)
+class FilterStudy:
+    """What stands above a panel and in the table."""
+
+    title: str
+
+
+def trials(context: Context) -> Mapping[str, Trial[FilterStudy]]:
     """Crops of two photographs with random classes, and labelled by their photograph; and filters before training.
 
     Where CIFAR-10 is given, the paper's net on random and on real labels, from He's initial law, which is ours.
     """
 
-    def case(
-        number: int, name: str, labels: Labels, epochs: tuple[int, ...], kind: Literal["outside", "exact"]
-    ) -> Case:
-        replicas = min(context.replicas(6 if kind == "outside" else 200), 512)
-        setting = Setting(
-            data=Data(kind="photographs", crop=(7, 7), samples=SAMPLES),
-            labels=labels,
-            network=Network(kind="conv", filters=FILTERS, hidden=(40,)),
-            training=Training(
-                loss="cross-entropy",
-                learning_rate=0.03,
-                momentum=0.9,
-                batch_size=BATCH,
-                steps=tuple(epoch * SAMPLES // BATCH for epoch in epochs),
-            ),
-            ensemble=Ensemble(replicas=replicas, seed=context.seed_of("A6", number), dtype="float32"),
-        )
-        return Case(name, setting, kind=kind)
+    def with_networks(setting: Setting, networks: int) -> Setting:
+        ensemble = Ensemble(replicas=min(context.replicas(networks), MOST), dtype="float32")
+        return msgspec.structs.replace(setting, ensemble=ensemble)
 
-    usual = (
-        case(0, "96 filters 3x3x3, random labels", Labels(kind="classes"), EPOCHS, "outside"),
-        case(1, "96 filters 3x3x3, real labels", Labels(kind="real"), EPOCHS, "outside"),
-        case(2, "96 filters 3x3x3, untrained", Labels(kind="classes"), (0,), "exact"),
-    )
+    usual: dict[str, Trial[FilterStudy]] = {
+        "96 filters 3x3x3, random labels": Trial(
+            with_networks(RANDOM_LABELS, 6), FilterStudy("random labels"), kind="outside"
+        ),
+        "96 filters 3x3x3, real labels": Trial(
+            with_networks(REAL_LABELS, 6), FilterStudy("real labels"), kind="outside"
+        ),
+        "96 filters 3x3x3, untrained": Trial(with_networks(UNTRAINED, 200), FilterStudy("untrained"), kind="exact"),
+    }
     if context.cifar10 is None:
         return usual
-    return usual + tuple(
-        Case(
-            f"256 filters 3x3x3, {name} labels (CIFAR-10)",
-            paper_networks.along_training(context, kind, context.seed_of("A6", number)),
-            kind="outside",
+    return usual | {
+        f"256 filters 3x3x3, {title}": Trial(
+            paper_networks.along_training(context, labels), FilterStudy(title), kind="outside"
         )
-        for number, (name, kind) in enumerate(paper_networks.LABELS, start=len(usual))
-    )
+        for title, labels in ((f"{name} labels (CIFAR-10)", labels) for name, labels in paper_networks.LABELS)
+    }
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """The orientation of every network's filters, and how many networks diverged."""
-
-    orientation: Orientation
-    replicas: int
-    diverged: int
-
-
-def measure(case: Case, context: Context) -> Measured:
-    """Train the ensemble, every block of which is one network; test each network against random bases."""
+def measure(case: Case[FilterStudy], prediction: str, context: Context) -> OrientedNetworks:
+    """Train the ensemble, every block of which is one network; test each network's filters against random bases."""
     simulation = context.run(case.setting)
     spaces = data_eigenspaces(simulation)
     pairs = [[(spaces, moment) for moment in reading.second_moments] for reading in simulation.readings]
     steps = case.setting.training.readings
-    found = orientation(steps, pairs, simulation.width, case.setting.ensemble.seed)
-    return Measured(found, simulation.replicas, simulation.diverged)
+    found = orient(steps, pairs, simulation.width, case.setting.ensemble.seed)
+    return OrientedNetworks(found, simulation.replicas, simulation.diverged)
 
 
-def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
+def decide(case: Case[FilterStudy], prediction: str, measured: OrientedNetworks) -> tuple[Judgement, ...]:
     """M² beside its floor, without verdict; nearer than random bases, by a binomial count, and not before training."""
-    quantity = "$M^2$ of one network's filters against the patch eigenvectors"
-    return findings_of("A6", case, measured.orientation, quantity, measured.replicas, measured.diverged)
+    return judge_networks(case.kind, measured, "$M^2$ of one network's filters against the patch eigenvectors")
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+def illustrate(outcomes: Outcomes[FilterStudy, str, OrientedNetworks]) -> Exhibits:
     """M² along training against the patch eigenvectors and random bases, on random and on real labels."""
     trained = [outcome for outcome in outcomes if outcome.case.kind == "outside"]
-    table = Table(
-        name="a6-filters",
-        caption="Misalignment of the filters of single networks along training, against the eigenvectors of the second "
+    table = orientation_table(
+        "a6-filters",
+        "Misalignment of the filters of single networks along training, against the eigenvectors of the second "
         "moment of the patches and against random orthonormal bases (medians), means over networks with standard "
         "errors; the effect size $1 - M/\\mathrm{median}$, and how many networks are nearer to the patch eigenvectors "
         "than 99 % of random bases.",
-        columns=ORIENTATION_COLUMNS,
-        rows=tuple(
-            row
-            for outcome in outcomes
-            for row in orientation_rows(outcome.case.name.split(", ")[-1], outcome.measurement.orientation)
-        ),
+        (row for each in outcomes for row in orientation_rows(each.case.study.title, each.measurement.orientation)),
     )
     images = "on crops of photographs (the paper's Figure 2, on a smaller net)"
     if any(paper_networks.is_paper(outcome.case.setting) for outcome in trained):
@@ -114,11 +111,9 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         caption=f"Misalignment of filters along training {images}: against the patch eigenvectors it stays near what "
         "sampling alone gives to as many aligned Gaussian vectors, against random bases it grows. Bands: 95 % "
         "intervals of the mean over networks.",
-        panels=tuple(
-            orientation_panel(outcome.case.name.split(", ")[-1], outcome.measurement.orientation) for outcome in trained
-        ),
+        panels=tuple(orientation_panel(each.case.study.title, each.measurement.orientation) for each in trained),
     )
-    return (table,), (figure,)
+    return Exhibits((table,), (figure,))
 
 
 CLAIM = Claim(
@@ -133,8 +128,8 @@ CLAIM = Claim(
     "have a chance below $10^{-6}$. Untrained networks must not be called more often than that. `--budget paper "
     f"--cifar10 DIR` adds the paper's net on CIFAR-10, {paper_networks.NETWORKS} trainings on random and on real "
     "labels each, by the same rule; the paper does not give its initial law, and He's is ours.",
-    cases=cases,
-    predict=lambda case: "nearer than a random basis",
+    trials=trials,
+    predict=predict_orientation,
     measure=measure,
     decide=decide,
     illustrate=illustrate,

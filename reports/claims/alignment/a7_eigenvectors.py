@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from reports.claims.alignment.orientation import (
     DRAWS,
-    ORIENTATION_COLUMNS,
     Orientation,
-    nearer_finding,
-    orientation,
+    judge_nearer,
+    orient,
     orientation_rows,
+    orientation_table,
+    predict_orientation,
 )
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.findings import Column, Figure, Finding, Panel, Picture, Table
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
+from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Picture, Table, number, table_of, text
 from reports.judging.estimate import data_eigenspaces
 from simulate.results import SimulatedReading
 from theory.eigenspaces import Eigenspaces, eigenspaces
@@ -27,20 +29,38 @@ from theory.symmetry import haar
 
 SIDE = 5
 GROUPS = 7  # of ten networks and more: a single one has fewer neurons than a patch has coordinates
+MOST = 512  # networks, of any budget
 TOLERANCE = 0.25  # mean squared sine of the angle up to which an eigenvector is said to lie in a space
 SHOWN = 9
+PATCHES = Setting(
+    data=Data(kind="photographs", patch=(SIDE, SIDE), samples=256),
+    labels=Labels(kind="classes"),
+    network=Network(kind="mlp", hidden=(64,), init_variance=(0.1, 1.0)),
+    training=Training(loss="cross-entropy", learning_rate=0.05, momentum=0.9, batch_size=32, steps=(0, 80, 320)),
+)
 
 
-def cases(context: Context) -> tuple[Case, ...]:
+def trials(context: Context) -> Mapping[str, Trial[None]]:
     """Seventy networks on patches 5 × 5 × 3 of two photographs, random classes."""
-    setting = Setting(
-        data=Data(kind="photographs", patch=(SIDE, SIDE), samples=256),
-        labels=Labels(kind="classes"),
-        network=Network(kind="mlp", hidden=(64,), init_variance=(0.1, 1.0)),
-        training=Training(loss="cross-entropy", learning_rate=0.05, momentum=0.9, batch_size=32, steps=(0, 80, 320)),
-        ensemble=Ensemble(replicas=min(context.replicas(70), 512), seed=context.seed_of("A7", 0), dtype="float32"),
-    )
-    return (Case("photograph patches 5x5x3, random labels", setting, kind="outside"),)
+    ensemble = Ensemble(replicas=min(context.replicas(70), MOST), dtype="float32")
+    setting = msgspec.structs.replace(PATCHES, ensemble=ensemble)
+    return {"photograph patches 5x5x3, random labels": Trial(setting, kind="outside")}
+
+
+@dataclass(frozen=True, eq=False)
+class LeadingEigenvector:
+    """One eigenvector of Σ_w, and what is left of it in the sum of the data eigenspaces it belongs to, of length 1.
+
+    Attributes
+    ----------
+    vector, projection : ndarray, shape (d,)
+    spaces : tuple of int
+        These data eigenspaces.
+    """
+
+    vector: np.ndarray
+    projection: np.ndarray
+    spaces: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,26 +70,26 @@ class Matching:
     Attributes
     ----------
     step : int
-    weights : Eigenspaces
-        Of the mean over networks; eigenvalues within twice the error of their difference are joined.
-    shares : ndarray, shape (k, l)
-        How much of each data eigenspace lies in each weight eigenspace.
+    eigenvalues : ndarray, shape (l,)
+        Of the mean over networks, ascending; those within twice the error of their difference are joined.
+    multiplicity : tuple of int, length l
     sums : tuple of tuple of int, length l
         The data eigenspaces that were added together in each weight eigenspace.
+    best : float
+        The mean over data eigenspaces of the largest share that lies in one weight eigenspace.
     random : ndarray, shape (draws,)
         For random bases in place of the data's, the mean over basis vectors of the largest share.
+    leading : tuple of LeadingEigenvector
+        Of the largest eigenvalues, the largest first.
     """
 
     step: int
-    weights: Eigenspaces
-    shares: np.ndarray
+    eigenvalues: np.ndarray
+    multiplicity: tuple[int, ...]
     sums: tuple[tuple[int, ...], ...]
+    best: float
     random: np.ndarray
-
-    @property
-    def best(self) -> float:
-        """The mean over data eigenspaces of the largest share."""
-        return float(self.shares.max(axis=1).mean())
+    leading: tuple[LeadingEigenvector, ...]
 
     @property
     def placed(self) -> int:
@@ -78,17 +98,27 @@ class Matching:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """The data eigenspaces, how the weights' match them at every reading, and the orientation of groups of networks."""
+class MatchedEigenvectors:
+    """How the weights' eigenspaces match the data's at every reading, and the orientation of groups of networks.
 
-    data: Eigenspaces
+    Attributes
+    ----------
+    dimension, data_spaces : int
+        d, and how many eigenspaces the data have.
+    matchings : tuple of Matching
+    orientation : Orientation
+    replicas, diverged : int
+    """
+
+    dimension: int
+    data_spaces: int
     matchings: tuple[Matching, ...]
     orientation: Orientation
     replicas: int
     diverged: int
 
 
-def measure(case: Case, context: Context) -> Measured:
+def measure(case: Case[None], prediction: str, context: Context) -> MatchedEigenvectors:
     """Train the ensemble, every block of which is one network."""
     simulation = context.run(case.setting)
     spaces, seed = data_eigenspaces(simulation), case.setting.ensemble.seed
@@ -96,10 +126,11 @@ def measure(case: Case, context: Context) -> Measured:
     groups = [np.array_split(reading.second_moments, GROUPS) for reading in simulation.readings]
     pairs = [[(spaces, group.mean(axis=0)) for group in of] for of in groups]
     vectors = simulation.width * min(len(group) for group in groups[0])
-    return Measured(
-        data=spaces,
+    return MatchedEigenvectors(
+        dimension=spaces.dimension,
+        data_spaces=len(spaces.multiplicity),
         matchings=tuple(match(spaces, reading, generator) for reading in simulation.readings),
-        orientation=orientation(case.setting.training.readings, pairs, vectors, seed),
+        orientation=orient(case.setting.training.readings, pairs, vectors, seed),
         replicas=simulation.replicas,
         diverged=simulation.diverged,
     )
@@ -116,59 +147,66 @@ def match(spaces: Eigenspaces, reading: SimulatedReading, generator: np.random.G
     turned = haar(generator, spaces.dimension, DRAWS)
     squares = (turned @ weights.basis) ** 2
     inside = np.stack([squares[..., s].sum(axis=-1) for s in weights.slices], axis=-1)
+    sums = merged(spaces, weights, tolerance=TOLERANCE)
     return Matching(
         step=reading.step,
-        weights=weights,
-        shares=overlaps(spaces, weights),
-        sums=merged(spaces, weights, tolerance=TOLERANCE),
+        eigenvalues=weights.eigenvalues,
+        multiplicity=weights.multiplicity,
+        sums=sums,
+        best=float(overlaps(spaces, weights).max(axis=1).mean()),
         random=inside.max(axis=-1).mean(axis=-1),
+        leading=_leading(spaces, weights, sums),
     )
 
 
-def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
-    """The share of a data eigenvector in one weight eigenspace, without verdict; nearer than random bases, by count."""
-    keys: dict[str, Any] = {
-        "claim": "A7",
-        "case": case.name,
-        "replicas": measured.replicas,
-        "diverged": measured.diverged,
-    }
-    found = measured.matchings[-1]
-    pvalue = (1 + np.count_nonzero(found.random >= found.best)) / (DRAWS + 1)
-    spaces, dimension = len(found.sums), measured.data.dimension
-    return (
-        Finding(
-            kind="outside",
-            quantity="share of a data eigenvector within its weight eigenspace, mean over all",
-            prediction="none",
-            measurement=found.best,
-            power=f"random bases {np.median(found.random):.2f}, at most {found.random.max():.2f}",
-            verdict="outside the hypotheses",
-            note=f"{found.placed} of {dimension} lie in one of {spaces} weight eigenspaces; $p$ = {pvalue:.2g}",
-            **keys,
-        ),
-        nearer_finding(measured.orientation, unit=f"groups of {measured.replicas // GROUPS} networks", **keys),
-    )
-
-
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """The leading eigenvectors as pictures, which data eigenspaces were added, and M² of the groups."""
-    measured: Measured = outcomes[0].measurement
-    return (sums_table(measured), distances_table(measured)), tuple(
-        pictures(measured.data, matching) for matching in measured.matchings if matching.step
-    )
-
-
-def pictures(data: Eigenspaces, matching: Matching) -> Figure:
-    """The leading weight eigenvectors, and what is left of each in the sum of the data eigenspaces it belongs to."""
-    columns = [(j, i) for j, s in enumerate(matching.weights.slices) for i in range(s.start, s.stop)]
-    above, below = [], []
-    for number, (j, i) in enumerate(reversed(columns[-SHOWN:]), start=1):
-        vector, chosen = matching.weights.basis[:, i], matching.sums[j]
+def _leading(
+    data: Eigenspaces, weights: Eigenspaces, sums: tuple[tuple[int, ...], ...]
+) -> tuple[LeadingEigenvector, ...]:
+    columns = [(chosen, i) for chosen, s in zip(sums, weights.slices, strict=True) for i in range(s.start, s.stop)]
+    found = []
+    for chosen, i in reversed(columns[-SHOWN:]):
+        vector = weights.basis[:, i]
         inside = data.basis[:, [c for k in chosen for c in range(data.dimension)[data.slices[k]]]]
         part = inside @ (inside.T @ vector)
-        above.append(Picture(f"{number}", _channels(vector)))
-        below.append(Picture(names(data, chosen), _channels(part / (np.linalg.norm(part) or 1.0))))
+        found.append(LeadingEigenvector(vector, part / (np.linalg.norm(part) or 1.0), chosen))
+    return tuple(found)
+
+
+def decide(case: Case[None], prediction: str, measured: MatchedEigenvectors) -> tuple[Judgement, ...]:
+    """The share of a data eigenvector in one weight eigenspace, without verdict; nearer than random bases, by count."""
+    found = measured.matchings[-1]
+    pvalue = (1 + np.count_nonzero(found.random >= found.best)) / (DRAWS + 1)
+    spaces, dimension = len(found.sums), measured.dimension
+    share = Judgement(
+        quantity="share of a data eigenvector within its weight eigenspace, mean over all",
+        prediction="none",
+        measurement=found.best,
+        power=f"random bases {np.median(found.random):.2f}, at most {found.random.max():.2f}",
+        verdict=OUTSIDE,
+        note=f"{found.placed} of {dimension} lie in one of {spaces} weight eigenspaces; $p$ = {pvalue:.2g}",
+    )
+    groups = f"groups of {measured.replicas // GROUPS} networks"
+    return share, judge_nearer(measured.orientation, measured.diverged, unit=groups)
+
+
+def illustrate(outcomes: Outcomes[None, str, MatchedEigenvectors]) -> Exhibits:
+    """The leading eigenvectors as pictures, which data eigenspaces were added, and M² of the groups."""
+    found = [outcome.measurement for outcome in outcomes]
+    return Exhibits(
+        tables=tuple(table for each in found for table in (sums_table(each), groups_table(each))),
+        figures=tuple(
+            eigenvector_figure(matching, each.data_spaces)
+            for each in found
+            for matching in each.matchings
+            if matching.step
+        ),
+    )
+
+
+def eigenvector_figure(matching: Matching, data_spaces: int) -> Figure:
+    """The leading weight eigenvectors, and what is left of each in the sum of the data eigenspaces it belongs to."""
+    above = [Picture(f"{place}", _channels(each.vector)) for place, each in enumerate(matching.leading, start=1)]
+    below = [Picture(numbered(each.spaces, data_spaces), _channels(each.projection)) for each in matching.leading]
     return Figure(
         name=f"a7-eigenvectors-{matching.step}",
         caption=f"Leading eigenvectors of $\\Sigma_w$ after {matching.step} updates, largest eigenvalue first "
@@ -182,47 +220,61 @@ def pictures(data: Eigenspaces, matching: Matching) -> Figure:
     )
 
 
-def sums_table(measured: Measured) -> Table:
+@dataclass(frozen=True)
+class WeightEigenspace:
+    """One eigenspace of Σ_w at one reading, and the data eigenspaces that it is the sum of."""
+
+    step: int
+    eigenvalue: float
+    dimension: int
+    data: str
+
+
+def sums_table(measured: MatchedEigenvectors) -> Table:
     """Which data eigenspaces each weight eigenspace is the sum of, largest weight eigenvalue first."""
-    rows = []
-    for matching in measured.matchings:
-        values, sizes = matching.weights.eigenvalues[::-1], matching.weights.multiplicity[::-1]
-        for value, size, chosen in zip(values, sizes, matching.sums[::-1], strict=True):
-            rows.append((matching.step, float(value), size, names(measured.data, chosen)))
-    return Table(
-        name="a7-sums",
-        caption="The eigenspaces of $\\Sigma_w$ whose eigenvalues are further apart than twice the error of their "
+    rows = [
+        WeightEigenspace(matching.step, float(value), size, numbered(chosen, measured.data_spaces))
+        for matching in measured.matchings
+        for value, size, chosen in reversed(
+            [*zip(matching.eigenvalues, matching.multiplicity, matching.sums, strict=True)]
+        )
+    ]
+    return table_of(
+        "a7-sums",
+        "The eigenspaces of $\\Sigma_w$ whose eigenvalues are further apart than twice the error of their "
         "difference, and the data eigenspaces, numbered by decreasing $\\sigma$, of which at least 75 % lie in them. "
         "Before training $\\Sigma_w$ is isotropic, and one eigenspace is the sum of all.",
-        columns=(Column("step"), Column("eigenvalue"), Column("dimension"), Column("data eigenspaces", "text")),
-        rows=tuple(rows),
+        rows,
+        number("step", lambda row: row.step),
+        number("eigenvalue", lambda row: row.eigenvalue),
+        number("dimension", lambda row: row.dimension),
+        text("data eigenspaces", lambda row: row.data),
     )
 
 
-def distances_table(measured: Measured) -> Table:
+def groups_table(measured: MatchedEigenvectors) -> Table:
     """M² of groups of networks, as in claim A6."""
-    return Table(
-        name="a7-groups",
-        caption="Misalignment of groups of networks against the data eigenvectors and against random orthonormal bases "
+    return orientation_table(
+        "a7-groups",
+        "Misalignment of groups of networks against the data eigenvectors and against random orthonormal bases "
         "(medians); means over groups with standard errors, the effect size $1 - M/\\mathrm{median}$, and how many "
         "groups are nearer to the data eigenvectors than 99 % of random bases. Sampling alone gives $M^2$ = "
         f"{measured.orientation.floor:.3g}.",
-        columns=ORIENTATION_COLUMNS,
-        rows=orientation_rows(f"{GROUPS} groups", measured.orientation),
+        orientation_rows(f"{GROUPS} groups", measured.orientation),
     )
 
 
-def names(data: Eigenspaces, chosen: tuple[int, ...]) -> str:
-    """Data eigenspaces by their numbers, the largest σ being 1: "2", "3 + 4", "1, 14 to 28"."""
-    numbers = sorted(len(data.multiplicity) - i for i in chosen)
+def numbered(chosen: tuple[int, ...], data_spaces: int) -> str:
+    """Some of so many data eigenspaces by their numbers, the largest σ being 1: "2", "3 + 4", "1, 14 to 28"."""
+    numbers = sorted(data_spaces - i for i in chosen)
     if len(numbers) <= 3:
         return " + ".join(map(str, numbers)) or "none"
     runs: list[list[int]] = [[numbers[0], numbers[0]]]
-    for last, number in pairwise(numbers):
-        if number == last + 1:
-            runs[-1][1] = number
+    for last, following in pairwise(numbers):
+        if following == last + 1:
+            runs[-1][1] = following
         else:
-            runs.append([number, number])
+            runs.append([following, following])
     return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in runs)
 
 
@@ -243,8 +295,8 @@ CLAIM = Claim(
     "eigenspace of $\\Sigma_w$ is given beside that of random bases, without verdict. Weight eigenvalues closer than "
     "twice the error of their difference count as one. That the weights are nearer to the data eigenvectors than to "
     "random bases is judged as in claim A6, on independent groups of networks.",
-    cases=cases,
-    predict=lambda case: "nearer than a random basis",
+    trials=trials,
+    predict=predict_orientation,
     measure=measure,
     decide=decide,
     illustrate=illustrate,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
@@ -11,15 +10,16 @@ import torch
 
 import simulate
 from reports.claims.alignment.orientation import (
-    ORIENTATION_COLUMNS,
-    Orientation,
-    findings_of,
-    orientation,
+    OrientedNetworks,
+    judge_networks,
+    orient,
     orientation_panel,
     orientation_rows,
+    orientation_table,
+    predict_orientation,
 )
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.findings import Figure, Finding, Table
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
+from reports.findings import Exhibits, Figure, Judgement
 from simulate.networks import layer_outputs
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.network.duals import dual, gram
@@ -27,51 +27,34 @@ from theory.setting import Data, Ensemble, Labels, Network, PowerLaw, Setting, T
 
 HIDDEN = (24, 256)  # ten times as many second-layer neurons as they have inputs, so that one network's M is finite
 AT_ONCE = 16  # networks that are trained as one batch
+MOST = 512  # networks, of any budget: each is tested against random bases of its own
+GAUSSIAN = Setting(
+    data=Data(kind="gaussian", spectrum=PowerLaw(dimension=16, exponent=0.5), samples=256),
+    labels=Labels(kind="classes"),
+    network=Network(kind="mlp", hidden=HIDDEN),
+    training=Training(loss="cross-entropy", learning_rate=0.05, momentum=0.9, batch_size=32, steps=(0, 40, 160, 320)),
+)
+DIGITS = msgspec.structs.replace(GAUSSIAN, data=Data(kind="digits", samples=256))
+REAL_LABELS = msgspec.structs.replace(DIGITS, labels=Labels(kind="real"))
+UNTRAINED = msgspec.structs.replace(GAUSSIAN, training=msgspec.structs.replace(GAUSSIAN.training, steps=(0,)))
 
 
-def cases(context: Context) -> tuple[Case, ...]:
+def trials(context: Context) -> Mapping[str, Trial[None]]:
     """Two hidden layers on Gaussian data and digits, random and real labels; and second layers before training."""
-    gaussian = Data(kind="gaussian", spectrum=PowerLaw(dimension=16, exponent=0.5), samples=256)
-    digits, random = Data(kind="digits", samples=256), Labels(kind="classes")
 
-    def case(
-        number: int, name: str, data: Data, labels: Labels, networks: int, kind: Literal["outside", "exact"] = "outside"
-    ) -> Case:
-        trained = kind == "outside"
-        setting = Setting(
-            data=data,
-            labels=labels,
-            network=Network(kind="mlp", hidden=HIDDEN),
-            training=Training(
-                loss="cross-entropy",
-                learning_rate=0.05,
-                momentum=0.9,
-                batch_size=32,
-                steps=(0, 40, 160, 320) if trained else (0,),
-            ),
-            ensemble=Ensemble(replicas=min(context.replicas(networks), 512), seed=context.seed_of("B4", number)),
-        )
-        return Case(name, setting, kind=kind)
+    def with_networks(setting: Setting, networks: int) -> Setting:
+        return msgspec.structs.replace(setting, ensemble=Ensemble(replicas=min(context.replicas(networks), MOST)))
 
-    return (
-        case(0, "Gaussian data, random labels", gaussian, random, 12),
-        case(1, "digits 8x8, random labels", digits, random, 12),
+    return {
+        "Gaussian data, random labels": Trial(with_networks(GAUSSIAN, 12), kind="outside"),
+        "digits 8x8, random labels": Trial(with_networks(DIGITS, 12), kind="outside"),
         # real labels are learned before the weights have gone far, so that it takes more networks to see
-        case(2, "digits 8x8, real labels", digits, Labels(kind="real"), 40),
-        case(3, "Gaussian data, untrained", gaussian, random, 200, "exact"),
-    )
+        "digits 8x8, real labels": Trial(with_networks(REAL_LABELS, 40), kind="outside"),
+        "Gaussian data, untrained": Trial(with_networks(UNTRAINED, 200), kind="exact"),
+    }
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """The orientation of every network's second layer; networks that diverged are left out of it."""
-
-    orientation: Orientation
-    replicas: int
-    diverged: int
-
-
-def measure(case: Case, context: Context) -> Measured:
+def measure(case: Case[None], prediction: str, context: Context) -> OrientedNetworks:
     """Train; at every reading hold each second layer against its own first layer's activations."""
     setting, total = case.setting, case.setting.ensemble.replicas
     pairs: list[list[tuple[Eigenspaces, np.ndarray]]] = [[] for _ in setting.training.readings]
@@ -80,8 +63,8 @@ def measure(case: Case, context: Context) -> Measured:
         for of, parameters in zip(pairs, _finite(simulate.train(setting, inputs)), strict=True):
             data, weights = activation_moments(setting, parameters), _second_moments(parameters[1])
             of += [(eigenspaces(a), b) for a, b in zip(data, weights, strict=True)]
-    found = orientation(setting.training.readings, pairs, HIDDEN[1], setting.ensemble.seed)
-    return Measured(found, total, total - found.networks)
+    found = orient(setting.training.readings, pairs, HIDDEN[1], setting.ensemble.seed)
+    return OrientedNetworks(found, total, total - found.networks)
 
 
 def activation_moments(setting: Setting, parameters: tuple[torch.Tensor, ...]) -> np.ndarray:
@@ -113,24 +96,20 @@ def _second_moments(weights: torch.Tensor) -> np.ndarray:
     return (weights.transpose(1, 2) @ weights / weights.shape[1]).numpy()
 
 
-def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
+def decide(case: Case[None], prediction: str, measured: OrientedNetworks) -> tuple[Judgement, ...]:
     """M² beside its floor, without verdict; nearer than random bases, by a binomial count, and not before training."""
-    quantity = "$M^2$ of one network's second layer against the activations"
-    return findings_of("B4", case, measured.orientation, quantity, measured.replicas, measured.diverged)
+    return judge_networks(case.kind, measured, "$M^2$ of one network's second layer against the activations")
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+def illustrate(outcomes: Outcomes[None, str, OrientedNetworks]) -> Exhibits:
     """M² along training against the eigenvectors of the activations and random bases."""
-    table = Table(
-        name="b4-layers",
-        caption="Misalignment of the second layers of single networks against the eigenvectors of the second moment of "
+    table = orientation_table(
+        "b4-layers",
+        "Misalignment of the second layers of single networks against the eigenvectors of the second moment of "
         "their own first layer's activations, and against random orthonormal bases (medians); means over networks with "
         "standard errors, the effect size $1 - M/\\mathrm{median}$, and how many networks are nearer to the "
         "activations' eigenvectors than 99 % of random bases.",
-        columns=ORIENTATION_COLUMNS,
-        rows=tuple(
-            row for outcome in outcomes for row in orientation_rows(outcome.case.name, outcome.measurement.orientation)
-        ),
+        (row for each in outcomes for row in orientation_rows(each.case.name, each.measurement.orientation)),
     )
     figure = Figure(
         name="b4-training",
@@ -138,12 +117,12 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         "activations below and against random bases; dashed, what sampling alone gives to as many aligned Gaussian "
         "vectors. Bands: 95 % intervals of the mean over networks.",
         panels=tuple(
-            orientation_panel(outcome.case.name, outcome.measurement.orientation)
-            for outcome in outcomes
-            if outcome.case.kind == "outside"
+            orientation_panel(each.case.name, each.measurement.orientation)
+            for each in outcomes
+            if each.case.kind == "outside"
         ),
     )
-    return (table,), (figure,)
+    return Exhibits((table,), (figure,))
 
 
 CLAIM = Claim(
@@ -155,8 +134,8 @@ CLAIM = Claim(
     "is given with its floor, without verdict. That it is nearer to the activations' eigenvectors than to random bases "
     "is judged as in claim A6: the number of networks that are, at level .01 each, must have a chance below $10^{-6}$; "
     "untrained networks must not be called more often than that.",
-    cases=cases,
-    predict=lambda case: "nearer than a random basis",
+    trials=trials,
+    predict=predict_orientation,
     measure=measure,
     decide=decide,
     illustrate=illustrate,

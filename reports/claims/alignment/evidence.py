@@ -1,23 +1,24 @@
-"""The evidence that an ensemble gives about alignment, for the claims that test it."""
+"""The evidence that an ensemble gives about alignment, for the claims that test it: what is kept, and how it is found.
+
+What is kept are p-values, effects and what would have been found; simulations and null distributions are not.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 import simulate
 from reports.claims.claim import Case, Context
 from reports.judging.estimate import data_eigenspaces, data_symmetry
-from reports.judging.rules import CONFIDENCE, LEVEL, POWER
+from reports.judging.intervals import share_interval
+from reports.judging.rules import LEVEL, POWER
 from simulate.results import SimulatedReading, Simulation
 from theory.eigenspaces import Eigenspaces
 from theory.symmetry import SymmetryGroup, twirl
 from theory.testing import (
-    RandomizationTest,
     detectable_energy,
     detectable_mean,
     escalating_mean_randomization_test,
@@ -29,96 +30,127 @@ PARTS, PART_LEVEL = 16, 0.01  # power is the share of 16 disjoint parts of the e
 
 
 @dataclass(frozen=True, eq=False)
-class AlignmentEvidence:
-    """What the last reading of an ensemble says.
+class TrainedEnsemble:
+    """An ensemble beside the symmetry that the hypotheses give to it; it is tested, and not kept.
 
     Attributes
     ----------
     simulation : Simulation
     spaces : Eigenspaces
+        Of the data.
     group : SymmetryGroup
         The group under which the law of the weights should be invariant.
-    test : RandomizationTest
-        The exact test of that, on the energy outside the commutant.
+    """
+
+    simulation: Simulation
+    spaces: Eigenspaces
+    group: SymmetryGroup
+
+    @property
+    def reading(self) -> SimulatedReading:
+        """The last reading, on which everything is tested."""
+        return self.simulation.readings[-1]
+
+    @property
+    def seed(self) -> int:
+        return self.simulation.setting.ensemble.seed
+
+    @property
+    def unit(self) -> float:
+        """sqrt(tr Σ_w), in which mean weights are given."""
+        return float(np.trace(self.reading.second_moment) ** 0.5)
+
+
+def train_ensemble(case: Case[Any], context: Context, *, fixing_mean: bool = False) -> TrainedEnsemble:
+    """Train the ensemble of a case; its group fixes E x where that is asked for."""
+    simulation = context.run(case.setting)
+    spaces = data_eigenspaces(simulation)
+    mean = simulate.population(case.setting).mean if fixing_mean else None
+    return TrainedEnsemble(simulation, spaces, data_symmetry(spaces, mean))
+
+
+@dataclass(frozen=True)
+class AlignmentEvidence:
+    """What the last reading of an ensemble says of Σ_w.
+
+    Attributes
+    ----------
+    pvalue : float
+        Of the exact test that the law of the weights is invariant, on the energy outside the commutant.
     outside : float
         ‖S̄ − Π(S̄)‖ / ‖S̄‖ (Frobenius), not corrected for sampling noise.
     detectable : float or None
         The value of that ratio which the test at `LEVEL` would have found with probability .9; None if no value is.
     learned : float
         ‖Π(S̄) − (tr S̄ / d) I‖ / ‖S̄‖: how far the covariance is from isotropic, for which alignment says nothing.
+    replicas, diverged : int
     """
 
-    simulation: Simulation
-    spaces: Eigenspaces
-    group: SymmetryGroup
-    test: RandomizationTest
+    pvalue: float
     outside: float
     detectable: float | None
     learned: float
-
-    @property
-    def replicas(self) -> int:
-        return self.simulation.replicas
-
-    @property
-    def diverged(self) -> int:
-        return self.simulation.diverged
-
-    @property
-    def reading(self) -> SimulatedReading:
-        return self.simulation.readings[-1]
-
-    @property
-    def mean_weight(self) -> float:
-        """|E w| in units of sqrt(tr Σ_w), the mean taken off the fixed directions; not corrected for noise."""
-        free = self.group.basis[:, self.group.fixed :]
-        return float(np.linalg.norm(free.T @ self.reading.mean) / np.trace(self.reading.second_moment) ** 0.5)
-
-    @property
-    def detectable_mean(self) -> float:
-        """The |E w|, in the same units, that the test at `LEVEL` would have found with probability .9."""
-        reading = self.reading
-        size = detectable_mean(reading.means, self.group, counts=reading.counts, level=LEVEL, power=POWER)
-        return float(size / np.trace(reading.second_moment) ** 0.5)
+    replicas: int
+    diverged: int
 
 
-def gather(case: Case[Any], context: Context, *, mean: bool = False) -> AlignmentEvidence:
-    """Run the ensemble of a case and test its last reading; with `mean`, under the group that fixes E x."""
-    simulation = context.run(case.setting)
-    spaces = data_eigenspaces(simulation)
-    group = data_symmetry(spaces, simulate.population(case.setting).mean if mean else None)
-    reading = simulation.readings[-1]
-    moments, counts, seed = reading.second_moments, reading.counts, case.setting.ensemble.seed
-    overall = reading.second_moment
+def measure_alignment(trained: TrainedEnsemble) -> AlignmentEvidence:
+    """Test the last reading under the group of the ensemble, with as many draws as p-values below `LEVEL` need."""
+    reading, group = trained.reading, trained.group
+    moments, counts, overall = reading.second_moments, reading.counts, reading.second_moment
     averaged = twirl(group, overall)
     norm = np.linalg.norm(overall)
-    # a verdict needs p-values below LEVEL; outside the hypotheses there is none, and 2,000,000 draws would be wasted
-    test = randomization_test if case.kind == "outside" else partial(escalating_randomization_test, level=LEVEL)
     isotropic = np.trace(overall) / len(overall) * np.eye(len(overall))
     return AlignmentEvidence(
-        simulation=simulation,
-        spaces=spaces,
-        group=group,
-        test=test(moments, group, counts=counts, seed=seed),
+        pvalue=invariance_pvalue(trained, group),
         outside=float(np.linalg.norm(overall - averaged) / norm),
-        detectable=detectable_energy(moments, group, counts=counts, level=LEVEL, power=POWER, seed=seed).value,
+        detectable=detectable_energy(moments, group, counts=counts, level=LEVEL, power=POWER, seed=trained.seed).value,
         learned=float(np.linalg.norm(averaged - isotropic) / norm),
+        replicas=trained.simulation.replicas,
+        diverged=trained.simulation.diverged,
     )
 
 
-def resolved_mean_test(evidence: AlignmentEvidence) -> RandomizationTest:
-    """The exact test of E[w] in the span of the fixed directions, with more draws where the first ones are few."""
-    reading, seed = evidence.reading, evidence.simulation.setting.ensemble.seed
-    return escalating_mean_randomization_test(
-        reading.means, evidence.group, counts=reading.counts, level=LEVEL, seed=seed
+def invariance_pvalue(trained: TrainedEnsemble, group: SymmetryGroup) -> float:
+    """Of the exact test that the law of the weights is invariant under a group, its own or a larger one."""
+    reading = trained.reading
+    return escalating_randomization_test(
+        reading.second_moments, group, counts=reading.counts, level=LEVEL, seed=trained.seed
+    ).pvalue
+
+
+@dataclass(frozen=True)
+class MeanWeightEvidence:
+    """What the last reading of an ensemble says of E[w] outside the directions that its group fixes.
+
+    Attributes
+    ----------
+    size : float
+        |E w| in units of sqrt(tr Σ_w), not corrected for sampling noise.
+    pvalue : float
+        Of the exact test that it is 0.
+    detectable : float
+        What that test at `LEVEL` would have found with probability .9, in the same units.
+    """
+
+    size: float
+    pvalue: float
+    detectable: float
+
+
+def measure_mean_weight(trained: TrainedEnsemble) -> MeanWeightEvidence:
+    """Test that E[w] lies in the span of the fixed directions, with more draws where the first ones are few."""
+    reading, group, unit = trained.reading, trained.group, trained.unit
+    free = group.basis[:, group.fixed :]
+    test = escalating_mean_randomization_test(
+        reading.means, group, counts=reading.counts, level=LEVEL, seed=trained.seed
     )
-
-
-def retested(evidence: AlignmentEvidence) -> RandomizationTest:
-    """The same ensemble under the larger group that ignores the mean of the data."""
-    reading, seed = evidence.reading, evidence.simulation.setting.ensemble.seed
-    larger = data_symmetry(evidence.spaces)
-    return escalating_randomization_test(reading.second_moments, larger, counts=reading.counts, level=LEVEL, seed=seed)
+    detectable = detectable_mean(reading.means, group, counts=reading.counts, level=LEVEL, power=POWER)
+    return MeanWeightEvidence(
+        size=float(np.linalg.norm(free.T @ reading.mean) / unit),
+        pvalue=test.pvalue,
+        detectable=float(detectable / unit),
+    )
 
 
 @dataclass(frozen=True)
@@ -140,20 +172,15 @@ class Power:
         return f"{share} (power {self.low:.2f} to {self.high:.2f})"
 
 
-def measured_power(evidence: AlignmentEvidence) -> Power:
+def measure_power(trained: TrainedEnsemble) -> Power:
     """How often a sixteenth of the replicas would have been enough: blocks are dealt to parts, each part is tested."""
-    reading, seed = evidence.reading, evidence.simulation.setting.ensemble.seed
+    reading, group = trained.reading, trained.group
     parts = min(PARTS, len(reading.counts) // 2)
     rejected = 0
     for part in range(parts):
         chosen = slice(part, None, parts)
-        test = randomization_test(
-            reading.second_moments[chosen],
-            evidence.group,
-            counts=reading.counts[chosen],
-            draws=999,
-            seed=seed + part + 1,
-        )
+        moments, counts = reading.second_moments[chosen], reading.counts[chosen]
+        test = randomization_test(moments, group, counts=counts, draws=999, seed=trained.seed + part + 1)
         rejected += test.pvalue <= PART_LEVEL
-    interval = binomtest(rejected, parts).proportion_ci(CONFIDENCE, method="exact")
-    return Power(rejected, parts, reading.replicas // parts, interval.low, interval.high)
+    low, high = share_interval(rejected, parts) or (0.0, 1.0)
+    return Power(rejected, parts, reading.replicas // parts, low, high)

@@ -7,16 +7,17 @@ so that the number of those below is binomial.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from reports.claims.claim import Case
-from reports.findings import CONTINUED, Column, Finding, Panel, Series
-from reports.judging.compare import LEVEL, POWER, control_verdict
+from reports.findings import OUTSIDE, Judgement, Kind, Panel, Series, Table, number, table_of, text
+from reports.judging.counts import binomial_tail, decisive_count, detectable_rate
+from reports.judging.intervals import mean_and_half, means_and_halves, sample_mean
+from reports.judging.rules import control_verdict, rate_verdict
 from theory.eigenspaces import Eigenspaces
 from theory.errors import Diverged
 from theory.misalignment import null_floor
@@ -24,7 +25,6 @@ from theory.testing import random_basis_test
 
 RATE = 0.01  # a network whose basis is random is called nearer with this probability
 DRAWS = 199  # a rank of at most 2 among the 200 bases is a p-value of at most .01, exactly
-LARGEST_RATE = 0.1  # a check of the rate may hold where a true rate of this would have been found
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +66,30 @@ class Orientation:
         return np.mean(1 - np.sqrt(self.squared / self.random), axis=1)
 
 
-def orientation(
+@dataclass(frozen=True, eq=False)
+class OrientedNetworks:
+    """The orientation of every network of an ensemble; those that diverged are left out of it."""
+
+    orientation: Orientation
+    replicas: int
+    diverged: int
+
+
+def predict_orientation(case: Case[Any]) -> str:
+    """That trained networks are nearer than random bases; untrained ones, whose kind is "exact", are so by chance."""
+    return "nearer by chance" if case.kind == "exact" else "nearer than a random basis"
+
+
+def orient(
     steps: tuple[int, ...], pairs: Sequence[Sequence[tuple[Eigenspaces, np.ndarray]]], vectors: int, seed: int
 ) -> Orientation:
-    """Test every pair of data eigenspaces and second moment of `vectors` weight vectors; pairs come by reading."""
+    """Test every pair of data eigenspaces and second moment of `vectors` weight vectors; pairs come by reading.
+
+    Raises
+    ------
+    Diverged
+        For fewer than two networks.
+    """
     if len(pairs[0]) < 2:
         raise Diverged("networks", len(pairs[0]), "at least two must not diverge for anything to be said")
     squared, random, pvalues = (np.empty((len(steps), len(pairs[0]))) for _ in range(3))
@@ -83,90 +103,60 @@ def orientation(
     return Orientation(steps, squared, random, pvalues, floor)
 
 
-def binomial_tail(count: int, networks: int) -> float:
-    """P(at least `count` of `networks` random bases are called nearer)."""
-    return float(stats.binom.sf(count - 1, networks, RATE))
+def judge_networks(kind: Kind, measured: OrientedNetworks, quantity: str) -> tuple[Judgement, ...]:
+    """Of trained networks M² beside its floor, and nearer than random bases; of untrained ones the rate of calls."""
+    found, diverged = measured.orientation, measured.diverged
+    if kind == "exact":
+        return (judge_rate(found, diverged),)
+    return judge_distance(found, quantity), judge_nearer(found, diverged)
 
 
-def needed(networks: int) -> int | None:
-    """The least number of networks whose chance falls below 1e-6; None where not even all of them do."""
-    return next((count for count in range(1, networks + 1) if binomial_tail(count, networks) < LEVEL), None)
-
-
-def detectable_rate(networks: int) -> float | None:
-    """The rate of calls that would have been found, with p < 1e-6, with probability .9."""
-    least = needed(networks)
-    return None if least is None else float(stats.beta.ppf(POWER, least, networks - least + 1))
-
-
-def findings_of(
-    claim: str, case: Case, measured: Orientation, quantity: str, replicas: int, diverged: int
-) -> tuple[Finding, ...]:
-    """M² beside its floor, without verdict; nearer than random bases, by a binomial count, and not before training."""
-    keys: dict[str, Any] = {"claim": claim, "case": case.name, "replicas": replicas, "diverged": diverged}
-    if case.kind == "exact":
-        return (rate_finding(measured, **keys),)
-    return distance_finding(measured, quantity, **keys), nearer_finding(measured, **keys)
-
-
-def nearer_finding(measured: Orientation, *, unit: str = "networks", **keys: Any) -> Finding:
+def judge_nearer(measured: Orientation, diverged: int, *, unit: str = "networks") -> Judgement:
     """Nearer than random bases: holds below p = 1e-6, else undecided; absence is never concluded."""
     count, networks = int(measured.nearer[-1]), measured.networks
-    pvalue, least = binomial_tail(count, networks), needed(networks)
+    pvalue, least = binomial_tail(count, networks, RATE), decisive_count(networks, RATE)
     enough = f"too few {unit} to be decided" if least is None else f"{least} of {networks} would have been enough"
-    return Finding(
+    return Judgement(
         kind="control",
         quantity=f"{unit} nearer to the data eigenvectors than {1 - RATE:.0%} of random bases",
         prediction="more than by chance",
         measurement=f"{count} of {networks}",
         pvalue=pvalue,
         power=enough,
-        verdict=control_verdict(pvalue, keys["diverged"]),
+        verdict=control_verdict(pvalue, diverged),
         note=f"{measured.effect[-1]:.0%} below the median of random bases",
-        **keys,
     )
 
 
-def rate_finding(measured: Orientation, **keys: Any) -> Finding:
+def judge_rate(measured: Orientation, diverged: int) -> Judgement:
     """Before training no more networks than by chance: refuted below p = 1e-6, holds if a rate of .1 would be found."""
     count, networks = int(measured.nearer[0]), measured.networks
-    pvalue, found = binomial_tail(count, networks), detectable_rate(networks)
-    fine = found is not None and found <= LARGEST_RATE and not keys["diverged"]
-    return Finding(
+    pvalue, found = binomial_tail(count, networks, RATE), detectable_rate(networks, RATE)
+    return Judgement(
         kind="exact",
         quantity="share of untrained networks called nearer to the data eigenvectors",
         prediction=RATE,
         measurement=count / networks,
         pvalue=pvalue,
         power="no rate would be found" if found is None else f"a rate of {found:.1%} found with probability .9",
-        verdict="refuted" if pvalue < LEVEL else "holds" if fine else "undecided",
-        **keys,
+        verdict=rate_verdict(pvalue, found, diverged),
     )
 
 
-def distance_finding(measured: Orientation, quantity: str, **keys: Any) -> Finding:
+def judge_distance(measured: Orientation, quantity: str) -> Judgement:
     """M² of single networks after training, beside its floor: an effect size, no verdict."""
     mean, half = mean_and_half(measured.squared[-1])
     at_random, _ = mean_and_half(measured.random[-1])
-    return Finding(
+    return Judgement(
         kind="outside",
         quantity=quantity,
         prediction="none",
         measurement=mean,
         interval=(mean - half, mean + half),
         power=f"sampling alone gives {measured.floor:.3g}",
-        verdict="outside the hypotheses",
+        verdict=OUTSIDE,
         note=f"before training {measured.squared[0].mean():.3g}; random bases {at_random:.3g}",
-        **keys,
     )
-
-
-def mean_and_half(values: np.ndarray) -> tuple[float, float]:
-    """The mean of independent values (G,) and the half-width of its 95 % interval by Student's t."""
-    count = len(values)
-    if count < 2:
-        raise Diverged("networks", count, "at least two must not diverge for there to be an interval")
-    return float(values.mean()), float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count))
 
 
 def orientation_panel(title: str, measured: Orientation) -> Panel:
@@ -174,37 +164,52 @@ def orientation_panel(title: str, measured: Orientation) -> Panel:
     steps = np.array(measured.steps)
     series = []
     for label, values in (("data eigenvectors", measured.squared), ("random bases", measured.random)):
-        mean, half = np.array([mean_and_half(row) for row in values]).T
+        mean, half = means_and_halves(values.T)
         series.append(Series(label, steps, mean, half, "band"))
     series.append(Series("sampling alone", steps, np.full(len(steps), measured.floor), style="dashed"))
     return Panel(title, "step", "$M^2$", tuple(series))
 
 
-ORIENTATION_COLUMNS = (
-    Column("case", "text"),
-    Column("step"),
-    Column("$M^2$"),
-    Column("random $M^2$"),
-    Column("$M$"),
-    Column("effect", digits=2),
-    Column("nearer", "text"),
-)
+@dataclass(frozen=True)
+class OrientationRow:
+    """One reading: means over networks with standard errors of M² and M² of random bases, M, the effect, the calls."""
+
+    title: str
+    step: int
+    squared: tuple[float, float]
+    random: tuple[float, float]
+    misalignment: float
+    effect: float
+    nearer: str
 
 
-def orientation_rows(name: str, measured: Orientation) -> tuple[tuple[Any, ...], ...]:
-    """Rows of a table: case (once), step, M², M² of random bases, the mean M, effect, networks called nearer."""
-    networks = measured.networks
-    return tuple(
-        (
-            CONTINUED if t else name,
-            step,
-            *(
-                (float(v[t].mean()), float(v[t].std(ddof=1) / networks**0.5))
-                for v in (measured.squared, measured.random)
-            ),
-            float(np.sqrt(measured.squared[t]).mean()),
-            float(measured.effect[t]),
-            f"{measured.nearer[t]} of {networks}",
+def orientation_rows(title: str, measured: Orientation) -> list[OrientationRow]:
+    """A row for each reading of an ensemble, which has that title."""
+    return [
+        OrientationRow(
+            title=title,
+            step=step,
+            squared=sample_mean(measured.squared[t]),
+            random=sample_mean(measured.random[t]),
+            misalignment=float(np.sqrt(measured.squared[t]).mean()),
+            effect=float(measured.effect[t]),
+            nearer=f"{measured.nearer[t]} of {measured.networks}",
         )
         for t, step in enumerate(measured.steps)
+    ]
+
+
+def orientation_table(name: str, caption: str, rows: Iterable[OrientationRow]) -> Table:
+    """The table of such rows, the title once for each ensemble."""
+    return table_of(
+        name,
+        caption,
+        rows,
+        text("case", lambda row: row.title, once=True),
+        number("step", lambda row: row.step),
+        number("$M^2$", lambda row: row.squared),
+        number("random $M^2$", lambda row: row.random),
+        number("$M$", lambda row: row.misalignment),
+        number("effect", lambda row: row.effect, digits=2),
+        text("nearer", lambda row: row.nearer),
     )
