@@ -10,9 +10,9 @@ import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.claims.forms.lazy_changes import measure_changes
-from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, Verdict, number, table_of, text
+from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
 from reports.judging.intervals import bars, sample_mean
-from reports.judging.rules import both_shapes_verdict
+from reports.judging.rules import Ruling, both_shapes_verdict, of_those_decided
 from reports.judging.shape import mean_shape
 from theory.network.lazy import LARGEST_DISPLACEMENT, error_budget
 from theory.network.model import constants
@@ -105,6 +105,16 @@ def predict(case: Case[Regime]) -> str:
     return "shape of the theory of order 1/m"
 
 
+def bend(blocks: np.ndarray) -> tuple[float, float]:
+    """The change along the largest σ less that along the middle two, over the mean size; its error.
+
+    A number where a shape is a word: negative where f comes down at large σ.
+    """
+    middle = blocks.shape[1] // 2
+    scale = float(np.abs(blocks.mean(axis=0)).mean())
+    return sample_mean((blocks[:, -1] - blocks[:, middle - 1 : middle + 1].mean(axis=1)) / scale)
+
+
 @dataclass(frozen=True, eq=False)
 class MapPoint:
     """One case at one time, averaged over draws of the rows.
@@ -132,6 +142,28 @@ class MapPoint:
         """The largest difference between theory and networks over the directions."""
         return float(np.abs(self.simulated.mean(axis=0) - self.predicted.mean(axis=0)).max())
 
+    @property
+    def outside(self) -> bool:
+        """Whether weights move by more than half of what they were."""
+        return self.displacement > LARGEST_DISPLACEMENT
+
+    @property
+    def decided(self) -> bool:
+        """Whether intervals leave at most one shape of the theory, and of the networks."""
+        return mean_shape(self.predicted) is not None and mean_shape(self.simulated) is not None
+
+    @property
+    def rises(self) -> bool:
+        """Whether the theory clearly rises at large σ."""
+        up, error = bend(self.predicted)
+        return up - CLEAR * error > 0
+
+    @property
+    def parted(self) -> bool:
+        """Whether networks clearly come down at large σ where the theory clearly rises."""
+        down, error = bend(self.simulated)
+        return self.rises and down + CLEAR * error < 0
+
 
 @dataclass(frozen=True, eq=False)
 class MapPoints:
@@ -140,6 +172,9 @@ class MapPoints:
     points: tuple[MapPoint, ...]
     replicas: int
     diverged: int
+
+
+MapOutcomes = Outcomes[Regime, str, MapPoints]
 
 
 def measure(case: Case[Regime], prediction: str, context: Context) -> MapPoints:
@@ -168,52 +203,46 @@ def measure(case: Case[Regime], prediction: str, context: Context) -> MapPoints:
 
 
 def decide(case: Case[Regime], prediction: str, measured: MapPoints) -> tuple[Judgement, ...]:
-    """Both shapes, and the verdict on them."""
-    return tuple(_judged(case.study, point, measured.diverged) for point in measured.points)
+    """Nothing of a single case: the map is judged as a whole."""
+    return ()
 
 
-def _judged(regime: Regime, point: MapPoint, diverged: int) -> Judgement:
-    simulated = mean_shape(point.simulated)
-    return Judgement(
-        about=f"{regime}, $u$ = {point.time:.2g}",
-        quantity="shape of $f$",
-        prediction=mean_shape(point.predicted) or "not decided by the interval",
-        measurement=simulated or "not decided by the interval",
-        power="at most one of three shapes is left by simultaneous 99 % intervals" if simulated else "several are left",
-        verdict=map_verdict(point, diverged),
-        note=rf"displacement $\varepsilon = {point.displacement:.2f}$; networks are off by "
-        f"{point.distance / point.declared:.2g} of the declared error",
-    )
+def conclude(outcomes: MapOutcomes) -> tuple[tuple[Judgement, MapOutcomes], ...]:
+    """One judgement of all points at which weights move by less than half of what they were.
 
-
-def map_verdict(point: MapPoint, diverged: int) -> Verdict:
-    """Holds where both shapes are decided and agree; refuted where they differ by more than the theory's own error.
-
-    No verdict where weights move by more than half of what they were.
+    Holds where shapes that both are decided agree; refuted where two differ by more than the theory's own error;
+    undecided where at no point both shapes are decided, or curves whose shapes differ are nowhere further apart.
     """
-    if point.displacement > LARGEST_DISPLACEMENT:
-        return OUTSIDE
+    if not outcomes:
+        return ()
+    points = [(point, outcome.measurement.diverged) for outcome in outcomes for point in outcome.measurement.points]
+    inside = [(point, diverged) for point, diverged in points if not point.outside]
+    rulings = [point_verdict(point, diverged) for point, diverged in inside]
+    decided = sum(point.decided and not diverged for point, diverged in inside)
+    agree, apart = rulings.count("holds"), rulings.count("refuted")
+    rising = [point for point, _ in points if point.rises]
+    judgement = Judgement(
+        kind="asymptotic",
+        about=f"{len(points)} points of the map",
+        quantity="points at which theory and networks have the same shape of $f$",
+        prediction="all that are decided agree, or differ within the declared error",
+        measurement=f"{agree} of {decided} agree, {apart} differ by more than the error",
+        verdict=of_those_decided(rulings),
+        power=f"{len(inside) - decided} more are not decided by simultaneous 99 % intervals; at "
+        f"{len(points) - len(inside)}, not judged, weights move by more than half",
+        note=f"at {sum(point.parted for point in rising)} of the {len(rising)} points at which the theory rises at "
+        "large $\\sigma$, networks come down there (both by more than three standard errors)",
+    )
+    return ((judgement, outcomes),)
+
+
+def point_verdict(point: MapPoint, diverged: int) -> Ruling:
+    """Holds where both shapes are decided and agree; refuted where they differ by more than the theory's own error."""
     shapes = mean_shape(point.predicted), mean_shape(point.simulated)
     return both_shapes_verdict(*shapes, apart=point.distance > point.declared, diverged=diverged)
 
 
-def bend(blocks: np.ndarray) -> tuple[float, float]:
-    """The change along the largest σ less that along the middle two, over the mean size; its error.
-
-    A number where a shape is a word: negative where f comes down at large σ.
-    """
-    middle = blocks.shape[1] // 2
-    scale = float(np.abs(blocks.mean(axis=0)).mean())
-    return sample_mean((blocks[:, -1] - blocks[:, middle - 1 : middle + 1].mean(axis=1)) / scale)
-
-
-def parted(point: MapPoint) -> bool:
-    """Whether networks come down at large σ where the theory rises, both by more than three standard errors."""
-    (down, error), (up, noise) = bend(point.simulated), bend(point.predicted)
-    return down + CLEAR * error < 0 < up - CLEAR * noise
-
-
-def illustrate(outcomes: Outcomes[Regime, str, MapPoints]) -> Exhibits:
+def illustrate(outcomes: MapOutcomes) -> Exhibits:
     """Every point with its two shapes and its two bends; curves where theory and networks part."""
     points = [(outcome.case.study, point) for outcome in outcomes for point in outcome.measurement.points]
     peaks = [
@@ -226,7 +255,7 @@ def illustrate(outcomes: Outcomes[Regime, str, MapPoints]) -> Exhibits:
         "shapes left by simultaneous 99 % intervals (other: none of the three), and the bend, the change along the "
         "largest $\\sigma$ less that along the two in the middle, as a share of the mean change. "
         f"Of {len(points)} points the theory rises, then falls, in {peaks[0]}, the networks in {peaks[1]}; in "
-        f"{sum(parted(point) for _, point in points)} networks come down at large $\\sigma$ where the theory rises "
+        f"{sum(point.parted for _, point in points)} networks come down at large $\\sigma$ where the theory rises "
         "(both by more than three standard errors).",
         points,
         text("networks", lambda row: str(row[0]), once=True),
@@ -241,13 +270,33 @@ def illustrate(outcomes: Outcomes[Regime, str, MapPoints]) -> Exhibits:
         name="f6-regime-map",
         caption="The change of $\\tau$ times the width, averaged over rows, late in training: the theory of order "
         "$1/m$, the same for all widths, and networks (95 % intervals). The narrower they are, the more the curve "
-        "comes down at large $\\sigma$.",
-        panels=tuple(_panel(outcomes, samples) for samples in TRAININGS),
+        "comes down at large $\\sigma$. Right: the bend at all points, in networks (95 % intervals) against the "
+        "theory; both agree on the dashed line.",
+        panels=(
+            *(_panel(outcomes, samples) for samples in TRAININGS),
+            bend_panel([point for _, point in points]),
+        ),
     )
     return Exhibits((table,), (figure,))
 
 
-def _panel(outcomes: Outcomes[Regime, str, MapPoints], samples: int) -> Panel:
+def bend_panel(points: list[MapPoint]) -> Panel:
+    """The bend of networks against that of the theory, apart by how far weights move."""
+    series: list[Series] = []
+    for label, outside in ((rf"$\varepsilon \leq {LARGEST_DISPLACEMENT:g}$", False), ("beyond", True)):
+        chosen = [point for point in points if point.outside == outside]
+        if chosen:
+            theory = np.array([bend(point.predicted)[0] for point in chosen])
+            networks, errors = np.array([bend(point.simulated) for point in chosen]).T
+            series.append(Series(label, theory, networks, bars(errors)))
+    if points:
+        every = [bend(point.predicted)[0] for point in points]
+        ends = np.array([min(every), max(every)])
+        series.append(Series("equal", ends, ends, style="dashed"))
+    return Panel("all points", "bend, theory", "bend, networks", tuple(series))
+
+
+def _panel(outcomes: MapOutcomes, samples: int) -> Panel:
     """Theory and networks of both widths at one level of labels, at the last time."""
     chosen = [
         (outcome.case.study, outcome.measurement.points[-1])
@@ -274,12 +323,14 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Figure 20; the theory is derived in theory/derivations.md, section 2.2",
     method="ReLU networks of one hidden layer, the first layer trained by descent on the squared error, over label "
     "levels $s_y^2/V_0$, $n/d$, widths and times $u$. Theory and networks are averaged over the same draws of the "
-    "rows; shapes are those that simultaneous 99 % intervals over the draws leave. A verdict is given where weights "
-    "move by less than half of what they were: shapes that differ refute the theory if they do so by more than the "
-    "error that it declares. Elsewhere both are shown, and not judged.",
+    "rows; shapes are those that simultaneous 99 % intervals over the draws leave. One verdict is given on all points "
+    "where weights move by less than half of what they were: shapes that differ refute the theory if they do so by "
+    "more than the error that it declares, and it holds if some are decided and none does. Elsewhere both are shown, "
+    "and not judged.",
     trials=trials,
     predict=predict,
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    conclude=conclude,
 )
