@@ -95,6 +95,11 @@ def detected(error: float) -> float:
     return DETECTED * error
 
 
+def detected_together(error: float, tests: int) -> float:
+    """The effect that one of `tests` intervals that hold together would have separated from 0 with 90 % power."""
+    return float(half_width(error, tests=tests) + norm.ppf(POWER) * error)
+
+
 def detected_by(half: float) -> float:
     """The same, from the half-width of that interval."""
     return 1.65 * half

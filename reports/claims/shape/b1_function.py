@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -13,8 +13,8 @@ from reports.claims.linear_variants import at_width, variants
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.changes import from_start
 from reports.judging.estimate import data_eigenspaces
-from reports.judging.intervals import bars, bootstrap_interval, detected, error_of
-from reports.judging.rules import above_verdict, sign_verdict
+from reports.judging.intervals import bars, bootstrap_interval, detected, detected_together, error_of
+from reports.judging.rules import above_verdict, sign_verdict, worst
 from theory.eigenspaces import weight_variances
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
@@ -25,6 +25,8 @@ LINEAR_WIDTHS: Widths = (8, 32, 128)
 MOST_NETWORKS = 512  # of each width
 RESAMPLES = 4000
 INDEPENDENT = -0.5  # the slope of neurons that are independent
+QUANTITY = "slope of log scatter of $f$ against log width"
+TOGETHER = len(variants())  # linear models are judged together
 NETWORK = Setting(
     data=Data(kind="gaussian", spectrum=tuple(np.linspace(0.2, 2.0, 8).round(3)), samples=64),
     labels=Labels(variance=4.0),
@@ -75,6 +77,8 @@ class WidthScatter:
         Of log(scatter) on log(width), least squares.
     slope_interval : ndarray, shape (T, 2)
         95 %, by resampling networks at every width.
+    joint_interval : (float, float)
+        The same of the slope after training, as one of the intervals of all linear models that hold together.
     sigma : ndarray, shape (k,)
     curves : ndarray, shape (5, k)
         f of the first five networks of the largest width, after training.
@@ -87,10 +91,14 @@ class WidthScatter:
     scatter_se: np.ndarray
     slope: np.ndarray
     slope_interval: np.ndarray
+    joint_interval: tuple[float, float]
     sigma: np.ndarray
     curves: np.ndarray
     replicas: int
     diverged: int
+
+
+ScatterOutcomes = Outcomes[Widths, str, WidthScatter]
 
 
 def measure(case: Case[Widths], prediction: str, context: Context) -> WidthScatter:
@@ -108,13 +116,16 @@ def measure(case: Case[Widths], prediction: str, context: Context) -> WidthScatt
         resampled.append(np.stack([_scatter(reading[picks]) for reading in f]))
         replicas, diverged = replicas + simulation.replicas, diverged + simulation.diverged
     values, draws = np.stack(scatter, axis=-1), np.stack(resampled, axis=-1)
+    slopes = _slope(widths, draws)
+    low, high = bootstrap_interval(slopes[-1], tests=TOGETHER).tolist()
     return WidthScatter(
         widths=widths,
         steps=case.setting.training.readings,
         scatter=values,
         scatter_se=draws.std(axis=1, ddof=1),
         slope=_slope(widths, values),
-        slope_interval=bootstrap_interval(_slope(widths, draws)),
+        slope_interval=bootstrap_interval(slopes),
+        joint_interval=(low, high),
         sigma=np.sqrt(spaces.eigenvalues),
         curves=f[-1, :5],
         replicas=replicas,
@@ -138,32 +149,62 @@ def decide(case: Case[Widths], prediction: str, measured: WidthScatter) -> tuple
     """Holds when the interval of the slope after training lies below 0, refuted when it lies above.
 
     The control, a network whose weights are of rank one, is seen when the interval lies above half the slope of
-    independent neurons.
+    independent neurons. The other linear models are judged together.
     """
+    if is_linear(case.setting) and case.kind != "control":
+        return ()
     low, high = measured.slope_interval[-1].tolist()
-    before, control = measured.slope_interval[0], case.kind == "control"
-    if control:
-        verdict = above_verdict(low, INDEPENDENT / 2, measured.diverged)
-    else:
-        verdict = sign_verdict(low, high, "negative", measured.diverged)
-    return (
-        Judgement(
-            kind="control" if control else "asymptotic",
-            quantity="slope of log scatter of $f$ against log width",
-            prediction=prediction,
-            measurement=float(measured.slope[-1]),
-            standard_error=error_of(low, high),
-            interval=(low, high),
-            power=f"a slope of {-detected(error_of(low, high)):.2g} found with probability .9",
-            verdict=verdict,
-            note="one output makes $W$ of rank one: a curve of its own for every network"
-            if control
-            else f"untrained networks, whose neurons are independent: {before[0]:.2f} to {before[1]:.2f}",
-        ),
+    slope = Judgement(
+        kind="asymptotic",
+        quantity=QUANTITY,
+        prediction=prediction,
+        measurement=float(measured.slope[-1]),
+        standard_error=error_of(low, high),
+        interval=(low, high),
+        power=f"a slope of {-detected(error_of(low, high)):.2g} found with probability .9",
+        verdict=sign_verdict(low, high, "negative", measured.diverged),
+        note=_untrained([measured]),
     )
+    if case.kind != "control":
+        return (slope,)
+    seen = above_verdict(low, INDEPENDENT / 2, measured.diverged)
+    note = "one output makes $W$ of rank one: a curve of its own for every network"
+    return (replace(slope, kind="control", verdict=seen, note=note),)
 
 
-def illustrate(outcomes: Outcomes[Widths, str, WidthScatter]) -> Exhibits:
+def conclude(outcomes: ScatterOutcomes) -> tuple[tuple[Judgement, ScatterOutcomes], ...]:
+    """One judgement of all linear models whose f is a function, by intervals of their slopes that hold together.
+
+    Holds when all lie below 0, refuted when one lies above; what is shown is the slope whose interval ends highest.
+    """
+    linear = tuple(o for o in outcomes if is_linear(o.case.setting) and o.case.kind != "control")
+    if not linear:
+        return ()
+    measured = [outcome.measurement for outcome in linear]
+    highest = max(measured, key=lambda each: each.joint_interval[1])
+    error = error_of(*highest.slope_interval[-1].tolist())
+    judgement = Judgement(
+        kind="asymptotic",
+        about=f"linear models, {len(linear)} ways of training",
+        quantity=f"{QUANTITY}, the one whose interval ends highest",
+        prediction="negative",
+        measurement=float(highest.slope[-1]),
+        standard_error=error,
+        interval=highest.joint_interval,
+        power=f"a slope of {-detected_together(error, TOGETHER):.2g} found with probability .9",
+        verdict=worst(sign_verdict(*each.joint_interval, "negative", each.diverged) for each in measured),
+        note=f"the interval is one of {TOGETHER} that hold together with 95 %; {_untrained(measured)}",
+    )
+    return ((judgement, linear),)
+
+
+def _untrained(measured: list[WidthScatter]) -> str:
+    """Between which slopes the intervals of untrained networks lie."""
+    low, high = min(each.slope_interval[0, 0] for each in measured), max(each.slope_interval[0, 1] for each in measured)
+    return f"untrained networks, whose neurons are independent: {low:.2f} to {high:.2f}"
+
+
+def illustrate(outcomes: ScatterOutcomes) -> Exhibits:
     """Scatter against width, with the fitted lines; and by the training of linear models."""
     networks = [outcome.measurement for outcome in outcomes if not is_linear(outcome.case.setting)]
     linear = tuple(outcome for outcome in outcomes if is_linear(outcome.case.setting))
@@ -211,7 +252,7 @@ def network_table(measured: WidthScatter) -> Table:
     )
 
 
-def linear_table(outcomes: Outcomes[Widths, str, WidthScatter]) -> Table:
+def linear_table(outcomes: ScatterOutcomes) -> Table:
     """The scatter after training, and its slope, for every way of training linear models that has a closed form."""
     return table_of(
         "b1-linear",
@@ -220,12 +261,14 @@ def linear_table(outcomes: Outcomes[Widths, str, WidthScatter]) -> Table:
         "slope. What rows that differ leave does not fall with the width. With one output a converged network has "
         "weights of rank one, and $f$ is no function.",
         outcomes,
-        text("training", lambda o: o.case.name.removeprefix("linear: ")),
+        text("training", lambda o: o.case.name),
         *(
             number(f"$m = {width}$", lambda o, i=i: _last(o.measurement, i))  # type: ignore[misc]
             for i, width in enumerate(LINEAR_WIDTHS)
         ),
-        number("slope", lambda o: (float(o.measurement.slope[-1]), error_of(*o.measurement.slope_interval[-1]))),
+        number(
+            "slope", lambda o: (float(o.measurement.slope[-1]), error_of(*o.measurement.slope_interval[-1].tolist()))
+        ),
     )
 
 
@@ -240,12 +283,14 @@ CLAIM = Claim(
     statement="Networks with the same setting give the same transfer function $f(\\sigma)$.",
     reference="arXiv:2006.10455, Figure 4 (left)",
     method="The scatter of $f$ between networks is fitted against the width; the claim holds when the 95 % interval "
-    "of the slope (bootstrap over networks) lies below 0. As a control, a two-layer linear network of one output, "
-    "whose converged weights are of rank one, must be seen not to fall: its interval must lie above half the slope of "
+    f"of the slope (bootstrap over networks) lies below 0. Linear models are trained in {TOGETHER} ways and judged "
+    "together, by intervals that hold simultaneously. As a control, a two-layer linear network of one output, whose "
+    "converged weights are of rank one, must be seen not to fall: its interval must lie above half the slope of "
     "independent neurons.",
     trials=trials,
     predict=predict,
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    conclude=conclude,
 )
