@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -54,9 +55,9 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
     }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DescentShape:
-    """Where a setting lies in the phase diagram, and its shape.
+    """Where a setting lies in the phase diagram, its shape, and the boundaries of the diagram for its rows.
 
     The shape that the predicted τ shows at the eigenvalues differs from the criterion's, on the whole range of σ, where
     a peak lies between two neighbouring eigenvalues at an end: a simulation cannot see it.
@@ -67,29 +68,32 @@ class DescentShape:
         σ_0² n/(σ_y² ηt).
     highest : float
         ηt s_max.
-    spread : float
-        s_min/s_max of the rows.
     sampled, criterion : str
+    rises_below, falls_above : ndarray, shape (200,)
+        The c below which f rises on the whole range, and above which it falls, over `HIGHEST`.
     """
 
     c: float
     highest: float
-    spread: float
     sampled: str
     criterion: str
+    rises_below: np.ndarray
+    falls_above: np.ndarray
 
 
 def predict(case: Case[None]) -> DescentShape:
     """Both shapes, from the closed form and from the exact criterion for gradient descent."""
     setting, rows = case.setting, simulate.rows(case.setting)
     eigenvalues = np.linalg.eigvalsh(rows.T @ rows / len(rows))
-    time = setting.training.learning_rate * setting.training.readings[-1]
+    time, spread = setting.training.learning_rate * setting.training.readings[-1], eigenvalues[0] / eigenvalues[-1]
+    diagram = phase_diagram(np.array([0.1]), HIGHEST, spread=spread)
     return DescentShape(
         c=setting.network.layer_variances[0] / len(eigenvalues) * len(rows) / time,
         highest=float(time * eigenvalues[-1]),
-        spread=float(eigenvalues[0] / eigenvalues[-1]),
         sampled=shape_of(theory.predict(setting, rows=rows).readings[-1].tau),
         criterion=predicted_shape(setting, rows)[-1],
+        rises_below=diagram.rises_below,
+        falls_above=diagram.falls_above,
     )
 
 
@@ -126,11 +130,9 @@ def decide(case: Case[None], prediction: DescentShape, measured: ShapeLeft) -> t
 
 def illustrate(outcomes: Outcomes[None, DescentShape, ShapeLeft]) -> Exhibits:
     """The phase diagram with the simulated points on it."""
-    spread = float(np.mean([outcome.prediction.spread for outcome in outcomes]))
-    diagram = phase_diagram(np.array([0.1]), HIGHEST, spread=spread)
     series = [
-        Series("below: rises", HIGHEST, np.where(diagram.rises_below > 0, diagram.rises_below, np.nan), style="line"),
-        Series("above: falls", HIGHEST, np.where(diagram.falls_above > 0, diagram.falls_above, np.nan), style="dashed"),
+        _boundary("below: rises", [outcome.prediction.rises_below for outcome in outcomes], "line"),
+        _boundary("above: falls", [outcome.prediction.falls_above for outcome in outcomes], "dashed"),
     ]
     for shape in (*PANELS, None):
         chosen = [outcome.prediction for outcome in outcomes if outcome.measurement.shape == shape]
@@ -140,11 +142,18 @@ def illustrate(outcomes: Outcomes[None, DescentShape, ShapeLeft]) -> Exhibits:
             series.append(Series(label, highest, c, style="points"))
     figure = Figure(
         name="f2-phase-diagram",
-        caption="Where $f$ falls, rises then falls, or rises: boundaries in closed form (gradient flow), and the "
-        "shapes that simulated ensembles show; between the lines $f$ rises, then falls.",
+        caption="Where $f$ falls, rises then falls, or rises: boundaries in closed form (gradient flow), the "
+        "median over the rows of the settings, and the shapes that simulated ensembles show; between the lines $f$ "
+        "rises, then falls.",
         panels=(Panel("", r"$\eta t\, s_{\max}$", "$c$", tuple(series), xlog=True, ylog=True),),
     )
     return Exhibits(figures=(figure,))
+
+
+def _boundary(label: str, curves: list[np.ndarray], style: Literal["line", "dashed"]) -> Series:
+    """A line of the phase diagram, the median over settings, where there is one: c is positive."""
+    c = np.median(curves, axis=0) if curves else np.full(len(HIGHEST), np.nan)
+    return Series(label, HIGHEST, np.where(c > 0, c, np.nan), style=style)
 
 
 def background() -> tuple[Table, ...]:
