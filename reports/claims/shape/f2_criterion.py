@@ -16,6 +16,9 @@ from reports.claims.shape.panel_criterion import most_suitable_time, suitable_ti
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.rules import one_left_verdict
 from reports.judging.shape import ONE_LEFT, simulated_shape
+from theory.linear.hypotheses import init_variances, label_variance
+from theory.linear.online import batch_size
+from theory.linear.online_shape import predicted_online_shapes
 from theory.linear.paper_panels import panel_criteria
 from theory.linear.phase_diagram import phase_diagram
 from theory.linear.shape import predicted_shape
@@ -27,6 +30,8 @@ TIMES, LEVELS = (0.6, 2.4, 5.0, 14.0), (0.02, 0.2, 1.0)
 STEPS, OUTPUTS, SAMPLES = 20, 32, 60
 TOP = 2.4  # near which s_max of X'X/n lies
 SPECTRUM = tuple(np.linspace(0.4, 2.0, 6).round(3))
+RATIOS = (2.0, 0.5)  # of the labels' noise ησ_y²/(2B) to the initial variance σ_0², in online training
+RATE, BATCH, UPDATES = 0.05, 4, 10  # ηt s_max = 1: the initial weights still tell
 HIGHEST = np.geomspace(0.3, 30.0, 200)  # ηt s_max, over which the phase diagram is drawn
 
 
@@ -43,15 +48,28 @@ def descent(time: float, level: float) -> Setting:
     )
 
 
+def online(ratio: float) -> Setting:
+    """Training on fresh rows, where the labels' noise is so many times the initial variance."""
+    variance = RATE / (2 * BATCH) / ratio * len(SPECTRUM)
+    return Setting(
+        data=Data(kind="gaussian", spectrum=SPECTRUM, samples="online"),
+        labels=Labels(outputs=OUTPUTS),
+        network=Network(init_variance=variance),
+        training=Training(learning_rate=RATE, batch_size=BATCH, sampling="fresh", steps=UPDATES),
+    )
+
+
 def trials(context: Context) -> Mapping[str, Trial[None]]:
-    """Twelve settings of plain gradient descent on a grid of the phase diagram."""
+    """Twelve settings of plain gradient descent on a grid of the phase diagram, and two of online training."""
+    grid = {f"c = {level:g}, ηt s_max near {time:g}": descent(time, level) for time in TIMES for level in LEVELS}
+    fresh = {f"online, noise of the labels {ratio:g} times the initial variance": online(ratio) for ratio in RATIOS}
     ensemble = Ensemble(replicas=context.replicas(6144))
     return {
-        f"c = {level:g}, ηt s_max near {time:g}": Trial(
-            msgspec.structs.replace(descent(time, level), ensemble=ensemble)
+        name: Trial(
+            msgspec.structs.replace(setting, ensemble=ensemble),
+            kind="asymptotic" if setting.data.samples == "online" else "exact",
         )
-        for time in TIMES
-        for level in LEVELS
+        for name, setting in (grid | fresh).items()
     }
 
 
@@ -81,9 +99,31 @@ class DescentShape:
     falls_above: np.ndarray
 
 
-def predict(case: Case[None]) -> DescentShape:
+@dataclass(frozen=True)
+class OnlineShape:
+    """The shape under online training, without a peak to leading order in η.
+
+    Attributes
+    ----------
+    ratio : float
+        ησ_y²/(2Bσ_0²): to leading order f rises above 1, and falls below.
+    leading, exact : str
+        To leading order, and from the exact τ at the eigenvalues of Σ.
+    """
+
+    ratio: float
+    leading: str
+    exact: str
+
+
+def predict(case: Case[None]) -> DescentShape | OnlineShape:
+    """The shapes in closed form."""
+    return _online_shape(case.setting) if case.setting.data.samples == "online" else _descent_shape(case.setting)
+
+
+def _descent_shape(setting: Setting) -> DescentShape:
     """Both shapes, from the closed form and from the exact criterion for gradient descent."""
-    setting, rows = case.setting, simulate.rows(case.setting)
+    rows = simulate.rows(setting)
     eigenvalues = np.linalg.eigvalsh(rows.T @ rows / len(rows))
     time, spread = setting.training.learning_rate * setting.training.readings[-1], eigenvalues[0] / eigenvalues[-1]
     diagram = phase_diagram(np.array([0.1]), HIGHEST, spread=spread)
@@ -97,6 +137,14 @@ def predict(case: Case[None]) -> DescentShape:
     )
 
 
+def _online_shape(setting: Setting) -> OnlineShape:
+    """The shape to leading order, and the exact one."""
+    leading, exact = predicted_online_shapes(setting)[-1]
+    initial = float(init_variances(setting, len(setting.data.eigenvalues))[0])
+    noise = setting.training.learning_rate * label_variance(setting.labels) / (2 * batch_size(setting))
+    return OnlineShape(noise / initial, leading, exact)
+
+
 @dataclass(frozen=True)
 class ShapeLeft:
     """The shape that simultaneous intervals of an ensemble leave; None where they leave several."""
@@ -106,36 +154,48 @@ class ShapeLeft:
     diverged: int
 
 
-def measure(case: Case[None], prediction: DescentShape, context: Context) -> ShapeLeft:
+def measure(case: Case[None], prediction: DescentShape | OnlineShape, context: Context) -> ShapeLeft:
     """An ensemble, and the shape that its simultaneous intervals leave."""
     simulation = context.run(case.setting)
     return ShapeLeft(simulated_shape(simulation), simulation.replicas, simulation.diverged)
 
 
-def decide(case: Case[None], prediction: DescentShape, measured: ShapeLeft) -> tuple[Judgement, ...]:
-    """Holds where the interval decides for the predicted shape, refuted where for another, otherwise undecided."""
-    agree = prediction.criterion == prediction.sampled
+def decide(case: Case[None], prediction: DescentShape | OnlineShape, measured: ShapeLeft) -> tuple[Judgement, ...]:
+    """Holds where the interval decides for the predicted shape, refuted where for another, otherwise undecided.
+
+    Of gradient descent the shape at the eigenvalues is predicted, of online training that to leading order.
+    """
+    if isinstance(prediction, DescentShape):
+        about = f"$c$ = {prediction.c:.2g}, $\\eta t s_{{\\max}}$ = {prediction.highest:.2g}"
+        shape = prediction.sampled
+        agree = prediction.criterion == shape
+        note = "" if agree else f"the criterion, on the whole range of $\\sigma$: {prediction.criterion}"
+    else:
+        about = f"online, $\\eta\\sigma_y^2/(2B\\sigma_0^2)$ = {prediction.ratio:.2g}"
+        shape = prediction.leading
+        note = f"to leading order in $\\eta$; exactly: {prediction.exact}"
     return (
         Judgement(
-            about=f"$c$ = {prediction.c:.2g}, $\\eta t s_{{\\max}}$ = {prediction.highest:.2g}",
+            about=about,
             quantity="shape of $f$",
-            prediction=prediction.sampled,
+            prediction=shape,
             measurement=measured.shape or "not decided by the interval",
             power=ONE_LEFT if measured.shape else "several are left",
-            verdict=one_left_verdict(measured.shape, prediction.sampled, measured.diverged),
-            note="" if agree else f"the criterion, on the whole range of $\\sigma$: {prediction.criterion}",
+            verdict=one_left_verdict(measured.shape, shape, measured.diverged),
+            note=note,
         ),
     )
 
 
-def illustrate(outcomes: Outcomes[None, DescentShape, ShapeLeft]) -> Exhibits:
-    """The phase diagram with the simulated points on it."""
+def illustrate(outcomes: Outcomes[None, DescentShape | OnlineShape, ShapeLeft]) -> Exhibits:
+    """The phase diagram with the simulated points of gradient descent on it."""
+    points = [(o.prediction, o.measurement.shape) for o in outcomes if isinstance(o.prediction, DescentShape)]
     series = [
-        _boundary("below: rises", [outcome.prediction.rises_below for outcome in outcomes], "line"),
-        _boundary("above: falls", [outcome.prediction.falls_above for outcome in outcomes], "dashed"),
+        _boundary("below: rises", [place.rises_below for place, _ in points], "line"),
+        _boundary("above: falls", [place.falls_above for place, _ in points], "dashed"),
     ]
     for shape in (*PANELS, None):
-        chosen = [outcome.prediction for outcome in outcomes if outcome.measurement.shape == shape]
+        chosen = [place for place, left in points if left == shape]
         if chosen:
             label = "simulated: " + (shape or "undecided")
             highest, c = np.array([(place.highest, place.c) for place in chosen]).T
@@ -184,10 +244,12 @@ CLAIM = Claim(
     title="The criterion for the shape of $f$",
     statement="For a linear model under gradient descent the shape of $f$ follows from $c = \\sigma_0^2 n / "
     "(\\sigma_y^2 \\eta t)$ and the range of $\\eta t s$: for $c \\ge 1/2$ it falls; below, it has one peak, at a "
-    "place known in closed form.",
+    "place known in closed form. Online, to leading order in $\\eta$, it has no peak: it rises where the noise of the "
+    "labels $\\eta\\sigma_y^2/(2B)$ is above the initial variance $\\sigma_0^2$, and falls where it is below.",
     reference="arXiv:2006.10455, Figure 20; derived in theory/derivations.md, section 1.7",
     method="Twelve settings on a grid of the phase diagram: the exact criterion for descent against the shape that "
-    "simultaneous 99 % intervals of the simulated $\\tau$ leave.",
+    "simultaneous 99 % intervals of the simulated $\\tau$ leave. Two settings of online training, by the same rule, "
+    "against the shape to leading order.",
     trials=trials,
     predict=predict,
     measure=measure,
