@@ -31,7 +31,7 @@ from reports.findings import Panel as Axes
 from reports.judging.intervals import detected_by, mean_and_half, means_and_halves, sample_mean
 from reports.judging.rules import one_left_verdict, sign_verdict
 from reports.judging.scaling import ERROR_BUDGET, warnings
-from reports.judging.shape import CONFIDENCE
+from reports.judging.shape import ONE_LEFT
 from simulate.scaling import run_shrunken
 from theory.linear.paper_panels import PAPER_PANELS, READINGS, Panel, Reading
 from theory.shape import RISES, RISES_THEN_FALLS
@@ -109,12 +109,11 @@ def decide(case: Case[ReadPanel], prediction: PanelShapes, measured: PanelCurves
 
 def _shape(observed: str, measured: PanelCurves) -> Judgement:
     shape = measured.shape
-    one = f"one of three shapes is left by simultaneous {CONFIDENCE:.0%} intervals"
     return Judgement(
         quantity=f"shape of $f$ after {EPOCHS} epochs",
         prediction=observed,
         measurement=shape or "not decided by the interval",
-        power=one if shape else "several are left",
+        power=ONE_LEFT if shape else "several are left",
         verdict=one_left_verdict(shape, observed, measured.diverged),
         note=_note(measured),
     )
@@ -247,7 +246,7 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Figures 4 (left) and 20",
     method=f"The three panels, their diagonal read as variances and as standard deviations, after {EPOCHS} epochs with "
     f"batches of {BATCH}, learning rate {RATE:g} and momentum {MOMENTUM:g}. The shape is what simultaneous "
-    f"{CONFIDENCE:.0%} intervals, over networks, of $\\tau$ in {BANDS} bands of $\\sigma$ leave of the three, which "
+    f"99 % intervals, over networks, of $\\tau$ in {BANDS} bands of $\\sigma$ leave of the three, which "
     "is undecided where $f$ levels off for too long to say that it does not fall at last; that $f$ "
     "falls below its initial value, or levels off, is judged by a 95 % interval. The quick and the full budget train "
     "surrogates, networks of the same proportions 16 (right panel: 8) or 4 times smaller, and verdicts are of these; "

@@ -277,8 +277,8 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Figure 20; argument in theory/derivations.md, section 5",
     method=f"Two smaller networks, each held against full-size trainings. Where both agree within {TOLERANCE:.0%} the "
     f"surrogate asserts $\\tau$ within {ERROR_BUDGET:.0%}, judged by simultaneous 95 % intervals of both ensembles; "
-    "else it asserts nothing. As a control, its own check has to say no where $n \\gg d^2$. The full budget adds the "
-    "paper's three panels and two settings of our own.",
+    "otherwise it asserts nothing. As a control, its own check has to say no where $n \\gg d^2$. The full budget adds "
+    "the paper's three panels and two settings of our own.",
     trials=trials,
     predict=predict,
     measure=measure,
