@@ -71,6 +71,15 @@ def half_width(error: Any, *, tests: int = 1, confidence: float = CONFIDENCE, de
     return (norm.isf(tail) if degrees is None else t.isf(tail, degrees)) * error
 
 
+def bootstrap_interval(draws: np.ndarray, *, tests: int = 1) -> np.ndarray:
+    """The interval between quantiles of resampled values (…, B), one of `tests` that hold together (Bonferroni).
+
+    Its two ends have the shape (…, 2).
+    """
+    tail = (1 - CONFIDENCE) / 2 / tests
+    return np.moveaxis(np.quantile(draws, [tail, 1 - tail], axis=-1), 0, -1)
+
+
 def simultaneous(count: int) -> float:
     """The confidence of each of `count` intervals that hold together with 95 % (Bonferroni)."""
     return 1 - (1 - CONFIDENCE) / count
@@ -97,6 +106,11 @@ def detectable(error: float, *, tests: int = 1) -> float:
 def detected(error: float) -> float:
     """The effect that a 95 % interval of this standard error would have separated from 0 with 90 % power."""
     return DETECTED * error
+
+
+def detected_together(error: float, tests: int) -> float:
+    """The effect that one of `tests` intervals that hold together would have separated from 0 with 90 % power."""
+    return float(half_width(error, tests=tests) + norm.ppf(POWER) * error)
 
 
 def detected_by(half: float) -> float:

@@ -108,6 +108,36 @@ def one_left_verdict(left: str | None, predicted: str, diverged: int) -> Ruling:
     return "holds" if left == predicted else "refuted"
 
 
+def above_verdict(low: float, bound: float, diverged: int) -> Ruling:
+    """The rule for a control that must exceed a bound: seen where its interval does, from `low` on; else undecided."""
+    return "holds" if low > bound and not diverged else "undecided"
+
+
+def refusal_verdict(refused: bool | None, diverged: int) -> Ruling:
+    """The rule for a check that has to say no: refuted where it says yes, undecided where it says neither (None)."""
+    if refused is None or diverged:
+        return "undecided"
+    return "holds" if refused else "refuted"
+
+
+def both_shapes_verdict(predicted: str | None, measured: str | None, *, apart: bool, diverged: int) -> Ruling:
+    """The rule for two shapes that are both read from noisy curves, None where intervals leave several.
+
+    Shapes that differ refute only where the curves are further `apart` than the error that is declared for one.
+    """
+    if predicted is None or measured is None or diverged:
+        return "undecided"
+    if predicted == measured:
+        return "holds"
+    return "refuted" if apart else "undecided"
+
+
+def of_those_decided(rulings: Iterable[Ruling]) -> Ruling:
+    """Of rulings of which some may be left undecided: refuted if one is, otherwise holds if one does."""
+    found = set(rulings)
+    return "refuted" if "refuted" in found else "holds" if "holds" in found else "undecided"
+
+
 def worst(rulings: Iterable[Ruling]) -> Ruling:
     """Of rulings that must all hold: refuted if one is, otherwise undecided if one is."""
     found = set(rulings)

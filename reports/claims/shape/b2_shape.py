@@ -2,181 +2,189 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.findings import Column, Figure, Finding, Panel, Series, Table, Verdict
-from reports.judging.compare import Verification, compare, found
-from reports.judging.estimate import data_eigenspaces
-from reports.judging.verify import fixed_rows
-from reports.judging.verify import predict as predicted_readings
-from theory.eigenspaces import weight_variances
+import simulate
+import theory
+from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
+from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
+from reports.judging.compare import ComparedReading, compare
+from reports.judging.intervals import found, root_bars
+from reports.judging.rules import one_left_verdict
+from reports.judging.shape import ONE_LEFT, simulated_shape
 from theory.linear import full_batch
+from theory.linear.hypotheses import plain_descent
 from theory.linear.shape import predicted_shape
 from theory.prediction import Prediction
 from theory.setting import Data, Ensemble, Network, Setting, Training
-from theory.shape import PANELS, classify_interval, shape_of
+from theory.shape import shape_of
 
-CONFIDENCE = 0.99
+REPLICAS = 51_200  # whatever the budget: the whole-matrix test then finds 5 %
+FINE = 200  # points of a dense curve
+ROWS = Data(kind="gaussian", spectrum=tuple(np.linspace(0.2, 3.0, 8).round(3)), samples=40, fixed=True)
+SMALL = 0.02  # init variance; its weights are soon those that the labels teach
+TRAININGS = {
+    "falls: large init": (1.0, Training(learning_rate=0.1, steps=20)),
+    "rises, then falls: small init, long training": (SMALL, Training(learning_rate=0.1, steps=20)),
+    "rises: small init, short training": (0.002, Training(learning_rate=0.05, steps=3)),
+    "heavy ball": (SMALL, Training(learning_rate=0.05, momentum=0.6, steps=20)),
+    "Nesterov, weight decay": (
+        SMALL,
+        Training(learning_rate=0.05, momentum=0.6, nesterov=True, weight_decay=0.2, steps=20),
+    ),
+    "a drop of the learning rate": (SMALL, Training(learning_rate=0.2, drops=((10, 0.2),), steps=30)),
+}
+SETTINGS = {
+    name: Setting(
+        data=ROWS, network=Network(init_variance=variance), training=training, ensemble=Ensemble(replicas=REPLICAS)
+    )
+    for name, (variance, training) in TRAININGS.items()
+}
 
 
-def cases(context: Context) -> tuple[Case, ...]:
+def trials(context: Context) -> Mapping[str, Trial[None]]:
     """The three panels by gradient descent, and the optimizer variants of the same closed form."""
-    base = Setting(
-        data=Data(kind="gaussian", spectrum=tuple(np.linspace(0.2, 3.0, 8).round(3)), samples=40, fixed=True),
-        network=Network(init_variance=0.02),
-    )
-    variants = {
-        "falls: large init": ({"init_variance": 1.0}, Training(learning_rate=0.1, steps=20)),
-        "rises, then falls: small init, long training": ({}, Training(learning_rate=0.1, steps=20)),
-        "rises: small init, short training": ({"init_variance": 0.002}, Training(learning_rate=0.05, steps=3)),
-        "heavy ball": ({}, Training(learning_rate=0.05, momentum=0.6, steps=20)),
-        "Nesterov, weight decay": (
-            {},
-            Training(learning_rate=0.05, momentum=0.6, nesterov=True, weight_decay=0.2, steps=20),
-        ),
-        "a drop of the learning rate": ({}, Training(learning_rate=0.2, drops=((10, 0.2),), steps=30)),
-    }
-    return tuple(
-        Case(
-            name,
-            msgspec.structs.replace(
-                base,
-                network=msgspec.structs.replace(base.network, **network),
-                training=training,
-                ensemble=Ensemble(replicas=51200, seed=context.seed_of("B2", number)),
-            ),
-        )
-        for number, (name, (network, training)) in enumerate(variants.items())
-    )
+    return {name: Trial(setting) for name, setting in SETTINGS.items()}
 
 
-def predict(case: Case) -> Prediction:
-    """The full-batch closed form, conditional on X."""
-    return predicted_readings(case.setting)
+@dataclass(frozen=True, eq=False)
+class PredictedCurve:
+    """What the full-batch closed form says of one setting, conditional on X.
+
+    Attributes
+    ----------
+    prediction : Prediction
+    shape : str
+        Of the predicted τ at the eigenvalues, after training.
+    criterion : str or None
+        The shape on the whole interval between the extreme eigenvalues; None where descent is not plain, and the
+        criterion does not apply.
+    sigma, f : ndarray, shape (FINE,)
+        The curve between the extreme eigenvalues, where the form is a smooth function.
+    """
+
+    prediction: Prediction
+    shape: str
+    criterion: str | None
+    sigma: np.ndarray
+    f: np.ndarray
 
 
-def measure(case: Case, context: Context) -> Verification:
-    """An ensemble of linear models on the same X, held against the prediction."""
-    return compare(predict(case), context.run(case.setting))
-
-
-def simulated_shape(verification: Verification) -> str | None:
-    """The shape that simultaneous 99 % intervals of adjacent differences leave; None if they leave several."""
-    reading = verification.simulation.readings[-1]
-    tau = weight_variances(data_eigenspaces(verification.simulation), reading.second_moments)
-    return classify_interval(
-        reading.counts / reading.replicas @ tau, blocks=tau, confidence=CONFIDENCE, alternatives=PANELS
+def predict(case: Case[None]) -> PredictedCurve:
+    """The full-batch closed form on the rows that all replicas share."""
+    setting, rows = case.setting, simulate.rows(case.setting)
+    prediction = theory.predict(setting, rows=rows)
+    reading = prediction.readings[-1]
+    plain = plain_descent(setting) is None
+    sigma = np.linspace(reading.sigma[0], reading.sigma[-1], FINE)
+    return PredictedCurve(
+        prediction=prediction,
+        shape=shape_of(reading.tau),
+        criterion=predicted_shape(setting, rows)[-1] if plain else None,
+        sigma=sigma,
+        f=np.sqrt(full_batch.tau(setting, sigma**2, *rows.shape)[-1]),
     )
 
 
-def decide(case: Case, prediction: Prediction, measured: Verification) -> tuple[Finding, ...]:
+@dataclass(frozen=True, eq=False)
+class SimulatedCurve:
+    """An ensemble after training, held against the prediction.
+
+    Attributes
+    ----------
+    compared : ComparedReading
+        The values, by the whole-matrix test.
+    shape : str or None
+        The one that simultaneous 99 % intervals leave; None where they leave several.
+    sigma, tau, tau_se : ndarray, shape (k,)
+    replicas, diverged : int
+    """
+
+    compared: ComparedReading
+    shape: str | None
+    sigma: np.ndarray
+    tau: np.ndarray
+    tau_se: np.ndarray
+    replicas: int
+    diverged: int
+
+
+def measure(case: Case[None], prediction: PredictedCurve, context: Context) -> SimulatedCurve:
+    """An ensemble of linear models on the same X."""
+    verification = compare(prediction.prediction, context.run(case.setting))
+    last = verification.estimates[-1]
+    return SimulatedCurve(
+        compared=verification.comparison[-1],
+        shape=simulated_shape(verification.simulation),
+        sigma=last.sigma,
+        tau=last.tau,
+        tau_se=last.tau_se,
+        replicas=verification.replicas,
+        diverged=verification.diverged,
+    )
+
+
+def decide(case: Case[None], prediction: PredictedCurve, measured: SimulatedCurve) -> tuple[Judgement, ...]:
     """The values by the whole-matrix test; the shape where the interval decides it."""
-    compared, predicted = measured.comparison[-1], prediction.readings[-1]
-    shape, simulated = shape_of(predicted.tau), simulated_shape(measured)
-    diverged = measured.simulation.diverged
-    finding = partial(Finding, claim="B2", case=case.name, replicas=measured.simulation.replicas, diverged=diverged)
-    verdict: Verdict = "undecided" if simulated is None or diverged else "holds" if simulated == shape else "refuted"
+    compared, simulated = measured.compared, measured.shape
+    largest = "" if compared.max_abs_z is None else f"; largest |z| {compared.max_abs_z:.2f}"
     return (
-        finding(
-            kind="exact",
+        Judgement(
             quantity=r"largest relative error of $\tau$",
             prediction=0.0,
             measurement=compared.max_relative_error,
             pvalue=compared.pvalue,
             power=found(compared.detectable),
             verdict=compared.verdict,
-            note=f"{prediction.formula}; largest |z| {compared.max_abs_z:.2f}",
+            note=f"{prediction.prediction.formula}{largest}",
         ),
-        finding(
-            kind="exact",
+        Judgement(
             quantity="shape of $f$",
-            prediction=shape,
+            prediction=prediction.shape,
             measurement=simulated or "not decided by the interval",
-            pvalue=None,
-            power="one of three shapes is left by simultaneous 99 % intervals"
-            if simulated
-            else "several shapes are left",
-            verdict=verdict,
-            note=_interval_note(case),
+            power=ONE_LEFT if simulated else "several shapes are left",
+            verdict=one_left_verdict(simulated, prediction.shape, measured.diverged),
+            note="predicted shape read from the predicted values"
+            if prediction.criterion is None
+            else f"criterion in closed form: {prediction.criterion}",
         ),
     )
 
 
-def _interval_note(case: Case) -> str:
-    """What the closed form says of the whole interval between the extreme eigenvalues, for plain gradient descent."""
-    training = case.setting.training
-    if training.momentum or training.weight_decay or training.drops:
-        return "predicted shape read from the predicted values"
-    rows = fixed_rows(case.setting)
-    assert rows is not None
-    return f"criterion in closed form: {predicted_shape(case.setting, rows)[-1]}"
-
-
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """Predicted curves with simulated points: the three panels, then the variants."""
-    panels, rows = [], []
-    for outcome in outcomes:
-        verification: Verification = outcome.measurement
-        predicted, estimated = verification.prediction.readings[-1], verification.estimates[-1]
-        panels.append(
-            Panel(
-                outcome.case.name.split(":")[0],
-                r"$\sigma$",
-                r"$f(\sigma)$",
-                (
-                    _curve(outcome.case.setting, predicted.sigma),
-                    Series(
-                        "simulation",
-                        estimated.sigma,
-                        np.sqrt(estimated.tau),
-                        1.96 * estimated.tau_se / (2 * np.sqrt(estimated.tau)),
-                    ),
-                ),
-                from_zero=True,
-            )
-        )
-        compared = verification.comparison[-1]
-        rows.append(
-            (
-                outcome.case.name,
-                shape_of(predicted.tau),
-                simulated_shape(verification) or "undecided",
-                100 * compared.max_relative_error,
-                compared.max_abs_z,
-                compared.pvalue,
-            )
-        )
-    table = Table(
-        name="b2-shape",
-        caption="The shape of $f$ and the values of $\\tau$ under full-batch training, closed form against simulation.",
-        columns=(
-            Column("setting", "text"),
-            Column("predicted", "text"),
-            Column("simulated", "text"),
-            Column("largest error, %"),
-            Column("largest $|z|$"),
-            Column("$p$"),
-        ),
-        rows=tuple(rows),
+def illustrate(outcomes: Outcomes[None, PredictedCurve, SimulatedCurve]) -> Exhibits:
+    """Predicted curves with simulated points: the three panels of plain descent, then the variants."""
+    table = table_of(
+        "b2-shape",
+        "The shape of $f$ and the values of $\\tau$ under full-batch training, closed form against simulation.",
+        outcomes,
+        text("setting", lambda o: o.case.name),
+        text("predicted", lambda o: o.prediction.shape),
+        text("simulated", lambda o: o.measurement.shape or "undecided"),
+        number("largest error, %", lambda o: 100 * o.measurement.compared.max_relative_error),
+        number("largest $|z|$", lambda o: o.measurement.compared.max_abs_z),
+        number("$p$", lambda o: o.measurement.compared.pvalue),
     )
+    plain = tuple(_panel(o.prediction.shape, o) for o in outcomes if o.prediction.criterion is not None)
+    variants = tuple(_panel(o.case.name, o) for o in outcomes if o.prediction.criterion is None)
     caption = "The transfer function of linear models trained by full-batch descent on random labels: closed form "
     caption += "(lines) and simulation (points, 95 % intervals)"
-    return (table,), (
-        Figure("b2-panels", caption + ", in its three shapes.", tuple(panels[:3])),
-        Figure("b2-variants", caption + ", for other optimizers.", tuple(panels[3:])),
+    return Exhibits(
+        (table,),
+        (
+            Figure("b2-panels", caption + ", in its three shapes.", plain),
+            Figure("b2-variants", caption + ", for other optimizers.", variants),
+        ),
     )
 
 
-def _curve(setting: Setting, sigma: np.ndarray) -> Series:
-    """f over the whole range of σ, where the closed form is a smooth function."""
-    fine = np.linspace(sigma[0], sigma[-1], 200)
-    assert setting.data.samples != "online"
-    tau = full_batch.tau(setting, fine**2, setting.data.samples, len(setting.data.eigenvalues))[-1]
-    return Series("closed form", fine, np.sqrt(tau), style="line")
+def _panel(title: str, outcome: Outcome[None, PredictedCurve, SimulatedCurve]) -> Panel:
+    predicted, measured = outcome.prediction, outcome.measurement
+    points = Series("simulation", measured.sigma, np.sqrt(measured.tau), root_bars(measured.tau, measured.tau_se))
+    line = Series("closed form", predicted.sigma, predicted.f, style="line")
+    return Panel(title, r"$\sigma$", r"$f(\sigma)$", (line, points), from_zero=True)
 
 
 CLAIM = Claim(
@@ -187,7 +195,7 @@ CLAIM = Claim(
     method="Full-batch linear models on fixed data, where the closed form is exact: the values of $\\tau$ by a test "
     "of the whole matrix ($p < 10^{-6}$ refutes, 5 % must be detectable), the shape where simultaneous 99 % intervals "
     "of the simulated $\\tau$ leave one of the three.",
-    cases=cases,
+    trials=trials,
     predict=predict,
     measure=measure,
     decide=decide,

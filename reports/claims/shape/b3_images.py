@@ -2,84 +2,75 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from reports.claims import paper_networks
-from reports.claims.alignment.orientation import mean_and_half
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.findings import Column, Figure, Finding, Panel, Series, Table, Verdict
-from reports.judging.compare import negative_verdict
+from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
+from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.estimate import data_eigenspaces
+from reports.judging.intervals import detected_by, mean_and_half, means_and_halves, sample_mean
+from reports.judging.rules import sign_verdict
 from theory.eigenspaces import weight_variances
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
+Epochs = tuple[int, ...]  # the readings of a case, counted in epochs
+
 SAMPLES, BATCH = 200, 25
-EPOCHS = (0, 5, 10, 20, 40)
+EPOCHS: Epochs = (0, 5, 10, 20, 40)
+MOST_NETWORKS = 512
 TENFOLD = 1.0  # in decades
+USUAL = 1.0  # init variance; a tenfold rise is judged from smaller ones only
+RANDOM, REAL = Labels(kind="classes"), Labels(kind="real")
+# by a pilot's scatter eight networks find the tenfold rise on real labels with probability .95, six too seldom
+CROPS = {
+    "random labels, init variance 1": (RANDOM, USUAL, 4),
+    "real labels, init variance 1": (REAL, USUAL, 4),
+    "random labels, first layer 0.001": (RANDOM, 0.001, 6),
+    "real labels, first layer 0.001": (REAL, 0.001, 8),
+}
+TRAINING = Training(
+    loss="cross-entropy",
+    learning_rate=0.03,
+    momentum=0.9,
+    batch_size=BATCH,
+    steps=tuple(epoch * SAMPLES // BATCH for epoch in EPOCHS),
+)
 
 
-def cases(context: Context) -> tuple[Case, ...]:
+def trials(context: Context) -> Mapping[str, Trial[Epochs]]:
     """Filters on crops of two photographs: random and real labels, from the usual initial weights and from small ones.
 
     The paper does not give its initial variance, and how far f can rise depends on where it starts. Where CIFAR-10 is
     given, the paper's net on random and on real labels, from He's initial law, which is ours.
     """
-    random, real = Labels(kind="classes"), Labels(kind="real")
-    usual, small = (1.0, 1.0, 1.0), (0.001, 1.0, 1.0)
-    # by a pilot's scatter eight networks find the tenfold rise on real labels with probability .95, six too seldom
-    chosen = (
-        ("random labels, init variance 1", random, usual, 4),
-        ("real labels, init variance 1", real, usual, 4),
-        ("random labels, first layer 0.001", random, small, 6),
-        ("real labels, first layer 0.001", real, small, 8),
-    )
-    crops = tuple(
-        Case(
-            name,
-            Setting(
-                data=Data(kind="photographs", crop=(7, 7), samples=SAMPLES),
-                labels=kind,
-                network=Network(kind="conv", filters=32, hidden=(64,), init_variance=variance),
-                training=Training(
-                    loss="cross-entropy",
-                    learning_rate=0.03,
-                    momentum=0.9,
-                    batch_size=BATCH,
-                    steps=tuple(epoch * SAMPLES // BATCH for epoch in EPOCHS),
-                ),
-                ensemble=Ensemble(
-                    replicas=min(context.replicas(networks), 512), seed=context.seed_of("B3", number), dtype="float32"
-                ),
-            ),
-            kind="asymptotic",
+    found = {}
+    for place, (name, (labels, variance, networks)) in enumerate(CROPS.items(), start=4):
+        setting = Setting(
+            data=Data(kind="photographs", crop=(7, 7), samples=SAMPLES),
+            labels=labels,
+            network=Network(kind="conv", filters=32, hidden=(64,), init_variance=(variance, 1.0, 1.0)),
+            training=TRAINING,
+            ensemble=Ensemble(replicas=min(context.replicas(networks), MOST_NETWORKS), dtype="float32"),
         )
-        for number, (name, kind, variance, networks) in enumerate(chosen, start=4)
-    )
-    if context.cifar10 is None:
-        return crops
-    return crops + tuple(
-        Case(
-            f"CIFAR-10, {name} labels, He's init",
-            paper_networks.along_training(context, kind, context.seed_of("B3", number)),
-            kind="asymptotic",
-        )
-        for number, (name, kind) in enumerate(paper_networks.LABELS, start=4 + len(crops))
-    )
+        found[name] = Trial(setting, EPOCHS, "asymptotic", place=("B3", place))
+    if context.cifar10 is not None:
+        for place, (labelled, kind) in enumerate(paper_networks.LABELS, start=4 + len(CROPS)):
+            found[f"CIFAR-10, {labelled} labels, He's init"] = Trial(
+                paper_networks.along_training(context, kind), paper_networks.EPOCHS, "asymptotic", place=("B3", place)
+            )
+    return found
 
 
-def epochs(case: Case) -> tuple[int, ...]:
-    """The readings of a case, counted in epochs."""
-    training, samples = case.setting.training, case.setting.data.samples
-    assert training.batch_size != "full"
-    assert samples != "online"
-    return tuple(step // (samples // training.batch_size) for step in training.readings)
+def predict(case: Case[Epochs]) -> str:
+    """The same in every case."""
+    return "rises"
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class FilterCurves:
     """f of every network.
 
     Attributes
@@ -107,86 +98,60 @@ class Measured:
         return np.log10(self.f[-1] / self.f[0])
 
 
-def measure(case: Case, context: Context) -> Measured:
+def measure(case: Case[Epochs], prediction: str, context: Context) -> FilterCurves:
     """Train the ensemble, every block of which is one network."""
     simulation = context.run(case.setting)
     spaces = data_eigenspaces(simulation)
     f = np.sqrt([weight_variances(spaces, reading.second_moments) for reading in simulation.readings])
-    return Measured(np.sqrt(spaces.eigenvalues), f, simulation.replicas, simulation.diverged)
+    return FilterCurves(np.sqrt(spaces.eigenvalues), f, simulation.replicas, simulation.diverged)
 
 
-def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
+def decide(case: Case[Epochs], prediction: str, measured: FilterCurves) -> tuple[Judgement, ...]:
     """By the 95 % interval, over networks, of log10 f after/f before at middle σ: above 0 it rises, above 1 tenfold."""
     decades = measured.decades[:, measured.middle]
     mean, half = mean_and_half(decades)
     low, high = mean - half, mean + half
-    finding = partial(
-        Finding,
-        claim="B3",
-        case=case.name,
-        kind=case.kind,
+    rise = Judgement(
         quantity=f"decades by which $f$ rises at $\\sigma$ = {measured.sigma[measured.middle]:.2g}",
+        prediction=prediction,
         measurement=mean,
-        standard_error=float(decades.std(ddof=1) / len(decades) ** 0.5),
+        verdict=sign_verdict(low, high, "positive", measured.diverged),
+        standard_error=sample_mean(decades)[1],
         interval=(low, high),
+        power=f"a rise of {detected_by(half):.2g} found with probability .9",
         note=f"a factor of {10**mean:.2g}",
-        replicas=measured.replicas,
-        diverged=measured.diverged,
     )
-    rises = negative_verdict(-high, -low, measured.diverged)
-    found = (
-        finding(prediction=prediction, verdict=rises, power=f"a rise of {1.65 * half:.2g} found with probability .9"),
-    )
-    if case.setting.network.layer_variances[0] >= 1.0:
-        return found
-    tenfold: Verdict = negative_verdict(TENFOLD - high, TENFOLD - low, measured.diverged)
-    return (*found, finding(prediction="tenfold or more", verdict=tenfold))
+    if case.setting.network.layer_variances[0] >= USUAL:
+        return (rise,)
+    tenfold = sign_verdict(low - TENFOLD, high - TENFOLD, "positive", measured.diverged)
+    return rise, replace(rise, prediction="tenfold or more", verdict=tenfold, power="")
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+def illustrate(outcomes: Outcomes[Epochs, str, FilterCurves]) -> Exhibits:
     """f at five epochs, on logarithmic axes; the factor by which it rises at small, middle and large σ."""
-    return (rise_table(outcomes),), (epochs_figure(outcomes),)
+    return Exhibits((rise_table(outcomes),), (epochs_figure(outcomes),))
 
 
-def rise_table(outcomes: tuple[Outcome, ...]) -> Table:
+def rise_table(outcomes: Outcomes[Epochs, str, FilterCurves]) -> Table:
     """Decades between the first and the last reading at the smallest, the middle and the largest σ."""
-    rows, lasts = [], {epochs(outcome.case)[-1] for outcome in outcomes}
+    lasts = {outcome.case.study[-1] for outcome in outcomes}
     last = f"epoch {lasts.pop()}" if len(lasts) == 1 else "the last epoch"
-    for outcome in outcomes:
-        measured: Measured = outcome.measurement
-        decades = measured.decades
-        picked = decades[:, [0, measured.middle, -1]], decades.max(axis=1)[:, None]
-        values = np.concatenate(picked, axis=1)
-        errors = values.std(axis=0, ddof=1) / len(values) ** 0.5
-        rows.append((outcome.case.name, *zip(values.mean(axis=0).tolist(), errors.tolist(), strict=True)))
-    return Table(
-        name="b3-rise",
-        caption=f"Decades by which the transfer function rises between initial weights and {last}, at the smallest, "
+    return table_of(
+        "b3-rise",
+        f"Decades by which the transfer function rises between initial weights and {last}, at the smallest, "
         "the middle and the largest $\\sigma$ of the patches, and where it rises most; means over networks with "
         "standard errors.",
-        columns=(
-            Column("case", "text"),
-            Column(r"smallest $\sigma$"),
-            Column(r"middle $\sigma$"),
-            Column(r"largest $\sigma$"),
-            Column("largest rise"),
-        ),
-        rows=tuple(rows),
+        outcomes,
+        text("case", lambda o: o.case.name),
+        number(r"smallest $\sigma$", lambda o: sample_mean(o.measurement.decades[:, 0])),
+        number(r"middle $\sigma$", lambda o: sample_mean(o.measurement.decades[:, o.measurement.middle])),
+        number(r"largest $\sigma$", lambda o: sample_mean(o.measurement.decades[:, -1])),
+        number("largest rise", lambda o: sample_mean(o.measurement.decades.max(axis=1))),
     )
 
 
-def epochs_figure(outcomes: tuple[Outcome, ...]) -> Figure:
-    """One panel a case: f over σ at every reading, with bands over networks."""
-    panels = []
-    for outcome in outcomes:
-        measured: Measured = outcome.measurement
-        series = []
-        for epoch, f in zip(epochs(outcome.case), measured.f, strict=True):
-            mean, half = np.array([mean_and_half(values) for values in f.T]).T
-            series.append(Series(f"epoch {epoch}" if epoch else "initial weights", measured.sigma, mean, half, "band"))
-        panels.append(
-            Panel(outcome.case.name, r"$\sigma$", r"$f(\sigma)$", tuple(series), xlog=True, ylog=True),
-        )
+def epochs_figure(outcomes: Outcomes[Epochs, str, FilterCurves]) -> Figure:
+    """One panel per case: f over σ at every reading, with bands over networks."""
     given = any(paper_networks.is_paper(outcome.case.setting) for outcome in outcomes)
     besides = "; the last panels are of the paper's own net on CIFAR-10, from He's initial law" if given else ""
     return Figure(
@@ -194,8 +159,17 @@ def epochs_figure(outcomes: tuple[Outcome, ...]) -> Figure:
         caption="The transfer function of filters on crops of photographs along training (the paper's Figure 4, centre "
         f"and right, on a smaller net), on random and on real labels, from initial weights of two sizes{besides}. "
         "Bands: 95 % intervals of the mean over networks.",
-        panels=tuple(panels),
+        panels=tuple(map(_panel, outcomes)),
     )
+
+
+def _panel(outcome: Outcome[Epochs, str, FilterCurves]) -> Panel:
+    measured = outcome.measurement
+    series = tuple(
+        Series(f"epoch {epoch}" if epoch else "initial weights", measured.sigma, *means_and_halves(f), "band")
+        for epoch, f in zip(outcome.case.study, measured.f, strict=True)
+    )
+    return Panel(outcome.case.name, r"$\sigma$", r"$f(\sigma)$", series, xlog=True, ylog=True)
 
 
 CLAIM = Claim(
@@ -210,8 +184,8 @@ CLAIM = Claim(
     "initial weights only, by the same interval lying above 1. `--budget paper --cifar10 DIR` adds the paper's net on "
     f"CIFAR-10, {paper_networks.NETWORKS} trainings on random and on real labels each, by the same rule; the paper "
     "does not give its initial law, and He's is ours.",
-    cases=cases,
-    predict=lambda case: "rises",
+    trials=trials,
+    predict=predict,
     measure=measure,
     decide=decide,
     illustrate=illustrate,

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+import msgspec
 import numpy as np
 
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.claims.shape.b2_shape import simulated_shape
-from reports.findings import CONTINUED, Column, Figure, Finding, Panel, Series, Table, Verdict
-from reports.judging.compare import compare
-from reports.judging.verify import fixed_rows
-from reports.judging.verify import predict as predicted_readings
-from theory.linear.paper_panels import agreeing_times, panel_criteria
+import simulate
+import theory
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
+from reports.claims.shape.panel_criterion import most_suitable_time, suitable_times
+from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
+from reports.judging.rules import one_left_verdict
+from reports.judging.shape import ONE_LEFT, simulated_shape
+from theory.linear.hypotheses import init_variances, label_variance
+from theory.linear.online import batch_size
+from theory.linear.online_shape import predicted_online_shapes
+from theory.linear.paper_panels import panel_criteria
 from theory.linear.phase_diagram import phase_diagram
 from theory.linear.shape import predicted_shape
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
@@ -20,165 +27,216 @@ from theory.shape import PANELS, shape_of
 
 # targets in the plane (ηt s_max, c); the drawn rows move them a little
 TIMES, LEVELS = (0.6, 2.4, 5.0, 14.0), (0.02, 0.2, 1.0)
-STEPS, OUTPUTS = 20, 32
+STEPS, OUTPUTS, SAMPLES = 20, 32, 60
+TOP = 2.4  # near which s_max of X'X/n lies
+SPECTRUM = tuple(np.linspace(0.4, 2.0, 6).round(3))
+RATIOS = (2.0, 0.5)  # of the labels' noise ησ_y²/(2B) to the initial variance σ_0², in online training
+RATE, BATCH, UPDATES = 0.05, 4, 10  # ηt s_max = 1: the initial weights still tell
+HIGHEST = np.geomspace(0.3, 30.0, 200)  # ηt s_max, over which the phase diagram is drawn
 
 
-def cases(context: Context) -> tuple[Case, ...]:
-    """Twelve settings of plain gradient descent on a grid of the phase diagram."""
-    spectrum = tuple(np.linspace(0.4, 2.0, 6).round(3))
-    samples, top = 60, 2.4  # s_max of X'X/n lies near 2.4
-    found: list[Case] = []
-    for time in TIMES:
-        for level in LEVELS:
-            rate = time / (STEPS * top)
-            # c = σ_0² n/(σ_y² ηt), σ_0² = v/d
-            variance = level * rate * STEPS * len(spectrum) / samples
-            setting = Setting(
-                data=Data(kind="gaussian", spectrum=spectrum, samples=samples, fixed=True),
-                labels=Labels(outputs=OUTPUTS),
-                network=Network(init_variance=variance),
-                training=Training(learning_rate=rate, steps=STEPS),
-                ensemble=Ensemble(replicas=context.replicas(6144), seed=context.seed_of("F2", len(found))),
-            )
-            found.append(Case(f"c = {level:g}, ηt s_max near {time:g}", setting))
-    return tuple(found)
+def descent(time: float, level: float) -> Setting:
+    """Plain gradient descent near a point of the phase diagram, on rows that all replicas share."""
+    rate = time / (STEPS * TOP)
+    # c = σ_0² n/(σ_y² ηt), σ_0² = v/d
+    variance = level * rate * STEPS * len(SPECTRUM) / SAMPLES
+    return Setting(
+        data=Data(kind="gaussian", spectrum=SPECTRUM, samples=SAMPLES, fixed=True),
+        labels=Labels(outputs=OUTPUTS),
+        network=Network(init_variance=variance),
+        training=Training(learning_rate=rate, steps=STEPS),
+    )
 
 
-@dataclass(frozen=True)
-class Point:
-    """A setting in the phase diagram: its coordinates, and the shape that the simulation shows, or None."""
+def online(ratio: float) -> Setting:
+    """Training on fresh rows, where the labels' noise is so many times the initial variance."""
+    variance = RATE / (2 * BATCH) / ratio * len(SPECTRUM)
+    return Setting(
+        data=Data(kind="gaussian", spectrum=SPECTRUM, samples="online"),
+        labels=Labels(outputs=OUTPUTS),
+        network=Network(init_variance=variance),
+        training=Training(learning_rate=RATE, batch_size=BATCH, sampling="fresh", steps=UPDATES),
+    )
+
+
+def trials(context: Context) -> Mapping[str, Trial[None]]:
+    """Twelve settings of plain gradient descent on a grid of the phase diagram, and two of online training."""
+    grid = {f"c = {level:g}, ηt s_max near {time:g}": descent(time, level) for time in TIMES for level in LEVELS}
+    fresh = {f"online, noise of the labels {ratio:g} times the initial variance": online(ratio) for ratio in RATIOS}
+    ensemble = Ensemble(replicas=context.replicas(6144))
+    return {
+        name: Trial(
+            msgspec.structs.replace(setting, ensemble=ensemble),
+            kind="asymptotic" if setting.data.samples == "online" else "exact",
+        )
+        for name, setting in (grid | fresh).items()
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class DescentShape:
+    """Where a setting lies in the phase diagram, its shape, and the boundaries of the diagram for its rows.
+
+    The shape that the predicted τ shows at the eigenvalues differs from the criterion's, on the whole range of σ, where
+    a peak lies between two neighbouring eigenvalues at an end: a simulation cannot see it.
+
+    Attributes
+    ----------
+    c : float
+        σ_0² n/(σ_y² ηt).
+    highest : float
+        ηt s_max.
+    sampled, criterion : str
+    rises_below, falls_above : ndarray, shape (200,)
+        The c below which f rises on the whole range, and above which it falls, over `HIGHEST`.
+    """
 
     c: float
     highest: float
-    spread: float
-    simulated: str | None
+    sampled: str
+    criterion: str
+    rises_below: np.ndarray
+    falls_above: np.ndarray
+
+
+@dataclass(frozen=True)
+class OnlineShape:
+    """The shape under online training, without a peak to leading order in η.
+
+    Attributes
+    ----------
+    ratio : float
+        ησ_y²/(2Bσ_0²): to leading order f rises above 1, and falls below.
+    leading, exact : str
+        To leading order, and from the exact τ at the eigenvalues of Σ.
+    """
+
+    ratio: float
+    leading: str
+    exact: str
+
+
+def predict(case: Case[None]) -> DescentShape | OnlineShape:
+    """The shapes in closed form."""
+    return _online_shape(case.setting) if case.setting.data.samples == "online" else _descent_shape(case.setting)
+
+
+def _descent_shape(setting: Setting) -> DescentShape:
+    """Both shapes, from the closed form and from the exact criterion for gradient descent."""
+    rows = simulate.rows(setting)
+    eigenvalues = np.linalg.eigvalsh(rows.T @ rows / len(rows))
+    time, spread = setting.training.learning_rate * setting.training.readings[-1], eigenvalues[0] / eigenvalues[-1]
+    diagram = phase_diagram(np.array([0.1]), HIGHEST, spread=spread)
+    return DescentShape(
+        c=setting.network.layer_variances[0] / len(eigenvalues) * len(rows) / time,
+        highest=float(time * eigenvalues[-1]),
+        sampled=shape_of(theory.predict(setting, rows=rows).readings[-1].tau),
+        criterion=predicted_shape(setting, rows)[-1],
+        rises_below=diagram.rises_below,
+        falls_above=diagram.falls_above,
+    )
+
+
+def _online_shape(setting: Setting) -> OnlineShape:
+    """The shape to leading order, and the exact one."""
+    leading, exact = predicted_online_shapes(setting)[-1]
+    initial = float(init_variances(setting, len(setting.data.eigenvalues))[0])
+    noise = setting.training.learning_rate * label_variance(setting.labels) / (2 * batch_size(setting))
+    return OnlineShape(noise / initial, leading, exact)
+
+
+@dataclass(frozen=True)
+class ShapeLeft:
+    """The shape that simultaneous intervals of an ensemble leave; None where they leave several."""
+
+    shape: str | None
     replicas: int
     diverged: int
 
 
-@dataclass(frozen=True)
-class Predicted:
-    """The shape that the predicted τ shows at the eigenvalues, and the criterion's on the whole range of σ.
-
-    They differ where a peak lies between two neighbouring eigenvalues at an end: a simulation cannot see it.
-    """
-
-    sampled: str
-    criterion: str
-
-
-def predict(case: Case) -> Predicted:
-    """Both shapes, from the closed form and from the exact criterion for gradient descent."""
-    rows = fixed_rows(case.setting)
-    assert rows is not None
-    tau = predicted_readings(case.setting).readings[-1].tau
-    return Predicted(shape_of(tau), predicted_shape(case.setting, rows)[-1])
-
-
-def measure(case: Case, context: Context) -> Point:
+def measure(case: Case[None], prediction: DescentShape | OnlineShape, context: Context) -> ShapeLeft:
     """An ensemble, and the shape that its simultaneous intervals leave."""
     simulation = context.run(case.setting)
-    verification = compare(predicted_readings(case.setting), simulation)
-    setting, eigenvalues = case.setting, np.linalg.eigvalsh(simulation.data_moment)
-    time = setting.training.learning_rate * STEPS
-    assert setting.data.samples != "online"
-    c = setting.network.layer_variances[0] / len(eigenvalues) * setting.data.samples / time
-    return Point(
-        c=float(c),
-        highest=float(time * eigenvalues[-1]),
-        spread=float(eigenvalues[0] / eigenvalues[-1]),
-        simulated=simulated_shape(verification),
-        replicas=simulation.replicas,
-        diverged=simulation.diverged,
-    )
+    return ShapeLeft(simulated_shape(simulation), simulation.replicas, simulation.diverged)
 
 
-def decide(case: Case, prediction: Predicted, point: Point) -> tuple[Finding, ...]:
-    """Holds where the interval decides for the predicted shape, refuted where for another, else undecided."""
-    verdict: Verdict = "undecided"
-    if point.simulated is not None and not point.diverged:
-        verdict = "holds" if point.simulated == prediction.sampled else "refuted"
+def decide(case: Case[None], prediction: DescentShape | OnlineShape, measured: ShapeLeft) -> tuple[Judgement, ...]:
+    """Holds where the interval decides for the predicted shape, refuted where for another, otherwise undecided.
+
+    Of gradient descent the shape at the eigenvalues is predicted, of online training that to leading order.
+    """
+    if isinstance(prediction, DescentShape):
+        about = f"$c$ = {prediction.c:.2g}, $\\eta t s_{{\\max}}$ = {prediction.highest:.2g}"
+        shape = prediction.sampled
+        agree = prediction.criterion == shape
+        note = "" if agree else f"the criterion, on the whole range of $\\sigma$: {prediction.criterion}"
+    else:
+        about = f"online, $\\eta\\sigma_y^2/(2B\\sigma_0^2)$ = {prediction.ratio:.2g}"
+        shape = prediction.leading
+        note = f"to leading order in $\\eta$; exactly: {prediction.exact}"
     return (
-        Finding(
-            claim="F2",
-            case=f"$c$ = {point.c:.2g}, $\\eta t s_{{\\max}}$ = {point.highest:.2g}",
-            kind="exact",
+        Judgement(
+            about=about,
             quantity="shape of $f$",
-            prediction=prediction.sampled,
-            measurement=point.simulated or "not decided by the interval",
-            power="one of three shapes is left by simultaneous 99 % intervals"
-            if point.simulated
-            else "several are left",
-            verdict=verdict,
-            note=""
-            if prediction.criterion == prediction.sampled
-            else f"the criterion, on the whole range of $\\sigma$: {prediction.criterion}",
-            replicas=point.replicas,
-            diverged=point.diverged,
+            prediction=shape,
+            measurement=measured.shape or "not decided by the interval",
+            power=ONE_LEFT if measured.shape else "several are left",
+            verdict=one_left_verdict(measured.shape, shape, measured.diverged),
+            note=note,
         ),
     )
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """The phase diagram with the simulated points on it, and the criterion's values for the paper's panels."""
-    points: list[Point] = [outcome.measurement for outcome in outcomes]
-    highest = np.geomspace(0.3, 30.0, 200)
-    diagram = phase_diagram(np.array([0.1]), highest, spread=float(np.mean([point.spread for point in points])))
+def illustrate(outcomes: Outcomes[None, DescentShape | OnlineShape, ShapeLeft]) -> Exhibits:
+    """The phase diagram with the simulated points of gradient descent on it."""
+    points = [(o.prediction, o.measurement.shape) for o in outcomes if isinstance(o.prediction, DescentShape)]
     series = [
-        Series("below: rises", highest, np.where(diagram.rises_below > 0, diagram.rises_below, np.nan), style="line"),
-        Series("above: falls", highest, np.where(diagram.falls_above > 0, diagram.falls_above, np.nan), style="dashed"),
+        _boundary("below: rises", [place.rises_below for place, _ in points], "line"),
+        _boundary("above: falls", [place.falls_above for place, _ in points], "dashed"),
     ]
     for shape in (*PANELS, None):
-        chosen = [point for point in points if point.simulated == shape]
+        chosen = [place for place, left in points if left == shape]
         if chosen:
             label = "simulated: " + (shape or "undecided")
-            series.append(
-                Series(label, np.array([p.highest for p in chosen]), np.array([p.c for p in chosen]), style="points")
-            )
+            highest, c = np.array([(place.highest, place.c) for place in chosen]).T
+            series.append(Series(label, highest, c, style="points"))
     figure = Figure(
         name="f2-phase-diagram",
-        caption="Where $f$ falls, rises then falls, or rises: boundaries in closed form (gradient flow), and the "
-        "shapes that simulated ensembles show; between the lines $f$ rises, then falls.",
+        caption="Where $f$ falls, rises then falls, or rises: boundaries in closed form (gradient flow), the "
+        "median over the rows of the settings, and the shapes that simulated ensembles show; between the lines $f$ "
+        "rises, then falls.",
         panels=(Panel("", r"$\eta t\, s_{\max}$", "$c$", tuple(series), xlog=True, ylog=True),),
     )
-    return (panel_table(),), (figure,)
+    return Exhibits(figures=(figure,))
 
 
-def panel_table() -> Table:
+def _boundary(label: str, curves: list[np.ndarray], style: Literal["line", "dashed"]) -> Series:
+    """A line of the phase diagram, the median over settings, where there is one: c is positive."""
+    c = np.median(curves, axis=0) if curves else np.full(len(HIGHEST), np.nan)
+    return Series(label, HIGHEST, np.where(c > 0, c, np.nan), style=style)
+
+
+def background() -> tuple[Table, ...]:
     """The paper's three panels by the criterion of the linear model, in both readings of their axis."""
-    window = agreeing_times("variance")
-    assert window is not None
-    time = float(np.sqrt(window[0] * window[1]))
-    rows = tuple(
-        (
-            f"diagonal as {found.reading}" if found.panel.name == "left" else CONTINUED,
-            found.panel.name,
-            found.lowest,
-            found.highest,
-            found.shape,
-            found.panel.observed,
-            "yes" if found.agrees else "no",
-        )
-        for found in panel_criteria(time)
-    )
-    return Table(
-        name="f2-paper-panels",
-        caption=f"The three panels of Figure 20 of the paper by the criterion, for what the labels teach ($c = 0$), at "
+    first, last = suitable_times("variance")
+    time = most_suitable_time()
+    panels = table_of(
+        "f2-paper-panels",
+        f"The three panels of Figure 20 of the paper by the criterion, for what the labels teach ($c = 0$), at "
         f"$\\eta t = {time:.2f}$ of a panel of 10,000 samples, other panels in proportion to their samples. With the "
-        f"diagonal read as variances all three agree for $\\eta t$ between {window[0]:.2f} and {window[1]:.2f}; as "
+        f"diagonal read as variances all three agree for $\\eta t$ between {first:.2f} and {last:.2f}; as "
         "standard deviations, for none. With the init of the paper the linear model only falls, in every panel: the "
         "criterion explains the order of the shapes, not the size of the weights.",
-        columns=(
-            Column("reading", "text"),
-            Column("panel", "text"),
-            Column(r"$\eta t\, s_{\min}$"),
-            Column(r"$\eta t\, s_{\max}$"),
-            Column("criterion", "text"),
-            Column("paper", "text"),
-            Column("agree", "text"),
-        ),
-        rows=rows,
+        panel_criteria(time),
+        text("reading", lambda found: f"diagonal as {found.reading}", once=True),
+        text("panel", lambda found: found.panel.name),
+        number(r"$\eta t\, s_{\min}$", lambda found: found.lowest),
+        number(r"$\eta t\, s_{\max}$", lambda found: found.highest),
+        text("criterion", lambda found: found.shape),
+        text("paper", lambda found: found.panel.observed),
+        text("agree", lambda found: "yes" if found.agrees else "no"),
     )
+    return (panels,)
 
 
 CLAIM = Claim(
@@ -186,13 +244,16 @@ CLAIM = Claim(
     title="The criterion for the shape of $f$",
     statement="For a linear model under gradient descent the shape of $f$ follows from $c = \\sigma_0^2 n / "
     "(\\sigma_y^2 \\eta t)$ and the range of $\\eta t s$: for $c \\ge 1/2$ it falls; below, it has one peak, at a "
-    "place known in closed form.",
+    "place known in closed form. Online, to leading order in $\\eta$, it has no peak: it rises where the noise of the "
+    "labels $\\eta\\sigma_y^2/(2B)$ is above the initial variance $\\sigma_0^2$, and falls where it is below.",
     reference="arXiv:2006.10455, Figure 20; derived in theory/derivations.md, section 1.7",
     method="Twelve settings on a grid of the phase diagram: the exact criterion for descent against the shape that "
-    "simultaneous 99 % intervals of the simulated $\\tau$ leave.",
-    cases=cases,
+    "simultaneous 99 % intervals of the simulated $\\tau$ leave. Two settings of online training, by the same rule, "
+    "against the shape to leading order.",
+    trials=trials,
     predict=predict,
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    background=background,
 )

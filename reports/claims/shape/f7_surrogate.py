@@ -2,243 +2,271 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 import numpy as np
 
-from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome
-from reports.findings import CONTINUED, Column, Figure, Finding, Panel, Series, Table, Verdict
+from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome, Outcomes, Trial
+from reports.claims.shape.surrogate_settings import (
+    MANY_ROWS,
+    OWN_SETTINGS,
+    PAPER_SETTINGS,
+    SMALL_SETTINGS,
+    network_of,
+)
+from reports.findings import CONTINUED, Exhibits, Figure, Judgement, Kind, Panel, Series, Table, number, table_of, text
 from reports.judging.changes import from_start
+from reports.judging.intervals import detected, root_bars
+from reports.judging.rules import Ruling, refusal_verdict
 from reports.judging.scaling import (
     ERROR_BUDGET,
     FACTORS,
     TOLERANCE,
     Agreement,
-    ScalingVerification,
+    ScalingError,
     compare,
     surrogate,
 )
-from theory.setting import Data, Ensemble, Labels, Network, Setting, Student, Training
+from theory.setting import Ensemble, Setting
 
 SMALL_FACTORS = (2, 4)  # a network that trains in a second cannot be eight times smaller
 SMALL_REPLICAS, LARGE_REPLICAS = 40, 12  # of the full size: in the quick budget, and in the full one
-LINES: tuple[Literal["line", "dashed"], ...] = ("line", "dashed")
-MANY_ROWS = "network 10-64-10, first layer only, n = 16 d²"
+LINES: tuple[Literal["line", "dashed"], ...] = ("line", "dashed")  # of the larger network, and of the smaller
+# whether the own check says no: it has said neither where it is undecided
+REFUSED: dict[Agreement, bool | None] = {"not converged": True, "converged": False, "undecided": None}
 
 
-def small_settings() -> dict[str, Setting]:
-    """Three settings of a second each; the last has n ≫ d², where the surrogate's own check has to say no."""
-    levels = tuple(np.geomspace(0.1, 3.0, 5).round(3).repeat(4))
-    return {
-        "network 20-128-64-10": _classifier(levels, (128, 64), 800, batch=20, steps=(320, 480)),
-        "network 20-128-64-10, NTK": Setting(
-            data=Data(kind="gaussian", spectrum=levels, samples=800),
-            labels=Labels(kind="classes"),
-            network=Network(kind="mlp", hidden=(128, 64), parametrization="ntk"),
-            training=Training(loss="cross-entropy", learning_rate=1.0, momentum=0.5, batch_size=20, steps=(400, 800)),
-        ),
-        MANY_ROWS: _classifier((0.2,) * 5 + (2.0,) * 5, (64,), 1600, batch=20, steps=(320, 640), train="first"),
-    }
+@dataclass(frozen=True)
+class Proportions:
+    """How many times smaller the two networks are, and in which figure they are drawn."""
+
+    factors: tuple[int, int]
+    figure: Literal["small", "paper", "own"]
 
 
-def large_settings() -> dict[str, Setting]:
-    """The three panels of the paper's Figure 20, its diagonals read as variances, and two settings of our own."""
-    wide, upper = _steps(0.1, 3.0, 30), _steps(1.0, 1.9, 10)
-    return {
-        "paper, left: 10-2048-256-10": _classifier(upper, (2048, 256), 10_000, batch=100, steps=(1000, 2000)),
-        "paper, middle: 30-2048-256-10": _classifier(wide, (2048, 256), 10_000, batch=100, steps=(1000, 2000)),
-        "paper, right: 30-256-256-10": _classifier(wide, (256, 256), 2000, batch=100, steps=(600, 1200)),
-        "network 24-512-128-10, tanh": _classifier(
-            tuple(np.geomspace(0.05, 4.0, 24).round(4)),
-            (512, 128),
-            4000,
-            batch=50,
-            steps=(1600, 3200),
-            activation="tanh",
-        ),
-        "network 16-768-128-5, NTK, Student rows, squared error": Setting(
-            data=Data(
-                kind="elliptical",
-                spectrum=tuple(np.linspace(0.25, 2.5, 16).round(3)),
-                samples=2400,
-                radial=Student(dof=12.0),
-            ),
-            labels=Labels(kind="classes", classes=5),
-            network=Network(kind="mlp", hidden=(768, 128), parametrization="ntk"),
-            training=Training(learning_rate=0.5, momentum=0.5, batch_size=40, steps=(1200, 2400)),
-        ),
-    }
+SMALL = Proportions(SMALL_FACTORS, "small")
+PAPER = Proportions(FACTORS, "paper")
+OWN = Proportions(FACTORS, "own")
 
 
-def _classifier(
-    spectrum: tuple[float, ...],
-    hidden: tuple[int, ...],
-    samples: int,
-    *,
-    batch: int,
-    steps: tuple[int, ...],
-    **net: Any,
-) -> Setting:
-    """Ten random classes, cross-entropy, biases, learning rate .01 and momentum .9, as in the paper's Figure 20."""
-    return Setting(
-        data=Data(kind="gaussian", spectrum=spectrum, samples=samples),
-        labels=Labels(kind="classes"),
-        network=Network(kind="mlp", hidden=hidden, bias=True, **net),
-        training=Training(loss="cross-entropy", learning_rate=0.01, momentum=0.9, batch_size=batch, steps=steps),
-    )
-
-
-def _steps(first: float, last: float, count: int) -> tuple[float, ...]:
-    return tuple(np.linspace(first, last, count).round(3))
-
-
-def cases(context: Context) -> tuple[Case, ...]:
+def trials(context: Context) -> Mapping[str, Trial[Proportions]]:
     """The small settings; from the full budget on the large ones too, which take minutes each."""
-    chosen = [(name, setting, context.replicas(SMALL_REPLICAS)) for name, setting in small_settings().items()]
+    few = context.replicas(SMALL_REPLICAS)
+    found = _trials(SMALL_SETTINGS, SMALL, few) | _trials(MANY_ROWS, SMALL, few, "control")
     if context.budget != "quick":
-        replicas = LARGE_REPLICAS * BUDGETS[context.budget] // BUDGETS["full"]
-        chosen += [(name, setting, replicas) for name, setting in large_settings().items()]
-    found = []
-    for number, (name, setting, replicas) in enumerate(chosen):
-        ensemble = Ensemble(replicas=replicas, seed=context.seed_of("F7", number), dtype="float32")
-        full = msgspec.structs.replace(setting, ensemble=ensemble)
-        found.append(Case(name, full, kind="control" if name == MANY_ROWS else "asymptotic"))
-    return tuple(found)
+        many = LARGE_REPLICAS * BUDGETS[context.budget] // BUDGETS["full"]
+        found |= _trials(PAPER_SETTINGS, PAPER, many) | _trials(OWN_SETTINGS, OWN, many)
+    return found
 
 
-def predict(case: Case) -> float | Agreement:
+def _trials(
+    settings: Mapping[str, Setting], study: Proportions, replicas: int, kind: Kind = "asymptotic"
+) -> dict[str, Trial[Proportions]]:
+    ensemble = Ensemble(replicas=replicas, dtype="float32")
+    return {
+        name: Trial(msgspec.structs.replace(setting, ensemble=ensemble), study, kind)
+        for name, setting in settings.items()
+    }
+
+
+def predict(case: Case[Proportions]) -> float | Agreement:
     """The error budget; for the control, what the surrogate's own check has to say."""
     return "not converged" if case.kind == "control" else ERROR_BUDGET
 
 
-def measure(case: Case, context: Context) -> ScalingVerification:
+@dataclass(frozen=True)
+class SurrogateErrors:
+    """Both smaller networks against the full size, at one step.
+
+    Attributes
+    ----------
+    sizes : tuple of ScalingError
+        The larger network's, then the smaller one's.
+    agreement : "converged", "not converged" or "undecided"
+        What the surrogate's own check says of the two.
+    verdict : "holds", "refuted" or "undecided"
+        Of the larger network, within the error budget.
+    """
+
+    sizes: tuple[ScalingError, ...]
+    agreement: Agreement
+    verdict: Ruling
+
+    @property
+    def larger(self) -> ScalingError:
+        """The errors of the network that gives τ."""
+        return self.sizes[0]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldSurrogate:
+    """A surrogate held against the full size: its errors at every reading, and the curves at the last one.
+
+    Attributes
+    ----------
+    readings : tuple of SurrogateErrors
+    agreement : "converged", "not converged" or "undecided"
+        What the surrogate's own check says of all readings.
+    saving : float
+        Operations of the full-size ensemble over those of both smaller ones.
+    sigma : ndarray, shape (k,)
+    sizes : ndarray, shape (2, k)
+        f over its initial value of both smaller networks, the larger one first.
+    full, full_bars : ndarray, shape (k,)
+        The same of the full size, and half-widths of 95 % intervals.
+    replicas : int
+        Of the full size.
+    diverged : int
+        Over all three ensembles.
+    """
+
+    readings: tuple[SurrogateErrors, ...]
+    agreement: Agreement
+    saving: float
+    sigma: np.ndarray
+    sizes: np.ndarray
+    full: np.ndarray
+    full_bars: np.ndarray
+    replicas: int
+    diverged: int
+
+
+def measure(case: Case[Proportions], prediction: float | Agreement, context: Context) -> HeldSurrogate:
     """Both smaller networks, and the full size held against them."""
-    factors = SMALL_FACTORS if case.name in small_settings() else FACTORS
-    found = surrogate(case.setting, factors=factors, device=context.device)
-    return compare(found, context.run(from_start(case.setting)))
+    found = surrogate(case.setting, factors=case.study.factors, device=context.device)
+    verified = compare(found, context.run(from_start(case.setting)))
+    readings = tuple(
+        SurrogateErrors(verified.errors_at(reading.step), reading.agreement, compared.verdict)
+        for reading, compared in zip(found.readings, verified.comparison, strict=True)
+    )
+    last, full = found.readings[-1], verified.full[-1]
+    ratio = full.tau / full.initial
+    return HeldSurrogate(
+        readings=readings,
+        agreement=found.agreement,
+        saving=found.saving,
+        sigma=last.sigma,
+        sizes=np.sqrt([size.tau / size.initial for size in last.sizes]),
+        full=np.sqrt(ratio),
+        full_bars=root_bars(ratio, full.change_se / full.initial),
+        replicas=verified.replicas,
+        diverged=verified.diverged,
+    )
 
 
-def decide(case: Case, prediction: float | Agreement, measured: ScalingVerification) -> tuple[Finding, ...]:
+def decide(case: Case[Proportions], prediction: float | Agreement, measured: HeldSurrogate) -> tuple[Judgement, ...]:
     """By the budget where the surrogate's own check says "converged"; the control holds where it says no."""
-    found, compared = measured.surrogate, measured.comparison[-1]
-    error = measured.errors_at(compared.step)[0]
+    last = measured.readings[-1]
+    error = last.larger
     change = (
         "" if error.change is None else f"; change of $\\tau$ {error.change:.0%} off, noise {error.change_noise:.0%}"
     )
-    note = f"own check: {found.agreement}; moved by up to {error.moved:.0%}{change}; {found.saving:.1f} times cheaper"
+    moved = f"moved by up to {error.moved:.0%}{change}"
     if case.kind == "control":
         return (
-            Finding(
-                claim="F7",
-                case=case.name,
-                kind="control",
+            Judgement(
                 quantity="the surrogate's own check",
                 prediction=prediction,
-                measurement=found.agreement,
-                power=f"two sizes {found.tolerance:.0%} apart beyond their 95 % interval say no",
-                verdict=control_says_no(found.agreement, measured.diverged),
-                note=f"largest error {error.worst:+.1%}; moved by up to {error.moved:.0%}{change}",
-                replicas=measured.simulation.replicas,
-                diverged=measured.diverged,
+                measurement=measured.agreement,
+                power=f"two sizes {TOLERANCE:.0%} apart beyond their 95 % interval say no",
+                verdict=refusal_verdict(REFUSED[measured.agreement], measured.diverged),
+                note=f"largest error {error.worst:+.1%}; {moved}",
             ),
         )
+    cheaper = f"{measured.saving:.1f} times cheaper; interval: simultaneous, all directions"
     return (
-        Finding(
-            claim="F7",
-            case=case.name,
-            kind="asymptotic",
+        Judgement(
             quantity=r"largest relative error of $\tau$",
             prediction=f"within {ERROR_BUDGET:.2g}",
             measurement=error.worst,
             standard_error=error.worst_se,
             interval=error.interval,
-            power=f"{3.24 * error.worst_se:.1%} found with probability .9",
-            verdict=compared.verdict,
-            note=f"{note}; interval: simultaneous, all directions",
-            replicas=measured.simulation.replicas,
-            diverged=measured.diverged,
+            power=f"{detected(error.worst_se):.1%} found with probability .9",
+            verdict=last.verdict,
+            note=f"own check: {measured.agreement}; {moved}; {cheaper}",
         ),
     )
 
 
-def control_says_no(agreement: Agreement, diverged: int) -> Verdict:
-    """The rule for the control: it holds where the two sizes are found to differ, by more than noise explains."""
-    said: dict[Agreement, Verdict] = {"not converged": "holds", "converged": "refuted", "undecided": "undecided"}
-    return "undecided" if diverged else said[agreement]
-
-
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+def illustrate(outcomes: Outcomes[Proportions, float | Agreement, HeldSurrogate]) -> Exhibits:
     """Errors of both sizes at every reading, and the curves of f."""
-    rows: list[tuple[Any, ...]] = []
-    for outcome in outcomes:
-        measured: ScalingVerification = outcome.measurement
-        for place, error in enumerate(measured.errors):
-            first = place % 2 == 0
-            rows.append(
-                (
-                    CONTINUED if place else outcome.case.name,
-                    error.step if first else None,
-                    error.b,
-                    100 * error.rms,
-                    100 * error.largest,
-                    100 * error.noise,
-                    100 * error.moved if first else None,
-                    None if error.change is None else 100 * error.change,
-                    None if error.change_noise is None else 100 * error.change_noise,
-                    measured.surrogate.readings[place // 2].agreement if first else CONTINUED,
-                    None if place else measured.surrogate.saving,
-                )
-            )
-    table = Table(
-        name="f7-surrogate",
-        caption="A network with rows and widths $b$ times smaller against the full size, in per cent: the relative "
+    caption = "The transfer function of networks that no closed form describes, over its initial value: full size "
+    caption += "(points, 95 % intervals) and smaller networks of the same proportions (lines), a surrogate"
+    captions = {
+        "small": caption + "; in the last panel its own check says no.",
+        "paper": caption + ": the settings of the paper's Figure 20.",
+        "own": caption + ": two settings of our own.",
+    }
+    drawn = {
+        name: tuple(_panel(outcome) for outcome in outcomes if outcome.case.study.figure == name) for name in captions
+    }
+    return Exhibits(
+        (surrogate_table(outcomes),),
+        tuple(Figure(f"f7-{name}", captions[name], panels) for name, panels in drawn.items() if panels),
+    )
+
+
+@dataclass(frozen=True)
+class ErrorRow:
+    """One of the two networks at one step; what both share is said in the row of the larger one."""
+
+    case: str
+    error: ScalingError
+    larger: bool
+    agreement: Agreement
+    saving: float | None
+
+
+def _rows(outcome: Outcome[Proportions, float | Agreement, HeldSurrogate]) -> list[ErrorRow]:
+    """Both networks at every step; how much they save is said in the first row."""
+    name = outcome.case.name
+    rows: list[ErrorRow] = []
+    for reading in outcome.measurement.readings:
+        for error in reading.sizes:
+            saving = None if rows else outcome.measurement.saving
+            rows.append(ErrorRow(name, error, error is reading.larger, reading.agreement, saving))
+    return rows
+
+
+def surrogate_table(outcomes: Outcomes[Proportions, float | Agreement, HeldSurrogate]) -> Table:
+    """Errors of both networks at every reading."""
+    return table_of(
+        "f7-surrogate",
+        "A network with rows and widths $b$ times smaller against the full size, in per cent: the relative "
         "error of $\\tau$ over the eigenspaces, root mean square and largest, and its standard error; how far the full "
         "size has moved, the largest $|\\tau/\\tau_0 - 1|$, which is the error of saying that it does not; the error "
         "of the change $\\tau - \\tau_0$, with what noise alone would give; what the surrogate's own check says of "
         f"both $b$, which have to agree within {TOLERANCE:.0%}; and how many times fewer operations both take than the "
         "full size for the same standard error.",
-        columns=(
-            Column("setting", "text"),
-            Column("step"),
-            Column("$b$"),
-            Column("rms", digits=2),
-            Column("largest", digits=2),
-            Column("SE", digits=2),
-            Column("moved", digits=2),
-            Column("change", digits=2),
-            Column("noise", digits=2),
-            Column("own check", "text"),
-            Column("cheaper", digits=2),
-        ),
-        rows=tuple(rows),
+        [row for outcome in outcomes for row in _rows(outcome)],
+        text("setting", lambda row: row.case, once=True),
+        number("step", lambda row: row.error.step if row.larger else None),
+        number("$b$", lambda row: row.error.b),
+        number("rms", lambda row: 100 * row.error.rms, digits=2),
+        number("largest", lambda row: 100 * row.error.largest, digits=2),
+        number("SE", lambda row: 100 * row.error.noise, digits=2),
+        number("moved", lambda row: 100 * row.error.moved if row.larger else None, digits=2),
+        number("change", lambda row: _percent(row.error.change), digits=2),
+        number("noise", lambda row: _percent(row.error.change_noise), digits=2),
+        text("own check", lambda row: row.agreement if row.larger else CONTINUED),
+        number("cheaper", lambda row: row.saving, digits=2),
     )
-    caption = "The transfer function of networks that no closed form describes, over its initial value: full size "
-    caption += "(points, 95 % intervals) and smaller networks of the same proportions (lines), a surrogate"
-    small, paper, own = outcomes[:3], outcomes[3:6], outcomes[6:]
-    figures = [Figure("f7-small", caption + "; in the last panel its own check says no.", _panels(small))]
-    if paper:
-        figures.append(Figure("f7-paper", caption + ": the settings of the paper's Figure 20.", _panels(paper)))
-        figures.append(Figure("f7-own", caption + ": two settings of our own.", _panels(own)))
-    return (table,), tuple(figures)
 
 
-def _panels(outcomes: tuple[Outcome, ...]) -> tuple[Panel, ...]:
-    """One panel a setting: f over its initial value at the last reading, sqrt(τ/τ_0)."""
-    panels = []
-    for outcome in outcomes:
-        measured: ScalingVerification = outcome.measurement
-        reading, full = measured.surrogate.readings[-1], measured.full[-1]
-        ratio = np.sqrt(full.tau / full.initial)
-        series = [
-            Series(f"$b = {b}$", reading.sigma, np.sqrt(size.tau / size.initial), style=style)
-            for b, size, style in zip(measured.surrogate.factors, reading.sizes, LINES, strict=True)
-        ]
-        half = 1.96 * full.change_se / (2 * full.initial * ratio)
-        series.append(Series("full size", reading.sigma, ratio, half))
-        title = ",".join(outcome.case.name.split(": ")[-1].split(",")[:2])
-        panels.append(Panel(title, r"$\sigma$", r"$f(\sigma) / f_0$", tuple(series)))
-    return tuple(panels)
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _panel(outcome: Outcome[Proportions, float | Agreement, HeldSurrogate]) -> Panel:
+    """f over its initial value at the last reading, sqrt(τ/τ_0)."""
+    measured = outcome.measurement
+    lines = zip(outcome.case.study.factors, measured.sizes, LINES, strict=True)
+    series = [Series(f"$b = {b}$", measured.sigma, curve, style=style) for b, curve, style in lines]
+    series.append(Series("full size", measured.sigma, measured.full, measured.full_bars))
+    return Panel(network_of(outcome.case.setting), r"$\sigma$", r"$f(\sigma) / f_0$", tuple(series))
 
 
 CLAIM = Claim(
@@ -249,9 +277,9 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Figure 20; argument in theory/derivations.md, section 5",
     method=f"Two smaller networks, each held against full-size trainings. Where both agree within {TOLERANCE:.0%} the "
     f"surrogate asserts $\\tau$ within {ERROR_BUDGET:.0%}, judged by simultaneous 95 % intervals of both ensembles; "
-    "else it asserts nothing. As a control, its own check has to say no where $n \\gg d^2$. The full budget adds the "
-    "paper's three panels and two settings of our own.",
-    cases=cases,
+    "otherwise it asserts nothing. As a control, its own check has to say no where $n \\gg d^2$. The full budget adds "
+    "the paper's three panels and two settings of our own.",
+    trials=trials,
     predict=predict,
     measure=measure,
     decide=decide,

@@ -12,20 +12,19 @@ import numpy as np
 
 from reports.judging.changes import movements
 from reports.judging.estimate import data_eigenspaces
+from reports.judging.shape import mean_shape
 from simulate.results import Simulation
 from theory.eigenspaces import weight_variances
 from theory.linear.paper_panels import Panel, Reading
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
-from theory.shape import PANELS, classify_interval
 
 SEEDS, EPOCHS, BATCH = 5, 40, 100
 RATE, MOMENTUM = 0.01, 0.9
 BANDS = 5  # σ in five parts: neighbours in a diagonal of thirty differ by less than their noise
-CONFIDENCE = 0.99
 HIDDEN = {"left": (2048, 256), "middle": (2048, 256), "right": (256, 256)}
 
 
-def panel_setting(panel: Panel, reading: Reading, replicas: int, seed: int) -> Setting:
+def panel_setting(panel: Panel, reading: Reading, replicas: int) -> Setting:
     """A panel at full size, ten random classes, cross-entropy."""
     return Setting(
         data=Data(kind="gaussian", spectrum=tuple(panel.eigenvalues(reading).round(4).tolist()), samples=panel.samples),
@@ -38,18 +37,18 @@ def panel_setting(panel: Panel, reading: Reading, replicas: int, seed: int) -> S
             batch_size=BATCH,
             steps=(0, EPOCHS * panel.samples // BATCH),
         ),
-        ensemble=Ensemble(replicas=replicas, seed=seed, dtype="float32"),
+        ensemble=Ensemble(replicas=replicas, dtype="float32"),
     )
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class PanelCurves:
     """f after training.
 
     Attributes
     ----------
     b : int
-        1 at full size; else a surrogate of it.
+        1 at full size; otherwise of a surrogate, so many times smaller.
     reach : tuple of str
         Where the surrogate's argument is known not to reach, in words; empty at full size.
     initial : float
@@ -77,7 +76,7 @@ class Measured:
         """What simultaneous 99 % intervals of adjacent bands leave of the three shapes; "other" if none, or None."""
         if self.diverged:
             return None
-        return classify_interval(self.tau.mean(axis=0), blocks=self.tau, confidence=CONFIDENCE, alternatives=PANELS)
+        return mean_shape(self.tau)
 
     @property
     def bands(self) -> np.ndarray:
@@ -88,6 +87,11 @@ class Measured:
         mean = self.tau.mean(axis=0)
         f: np.ndarray = np.sqrt(mean) + (self.tau - mean) / (2 * np.sqrt(mean))
         return f
+
+    @property
+    def moved(self) -> float:
+        """The largest relative change of τ in a band."""
+        return float(np.max(np.abs(self.tau.mean(axis=0) / self.initial**2 - 1)))
 
     @property
     def seed_scatter(self) -> tuple[float, float]:
@@ -106,7 +110,7 @@ def _scatter(curves: np.ndarray) -> float:
     return float(between / curves.mean(axis=0).std(ddof=1))
 
 
-def read(simulation: Simulation, b: int, reach: tuple[str, ...]) -> Measured:
+def panel_curves(simulation: Simulation, b: int, reach: tuple[str, ...]) -> PanelCurves:
     """f of an ensemble, every block of which is one network, b times smaller than what it stands for."""
     spaces = data_eigenspaces(simulation)
     initial = movements(simulation)[0].initial
@@ -117,4 +121,4 @@ def read(simulation: Simulation, b: int, reach: tuple[str, ...]) -> Measured:
         curves = np.sqrt([networks.mean(axis=0) for networks in np.array_split(after, SEEDS)])
         bands = [change.mean(axis=1) for change in np.array_split(after - before, BANDS, axis=1)]
         tau = initial + np.stack(bands, axis=1)
-    return Measured(b, reach, initial**0.5, sigma, curves, tau, simulation.replicas, simulation.diverged)
+    return PanelCurves(b, reach, initial**0.5, sigma, curves, tau, simulation.replicas, simulation.diverged)

@@ -1,0 +1,35 @@
+"""The criterion of the linear model for the paper's three panels, at the time that suits it best; for B5 and F2."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theory.errors import InvalidInput
+from theory.linear.paper_panels import Panel, PanelCriterion, Reading, agreeing_times, panel_criteria
+
+
+def suitable_times(reading: Reading) -> tuple[float, float]:
+    """Between which ηt of a panel of 10,000 samples what the labels teach has the paper's shape in all three panels.
+
+    Raises
+    ------
+    InvalidInput
+        Where there is no such ηt.
+    """
+    window = agreeing_times(reading)
+    if window is None:
+        raise InvalidInput("reading", reading, "lets the criterion agree with all three panels at no time")
+    return window
+
+
+def most_suitable_time() -> float:
+    """The middle, on a logarithmic scale, of the times that suit the diagonal read as variances."""
+    first, last = suitable_times("variance")
+    return float(np.sqrt(first * last))
+
+
+def criterion_of(panel: Panel, reading: Reading) -> PanelCriterion:
+    """The criterion for one panel and reading at that time, for what the labels teach alone (c = 0)."""
+    return next(
+        found for found in panel_criteria(most_suitable_time()) if (found.panel, found.reading) == (panel, reading)
+    )
