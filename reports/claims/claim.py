@@ -9,7 +9,7 @@ budgets share draws. Trials of several claims that name the same `shared` draws 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -202,6 +202,13 @@ class Claim(Generic[Study, Predicted, Measured]):
 
 
 AnyClaim = Claim[Any, Any, Any]
+
+
+def at_budget(trial: Trial[Study], context: Context) -> Trial[Study]:
+    """The trial with as many replicas as the budget affords, where its ensemble has those of the quick one."""
+    ensemble = trial.setting.ensemble
+    scaled = msgspec.structs.replace(ensemble, replicas=context.replicas(ensemble.replicas))
+    return replace(trial, setting=msgspec.structs.replace(trial.setting, ensemble=scaled))
 
 
 def seeded(trained: Setting | Experiment, seed: int) -> Setting | Experiment:
