@@ -11,7 +11,7 @@ from scipy import optimize, stats
 
 from reports.claims.forms.lazy_changes import Changes
 from reports.judging.intervals import exceeds_pvalue, sample_mean
-from theory.network.lazy import LARGEST_DISPLACEMENT, Terms, error_budget
+from theory.network.lazy import LARGEST_DISPLACEMENT, Terms, declared_share
 from theory.network.model import Model
 
 SEEN = 3.0  # standard errors that a gap must exceed at the narrowest width before a power of the width is fitted
@@ -33,8 +33,8 @@ class WidthEvidence:
         ε of `theory.network.lazy`.
     initial : float
         m s_0².
-    declared : float
-        By how much the theory declares to be off, at most, in m(τ − s_0²) along any direction.
+    share : float
+        The share of its terms' sizes by which the theory declares to be off at most.
     predicted : Terms
         In the basis of the directions, (d, d) each.
     sigma, change, change_se : ndarray, shape (d,)
@@ -49,13 +49,18 @@ class WidthEvidence:
     degrees: int
     displacement: float
     initial: float
-    declared: float
+    share: float
     predicted: Terms
     sigma: np.ndarray
     change: np.ndarray
     change_se: np.ndarray
     trace: float
     trace_se: float
+
+    @property
+    def declared(self) -> float:
+        """By how much the theory declares to be off, at most, in m(τ − s_0²) along any direction."""
+        return self.share * self.predicted.size
 
     @property
     def predicted_change(self) -> np.ndarray:
@@ -93,7 +98,7 @@ def width_evidence(model: Model, changes: Changes) -> WidthEvidence:
         degrees=len(changes.values) - 1,
         displacement=epsilon,
         initial=model.width * model.s0,
-        declared=model.width * error_budget(model, terms, epsilon, 1.0),
+        share=declared_share(model, epsilon),
         predicted=terms,
         sigma=changes.sigma,
         change=change,

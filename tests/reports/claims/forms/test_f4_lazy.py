@@ -68,7 +68,7 @@ def test_a_family_is_what_its_setting_says(monkeypatch: pytest.MonkeyPatch) -> N
         assert (network.parametrization, network.train, network.activation) == ("ntk", "all", "relu")
         assert case.setting.labels.outputs == 1
         assert case.setting.training.learning_rate == 4.0
-        assert CLAIM.predict(case) is None
+        assert (CLAIM.predict(case).rate, CLAIM.predict(case).trace) == (None, None)
 
 
 def test_a_family_shares_its_rows_and_its_claim_is_judged() -> None:
@@ -82,6 +82,30 @@ def test_a_family_shares_its_rows_and_its_claim_is_judged() -> None:
     shown = CLAIM.illustrate((outcome,))
     assert len(shown.tables[0].rows) == 2
     assert shown.figures == ()
+
+
+def test_families_of_relus_whose_first_layer_is_trained_have_a_law_of_the_trace() -> None:
+    found = {case.name: CLAIM.predict(case).trace for case in CLAIM.cases(QUICK)}
+    assert [name for name, law in found.items() if law is not None] == [
+        "ReLU, first layer",
+        "ReLU, three outputs",
+        "ReLU, first layer, later",
+    ]
+
+
+def test_the_law_of_the_trace_is_judged_and_shown() -> None:
+    """It is the trace of the theory that is evaluated beside the measurement, on the same rows."""
+    outcome = outcome_of(CLAIM, case_of(CLAIM, "ReLU, three outputs", 4))
+    inside, law = outcome.measurement.inside, outcome.prediction.trace
+    assert inside.width == 256
+    assert law.total == pytest.approx(inside.predicted_trace, rel=1e-10)
+    judgement = outcome.judgements[1]
+    assert judgement.prediction == law.total
+    assert judgement.verdict != "refuted"
+    (row,) = CLAIM.illustrate((outcome,)).tables[1].rows
+    assert row[0] == "ReLU, three outputs"
+    assert row[2] + row[3] == pytest.approx(row[4])
+    assert row[7] + row[8] == 60
 
 
 def test_only_families_whose_rate_is_decided_are_drawn() -> None:
