@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -230,6 +230,13 @@ def hashed(text: str) -> int:
 
 
 AnyClaim = Claim[Any, Any, Any]
+
+
+def at_budget(trial: Trial[Study], context: Context) -> Trial[Study]:
+    """The trial with as many replicas as the budget affords, where its ensemble has those of the quick one."""
+    ensemble = trial.setting.ensemble
+    scaled = msgspec.structs.replace(ensemble, replicas=context.replicas(ensemble.replicas))
+    return replace(trial, setting=msgspec.structs.replace(trial.setting, ensemble=scaled))
 
 
 def seeded(trained: Setting | Experiment, seed: int) -> Setting | Experiment:

@@ -103,6 +103,19 @@ def detectable(error: float, *, tests: int = 1) -> float:
     return float((norm.isf(LEVEL / 2 / tests) + norm.ppf(POWER)) * error)
 
 
+def exceeds_pvalue(effect: float, error: float, degrees: float) -> float:
+    """The p-value of "no more than 0", by Student's one-sided test of an effect with this standard error."""
+    return float(t.sf(effect / error, degrees))
+
+
+def detectable_excess(error: float, degrees: float) -> float:
+    """The positive effect that this one-sided test at `LEVEL` would have detected with 90 % power, nearly.
+
+    The law of a shifted mean is taken for normal.
+    """
+    return float((t.isf(LEVEL, degrees) + norm.ppf(POWER)) * error)
+
+
 def detected(error: float) -> float:
     """The effect that a 95 % interval of this standard error would have separated from 0 with 90 % power."""
     return DETECTED * error

@@ -258,8 +258,13 @@ def error_budget(model: Model, moved: Terms, epsilon: float, least: float) -> fl
 
     Of the terms' sizes, not of their sum, in which they may cancel; `least` is the smallest τ.
     """
+    return declared_share(model, epsilon) * moved.size / (model.width * least)
+
+
+def declared_share(model: Model, epsilon: float) -> float:
+    """c ε^p, the share of the terms' sizes by which they may miss what happens at order 1/m."""
     power, share = BUDGETS[model.activation]
-    return share * epsilon**power * moved.size / (model.width * least)
+    return float(share * epsilon**power)
 
 
 def stretches(training: Training, kappa: np.ndarray, samples: int) -> Iterator[tuple[int, Stretch]]:

@@ -2,162 +2,174 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 import numpy as np
 
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.claims.forms.finding import form_finding
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial, at_budget
+from reports.claims.forms.form_evidence import FormEvidence, form_evidence, form_judgement
 from reports.claims.forms.orders import orders_table
-from reports.findings import Column, Figure, Finding, Panel, Series, Table
-from reports.judging.compare import Verification, compare
+from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
+from reports.judging.intervals import root_bars
 from reports.judging.verify import predict as predicted_readings
 from theory.prediction import Prediction
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Student, Training
 
 SPECTRUM = (0.1, 0.3, 0.7, 1.2, 2.0, 3.0)
-# outputs have independent labels: eight weight vectors a training, dependent only through rows and batches, which
+# outputs have independent labels: eight weight vectors per training, dependent only through rows and batches, which
 # standard errors between replicas account for
 REPLICAS, OUTPUTS = 20480, 8
 # one output, as the form wants, and a thousand steps: fewer replicas, whose error is still a fifth of the budget
-CONVERGED, CONVERGED_REPLICAS = "two-layer linear network, converged", 8192
-INDEPENDENT = "shuffled epochs, taken for independent batches"
+CONVERGED_REPLICAS = 8192
+
+ROWS = Data(kind="gaussian", spectrum=SPECTRUM, samples=24, fixed=True)
+AFRESH = Data(kind="gaussian", spectrum=SPECTRUM, samples=60)
+ONLINE = msgspec.structs.replace(AFRESH, samples="online")
+STUDENT = Data(kind="elliptical", spectrum=SPECTRUM, samples="online", radial=Student(dof=30.0))
+FEW = Data(kind="gaussian", spectrum=(1.0, 1.3), samples=40, fixed=True)  # two directions, learnt at nearly one rate
+FRESH = Training(learning_rate=0.05, batch_size=6, sampling="fresh", steps=30)
+EPOCHS = Training(learning_rate=0.05, batch_size=6, steps=40)
+FULL = Training(learning_rate=0.1, steps=20)
+REPLACED = Training(learning_rate=0.03, momentum=0.5, nesterov=True, batch_size=6, sampling="replacement", steps=30)
+WIDER_BATCHES = Training(learning_rate=0.05, batch_size=12, sampling="fresh", steps=30)
+RANK_ONE = Network(kind="mlp", hidden=(1,), activation="identity", init_variance=1.2e-3)
 
 
-def cases(context: Context) -> tuple[Case, ...]:
-    """A setting or more for every form; the full batch has claim B2."""
-    rows = Data(kind="gaussian", spectrum=SPECTRUM, samples=24, fixed=True)
-    # two directions that are learnt at nearly one rate
-    few = Data(kind="gaussian", spectrum=(1.0, 1.3), samples=40, fixed=True)
-    redrawn = Data(kind="gaussian", spectrum=SPECTRUM, samples=60)
-    online = msgspec.structs.replace(redrawn, samples="online")
-    student = Data(kind="elliptical", spectrum=SPECTRUM, samples="online", radial=Student(dof=30.0))
-    fresh = Training(learning_rate=0.05, batch_size=6, sampling="fresh", steps=30)
-    epochs = Training(learning_rate=0.05, batch_size=6, steps=40)
-    chosen: dict[str, tuple[Data, Training, str | None]] = {
-        "fresh mini-batches": (rows, fresh, None),
-        "mini-batches with replacement, Nesterov": (
-            rows,
-            Training(learning_rate=0.03, momentum=0.5, nesterov=True, batch_size=6, sampling="replacement", steps=30),
-            None,
-        ),
-        "fresh mini-batches, diagonal only": (rows, fresh, "linear-mini-batch-scalar"),
-        "shuffled epochs": (rows, epochs, "linear-shuffled"),
-        "shuffled epochs, closed form at epoch ends": (rows, epochs, "linear-shuffled-ends"),
-        INDEPENDENT: (rows, epochs, None),
-        "online, Gaussian rows": (online, fresh, None),
-        "online, Student rows": (student, fresh, None),
-        "online, as a diffusion": (online, fresh, "linear-diffusion"),
-        "rows redrawn, full batch": (redrawn, Training(learning_rate=0.1, steps=20), "linear-averaged"),
-        "rows redrawn, second order": (
-            redrawn,
-            Training(learning_rate=0.1, steps=20),
-            "linear-averaged-second-order",
-        ),
-        "rows redrawn, plug-in": (redrawn, Training(learning_rate=0.1, steps=20), "linear-plug-in"),
-        "two-layer linear network, first step": (rows, Training(learning_rate=0.2, steps=1), None),
-        "two-layer linear network, early": (rows, Training(learning_rate=0.02, steps=10), "two-layer-early"),
-        CONVERGED: (few, Training(learning_rate=0.2, steps=1000), "two-layer-converged"),
-        "mini-batches, averaged over redrawn rows": (
-            redrawn,
-            Training(learning_rate=0.05, batch_size=12, sampling="fresh", steps=30),
-            "linear-averaged-mini-batch",
-        ),
-        "online, as a diffusion with the labels' noise alone": (online, fresh, "linear-diffusion-additive"),
-    }
-    return tuple(
-        Case(
-            name,
-            Setting(
-                data=data,
-                labels=Labels(outputs=1 if name == CONVERGED else OUTPUTS),
-                network=_network(name),
-                training=training,
-                ensemble=Ensemble(
-                    replicas=context.replicas(CONVERGED_REPLICAS if name == CONVERGED else REPLICAS),
-                    seed=context.seed_of("F1", number),
-                ),
-            ),
-            kind="control" if name == INDEPENDENT else "exact" if formula is None else "asymptotic",
-            formula=formula,
-        )
-        for number, (name, (data, training, formula)) in enumerate(chosen.items())
+@dataclass(frozen=True)
+class FormAsked:
+    """Which closed form a setting is held against.
+
+    Attributes
+    ----------
+    formula : str or None
+        Its name in the catalogue; the preferred one of the setting if None.
+    described_as : "fresh" or None
+        How batches are sampled by the description, where that is wrong: the control.
+    """
+
+    formula: str | None = None
+    described_as: Literal["fresh"] | None = None
+
+
+def _model(data: Data, training: Training) -> Setting:
+    return Setting(
+        data=data,
+        labels=Labels(outputs=OUTPUTS),
+        network=Network(init_variance=0.05),
+        training=training,
+        ensemble=Ensemble(replicas=REPLICAS),
     )
 
 
-def _network(name: str) -> Network:
-    """A linear model, or a linear network of two layers with a small init."""
-    if name == CONVERGED:
-        return Network(kind="mlp", hidden=(1,), activation="identity", init_variance=1.2e-3)
-    if name.startswith("two-layer"):
-        small = 0.3 if "first step" in name else 1e-4
-        return Network(kind="mlp", hidden=(8,), activation="identity", parametrization="ntk", init_variance=small)
-    return Network(init_variance=0.05)
+def _two_layers(init_variance: float, training: Training) -> Setting:
+    network = Network(
+        kind="mlp", hidden=(8,), activation="identity", parametrization="ntk", init_variance=init_variance
+    )
+    return msgspec.structs.replace(_model(ROWS, training), network=network)
 
 
-def predict(case: Case) -> Prediction:
-    """The form that the case names, or the preferred one; the control is predicted as if every batch were fresh."""
-    setting = case.setting
-    if case.kind == "control":
-        setting = msgspec.structs.replace(setting, training=msgspec.structs.replace(setting.training, sampling="fresh"))
-    return predicted_readings(setting, formula=case.formula)
+CONVERGED = Setting(
+    data=FEW,
+    network=RANK_ONE,
+    training=Training(learning_rate=0.2, steps=1000),
+    ensemble=Ensemble(replicas=CONVERGED_REPLICAS),
+)
 
 
-def measure(case: Case, context: Context) -> Verification:
-    """An ensemble held against the prediction."""
-    return compare(predict(case), context.run(case.setting))
+def _exact(setting: Setting) -> Trial[FormAsked]:
+    return Trial(setting, FormAsked())
 
 
-def decide(case: Case, prediction: Prediction, measured: Verification) -> tuple[Finding, ...]:
-    """Exact forms by their p-value, asymptotic ones by their budget; the control holds when its form is rejected."""
-    return (form_finding("F1", case, prediction, measured, r"largest relative error of $\tau$"),)
+def _asymptotic(setting: Setting, formula: str) -> Trial[FormAsked]:
+    return Trial(setting, FormAsked(formula), "asymptotic")
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """Every form with its order, budget and measured error; the average over rows beside the plug-in."""
-    rows = []
-    for outcome in outcomes:
-        prediction, compared = outcome.prediction, outcome.measurement.comparison[-1]
-        rows.append(
-            (
-                outcome.case.name,
-                prediction.formula,
-                order(prediction),
-                prediction.error_budget,
-                100 * compared.max_relative_error,
-                compared.max_abs_z,
-                compared.pvalue,
-            )
+TRIALS: dict[str, Trial[FormAsked]] = {
+    "fresh mini-batches": _exact(_model(ROWS, FRESH)),
+    "mini-batches with replacement, Nesterov": _exact(_model(ROWS, REPLACED)),
+    "fresh mini-batches, diagonal only": _asymptotic(_model(ROWS, FRESH), "linear-mini-batch-scalar"),
+    "shuffled epochs": _asymptotic(_model(ROWS, EPOCHS), "linear-shuffled"),
+    "shuffled epochs, closed form at epoch ends": _asymptotic(_model(ROWS, EPOCHS), "linear-shuffled-ends"),
+    "shuffled epochs, taken for independent batches": Trial(
+        _model(ROWS, EPOCHS), FormAsked(described_as="fresh"), "control"
+    ),
+    "online, Gaussian rows": _exact(_model(ONLINE, FRESH)),
+    "online, Student rows": _exact(_model(STUDENT, FRESH)),
+    "online, as a diffusion": _asymptotic(_model(ONLINE, FRESH), "linear-diffusion"),
+    "rows redrawn, full batch": _asymptotic(_model(AFRESH, FULL), "linear-averaged"),
+    "rows redrawn, second order": _asymptotic(_model(AFRESH, FULL), "linear-averaged-second-order"),
+    "rows redrawn, plug-in": _asymptotic(_model(AFRESH, FULL), "linear-plug-in"),
+    "two-layer linear network, first step": _exact(_two_layers(0.3, Training(learning_rate=0.2, steps=1))),
+    "two-layer linear network, early": _asymptotic(
+        _two_layers(1e-4, Training(learning_rate=0.02, steps=10)), "two-layer-early"
+    ),
+    "two-layer linear network, converged": _asymptotic(CONVERGED, "two-layer-converged"),
+    "mini-batches, averaged over redrawn rows": _asymptotic(
+        _model(AFRESH, WIDER_BATCHES), "linear-averaged-mini-batch"
+    ),
+    "online, as a diffusion with the labels' noise alone": _asymptotic(
+        _model(ONLINE, FRESH), "linear-diffusion-additive"
+    ),
+}
+
+
+def trials(context: Context) -> Mapping[str, Trial[FormAsked]]:
+    """A setting or more for every form; the full batch has claim B2."""
+    return {name: at_budget(trial, context) for name, trial in TRIALS.items()}
+
+
+def predict(case: Case[FormAsked]) -> Prediction:
+    """The form that is asked for, or the preferred one; the control's is that of other batches."""
+    setting, sampling = case.setting, case.study.described_as
+    if sampling is not None:
+        setting = msgspec.structs.replace(
+            setting, training=msgspec.structs.replace(setting.training, sampling=sampling)
         )
-    table = Table(
-        name="f1-closed-forms",
-        caption="Closed forms of linear models against simulation: the order of what a form neglects, the relative "
+    return predicted_readings(setting, formula=case.study.formula)
+
+
+def measure(case: Case[FormAsked], prediction: Prediction, context: Context) -> FormEvidence:
+    """An ensemble held against the prediction."""
+    return form_evidence(prediction, context.run(case.setting))
+
+
+def decide(case: Case[FormAsked], prediction: Prediction, evidence: FormEvidence) -> tuple[Judgement, ...]:
+    """Exact forms by their p-value, asymptotic ones by their budget; the control holds when its form is rejected."""
+    return (form_judgement(case, prediction, evidence, r"largest relative error of $\tau$"),)
+
+
+def illustrate(outcomes: Outcomes[FormAsked, Prediction, FormEvidence]) -> Exhibits:
+    """Every form with its order, budget and measured error; the average over rows beside the plug-in."""
+    table = table_of(
+        "f1-closed-forms",
+        "Closed forms of linear models against simulation: the order of what a form neglects, the relative "
         "error of $\\tau$ that it declares beforehand, the largest measured one, the largest $|z|$, and the p-value "
         "of exact forms.",
-        columns=(
-            Column("setting", "text"),
-            Column("form", "text"),
-            Column("order", "text"),
-            Column("budget", digits=2),
-            Column("error, %"),
-            Column("largest $|z|$"),
-            Column("$p$", digits=2),
-        ),
-        rows=tuple(rows),
+        outcomes,
+        text("setting", lambda o: o.case.name),
+        text("form", lambda o: o.prediction.formula),
+        text("order", lambda o: order_in_math(o.prediction)),
+        number("budget", lambda o: o.prediction.error_budget, digits=2),
+        number("error, %", lambda o: 100 * o.measurement.compared.max_relative_error),
+        number("largest $|z|$", lambda o: o.measurement.compared.max_abs_z),
+        number("$p$", lambda o: o.measurement.compared.pvalue, digits=2),
     )
-    return (table, orders_table()), (_figure([o for o in outcomes if o.case.name.startswith("rows redrawn")]),)
+    averaged = tuple(o for o in outcomes if o.case.setting.full_batch and not o.case.setting.data.fixed)
+    return Exhibits((table,), (_averaged_figure(averaged),) if averaged else ())
 
 
-def _figure(redrawn: list[Outcome]) -> Figure:
+def _averaged_figure(averaged: Outcomes[FormAsked, Prediction, FormEvidence]) -> Figure:
     """f averaged over rows by its three forms, and how far each is from the simulation, whose own interval is drawn."""
-    estimated = redrawn[-1].measurement.estimates[-1]
+    estimated = averaged[-1].measurement.estimate
     measured = np.sqrt(estimated.tau)
-    half = 1.96 * estimated.tau_se / (2 * measured)
+    half = root_bars(estimated.tau, estimated.tau_se)
     simulated = Series("simulation", estimated.sigma, measured, half)
     apart = Series("simulation", estimated.sigma, np.zeros_like(measured), 100 * half / measured)
     curves, deviations = [], []
-    for outcome in redrawn:
+    for outcome in averaged:
         reading, label = outcome.prediction.readings[-1], outcome.prediction.formula
         curves.append(Series(label, reading.sigma, reading.f, style="line"))
         deviations.append(Series(label, reading.sigma, 100 * (reading.f / measured - 1), style="both"))
@@ -174,19 +186,19 @@ def _figure(redrawn: list[Outcome]) -> Figure:
     )
 
 
-def order(prediction: Prediction) -> str:
-    r"""What a form neglects to leading order, its powers as math.
-
-    Forms write them in plain text: "1/n^2", "eta", "orders^-1/2".
-    """
-    found = re.sub(r"\beta\b", "η", prediction.order or "exact")
-    return re.sub(r"\b[\w/]*\^\(?-?[\d/]+\)?", lambda power: f"${_braced(power[0])}$", found)
+# orders that are not written as they are read; forms spell them in plain text
+IN_MATH = {"eta": "η", "1/n^2": "$1/n^{2}$", "orders^-1/2": r"$\mathrm{orders}^{-1/2}$"}
 
 
-def _braced(power: str) -> str:
-    base, exponent = power.split("^")
-    words = rf"\mathrm{{{base}}}" if base.isalpha() and len(base) > 1 else base
-    return f"{words}^{{{exponent.strip('()')}}}"
+def order_in_math(prediction: Prediction) -> str:
+    """What a form neglects to leading order, its powers as math; "exact" where it neglects nothing."""
+    order = prediction.order or "exact"
+    return IN_MATH.get(order, order)
+
+
+def background() -> tuple[Table, ...]:
+    """How the errors of asymptotic forms fall."""
+    return (orders_table(),)
 
 
 CLAIM = Claim(
@@ -198,9 +210,10 @@ CLAIM = Claim(
     method="Exact forms as in B2. Asymptotic forms declare an error budget beforehand and hold when the whole "
     "simultaneous 95 % interval of the relative error of every $\\tau$ lies inside it. As a control, the recursion for "
     "independent batches must be refuted where epochs are shuffled.",
-    cases=cases,
+    trials=trials,
     predict=predict,
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    background=background,
 )

@@ -2,72 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
 import msgspec
 import numpy as np
 
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.claims.forms.finding import form_finding
-from reports.findings import Column, Figure, Finding, Panel, Series, Table
-from reports.judging.compare import Verification, compare
+from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial, at_budget
+from reports.claims.forms.form_evidence import FormEvidence, form_evidence, form_judgement
+from reports.findings import Cell, Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
+from reports.judging.intervals import bars
 from reports.judging.verify import fixed_rows
 from reports.judging.verify import predict as predicted_readings
+from theory.errors import InvalidInput
 from theory.network.first_step import first_rate, first_step_mean, first_step_terms, readings
-from theory.network.model import model_of
-from theory.prediction import Prediction
+from theory.network.model import constants, model_of
+from theory.prediction import PredictedReading, Prediction
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 SPECTRUM = (0.2, 0.6, 1.0, 1.6, 3.0)
-GROWS, REDRAWN, ENTROPY = "ReLU, weights grow", "ReLU, rows redrawn", "ReLU, cross-entropy, ten classes"
-SHRINKS = "ReLU, weights shrink"
-CONTROL = "ReLU, without the neuron's own output"
+REPLICAS = 18432
 # loud labels and redrawn rows have heavy tails and want more replicas; the budget of cross-entropy wants fewer
-REPLICAS, OTHER_REPLICAS = 18432, {GROWS: 28672, REDRAWN: 36864, ENTROPY: 8192}
+LOUD_REPLICAS, REDRAWN_REPLICAS, ENTROPY_REPLICAS = 28672, 36864, 8192
+
+ROWS = Data(kind="gaussian", spectrum=SPECTRUM, samples=12, fixed=True)
+REDRAWN = msgspec.structs.replace(ROWS, fixed=False)
+QUIET, LOUD = Labels(variance=0.1), Labels(variance=4.0)
+CLASSES = Labels(kind="classes", classes=10)
+
+Description = Literal["right", "both", "without the own output"]
 
 
-def cases(context: Context) -> tuple[Case, ...]:
-    """Both signs of the change; other activations, outputs, layers and optimizers; redrawn rows; cross-entropy."""
-    rows = Data(kind="gaussian", spectrum=SPECTRUM, samples=12, fixed=True)
-    redrawn = msgspec.structs.replace(rows, fixed=False)
-    quiet, loud = Labels(variance=0.1), Labels(variance=4.0)
-    descent = Training(learning_rate=0.4, steps=1)
-    entropy = Training(learning_rate=8.0, loss="cross-entropy", steps=1)
-    classes = Labels(kind="classes", classes=10)
-    chosen: dict[str, tuple[Data, Labels, Network, Training]] = {
-        SHRINKS: (rows, quiet, _network("relu", 4), descent),
-        GROWS: (rows, loud, _network("relu", 16), Training(learning_rate=3.0, steps=1)),
-        "erf, one-hot classes": (rows, classes, _network("erf", 8), Training(learning_rate=2.0, steps=1)),
-        "tanh, first layer alone, Nesterov, weight decay": (
-            rows,
-            Labels(kind="rademacher"),
-            _network("tanh", 8, train="first"),
-            Training(learning_rate=1.0, momentum=0.5, nesterov=True, weight_decay=0.05, steps=1),
-        ),
-        "ReLU, three outputs, NTK": (
-            rows,
-            Labels(outputs=3),
-            _network("relu", 8, parametrization="ntk"),
-            Training(learning_rate=3.0, steps=1),
-        ),
-        REDRAWN: (redrawn, quiet, _network("relu", 16), Training(learning_rate=2.0, steps=1)),
-        ENTROPY: (rows, classes, _network("relu", 64), entropy),
-        CONTROL: (rows, quiet, _network("relu", 4), descent),
-    }
-    return tuple(
-        Case(
-            name,
-            Setting(
-                data=data,
-                labels=labels,
-                network=network,
-                training=training,
-                ensemble=Ensemble(
-                    replicas=context.replicas(OTHER_REPLICAS.get(name, REPLICAS)), seed=context.seed_of("F3", number)
-                ),
-            ),
-            kind="control" if name == CONTROL else "asymptotic" if training is entropy else "exact",
-        )
-        for number, (name, (data, labels, network, training)) in enumerate(chosen.items())
-    )
+@dataclass(frozen=True)
+class StepAsked:
+    """How a first step is described, and whether it is drawn.
+
+    Attributes
+    ----------
+    description : "right", "both" or "without the own output"
+        By which prediction: the closed form; that, with the wrong description drawn beside it; or the wrong one, which
+        takes weights and outputs for independent.
+    drawn : bool
+    """
+
+    description: Description = "right"
+    drawn: bool = False
 
 
 def _network(activation: str, width: int, **keys: str) -> Network:
@@ -75,90 +55,164 @@ def _network(activation: str, width: int, **keys: str) -> Network:
     return msgspec.convert(table, Network)
 
 
-def predict(case: Case) -> Prediction:
-    """The preferred form; the control's lacks the term of the neuron's own output."""
-    return without_own_output(case.setting) if case.kind == "control" else predicted_readings(case.setting)
+def _step(data: Data, labels: Labels, network: Network, training: Training, replicas: int = REPLICAS) -> Setting:
+    ensemble = Ensemble(replicas=replicas)
+    return Setting(data=data, labels=labels, network=network, training=training, ensemble=ensemble)
 
 
-def without_own_output(setting: Setting) -> Prediction:
-    """The first step with the cross term left out, as if w and the output were independent: wrong at order η/m."""
-    rows = fixed_rows(setting)
-    assert rows is not None
-    prediction = predicted_readings(setting, formula="network-first-step")
+SHRINKS = _step(ROWS, QUIET, _network("relu", 4), Training(learning_rate=0.4, steps=1))
+GROWS = _step(ROWS, LOUD, _network("relu", 16), Training(learning_rate=3.0, steps=1), LOUD_REPLICAS)
+ERF = _step(ROWS, CLASSES, _network("erf", 8), Training(learning_rate=2.0, steps=1))
+TANH = _step(
+    ROWS,
+    Labels(kind="rademacher"),
+    _network("tanh", 8, train="first"),
+    Training(learning_rate=1.0, momentum=0.5, nesterov=True, weight_decay=0.05, steps=1),
+)
+THREE = _step(ROWS, Labels(outputs=3), _network("relu", 8, parametrization="ntk"), Training(learning_rate=3.0, steps=1))
+AVERAGED = _step(REDRAWN, QUIET, _network("relu", 16), Training(learning_rate=2.0, steps=1), REDRAWN_REPLICAS)
+ENTROPY = _step(
+    ROWS,
+    CLASSES,
+    _network("relu", 64),
+    Training(learning_rate=8.0, loss="cross-entropy", steps=1),
+    ENTROPY_REPLICAS,
+)
+
+TRIALS: dict[str, Trial[StepAsked]] = {
+    "ReLU, weights shrink": Trial(SHRINKS, StepAsked("both", drawn=True)),
+    "ReLU, weights grow": Trial(GROWS, StepAsked(drawn=True)),
+    "erf, one-hot classes": Trial(ERF, StepAsked()),
+    "tanh, first layer alone, Nesterov, weight decay": Trial(TANH, StepAsked()),
+    "ReLU, three outputs, NTK": Trial(THREE, StepAsked()),
+    "ReLU, rows redrawn": Trial(AVERAGED, StepAsked()),
+    "ReLU, cross-entropy, ten classes": Trial(ENTROPY, StepAsked(), "asymptotic"),
+    "ReLU, without the neuron's own output": Trial(SHRINKS, StepAsked("without the own output"), "control"),
+}
+
+
+def trials(context: Context) -> Mapping[str, Trial[StepAsked]]:
+    """Both signs of the change; other activations, outputs, layers and optimizers; redrawn rows; cross-entropy."""
+    return {name: at_budget(trial, context) for name, trial in TRIALS.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class StepPrediction:
+    """What is predicted of a first step.
+
+    Attributes
+    ----------
+    form : Prediction
+        What the ensemble is held against.
+    beside : PredictedReading or None
+        The wrong description, where it is drawn beside the right one.
+    initial : float
+        The variance of a weight before the step.
+    """
+
+    form: Prediction
+    beside: PredictedReading | None
+    initial: float
+
+
+def predict(case: Case[StepAsked]) -> StepPrediction:
+    """The preferred form; with, or replaced by, one that lacks the term of the neuron's own output."""
+    setting, description = case.setting, case.study.description
+    form, beside = predicted_readings(setting), None
+    if description == "both":
+        beside = without_own_output(setting, form).readings[-1]
+    elif description == "without the own output":
+        form = without_own_output(setting, form)
+    return StepPrediction(form, beside, constants(setting, len(SPECTRUM)).s0)
+
+
+def without_own_output(setting: Setting, right: Prediction) -> Prediction:
+    """The first step with the cross term left out, as if w and the output were independent: wrong at order η/m.
+
+    `right` is the exact form, `network-first-step`.
+
+    Raises
+    ------
+    InvalidInput
+        Where rows are not fixed, or the form does not give the second moment.
+    """
+    rows, moved = fixed_rows(setting), right.readings[-1].second_moment
+    if rows is None or moved is None:
+        raise InvalidInput("right", right.formula, "must be the exact form of a first step on fixed rows")
     model, felt = model_of(setting, rows)
     rate = first_rate(setting.training)
     kept = 1 - rate * setting.training.weight_decay
     own = kept * rate / model.width * first_step_terms(felt, model).own
-    moved = prediction.readings[-1].second_moment
-    assert moved is not None
     wrong = readings(setting, rows, model, moved - own, first_step_mean(felt, model, rate))
-    return Prediction("without the own output", "exact", None, None, prediction.assumptions, (), wrong)
+    return replace(right, formula="without the own output", neglected=(), readings=wrong)
 
 
-def measure(case: Case, context: Context) -> Verification:
+def measure(case: Case[StepAsked], prediction: StepPrediction, context: Context) -> FormEvidence:
     """An ensemble held against the prediction."""
-    return compare(predict(case), context.run(case.setting))
+    return form_evidence(prediction.form, context.run(case.setting))
 
 
-def decide(case: Case, prediction: Prediction, measured: Verification) -> tuple[Finding, ...]:
+def decide(case: Case[StepAsked], prediction: StepPrediction, evidence: FormEvidence) -> tuple[Judgement, ...]:
     """Exact forms by their p-value, asymptotic ones by their budget; the control holds when its form is rejected."""
-    return (form_finding("F3", case, prediction, measured, r"largest relative error of $\tau$ after a step"),)
+    return (form_judgement(case, prediction.form, evidence, r"largest relative error of $\tau$ after a step"),)
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+StepOutcome = Outcome[StepAsked, StepPrediction, FormEvidence]
+
+
+def illustrate(outcomes: Outcomes[StepAsked, StepPrediction, FormEvidence]) -> Exhibits:
     """The change of τ by a step in every case; the figure sets the two signs side by side."""
-    table = Table(
-        name="f3-first-steps",
-        caption="First steps of networks with one hidden layer: the change $\\tau/s_0^2-1$ at the smallest and the "
+    table = table_of(
+        "f3-first-steps",
+        "First steps of networks with one hidden layer: the change $\\tau/s_0^2-1$ at the smallest and the "
         "largest $\\sigma$, predicted and measured (standard error), the largest $|z|$, and the p-value of the whole "
         "matrix for exact forms.",
-        columns=(
-            Column("setting", "text"),
-            Column("form", "text"),
-            Column("smallest $\\sigma$"),
-            Column("measured"),
-            Column("largest $\\sigma$"),
-            Column("measured"),
-            Column("largest $|z|$"),
-            Column("$p$", digits=2),
-        ),
-        rows=tuple(_row(outcome) for outcome in outcomes),
+        outcomes,
+        text("setting", lambda o: o.case.name),
+        text("form", lambda o: o.prediction.form.formula),
+        number("smallest $\\sigma$", lambda o: float(_predicted_change(o)[0])),
+        number("measured", lambda o: _measured_at(o, 0)),
+        number("largest $\\sigma$", lambda o: float(_predicted_change(o)[-1])),
+        number("measured", lambda o: _measured_at(o, -1)),
+        number("largest $|z|$", lambda o: o.measurement.compared.max_abs_z),
+        number("$p$", lambda o: o.measurement.compared.pvalue, digits=2),
     )
-    panels = tuple(_panel(outcome, outcomes) for outcome in outcomes[:2])
+    panels = tuple(_panel(outcome) for outcome in outcomes if outcome.case.study.drawn)
     figure = Figure(
         name="f3-first-steps",
         caption="The change of the weight variances by the first step, predicted and simulated: a neuron's own output "
         "pulls its weights back (left, dashed: without it), labels and the output of the other neurons push (right).",
         panels=panels,
     )
-    return (table,), (figure,)
+    return Exhibits((table,), (figure,) if panels else ())
 
 
-def _row(outcome: Outcome) -> tuple[object, ...]:
-    predicted, measured, error = _change(outcome)
-    compared = outcome.measurement.comparison[-1]
-    ends = ((float(predicted[i]), (float(measured[i]), float(error[i]))) for i in (0, -1))
-    numbers = [cell for pair in ends for cell in pair]
-    return (outcome.case.name, outcome.prediction.formula, *numbers, compared.max_abs_z, compared.pvalue)
+def _predicted_change(outcome: StepOutcome) -> np.ndarray:
+    """τ/s_0² − 1, (k,)."""
+    return outcome.prediction.form.readings[-1].tau / outcome.prediction.initial - 1
 
 
-def _change(outcome: Outcome) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """τ/s_0² − 1 predicted, measured, and its standard error, (k,) each."""
-    setting, estimated = outcome.case.setting, outcome.measurement.estimates[-1]
-    variance = setting.network.layer_variances[0]
-    start = variance if setting.network.parametrization == "ntk" else variance / len(SPECTRUM)
-    return outcome.prediction.readings[-1].tau / start - 1, estimated.tau / start - 1, estimated.tau_se / start
+def _measured_change(outcome: StepOutcome) -> tuple[np.ndarray, np.ndarray]:
+    """The same as measured, and its standard error, (k,) each."""
+    estimated, initial = outcome.measurement.estimate, outcome.prediction.initial
+    return estimated.tau / initial - 1, estimated.tau_se / initial
 
 
-def _panel(outcome: Outcome, outcomes: tuple[Outcome, ...]) -> Panel:
-    predicted, measured, error = _change(outcome)
-    sigma = outcome.prediction.readings[-1].sigma
-    series = [Series("prediction", sigma, predicted, style="line"), Series("simulation", sigma, measured, 1.96 * error)]
-    if outcome.case.name == SHRINKS:
-        # a seed of its own means rows of its own: the wrong prediction is made for these
-        wrong = without_own_output(outcome.case.setting).readings[-1]
-        start = outcome.prediction.readings[-1].tau / (predicted + 1)
-        series.append(Series("without the own output", sigma, wrong.tau / start - 1, style="dashed"))
+def _measured_at(outcome: StepOutcome, place: int) -> Cell:
+    value, error = _measured_change(outcome)
+    return float(value[place]), float(error[place])
+
+
+def _panel(outcome: StepOutcome) -> Panel:
+    (measured, error), beside = _measured_change(outcome), outcome.prediction.beside
+    sigma = outcome.prediction.form.readings[-1].sigma
+    series = [
+        Series("prediction", sigma, _predicted_change(outcome), style="line"),
+        Series("simulation", sigma, measured, bars(error)),
+    ]
+    if beside is not None:
+        wrong = beside.tau / outcome.prediction.initial - 1
+        series.append(Series("without the own output", sigma, wrong, style="dashed"))
     return Panel(outcome.case.name, r"$\sigma$", r"$\tau/s_0^2-1$", tuple(series))
 
 
@@ -172,7 +226,7 @@ CLAIM = Claim(
     "of the whole matrix $E[ww^\\top]$, as in F1; averaged over redrawn rows; cross-entropy with logits of infinite "
     "width, within a budget of order $1/m^2$. As a control, the prediction that takes weights and outputs for "
     "independent must be refuted.",
-    cases=cases,
+    trials=trials,
     predict=predict,
     measure=measure,
     decide=decide,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import msgspec
 import numpy as np
 
 import theory
-from reports.findings import CONTINUED, Column, Table
+from reports.findings import Table, number, table_of, text
 from reports.judging.verify import fixed_rows
 from theory.errors import InvalidInput
 from theory.setting import Data, Ensemble, Network, Setting, Training
@@ -16,8 +19,49 @@ HALVINGS = 3
 SPECTRUM = tuple(np.linspace(0.1, 3.0, 8))
 
 
-def base(samples: int, training: Training, *, fixed: bool = True) -> Setting:
-    """Linear data of dimension 8, small initial weights."""
+@dataclass(frozen=True)
+class Approximation:
+    """An asymptotic form beside the more accurate one that it approximates, both of linear models.
+
+    Attributes
+    ----------
+    form, reference : str
+        Without the "linear-" of their names in the catalogue.
+    samples : int or None
+        n; None online.
+    setting : Setting
+        At the largest learning rate.
+    """
+
+    form: str
+    reference: str
+    samples: int | None
+    setting: Setting
+
+
+def approximations() -> Iterator[Approximation]:
+    """Every asymptotic form, at three sample sizes where it has rows."""
+    for n in SAMPLES:
+        fresh = Training(learning_rate=0.05, batch_size=10, sampling="fresh", steps=40)
+        yield Approximation("mini-batch-scalar", "mini-batch", n, _linear_model(n, fresh))
+    for n in SAMPLES:
+        epochs = Training(learning_rate=0.02, batch_size=n // 10, steps=40)
+        yield Approximation("shuffled-ends", "shuffled", n, _linear_model(n, epochs))
+    online = Setting(
+        data=Data(kind="gaussian", spectrum=SPECTRUM, samples="online"),
+        network=Network(init_variance=0.08),
+        training=Training(learning_rate=0.04, batch_size=8, sampling="fresh", steps=40),
+    )
+    yield Approximation("diffusion", "online", None, online)
+    yield Approximation("diffusion-additive", "online", None, online)
+    for form in ("averaged", "plug-in"):
+        for n in SAMPLES:
+            redrawn = _linear_model(n, Training(learning_rate=0.1, steps=40), fixed=False)
+            yield Approximation(form, "averaged-second-order", n, redrawn)
+
+
+def _linear_model(samples: int, training: Training, *, fixed: bool = True) -> Setting:
+    """Data of dimension 8, small initial weights."""
     return Setting(
         data=Data(kind="gaussian", spectrum=SPECTRUM, samples=samples, fixed=fixed),
         network=Network(init_variance=0.08),
@@ -26,77 +70,54 @@ def base(samples: int, training: Training, *, fixed: bool = True) -> Setting:
     )
 
 
-def comparisons() -> list[tuple[str, str, int | None, Setting]]:
-    """Form, the form that it is measured against, n, and the setting at the largest learning rate."""
-    found: list[tuple[str, str, int | None, Setting]] = []
-    for n in SAMPLES:
-        fresh = base(n, Training(learning_rate=0.05, batch_size=10, sampling="fresh", steps=40))
-        found.append(("linear-mini-batch-scalar", "linear-mini-batch", n, fresh))
-    for n in SAMPLES:
-        epochs = base(n, Training(learning_rate=0.02, batch_size=n // 10, steps=40))
-        found.append(("linear-shuffled-ends", "linear-shuffled", n, epochs))
-    online = Setting(
-        data=Data(kind="gaussian", spectrum=SPECTRUM, samples="online"),
-        network=Network(init_variance=0.08),
-        training=Training(learning_rate=0.04, batch_size=8, sampling="fresh", steps=40),
+@dataclass(frozen=True)
+class FallingErrors:
+    """The largest relative error of τ at η, η/2, … with ηt fixed; None where the form refuses."""
+
+    approximation: Approximation
+    at_rates: tuple[float | None, ...]
+
+    def percent(self, halvings: int) -> float | None:
+        """The error after so many halvings of the learning rate, in per cent."""
+        error = self.at_rates[halvings]
+        return None if error is None else 100 * error
+
+
+def falling_errors(approximation: Approximation) -> FallingErrors:
+    """Evaluate both forms at every learning rate."""
+    return FallingErrors(approximation, tuple(_error(approximation, halvings) for halvings in range(HALVINGS)))
+
+
+def _error(approximation: Approximation, halvings: int) -> float | None:
+    setting = approximation.setting
+    training = msgspec.structs.replace(
+        setting.training,
+        learning_rate=setting.training.learning_rate / 2**halvings,
+        steps=setting.training.readings[-1] * 2**halvings,
     )
-    found.append(("linear-diffusion", "linear-online", None, online))
-    found.append(("linear-diffusion-additive", "linear-online", None, online))
-    for form in ("linear-averaged", "linear-plug-in"):
-        found += [
-            (form, "linear-averaged-second-order", n, base(n, Training(learning_rate=0.1, steps=40), fixed=False))
-            for n in SAMPLES
-        ]
-    return found
-
-
-def errors(form: str, reference: str, setting: Setting) -> list[float | None]:
-    """The largest relative error of τ at η, η/2 and η/4, ηt fixed; None where the form refuses."""
-    found: list[float | None] = []
-    for halving in range(HALVINGS):
-        training = msgspec.structs.replace(
-            setting.training,
-            learning_rate=setting.training.learning_rate / 2**halving,
-            steps=setting.training.readings[-1] * 2**halving,
-        )
-        halved = msgspec.structs.replace(setting, training=training)
-        rows = fixed_rows(halved)
-        try:
-            approximate, exact = (theory.predict(halved, rows=rows, formula=name) for name in (form, reference))
-        except InvalidInput:
-            found.append(None)
-            continue
-        found.append(float(np.abs(approximate.readings[-1].tau / exact.readings[-1].tau - 1).max()))
-    return found
+    halved = msgspec.structs.replace(setting, training=training)
+    rows = fixed_rows(halved)
+    names = f"linear-{approximation.form}", f"linear-{approximation.reference}"
+    try:
+        approximate, accurate = (theory.predict(halved, rows=rows, formula=name) for name in names)
+    except InvalidInput:
+        return None
+    return float(np.abs(approximate.readings[-1].tau / accurate.readings[-1].tau - 1).max())
 
 
 def orders_table() -> Table:
     """Every asymptotic form of linear models against the form it approximates."""
-    rows, before = [], ""
-    for form, reference, n, setting in comparisons():
-        name = form.removeprefix("linear-")
-        rows.append(
-            (
-                CONTINUED if name == before else name,
-                CONTINUED if name == before else reference.removeprefix("linear-"),
-                n,
-                *(None if error is None else 100 * error for error in errors(form, reference, setting)),
-            )
-        )
-        before = name
-    return Table(
-        name="f1-orders",
-        caption="The largest relative error of $\\tau$, in per cent, of each asymptotic form against the more accurate "
+    return table_of(
+        "f1-orders",
+        "The largest relative error of $\\tau$, in per cent, of each asymptotic form against the more accurate "
         "one that it approximates, at fixed $\\eta t$, as the learning rate is halved twice. The diffusions, of order "
         "$\\eta$, halve; the ends of shuffled epochs, of order $\\eta^2$, quarter; the averages over rows fall with "
         "$1/n$ alone. The diagonal recursion is of order $\\eta$ too, but small, and does not fall evenly.",
-        columns=(
-            Column("form", "text"),
-            Column("against", "text"),
-            Column("$n$"),
-            Column(r"$\eta$", digits=2),
-            Column(r"$\eta/2$", digits=2),
-            Column(r"$\eta/4$", digits=2),
-        ),
-        rows=tuple(rows),
+        map(falling_errors, approximations()),
+        text("form", lambda row: row.approximation.form, once=True),
+        text("against", lambda row: row.approximation.reference, once=True),
+        number("$n$", lambda row: row.approximation.samples),
+        number(r"$\eta$", lambda row: row.percent(0), digits=2),
+        number(r"$\eta/2$", lambda row: row.percent(1), digits=2),
+        number(r"$\eta/4$", lambda row: row.percent(2), digits=2),
     )

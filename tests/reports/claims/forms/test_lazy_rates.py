@@ -14,11 +14,13 @@ import pytest
 from scipy import stats
 
 import simulate
-from reports.claims.forms.f4_lazy import APART, DROPPED, EXPONENT_BUDGET, POWER_LAW, gap, power_law, share
-from reports.claims.forms.lazy_changes import Changes, measure_changes
+from reports.claims.forms.f4_lazy import APART, EXPONENT_BUDGET, RATES
+from reports.claims.forms.lazy_changes import measure_changes
+from reports.claims.forms.lazy_evidence import DROPPED, WidthEvidence, power_law, term_share, width_evidence
+from reports.judging.intervals import bars
 from tests.oracles import FALSE_ALARM
 from theory.network.lazy import kernel_limit
-from theory.network.model import model_of
+from theory.network.model import constants, model_of
 from theory.setting import Data, Ensemble, Network, Setting, Training
 
 ERROR = 0.005
@@ -46,9 +48,12 @@ def family(
     )
 
 
-def changes_of(settings: list[Setting]) -> tuple[Changes, ...]:
+def evidence_of(settings: list[Setting]) -> tuple[WidthEvidence, ...]:
     """Independent ensembles on the same rows."""
-    return tuple(measure_changes(setting, first=number * APART) for number, setting in enumerate(settings))
+    return tuple(
+        width_evidence(constants(setting, len(SPECTRUM)), measure_changes(setting, first=number * APART))
+        for number, setting in enumerate(settings)
+    )
 
 
 def check_regime(setting: Setting) -> None:
@@ -75,16 +80,17 @@ def test_rate_of_the_trace(
     """The 95 % interval of the fitted exponent lies within 0.15 of the theory's, and away from the other one."""
     settings = [family(activation, rate, steps, width, neurons, seed) for width in widths]
     check_regime(settings[0])
-    changes = changes_of(settings)
-    for width, change in zip(widths, changes, strict=True):
-        value, error = gap(change)
-        print(f"{activation} m = {width}: gap {value:.4f} ± {error:.4f}, displacement {change.displacement[-1]:.2f}")
-        assert change.displacement[-1] <= POWER_LAW[activation]
-        assert error <= ERROR * np.trace(change.predicted[-1].total)
-    found, error, quality = power_law(activation, widths, changes)
-    print(f"{activation}: exponent {found:.3f} ± {error:.3f}, one power law p = {quality:.2g}")
-    assert abs(found - exponent) + 1.96 * error <= EXPONENT_BUDGET
-    assert abs(found - (-1.5 - exponent)) > 1.96 * error + EXPONENT_BUDGET
+    found, rate = evidence_of(settings), RATES[activation]
+    for each in found:
+        print(f"{activation} m = {each.width}: gap {each.gap:.4f} ± {each.trace_se:.4f}, ε {each.displacement:.2f}")
+        assert each.displacement <= rate.largest
+        assert each.trace_se <= ERROR * each.predicted_trace
+    law = power_law(found, rate.largest)
+    assert law is not None
+    print(f"{activation}: exponent {law.exponent:.3f} ± {law.error:.3f}, one power law p = {law.quality:.2g}")
+    assert rate.exponent == exponent
+    assert abs(law.exponent - exponent) + bars(law.error) <= EXPONENT_BUDGET
+    assert abs(law.exponent - (-1.5 - exponent)) > bars(law.error) + EXPONENT_BUDGET
 
 
 @pytest.mark.slow
@@ -102,16 +108,15 @@ def test_rate_of_the_trace(
 def test_no_term_can_be_dropped(activation: str, rate: float, steps: int, keys: dict) -> None:
     """At m = 1024 the theory without T_2, T_3 or T_4 is farther from the networks than the whole, p below 1e-7."""
     change = measure_changes(family(activation, rate, steps, 1024, 2.5e5, **keys))
-    for name, term in DROPPED.items():
-        if getattr(change.predicted[-1], term).any():
-            value, error = share(change, term)
-            print(f"{activation} {keys} {name}: share {value:.3f} ± {error:.3f}")
-            assert value - 0.5 > stats.t.isf(FALSE_ALARM, len(change.values) - 1) * error
+    shares = [share for share in (term_share(change, term) for term in DROPPED) if share is not None]
+    assert len(shares) == (3 if keys else 2)
+    for share in shares:
+        print(f"{activation} {keys} {DROPPED[share.term]}: share {share.value:.3f} ± {share.error:.3f}")
+        assert share.value - 0.5 > stats.t.isf(FALSE_ALARM, share.degrees) * share.error
 
 
 def test_fewer_networks_see_the_rate_already() -> None:
     """A light part: the gap at m = 64 exceeds that at m = 1024, and does not vanish as the whole change."""
-    narrow, wide = changes_of([family("relu", 0.5, 40, width, 1.2e4) for width in (64, 1024)])
-    (first, first_error), (second, second_error) = gap(narrow), gap(wide)
-    assert first - second > 3 * np.hypot(first_error, second_error)
-    assert first < 0.5 * np.trace(narrow.predicted[-1].total)
+    narrow, wide = evidence_of([family("relu", 0.5, 40, width, 1.2e4) for width in (64, 1024)])
+    assert narrow.gap - wide.gap > 3 * np.hypot(narrow.trace_se, wide.trace_se)
+    assert narrow.gap < 0.5 * narrow.predicted_trace

@@ -1,0 +1,127 @@
+"""Claim F4: what decides, and that its rules can say no."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reports.claims.forms import f4_lazy
+from reports.claims.forms.f4_lazy import CLAIM, FamilyEvidence
+from reports.claims.forms.lazy_evidence import PowerLaw, WidthEvidence, term_share
+from reports.findings import OUTSIDE
+from tests.reports.claims.forms.outcomes import QUICK, case_of, outcome_of
+from tests.reports.claims.forms.test_lazy_evidence import imagined, imagined_changes
+from theory.network.lazy import Terms
+
+EXPONENT = "exponent of $m$ in the error of the trace"
+LARGEST = "largest relative error of $\\tau$"
+
+
+def verdicts(*widths: WidthEvidence, law: PowerLaw | None = None) -> dict[str, str]:
+    """What is decided of erf networks that decide the rate, by quantity."""
+    change = imagined_changes(0.0, 0.01)
+    shares = [term_share(change, "own_output"), term_share(replace(change, values=change.values + 1.0), "gates")]
+    evidence = FamilyEvidence(widths, tuple(share for share in shares if share is not None), law)
+    case = case_of(CLAIM, "erf, first layer", 40)
+    found = CLAIM.decide(case, CLAIM.predict(case), evidence)
+    return {judgement.quantity.split(",")[0]: judgement.verdict for judgement in found}
+
+
+def test_a_wrong_exponent_is_refuted_and_a_vague_one_undecided() -> None:
+    widths = tuple(imagined(0.01, 0.01, width) for width in (16, 64, 256))
+    assert verdicts(*widths, law=PowerLaw(-1.02, 0.01, 399, 0.5))[EXPONENT] == "holds"
+    assert verdicts(*widths, law=PowerLaw(-0.5, 0.01, 399, 0.5))[EXPONENT] == "refuted"
+    assert verdicts(*widths, law=PowerLaw(-1.0, 0.2, 399, 0.5))[EXPONENT] == "undecided"
+    assert verdicts(*widths)[EXPONENT] == "undecided"
+
+
+def test_changes_within_the_budget_hold_and_others_are_refuted() -> None:
+    """The declared error of three terms of size 1 is 3 ε² · 3 = 0.09 along every direction, 0.45 of the trace."""
+    assert imagined(0.0, 0.01).declared == pytest.approx(0.09)
+    assert verdicts(imagined(0.2, 0.01))[LARGEST] == "holds"
+    assert verdicts(imagined(1.0, 0.01))[LARGEST] == "refuted"
+    assert verdicts(imagined(0.45, 0.1))[LARGEST] == "undecided"
+    assert verdicts(replace(imagined(0.2, 0.01), diverged=1))[LARGEST] == "undecided"
+    assert verdicts(imagined(0.2, 0.01, displacement=0.6))[LARGEST] == OUTSIDE
+
+
+def test_the_narrowest_width_inside_the_regime_is_judged() -> None:
+    wide = imagined(0.2, 0.01, 256)
+    assert verdicts(imagined(1.0, 0.01, 16), wide)[LARGEST] == "refuted"
+    assert verdicts(imagined(1.0, 0.01, 16, displacement=0.6), wide)[LARGEST] == "holds"
+
+
+def test_a_control_that_is_not_seen_is_undecided() -> None:
+    found = verdicts(imagined(0.01, 0.01))
+    assert found["share of $T_2$"] == "holds"
+    assert found["share of $T_3$"] == "undecided"
+
+
+def test_a_family_is_what_its_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another name leaves both layers trained: names once decided which were."""
+    both = f4_lazy.FAMILIES["ReLU, both layers"]
+    monkeypatch.setattr(f4_lazy, "FAMILIES", {"ReLU, two layers": both, "three first layers": both})
+    for case in CLAIM.cases(QUICK):
+        network = case.setting.network
+        assert (network.parametrization, network.train, network.activation) == ("ntk", "all", "relu")
+        assert case.setting.labels.outputs == 1
+        assert case.setting.training.learning_rate == 4.0
+        assert (CLAIM.predict(case).rate, CLAIM.predict(case).trace) == (None, None)
+
+
+def test_a_family_shares_its_rows_and_its_claim_is_judged() -> None:
+    """One family with few replicas: findings of every kind, a row per width."""
+    outcome = outcome_of(CLAIM, case_of(CLAIM, "erf, both layers", 4))
+    first, second = outcome.measurement.widths
+    assert (first.replicas, second.replicas) == (64, 4)
+    assert outcome.measurement.replicas == 68
+    np.testing.assert_array_equal(first.sigma, second.sigma)
+    assert [judgement.kind for judgement in outcome.judgements] == [None, "control", "control", "control"]
+    shown = CLAIM.illustrate((outcome,))
+    assert len(shown.tables[0].rows) == 2
+    assert shown.figures == ()
+
+
+def test_families_of_relus_whose_first_layer_is_trained_have_a_law_of_the_trace() -> None:
+    found = {case.name: CLAIM.predict(case).trace for case in CLAIM.cases(QUICK)}
+    assert [name for name, law in found.items() if law is not None] == [
+        "ReLU, first layer",
+        "ReLU, three outputs",
+        "ReLU, first layer, later",
+    ]
+
+
+def test_the_law_of_the_trace_is_judged_and_shown() -> None:
+    """It is the trace of the theory that is evaluated beside the measurement, on the same rows."""
+    outcome = outcome_of(CLAIM, case_of(CLAIM, "ReLU, three outputs", 4))
+    inside, law = outcome.measurement.inside, outcome.prediction.trace
+    assert inside.width == 256
+    assert law.total == pytest.approx(inside.predicted_trace, rel=1e-10)
+    judgement = outcome.judgements[1]
+    assert judgement.prediction == law.total
+    assert judgement.verdict != "refuted"
+    (row,) = CLAIM.illustrate((outcome,)).tables[1].rows
+    assert row[0] == "ReLU, three outputs"
+    assert row[2] + row[3] == pytest.approx(row[4])
+    assert row[7] + row[8] == 60
+
+
+def test_only_families_whose_rate_is_decided_are_drawn() -> None:
+    case = case_of(CLAIM, "erf, first layer", 2)
+    outcome = outcome_of(CLAIM, replace(case, study=replace(case.study, narrower=(100,))))
+    law = PowerLaw(-1.0, 0.1, 1, 1.0)
+    outcome = replace(outcome, measurement=replace(outcome.measurement, law=law))
+    (figure,) = CLAIM.illustrate((outcome,)).figures
+    assert [panel.title for panel in figure.panels] == ["erf, first layer", "error of the trace"]
+    assert [series.label for series in figure.panels[1].series] == ["erf, first layer", "$m^{-1.00}$"]
+    (figure,) = CLAIM.illustrate((replace(outcome, measurement=replace(outcome.measurement, law=None)),)).figures
+    assert len(figure.panels) == 1
+
+
+def test_a_theory_without_a_term_has_no_row_without_it() -> None:
+    row = f4_lazy.LazyRow("imagined", imagined(0.0, 0.01))
+    assert row.without("output_weights") is None
+    assert row.without("gates") == pytest.approx(1.0, rel=0.01)
+    assert isinstance(row.width.predicted, Terms)
