@@ -11,8 +11,6 @@ from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.claims.transfer.kernel_gains import (
     KeptOutput,
     PretrainedWeights,
-    TrainedWideGains,
-    WideGains,
     WideStudy,
     budget,
     infinite_gains,
@@ -61,6 +59,31 @@ def trials(context: Context) -> Mapping[str, Trial[WideStudy]]:
 
 
 @dataclass(frozen=True, eq=False)
+class WideGains:
+    """Gains over the references, at r steps downstream, as a share of the larger of the two losses at the start.
+
+    Attributes
+    ----------
+    references : tuple of str, length k
+    steps : tuple of int, length r
+    gains : ndarray, shape (k, r)
+    """
+
+    references: tuple[str, ...]
+    steps: tuple[int, ...]
+    gains: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedWideGains(WideGains):
+    """Gains of trained networks, with standard errors (k, r)."""
+
+    errors: np.ndarray
+    replicas: int
+    diverged: int
+
+
+@dataclass(frozen=True, eq=False)
 class PredictedWideGains(WideGains):
     """Gains by the kernels of infinitely wide networks.
 
@@ -96,7 +119,15 @@ def predict(case: Case[WideStudy]) -> PredictedWideGains:
 
 def measure(case: Case[WideStudy], prediction: PredictedWideGains, context: Context) -> TrainedWideGains:
     """Networks trained after the prediction's experiment, and fresh ones from the same random numbers."""
-    return train_wide(case.study, case.setting, prediction.units, prediction.infinite)
+    beyond, units = train_wide(case.study, case.setting), prediction.units[:, None]
+    return TrainedWideGains(
+        references=prediction.references,
+        steps=prediction.steps,
+        gains=prediction.infinite + beyond.mean / units,
+        errors=beyond.error / units,
+        replicas=beyond.replicas,
+        diverged=beyond.diverged,
+    )
 
 
 def decide(case: Case[WideStudy], prediction: PredictedWideGains, measured: TrainedWideGains) -> tuple[Judgement, ...]:

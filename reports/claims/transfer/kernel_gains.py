@@ -29,26 +29,14 @@ EXPONENT = 0.75  # weights Σ_w ∝ S^¾, of the trace of fresh ones
 
 
 @dataclass(frozen=True, eq=False)
-class WideGains:
-    """Gains over the references, at r steps downstream, as a share of the larger of the two losses at the start.
+class WideDeviations:
+    """By how much the gains of trained networks exceed those of infinitely wide ones, in units of the loss itself.
 
-    Attributes
-    ----------
-    references : tuple of str, length k
-    steps : tuple of int, length r
-    gains : ndarray, shape (k, r)
+    Means over networks and their standard errors, against each reference at every step of the study, (k, r) both.
     """
 
-    references: tuple[str, ...]
-    steps: tuple[int, ...]
-    gains: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedWideGains(WideGains):
-    """Gains of trained networks, with standard errors (k, r)."""
-
-    errors: np.ndarray
+    mean: np.ndarray
+    error: np.ndarray
     replicas: int
     diverged: int
 
@@ -187,24 +175,14 @@ def infinite_gains(
     return np.asarray(np.stack([transfer.gain for transfer in transfers]) / units[:, None])
 
 
-def train_wide(study: WideStudy, setting: Setting, units: np.ndarray, infinite: np.ndarray) -> TrainedWideGains:
-    """All replicas of the setting; the networks that are compared share their random numbers.
-
-    `infinite` (k, r) are the gains of infinitely wide networks by the setting itself: the mean of the control variate.
-    """
+def train_wide(study: WideStudy, setting: Setting) -> WideDeviations:
+    """Train all replicas of the setting; the networks that are compared share their random numbers."""
     total = setting.ensemble.replicas
     parts = [study.deviations(setting, range(first, min(first + BATCH, total))) for first in range(0, total, BATCH)]
     samples = np.concatenate(parts)
     finite = np.isfinite(samples).all(axis=(1, 2))
     mean, error = mean_with_error(samples[finite], np.ones(finite.sum()))
-    return TrainedWideGains(
-        references=study.references,
-        steps=study.steps,
-        gains=infinite + mean / units[:, None],
-        errors=error / units[:, None],
-        replicas=total,
-        diverged=int((~finite).sum()),
-    )
+    return WideDeviations(mean, error, total, int((~finite).sum()))
 
 
 def scaled_rows(setting: Setting, apart: int = 0) -> np.ndarray:

@@ -10,18 +10,22 @@ import pytest
 
 from reports.claims.claim import Case, Context, Outcome
 from reports.claims.transfer import f5_kernel_transfer as f5
-from reports.claims.transfer.f5_kernel_transfer import HIGH, LONG, LOW, NEW, RANDOM, PredictedWideGains
+from reports.claims.transfer.f5_kernel_transfer import (
+    HIGH,
+    LONG,
+    LOW,
+    NEW,
+    RANDOM,
+    PredictedWideGains,
+    TrainedWideGains,
+)
 from reports.claims.transfer.kernel_gains import (
     KeptOutput,
     PretrainedWeights,
-    TrainedWideGains,
     WideStudy,
     budget,
-    infinite_gains,
-    start_losses,
     train_wide,
 )
-from theory.setting import Setting
 
 QUICK = Context(seed=999)
 
@@ -49,25 +53,20 @@ def test_networks_are_near_their_prediction(study: WideStudy) -> None:
     assert np.abs(found.gains + prediction.gains).max() > allowed
 
 
-def trained(study: WideStudy, setting: Setting) -> TrainedWideGains:
-    units = start_losses(study, setting)
-    return train_wide(study, setting, units, infinite_gains(study, setting, study.steps, units))
-
-
 @pytest.mark.parametrize("study", [PretrainedWeights("random", (0, 3)), KeptOutput(4, True, (0, 3))])
 def test_batches_of_networks_do_not_matter(study: WideStudy, monkeypatch) -> None:
     setting = small(RANDOM if isinstance(study, PretrainedWeights) else NEW, replicas=3, width=16).setting
-    whole = trained(study, setting)
+    whole = train_wide(study, setting)
     monkeypatch.setattr("reports.claims.transfer.kernel_gains.BATCH", 2)
-    again = trained(study, setting)
-    np.testing.assert_allclose(again.gains, whole.gains, rtol=1e-12)
-    np.testing.assert_allclose(again.errors, whole.errors, rtol=1e-9)
+    again = train_wide(study, setting)
+    np.testing.assert_allclose(again.mean, whole.mean, rtol=1e-9)
+    np.testing.assert_allclose(again.error, whole.error, rtol=1e-9)
 
 
 def test_the_start_of_features_is_the_labels() -> None:
     """f_0 is subtracted: no gain at step 0, exactly, for any width."""
-    found = trained(PretrainedWeights("random", (0, 1)), small(RANDOM, replicas=3, width=8).setting)
-    np.testing.assert_allclose(found.gains[:, 0], 0, atol=1e-15)
+    found = train_wide(PretrainedWeights("random", (0, 1)), small(RANDOM, replicas=3, width=8).setting)
+    np.testing.assert_allclose(found.mean[:, 0], 0, atol=1e-15)
 
 
 def test_the_memory_of_labels_makes_the_difference() -> None:
