@@ -19,14 +19,6 @@ from reports.judging.rules import SEEN, SHARE, Ruling, control_verdict, share_ve
 EDGES = (0.0, 0.003, 0.01, 0.03, 0.1, np.inf)  # of bins of the predicted gain, as a share of the loss at the start
 
 
-@dataclass(frozen=True)
-class SignStudy:
-    """The first settings of a mechanism's design."""
-
-    route: Route
-    settings: int
-
-
 # what is shown: the mechanism, its settings in the quick budget, the rule
 STUDIED: dict[str, tuple[Route, int, Kind]] = {
     "initial weights": ("initial weights", 24, "exact"),
@@ -38,21 +30,21 @@ STUDIED: dict[str, tuple[Route, int, Kind]] = {
 }
 
 
-def trials(context: Context) -> Mapping[str, Trial[SignStudy]]:
+def trials(context: Context) -> Mapping[str, Trial[Route]]:
     """A case per mechanism; its setting is the first of the design, with the replicas of all of them."""
     found = {}
     for name, (route, quick, kind) in STUDIED.items():
-        settings = context.replicas(quick)
         first = comparison(route, 0, 0).setting
-        ensemble = msgspec.structs.replace(first.ensemble, replicas=settings * first.ensemble.replicas)
-        found[name] = Trial(msgspec.structs.replace(first, ensemble=ensemble), SignStudy(route, settings), kind)
+        ensemble = msgspec.structs.replace(first.ensemble, replicas=context.replicas(quick * first.ensemble.replicas))
+        found[name] = Trial(msgspec.structs.replace(first, ensemble=ensemble), route, kind)
     return found
 
 
-def comparisons(case: Case[SignStudy]) -> tuple[Comparison, ...]:
-    """All settings of a case."""
-    seed = case.setting.ensemble.seed
-    return tuple(comparison(case.study.route, number, seed) for number in range(case.study.settings))
+def comparisons(case: Case[Route]) -> tuple[Comparison, ...]:
+    """All settings of a case: as many as its replicas are enough for."""
+    ensemble = case.setting.ensemble
+    settings = ensemble.replicas // comparison(case.study, 0, 0).setting.ensemble.replicas
+    return tuple(comparison(case.study, number, ensemble.seed) for number in range(settings))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +55,7 @@ class PredictedSigns:
     expected: tuple[ExpectedGain, ...]
 
 
-def predict(case: Case[SignStudy]) -> PredictedSigns:
+def predict(case: Case[Route]) -> PredictedSigns:
     """The gain of every setting; the control's mistake is to hand them to other settings."""
     expected = tuple(each.predict() for each in comparisons(case))
     gains = np.array([each.gain for each in expected])
@@ -72,7 +64,7 @@ def predict(case: Case[SignStudy]) -> PredictedSigns:
     return PredictedSigns(gains, expected)
 
 
-def measure(case: Case[SignStudy], prediction: PredictedSigns, context: Context) -> RealisedSigns:
+def measure(case: Case[Route], prediction: PredictedSigns, context: Context) -> RealisedSigns:
     """Every setting trained, with pre-training and without, from common random numbers."""
     found = [each.realise(expected) for each, expected in zip(comparisons(case), prediction.expected, strict=True)]
     gains, errors = np.array([(each.gain, each.error) for each in found]).T
@@ -86,9 +78,9 @@ def measure(case: Case[SignStudy], prediction: PredictedSigns, context: Context)
     )
 
 
-def decide(case: Case[SignStudy], prediction: PredictedSigns, realised: RealisedSigns) -> tuple[Judgement, ...]:
+def decide(case: Case[Route], prediction: PredictedSigns, realised: RealisedSigns) -> tuple[Judgement, ...]:
     """One finding: how often decided signs are right, and that none is wrong beyond the margin but by chance."""
-    margin, every = MECHANISMS[case.study.route].margin, count_signs(prediction.gains, realised)
+    margin, every = MECHANISMS[case.study].margin, count_signs(prediction.gains, realised)
     beyond = count_signs(prediction.gains, realised, np.abs(prediction.gains) > margin)
     pvalue, control = beyond.wrong_by_chance, case.kind == "control"
     chance, associated = shuffled_shares(prediction.gains, realised)
@@ -122,7 +114,7 @@ def binned(predicted: np.ndarray, realised: RealisedSigns) -> list[SignCount]:
     return [count_signs(predicted, realised, bins(predicted) == i) for i in range(len(EDGES) - 1)]
 
 
-SignOutcome = Outcome[SignStudy, PredictedSigns, RealisedSigns]
+SignOutcome = Outcome[Route, PredictedSigns, RealisedSigns]
 
 
 @dataclass(frozen=True)
@@ -141,7 +133,7 @@ def _rows(outcome: SignOutcome) -> Iterator[SignRow]:
     yield SignRow(outcome.case.name, "all", count_signs(predicted, realised))
 
 
-def illustrate(outcomes: Outcomes[SignStudy, PredictedSigns, RealisedSigns]) -> Exhibits:
+def illustrate(outcomes: Outcomes[Route, PredictedSigns, RealisedSigns]) -> Exhibits:
     """Counts by distance from the boundary, and shares with their intervals."""
     table = table_of(
         "f8-signs",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from reports.claims.claim import Case, Context, Outcome
 from reports.claims.transfer import f8_transfer_sign as f8
-from reports.claims.transfer.f8_transfer_sign import PredictedSigns, SignStudy
+from reports.claims.transfer.f8_transfer_sign import PredictedSigns
 from reports.claims.transfer.sign_counts import RealisedSigns, count_signs
 from reports.claims.transfer.sign_design import Route
 
@@ -17,16 +18,18 @@ PREDICTED = np.array([0.5, -0.2, 0.04, -0.02, 0.002, -0.2, 0.4, 0.001])
 SIGNS = np.array([1.0, -1.0, 0.0, 1.0, -1.0, -1.0, -1.0, 1.0])
 
 
-def case_of(route: Route, *, control: bool = False, context: Context = QUICK) -> Case[SignStudy]:
-    (found,) = (
-        case for case in f8.CLAIM.cases(context) if case.study.route == route and (case.kind == "control") is control
-    )
+def case_of(route: Route, *, control: bool = False, context: Context = QUICK) -> Case[Route]:
+    (found,) = (case for case in f8.CLAIM.cases(context) if case.study == route and (case.kind == "control") is control)
     return found
 
 
-def few(route: Route, settings: int, *, control: bool = False) -> Case[SignStudy]:
+def few(route: Route, settings: int, *, control: bool = False) -> Case[Route]:
     """A case with some of its settings."""
-    return replace(case_of(route, control=control), study=SignStudy(route, settings))
+    case = case_of(route, control=control)
+    ensemble = case.setting.ensemble
+    each = ensemble.replicas // len(f8.comparisons(case))
+    ensemble = msgspec.structs.replace(ensemble, replicas=settings * each)
+    return replace(case, trained=msgspec.structs.replace(case.setting, ensemble=ensemble))
 
 
 def predicted(gains: np.ndarray) -> PredictedSigns:
@@ -42,12 +45,11 @@ def test_a_larger_budget_goes_on_with_the_same_settings() -> None:
     assert len(more) == 5
     assert more[:2] == some
     quick, full = f8.CLAIM.cases(QUICK), f8.CLAIM.cases(Context(budget="full", seed=999))
-    for small, large in zip(quick, full, strict=True):
-        assert large.study == SignStudy(small.study.route, 8 * small.study.settings)
-        assert large.setting.ensemble.replicas == 8 * small.setting.ensemble.replicas
-        first = f8.comparisons(replace(small, study=SignStudy(small.study.route, 1)))[0].setting
-        assert small.setting.ensemble.replicas == small.study.settings * first.ensemble.replicas
-    assert sum(case.study.settings for case in full if case.kind != "control") >= 100
+    counts = [len(f8.comparisons(case)) for case in quick]
+    assert counts == [settings for _, settings, _ in f8.STUDIED.values()]
+    assert [len(f8.comparisons(case)) for case in full] == [8 * count for count in counts]
+    assert [case.setting.ensemble.seed for case in full] == [case.setting.ensemble.seed for case in quick]
+    assert sum(len(f8.comparisons(case)) for case in full if case.kind != "control") >= 100
 
 
 def test_bins() -> None:
@@ -61,7 +63,7 @@ def test_bins() -> None:
     ]
 
 
-def verdict(case: Case[SignStudy], gains: np.ndarray, signs: np.ndarray, diverged: int = 0) -> str:
+def verdict(case: Case[Route], gains: np.ndarray, signs: np.ndarray, diverged: int = 0) -> str:
     (judgement,) = f8.decide(case, predicted(gains), realised(signs, diverged))
     return judgement.verdict
 
