@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest, norm, t
 
-from reports.judging.rules import CONFIDENCE, LEVEL, POWER
+from reports.judging.rules import CONFIDENCE, LEVEL, POWER, SEEN
 from theory.errors import Diverged
 
 QUANTILE = 1.96  # of the normal law: the half-width of a 95 % interval in standard errors
@@ -96,6 +96,26 @@ def share_interval(hits: int, count: int) -> tuple[float, float] | None:
 def largest_pvalue(z: np.ndarray) -> float:
     """The p-value of several normal deviations (k,) together, by the largest (Bonferroni, two-sided)."""
     return min(1.0, 2 * len(z) * float(norm.sf(np.abs(z).max())))
+
+
+def pvalue_beyond(off: np.ndarray, error: np.ndarray, budget: float, degrees: int) -> float:
+    """The p-value of the hypothesis that no discrepancy (k,) exceeds the budget, by Student's law and Bonferroni."""
+    return min(1.0, len(off) * float(t.sf(((np.abs(off) - budget) / error).max(), degrees)))
+
+
+def signs_seen(values: np.ndarray, error: np.ndarray, *, tests: int = 1, degrees: Any = None) -> np.ndarray:
+    """The signs of values where `tests` tests of size `SEEN` together exclude 0, by the normal law or Student's.
+
+    0 where they do not; a value that is not a number has no sign.
+    """
+    tail = SEEN / 2 / tests
+    quantile = norm.isf(tail) if degrees is None else t.isf(tail, degrees)
+    return np.where(np.abs(values) > quantile * error, np.sign(values), 0.0)
+
+
+def sign_words(signs: np.ndarray) -> str:
+    """Signs in words."""
+    return ", ".join("positive" if sign > 0 else "negative" if sign < 0 else "no sign" for sign in signs)
 
 
 def detectable(error: float, *, tests: int = 1) -> float:

@@ -19,6 +19,8 @@ POWER: Final = 0.9
 CONFIDENCE: Final = 0.95
 BROKEN: Final = 1000.0  # an identity is broken where it is missed by so many times what rounding explains
 LARGEST_RATE: Final = 0.1  # the rate of false calls that must be detectable before a check of that rate may hold
+SEEN: Final = 0.01  # a sign is seen where a two-sided test of this size excludes 0
+SHARE: Final = 0.8  # of the signs that are seen, how many are to be as predicted
 
 Ruling = Literal["holds", "refuted", "undecided"]
 Sign = Literal["positive", "negative"]
@@ -99,6 +101,34 @@ def same_sign_verdict(predicted: tuple[float, float], measured: tuple[float, flo
     """The rule for two intervals: holds where both exclude 0 on the same side, refuted where on different sides."""
     signs = [int(low > 0) - int(high < 0) for low, high in (predicted, measured)]
     return "undecided" if 0 in signs else "holds" if signs[0] == signs[1] else "refuted"
+
+
+def seen_verdict(ruling: Ruling, seen: np.ndarray, predicted: np.ndarray) -> Ruling:
+    """What holds, holds only where the signs `seen` (k,), 0 where none is, are those `predicted`; otherwise undecided.
+
+    Any other ruling stands.
+    """
+    return "undecided" if ruling == "holds" and not np.array_equal(seen, np.sign(predicted)) else ruling
+
+
+def share_verdict(pvalue: float, interval: tuple[float, float] | None, diverged: int) -> Ruling:
+    """The rule for many signs at once, by the interval of the share of them that are as predicted, None if none is.
+
+    Refuted where the share is surely below `SHARE`, or where signs are wrong more often than by chance (`pvalue` below
+    `LEVEL`); holds where it is surely above.
+    """
+    if interval is None:
+        return "undecided"
+    if pvalue < LEVEL or interval[1] < SHARE:
+        return "refuted"
+    return "holds" if interval[0] > SHARE and not diverged else "undecided"
+
+
+def above_verdict(interval: tuple[float, float] | None, bound: float, diverged: int) -> Ruling:
+    """The rule for a quantity that is predicted to exceed a bound; undecided where its interval is not known."""
+    if interval is None:
+        return "undecided"
+    return sign_verdict(interval[0] - bound, interval[1] - bound, "positive", diverged)
 
 
 def one_left_verdict(left: str | None, predicted: str, diverged: int) -> Ruling:

@@ -2,181 +2,221 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy import stats
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.claims.transfer.kernel_gains import Gains, Kept, Study, Weights, measured, predicted
-from reports.findings import CONTINUED, Column, Figure, Finding, Panel, Series, Table, Verdict
-from reports.judging.compare import CONFIDENCE, asymptotic_verdict, control_verdict
+import numpy as np
+
+from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
+from reports.claims.transfer.kernel_gains import (
+    KeptOutput,
+    PretrainedWeights,
+    WideStudy,
+    budget,
+    infinite_gains,
+    start_losses,
+    train_wide,
+)
+from reports.findings import Exhibits, Figure, Judgement, Kind, Panel, Series, number, table_of, text
+from reports.judging.intervals import bars, half_width, pvalue_beyond, sign_words, signs_seen
+from reports.judging.rules import Ruling, control_verdict, seen_verdict, within_budget
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 FEATURES_STEPS, KEPT_STEPS = (5, 40), (5, 30)
-HIGH, LOW = "weights, target of high variance", "weights, target of low variance"
-RANDOM, LITTLE = "weights, random labels", "kept output layer, little to remember"
-MUCH, NEW = "kept output layer, much to remember", "kept output layer, new inputs"
-CONTROL = "kept output layer, its memory of the labels left out"
-STUDIES: dict[str, Study] = {
-    HIGH: Weights("high variance", FEATURES_STEPS),
-    LOW: Weights("low variance", FEATURES_STEPS),
-    RANDOM: Weights("random", FEATURES_STEPS),
-    LITTLE: Kept(20, False, KEPT_STEPS),
-    MUCH: Kept(100, False, KEPT_STEPS),
-    NEW: Kept(100, True, KEPT_STEPS),
-    CONTROL: Kept(100, False, KEPT_STEPS),
-}
 REPLICAS = 24
-SEEN = 0.01  # a sign is seen where simultaneous 99 % intervals exclude 0
+HIGH = PretrainedWeights("high variance", FEATURES_STEPS)
+LOW = PretrainedWeights("low variance", FEATURES_STEPS)
+RANDOM = PretrainedWeights("random", FEATURES_STEPS)
+SHORT = KeptOutput(20, False, KEPT_STEPS)
+LONG = KeptOutput(100, False, KEPT_STEPS)
+NEW = KeptOutput(100, True, KEPT_STEPS)
 
 
-def cases(context: Context) -> tuple[Case, ...]:
-    """The networks of each; what is done with them stands in `STUDIES`."""
-    return tuple(
-        Case(
-            name,
-            Setting(
-                data=Data(
-                    kind="gaussian",
-                    spectrum=tuple(np.geomspace(4.0, 0.2, 20 if isinstance(study, Weights) else 10).round(3).tolist()),
-                    samples=100 if isinstance(study, Weights) else 40,
-                    fixed=True,
-                ),
-                labels=Labels(variance=1.0 if isinstance(study, Weights) else 0.09 if name == LITTLE else 4.0),
-                network=Network(
-                    kind="mlp", hidden=(2048 if isinstance(study, Weights) else 1024,), parametrization="ntk"
-                ),
-                training=Training(learning_rate=1.0, steps=study.steps),
-                ensemble=Ensemble(replicas=context.replicas(REPLICAS), seed=context.seed_of("F5", number)),
-            ),
-            kind="control" if name == CONTROL else "asymptotic",
+def trials(context: Context) -> Mapping[str, Trial[WideStudy]]:
+    """Weights of an aligned covariance on three targets, and output layers kept with little or much to remember."""
+
+    def trial(study: WideStudy, variance: float, kind: Kind = "asymptotic") -> Trial[WideStudy]:
+        kept = isinstance(study, KeptOutput)
+        spectrum = np.geomspace(4.0, 0.2, 10 if kept else 20).round(3)
+        setting = Setting(
+            data=Data(kind="gaussian", spectrum=tuple(spectrum.tolist()), samples=40 if kept else 100, fixed=True),
+            labels=Labels(variance=variance),
+            network=Network(kind="mlp", hidden=(1024 if kept else 2048,), parametrization="ntk"),
+            training=Training(learning_rate=1.0, steps=study.steps),
+            ensemble=Ensemble(replicas=context.replicas(REPLICAS)),
         )
-        for number, (name, study) in enumerate(STUDIES.items())
+        return Trial(setting, study, kind)
+
+    return {
+        "weights, target of high variance": trial(HIGH, 1.0),
+        "weights, target of low variance": trial(LOW, 1.0),
+        "weights, random labels": trial(RANDOM, 1.0),
+        "kept output layer, little to remember": trial(SHORT, 0.09),
+        "kept output layer, much to remember": trial(LONG, 4.0),
+        "kept output layer, new inputs": trial(NEW, 4.0),
+        "kept output layer, its memory of the labels left out": trial(LONG, 4.0, "control"),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class WideGains:
+    """Gains over the references, at r steps downstream, as a share of the larger of the two losses at the start.
+
+    Attributes
+    ----------
+    references : tuple of str, length k
+    steps : tuple of int, length r
+    gains : ndarray, shape (k, r)
+    """
+
+    references: tuple[str, ...]
+    steps: tuple[int, ...]
+    gains: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedWideGains(WideGains):
+    """Gains of trained networks, with standard errors (k, r)."""
+
+    errors: np.ndarray
+    replicas: int
+    diverged: int
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedWideGains(WideGains):
+    """Gains by the kernels of infinitely wide networks.
+
+    Attributes
+    ----------
+    units : ndarray, shape (k,)
+        The larger of the two losses at the start, against each reference.
+    infinite : ndarray, shape (k, r)
+        The gains without the control's mistake.
+    along : ndarray, shape (k, t), or None
+        Those at every step up to the last; None for the control, which is not drawn.
+    """
+
+    units: np.ndarray
+    infinite: np.ndarray
+    along: np.ndarray | None
+
+
+def predict(case: Case[WideStudy]) -> PredictedWideGains:
+    """By the kernels of infinitely wide networks; the control's mistake is labels of variance 0 upstream."""
+    study, setting, control = case.study, case.setting, case.kind == "control"
+    units = start_losses(study, setting)
+    infinite = infinite_gains(study, setting, study.steps, units)
+    return PredictedWideGains(
+        references=study.references,
+        steps=study.steps,
+        gains=infinite_gains(study, setting, study.steps, units, variance=0.0) if control else infinite,
+        units=units,
+        infinite=infinite,
+        along=None if control else infinite_gains(study, setting, tuple(range(study.steps[-1] + 1)), units),
     )
 
 
-def budget(case: Case) -> float:
-    """What the width may add to a gain, as a share of the loss at the start.
-
-    Fixed on other networks (theory/derivations.md, section 2.5).
-    """
-    (width,) = case.setting.network.widths
-    return (0.5 if isinstance(STUDIES[case.name], Weights) else 2.0) / float(np.sqrt(width))
-
-
-def predict(case: Case) -> Gains:
-    """By the kernels of infinitely wide networks; the control's mistake is labels of variance 0 upstream."""
-    return predicted(STUDIES[case.name], case.setting, variance=0.0 if case.kind == "control" else None)
-
-
-def measure(case: Case, context: Context) -> Gains:
+def measure(case: Case[WideStudy], prediction: PredictedWideGains, context: Context) -> TrainedWideGains:
     """Networks trained after the prediction's experiment, and fresh ones from the same random numbers."""
-    return measured(STUDIES[case.name], case.setting)
+    beyond, units = train_wide(case.study, case.setting), prediction.units[:, None]
+    return TrainedWideGains(
+        references=prediction.references,
+        steps=prediction.steps,
+        gains=prediction.infinite + beyond.mean / units,
+        errors=beyond.error / units,
+        replicas=beyond.replicas,
+        diverged=beyond.diverged,
+    )
 
 
-def decide(case: Case, prediction: Gains, found: Gains) -> tuple[Finding, ...]:
+def decide(case: Case[WideStudy], prediction: PredictedWideGains, measured: TrainedWideGains) -> tuple[Judgement, ...]:
     """Over each reference: both steps within the budget, and the signs that the budget leaves no doubt of are seen."""
-    return tuple(_finding(case, prediction, found, k) for k in range(len(found.references)))
+    return tuple(_judge_gain(case, prediction, measured, k) for k in range(len(measured.references)))
 
 
-def _finding(case: Case, prediction: Gains, found: Gains, k: int) -> Finding:
-    assert found.errors is not None
-    expected, value, error = prediction.gains[k], found.gains[k], found.errors[k]
-    (early, late), tests, allowed = found.steps, len(found.steps), budget(case)
-    law = stats.t(found.replicas - found.diverged - 1)
-    off = value - expected
-    half = law.isf((1 - CONFIDENCE) / 2 / tests) * error
-    pvalue = min(1.0, tests * float(law.sf(((np.abs(off) - allowed) / error).max())))
-    seen = np.sign(value) * (np.abs(value) > law.isf(SEEN / 2 / tests) * error)
-    if case.kind == "control":
-        verdict: Verdict = control_verdict(pvalue, found.diverged)
+def _judge_gain(case: Case[WideStudy], prediction: PredictedWideGains, measured: TrainedWideGains, k: int) -> Judgement:
+    expected, value, error = prediction.gains[k], measured.gains[k], measured.errors[k]
+    (early, late), tests, allowed = measured.steps, len(measured.steps), budget(case.study, case.setting)
+    degrees, control = measured.replicas - measured.diverged - 1, case.kind == "control"
+    half = half_width(error, tests=tests, degrees=degrees)
+    pvalue = pvalue_beyond(value - expected, error, allowed, degrees)
+    seen = signs_seen(value, error, tests=tests, degrees=degrees)
+    if control:
+        verdict: Ruling = control_verdict(pvalue, measured.diverged)
     else:
-        bounds = zip(off - half, off + half, strict=True)
-        verdicts = {asymptotic_verdict(low, high, allowed, found.diverged) for low, high in bounds}
-        verdict = "refuted" if "refuted" in verdicts else "undecided" if "undecided" in verdicts else "holds"
         clear = np.abs(expected) > allowed
-        if verdict == "holds" and not np.array_equal(seen[clear], np.sign(expected[clear])):
-            verdict = "undecided"
-    return Finding(
-        claim="F5",
-        case=case.name,
-        kind=case.kind,
-        quantity=f"gain after step {early} over {found.references[k]}, as a share",
-        prediction=f"not {expected[0]:.4f}" if case.kind == "control" else float(expected[0]),
+        ruling = within_budget(value - expected, half, allowed, measured.diverged)
+        verdict = seen_verdict(ruling, seen[clear], expected[clear])
+    return Judgement(
+        quantity=f"gain after step {early} over {measured.references[k]}, as a share",
+        prediction=f"not {expected[0]:.4f}" if control else float(expected[0]),
         measurement=float(value[0]),
         standard_error=float(error[0]),
         interval=(float(value[0] - half[0]), float(value[0] + half[0])),
-        pvalue=pvalue if case.kind == "control" else None,
-        power=f"within {allowed:.1%} of the loss; {_words(seen)} seen, early and late",
+        pvalue=pvalue if control else None,
+        power=f"within {allowed:.1%} of the loss; {sign_words(seen)} seen, early and late",
         verdict=verdict,
         note=f"after step {late} predicted {expected[1]:+.4f}, measured {value[1]:+.4f} ± {error[1]:.4f}",
-        replicas=found.replicas,
-        diverged=found.diverged,
     )
 
 
-def _words(signs: np.ndarray) -> str:
-    return ", ".join("positive" if sign > 0 else "negative" if sign < 0 else "no sign" for sign in signs)
+@dataclass(frozen=True)
+class WideGainRow:
+    """A gain over one reference at one step."""
+
+    case: str
+    reference: str
+    step: int
+    predicted: float
+    measured: float
+    error: float
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+def _rows(outcome: Outcome[WideStudy, PredictedWideGains, TrainedWideGains]) -> Iterator[WideGainRow]:
+    prediction, measured = outcome.prediction, outcome.measurement
+    for k, reference in enumerate(measured.references):
+        for i, step in enumerate(measured.steps):
+            numbers = (float(each[k, i]) for each in (prediction.gains, measured.gains, measured.errors))
+            yield WideGainRow(outcome.case.name, reference, step, *numbers)
+
+
+def illustrate(outcomes: Outcomes[WideStudy, PredictedWideGains, TrainedWideGains]) -> Exhibits:
     """Every gain, predicted and measured; the predicted ones along the whole training, with the measured points."""
-    rows = []
-    for outcome in outcomes:
-        prediction, found = outcome.prediction, outcome.measurement
-        for k, reference in enumerate(found.references):
-            for i, step in enumerate(found.steps):
-                rows.append(
-                    (
-                        outcome.case.name if k == i == 0 else CONTINUED,
-                        reference if i == 0 else CONTINUED,
-                        step,
-                        100 * float(prediction.gains[k, i]),
-                        (100 * float(found.gains[k, i]), 100 * float(found.errors[k, i])),
-                    )
-                )
-    table = Table(
-        name="f5-gains",
-        caption="What pre-training takes off the downstream loss of wide ReLU networks, in per cent of the loss at the "
+    table = table_of(
+        "f5-gains",
+        "What pre-training takes off the downstream loss of wide ReLU networks, in per cent of the loss at the "
         "start: through first-layer weights of covariance $\\propto S^{3/4}$, second layer trained, against isotropic "
         "weights of the same trace and of the same $\\mathrm{tr}\\,\\Sigma_w S$; and with the output layer kept after "
         "training on random labels, against a fresh network. The last case is the control: predicted as if nothing of "
         "the labels were remembered.",
-        columns=(
-            Column("case", "text"),
-            Column("against", "text"),
-            Column("step"),
-            Column("predicted, %"),
-            Column("measured, %"),
-        ),
-        rows=tuple(rows),
+        (row for outcome in outcomes for row in _rows(outcome)),
+        text("case", lambda row: row.case, once=True),
+        text("against", lambda row: row.reference, once=True),
+        number("step", lambda row: row.step),
+        number("predicted, %", lambda row: 100 * row.predicted),
+        number("measured, %", lambda row: (100 * row.measured, 100 * row.error)),
     )
     figure = Figure(
         name="f5-gains",
         caption="The gain as a share of the loss at the start, along the downstream training: kernel regime (lines) "
         "and networks (points, 95 % intervals). Below zero pre-training hurts.",
-        panels=tuple(_panel(outcome) for outcome in outcomes if outcome.case.kind != "control"),
+        panels=tuple(
+            _panel(outcome.case.name, outcome.prediction.along, outcome.measurement)
+            for outcome in outcomes
+            if outcome.prediction.along is not None
+        ),
     )
-    return (table,), (figure,)
+    return Exhibits((table,), (figure,))
 
 
-def _panel(outcome: Outcome) -> Panel:
-    case, found = outcome.case, outcome.measurement
-    study = STUDIES[case.name]
-    every = tuple(range(found.steps[-1] + 1))
-    line = predicted(_along(study, every), case.setting)
-    series = [Series("none", np.array([every[0], every[-1]]), np.zeros(2), style="dashed")]
-    for k, reference in enumerate(found.references):
-        series.append(Series(f"over {reference}", np.array(every), line.gains[k], style="line"))
-        series.append(Series("networks", np.array(found.steps), found.gains[k], 1.96 * found.errors[k]))
-    return Panel(case.name, "step", "gain", tuple(series))
-
-
-def _along(study: Study, steps: tuple[int, ...]) -> Study:
-    """The same study, read at other steps."""
-    if isinstance(study, Weights):
-        return Weights(study.target, steps)
-    assert isinstance(study, Kept)
-    return Kept(study.length, study.new, steps)
+def _panel(title: str, along: np.ndarray, measured: TrainedWideGains) -> Panel:
+    every, steps = np.arange(along.shape[1]), np.array(measured.steps)
+    series = [Series("none", every[[0, -1]], np.zeros(2), style="dashed")]
+    for k, reference in enumerate(measured.references):
+        series.append(Series(f"over {reference}", every, along[k], style="line"))
+        series.append(Series("networks", steps, measured.gains[k], bars(measured.errors[k])))
+    return Panel(title, "step", "gain", tuple(series))
 
 
 CLAIM = Claim(
@@ -193,7 +233,7 @@ CLAIM = Claim(
     "$2\\,m^{-1/2}$ for kept networks, whose kernel has moved: simultaneous 95 % intervals must lie within it, and "
     "every predicted gain larger than that must be seen with its sign. As a control, the form without the memory of "
     "the upstream labels must be refuted.",
-    cases=cases,
+    trials=trials,
     predict=predict,
     measure=measure,
     decide=decide,

@@ -7,9 +7,8 @@ Its mean over networks is the predicted loss exactly, so that it takes out noise
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -18,8 +17,7 @@ from numpy.linalg import matrix_power
 from torch import Tensor
 
 import simulate
-from reports.judging.estimate import mean_with_error
-from reports.judging.verify import fixed_rows
+from reports.judging.intervals import mean_with_error
 from simulate import Inputs
 from simulate.networks import forward
 from theory.network.kernels import ntk
@@ -31,82 +29,30 @@ EXPONENT = 0.75  # weights Σ_w ∝ S^¾, of the trace of fresh ones
 
 
 @dataclass(frozen=True, eq=False)
-class Gains:
-    """Gains over the references, at r steps downstream, as a share of the larger of the two losses at the start.
+class WideDeviations:
+    """By how much the gains of trained networks exceed those of infinitely wide ones, in units of the loss itself.
 
-    Attributes
-    ----------
-    references : tuple of str, length k
-    steps : tuple of int, length r
-    gains : ndarray, shape (k, r)
-    errors : ndarray, shape (k, r), or None
-        Standard errors of measured gains.
-    replicas, diverged : int
+    Means over networks and their standard errors, against each reference at every step of the study, (k, r) both.
     """
 
-    references: tuple[str, ...]
-    steps: tuple[int, ...]
-    gains: np.ndarray
-    errors: np.ndarray | None = None
-    replicas: int = 0
-    diverged: int = 0
-
-
-class Study(Protocol):
-    """One way in which pre-training reaches a task, given the setting of the networks."""
-
-    @property
-    def references(self) -> tuple[str, ...]: ...
-
-    @property
-    def steps(self) -> tuple[int, ...]: ...
-
-    def transfers(self, setting: Setting, variance: float, steps: tuple[int, ...]) -> tuple[LinearisedTransfer, ...]:
-        """The predicted losses at some steps, against each reference; `variance` is that of random labels."""
-
-    def deviations(self, setting: Setting, replicas: Sequence[int]) -> np.ndarray:
-        """Gains (R, k, r) of networks minus those of the infinitely wide kernel from the same start."""
-
-
-def predicted(study: Study, setting: Setting, *, variance: float | None = None) -> Gains:
-    """By `theory.transfer`; another variance of random labels than the setting's makes a mistake."""
-    transfers = study.transfers(setting, setting.labels.variance if variance is None else variance, study.steps)
-    gains = np.stack([transfer.gain for transfer in transfers])
-    return Gains(study.references, study.steps, gains / units(study, setting)[:, None])
-
-
-def units(study: Study, setting: Setting) -> np.ndarray:
-    """The larger of the two losses before training, against each reference, (k,)."""
-    found = study.transfers(setting, setting.labels.variance, (0,))
-    return np.array([max(transfer.loss[0], transfer.reference_loss[0]) for transfer in found])
-
-
-def measured(study: Study, setting: Setting) -> Gains:
-    """All replicas of the setting; the networks that are compared share their random numbers."""
-    total = setting.ensemble.replicas
-    parts = [study.deviations(setting, range(first, min(first + BATCH, total))) for first in range(0, total, BATCH)]
-    samples = np.concatenate(parts)
-    finite = np.isfinite(samples).all(axis=(1, 2))
-    mean, error = mean_with_error(samples[finite], np.ones(finite.sum()))
-    expected, unit = predicted(study, setting), units(study, setting)[:, None]
-    return replace(
-        expected,
-        gains=expected.gains + mean / unit,
-        errors=error / unit,
-        replicas=total,
-        diverged=int((~finite).sum()),
-    )
+    mean: np.ndarray
+    error: np.ndarray
+    replicas: int
+    diverged: int
 
 
 @dataclass(frozen=True)
-class Weights:
+class PretrainedWeights:
     """A second layer trained from 0 on features φ(w·x), w ~ N(0, Σ_w): f_0 is subtracted."""
+
+    references: ClassVar[tuple[str, ...]] = ("isotropic, same trace", "isotropic, same kernel scale")
+    excess: ClassVar[float] = 0.5  # see `budget`
 
     target: Literal["high variance", "low variance", "random", "slanted"]
     steps: tuple[int, ...]
-    references: tuple[str, ...] = ("isotropic, same trace", "isotropic, same kernel scale")
 
     def transfers(self, setting: Setting, variance: float, steps: tuple[int, ...]) -> tuple[LinearisedTransfer, ...]:
+        """The predicted losses at some steps, against each reference; `variance` is that of random labels."""
         rows = scaled_rows(setting)
         given = RandomLabels(variance) if self.target == "random" else self.targets(rows)
         training = read_at(setting, steps)
@@ -124,6 +70,7 @@ class Weights:
         return np.asarray(rows @ basis[:, at] / np.sqrt(values[at]))
 
     def deviations(self, setting: Setting, replicas: Sequence[int]) -> np.ndarray:
+        """Gains (R, k, r) of networks minus those of the infinitely wide kernel from the same start."""
         rows, inputs = scaled_rows(setting), simulate.replica_inputs(setting, replicas)
         given = inputs.y if self.target == "random" else torch.from_numpy(self.targets(rows)[:, None])
         y = given.expand(len(replicas), len(rows), 1)
@@ -146,13 +93,15 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptOutput:
     """A network pre-trained on the setting's random labels for `length` steps goes on, on the same inputs or new."""
+
+    references: ClassVar[tuple[str, ...]] = ("a fresh network",)
+    excess: ClassVar[float] = 2.0  # see `budget`
 
     length: int
     new: bool
     steps: tuple[int, ...]
-    references: tuple[str, ...] = ("a fresh network",)
 
     def rows(self, setting: Setting) -> tuple[np.ndarray, np.ndarray]:
         """X upstream and Z downstream, of the same law."""
@@ -164,6 +113,7 @@ class Kept:
         return np.asarray(total / np.sqrt(np.mean(total**2)))
 
     def transfers(self, setting: Setting, variance: float, steps: tuple[int, ...]) -> tuple[LinearisedTransfer, ...]:
+        """The predicted losses at some steps, against the reference; `variance` is that of the upstream labels."""
         rows, others = self.rows(setting)
         found = kept_output_transfer(
             rows,
@@ -176,6 +126,7 @@ class Kept:
         return (found.transfer,)
 
     def deviations(self, setting: Setting, replicas: Sequence[int]) -> np.ndarray:
+        """Gains (R, k, r) of networks minus those of the infinitely wide kernel from the same start."""
         rows, others = self.rows(setting)
         inputs = simulate.replica_inputs(setting, replicas)
         upstream = msgspec.structs.replace(setting, training=read_at(setting, (self.length,)))
@@ -195,12 +146,49 @@ class Kept:
         return (losses[1] - losses[0])[:, None]
 
 
-@lru_cache(maxsize=2)
+WideStudy = PretrainedWeights | KeptOutput
+
+
+def budget(study: WideStudy, setting: Setting) -> float:
+    """What the width may add to a gain, as a share of the loss at the start.
+
+    Fixed on other networks (theory/derivations.md, section 2.5).
+    """
+    (width,) = setting.network.widths
+    return study.excess / float(np.sqrt(width))
+
+
+def start_losses(study: WideStudy, setting: Setting) -> np.ndarray:
+    """The larger of the two losses before training, against each reference, (k,)."""
+    found = study.transfers(setting, setting.labels.variance, (0,))
+    return np.array([max(transfer.loss[0], transfer.reference_loss[0]) for transfer in found])
+
+
+def infinite_gains(
+    study: WideStudy, setting: Setting, steps: tuple[int, ...], units: np.ndarray, *, variance: float | None = None
+) -> np.ndarray:
+    """Gains (k, r) by `theory.transfer`, in `units` (k,), which are `start_losses`.
+
+    Another variance of random labels than the setting's makes a mistake.
+    """
+    transfers = study.transfers(setting, setting.labels.variance if variance is None else variance, steps)
+    return np.asarray(np.stack([transfer.gain for transfer in transfers]) / units[:, None])
+
+
+def train_wide(study: WideStudy, setting: Setting) -> WideDeviations:
+    """Train all replicas of the setting; the networks that are compared share their random numbers."""
+    total = setting.ensemble.replicas
+    parts = [study.deviations(setting, range(first, min(first + BATCH, total))) for first in range(0, total, BATCH)]
+    samples = np.concatenate(parts)
+    finite = np.isfinite(samples).all(axis=(1, 2))
+    mean, error = mean_with_error(samples[finite], np.ones(finite.sum()))
+    return WideDeviations(mean, error, total, int((~finite).sum()))
+
+
 def scaled_rows(setting: Setting, apart: int = 0) -> np.ndarray:
     """X/√d, as formulas want the rows of an "ntk" network; of another seed where `apart` is not 0."""
     ensemble = msgspec.structs.replace(setting.ensemble, seed=setting.ensemble.seed + apart)
-    rows = fixed_rows(msgspec.structs.replace(setting, ensemble=ensemble))
-    assert rows is not None
+    rows = simulate.rows(msgspec.structs.replace(setting, ensemble=ensemble))
     return np.asarray(rows / np.sqrt(rows.shape[1]))
 
 

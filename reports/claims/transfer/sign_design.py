@@ -6,21 +6,23 @@ initial weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from reports.claims.transfer.sign_settings import Actual, Aligned, Comparison, Linear, Remembered, Wide
-from reports.claims.transfer.t1_linear_transfer import OUTPUTS
-from reports.claims.transfer.t1_linear_transfer import WIDTH as FEATURES
+from reports.claims.transfer.kernel_gains import KeptOutput, PretrainedWeights
+from reports.claims.transfer.pretraining import BUDGET, OUTPUTS
+from reports.claims.transfer.pretraining import WIDTH as FEATURES
+from reports.claims.transfer.sign_settings import Actual, Comparison, Linear, SlantedOutput, SlantedWeights, Wide
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 DESIGN = 20_061_045  # entropy of the design, beside the mechanism and the number
 WIDTH = 512  # of networks in the kernel regime
 ACTUAL_WIDTH = 64  # of actual ones
 
-Draw = Callable[[int, np.random.Generator], Comparison]
+Route = Literal["initial weights", "frozen features", "kernel regime", "kept output", "actual network"]
 
 
 def initial_weights(seed: int, rng: np.random.Generator) -> Linear:
@@ -37,14 +39,14 @@ def kernel_regime(seed: int, rng: np.random.Generator) -> Wide:
     """First-layer weights along or against the data's large directions, the second layer trained."""
     setting = _wide(seed, rng, Labels())
     length, exponent, slant = _length(rng, 30), rng.uniform(-1.5, 1.5), rng.uniform(-2, 2)
-    study = Aligned("slanted", (length,), exponent=exponent, slant=slant)
+    study = SlantedWeights("slanted", (length,), exponent=exponent, slant=slant)
     return Wide(setting, study, int(rng.integers(2)))
 
 
 def kept_output(seed: int, rng: np.random.Generator) -> Wide:
     """The whole network goes on, on the same inputs or new ones."""
     setting = _wide(seed, rng, Labels(variance=_log_uniform(rng, 0.3, 50.0)))
-    study = Remembered(_length(rng, 100), bool(rng.integers(2)), (_length(rng, 30),), slant=rng.uniform(-2, 2))
+    study = SlantedOutput(_length(rng, 100), bool(rng.integers(2)), (_length(rng, 30),), slant=rng.uniform(-2, 2))
     return Wide(setting, study, 0)
 
 
@@ -70,18 +72,39 @@ def actual_network(seed: int, rng: np.random.Generator) -> Actual:
     return Actual(setting, 0.5, _length(rng, 30), bool(rng.integers(2)))
 
 
-MECHANISMS: tuple[Draw, ...] = (
-    initial_weights,
-    frozen_features,
-    kernel_regime,
-    kept_output,
-    actual_network,
-)
+@dataclass(frozen=True)
+class Mechanism:
+    """How pre-training reaches the task.
+
+    Attributes
+    ----------
+    number : int
+        Its place in the design.
+    draw : callable
+        A setting of the design, from a seed for rows, labels and weights, and a generator.
+    margin : float
+        Of a gain, what its form neglects: the budgets of T1 and F5; for actual networks, whose kernel is the one they
+        have, that of weights.
+    """
+
+    number: int
+    draw: Callable[[int, np.random.Generator], Comparison]
+    margin: float = 0.0
 
 
-def comparison(mechanism: Draw, number: int, seed: int) -> Comparison:
+MECHANISMS: Mapping[Route, Mechanism] = {
+    "initial weights": Mechanism(0, initial_weights),
+    "frozen features": Mechanism(1, frozen_features, BUDGET),
+    "kernel regime": Mechanism(2, kernel_regime, PretrainedWeights.excess * WIDTH**-0.5),
+    "kept output": Mechanism(3, kept_output, KeptOutput.excess * WIDTH**-0.5),
+    "actual network": Mechanism(4, actual_network, PretrainedWeights.excess * ACTUAL_WIDTH**-0.5),
+}
+
+
+def comparison(route: Route, number: int, seed: int) -> Comparison:
     """Setting `number` of a mechanism's design, its rows, labels and weights drawn from `seed`."""
-    return mechanism(seed + number, np.random.default_rng([DESIGN, MECHANISMS.index(mechanism), number]))
+    mechanism = MECHANISMS[route]
+    return mechanism.draw(seed + number, np.random.default_rng([DESIGN, mechanism.number, number]))
 
 
 def _linear(seed: int, rng: np.random.Generator, *, replicas: int, frozen: bool) -> Linear:

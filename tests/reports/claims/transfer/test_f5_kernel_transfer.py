@@ -1,0 +1,139 @@
+"""Claim F5: gains of wide networks are judged by their budget and signs, and the rules can say no."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from reports.claims.claim import Case, Context, Outcome
+from reports.claims.transfer import f5_kernel_transfer as f5
+from reports.claims.transfer.f5_kernel_transfer import (
+    HIGH,
+    LONG,
+    LOW,
+    NEW,
+    RANDOM,
+    PredictedWideGains,
+    TrainedWideGains,
+)
+from reports.claims.transfer.kernel_gains import (
+    KeptOutput,
+    PretrainedWeights,
+    WideStudy,
+    budget,
+    train_wide,
+)
+
+QUICK = Context(seed=999)
+
+
+def small(study: WideStudy, replicas: int = 4, width: int = 256, *, control: bool = False) -> Case[WideStudy]:
+    """A case of the claim with fewer, narrower networks."""
+    (case,) = (case for case in f5.CLAIM.cases(QUICK) if case.study == study and (case.kind == "control") is control)
+    setting = msgspec.structs.replace(
+        case.setting,
+        network=msgspec.structs.replace(case.setting.network, hidden=(width,)),
+        ensemble=msgspec.structs.replace(case.setting.ensemble, replicas=replicas),
+    )
+    return replace(case, trained=setting)
+
+
+@pytest.mark.parametrize("study", [LOW, RANDOM, LONG, NEW])
+def test_networks_are_near_their_prediction(study: WideStudy) -> None:
+    """Within twice the budget, generous for four narrow networks; of the other sign they would not be."""
+    case = small(study)
+    prediction = f5.predict(case)
+    found, allowed = f5.measure(case, prediction, QUICK), 2 * budget(case.study, case.setting)
+    assert np.all(np.abs(found.gains - prediction.gains) <= allowed)
+    assert (found.replicas, found.diverged) == (4, 0)
+    assert np.all(found.errors > 0)
+    assert np.abs(found.gains + prediction.gains).max() > allowed
+
+
+@pytest.mark.parametrize("study", [PretrainedWeights("random", (0, 3)), KeptOutput(4, True, (0, 3))])
+def test_batches_of_networks_do_not_matter(study: WideStudy, monkeypatch) -> None:
+    setting = small(RANDOM if isinstance(study, PretrainedWeights) else NEW, replicas=3, width=16).setting
+    whole = train_wide(study, setting)
+    monkeypatch.setattr("reports.claims.transfer.kernel_gains.BATCH", 2)
+    again = train_wide(study, setting)
+    np.testing.assert_allclose(again.mean, whole.mean, rtol=1e-9)
+    np.testing.assert_allclose(again.error, whole.error, rtol=1e-9)
+
+
+def test_the_start_of_features_is_the_labels() -> None:
+    """f_0 is subtracted: no gain at step 0, exactly, for any width."""
+    found = train_wide(PretrainedWeights("random", (0, 1)), small(RANDOM, replicas=3, width=8).setting)
+    np.testing.assert_allclose(found.mean[:, 0], 0, atol=1e-15)
+
+
+def test_the_memory_of_labels_makes_the_difference() -> None:
+    case, control = small(LONG), small(LONG, control=True)
+    honest, mistaken = f5.predict(case), f5.predict(control)
+    assert np.all(honest.gains < 0)
+    assert np.all(mistaken.gains > 0)
+    np.testing.assert_array_equal(honest.gains, honest.infinite)
+    assert np.all(mistaken.infinite < 0)  # networks are measured without the mistake
+    assert honest.along is not None
+    np.testing.assert_allclose(honest.along[:, honest.steps], honest.gains, rtol=1e-9)
+    assert mistaken.along is None
+
+
+GIVEN = np.array([[-0.3, -0.1]])
+PREDICTED = PredictedWideGains(("a fresh network",), (5, 30), GIVEN, np.ones(1), GIVEN, None)
+
+
+def measured(value: float, error: float, diverged: int = 0) -> TrainedWideGains:
+    """Gains (value, −.1) ± error of 24 networks."""
+    gains = np.array([[value, -0.1]])
+    return TrainedWideGains(PREDICTED.references, PREDICTED.steps, gains, np.full((1, 2), error), 24, diverged)
+
+
+def judge(value: float, error: float, *, control: bool = False, diverged: int = 0) -> str:
+    """The verdict on such gains of networks of 1024 neurons, whose budget is .0625."""
+    case = small(LONG, replicas=24, width=1024, control=control)
+    (judgement,) = f5.decide(case, PREDICTED, measured(value, error, diverged))
+    assert judgement.measurement == value
+    return judgement.verdict
+
+
+def test_verdicts() -> None:
+    assert judge(-0.31, 0.005) == "holds"
+    assert judge(-0.31, 0.005, diverged=1) == "undecided"
+    assert judge(-0.31, 0.1) == "undecided"
+    assert judge(-0.2, 0.005) == "refuted"
+    assert judge(0.3, 0.005) == "refuted"
+    assert judge(0.3, 0.005, control=True) == "holds"
+    assert judge(-0.31, 0.005, control=True) == "undecided"
+    assert judge(-0.2, 0.03, control=True) == "undecided"
+
+
+def test_a_sign_that_is_not_seen_is_undecided() -> None:
+    """Predicted beyond the budget, within it of the prediction at 95 %, and not apart from 0 at 99 %."""
+    case = small(LONG, replicas=24, width=1024)
+    prediction = replace(PREDICTED, gains=np.array([[-0.0626, -0.1]]))
+    for value, verdict in ((-0.0028, "undecided"), (-0.0034, "holds")):
+        assert f5.decide(case, prediction, measured(value, 1e-3))[0].verdict == verdict
+
+
+def test_table_and_figure() -> None:
+    outcomes = []
+    for case in (small(HIGH, replicas=2, width=16), small(LONG, replicas=2, width=16, control=True)):
+        prediction = f5.predict(case)
+        found = f5.measure(case, prediction, QUICK)
+        outcomes.append(Outcome(case, prediction, found, f5.decide(case, prediction, found)))
+    shown = f5.illustrate(tuple(outcomes))
+    (table,), (figure,) = shown.tables, shown.figures
+    assert len(table.rows) == 6
+    (panel,) = figure.panels
+    assert [series.label for series in panel.series] == [
+        "none",
+        "over isotropic, same trace",
+        "networks",
+        "over isotropic, same kernel scale",
+        "networks",
+    ]
+    line = panel.series[1]
+    assert line.y[[5, 40]] == pytest.approx(outcomes[0].prediction.gains[0], rel=1e-9)
