@@ -252,11 +252,19 @@ def simulate(
 @click.argument("folder", metavar="DIR")
 @_common
 def merge(folder: str, as_json: bool, quiet: bool) -> int:
-    """Add up the shards in a store into one result."""
+    """Put the shards in a store together: those of `simulate`, or those of `transfer`."""
     import simulate as simulator
     from reports.console import describe_simulation
     from reports.contract import simulation
+    from simulate import transfer as transfers
 
+    if transfers.holds_experiment(folder):
+        from reports.transfer import study
+        from reports.transfer.show import contract, describe
+
+        found = study(transfers.merge(folder))
+        _show(as_json, contract(found), describe(found))
+        return DONE
     record = simulation(simulator.merge(folder))
     _show(as_json, record, describe_simulation(record))
     return DONE
@@ -357,6 +365,8 @@ def init(
     "--store", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Keep what is computed here."
 )
 @click.option("--resume", is_flag=True, help="Go on from what the store holds.")
+@click.option("--shard", default=None, metavar="i/n", help="Compute this share only; --resume computes what is left.")
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Workers, one core each.")
 @_common
 def transfer(
     experiment_file: str,
@@ -364,15 +374,40 @@ def transfer(
     device: str,
     store: Path | None,
     resume: bool,
+    shard: str | None,
+    processes: int,
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Upstream training, a treatment, downstream training: paired with training from scratch."""
-    from reports.experiment_file import load
-    from reports.transfer import transfer as run
-    from reports.transfer.show import contract, describe
+    """Upstream training, a treatment, downstream training: paired with training from scratch.
 
-    found = run(load(experiment_file), replicas=replicas, device=device, progress=not quiet, store=store, resume=resume)
+    Under torchrun, or with --shard, a share of the replicas. Weights that are drawn from the moments of other replicas
+    wait until all have been trained upstream.
+    """
+    from reports.experiment_file import load
+    from reports.transfer import shares, study
+    from reports.transfer.show import contract, describe
+    from simulate import transfer as simulator
+    from simulate.ranges import rank, share_of
+
+    result = simulator.run(
+        load(experiment_file),
+        replicas=replicas,
+        device=device,
+        progress=not quiet,
+        store=store,
+        resume=resume,
+        shard=shard,
+        processes=processes,
+    )
+    if shard is None and rank()[0] > 0:
+        return DONE
+    share = share_of(shard)
+    if store is not None and share[1] > 1:
+        record = shares.contract(result, simulator.progress(result.experiment, store), share)
+        _show(as_json, record, shares.describe(record, str(store)))
+        return DONE
+    found = study(result)
     _show(as_json, contract(found), describe(found))
     return DONE
 

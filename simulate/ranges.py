@@ -58,3 +58,19 @@ def rank() -> tuple[int, int]:
     if not (given[0].isdecimal() and given[1].isdecimal() and int(given[0]) < int(given[1])):
         raise InvalidInput("RANK/WORLD_SIZE", "/".join(given), "must be whole numbers, the first below the second")
     return int(given[0]), int(given[1])
+
+
+def share_of(shard: str | None) -> tuple[int, int]:
+    """(i, n) of a shard "i/n", or if None what ``torchrun`` says; (1, 1) is the whole.
+
+    >>> share_of("2/3"), share_of(None)
+    ((2, 3), (1, 1))
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if shard is not None:
+        return parse_shard(shard)
+    number, world = rank()
+    return number + 1, world

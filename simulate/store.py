@@ -164,18 +164,31 @@ def find_store(folder: Path) -> Store:
     InvalidInput
         Where there is none, or several, or its description is damaged.
     """
-    inside = sorted(path.parent for path in folder.glob(f"*/{ENSEMBLE}"))
-    found = [folder] if (folder / ENSEMBLE).is_file() else inside
-    if not found:
-        raise InvalidInput("folder", str(folder), f"holds no ensemble: there is no {ENSEMBLE} in it or one level below")
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise InvalidInput("folder", str(folder), f"holds {len(found)} ensembles; name one of its folders: {names}")
+    here = find_folder(folder, ENSEMBLE, "ensemble")
     try:
-        return Store(found[0], _read_description(found[0]))
+        return Store(here, _read_description(here))
     except Damaged as error:
         rule = f"{ENSEMBLE} {error}; any run of its setting with --resume writes it again"
-        raise InvalidInput("folder", str(found[0]), rule) from None
+        raise InvalidInput("folder", str(here), rule) from None
+
+
+def find_folder(folder: Path, description: str, what: str) -> Path:
+    """The one folder that has a description of that name: `folder`, or one in it; `what` names it in errors.
+
+    Raises
+    ------
+    InvalidInput
+        Where there is none, or several.
+    """
+    inside = sorted(path.parent for path in folder.glob(f"*/{description}"))
+    found = [folder] if (folder / description).is_file() else inside
+    if not found:
+        rule = f"holds no {what}: there is no {description} in it or one level below"
+        raise InvalidInput("folder", str(folder), rule)
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise InvalidInput("folder", str(folder), f"holds {len(found)} {what}s; name one of its folders: {names}")
+    return found[0]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import torch
@@ -27,6 +28,7 @@ from theory.setting import InvalidInput, Setting
 
 # Told how many replicas are done, and whether they were trained now or found in the store.
 Tell = Callable[[int, bool], None]
+J = TypeVar("J", bound=msgspec.Struct)
 
 
 def compute(
@@ -99,15 +101,40 @@ def distribute(
         What a worker raises, or that one was ended from outside.
     """
     known = store.description
+    jobs = [
+        Job(
+            setting=known.setting,
+            device=placed(device, worker),
+            chunk=chunk,
+            kernel=kernel,
+            folder=str(store.folder),
+            digest=known.digest,
+            replicas=known.replicas,
+            mine=list(mine[worker::processes]),
+        )
+        for worker in range(min(processes, len(mine)))
+    ]
+    employ(__name__, jobs, folder=store.folder, processes=processes, tell=tell)
+
+
+def employ(
+    module: str, jobs: Sequence[msgspec.Struct], *, folder: Path, processes: int, tell: Callable[[int, bool], object]
+) -> None:
+    """Have each job done by a process of its own, which calls ``main()`` of a module, and leaves its work in `folder`.
+
+    Raises
+    ------
+    InvalidInput
+        See `distribute`.
+    """
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    # Not -m, which would load this module a second time: the package has imported it by then.
-    command = [sys.executable, "-c", f"from {main.__module__} import {main.__name__} as work; work()"]
+    command = [sys.executable, "-c", f"from {module} import main; main()"]
     reader, writer = os.pipe()
     workers: list[subprocess.Popen[bytes]] = []
     try:
         with os.fdopen(reader, encoding="utf-8") as lines:
             try:
-                for worker in range(min(processes, len(mine))):
+                for job in jobs:
                     # In a session of their own Ctrl-C reaches only this process, which then ends them.
                     process = subprocess.Popen(
                         command,
@@ -117,16 +144,6 @@ def distribute(
                         start_new_session=True,
                     )
                     workers.append(process)
-                    job = Job(
-                        setting=known.setting,
-                        device=placed(device, worker),
-                        chunk=chunk,
-                        kernel=kernel,
-                        folder=str(store.folder),
-                        digest=known.digest,
-                        replicas=known.replicas,
-                        mine=list(mine[worker::processes]),
-                    )
                     assert process.stdin is not None
                     with suppress(BrokenPipeError), process.stdin:
                         process.stdin.write(msgspec.json.encode(job))
@@ -136,11 +153,11 @@ def distribute(
                 message = json.loads(line)
                 if "key" in message:
                     raise InvalidInput(message["key"], message["value"], message["rule"])
-                tell(message["replicas"], message["trained"])
+                tell(message["done"], message["trained"])
         for process in workers:
             if process.wait() != 0:
                 ended = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
-                rule = f"one of them ended with {ended}; shards that are complete are kept in {store.folder}"
+                rule = f"one of them ended with {ended}; shards that are complete are kept in {folder}"
                 raise InvalidInput("processes", processes, rule)
     finally:
         for process in workers:
@@ -148,8 +165,11 @@ def distribute(
             process.wait()
 
 
-def main() -> None:
-    """A worker process: reads a job on stdin, trains its ranges, says how far it is in lines of JSON on stdout."""
+def serve(kind: type[J], work: Callable[[J, Tell], None]) -> None:
+    """A worker process: reads a job on stdin, does it, says how far it is in lines of JSON on stdout.
+
+    `work` tells what it has done; an InvalidInput that it raises is raised by the process that waits for it.
+    """
     # What libraries may print is not part of the conversation.
     channel = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -159,25 +179,34 @@ def main() -> None:
         os.write(channel, json.dumps(message, default=repr).encode() + b"\n")
 
     def tell(count: int, trained: bool) -> None:
-        say(replicas=count, trained=trained)
+        say(done=count, trained=trained)
 
     try:
-        job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+        job = msgspec.json.decode(sys.stdin.buffer.read(), type=kind)
         with one_thread():
-            trainer = Trainer(job.setting, resolve(job.device), job.kernel)
-            description = Description(
-                job.setting,
-                job.digest,
-                trainer.device.type,
-                trainer.range,
-                job.replicas,
-                trainer.draws.shapes[0][0],
-                trainer.draws.data_moment,
-            )
-            for _ in compute(trainer, Store(Path(job.folder), description), job.mine, job.chunk, tell):
-                pass
+            work(job, tell)
     except BrokenPipeError:
         # Whoever wanted the result is gone.
         os._exit(1)
     except InvalidInput as error:
         say(key=error.key, value=error.value, rule=error.rule)
+
+
+def main() -> None:
+    """A worker process that trains ranges of an ensemble."""
+    serve(Job, _train)
+
+
+def _train(job: Job, tell: Tell) -> None:
+    trainer = Trainer(job.setting, resolve(job.device), job.kernel)
+    description = Description(
+        job.setting,
+        job.digest,
+        trainer.device.type,
+        trainer.range,
+        job.replicas,
+        trainer.draws.shapes[0][0],
+        trainer.draws.data_moment,
+    )
+    for _ in compute(trainer, Store(Path(job.folder), description), job.mine, job.chunk, tell):
+        pass

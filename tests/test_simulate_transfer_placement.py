@@ -10,36 +10,41 @@ from pathlib import Path
 import numpy as np
 
 PLACED = """
-import sys, warnings
+import sys, tempfile, warnings
 from pathlib import Path
 import numpy as np, torch
 warnings.simplefilter("error")
 from tests.pretend_device import DEVICE, Pretend
 from simulate import tiles
-from simulate.transfer import experiment as engine
+from simulate.transfer import experiment as engine, shares
 from tests.test_simulate_transfer import filters, small
 from theory.setting import Until
 
-engine.resolve = lambda device: DEVICE if device == "pretend" else torch.device("cpu")
+shares.resolve = lambda device: DEVICE if device == "pretend" else torch.device("cpu")
 tiles.free_memory = lambda device: 2**20
 tiled, keep = [], engine.Engine.keep
 def keeping(self, *arguments, **options):
-    keep(self, *arguments, **options)
-    tiled.append(self._tile)
+    store = keep(self, *arguments, **options)
+    tiled.append(store.tile)
+    return store
 engine.Engine.keep = keeping
 count = 0
 dense = small(kinds=("scratch", "rescaled", "recursive"), until=Until(loss=0.9), bias=True, replicas=2, steps=8)
 for experiment in (dense, filters(sys.argv[1])):
-    here = engine.run(experiment)
+    here = shares.run(experiment)
     with Pretend():
-        there = engine.run(experiment, device="pretend", store=sys.argv[2])
+        there = shares.run(experiment, device="pretend", store=sys.argv[2])
         # Less memory is free when the run is resumed, and its tile is the same.
         tiles.free_memory = lambda device: 1
         for shard in Path(sys.argv[2]).glob("*/*stream-*"):
             shard.unlink()
-        again = engine.run(experiment, device="pretend", store=sys.argv[2], resume=True)
+        again = shares.run(experiment, device="pretend", store=sys.argv[2], resume=True)
         tiles.free_memory = lambda device: 2**20
-    assert there.device == "pretend:0"
+        # In shards that come one after the other: the second finds all upstream ends.
+        with tempfile.TemporaryDirectory() as folder:
+            parts = [shares.run(experiment, device="pretend", store=folder, shard=f"{i}/2") for i in (2, 1)]
+            merged = shares.merge(folder)
+    assert (there.device, parts[1].device, merged.device) == ("pretend:0", "pretend:0", "pretend")
     np.testing.assert_array_equal(here.upstream.steps, there.upstream.steps)
     for a, b in zip(here.treated, there.treated, strict=True):
         np.testing.assert_allclose(a.curves.train_loss, b.curves.train_loss, rtol=1e-9)
@@ -47,6 +52,9 @@ for experiment in (dense, filters(sys.argv[1])):
         np.testing.assert_allclose(a.layers.effective_rank, b.layers.effective_rank, rtol=1e-8)
         count += 1
     for a, b in zip(there.treated, again.treated, strict=True):
+        np.testing.assert_array_equal(a.curves.train_loss, b.curves.train_loss)
+        np.testing.assert_array_equal(a.weights[-1].second_moments, b.weights[-1].second_moments)
+    for a, b in zip(there.treated, merged.treated, strict=True):
         np.testing.assert_array_equal(a.curves.train_loss, b.curves.train_loss)
         np.testing.assert_array_equal(a.weights[-1].second_moments, b.weights[-1].second_moments)
     assert tiled[-1] == tiled[-2] > 1

@@ -97,6 +97,7 @@ def test_one_file_a_range_under_the_digest(tmp_path):
     assert content(result) == content(run(experiment))
     folder = tmp_path / experiment_digest(experiment)
     assert sorted(path.name for path in folder.iterdir()) == [
+        *(f"downstream-00000{k}.safetensors" for k in range(3)),
         *(f"downstream-of-000005-00000{k}.safetensors" for k in range(3)),
         "experiment.safetensors",
         *(f"upstream-00000{k}.safetensors" for k in range(3)),
@@ -262,7 +263,7 @@ dtype = "float32"
 @pytest.mark.slow
 @pytest.mark.parametrize("there", [0, 1, 3])
 def test_a_real_kill(tmp_path, there):
-    """SIGKILL when so many shards are there, of four; the JSON of the resumed command has the same bytes."""
+    """SIGKILL when so many shards are there, of six; the JSON of the resumed command has the same bytes."""
     file, store = tmp_path / "experiment.toml", tmp_path / "store"
     file.write_text(EXPERIMENT)
     call = "import sys; from reports.cli import main; sys.exit(main())"
@@ -275,7 +276,7 @@ def test_a_real_kill(tmp_path, there):
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    assert len(shards(store)) < 4
+    assert len(shards(store)) < 6
     resumed = subprocess.run([*command, "--store", str(store), "--resume"], capture_output=True, timeout=300, **keys)
     assert (resumed.returncode, resumed.stderr, resumed.stdout) == (0, b"", whole)
 
@@ -299,8 +300,9 @@ def test_growing_trains_no_replica_twice_upstream(tmp_path, trained):
     run(experiment, replicas=3, store=tmp_path)
     trained.update(upstream=0, downstream=0)
     assert content(run(experiment, store=tmp_path, resume=True)) == content(run(experiment))
-    # Replica 3 completes its tile, then two more tiles; moments are others, so all is new downstream.
-    assert trained == {"upstream": 3 + 4, "downstream": 4 * 4 + 4 * 4}
+    # Replica 3 completes its tile, then two more tiles; moments are others, so all is new after the two treatments that
+    # draw from them.
+    assert trained == {"upstream": 3 + 4, "downstream": 3 * 2 + 4 * 2 + 4 * 4}
     trained.update(upstream=0, downstream=0)
     assert run(experiment, replicas=3, store=tmp_path, resume=True).replicas == 3
     run(experiment, store=tmp_path, resume=True)
@@ -384,7 +386,8 @@ def test_downstream_files_belong_to_the_upstream_training_that_they_continue(tmp
 
     monkeypatch.setattr(engine, "train_upstream", nudged)
     found = content(run(experiment, store=tmp_path, resume=True))
-    assert caplog.text.count("continues another upstream training") == 3
+    # All three ranges of drawn weights, and the range of the network itself.
+    assert caplog.text.count("continues another upstream training") == 3 + 1
     caplog.clear()
     assert content(run(experiment, store=tmp_path, resume=True)) == found
     assert caplog.text == ""
@@ -438,13 +441,14 @@ def test_shards_are_not_gone_on_with_unasked(tmp_path):
 def test_kinds_of_devices_are_not_mixed(tmp_path, monkeypatch):
     experiment = small(kinds=("scratch",), replicas=3)
     run(experiment, store=tmp_path)
-    describe = files._describe
+    known = files.read_file
 
-    class Elsewhere:
-        type = "cuda"
+    def elsewhere(*arguments):
+        about, tensors = known(*arguments)
+        return {**about, "device": "cuda"}, tensors
 
-    monkeypatch.setattr(files, "_describe", lambda store, known, device: describe(store, known, Elsewhere))
-    with pytest.raises(InvalidInput, match="was computed on cpu, whose last bits differ: go on there"):
+    monkeypatch.setattr(files, "read_file", elsewhere)
+    with pytest.raises(InvalidInput, match="was computed on cuda, whose last bits differ: go on there"):
         run(experiment, store=tmp_path, resume=True)
 
 
@@ -480,7 +484,7 @@ def test_the_command(tmp_path, capfd, trained):
     assert capfd.readouterr().out == first
     assert json.loads(first)["replicas"] == 3
     assert main(command) == 2
-    assert "holds 4 shards of this experiment already: resume it (--resume)" in capfd.readouterr().err
+    assert "holds 6 shards of this experiment already: resume it (--resume)" in capfd.readouterr().err
     assert main(["transfer", str(file), "--resume"]) == 2
     assert "is needed by resume" in capfd.readouterr().err
 

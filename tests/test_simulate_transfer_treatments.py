@@ -10,6 +10,7 @@ from simulate.networks import forward
 from simulate.streams import Purpose, Streams
 from simulate.transfer.draws import TransferDraws
 from simulate.transfer.experiment import Engine
+from simulate.transfer.moments import one
 from simulate.transfer.treatments import Switch, principal_variances, treat
 from tests.test_simulate_transfer import small
 from theory.setting import Network, Treatment
@@ -165,7 +166,6 @@ def test_moments_are_those_of_all_other_replicas():
     experiment = small(kinds=("scratch", "recursive"), replicas=5)
     engine = Engine(experiment, torch.device("cpu"), None)
     trained = engine.upstream(lambda count: None)
-    ((slots, _, inputs),) = engine._pieces()
     draws = TransferDraws(experiment)
     first = [w.numpy() for w in trained.parameters[0]]
     variances = [
@@ -173,8 +173,7 @@ def test_moments_are_those_of_all_other_replicas():
         for r in range(5)
     ]
     for replica in range(5):
-        found = engine._switch(replica, trained, inputs, slots.index(replica))
-        assert found is not None
+        found = engine.switch(replica, one(trained.parameters, replica), trained, draws.take([replica]), 0)
         others = [r for r in range(5) if r != replica]
         np.testing.assert_allclose(
             found.moment, np.mean([first[r].T @ first[r] / 8 for r in others], axis=0), atol=1e-14

@@ -138,7 +138,7 @@ def one_left_verdict(left: str | None, predicted: str, diverged: int) -> Ruling:
     return "holds" if left == predicted else "refuted"
 
 
-def above_verdict(low: float, bound: float, diverged: int) -> Ruling:
+def control_above_verdict(low: float, bound: float, diverged: int) -> Ruling:
     """The rule for a control that must exceed a bound: seen where its interval does, from `low` on; else undecided."""
     return "holds" if low > bound and not diverged else "undecided"
 

@@ -17,6 +17,7 @@ def transfer(
     progress: bool = False,
     store: str | Path | None = None,
     resume: bool = False,
+    processes: int = 1,
     gain_of: str | None = None,
     confidence: float = 0.95,
 ) -> TransferStudy:
@@ -27,7 +28,7 @@ def transfer(
     Parameters
     ----------
     experiment : Experiment
-    replicas, device, progress, store, resume
+    replicas, device, progress, store, resume, processes
         Of the training: see `simulate.transfer.run`.
     gain_of, confidence
         Of the comparison: see `reports.transfer.study`.
@@ -38,6 +39,12 @@ def transfer(
         What either of them refuses.
     """
     result = simulate.transfer.run(
-        experiment, replicas=replicas, device=device, progress=progress, store=store, resume=resume
+        experiment,
+        replicas=replicas,
+        device=device,
+        progress=progress,
+        store=store,
+        resume=resume,
+        processes=processes,
     )
     return study(result, gain_of=gain_of, confidence=confidence)

@@ -21,10 +21,23 @@
     result["pretrained"].layers.active[:, 0]  # (R, L − 1): the share of active units at the switch
     result["pretrained"].weights[0].second_moment  # Σ_w (d, d) at the switch, for `theory.misalignment`
 
-Treatments are described in `theory.setting.Treatment`.
+With ``processes=8`` it takes eight cores; with a store, ``shard="2/5"`` or `torchrun` its share of the replicas, and
+`merge` puts the shares together. Treatments are described in `theory.setting.Treatment`.
 """
 
-from simulate.transfer.experiment import run
 from simulate.transfer.results import Curves, Layers, TransferResult, Treated, UpstreamEnd
+from simulate.transfer.shares import Progress, merge, progress, run
+from simulate.transfer.store import holds_experiment
 
-__all__ = ["Curves", "Layers", "TransferResult", "Treated", "UpstreamEnd", "run"]
+__all__ = [
+    "Curves",
+    "Layers",
+    "Progress",
+    "TransferResult",
+    "Treated",
+    "UpstreamEnd",
+    "holds_experiment",
+    "merge",
+    "progress",
+    "run",
+]

@@ -5,35 +5,34 @@ depend on who else is trained with it: see `simulate.tiles`. Treatments that dra
 depend on who these are; nothing else depends on the number of replicas.
 
 Both walks go from range to range, each a fixed number of whole tiles, and leave them in a store, if there is one: see
-`simulate.transfer.store`. Moments are summed over all replicas in their order, wherever these come from.
+`simulate.transfer.store`. Moments are summed over all replicas in their order, wherever these come from. Who computes
+which ranges is the subject of `simulate.transfer.shares`.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from simulate import kernels
-from simulate.devices import one_thread, resolve
 from simulate.inputs import Inputs
 from simulate.ranges import Range, ranges
 from simulate.tiles import tile_size
 from simulate.transfer.draws import TransferDraws, TransferInputs
 from simulate.transfer.measures import finite, scores
+from simulate.transfer.moments import of_others, one, summed
 from simulate.transfer.readings import Measured, Readings, measure
-from simulate.transfer.results import TransferResult, Treated, UpstreamEnd
+from simulate.transfer.results import TransferResult, UpstreamEnd
 from simulate.transfer.store import TransferStore, marks, open_transfer_store, range_size
-from simulate.transfer.treatments import Parameters, Switch, principal_variances, treat
+from simulate.transfer.treatments import Parameters, Switch, treat
 from simulate.transfer.upstream import Ends, train_upstream
-from theory.setting import DRAWN, Diverged, Experiment, InvalidInput, Treatment
+from theory.setting import DRAWN, Diverged, Experiment, Treatment
 
 # How many replicas a tile has at most. Experiments have tens of replicas, seldom hundreds, and a tile that isn't full
 # costs as much as one that is.
@@ -41,87 +40,6 @@ MOST = {"cpu": 32, "cuda": 256}
 
 # Told how many trainings are done.
 Tell = Callable[[int], object]
-
-log = logging.getLogger(__name__)
-
-
-@one_thread()
-def run(
-    experiment: Experiment,
-    *,
-    replicas: int | None = None,
-    device: str = "cpu",
-    progress: bool = False,
-    chunk: int | None = None,
-    store: str | Path | None = None,
-    resume: bool = False,
-    weights: bool = True,
-) -> TransferResult:
-    """Train every replica upstream, and after every treatment downstream.
-
-    The result is the same, bit for bit, on the same machine and libraries, whatever `chunk`, and however often the
-    experiment was ended and resumed.
-
-    Parameters
-    ----------
-    experiment : Experiment
-    replicas : int or None
-        Instead of ``experiment.ensemble.replicas``; the first ones draw the same rows, labels, batches and weights.
-    device : "cpu", "cuda", "cuda:N" or "auto"
-    progress : bool
-        A progress bar on stderr, where that is a terminal.
-    chunk : int or None
-        At most so many replicas are trained at a time, with the same result, bit for bit; as many as is fast if None.
-    store : path or None
-        A folder in which trained networks, and what is measured of them, are kept as they are computed, in a folder of
-        their own named by a digest of the experiment: some 8 d² bytes a replica, treatment and reading, and every
-        upstream network.
-    resume : bool
-        Whether `store` may hold shards of this experiment already: they are not computed again, nor is upstream
-        training where they were of another number of replicas.
-    weights : bool
-        Whether downstream second moments of first layers are wanted. Without them ``Treated.weights`` is empty, and a
-        store takes little more than the upstream networks.
-
-    Raises
-    ------
-    InvalidInput
-        Where data cannot be read, are too few or don't fit, there is no such device, the store holds shards and is not
-        to be resumed, or it cannot be written: what is complete is then kept.
-    Diverged
-        Where upstream training leaves too few replicas finite.
-
-    Examples
-    --------
-    >>> from theory.setting import Data, Downstream, Ensemble, Network, Training, Treatments, Upstream
-    >>> data, network = Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8), Network(kind="mlp", hidden=(4,))
-    >>> experiment = Experiment(
-    ...     upstream=Upstream(data=data, network=network),
-    ...     treatment=Treatments(kinds=("scratch", "pretrained")),
-    ...     downstream=Downstream(samples=8, training=Training(steps=(0, 5))),
-    ...     ensemble=Ensemble(replicas=3),
-    ... )
-    >>> run(experiment)["pretrained"].curves.train_loss.shape
-    (3, 2)
-    """
-    for key, number in (("replicas", replicas), ("chunk", chunk)):
-        if number is not None and number < 1:
-            raise InvalidInput(key, number, "must be at least 1")
-    if store is None and resume:
-        raise InvalidInput("store", None, "is needed by resume")
-    if replicas is not None:
-        ensemble = msgspec.structs.replace(experiment.ensemble, replicas=replicas)
-        experiment = msgspec.structs.replace(experiment, ensemble=ensemble)
-    engine = Engine(experiment, resolve(device), chunk, weights=weights)
-    if store is not None:
-        engine.keep(Path(store), resume=resume)
-    total = experiment.ensemble.replicas * (1 + len(experiment.treatment.each))
-    with tqdm(total=total, unit=" trainings", disable=None if progress else True, leave=False, delay=1) as bar:
-        try:
-            return engine.downstream(engine.upstream(bar.update), bar.update)
-        except KeyboardInterrupt:
-            engine.say_kept()
-            raise
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,75 +65,169 @@ class Trained:
 
 
 class Engine:
-    """Trains the replicas of one experiment on one device; `chunk` and `weights` are as in `run`."""
+    """Trains the replicas of one experiment on one device.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    device : torch.device
+    chunk, weights
+        As in `simulate.transfer.run`; attributes, too.
+    tile : int or None
+        How many replicas are trained as one batch; if None what is fast, which on a CPU the experiment alone decides.
+
+    Attributes
+    ----------
+    store : TransferStore or None
+    drawn : bool
+        Whether some treatments draw weights from the moments of other replicas.
+    """
 
     def __init__(
-        self, experiment: Experiment, device: torch.device, chunk: int | None = None, *, weights: bool = True
+        self,
+        experiment: Experiment,
+        device: torch.device,
+        chunk: int | None = None,
+        *,
+        weights: bool = True,
+        tile: int | None = None,
     ) -> None:
         self.experiment = experiment
         self.device = device
         self.draws = TransferDraws(experiment)
         self.network = experiment.upstream.network
+        self.store: TransferStore | None = None
         self._kernel = kernels.choose(self.draws.downstream)
         settings = (self.draws.upstream, self.draws.downstream)
         self._most = MOST["cpu" if device.type == "cpu" else "cuda"]
-        self._tile = min(self._most, *(tile_size(setting, self.draws, device) for setting in settings))
-        self._chunk, self._weights = chunk, weights
+        self._tile = tile or min(self._most, *(tile_size(setting, self.draws, device) for setting in settings))
+        self.chunk, self.weights = chunk, weights
         self._dtype = getattr(torch, experiment.ensemble.dtype)
-        self._store: TransferStore | None = None
-        kinds = {treatment.kind for treatment in experiment.treatment.each}
-        self._drawn, self._recursive = bool(kinds & set(DRAWN)), "recursive" in kinds
+        self.drawn = bool(self.treatments(drawn=True))
+        self._recursive = any(treatment.kind == "recursive" for treatment in experiment.treatment.each)
 
-    def keep(self, root: Path, *, resume: bool) -> None:
+    def keep(self, root: Path, *, resume: bool, share: tuple[int, int] = (1, 1)) -> TransferStore:
         """Leave in the store `root` what is trained, and with `resume` take from there what has been.
 
         Raises
         ------
         InvalidInput
-            See `run`.
+            See `simulate.transfer.run`; shards of other shares are in nobody's way.
         """
-        self._store = open_transfer_store(
-            root, self.experiment, self.device, self._tile, resume=resume, weights=self._weights
+        mine = partial(self._ranges, share)
+        store = open_transfer_store(
+            root, self.experiment, self.device, self._tile, mine, resume=resume, weights=self.weights
         )
-        self._tile = self._store.tile
+        self.use(store)
+        return store
 
-    def say_kept(self) -> None:
-        """Say, after an interruption, what a store holds, if there is one."""
-        if self._store is not None:
-            count = len(self._store.shards())
-            log.warning("%d shards are kept in %s; --resume goes on from them", count, self._store.folder)
+    def use(self, store: TransferStore) -> None:
+        """Go on with a store that is open, and its tile."""
+        self.store = store
+        self._tile = store.tile
 
-    def upstream(self, tell: Tell) -> Trained:
-        """Train all replicas upstream."""
-        ends = Ends.joined([part for here in self._ranges() for part in self._upstream_range(here, tell)])
-        needed, ok = 2 if self._drawn else 1, ends.finite
+    def ranges(self, share: tuple[int, int] = (1, 1)) -> list[Range]:
+        """Those of shard (i, n): see `simulate.ranges`."""
+        return self._ranges(share, self._tile)
+
+    def treatments(self, *, drawn: bool) -> tuple[Treatment, ...]:
+        """Those that draw from the moments of other replicas, or those that need a replica's own network alone."""
+        return tuple(t for t in self.experiment.treatment.each if (t.kind in DRAWN) == drawn)
+
+    def trainings(self, mine: Sequence[Range], *, drawn: bool) -> int:
+        """How many trainings these ranges take, upstream and downstream, with or without drawn weights."""
+        treatments = self.experiment.treatment.each if drawn else self.treatments(drawn=False)
+        return sum(here.last - here.first for here in mine) * (1 + len(treatments))
+
+    def fill(self, mine: Sequence[Range], trained: Trained | None, tell: Tell) -> None:
+        """Train these ranges upstream and after treatments that need no others; with `trained`, after the others."""
+        for here in mine:
+            ends = self._upstream_range(here, _silent if trained else tell)
+            self._measured(here, ends, trained, tell)
+
+    def ends(self, mine: Sequence[Range], tell: Tell) -> list[Ends]:
+        """Train the replicas of these ranges upstream: one `Ends` a range."""
+        return [self._upstream_range(here, tell) for here in mine]
+
+    def trained(self, ends: Sequence[Ends]) -> Trained:
+        """What upstream training leaves, from the ends of all ranges.
+
+        Raises
+        ------
+        Diverged
+            Where too few replicas are finite.
+        """
+        joined = Ends.joined(ends)
+        needed, ok = 2 if self.drawn else 1, joined.finite
         if ok.sum() < needed:
             rule = f"leaves {ok.sum()} of {len(ok)} replicas finite upstream, and at least {needed} are needed"
             raise Diverged("upstream.training.learning_rate", self.draws.upstream.training.learning_rate, rule)
-        return Trained(ends, *self._moments(ends.parameters, ok))
+        rows = self.draws.upstream_rows if self._recursive else None
+        return Trained(joined, *summed(self.network, joined.parameters, ok, rows))
+
+    def upstream(self, tell: Tell) -> Trained:
+        """Train all replicas upstream."""
+        return self.trained(self.ends(self.ranges(), tell))
 
     def downstream(self, trained: Trained, tell: Tell) -> TransferResult:
         """Train all replicas downstream, once a treatment; those that are not finite throughout are left out."""
-        setting, replicas = self.draws.downstream, len(trained.finite)
-        dimension = len(self.draws.population.mean) if self._weights else 0
+        mine = self.ranges()
+        return self.result(mine, [trained.ends.part(here.first, here.last) for here in mine], trained, tell)
+
+    def result(
+        self, mine: Sequence[Range], ends: Sequence[Ends], trained: Trained | None, tell: Tell
+    ) -> TransferResult:
+        """Train the replicas of these ranges downstream, whose upstream training ended at `ends`, one a range.
+
+        Without `trained` only after those treatments that need no others.
+        """
+        setting, replicas = self.draws.downstream, self.experiment.ensemble.replicas
+        dimension = len(self.draws.population.mean) if self.weights else 0
+        alone = self.treatments(drawn=False)
         readings = {
             treatment: Readings(setting.training.readings, dimension, replicas)
             for treatment in self.experiment.treatment.each
+            if trained is not None or treatment in alone
         }
-        kept: list[np.ndarray] = []
-        first = 0
-        for measured in self._downstream_parts(trained, tell):
-            last = first + len(measured[0].finite)
-            kept.append(np.logical_and.reduce([trained.finite[first:last], *(found.finite for found in measured)]))
-            for into, found in zip(readings.values(), measured, strict=True):
-                into.add(first, found, kept[-1])
-            first = last
-        treated = tuple(found.treated(treatment) for treatment, found in readings.items())
-        return self._result(trained.ends, np.concatenate(kept), treated)
+        kept = []
+        for here, end in zip(mine, ends, strict=True):
+            measured = self._measured(here, end, None, tell)
+            if trained is not None:
+                measured |= self._measured(here, end, trained, tell)
+            kept.append(np.logical_and.reduce([end.finite, *(found.finite for found in measured.values())]))
+            for treatment, into in readings.items():
+                into.add(here.first, measured[treatment], kept[-1])
+        return self._result(ends, kept, readings)
 
-    def _upstream_range(self, here: Range, tell: Tell) -> list[Ends]:
+    def key(self, ends: Ends, trained: Trained | None) -> tuple[list[str], np.ndarray, int | None]:
+        """What `TransferStore` asks for: names of treatments, marks of replicas, their number where it matters."""
+        names = [treatment.name for treatment in self.treatments(drawn=trained is not None)]
+        if trained is None:
+            return names, marks(ends, []), None
+        # Moments of others say how many others there are.
+        return names, marks(ends, [trained.moment, *trained.variances, trained.finite]), len(trained.finite)
+
+    def _measured(self, here: Range, ends: Ends, trained: Trained | None, tell: Tell) -> dict[Treatment, Measured]:
+        """What is measured of a range after the treatments that need no others or, with `trained`, after the others.
+
+        From the store or trained now, and then stored. `ends` are those of the range.
+        """
+        treatments, store = self.treatments(drawn=trained is not None), self.store
+        if not treatments:
+            return {}
+        found = None if store is None else store.load_downstream(here, *self.key(ends, trained))
+        parts = [] if found is None else [found]
+        known = here.first + sum(len(part[0].finite) for part in parts)
+        tell((known - here.first) * len(treatments))
+        parts += self._downstream_range(known, here, ends, trained, tell)
+        whole = [Measured.joined(column) for column in zip(*parts, strict=True)]
+        if store is not None and known < here.last:
+            store.save_downstream(here, *self.key(ends, trained), whole)
+        return dict(zip(treatments, whole, strict=True))
+
+    def _upstream_range(self, here: Range, tell: Tell) -> Ends:
         """Where upstream training of a range ended: what the store has of it, then what is trained now."""
-        found = None if self._store is None else self._store.load_upstream(here)
+        found = None if self.store is None else self.store.load_upstream(here)
         parts = [] if found is None else [found]
         known = here.first + sum(len(part.finite) for part in parts)
         tell(known - here.first)
@@ -229,73 +241,66 @@ class Engine:
             parameters = tuple(w[slots].cpu() for w in ended.parameters)
             parts.append(Ends(parameters, steps, fitted, losses, None if accuracy is None else accuracies, ok))
             tell(slots.stop - slots.start)
-        if self._store is not None and known < here.last:
-            self._store.save_upstream(here, Ends.joined(parts))
-        return parts
+        ends = Ends.joined(parts)
+        if self.store is not None and known < here.last:
+            self.store.save_upstream(here, ends)
+        return ends
 
-    def _downstream_parts(self, trained: Trained, tell: Tell) -> Iterator[tuple[Measured, ...]]:
-        """What is measured after every treatment, of some replicas after others: from the store, or trained now."""
-        store, treatments = self._store, self.experiment.treatment.each
-        if store is None:
-            for here in self._ranges():
-                yield from self._downstream_range(here.first, here.last, trained, tell)
-            return
-        # Moments of others say how many others there are.
-        total, moments = None, []
-        if self._drawn:
-            total, moments = len(trained.finite), [trained.moment, *trained.variances, trained.finite]
-        names, begun = [treatment.name for treatment in treatments], marks(trained.ends, moments)
-        for here in self._ranges():
-            found = store.load_downstream(here, names, begun, total)
-            parts = [] if found is None else [found]
-            known = here.first + sum(len(part[0].finite) for part in parts)
-            tell((known - here.first) * len(treatments))
-            yield from parts
-            for part in self._downstream_range(known, here.last, trained, tell):
-                parts.append(part)
-                yield part
-            if known < here.last:
-                whole = [Measured.joined(column) for column in zip(*parts, strict=True)]
-                store.save_downstream(here, names, begun, total, whole)
-
-    def _downstream_range(self, first: int, last: int, trained: Trained, tell: Tell) -> Iterator[tuple[Measured, ...]]:
-        """Train replicas first … last − 1 downstream."""
-        for replicas, here, inputs in self._pieces(first, last):
-            switches = [self._switch(replica, trained, inputs, slot) for slot, replica in enumerate(replicas)]
+    def _downstream_range(
+        self, first: int, whole: Range, ends: Ends, trained: Trained | None, tell: Tell
+    ) -> Iterator[tuple[Measured, ...]]:
+        """Train the replicas of a range downstream, from replica `first` on."""
+        for replicas, here, inputs in self._pieces(first, whole.last):
+            switches = [
+                self.switch(replica, one(ends.parameters, replica - whole.first), trained, inputs, slot)
+                if replica is not None and ends.finite[replica - whole.first]
+                else None
+                for slot, replica in enumerate(replicas)
+            ]
             measured = []
-            for treatment in self.experiment.treatment.each:
+            for treatment in self.treatments(drawn=trained is not None):
                 start = self._start(treatment, switches, inputs.downstream)
                 read = self._kernel.train(self.draws.downstream, start)
-                classes, weights = self.draws.classes, self._weights
+                classes, weights = self.draws.classes, self.weights
                 measured.append(measure(self.network, read, inputs, here, classes=classes, weights=weights))
                 tell(here.stop - here.start)
             yield tuple(measured)
 
-    def _result(self, end: Ends, kept: np.ndarray, treated: tuple[Treated, ...]) -> TransferResult:
-        accuracy = None if end.accuracy is None else end.accuracy[kept]
+    def _result(
+        self, ends: Sequence[Ends], kept: Sequence[np.ndarray], readings: Mapping[Treatment, Readings]
+    ) -> TransferResult:
+        """The record of what was measured of the replicas that are `kept`, range by range."""
+        if ends:
+            ok = np.concatenate(kept)
+            steps, fitted, loss = ([getattr(end, name) for end in ends] for name in ("steps", "fitted", "loss"))
+            accuracies = [end.accuracy for end in ends if end.accuracy is not None]
+            accuracy = np.concatenate(accuracies)[ok] if accuracies else None
+            upstream = UpstreamEnd(
+                np.concatenate(steps)[ok], np.concatenate(fitted)[ok], np.concatenate(loss)[ok], accuracy
+            )
+            treated = tuple(found.treated(treatment) for treatment, found in readings.items())
+        else:
+            ok, none = np.empty(0, dtype=bool), np.empty(0)
+            upstream, treated = UpstreamEnd(np.empty(0, dtype=np.int64), ok, none, None), ()
         return TransferResult(
             experiment=self.experiment,
-            replicas=len(kept),
-            diverged=int((~kept).sum()),
+            replicas=len(ok),
+            diverged=int((~ok).sum()),
             device=str(self.device),
             width=self.draws.shapes[0][0],
             data_moment=self.draws.data_moment,
-            upstream=UpstreamEnd(end.steps[kept], end.fitted[kept], end.loss[kept], accuracy),
+            upstream=upstream,
             treated=treated,
         )
 
-    def _ranges(self) -> list[Range]:
-        """All replicas."""
+    def _ranges(self, share: tuple[int, int], tile: int) -> list[Range]:
         shapes, dimension = self.draws.shapes, len(self.draws.population.mean)
-        size = range_size(self.experiment, shapes, dimension, self._tile, self._most, self.device.type)
-        return ranges(self.experiment.ensemble.replicas, size)
+        size = range_size(self.experiment, shapes, dimension, tile, self._most, self.device.type)
+        return ranges(self.experiment.ensemble.replicas, size, share)
 
-    def _pieces(
-        self, first: int = 0, last: int | None = None
-    ) -> Iterator[tuple[list[int | None], slice, TransferInputs]]:
+    def _pieces(self, first: int, last: int) -> Iterator[tuple[list[int | None], slice, TransferInputs]]:
         """Replicas in their order: the slots of a tile, which of them are trained now, and their inputs."""
-        tile, chunk = self._tile, self._chunk or self._tile
-        last = self.experiment.ensemble.replicas if last is None else last
+        tile, chunk = self._tile, self.chunk or self._tile
         while first < last:
             begin = first - first % tile
             stop = min(begin + tile, first + chunk, last)
@@ -304,31 +309,21 @@ class Engine:
             yield slots, slice(first - begin, stop - begin), inputs
             first = stop
 
-    def _moments(self, parameters: tuple[Tensor, ...], finite: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Sums over finite replicas of first-layer second moments, and of principal variances where they are needed."""
-        d = parameters[0].shape[2]
-        moment, variances = np.zeros((d, d)), []
-        for replica in np.flatnonzero(finite).tolist():
-            one = _one(parameters, replica)
-            moment += one[0].T @ one[0] / len(one[0])
-            if self._recursive:
-                variances.append(principal_variances(self.network, one, self.draws.upstream_rows(replica)))
-        return moment, tuple(np.sum(column, axis=0) for column in zip(*variances, strict=True))
+    def switch(
+        self, replica: int, mine: Parameters, trained: Trained | None, inputs: TransferInputs, slot: int
+    ) -> Switch:
+        """What treatments of a replica may use, whose upstream training ended at `mine` and whose inputs are in `slot`.
 
-    def _switch(self, replica: int | None, trained: Trained, inputs: TransferInputs, slot: int) -> Switch | None:
-        """What treatments of a replica may use; None for an idle slot, and where upstream training diverged."""
-        if replica is None or not trained.finite[replica]:
-            return None
-        mine, others = _one(trained.parameters, replica), int(trained.finite.sum()) - 1
-        # The sums over others are the sums over all without the replica's own part.
-        moment = (trained.moment - mine[0].T @ mine[0] / len(mine[0])) / others if self._drawn else None
-        rows, variances = np.empty((0, 0)), trained.variances
-        if self._recursive:
-            rows = self.draws.upstream_rows(replica)
-            own = principal_variances(self.network, mine, rows)
-            variances = tuple(np.maximum(a - b, 0) / others for a, b in zip(variances, own, strict=True))
-        init, new = _one(inputs.init, slot), _one(inputs.new, slot)
-        return Switch(self.network, init, new, mine, rows, moment, variances, self.draws.streams, replica)
+        Moments of other replicas are there with `trained`.
+        """
+        init, new, none = one(inputs.init, slot), one(inputs.new, slot), np.empty((0, 0))
+        if trained is None:
+            return Switch(self.network, init, new, mine, none, None, (), self.draws.streams, replica)
+        rows = self.draws.upstream_rows(replica) if self._recursive else None
+        sums, count = (trained.moment, trained.variances), int(trained.finite.sum())
+        others = of_others(self.network, sums, count, mine, rows)
+        rows = none if rows is None else rows
+        return Switch(self.network, init, new, mine, rows, *others, self.draws.streams, replica)
 
     def _start(self, treatment: Treatment, switches: list[Switch | None], inputs: Inputs) -> Inputs:
         """The inputs with treated parameters; idle slots and diverged replicas begin with their init."""
@@ -340,6 +335,5 @@ class Engine:
         return Inputs(inputs.x, inputs.y, start, inputs.orders)
 
 
-def _one(parameters: tuple[Tensor, ...], replica: int) -> Parameters:
-    """One replica's parameters, in float64."""
-    return tuple(w[replica].double().numpy() for w in parameters)
+def _silent(count: int) -> None:
+    """For trainings that have been told already."""

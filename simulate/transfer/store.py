@@ -5,10 +5,11 @@
     <store>/<digest of the experiment>/downstream-000003.safetensors     all that was measured downstream, likewise
     <store>/<digest of the experiment>/downstream-of-000056-000003.safetensors
 
-Upstream nothing depends on the number of replicas, so an experiment that grows goes on with the files that it has.
-Weights that are drawn from the moments of other replicas do: their downstream files name the number, 56 above.
-Downstream files also carry a hash of every replica's end of upstream training, and of these moments: they are of no use
-to networks, or moments, with other bits. Files are written, and read, as those of an ensemble: see `simulate.store`.
+Upstream nothing depends on the number of replicas, nor downstream after most treatments, so an experiment that grows
+goes on with the files that it has. Weights that are drawn from the moments of other replicas do: what is measured after
+such treatments is in files of its own, which name the number, 56 above. Downstream files also carry a hash of every
+replica's end of upstream training, and of these moments: they are of no use to networks, or moments, with other bits.
+Files are written, and read, as those of an ensemble: see `simulate.store`.
 """
 
 from __future__ import annotations
@@ -17,24 +18,34 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 
 from simulate.batches import rows_needed
 from simulate.identity import experiment_digest
 from simulate.networks import Shapes
 from simulate.ranges import Range
-from simulate.store import Damaged, read_file, require_device, require_resumed, write_file, written
+from simulate.store import (
+    ENSEMBLE,
+    Damaged,
+    find_folder,
+    read_file,
+    require_device,
+    require_resumed,
+    write_file,
+    written,
+)
 from simulate.tiles import GPU_SPEED, RANGE_BYTES, RANGE_OPERATIONS
 from simulate.transfer.readings import Measured
 from simulate.transfer.upstream import Ends
-from theory.setting import Experiment, Setting
+from theory.setting import Experiment, InvalidInput, Setting
 
 # Part of every file: to be raised whenever one is laid out, or its replicas are trained, in another way.
 FORMAT = "transfer 1"
@@ -44,6 +55,7 @@ EXPERIMENT = "experiment.safetensors"
 STALE = 3600
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class TransferStore:
@@ -51,6 +63,9 @@ class TransferStore:
 
     Attributes
     ----------
+    folder : Path
+    digest : str
+        See `simulate.identity.experiment_digest`.
     tile : int
         How many replicas are trained as one batch. Off the CPU it follows from the memory that is free, and a resumed
         run takes the store's.
@@ -58,9 +73,9 @@ class TransferStore:
 
     def __init__(self, folder: Path, digest: str, device: str, tile: int, *, weights: bool) -> None:
         self.folder = folder
+        self.digest = digest
         self.tile = tile
         self._weights = weights  # whether downstream files hold moments of first layers
-        self._digest = digest
         self._device = device
 
     def upstream_path(self, here: Range) -> Path:
@@ -75,34 +90,47 @@ class TransferStore:
         """What is there, in order."""
         return sorted(path for part in ("downstream", "upstream") for path in self.folder.glob(f"{part}-*.safetensors"))
 
+    def read_upstream(self, here: Range) -> Ends:
+        """The first replicas of a range, all or fewer.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where there are none; so below.
+        Damaged
+            Where the file is not of this range, or of another experiment; so below.
+        """
+        return Ends.of(self._read(self.upstream_path(here), self._about("upstream", here), here))
+
     def load_upstream(self, here: Range) -> Ends | None:
-        """The first replicas of a range, all or fewer; None where there are none.
+        """As `read_upstream`; None where there are none.
 
         A file that is not of this range is named in a warning, with the reason; so below.
         """
-        tensors = self._load(self.upstream_path(here), self._about("upstream", here))
-        return None if tensors is None else Ends.of(_cut(tensors, here))
+        return _or_none(self.upstream_path(here), lambda: self.read_upstream(here))
 
     def save_upstream(self, here: Range, ends: Ends) -> None:
         self._save(self.upstream_path(here), self._about("upstream", here), ends.arrays())
 
-    def load_downstream(
+    def read_downstream(
         self, here: Range, names: Sequence[str], marks: np.ndarray, total: int | None
-    ) -> tuple[Measured, ...] | None:
-        """What was measured after the treatments of these names; `marks` (R, 32) are those of all replicas."""
-        path = self.downstream_path(here, total)
-        tensors = self._load(path, self._about("downstream", here, weights=self._weights))
-        if tensors is None:
-            return None
-        tensors = _cut(tensors, here)
+    ) -> tuple[Measured, ...]:
+        """What was measured after the treatments of these names; `marks` (r, 32) are those of the range's replicas."""
+        about = self._about("downstream", here, weights=self._weights)
+        tensors = self._read(self.downstream_path(here, total), about, here)
         found = tensors["marks"]
-        if not np.array_equal(found, marks[here.first : here.first + len(found)]):
-            log.warning("%s: continues another upstream training; it is computed again", path)
-            return None
+        if not np.array_equal(found, marks[: len(found)]):
+            raise Damaged("continues another upstream training")
         return tuple(
             Measured.of({key[len(name) + 1 :]: w for key, w in tensors.items() if key.startswith(f"{name}/")})
             for name in names
         )
+
+    def load_downstream(
+        self, here: Range, names: Sequence[str], marks: np.ndarray, total: int | None
+    ) -> tuple[Measured, ...] | None:
+        """As `read_downstream`; None where there is nothing."""
+        return _or_none(self.downstream_path(here, total), lambda: self.read_downstream(here, names, marks, total))
 
     def save_downstream(
         self,
@@ -117,54 +145,108 @@ class TransferStore:
             for name, found in zip(names, measured, strict=True)
             for key, array in found.arrays().items()
         }
-        tensors["marks"] = marks[here.first : here.last]
         about = self._about("downstream", here, weights=self._weights)
-        self._save(self.downstream_path(here, total), about, tensors)
+        self._save(self.downstream_path(here, total), about, {**tensors, "marks": marks})
 
     def _about(self, part: str, here: Range, **more: Any) -> dict[str, Any]:
-        known = {"digest": self._digest, "device": self._device, "tile": self.tile}
+        known = {"digest": self.digest, "device": self._device, "tile": self.tile}
         return {**known, "part": part, "first": here.first, **more}
 
     def _save(self, path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
         with written(self.folder):
             write_file(path, about, {name: np.ascontiguousarray(array) for name, array in tensors.items()}, FORMAT)
 
-    def _load(self, path: Path, expected: dict[str, Any]) -> dict[str, np.ndarray] | None:
-        try:
-            about, tensors = read_file(path, FORMAT)
-            for key, value in expected.items():
-                if about.get(key) != value:
-                    raise Damaged(f"belongs to another experiment ({key} {about.get(key)}, not {value})")
-        except FileNotFoundError:
-            return None
-        except Damaged as error:
-            log.warning("%s: %s; it is computed again", path, error)
-            return None
-        return tensors
+    def _read(self, path: Path, expected: dict[str, Any], here: Range) -> dict[str, np.ndarray]:
+        """The tensors of a file, without the replicas that are not asked for."""
+        about, tensors = read_file(path, FORMAT)
+        for key, value in expected.items():
+            if about.get(key) != value:
+                raise Damaged(f"belongs to another experiment ({key} {about.get(key)}, not {value})")
+        return {name: array[: here.last - here.first] for name, array in tensors.items()}
 
 
 def open_transfer_store(
-    root: Path, experiment: Experiment, device: torch.device, tile: int, *, resume: bool, weights: bool = True
+    root: Path,
+    experiment: Experiment,
+    device: torch.device,
+    tile: int,
+    mine: Callable[[int], Sequence[Range]],
+    *,
+    resume: bool,
+    weights: bool = True,
 ) -> TransferStore:
     """The store of an experiment: makes the folder, and removes what a kill has left half-written.
+
+    `mine` says which ranges will be computed, given the tile.
 
     Raises
     ------
     InvalidInput
-        Where there are shards already and `resume` is false, they were computed on another kind of device, or the
-        folder cannot be written.
+        Where shards of these ranges are there already and `resume` is false, they were computed on another kind of
+        device, or the folder cannot be written.
     """
     digest = experiment_digest(experiment)
     store = TransferStore(root / digest, digest, device.type, tile, weights=weights)
     with written(root):
         store.folder.mkdir(parents=True, exist_ok=True)
-        require_resumed(root, len(store.shards()), "experiment", resume=resume)
-        _describe(store, experiment, device)
+        known = _known(store, device)
+        numbers = {f"{here.number:06d}" for here in mine(store.tile)}
+        there = sum(path.stem.rpartition("-")[2] in numbers for path in store.shards())
+        require_resumed(root, there, "experiment", resume=resume)
+        _describe(store, experiment, known, device)
         for path in store.folder.glob(".*.tmp"):
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < time.time() - STALE:
                     path.unlink()
     return store
+
+
+def find_transfer_store(folder: Path) -> tuple[TransferStore, Experiment, str]:
+    """The store that a folder holds, or is, the experiment with the most replicas that were asked for, and its device.
+
+    Raises
+    ------
+    InvalidInput
+        Where there is none, or several, or its description is damaged.
+    """
+    here = find_folder(folder, EXPERIMENT, "experiment")
+    try:
+        about, _ = read_file(here / EXPERIMENT, FORMAT)
+        experiment = _experiment(about)
+    except Damaged as error:
+        rule = f"{EXPERIMENT} {error}; any run of its experiment with --resume writes it again"
+        raise InvalidInput("folder", str(here), rule) from None
+    store = TransferStore(here, about["digest"], about["device"], about["tile"], weights=True)
+    return store, experiment, about["device"]
+
+
+def count_rows(path: Path) -> int:
+    """How many replicas a file says it holds, without reading it; 0 where there is none."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            name = next(name for name in ("finite", "marks") if name in file.keys())  # noqa: SIM118  # not a dict
+            return int(file.get_slice(name).get_shape()[0])
+    except (OSError, SafetensorError, StopIteration):
+        return 0
+
+
+def holds_experiment(folder: str | Path) -> bool:
+    """Whether a folder holds, or is, the store of a transfer experiment.
+
+    Raises
+    ------
+    InvalidInput
+        Where it holds an ensemble, too.
+    """
+    folder = Path(folder)
+    found, others = (
+        [path.parent for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.is_file()]
+        for name in (EXPERIMENT, ENSEMBLE)
+    )
+    if found and others:
+        names = ", ".join(str(path.relative_to(folder)) for path in [*found, *others])
+        raise InvalidInput("folder", str(folder), f"holds experiments and ensembles; name one of its folders: {names}")
+    return bool(found)
 
 
 def range_size(experiment: Experiment, shapes: Shapes, dimension: int, tile: int, most: int, device: str) -> int:
@@ -204,25 +286,48 @@ def _rows_seen(setting: Setting) -> int:
     return batch * training.readings[-1]
 
 
-def _cut(tensors: dict[str, np.ndarray], here: Range) -> dict[str, np.ndarray]:
-    """Without the replicas that are not asked for."""
-    return {name: array[: here.last - here.first] for name, array in tensors.items()}
+def _or_none(path: Path, read: Callable[[], T]) -> T | None:
+    """What is read; None, and unless there is no such file a warning, where it cannot be had."""
+    try:
+        return read()
+    except FileNotFoundError:
+        return None
+    except Damaged as error:
+        log.warning("%s: %s; it is computed again", path, error)
+        return None
 
 
-def _describe(store: TransferStore, experiment: Experiment, device: torch.device) -> None:
-    """Write what is trained, unless that is there; off the CPU the tile that is there is taken."""
+def _known(store: TransferStore, device: torch.device) -> tuple[Experiment, int] | None:
+    """The experiment and the tile that are described, if any; off the CPU the store takes this tile."""
     path = store.folder / EXPERIMENT
     try:
         about, _ = read_file(path, FORMAT)
-        require_device(store.folder, about["device"], device.type)
-        if device.type != "cpu":
-            store.tile = about["tile"]
-        if about["tile"] == store.tile:
-            return
+        known = _experiment(about), int(about["tile"])
     except FileNotFoundError:
-        pass
+        return None
     except Damaged as error:
         log.warning("%s: %s; it is written again", path, error)
-    values = msgspec.to_builtins(experiment)
-    about = {"digest": path.parent.name, "device": device.type, "tile": store.tile}
-    write_file(path, {**about, "experiment": values}, {}, FORMAT)
+        return None
+    require_device(store.folder, about["device"], device.type)
+    if device.type != "cpu":
+        store.tile = known[1]
+    return known
+
+
+def _describe(
+    store: TransferStore, experiment: Experiment, known: tuple[Experiment, int] | None, device: torch.device
+) -> None:
+    """Write what is trained, unless that is known: with the most replicas so far, and data where they are now."""
+    if known is not None and known[0].ensemble.replicas > experiment.ensemble.replicas:
+        experiment = msgspec.structs.replace(experiment, ensemble=known[0].ensemble)
+    if known != (experiment, store.tile):
+        about = {"digest": store.digest, "device": device.type, "tile": store.tile}
+        values = msgspec.to_builtins(experiment)
+        write_file(store.folder / EXPERIMENT, {**about, "experiment": values}, {}, FORMAT)
+
+
+def _experiment(about: dict[str, Any]) -> Experiment:
+    try:
+        return msgspec.convert(about["experiment"], Experiment)
+    except (msgspec.ValidationError, InvalidInput) as error:
+        raise Damaged(f"holds no experiment that this version knows ({error})") from None

@@ -69,6 +69,13 @@ class Ends:
         found |= {"steps": self.steps, "fitted": self.fitted, "loss": self.loss, "finite": self.finite}
         return found if self.accuracy is None else {**found, "accuracy": self.accuracy}
 
+    def part(self, first: int, last: int) -> Ends:
+        """Rows first … last − 1, which are not copied."""
+        here = slice(first, last)
+        accuracy = None if self.accuracy is None else self.accuracy[here]
+        parameters = tuple(w[here] for w in self.parameters)
+        return Ends(parameters, self.steps[here], self.fitted[here], self.loss[here], accuracy, self.finite[here])
+
     @staticmethod
     def of(arrays: Mapping[str, np.ndarray]) -> Ends:
         """What `arrays` gave."""

@@ -14,7 +14,7 @@ from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, 
 from reports.judging.changes import from_start
 from reports.judging.estimate import data_eigenspaces
 from reports.judging.intervals import bars, bootstrap_interval, detected, detected_together, error_of
-from reports.judging.rules import above_verdict, sign_verdict, worst
+from reports.judging.rules import control_above_verdict, sign_verdict, worst
 from theory.eigenspaces import weight_variances
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
@@ -167,7 +167,7 @@ def decide(case: Case[Widths], prediction: str, measured: WidthScatter) -> tuple
     )
     if case.kind != "control":
         return (slope,)
-    seen = above_verdict(low, INDEPENDENT / 2, measured.diverged)
+    seen = control_above_verdict(low, INDEPENDENT / 2, measured.diverged)
     note = "one output makes $W$ of rank one: a curve of its own for every network"
     return (replace(slope, kind="control", verdict=seen, note=note),)
 

@@ -1,0 +1,331 @@
+"""Who computes which replicas of a transfer experiment: this process, several on one machine, or those of a cluster.
+
+Workers never talk to each other: range number k belongs to worker k mod n, which leaves it in a store. Upstream
+training, and treatments that need a replica's own network alone, can be computed at any time. Treatments that draw from
+the moments of other replicas need the ends of *all* upstream training. Processes on one machine compute them in a
+second phase; a shard does if it finds all ends in the store, and whoever comes last computes what is left. Replicas are
+added up in their order, so the bits of the result know nothing of the workers.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import torch
+from tqdm import tqdm
+
+from simulate.devices import one_thread, resolve
+from simulate.identity import experiment_digest
+from simulate.ranges import Range, rank, share_of
+from simulate.store import Damaged
+from simulate.transfer.experiment import Engine, Tell, Trained
+from simulate.transfer.results import TransferResult
+from simulate.transfer.store import TransferStore, count_rows, find_transfer_store
+from simulate.workers import Tell as Report
+from simulate.workers import employ, placed, serve
+from theory.setting import Experiment, InvalidInput
+
+# Computes one phase for some ranges, and stores it: the second phase is given what all replicas have left upstream.
+Fill = Callable[[Engine, Sequence[Range], Trained | None, Tell], None]
+
+log = logging.getLogger(__name__)
+
+
+@one_thread()
+def run(
+    experiment: Experiment,
+    *,
+    replicas: int | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+    chunk: int | None = None,
+    store: str | Path | None = None,
+    resume: bool = False,
+    shard: str | None = None,
+    processes: int = 1,
+    weights: bool = True,
+) -> TransferResult:
+    """Train every replica upstream, and after every treatment downstream.
+
+    The result is the same, bit for bit, on the same machine and libraries, whatever `chunk`, `processes`, the shards
+    that a cluster cuts the experiment into, and however often it was ended and resumed.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    replicas : int or None
+        Instead of ``experiment.ensemble.replicas``; the first ones draw the same rows, labels, batches and weights.
+    device : "cpu", "cuda", "cuda:N" or "auto"
+    progress : bool
+        A progress bar on stderr, where that is a terminal; under ``torchrun`` only rank 0 shows one.
+    chunk : int or None
+        At most so many replicas are trained at a time, with the same result, bit for bit; as many as is fast if None.
+    store : path or None
+        A folder in which trained networks, and what is measured of them, are kept as they are computed, in a folder of
+        their own named by a digest of the experiment: some 8 d² bytes a replica, treatment and reading, and every
+        upstream network.
+    resume : bool
+        Whether `store` may hold shards of this experiment already: they are not computed again, nor is upstream
+        training where they were of another number of replicas.
+    shard : "i/n" or None
+        Compute this share of the replicas only, and return these only. Treatments that draw from the moments of other
+        replicas are computed, and returned, if the upstream ends of all shards are in the store by then; else once more
+        with `resume`, or a run of the whole with `resume`, computes them. If None, the rank and world size of
+        ``torchrun`` decide, where there are any.
+    processes : int
+        Worker processes on this machine, one thread each.
+    weights : bool
+        Whether downstream second moments of first layers are wanted. Without them ``Treated.weights`` is empty, and a
+        store takes little more than the upstream networks.
+
+    Raises
+    ------
+    InvalidInput
+        Where data cannot be read, are too few or don't fit, there is no such device, the store holds shards and is not
+        to be resumed, it cannot be written, or a worker was ended from outside: what is complete is then kept.
+    Diverged
+        Where upstream training leaves too few replicas finite.
+
+    Examples
+    --------
+    >>> from theory.setting import Data, Downstream, Ensemble, Network, Training, Treatments, Upstream
+    >>> data, network = Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8), Network(kind="mlp", hidden=(4,))
+    >>> experiment = Experiment(
+    ...     upstream=Upstream(data=data, network=network),
+    ...     treatment=Treatments(kinds=("scratch", "pretrained")),
+    ...     downstream=Downstream(samples=8, training=Training(steps=(0, 5))),
+    ...     ensemble=Ensemble(replicas=3),
+    ... )
+    >>> run(experiment)["pretrained"].curves.train_loss.shape
+    (3, 2)
+    """
+    for key, value in (("replicas", replicas), ("chunk", chunk), ("processes", processes)):
+        if value is not None and value < 1:
+            raise InvalidInput(key, value, "must be at least 1")
+    share = share_of(shard)
+    if store is None and (resume or share[1] > 1):
+        raise InvalidInput("store", None, "is needed by resume, and by shards, which leave their replicas there")
+    if replicas is not None:
+        ensemble = msgspec.structs.replace(experiment.ensemble, replicas=replicas)
+        experiment = msgspec.structs.replace(experiment, ensemble=ensemble)
+    engine = Engine(experiment, resolve(placed(device)), chunk, weights=weights)
+    scratch = tempfile.TemporaryDirectory() if store is None and processes > 1 else nullcontext(store)
+    shown = progress and (shard is not None or rank()[0] == 0)
+    with scratch as folder, tqdm(unit=" trainings", disable=None if shown else True, leave=False, delay=1) as bar:
+        kept = None if folder is None else engine.keep(Path(folder), resume=resume, share=share)
+        mine = engine.ranges(share)
+        try:
+            if kept is None or share[1] == processes == 1:
+                bar.total = engine.trainings(mine, drawn=True)
+                return engine.downstream(engine.upstream(bar.update), bar.update)
+            fill = Engine.fill
+            if processes > 1:
+                fill = partial(distribute, store=kept, device=device, processes=processes)
+            return _through_the_store(engine, kept, mine, fill, bar, whole=share[1] == 1)
+        except KeyboardInterrupt:
+            if store is not None and kept is not None:
+                log.warning("%d shards are kept in %s; --resume goes on from them", len(kept.shards()), kept.folder)
+            raise
+
+
+@one_thread()
+def merge(folder: str | Path) -> TransferResult:
+    """Put together what is in a store, or in the folder of one experiment in it: the same bits as one run of the whole.
+
+    Nothing is trained. Data are read once more.
+
+    Raises
+    ------
+    InvalidInput
+        Where there is no experiment, more than one, or shards are missing, incomplete or damaged: they are named.
+    Diverged
+        Where upstream training leaves too few replicas finite.
+
+    >>> import tempfile
+    >>> from theory.setting import Data, Downstream, Ensemble, Upstream
+    >>> data = Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8)
+    >>> experiment = Experiment(upstream=Upstream(data=data), downstream=Downstream(samples=8))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     parts = [run(experiment, replicas=40, store=folder, shard=shard) for shard in ("1/2", "2/2")]
+    ...     both = run(experiment, replicas=40, store=folder, shard="1/2", resume=True)
+    ...     whole = merge(folder)
+    >>> [len(part.treated) for part in parts], len(both.treated), [part.replicas for part in parts], whole.replicas
+    ([3, 4], 4, [32, 8], 40)
+    """
+    store, experiment, device = find_transfer_store(Path(folder))
+    engine = Engine(experiment, torch.device(device), tile=store.tile)
+    engine.use(store)
+    needed = engine.ranges()
+
+    def ended(here: Range) -> int:
+        return len(store.read_upstream(here).finite)
+
+    _require(store, "upstream", needed, store.upstream_path, ended)
+    trained = engine.upstream(_silent)
+    for others in (None, trained) if engine.drawn else (None,):
+        total = None if others is None else len(trained.finite)
+
+        def measured(here: Range, others: Trained | None = others) -> int:
+            ends = trained.ends.part(here.first, here.last)
+            return len(store.read_downstream(here, *engine.key(ends, others))[0].finite)
+
+        _require(store, "downstream", needed, partial(store.downstream_path, total=total), measured)
+    return engine.downstream(trained, _silent)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the shards of an experiment are.
+
+    Attributes
+    ----------
+    replicas : int
+    upstream, downstream : int
+        How many of them are in the store, trained upstream, and downstream after every treatment.
+    """
+
+    replicas: int
+    upstream: int
+    downstream: int
+
+
+def progress(experiment: Experiment, folder: str | Path) -> Progress:
+    """How much of an experiment is in a store, by what its files say they hold.
+
+    Raises
+    ------
+    InvalidInput
+        Where the store doesn't hold the experiment.
+    """
+    store, _, device = find_transfer_store(Path(folder) / experiment_digest(experiment))
+    engine = Engine(experiment, torch.device(device), tile=store.tile)
+    total = experiment.ensemble.replicas
+    upstream = downstream = 0
+    for here in engine.ranges():
+        replicas = here.last - here.first
+        upstream += min(count_rows(store.upstream_path(here)), replicas)
+        parts = [store.downstream_path(here, None), *([store.downstream_path(here, total)] if engine.drawn else [])]
+        downstream += min(replicas, *map(count_rows, parts))
+    return Progress(total, upstream, downstream)
+
+
+def _through_the_store(
+    engine: Engine, store: TransferStore, mine: Sequence[Range], fill: Fill, bar: tqdm, *, whole: bool
+) -> TransferResult:
+    """What `fill` leaves of these ranges in the store, in two phases: without and with the moments of all replicas."""
+    bar.total = engine.trainings(mine, drawn=whole)
+    fill(engine, mine, None, bar.update)
+    trained = engine.upstream(_silent) if whole else _found(engine, store) if engine.drawn else None
+    if trained is not None and engine.drawn:
+        bar.total = engine.trainings(mine, drawn=True)
+        fill(engine, mine, trained, bar.update)
+    return engine.result(mine, engine.ends(mine, _silent), trained, _silent)
+
+
+def _found(engine: Engine, store: TransferStore) -> Trained | None:
+    """What all shards have left of upstream training; None as long as some of it is not there."""
+    ends = []
+    for here in engine.ranges():
+        try:
+            ends.append(store.read_upstream(here))
+        except (FileNotFoundError, Damaged):
+            return None
+        if len(ends[-1].finite) < here.last - here.first:
+            return None
+    return engine.trained(ends)
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker process is told; `drawn` says which phase it is."""
+
+    experiment: Experiment
+    device: str
+    chunk: int | None
+    weights: bool
+    folder: str
+    digest: str
+    tile: int
+    mine: list[Range]
+    drawn: bool
+
+
+def distribute(
+    engine: Engine,
+    mine: Sequence[Range],
+    trained: Trained | None,
+    tell: Tell,
+    *,
+    store: TransferStore,
+    device: str,
+    processes: int,
+) -> None:
+    """`Engine.fill` in several processes on this machine, one thread each.
+
+    Raises
+    ------
+    InvalidInput
+        What a worker raises, or that one was ended from outside.
+    """
+    jobs = [
+        Job(
+            experiment=engine.experiment,
+            device=placed(device, worker),
+            chunk=engine.chunk,
+            weights=engine.weights,
+            folder=str(store.folder),
+            digest=store.digest,
+            tile=store.tile,
+            mine=list(mine[worker::processes]),
+            drawn=trained is not None,
+        )
+        for worker in range(min(processes, len(mine)))
+    ]
+    employ(__name__, jobs, folder=store.folder, processes=processes, tell=lambda count, _: tell(count))
+
+
+def main() -> None:
+    """A worker process that trains ranges of a transfer experiment."""
+    serve(Job, _work)
+
+
+def _work(job: Job, tell: Report) -> None:
+    engine = Engine(job.experiment, resolve(job.device), job.chunk, weights=job.weights, tile=job.tile)
+    engine.use(TransferStore(Path(job.folder), job.digest, engine.device.type, job.tile, weights=job.weights))
+    trained = engine.upstream(_silent) if job.drawn else None
+    engine.fill(job.mine, trained, lambda count: tell(count, True))
+
+
+def _require(
+    store: TransferStore,
+    part: str,
+    needed: Sequence[Range],
+    path: Callable[[Range], Path],
+    count: Callable[[Range], int],
+) -> None:
+    """Refuses a store in which some ranges are not whole; `count` says how many of a range's replicas can be read."""
+    faults = []
+    for here in needed:
+        try:
+            there, wanted = count(here), here.last - here.first
+        except FileNotFoundError:
+            faults.append(f"{path(here).name} (missing)")
+        except Damaged as error:
+            faults.append(f"{path(here).name} ({error})")
+        else:
+            if there < wanted:
+                faults.append(f"{path(here).name} ({there} replicas, not {wanted})")
+    if faults:
+        more = f", and {len(faults) - 10} more" if len(faults) > 10 else ""
+        rule = f"{len(faults)} of {len(needed)} {part} shards are not there: {', '.join(faults[:10])}{more}"
+        raise InvalidInput("folder", str(store.folder), f"{rule}; --resume computes them")
+
+
+def _silent(count: int) -> None:
+    """For what has been told, or needs no telling."""
