@@ -137,6 +137,7 @@ def test_html_is_one_file_that_fetches_nothing(written):
     ):
         assert word in re.sub(r"<[^>]+>", "", text).replace("&nbsp;", " ")
     assert text.count("<svg") == 3
+    assert 'class="tex"' not in text  # a formula that is shown as its source
 
 
 def test_tex_refers_only_to_files_that_exist(written):

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from reports.site.gallery import hang
 from reports.site.links import faults
-from reports.site.markdown import cited, render
+from reports.site.markdown import cited, to_article
 from reports.site.reference import write_reference
 from reports.typesetting.files import write_atomically
 
@@ -90,7 +90,7 @@ def build(out: Path, *, report: Path | None = None, reference: bool = True) -> P
 
 
 def _page(page: Page, out: Path) -> str:
-    found = render((ROOT / page.source).read_text(), lambda target: place(page, target, out))
+    found = to_article((ROOT / page.source).read_text(), lambda target: place(page, target, out))
     html = cited(found.html, _SECTION if page.target == DERIVATIONS else None)
     return (
         _environment()
