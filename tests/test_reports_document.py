@@ -19,8 +19,9 @@ import pytest
 
 from reports.record import to_builtins
 from reports.typesetting import latex
-from reports.typesetting.document import duration, file_name, inline_svg, settings, write
-from reports.typesetting.files import write_atomically
+from reports.typesetting.document import duration, settings, write
+from reports.typesetting.figures import inline_svg
+from reports.typesetting.files import file_name, write_atomically
 from reports.typesetting.provenance import provenance
 from tests.report_samples import PROVENANCE, sample_report, written_sample
 

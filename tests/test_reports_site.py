@@ -149,8 +149,13 @@ def test_the_gallery_hangs_every_figure_of_a_report(tmp_path):
     (wall,) = hang(out, report)
     assert (wall.id, wall.verdict) == ("A1", "holds")
     assert [(out / figure.file).read_text() for figure in wall.figures] == ["<svg>a1-steps</svg>", "<svg>a1-last</svg>"]
-    assert wall.figures[0].caption.endswith(" &amp; 95\u00a0% intervals")
-    assert wall.figures[1].caption == "&lt;end&gt;"
+    assert [figure.caption for figure in wall.figures] == ["$f$ & 95 % intervals", "<end>"]
+
+
+def test_captions_in_the_gallery_are_typeset_and_escaped(pages):
+    text = (pages / site.GALLERY).read_text()
+    assert '<img src="figures/' in text
+    assert not re.search(r"<figcaption>[^<]*\$", text)
 
 
 def test_reference_of_some_modules(tmp_path):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from reports.check.files import printable
 from reports.check.judge import Check
 from reports.check.show import facts
 from reports.findings import Column, Figure, Panel, Series, Table
-from reports.typesetting.document import inline_svg
-from reports.typesetting.figures import render
-from reports.typesetting.markup import to_html, to_plain
-from reports.typesetting.tables import to_html_table
+from reports.typesetting.environments import html_environment
+from reports.typesetting.figures import inline_svg, render
 
 TITLE = "Is the layer aligned with its data?"
 _TONES = {"aligned": "holds", "not aligned": "refuted", "undecided": "undecided"}
@@ -22,30 +20,20 @@ _TONES = {"aligned": "holds", "not aligned": "refuted", "undecided": "undecided"
 
 def html(check: Check, sources: Sequence[str] = ()) -> str:
     """The page; `sources` are the names of what was checked."""
-    import jinja2
-    from markupsafe import Markup
-
     drawn = figure(check)
-    listed = table(check)
-    here = Path(__file__).resolve().parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([here / "templates", here.parent / "typesetting" / "templates"]),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("check.html.j2").render(
-        title=TITLE,
-        sources=[printable(source, 200) for source in sources],
-        check=check,
-        tone=_TONES[check.verdict],
-        facts=facts(check),
-        drawing=Markup(inline_svg(render(drawn).svg, "f", drawn.caption)),
-        caption=Markup(to_html(drawn.caption)),
-        label=to_plain(listed.caption),
-        table=Markup(to_html_table(listed)),
+    return (
+        html_environment()
+        .get_template("check.html.jinja2")
+        .render(
+            title=TITLE,
+            sources=[printable(source, 200) for source in sources],
+            check=check,
+            tone=_TONES[check.verdict],
+            facts=facts(check),
+            drawing=Markup(inline_svg(render(drawn).svg, "f", drawn.caption)),
+            caption=drawn.caption,
+            table=table(check),
+        )
     )
 
 

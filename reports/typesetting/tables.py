@@ -51,8 +51,8 @@ def to_latex_table(table: Table, *, long: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_html_table(table: Table, *, caption: bool = True) -> str:
-    """A <table>, its numbers aligned at their decimal points by classes and widths of report.html's style sheet."""
+def to_html_table(table: Table) -> str:
+    """A <table> without caption; classes and widths of style.css align its numbers at their decimal points."""
     layout = lay_out(table)
     head = "".join(
         f'<th scope="col" {_html_class(column)}>{to_html(column.column.heading)}</th>' for column in layout.columns
@@ -63,8 +63,7 @@ def to_html_table(table: Table, *, caption: bool = True) -> str:
         + "</tr>"
         for row, start in _grouped(layout, ' class="group"')
     )
-    title = f"<caption>{to_html(table.caption)}</caption>" if caption and table.caption else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
 def to_csv(table: Table) -> str:
