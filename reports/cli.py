@@ -12,9 +12,12 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from reports.views.view import View
 
 DONE, UNCONVINCED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
 
@@ -134,9 +137,10 @@ def report(
     if as_json:
         click.echo((out / "results.json").read_text())
     else:
-        from reports.console import summary
+        from reports.views.report import sections
+        from reports.views.view import text
 
-        click.echo(summary(record))
+        click.echo(text(sections(record)))
         click.echo(f"\nwritten to {out}: " + ", ".join(sorted(files)))
     return UNCONVINCED if strict and not record.convinced else DONE
 
@@ -148,16 +152,15 @@ def report(
 @_common
 def verify(setting_file: str, formula: str | None, device: str, as_json: bool, quiet: bool) -> int:
     """Predict, simulate and compare one setting."""
-    from reports.console import describe_verification
-    from reports.contract import verification
     from reports.judging.verify import verify as run
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
+    from reports.views.verification import view
 
     setting = load(setting_file)
     warn_if_unstable(setting)
     result = run(setting, formula=formula, device=device, progress=not quiet)
-    _show(as_json, verification(result), describe_verification(result))
+    _show(view(result), as_json)
     return DONE if result.convinced else UNCONVINCED
 
 
@@ -167,13 +170,11 @@ def verify(setting_file: str, formula: str | None, device: str, as_json: bool, q
 @_common
 def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) -> int:
     """The closed form alone."""
-    from reports.console import describe_prediction
-    from reports.contract import prediction
     from reports.judging.verify import predict as run
     from reports.setting_file import load
+    from reports.views.prediction import view
 
-    result = run(load(setting_file), formula=formula, progress=not quiet)
-    _show(as_json, prediction(result), describe_prediction(result))
+    _show(view(run(load(setting_file), formula=formula, progress=not quiet)), as_json)
     return DONE
 
 
@@ -201,10 +202,9 @@ def simulate(
 ) -> int:
     """The ensemble alone; under torchrun, or with --shard, a share of it."""
     import simulate as simulator
-    from reports.console import describe_simulation
-    from reports.contract import simulation
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
+    from reports.views.simulation import view
     from simulate.ranges import rank
 
     setting = load(setting_file)
@@ -221,8 +221,7 @@ def simulate(
     )
     if shard is None and rank()[0] > 0:
         return DONE
-    record = simulation(result)
-    _show(as_json, record, describe_simulation(record))
+    _show(view(result), as_json)
     return DONE
 
 
@@ -232,11 +231,9 @@ def simulate(
 def merge(folder: str, as_json: bool, quiet: bool) -> int:
     """Add up the shards in a store into one result."""
     import simulate as simulator
-    from reports.console import describe_simulation
-    from reports.contract import simulation
+    from reports.views.simulation import view
 
-    record = simulation(simulator.merge(folder))
-    _show(as_json, record, describe_simulation(record))
+    _show(view(simulator.merge(folder)), as_json)
     return DONE
 
 
@@ -263,19 +260,19 @@ def check(
 ) -> int:
     """Your own network: is a trained layer aligned with its data? Several --weights are independent trainings."""
     from reports.check import check_files
-    from reports.check.show import contract, describe
     from reports.check.weights import parse_group
+    from reports.views.check import view
 
     found = check_files(weights, data, group=parse_group(group), progress=not quiet, **options)
     if html is not None:
-        from reports.check.page import html as page
         from reports.typesetting.files import write_atomically
+        from reports.views.check_page import html as page
 
         try:
             write_atomically(html, page(found, [*weights, data]))
         except OSError as error:
             raise click.FileError(str(html), hint=error.strerror or "cannot be written") from None
-    _show(as_json, contract(found), describe(found))
+    _show(view(found), as_json)
     return DONE
 
 
@@ -311,7 +308,8 @@ def init(
 ) -> int:
     """Draw first-layer weights whose covariance is aligned with the data, as after training on random labels."""
     from reports.init import draw, frobenius
-    from reports.init_files import check_suffix, describe, law_from, parse_shape, save
+    from reports.init_files import check_suffix, law_from, parse_shape, save
+    from reports.views.init import view
 
     check_suffix(out)
     sizes = parse_shape(shape)
@@ -320,10 +318,10 @@ def init(
     given = {name: value for name, value in options.items() if value is not None}
     law = law_from(sources, sizes, given, progress=not quiet)
     try:
-        record = save(out, draw(law, sizes, norm=wanted, seed=seed), law, seed=seed)
+        saved = save(out, draw(law, sizes, norm=wanted, seed=seed), law, seed=seed)
     except OSError as error:
         raise click.FileError(str(out), hint=error.strerror or "cannot be written") from None
-    _show(as_json, record, describe(record))
+    _show(view(saved), as_json)
     return DONE
 
 
@@ -348,14 +346,13 @@ def transfer(
     """Upstream training, a treatment, downstream training: paired with training from scratch."""
     from reports.experiment_file import load
     from reports.transfer import study
-    from reports.transfer.show import contract, describe
+    from reports.views.transfer import view
     from simulate import transfer as simulator
 
     result = simulator.run(
         load(experiment_file), replicas=replicas, device=device, progress=not quiet, store=store, resume=resume
     )
-    found = study(result)
-    _show(as_json, contract(found), describe(found))
+    _show(view(study(result)), as_json)
     return DONE
 
 
@@ -364,15 +361,11 @@ def transfer(
 def claims(as_json: bool, quiet: bool) -> int:
     """List the claims, their references, and what is checked."""
     from reports.claims import CLAIMS
-    from reports.console import describe_claims
+    from reports.views.claims import view
 
-    listed = [
-        {"id": c.id, "title": c.title, "statement": c.statement, "reference": c.reference, "checked": c.method}
-        for c in CLAIMS
-    ]
-    _show(as_json, listed, describe_claims(listed))
+    _show(view(CLAIMS), as_json)
     return DONE
 
 
-def _show(as_json: bool, record: Any, text: str) -> None:
-    click.echo(json.dumps(record, allow_nan=False) if as_json else text)
+def _show(view: View, as_json: bool) -> None:
+    click.echo(view.as_json() if as_json else view.as_text())

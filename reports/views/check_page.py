@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from reports.check.files import printable
 from reports.check.judge import Check
-from reports.check.show import facts
 from reports.findings import Column, Figure, Panel, Series, Table
 from reports.typesetting.environments import html_environment
 from reports.typesetting.figures import inline_svg, render
+from reports.views.check import facts, transfer_function
 
 TITLE = "Is the layer aligned with its data?"
+_SYMBOLS = {"sigma": r"$\sigma$", "f": "$f$"}
 _TONES = {"aligned": "holds", "not aligned": "refuted", "undecided": "undecided"}
 
 
@@ -29,7 +30,7 @@ def html(check: Check, sources: Sequence[str] = ()) -> str:
             sources=[printable(source, 200) for source in sources],
             check=check,
             tone=_TONES[check.verdict],
-            facts=facts(check),
+            facts=facts(check).items,
             drawing=Markup(inline_svg(render(drawn).svg, "f", drawn.caption)),
             caption=drawn.caption,
             table=table(check),
@@ -60,10 +61,6 @@ def figure(check: Check) -> Figure:
 
 def table(check: Check) -> Table:
     """f eigenspace by eigenspace."""
-    f = check.transfer_function
-    columns = tuple(Column(head) for head in (r"$\sigma$", "multiplicity", "$f$", "from", "to"))
-    rows = tuple(
-        tuple(value if np.isfinite(value) else None for value in row)
-        for row in zip(f.sigma.tolist(), f.multiplicity, f.f.tolist(), f.low.tolist(), f.high.tolist(), strict=True)
-    )
-    return Table("transfer-function", "The transfer function with its 95 % intervals.", columns, rows)
+    listed = transfer_function(check)
+    columns = tuple(Column(_SYMBOLS.get(name, name)) for name in listed.head)
+    return Table("transfer-function", "The transfer function with its 95 % intervals.", columns, listed.rows)
