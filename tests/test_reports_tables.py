@@ -26,12 +26,12 @@ from reports.typesetting.numbers import error_digits, pvalue, rounded
 from reports.typesetting.summaries import (
     findings_table,
     headlines,
+    judged_summary,
     measured,
     outside_summary,
     predicted,
     scoreboard,
     sentence,
-    summary,
 )
 from reports.typesetting.tables import to_csv, to_html_table, to_latex_table
 from tests.report_samples import sample_report
@@ -326,7 +326,7 @@ def test_prediction_and_measurement_are_printed_alike(changes, expected):
 def test_summaries_hold_every_finding_once():
     report = sample_report()
     judged = [f for f in report.findings if f.verdict != "outside the hypotheses"]
-    assert [row[1] for row in summary(report).rows] == [finding.case for finding in judged]
+    assert [row[1] for row in judged_summary(report).rows] == [finding.case for finding in judged]
     assert len(outside_summary(report).rows) == len(report.findings) - len(judged)
     assert [(row[0], row[-1]) for row in headlines(report).rows] == [
         (claim.id, verdict_of(claim)) for claim in report.claims if verdict_of(claim)

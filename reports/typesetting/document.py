@@ -130,7 +130,7 @@ def _overview(report: ReportRecord) -> dict[str, Table]:
     found = {
         "claims": summaries.scoreboard(report),
         "headlines": summaries.headlines(report),
-        "summary": summaries.summary(report),
+        "summary": summaries.judged_summary(report),
     }
     if summaries.outside(report.findings):
         found["outside"] = summaries.outside_summary(report)
