@@ -17,6 +17,7 @@ import click
 
 if TYPE_CHECKING:
     from reports.record import ReportRecord
+    from reports.views.view import View
 
 DONE, UNCONVINCED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
 RECORDS = "records"  # the folder of a report that holds what it was put together from
@@ -128,11 +129,9 @@ def report(
     if shard is None and world > 1:
         shard, processes = f"{number + 1}/{world}", processes or 1  # torchrun has as many processes as it was told
     if shard is not None:
-        from reports.console import describe_shard
-        from reports.record import to_builtins
+        from reports.views.shard import view
 
-        done = run_shard(shard, out / RECORDS, processes=processes, **asked)
-        _show(as_json, to_builtins(done), describe_shard(done))
+        _show(view(run_shard(shard, out / RECORDS, processes=processes, **asked)), as_json)
         return DONE
     record = run_campaign(folder=out / RECORDS, fresh=not resume, processes=processes, **asked)
     return _written(record, out, as_json, strict=strict)
@@ -151,14 +150,16 @@ def typeset(folder: Path, strict: bool, as_json: bool, quiet: bool) -> int:
 
 def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool) -> int:
     """Write a report, say what was found, and return the exit status."""
-    from reports.console import summary
     from reports.typesetting.document import write
 
     files = write(record, out, provenance=record.provenance)
     if as_json:
         click.echo((out / "results.json").read_text())
     else:
-        click.echo(summary(record))
+        from reports.views.report import sections
+        from reports.views.view import text
+
+        click.echo(text(sections(record)))
         click.echo(f"\nwritten to {out}: " + ", ".join(sorted(files)))
     return UNCONVINCED if strict and not record.convinced else DONE
 
@@ -170,16 +171,15 @@ def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool) ->
 @_common
 def verify(setting_file: str, formula: str | None, device: str, as_json: bool, quiet: bool) -> int:
     """Predict, simulate and compare one setting."""
-    from reports.console import describe_verification
-    from reports.contract import verification
     from reports.judging.verify import verify as run
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
+    from reports.views.verification import view
 
     setting = load(setting_file)
     warn_if_unstable(setting)
     result = run(setting, formula=formula, device=device, progress=not quiet)
-    _show(as_json, verification(result), describe_verification(result))
+    _show(view(result), as_json)
     return DONE if result.convinced else UNCONVINCED
 
 
@@ -189,13 +189,11 @@ def verify(setting_file: str, formula: str | None, device: str, as_json: bool, q
 @_common
 def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) -> int:
     """The closed form alone."""
-    from reports.console import describe_prediction
-    from reports.contract import prediction
     from reports.judging.verify import predict as run
     from reports.setting_file import load
+    from reports.views.prediction import view
 
-    result = run(load(setting_file), formula=formula, progress=not quiet)
-    _show(as_json, prediction(result), describe_prediction(result))
+    _show(view(run(load(setting_file), formula=formula, progress=not quiet)), as_json)
     return DONE
 
 
@@ -223,10 +221,9 @@ def simulate(
 ) -> int:
     """The ensemble alone; under torchrun, or with --shard, a share of it."""
     import simulate as simulator
-    from reports.console import describe_simulation
-    from reports.contract import simulation
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
+    from reports.views.simulation import view
     from simulate.ranges import rank
 
     setting = load(setting_file)
@@ -243,8 +240,7 @@ def simulate(
     )
     if shard is None and rank()[0] > 0:
         return DONE
-    record = simulation(result)
-    _show(as_json, record, describe_simulation(record))
+    _show(view(result), as_json)
     return DONE
 
 
@@ -254,19 +250,17 @@ def simulate(
 def merge(folder: str, as_json: bool, quiet: bool) -> int:
     """Put the shards in a store together: those of `simulate`, or those of `transfer`."""
     import simulate as simulator
-    from reports.console import describe_simulation
-    from reports.contract import simulation
     from simulate import transfer as transfers
 
     if transfers.holds_experiment(folder):
         from reports.transfer import study
-        from reports.transfer.show import contract, describe
+        from reports.views import transfer as view_of_transfer
 
-        found = study(transfers.merge(folder))
-        _show(as_json, contract(found), describe(found))
+        _show(view_of_transfer.view(study(transfers.merge(folder))), as_json)
         return DONE
-    record = simulation(simulator.merge(folder))
-    _show(as_json, record, describe_simulation(record))
+    from reports.views.simulation import view
+
+    _show(view(simulator.merge(folder)), as_json)
     return DONE
 
 
@@ -293,19 +287,19 @@ def check(
 ) -> int:
     """Your own network: is a trained layer aligned with its data? Several --weights are independent trainings."""
     from reports.check import check_files
-    from reports.check.show import contract, describe
     from reports.check.weights import parse_group
+    from reports.views.check import view
 
     found = check_files(weights, data, group=parse_group(group), progress=not quiet, **options)
     if html is not None:
-        from reports.check.page import html as page
         from reports.files import write_atomically
+        from reports.views.check_page import html as page
 
         try:
             write_atomically(html, page(found, [*weights, data]))
         except OSError as error:
             raise click.FileError(str(html), hint=error.strerror or "cannot be written") from None
-    _show(as_json, contract(found), describe(found))
+    _show(view(found), as_json)
     return DONE
 
 
@@ -341,7 +335,8 @@ def init(
 ) -> int:
     """Draw first-layer weights whose covariance is aligned with the data, as after training on random labels."""
     from reports.init import draw, frobenius
-    from reports.init_files import check_suffix, describe, law_from, parse_shape, save
+    from reports.init_files import check_suffix, law_from, parse_shape, save
+    from reports.views.init import view
 
     check_suffix(out)
     sizes = parse_shape(shape)
@@ -350,10 +345,10 @@ def init(
     given = {name: value for name, value in options.items() if value is not None}
     law = law_from(sources, sizes, given, progress=not quiet)
     try:
-        record = save(out, draw(law, sizes, norm=wanted, seed=seed), law, seed=seed)
+        saved = save(out, draw(law, sizes, norm=wanted, seed=seed), law, seed=seed)
     except OSError as error:
         raise click.FileError(str(out), hint=error.strerror or "cannot be written") from None
-    _show(as_json, record, describe(record))
+    _show(view(saved), as_json)
     return DONE
 
 
@@ -385,8 +380,9 @@ def transfer(
     wait until all have been trained upstream.
     """
     from reports.experiment_file import load
-    from reports.transfer import shares, study
-    from reports.transfer.show import contract, describe
+    from reports.transfer import study
+    from reports.views import transfer as view_of_transfer
+    from reports.views import transfer_share
     from simulate import transfer as simulator
     from simulate.ranges import rank, share_of
 
@@ -404,11 +400,9 @@ def transfer(
         return DONE
     share = share_of(shard)
     if store is not None and share[1] > 1:
-        record = shares.contract(result, simulator.progress(result.experiment, store), share)
-        _show(as_json, record, shares.describe(record, str(store)))
-        return DONE
-    found = study(result)
-    _show(as_json, contract(found), describe(found))
+        _show(transfer_share.view(result, simulator.progress(result.experiment, store), share, store), as_json)
+    else:
+        _show(view_of_transfer.view(study(result)), as_json)
     return DONE
 
 
@@ -417,15 +411,11 @@ def transfer(
 def claims(as_json: bool, quiet: bool) -> int:
     """List the claims, their references, and what is checked."""
     from reports.claims import CLAIMS
-    from reports.console import describe_claims
+    from reports.views.claims import view
 
-    listed = [
-        {"id": c.id, "title": c.title, "statement": c.statement, "reference": c.reference, "checked": c.method}
-        for c in CLAIMS
-    ]
-    _show(as_json, listed, describe_claims(listed))
+    _show(view(CLAIMS), as_json)
     return DONE
 
 
-def _show(as_json: bool, record: Any, text: str) -> None:
-    click.echo(json.dumps(record, allow_nan=False) if as_json else text)
+def _show(view: View, as_json: bool) -> None:
+    click.echo(view.as_json() if as_json else view.as_text())

@@ -1,8 +1,9 @@
-"""Files that are whole or absent: written beside their place, then moved into it."""
+"""Files that are whole or absent: written beside their place, then moved into it; and names that all systems take."""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -21,6 +22,15 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def file_name(name: str) -> str:
+    """A table's or figure's name as every file system, LaTeX and HTML's ids take it.
+
+    >>> file_name("A4_many rows/σ: 50%")
+    'A4-many-rows-50'
+    """
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.") or "unnamed"
 
 
 def _umask() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,16 @@ OPTIONS = {
     "setting": ("formula", "replicas"),
     "store": (),
 }
+
+
+@dataclass(frozen=True)
+class SavedWeights:
+    """Weights that were written, their Frobenius norm, and where they come from: formula, covariance, source, seed."""
+
+    path: str
+    shape: tuple[int, ...]
+    norm: float
+    details: dict[str, Any]
 
 
 def law_from(
@@ -58,8 +68,8 @@ def law_from(
     return replace(law, source=f"{kind}: {source}")
 
 
-def save(path: Path, weights: np.ndarray, law: WeightLaw, *, seed: int) -> dict[str, Any]:
-    """Write weights to .npy or .safetensors, whole or not at all; returns the JSON value of `eigenalign init`.
+def save(path: Path, weights: np.ndarray, law: WeightLaw, *, seed: int) -> SavedWeights:
+    """Write weights to .npy or .safetensors, whole or not at all.
 
     A .safetensors file holds one array, "weight", and says where it comes from in its metadata, under "about".
 
@@ -78,7 +88,7 @@ def save(path: Path, weights: np.ndarray, law: WeightLaw, *, seed: int) -> dict[
     }
     write_atomically(path, _encoded(path, weights, about))
     norm = float(np.linalg.norm(weights.astype(np.float64)))
-    return {"path": str(path), "shape": list(weights.shape), "norm": norm, "details": about}
+    return SavedWeights(str(path), weights.shape, norm, about)
 
 
 def check_suffix(path: Path) -> None:
@@ -99,15 +109,6 @@ def parse_shape(text: str) -> tuple[int, ...]:
     shape = tuple(int(part) for part in parts)
     vectors_of(shape)
     return shape
-
-
-def describe(record: dict[str, Any]) -> str:
-    """What was written, from which f, and what to be careful about."""
-    details = record["details"]
-    lines = [f"{' × '.join(map(str, record['shape']))} weights of norm {record['norm']:.6g}: {record['path']}"]
-    lines += [f"  covariance  {details['formula']}: {details['covariance']}"]
-    lines += [f"  source      {details['source']}, drawn with seed {details['seed']}"]
-    return "\n".join(lines + [f"note: {text}" for text in details["warnings"]])
 
 
 def _encoded(path: Path, weights: np.ndarray, about: dict[str, Any]) -> bytes:

@@ -64,7 +64,7 @@ def test_the_wheel_has_every_file_of_the_packages(wheel):
     expected = {name for name in tracked.stdout.splitlines() if not name.startswith(left_out)}
     expected = {name for name in expected if (ROOT / name).exists()}
     packed = set(zipfile.ZipFile(wheel).namelist())
-    assert {DOOR, "reports/typesetting/templates/report.tex.j2", "reports/examples/full_batch.toml"} <= expected
+    assert {DOOR, "reports/typesetting/templates/report.tex.jinja2", "reports/examples/full_batch.toml"} <= expected
     assert expected <= packed
     assert {name.split("/")[0].split("-")[0] for name in packed} == {DOOR, *PACKAGES, PROJECT["name"]}
     assert not any(name.startswith(left_out) for name in packed)

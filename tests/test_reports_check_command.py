@@ -9,8 +9,8 @@ import pytest
 
 from reports import cli
 from reports.check import check, check_files
-from reports.check.page import figure, html, table
-from reports.check.show import contract, describe
+from reports.views.check import view
+from reports.views.check_page import figure, html, table
 
 VARIANCES = np.array([1.0, 2.0, 4.0, 8.0])
 KEYS = [
@@ -59,8 +59,8 @@ def test_several_networks_and_python_agree(capfd, files):
     record = json.loads(run(capfd, *arguments, "--data", files / "x.npy", "--json", "--seed", "2")[1])
     assert record["networks"] == 5
     assert record["aligned"]["method"] == "randomization"
-    assert record == contract(check_files(sources, str(files / "x.npy"), seed=2))
-    assert record == contract(check([np.load(source) for source in sources], np.load(files / "x.npy"), seed=2))
+    assert record == view(check_files(sources, str(files / "x.npy"), seed=2)).value
+    assert record == view(check([np.load(source) for source in sources], np.load(files / "x.npy"), seed=2)).value
 
 
 def test_what_is_infinite_is_null(capfd, files):
@@ -86,10 +86,13 @@ def test_the_text_has_the_verdict_the_numbers_and_the_notes(capfd, files):
     assert out.startswith("aligned: ")
     for word in ("misalignment M", "M of noise alone", "nearer than random", "exactly aligned", "sigma", "note: "):
         assert word in out
-    few = describe(check(np.eye(4)[:2], np.load(files / "x.npy")))
+    few = view(check(np.eye(4)[:2], np.load(files / "x.npy"))).as_text()
     assert "infinite" in few
     assert "for a sharper answer" in few
-    assert max(map(len, describe(check(np.load(files / "w1.npy"), np.load(files / "x.npy"))).split("\n")[2:14])) < 120
+    assert (
+        max(map(len, view(check(np.load(files / "w1.npy"), np.load(files / "x.npy"))).as_text().split("\n")[2:14]))
+        < 120
+    )
 
 
 class Page(HTMLParser):

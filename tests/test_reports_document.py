@@ -17,11 +17,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from reports.files import file_name, write_atomically
+from reports.provenance import provenance
 from reports.record import to_builtins
 from reports.typesetting import latex
-from reports.typesetting.document import duration, file_name, inline_svg, settings, write
-from reports.files import write_atomically
-from reports.provenance import provenance
+from reports.typesetting.document import duration, settings, write
+from reports.typesetting.figures import inline_svg
 from tests.report_samples import PROVENANCE, sample_report, written_sample
 
 
@@ -137,6 +138,7 @@ def test_html_is_one_file_that_fetches_nothing(written):
     ):
         assert word in re.sub(r"<[^>]+>", "", text).replace("&nbsp;", " ")
     assert text.count("<svg") == 3
+    assert 'class="tex"' not in text  # a formula that is shown as its source
 
 
 def test_tex_refers_only_to_files_that_exist(written):

@@ -9,7 +9,7 @@ import pytest
 
 from reports.claims import CLAIMS
 from reports.record import count
-from reports.typesetting.document import file_name
+from reports.files import file_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "reports" / "published"

@@ -14,8 +14,6 @@ import simulate
 from reports import cli
 from reports.claims.claim import Context
 from reports.claims.shape import f7_surrogate
-from reports.console import describe_verification
-from reports.contract import verification
 from reports.judging.changes import Moved, from_start, judged, movements, relative
 from reports.judging.scaling import (
     ERROR_BUDGET,
@@ -25,6 +23,7 @@ from reports.judging.scaling import (
     warnings,
 )
 from reports.judging.verify import verify
+from reports.views.verification import view
 from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Setting, Training
 
 SETTING = Setting(
@@ -270,8 +269,8 @@ def test_nothing_is_decided_where_all_diverge_or_nothing_was_there():
     verified = verify(hot, formula="scaling")
     assert verified.diverged == 13
     assert verified.surrogate.agreement == verified.comparison[0].verdict == "undecided"
-    assert json.loads(json.dumps(verification(verified), allow_nan=False))["errors"][0]["worst"] is None
-    assert "nothing can hold" in describe_verification(verified)
+    assert json.loads(view(verified).as_json())["errors"][0]["worst"] is None
+    assert "nothing can hold" in view(verified).as_text()
     dead = msgspec.structs.replace(
         hot,
         network=Network(kind="mlp", hidden=(32,), init_variance=(0.0, 1.0)),
@@ -280,7 +279,7 @@ def test_nothing_is_decided_where_all_diverge_or_nothing_was_there():
     )
     still = verify(dead, formula="scaling")
     assert (still.comparison[0].verdict, still.errors[0].worst) == ("holds", 0.0)
-    assert json.loads(json.dumps(verification(still), allow_nan=False))["errors"][0]["moved"] == 0
+    assert json.loads(view(still).as_json())["errors"][0]["moved"] == 0
 
 
 def test_other_formulas_know_nothing_of_it():

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 import eigenalign
+from reports.files import write_atomically
 from reports.site import build as site
 from reports.site.gallery import hang
 from reports.site.links import faults
-from reports.site.markdown import UnreadableFormula, anchor, cited, formula, render
+from reports.site.markdown import anchor, cited, formula, to_article
 from reports.site.reference import modules, write_reference
-from reports.files import write_atomically
+from reports.typesetting.formulas import UnreadableFormula
 
 ROOT = Path(__file__).parent.parent
 
@@ -56,8 +57,8 @@ def test_pictures_come_along(pages):
 @pytest.mark.parametrize(
     ("latex", "drawn"),
     [
-        (r"\mathbb E x", "<mi>&#x1D53C;</mi>"),
-        (r"\Sigma", '<mi mathvariant="normal">&#x003A3;</mi>'),
+        (r"\mathbb E x", "<mi>𝔼</mi>"),
+        (r"\Sigma", '<mi mathvariant="normal">Σ</mi>'),
         (r"\oint\frac{dz}z", "<mfrac>"),
         (r"\begin{pmatrix}a&b\\c&d\end{pmatrix}", "<mtable"),
     ],
@@ -71,11 +72,11 @@ def test_a_formula_that_cannot_be_drawn_is_an_error(latex):
     with pytest.raises(UnreadableFormula):
         formula(latex)
     with pytest.raises(UnreadableFormula):
-        render(f"A sentence with ${latex}$.", str)
+        to_article(f"A sentence with ${latex}$.", str)
 
 
 def test_anchors_outlive_words():
-    found = render("# Theory\n\n## 1. Models\n\n### 1.5 Average\n\n### How so?\n", str)
+    found = to_article("# Theory\n\n## 1. Models\n\n### 1.5 Average\n\n### How so?\n", str)
     assert found.title == "Theory"
     assert [heading.anchor for heading in found.headings] == ["section-1", "section-1.5", "how-so"]
     assert all(f'id="{heading.anchor}"' in found.html for heading in found.headings)
@@ -95,7 +96,7 @@ def test_citations_become_links_in_text_only():
 
 
 def test_sections_that_docstrings_cite_exist():
-    headings = {heading.anchor for heading in render((ROOT / "theory/derivations.md").read_text(), str).headings}
+    headings = {heading.anchor for heading in to_article((ROOT / "theory/derivations.md").read_text(), str).headings}
     citation = re.compile(r"theory/derivations\.md,\s+(?:section\s+)?(\d+(?:\.\d+)?)")
     cited_from = {
         (str(path.relative_to(ROOT)), f"section-{number}")
@@ -149,8 +150,13 @@ def test_the_gallery_hangs_every_figure_of_a_report(tmp_path):
     (wall,) = hang(out, report)
     assert (wall.id, wall.verdict) == ("A1", "holds")
     assert [(out / figure.file).read_text() for figure in wall.figures] == ["<svg>a1-steps</svg>", "<svg>a1-last</svg>"]
-    assert wall.figures[0].caption.endswith(" &amp; 95\u00a0% intervals")
-    assert wall.figures[1].caption == "&lt;end&gt;"
+    assert [figure.caption for figure in wall.figures] == ["$f$ & 95 % intervals", "<end>"]
+
+
+def test_captions_in_the_gallery_are_typeset_and_escaped(pages):
+    text = (pages / site.GALLERY).read_text()
+    assert '<img src="figures/' in text
+    assert not re.search(r"<figcaption>[^<]*\$", text)
 
 
 def test_reference_of_some_modules(tmp_path):

@@ -20,7 +20,7 @@ import simulate.transfer.experiment as engine
 import simulate.transfer.store as files
 from reports.cli import main
 from reports.transfer import study
-from reports.transfer.show import contract
+from reports.views.transfer import view
 from simulate import workers
 from simulate.identity import experiment_digest
 from simulate.transfer import Progress, holds_experiment, merge, progress, run, shares
@@ -94,11 +94,11 @@ def test_processes_shards_and_ranks_are_one_experiment(tmp_path, monkeypatch, ba
     """Also as JSON: every number that is shown has the same bytes."""
     experiment = in_single(small(kinds=ALL, replicas=MANY, steps=6, until=Until(accuracy=0.6), bias=True))
     whole = run(experiment)
-    shown = json.dumps(contract(study(whole)))
+    shown = view(study(whole)).as_json()
 
     def same(result):
         assert content(result) == content(whole)
-        assert json.dumps(contract(study(result))) == shown
+        assert view(study(result)).as_json() == shown
 
     same(run(experiment, processes=2, chunk=7, progress=True))
     bar, off = bars[-1]

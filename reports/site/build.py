@@ -6,7 +6,6 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -14,8 +13,9 @@ from markupsafe import Markup
 from reports.files import write_atomically
 from reports.site.gallery import hang
 from reports.site.links import faults
-from reports.site.markdown import cited, render
+from reports.site.markdown import cited, to_article
 from reports.site.reference import write_reference
+from reports.typesetting.environments import html_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE, GALLERY, DERIVATIONS = "reference/index.html", "gallery.html", "derivations.html"
@@ -76,11 +76,8 @@ def build(out: Path, *, report: Path | None = None, reference: bool = True) -> P
     out.mkdir(parents=True, exist_ok=True)
     for page in PAGES:
         write_atomically(out / page.target, _page(page, out))
-    walls = hang(out, report)
-    context: dict[str, Any] = {"title": "Gallery", "here": GALLERY, "walls": walls, "headings": (), "content": ""}
-    write_atomically(
-        out / GALLERY, _environment().get_template("page.html.j2").render(navigation=NAVIGATION, **context)
-    )
+    gallery = _template("gallery").render(title="Gallery", navigation=NAVIGATION, here=GALLERY, walls=hang(out, report))
+    write_atomically(out / GALLERY, gallery)
     if reference:
         write_reference(out / "reference", out / DERIVATIONS)
     wrong = [fault for fault in faults(out) if reference or " reference/" not in fault]
@@ -90,19 +87,14 @@ def build(out: Path, *, report: Path | None = None, reference: bool = True) -> P
 
 
 def _page(page: Page, out: Path) -> str:
-    found = render((ROOT / page.source).read_text(), lambda target: place(page, target, out))
+    found = to_article((ROOT / page.source).read_text(), lambda target: place(page, target, out))
     html = cited(found.html, _SECTION if page.target == DERIVATIONS else None)
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            navigation=NAVIGATION,
-            title=found.title,
-            here=page.target,
-            headings=found.headings if len(found.headings) > 3 else (),
-            content=Markup(html),
-            walls=(),
-        )
+    return _template("page").render(
+        title=found.title,
+        navigation=NAVIGATION,
+        here=page.target,
+        headings=found.headings if len(found.headings) > 3 else (),
+        content=Markup(html),
     )
 
 
@@ -126,13 +118,5 @@ def place(page: Page, target: str, out: Path) -> str:
     return file + after  # not there: the links are followed at the end
 
 
-def _environment() -> jinja2.Environment:
-    here = Path(__file__).resolve().parent
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader([here / "templates", here.parent / "typesetting" / "templates"]),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+def _template(name: str) -> jinja2.Template:
+    return html_environment(Path(__file__).resolve().parent / "templates").get_template(f"{name}.html.jinja2")

@@ -6,18 +6,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.files import write_atomically
-from reports.typesetting.document import file_name
-from reports.typesetting.markup import to_html, to_plain
+from reports.files import file_name, write_atomically
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure in the gallery: where its file is, its caption as HTML and as plain text."""
+    """A figure in the gallery: where its file is, and its caption, with LaTeX math between dollar signs."""
 
     file: str
     caption: str
-    label: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ def hang(out: Path, report: Path | None) -> tuple[Wall, ...]:
         for figure in claim["figures"]:
             name = f"{file_name(figure['name'])}.svg"
             write_atomically(out / "figures" / name, (report / "figures" / name).read_bytes())
-            figures.append(Shown(f"figures/{name}", to_html(figure["caption"]), to_plain(figure["caption"])))
+            figures.append(Shown(f"figures/{name}", figure["caption"]))
         if figures:
             walls.append(Wall(claim["id"], claim["title"], claim["verdict"] or "", tuple(figures)))
     return tuple(walls)

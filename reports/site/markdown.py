@@ -1,7 +1,4 @@
-r"""Markdown as HTML: formulas between dollars as MathML, which browsers draw without scripts; headings with anchors.
-
-Derivations need all of LaTeX's mathematics (matrices, sized fences, contour integrals), which latex2mathml knows.
-"""
+r"""Markdown as HTML: formulas between dollars as MathML, which browsers draw without scripts; headings with anchors."""
 
 from __future__ import annotations
 
@@ -11,23 +8,18 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from mdit_py_plugins.anchors import anchors_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
-_BARE = re.compile(r"\\(mathbb|mathcal|mathbf)\s*([A-Za-z0-9])")  # latex2mathml has letters for braced ones only
-_CAPITAL = re.compile("<mi>(&#x003(?:9|A)[0-9A-F];)</mi>")
+from reports.typesetting.formulas import mathml
+
 _NUMBERED = re.compile(r"(\d+(?:\.\d+)*)\.?\s")
 _TAG = re.compile(r"(<[^>]*>)")
 _ARXIV = re.compile(r"\barXiv:([a-z-]+/\d{7}|\d{4}\.\d{4,5})")
 _LEFT_ALONE = ("a", "math", "script", "style", "title")
-
-
-class UnreadableFormula(ValueError):
-    """A formula that cannot be drawn."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,7 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Rendered:
+class Article:
     """A page's title, its HTML, and its sections."""
 
     title: str
@@ -48,7 +40,7 @@ class Rendered:
     headings: tuple[Heading, ...]
 
 
-def render(text: str, place: Callable[[str], str]) -> Rendered:
+def to_article(text: str, place: Callable[[str], str]) -> Article:
     """Markdown `text` as HTML; `place` says where a link or picture leads, for everything but http and anchors.
 
     Raises
@@ -73,7 +65,7 @@ def render(text: str, place: Callable[[str], str]) -> Rendered:
             shown = "".join(child.content for child in tokens[number + 1].children or ())
             headings.append(Heading(int(token.tag[1]), shown, str(token.attrs["id"])))
     html = reader.renderer.render(tokens, reader.options, environment)
-    return Rendered(headings[0].text if headings else "", html, tuple(h for h in headings if h.level > 1))
+    return Article(headings[0].text if headings else "", html, tuple(h for h in headings if h.level > 1))
 
 
 def anchor(heading: str) -> str:
@@ -96,17 +88,10 @@ def formula(latex: str, *, block: bool = False) -> str:
     Raises
     ------
     UnreadableFormula
-        Where latex2mathml cannot read it, or leaves a command as it is.
+        Where it is no LaTeX mathematics, or uses a command that is not known.
     """
-    try:
-        found = convert(_BARE.sub(r"\\\1{\2}", latex), display="block" if block else "inline")
-    except Exception as error:  # its errors have no common class
-        raise UnreadableFormula(f"{latex!r}: {type(error).__name__}") from error
-    if "\\" in found:
-        raise UnreadableFormula(f"{latex!r}: unknown command in {found!r}")
-    found = _CAPITAL.sub(r'<mi mathvariant="normal">\1</mi>', found)  # capital Greek letters are upright in LaTeX
     title = escape(" ".join(latex.split()))
-    return found.replace('xmlns="http://www.w3.org/1998/Math/MathML"', f'title="{title}"', 1)
+    return mathml(latex, block=block).replace("<math", f'<math title="{title}"', 1)
 
 
 def cited(html: str, sections: re.Pattern[str] | None = None, derivations: str = "") -> str:

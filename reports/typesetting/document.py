@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from reports.files import write_atomically
-from reports.findings import ClaimReport, Figure, Table
+from markupsafe import Markup
+
+from reports.files import file_name, write_atomically
+from reports.findings import ClaimReport, Table
 from reports.provenance import provenance as collect_provenance
 from reports.record import ReportRecord, findings_csv, to_json, verdict_of
 from reports.typesetting import figures, latex, summaries, tables
+from reports.typesetting.environments import html_environment, latex_environment
 from reports.typesetting.layout import lay_out
-from reports.typesetting.markup import latex_code, to_html, to_latex, to_plain
-
-if TYPE_CHECKING:
-    import jinja2
-
-log = logging.getLogger(__name__)
+from reports.typesetting.markup import to_latex
 
 TITLE = "Random labels align weights with data"
 SUBTITLE = "A numerical validation of the theory of arXiv:2006.10455"
@@ -77,10 +73,10 @@ def write(
     drawings = {}
     for claim in report.claims:
         for figure in claim.figures:
-            drawn = figures.render(figure)
-            write_atomically(out / "figures" / f"{file_name(figure.name)}.pdf", drawn.pdf)
-            write_atomically(out / "figures" / f"{file_name(figure.name)}.svg", drawn.svg)
-            drawings[figure.name] = drawn.svg
+            name, drawn = file_name(figure.name), figures.render(figure)
+            write_atomically(out / "figures" / f"{name}.pdf", drawn.pdf)
+            write_atomically(out / "figures" / f"{name}.svg", drawn.svg)
+            drawings[figure.name] = Markup(figures.inline_svg(drawn.svg, name, figure.caption))
     context = {
         "report": report,
         "title": TITLE,
@@ -92,27 +88,16 @@ def write(
         "marks": tables.MARKS,
         "counts": report.counts,
     }
-    written["report.html"] = write_atomically(out / "report.html", _render_html(context, drawings))
-    written["report.tex"] = write_atomically(out / "report.tex", _render_latex(context))
+    page = html_environment().get_template("report.html.jinja2").render(context, drawings=drawings)
+    article = latex_environment()
+    article.filters["table"] = _included
+    written["report.html"] = write_atomically(out / "report.html", page)
+    written["report.tex"] = write_atomically(
+        out / "report.tex", article.get_template("report.tex.jinja2").render(context)
+    )
     if pdf and (compiled := latex.make_pdf(written["report.tex"])):
         written["report.pdf"] = compiled
     return written
-
-
-def file_name(name: str) -> str:
-    """A table's or figure's name as every file system and LaTeX take it."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.") or "unnamed"
-
-
-def inline_svg(svg: bytes, prefix: str, caption: str) -> str:
-    """An SVG as an element of an HTML page: no XML head, its ids made unique by `prefix`, described by `caption`."""
-    text = svg.decode()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
-    text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
-    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
-    label = to_plain(caption).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip()
 
 
 def _section(claim: ClaimReport) -> _Section:
@@ -145,7 +130,7 @@ def _overview(report: ReportRecord) -> dict[str, Table]:
     found = {
         "claims": summaries.scoreboard(report),
         "headlines": summaries.headlines(report),
-        "summary": summaries.summary(report),
+        "summary": summaries.judged_summary(report),
     }
     if summaries.outside(report.findings):
         found["outside"] = summaries.outside_summary(report)
@@ -182,45 +167,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _render_html(context: Mapping[str, Any], drawings: Mapping[str, bytes]) -> str:
-    from markupsafe import Markup
-
-    environment = _environment(autoescape=True)
-
-    def drawn(figure: Figure) -> Markup:
-        return Markup(inline_svg(drawings[figure.name], file_name(figure.name), figure.caption))
-
-    environment.filters |= {
-        "rich": lambda text: Markup(to_html(text)),
-        "plain": to_plain,
-        "table": lambda table: Markup(tables.to_html_table(table, caption=False)),
-        "verdict": lambda verdict: Markup(tables.verdict_html(verdict)),
-        "drawn": drawn,
-        "slug": file_name,
-    }
-    return environment.get_template("report.html.j2").render(context)
-
-
-def _render_latex(context: Mapping[str, Any]) -> str:
-    environment = _environment(
-        block_start_string="((*",
-        block_end_string="*))",
-        variable_start_string="(((",
-        variable_end_string=")))",
-        comment_start_string="((#",
-        comment_end_string="#))",
-    )
-    environment.filters |= {
-        "rich": to_latex,
-        "code": latex_code,
-        "bookmark": lambda text: to_latex("".join(char for char in to_plain(text) if char.isascii())),
-        "verdict": tables.verdict_latex,
-        "table": _included,
-        "slug": file_name,
-    }
-    return environment.get_template("report.tex.j2").render(context)
-
-
 def _included(table: Table) -> str:
     r"""A table in the report: \input at a size at which it fits, or written out where it must break over pages."""
     layout = lay_out(table)
@@ -233,17 +179,3 @@ def _included(table: Table) -> str:
     if layout.width * 7 > _LINE:
         path = rf"\resizebox{{\linewidth}}{{!}}{{{path}}}"
     return f"\\begin{{reporttable}}{{{to_latex(table.caption)}}}\n\\{size}\n{path}\n\\end{{reporttable}}"
-
-
-def _environment(**options: Any) -> jinja2.Environment:
-    import jinja2
-
-    folder = Path(__file__).resolve().parent / "templates"
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        **options,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from textwrap import fill
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reports.findings import Figure, Panel, Picture, Series
-from reports.typesetting.markup import to_label
+from reports.typesetting.markup import to_label, to_plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,22 +56,33 @@ _STYLE: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Rendered:
+class Drawn:
     """A figure as PDF, fonts embedded as TrueType, and as SVG, letters as paths."""
 
     pdf: bytes
     svg: bytes
 
 
-def render(figure: Figure) -> Rendered:
+def render(figure: Figure) -> Drawn:
     """Both forms of a figure, whatever the user's matplotlibrc says; no global state is changed."""
     import matplotlib.style
 
     with matplotlib.style.context(["default", dict(_STYLE)]):
         drawing = draw(figure)
-        return Rendered(
+        return Drawn(
             _saved(drawing, "pdf", {"CreationDate": None, "ModDate": None}), _saved(drawing, "svg", {"Date": None})
         )
+
+
+def inline_svg(svg: bytes, prefix: str, caption: str) -> str:
+    """An SVG as an element of an HTML page: no XML head, its ids made unique by `prefix`, described by `caption`."""
+    text = svg.decode()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
+    label = to_plain(caption).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip()
 
 
 def _saved(drawing: Drawing, kind: str, metadata: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 
 from reports.findings import Column, Table
 from reports.typesetting.markup import pieces
-from reports.typesetting.numbers import Number, error_digits, is_number, plain, rounded
+from reports.typesetting.numbers import Number, error_digits, is_number, is_pair, plain, rounded
 
 ARTICLE = 33.0  # em: the text width of a bare article, and of report.tex in small print
 REPORT = 54.0
@@ -32,7 +32,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Setting:
+class ColumnLayout:
     """A column ready to be set.
 
     Attributes
@@ -75,7 +75,7 @@ class Setting:
 class Layout:
     """All columns of a table, and its rows cell by cell."""
 
-    columns: tuple[Setting, ...]
+    columns: tuple[ColumnLayout, ...]
     rows: tuple[tuple[Cell, ...], ...] = field(repr=False)
 
     @property
@@ -103,37 +103,37 @@ class Layout:
 def lay_out(table: Table) -> Layout:
     """Round every number, break long heads, and let the widest texts wrap where a bare article is too narrow."""
     cells = [_cells(column, [row[i] for row in table.rows]) for i, column in enumerate(table.columns)]
-    settings = [_natural(column, tuple(found)) for column, found in zip(table.columns, cells, strict=True)]
-    widths = [_shared(settings, page - GAP * (len(settings) - 1)) for page in (ARTICLE, REPORT)]
+    natural = [_natural(column, tuple(found)) for column, found in zip(table.columns, cells, strict=True)]
+    widths = [_shared(natural, page - GAP * (len(natural) - 1)) for page in (ARTICLE, REPORT)]
     columns = tuple(
-        replace(setting, wrap=(min(narrow, wide), wide)) if narrow < setting.width else setting
-        for setting, narrow, wide in zip(settings, *widths, strict=True)
+        replace(column, wrap=(min(narrow, wide), wide)) if narrow < column.width else column
+        for column, narrow, wide in zip(natural, *widths, strict=True)
     )
     rows = tuple(tuple(column[i] for column in cells) for i in range(len(table.rows)))
     return Layout(columns, rows)
 
 
-def _shared(settings: Sequence[Setting], room: float) -> list[float]:
+def _shared(columns: Sequence[ColumnLayout], room: float) -> list[float]:
     """Widths of all columns that fill no more than `room`: the text columns above a common bound share what is left.
 
     No column falls below its longest word while the words fit, nor below its longest formula while the formulas do.
     """
-    widths = [setting.width for setting in settings]
+    widths = [column.width for column in columns]
     if sum(widths) <= room:
         return widths
-    wrapped = _wrapped(widths, [not setting.numeric for setting in settings], room)
+    wrapped = _wrapped(widths, [not column.numeric for column in columns], room)
     if not wrapped:
         return widths
     room = max(room - sum(width for i, width in enumerate(widths) if i not in wrapped), _NARROWEST * len(wrapped))
-    least = {i: min(max(text_width(word) for word in _words(settings[i])), widths[i]) for i in wrapped}
+    least = {i: min(max(text_width(word) for word in _words(columns[i])), widths[i]) for i in wrapped}
     if sum(least.values()) >= room:
-        least = {i: min(least[i], max(_unbreakable(settings[i]), _NARROWEST)) for i in wrapped}
+        least = {i: min(least[i], max(_unbreakable(columns[i]), _NARROWEST)) for i in wrapped}
     if sum(least.values()) >= room:
         scale = room / sum(least.values())
         return [scale * least[i] if i in wrapped else width for i, width in enumerate(widths)]
     # Widths w_i proportional to (Σ_rows n_i³)^(1/4) minimise Σ_rows Σ_i (n_i / w_i)³, a smooth stand-in for the height
     # of the table (n_i: a cell's natural width); those that leave [least_i, natural_i] are set to that bound in turn.
-    weight = {i: sum(text_width(cell.text) ** 3 for cell in settings[i].cells) ** 0.25 + 1e-9 for i in wrapped}
+    weight = {i: sum(text_width(cell.text) ** 3 for cell in columns[i].cells) ** 0.25 + 1e-9 for i in wrapped}
     free = dict(weight)
     while free:
         share = {i: room * free[i] / sum(free.values()) for i in free}
@@ -170,14 +170,14 @@ def _letter(char: str) -> float:
 def _cells(column: Column, values: Sequence[Any]) -> list[Cell]:
     """One digit rule a column: the same number of digits on all errors, `column.digits` on numbers without one."""
     values = [plain(value) for value in values]
-    digits = error_digits(value[1] for value in values if _is_pair(value) and math.isfinite(value[0]))
+    digits = error_digits(value[1] for value in values if is_pair(value) and math.isfinite(value[0]))
     return [_cell(column, value, digits) for value in values]
 
 
 def _cell(column: Column, value: Any, digits: int) -> Cell:
     if value is None:
         return Cell()
-    if _is_pair(value):
+    if is_pair(value):
         value, error = plain(value[0]), None if value[1] is None else float(value[1])
     else:
         error = None
@@ -191,26 +191,17 @@ def _cell(column: Column, value: Any, digits: int) -> Cell:
     return Cell(number=number) if column.kind == "number" else Cell(f"${number.math()}$")
 
 
-def _is_pair(value: Any) -> bool:
-    return (
-        isinstance(value, (tuple, list))
-        and len(value) == 2
-        and is_number(value[0])
-        and (value[1] is None or is_number(value[1]))
-    )
-
-
-def _natural(column: Column, cells: tuple[Cell, ...]) -> Setting:
+def _natural(column: Column, cells: tuple[Cell, ...]) -> ColumnLayout:
     """A column at the width of its longest cell, its head broken where it is wider than that."""
     if column.kind == "text":
         mark = 1.2 if column.heading.lower() == "verdict" else 0.2  # a document may put a mark before the word
         body = max((text_width(cell.text) for cell in cells), default=0.0) + mark
-        return Setting(column, cells, (column.heading,), width=max(body, text_width(column.heading)))
+        return ColumnLayout(column, cells, (column.heading,), width=max(body, text_width(column.heading)))
     numbers = [cell.number for cell in cells if cell.number]
     table_format = _table_format(numbers)
     body = max([_digits_width(numbers), *(text_width(cell.text) for cell in cells)])
     heading = _broken(column.heading, max(body, 3.0))
-    return Setting(column, cells, heading, width=max(body, *map(text_width, heading)), table_format=table_format)
+    return ColumnLayout(column, cells, heading, width=max(body, *map(text_width, heading)), table_format=table_format)
 
 
 def _table_format(numbers: Sequence[Number]) -> str:
@@ -266,17 +257,16 @@ def _split(text: str) -> list[str]:
     return [word.replace("\0", " ") for word in spaced.split()]
 
 
-def _words(setting: Setting) -> list[str]:
-    return [word for text in (*setting.heading, *(cell.text for cell in setting.cells)) for word in _split(text)] or [
-        ""
-    ]
+def _words(column: ColumnLayout) -> list[str]:
+    texts = (*column.heading, *(cell.text for cell in column.cells))
+    return [word for text in texts for word in _split(text)] or [""]
 
 
-def _unbreakable(setting: Setting) -> float:
+def _unbreakable(column: ColumnLayout) -> float:
     """The width of the longest piece that TeX cannot hyphenate: a formula, code, a verdict."""
-    if setting.column.heading.lower() == "verdict":
-        return setting.width
-    found = [piece for cell in setting.cells for piece in pieces(cell.text)]
+    if column.column.heading.lower() == "verdict":
+        return column.width
+    found = [piece for cell in column.cells for piece in pieces(cell.text)]
     return max((text_width(f"${piece}$") for kind, piece in found if kind != "text"), default=0.0)
 
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from html import escape
 from typing import Literal
 
-from reports.typesetting.mathml import UnknownMath, in_line, mathml
+from reports.typesetting.formulas import UnreadableFormula, in_line, mathml
+from reports.typesetting.signs import LOWERED, RAISED, ascii_scripts, in_math, in_text
 
 _PIECE = re.compile(r"(?<!\\)\$((?:\\.|[^$\\])+)\$|`([^`]+)`")
 _NUMBER_PERCENT = re.compile(r"(?<=\d)[ \u00a0]?(?=%)")
@@ -21,159 +22,7 @@ _SYMBOL = re.compile(r"(?<![\w\\])[A-Za-zΑ-Ωα-ωϵϕ](?:_[A-Za-z0-9]{1,2}(?![
 _POWER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?\d+)(?!\w)")
 _MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)")
 _TIMES = re.compile(r"(?<=\d)(?<!\b0)x(?=\d)")
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵀᵗ", "0123456789+-=()niTt")
-_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓᵢⱼₖₗₘₙₚₛₜ", "0123456789+-=()aeoxijklmnpst")
-_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵀᵗ]+")
-_LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓᵢⱼₖₗₘₙₚₛₜ]+")
-
-_LETTERS = dict(
-    zip(
-        "αβγδϵεζηθϑικλμνξπρστυϕφχψωΓΔΘΛΞΠΣΥΦΨΩℓµ",
-        [
-            r"\alpha",
-            r"\beta",
-            r"\gamma",
-            r"\delta",
-            r"\epsilon",
-            r"\varepsilon",
-            r"\zeta",
-            r"\eta",
-            r"\theta",
-            r"\vartheta",
-            r"\iota",
-            r"\kappa",
-            r"\lambda",
-            r"\mu",
-            r"\nu",
-            r"\xi",
-            r"\pi",
-            r"\rho",
-            r"\sigma",
-            r"\tau",
-            r"\upsilon",
-            r"\phi",
-            r"\varphi",
-            r"\chi",
-            r"\psi",
-            r"\omega",
-            r"\Gamma",
-            r"\Delta",
-            r"\Theta",
-            r"\Lambda",
-            r"\Xi",
-            r"\Pi",
-            r"\Sigma",
-            r"\Upsilon",
-            r"\Phi",
-            r"\Psi",
-            r"\Omega",
-            r"\ell",
-            r"\mu",
-        ],
-        strict=True,
-    )
-)
-# Symbols of plain LaTeX only: a table must compile without amssymb.
-_SIGNS = dict(
-    zip(
-        "≤≥≠≈∼≡≪≫∝∈∉⊂⊆⊥×·±∓⊗⊕∘∗→←↦⇒↔∞∂∇∑∏∫…⋯′⊤≻⪰≺⪯∪∩∀∃∅⊙∥‖∣⟨⟩√−⋆¬≃≅÷",
-        [
-            r"\leq",
-            r"\geq",
-            r"\neq",
-            r"\approx",
-            r"\sim",
-            r"\equiv",
-            r"\ll",
-            r"\gg",
-            r"\propto",
-            r"\in",
-            r"\notin",
-            r"\subset",
-            r"\subseteq",
-            r"\perp",
-            r"\times",
-            r"\cdot",
-            r"\pm",
-            r"\mp",
-            r"\otimes",
-            r"\oplus",
-            r"\circ",
-            r"\ast",
-            r"\to",
-            r"\leftarrow",
-            r"\mapsto",
-            r"\Rightarrow",
-            r"\leftrightarrow",
-            r"\infty",
-            r"\partial",
-            r"\nabla",
-            r"\sum",
-            r"\prod",
-            r"\int",
-            r"\dots",
-            r"\cdots",
-            r"{}'",
-            r"\top",
-            r"\succ",
-            r"\succeq",
-            r"\prec",
-            r"\preceq",
-            r"\cup",
-            r"\cap",
-            r"\forall",
-            r"\exists",
-            r"\emptyset",
-            r"\odot",
-            r"\parallel",
-            r"\|",
-            r"\mid",
-            r"\langle",
-            r"\rangle",
-            r"\surd",
-            r"-",
-            r"\star",
-            r"\neg",
-            r"\simeq",
-            r"\cong",
-            r"\div",
-        ],
-        strict=True,
-    )
-)
-_MATH_LETTERS = {"ℝ": r"\mathbf{R}", "ℕ": r"\mathbf{N}", "ℤ": r"\mathbf{Z}", "ℂ": r"\mathbf{C}", "𝔼": r"\mathbf{E}"}
-_MATH_LETTERS |= {
-    "½": r"\frac{1}{2}",
-    "¼": r"\frac{1}{4}",
-    "¾": r"\frac{3}{4}",
-    "⅓": r"\frac{1}{3}",
-    "°": r"{}^{\circ}",
-}
-MATH = _LETTERS | _SIGNS | _MATH_LETTERS
-
-_TEXT = {"–": "--", "—": "---", "“": "``", "”": "''", "„": ",,", "‘": "`", "’": "'", "\u00a0": "~", "\u2009": r"\,"}
-_TEXT |= {"\u202f": r"\,", "\u2011": "-", "\u2013": "--", "ß": r"{\ss}", "ø": r"{\o}", "Ø": r"{\O}", "æ": r"{\ae}"}
-_TEXT |= {
-    "œ": r"{\oe}",
-    "å": r"{\aa}",
-    "Å": r"{\AA}",
-    "ł": r"{\l}",
-    "Ł": r"{\L}",
-    "ı": r"{\i}",
-    "§": r"\S{}",
-    "†": r"\dag{}",
-}
-_TEXT |= {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "%": r"\%", "&": r"\&", "#": r"\#", "_": r"\_"}
-_TEXT |= {"^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\ensuremath{<}", ">": r"\ensuremath{>}"}
-_TEXT |= {
-    "|": r"\ensuremath{|}",
-    "\u200b": "",
-    "•": r"\textbullet{}",
-    "✓": r"\ensuremath{\surd}",
-    "☓": r"\ensuremath{\times}",
-}
-_ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"', "\u0304": "=", "\u0307": "."}
-_ACCENTS |= {"\u030c": "v", "\u0306": "u", "\u030b": "H", "\u0327": "c", "\u030a": "r", "\u0328": "k"}
+_RUN = re.compile(f"[{RAISED}]+|[{LOWERED}]+|.", re.DOTALL)
 # amsmath's spellings in those of plain LaTeX, so that a fragment asks for no package of its own.
 _PLAIN_COMMANDS = [
     (re.compile(r"\\[dt]frac(?![A-Za-z])"), r"\\frac"),
@@ -255,9 +104,7 @@ def latex_math(source: str) -> str:
     """LaTeX math with its Unicode spelled out, and amsmath's commands in plain LaTeX's."""
     for command, plain in _PLAIN_COMMANDS:
         source = command.sub(plain, source)
-    source = _RAISED.sub(lambda run: f"^{{{run[0].translate(_SUPERSCRIPTS)}}}", source)
-    source = _LOWERED.sub(lambda run: f"_{{{run[0].translate(_SUBSCRIPTS)}}}", source)
-    return "".join(char if char.isascii() else _latex_sign(char) for char in source)
+    return "".join(map(in_math, ascii_scripts(source)))
 
 
 def to_html(text: str) -> str:
@@ -296,42 +143,11 @@ def to_label(text: str) -> str:
 
 def _latex_text(text: str) -> str:
     text = re.sub(r'"([^"]*)"', "“\\1”", text)
-    text = text.replace("--", "-\u200c-")
-    shown, at = [], 0
-    text = unicodedata.normalize("NFC", text)
-    while at < len(text):
-        if run := _RAISED.match(text, at):
-            shown.append(rf"\ensuremath{{^{{{run[0].translate(_SUPERSCRIPTS)}}}}}")
-        elif run := _LOWERED.match(text, at):
-            shown.append(rf"\ensuremath{{_{{{run[0].translate(_SUBSCRIPTS)}}}}}")
-        else:
-            shown.append(_latex_char(text[at]))
-            at += 1
-            continue
-        at = run.end()
-    return "".join(shown)
-
-
-def _latex_char(char: str) -> str:
-    if char in _TEXT:
-        return _TEXT[char]
-    if char == "\u200c":
-        return "{}"
-    if char.isascii():
-        return char
-    if char in MATH:
-        return rf"\ensuremath{{{MATH[char]}}}"
-    decomposed = unicodedata.normalize("NFD", char)
-    base, marks = decomposed[0], decomposed[1:]
-    if base.isascii() and len(marks) == 1 and marks[0] in _ACCENTS:
-        return rf"\{_ACCENTS[marks[0]]}{{{base}}}"
-    compatible = unicodedata.normalize("NFKD", char)
-    return compatible if compatible.isascii() else rf"\texttt{{U+{ord(char):04X}}}"
-
-
-def _latex_sign(char: str) -> str:
-    """A Unicode character in math mode."""
-    return f"{MATH[char]} " if char in MATH else rf"\mathrm{{{_latex_char(char)}}}"
+    text = unicodedata.normalize("NFC", text.replace("--", "-\u200c-"))
+    return "".join(
+        rf"\ensuremath{{{ascii_scripts(run)}}}" if run[0] in RAISED + LOWERED else in_text(run)
+        for run in _RUN.findall(text)
+    )
 
 
 def latex_code(code: str) -> str:
@@ -344,8 +160,8 @@ def _html_math(source: str) -> str:
     if _SIMPLE_NUMBER.fullmatch(source):
         return _html_number(source)
     try:
-        return mathml(_ascii_math(source))
-    except UnknownMath:
+        return mathml(source)
+    except UnreadableFormula:
         return f'<code class="tex">{escape(source)}</code>'
 
 
@@ -358,14 +174,8 @@ def _html_number(source: str) -> str:
     return re.sub(r"\^\{(−?\d+)\}", r"<sup>\1</sup>", escape(text))
 
 
-def _ascii_math(source: str) -> str:
-    """Unicode super- and subscripts as ^{} and _{}; other characters are MathML's own business."""
-    source = _RAISED.sub(lambda run: f"^{{{run[0].translate(_SUPERSCRIPTS)}}}", source)
-    return _LOWERED.sub(lambda run: f"_{{{run[0].translate(_SUBSCRIPTS)}}}", source)
-
-
 def _label_math(source: str) -> str:
-    source = _ascii_math(source)
+    source = ascii_scripts(source)
     for command, plain in _LABEL_COMMANDS:
         source = command.sub(plain, source)
     return source

@@ -99,6 +99,16 @@ def is_number(value: Any) -> bool:
     return isinstance(plain(value), (int, float)) and not isinstance(plain(value), bool)
 
 
+def is_pair(value: Any) -> bool:
+    """Whether `value` is a number with its standard error, which may be None."""
+    return (
+        isinstance(value, (tuple, list))
+        and len(value) == 2
+        and is_number(value[0])
+        and (value[1] is None or is_number(value[1]))
+    )
+
+
 def plain(value: Any) -> Any:
     """NumPy's scalars as Python's, everything else as it is."""
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value

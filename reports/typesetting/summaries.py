@@ -72,7 +72,7 @@ def headlines(report: ReportRecord) -> Table:
     return Table("headlines", caption, tuple(Column(head, "text") for head in heads), tuple(rows))
 
 
-def summary(report: ReportRecord) -> Table:
+def judged_summary(report: ReportRecord) -> Table:
     """A line for each judged finding of every claim."""
     columns = [
         Column(head, "text") for head in ("Claim", "Case", "Quantity", "Predicted", "Measured", "$p$", "Verdict")

@@ -8,9 +8,9 @@ from html import escape
 from typing import Any, get_args
 
 from reports.findings import CONTINUED, Table, Verdict
-from reports.typesetting.layout import ARTICLE, GAP, REPORT, Cell, Layout, Setting, lay_out
+from reports.typesetting.layout import ARTICLE, GAP, REPORT, Cell, ColumnLayout, Layout, lay_out
 from reports.typesetting.markup import pieces, to_html, to_latex
-from reports.typesetting.numbers import Number, is_number, plain
+from reports.typesetting.numbers import Number, is_number, is_pair, plain
 
 MARKS: dict[str, str] = {"holds": "✓", "refuted": "✗", "undecided": "?", "outside the hypotheses": "○"}
 _COMMANDS = {"holds": "holds", "refuted": "refuted", "undecided": "undecided", "outside the hypotheses": "outside"}
@@ -51,8 +51,8 @@ def to_latex_table(table: Table, *, long: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_html_table(table: Table, *, caption: bool = True) -> str:
-    """A <table>, its numbers aligned at their decimal points by classes and widths of report.html's style sheet."""
+def to_html_table(table: Table) -> str:
+    """A <table> without caption; classes and widths of style.css align its numbers at their decimal points."""
     layout = lay_out(table)
     head = "".join(
         f'<th scope="col" {_html_class(column)}>{to_html(column.column.heading)}</th>' for column in layout.columns
@@ -63,8 +63,7 @@ def to_html_table(table: Table, *, caption: bool = True) -> str:
         + "</tr>"
         for row, start in _grouped(layout, ' class="group"')
     )
-    title = f"<caption>{to_html(table.caption)}</caption>" if caption and table.caption else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
 def to_csv(table: Table) -> str:
@@ -72,10 +71,10 @@ def to_csv(table: Table) -> str:
     columns = []
     for i, column in enumerate(table.columns):
         cells = [plain(row[i]) for row in table.rows]
-        paired = any(_is_pair(cell) for cell in cells)
-        columns.append([column.heading, *(_plain_cell(cell[0] if _is_pair(cell) else cell) for cell in cells)])
+        paired = any(is_pair(cell) for cell in cells)
+        columns.append([column.heading, *(_plain_cell(cell[0] if is_pair(cell) else cell) for cell in cells)])
         if paired:
-            errors = [_plain_cell(cell[1]) if _is_pair(cell) else "" for cell in cells]
+            errors = [_plain_cell(cell[1]) if is_pair(cell) else "" for cell in cells]
             columns.append([f"standard error of {column.heading}", *errors])
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(zip(*columns, strict=True))
@@ -93,10 +92,6 @@ def verdict_latex(verdict: str) -> str:
     return rf"\eigenalignverdict{{{_COMMANDS[verdict]}}}{{{verdict}}}"
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, (tuple, list)) and len(value) == 2
-
-
 def _plain_cell(value: Any) -> str:
     value = plain(value)
     if value is None or value != value:
@@ -104,7 +99,7 @@ def _plain_cell(value: Any) -> str:
     return repr(value) if is_number(value) else str(value)
 
 
-def _specification(column: Setting, layout: Layout) -> str:
+def _specification(column: ColumnLayout, layout: Layout) -> str:
     if column.numeric:
         options = f"table-format={column.table_format}, table-align-exponent=false, group-digits=integer"
         return f"S[{options}]"
@@ -118,7 +113,7 @@ def _specification(column: Setting, layout: Layout) -> str:
     return rf">{{\raggedright\arraybackslash\hspace{{0pt}}}}p{{\dimexpr{width}\relax}}"
 
 
-def _latex_heading(column: Setting) -> str:
+def _latex_heading(column: ColumnLayout) -> str:
     lines = [to_latex(line) for line in column.heading]
     if not column.numeric:
         return " ".join(lines)
@@ -146,7 +141,7 @@ def _latex_row(row: tuple[Cell, ...], layout: Layout) -> str:
     return " & ".join(_latex_cell(cell, column) for cell, column in zip(row, layout.columns, strict=True))
 
 
-def _latex_cell(cell: Cell, column: Setting) -> str:
+def _latex_cell(cell: Cell, column: ColumnLayout) -> str:
     if cell.number is not None:
         return cell.number.siunitx()
     text = verdict_latex(cell.text) if _is_verdict(cell, column) else to_latex(cell.text)
@@ -156,14 +151,14 @@ def _latex_cell(cell: Cell, column: Setting) -> str:
     return f"{{}}{text}" if text.startswith(("[", "*")) else text or "--"  # CONTINUED stays blank
 
 
-def _html_class(column: Setting) -> str:
+def _html_class(column: ColumnLayout) -> str:
     if column.numeric:
         return 'class="num"'
     # On a narrow screen the table scrolls before its columns become slimmer than on a printed page.
     return f'class="txt" style="min-width:{column.wrap[0]:.1f}em"' if column.wrap else 'class="txt"'
 
 
-def _html_cell(cell: Cell, column: Setting) -> str:
+def _html_cell(cell: Cell, column: ColumnLayout) -> str:
     if cell.number is not None:
         return f'<td class="num">{_html_number(cell.number, column)}</td>'
     kind = "num" if column.numeric else "txt"
@@ -174,7 +169,7 @@ def _html_cell(cell: Cell, column: Setting) -> str:
     return f'<td class="{kind}">{to_html(cell.text) or "–"}</td>'
 
 
-def _html_number(number: Number, column: Setting) -> str:
+def _html_number(number: Number, column: ColumnLayout) -> str:
     """Two boxes that meet at the decimal point, as wide in all cells of the column."""
     before = (number.sign + number.integer).replace("-", "−")
     after = (f".{number.fraction}" if number.fraction else "") + (f"({number.error})" if number.error else "")
@@ -185,5 +180,5 @@ def _html_number(number: Number, column: Setting) -> str:
     )
 
 
-def _is_verdict(cell: Cell, column: Setting) -> bool:
+def _is_verdict(cell: Cell, column: ColumnLayout) -> bool:
     return column.column.heading.lower() == "verdict" and cell.text in get_args(Verdict)

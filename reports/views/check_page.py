@@ -3,49 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from reports.check.files import printable
 from reports.check.judge import Check
-from reports.check.show import facts
 from reports.findings import Column, Figure, Panel, Series, Table
-from reports.typesetting.document import inline_svg
-from reports.typesetting.figures import render
-from reports.typesetting.markup import to_html, to_plain
-from reports.typesetting.tables import to_html_table
+from reports.typesetting.environments import html_environment
+from reports.typesetting.figures import inline_svg, render
+from reports.views.check import facts, transfer_function
 
 TITLE = "Is the layer aligned with its data?"
+_SYMBOLS = {"sigma": r"$\sigma$", "f": "$f$"}
 _TONES = {"aligned": "holds", "not aligned": "refuted", "undecided": "undecided"}
 
 
 def html(check: Check, sources: Sequence[str] = ()) -> str:
     """The page; `sources` are the names of what was checked."""
-    import jinja2
-    from markupsafe import Markup
-
     drawn = figure(check)
-    listed = table(check)
-    here = Path(__file__).resolve().parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([here / "templates", here.parent / "typesetting" / "templates"]),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("check.html.j2").render(
-        title=TITLE,
-        sources=[printable(source, 200) for source in sources],
-        check=check,
-        tone=_TONES[check.verdict],
-        facts=facts(check),
-        drawing=Markup(inline_svg(render(drawn).svg, "f", drawn.caption)),
-        caption=Markup(to_html(drawn.caption)),
-        label=to_plain(listed.caption),
-        table=Markup(to_html_table(listed)),
+    return (
+        html_environment()
+        .get_template("check.html.jinja2")
+        .render(
+            title=TITLE,
+            sources=[printable(source, 200) for source in sources],
+            check=check,
+            tone=_TONES[check.verdict],
+            facts=facts(check).items,
+            drawing=Markup(inline_svg(render(drawn).svg, "f", drawn.caption)),
+            caption=drawn.caption,
+            table=table(check),
+        )
     )
 
 
@@ -72,10 +61,6 @@ def figure(check: Check) -> Figure:
 
 def table(check: Check) -> Table:
     """f eigenspace by eigenspace."""
-    f = check.transfer_function
-    columns = tuple(Column(head) for head in (r"$\sigma$", "multiplicity", "$f$", "from", "to"))
-    rows = tuple(
-        tuple(value if np.isfinite(value) else None for value in row)
-        for row in zip(f.sigma.tolist(), f.multiplicity, f.f.tolist(), f.low.tolist(), f.high.tolist(), strict=True)
-    )
-    return Table("transfer-function", "The transfer function with its 95 % intervals.", columns, rows)
+    listed = transfer_function(check)
+    columns = tuple(Column(_SYMBOLS.get(name, name)) for name in listed.head)
+    return Table("transfer-function", "The transfer function with its 95 % intervals.", columns, listed.rows)

@@ -1,0 +1,92 @@
+"""`eigenalign check`: the verdict, the numbers it rests on, f with its intervals, and what to be careful about."""
+
+from __future__ import annotations
+
+from reports.check.judge import Check
+from reports.record import to_builtins
+from reports.views.view import Facts, Grid, Notes, Section, View, grid
+
+
+def view(check: Check) -> View:
+    """The view of a check; null for what is infinite, or cannot be said. `details` may grow."""
+    f = check.transfer_function
+    interval = {"low": check.interval[0], "high": check.interval[1]} if check.interval else None
+    value = {
+        "dimension": check.dimension,
+        "filters": check.filters,
+        "networks": check.networks,
+        "rank": check.rank,
+        "misalignment": check.misalignment,
+        "misalignment_squared": check.misalignment_squared,
+        "null_floor": check.null_floor,
+        "random_basis": {"pvalue": check.random_basis.pvalue, "effect": check.random_basis.effect},
+        "aligned": check.aligned,
+        "transfer_function": [
+            {"sigma": sigma, "f": height, "multiplicity": m}
+            for sigma, height, m in zip(f.sigma, f.f, f.multiplicity, strict=True)
+        ],
+        "verdict": check.verdict,
+        "warnings": check.warnings,
+        "details": {
+            "explanation": check.explanation,
+            "misalignment_interval": interval,
+            "random_basis_median": check.random_basis.median,
+            "random_basis_without_noise": check.random_basis.without_noise,
+            "random_basis_quantity": check.random_basis.quantity,
+            "isotropic_pvalue": check.isotropic,
+            "shape": check.shape,
+            "f_low": f.low,
+            "f_high": f.high,
+            "joined": [{"low": low, "high": high, "multiplicity": m} for low, high, m in check.joined],
+            "samples": check.samples,
+            "vectors": check.vectors,
+            "dropped": check.dropped,
+            "filters_needed": check.needed,
+        },
+    }
+    sections: list[Section] = [
+        [f"{check.verdict}: {check.explanation}"],
+        [facts(check)],
+        [transfer_function(check)],
+        [Notes(check.warnings)],
+    ]
+    return View(to_builtins(value), sections)
+
+
+def transfer_function(check: Check) -> Grid:
+    """f, eigenspace by eigenspace, with the ends of its 95 % intervals."""
+    f = check.transfer_function
+    return grid({"sigma": f.sigma, "multiplicity": f.multiplicity, "f": f.f, "from": f.low, "to": f.high})
+
+
+def facts(check: Check) -> Facts:
+    """Every number but f, in the order in which they are read."""
+    basis, energy = check.random_basis, check.random_basis.quantity == "energy"
+    samples = f"{check.vectors} vectors from {check.samples} samples"
+    found = [
+        ("weights", f"{check.networks} × {check.filters} vectors, rank {check.rank} in dimension {check.dimension}"),
+        ("data", samples if check.vectors != check.samples else f"{check.samples} samples"),
+        ("misalignment M", _number(check.misalignment)),
+        ("random basis", f"{'energy outside alignment' if energy else 'M'} {basis.median:.3g} (median)"),
+        (
+            "nearer than random",
+            f"p = {basis.pvalue:.2g}" + ("" if basis.effect is None else f", effect {basis.effect:.2g}"),
+        ),
+        ("exactly aligned", f"p = {check.aligned.pvalue:.2g} ({check.aligned.method})"),
+        ("isotropic", f"p = {check.isotropic:.2g}"),
+        ("shape of f", check.shape or "undecided"),
+    ]
+    if check.null_floor is not None:
+        found.insert(
+            3, ("M of noise alone", f"{_number(check.null_floor**0.5)} (√E[M²] of as many independent vectors)")
+        )
+    if check.interval is not None:
+        against = "" if basis.without_noise is None else f", random basis {basis.without_noise:.3g}"
+        found.insert(4, ("M without that noise", "{:.3g} to {:.3g} (95 %)".format(*check.interval) + against))
+    if check.needed is not None:
+        found.append(("for a sharper answer", f"about {check.needed} independent weight vectors"))
+    return Facts(tuple(found))
+
+
+def _number(value: float) -> str:
+    return "infinite" if value == float("inf") else f"{value:.3g}"

@@ -1,0 +1,20 @@
+"""`eigenalign init`: what was written, from which f, and what to be careful about."""
+
+from __future__ import annotations
+
+from reports.init_files import SavedWeights
+from reports.record import to_builtins
+from reports.views.view import Facts, Notes, View
+
+
+def view(saved: SavedWeights) -> View:
+    """The view of weights that were drawn and written."""
+    details = saved.details
+    facts = Facts(
+        (
+            ("covariance", f"{details['formula']}: {details['covariance']}"),
+            ("source", f"{details['source']}, drawn with seed {details['seed']}"),
+        )
+    )
+    head = f"{' × '.join(map(str, saved.shape))} weights of norm {saved.norm:.6g}: {saved.path}"
+    return View(to_builtins(saved), [[head, facts, Notes(tuple(details["warnings"]))]])

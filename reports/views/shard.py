@@ -1,0 +1,15 @@
+"""`eigenalign report --shard`: how many cases are kept, and what puts the report together."""
+
+from __future__ import annotations
+
+from reports.campaign.run import Shared
+from reports.record import to_builtins
+from reports.views.view import View
+
+
+def view(done: Shared) -> View:
+    """The view of one share of a report."""
+    said = f"shard {done.shard}: {done.kept} of {done.cases} cases are kept in {done.folder}"
+    return View(
+        to_builtins(done), [[said, "`eigenalign report --resume`, with the same options, puts the report together"]]
+    )

@@ -1,0 +1,74 @@
+"""`eigenalign transfer`: every measure after every treatment beside scratch, and the layers around the training."""
+
+from __future__ import annotations
+
+from reports.record import to_builtins
+from reports.transfer.study import Estimated, TransferStudy
+from reports.views.view import Grid, Section, View
+from theory.testing import MeanRatio, PairedMean
+
+
+def view(study: TransferStudy) -> View:
+    """The view of a transfer study."""
+    result = study.result
+    end = result.upstream
+    value = {
+        "replicas": result.replicas,
+        "diverged": result.diverged,
+        "device": result.device,
+        "seed": result.experiment.ensemble.seed,
+        "upstream": {
+            "fitted": int(end.fitted.sum()),
+            "steps": end.steps,
+            "loss": end.loss,
+            "accuracy": end.accuracy,
+        },
+        "gain_of": study.gain_of,
+        "treatments": study.treatments,
+    }
+    head = (
+        f"{result.replicas} replicas, {result.diverged} diverged, seed {result.experiment.ensemble.seed}, "
+        f"{result.device}; upstream {end.fitted.sum()} of {len(end.fitted)} fitted, "
+        f"{end.steps.mean():.4g} steps on average"
+    )
+    measures: list[Section] = [
+        [measure.name, _comparison(study, measure.name)] for measure in study.treatments[0].measures
+    ]
+    return View(to_builtins(value), [[head], *measures, _layers(study, 0), _layers(study, -1)])
+
+
+def _comparison(study: TransferStudy, measure: str) -> Grid:
+    """One measure after every treatment: its mean, its difference to scratch, its share of the reference's gain."""
+    rows: list[tuple[object, ...]] = []
+    for treatment in study.treatments:
+        found = treatment[measure]
+        mean, gain, part = found.estimate, found.difference, found.share
+        compared = (None,) * 4 if gain is None else (gain.mean, gain.standard_error, _interval(gain), gain.pvalue)
+        share = None if part is None else f"{part.ratio:.4g} {_interval(part)}"
+        rows.append((treatment.name, mean.mean, mean.standard_error, *compared, share))
+    last = f"share of {study.gain_of}" if study.gain_of else "share"
+    return Grid(("treatment", "mean", "SE", "minus scratch", "SE", "95 % interval", "p", last), tuple(rows))
+
+
+def _layers(study: TransferStudy, k: int) -> Section:
+    """Every layer after every treatment, at the k-th reading."""
+    rows = tuple(
+        (
+            treatment.name,
+            number + 1,
+            *(_mean(value) for value in (layer.norm, layer.active, layer.alive, layer.effective_rank)),
+            treatment.readings[k].misalignment if number == 0 else None,
+        )
+        for treatment in study.treatments
+        for number, layer in enumerate(treatment.readings[k].layers)
+    )
+    head = ("treatment", "layer", "norm", "active", "alive", "effective rank", "misalignment M")
+    return [f"layers at downstream step {study.treatments[0].readings[k].step}", Grid(head, rows)]
+
+
+def _mean(value: Estimated | None) -> float | None:
+    return None if value is None else value.mean
+
+
+def _interval(found: PairedMean | MeanRatio) -> str:
+    return f"[{found.low:.4g}, {found.high:.4g}]"

@@ -1,0 +1,109 @@
+"""A view of a record: its JSON value, and the same as text for a terminal, in facts, grids and notes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports.record import to_builtins
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Labels, each with its text, in two columns."""
+
+    items: tuple[tuple[str, str], ...]
+
+    def lines(self) -> list[str]:
+        width = max((len(label) for label, _ in self.items), default=0) + 2
+        return [f"  {label:<{width}}{text}" for label, text in self.items]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows of numbers and words under their heads, in aligned columns."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+    def lines(self) -> list[str]:
+        cells = [list(self.head)] + [[shown(value) for value in row] for row in self.rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What to be careful about, a line each."""
+
+    texts: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        return [f"note: {text}" for text in self.texts]
+
+
+Part = str | Facts | Grid | Notes
+Section = Sequence[Part]  # what stands together; an empty line parts sections
+
+
+@dataclass(frozen=True)
+class View:
+    """What a command shows.
+
+    Attributes
+    ----------
+    value : JSON value
+        What `--json` prints: dictionaries, lists, strings, finite numbers, null. Its names are a public contract.
+    sections : sequence of Section
+        What a terminal shows.
+    """
+
+    value: Any
+    sections: Sequence[Section]
+
+    def as_json(self) -> str:
+        """The JSON value, on one line."""
+        return json.dumps(self.value, allow_nan=False)
+
+    def as_text(self) -> str:
+        """The sections as text."""
+        return text(self.sections)
+
+
+def text(sections: Iterable[Section]) -> str:
+    """Sections as lines of text, an empty line between them.
+
+    >>> print(text([["one fact", Facts((("a", "1"), ("bcd", "2")))], [Notes(())], [Grid(("x", "y"), ((0.5, None),))]]))
+    one fact
+      a    1
+      bcd  2
+    <BLANKLINE>
+      x  y
+    0.5  -
+    """
+    blocks = ([line for part in section for line in _lines(part)] for section in sections)
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def grid(columns: Mapping[str, Any], heads: Mapping[str, str] | None = None) -> Grid:
+    """Columns side by side, each under its key, or under what `heads` calls it."""
+    head = tuple((heads or {}).get(name, name) for name in columns)
+    return Grid(head, tuple(zip(*map(to_builtins, columns.values()), strict=True)))
+
+
+def shown(value: object) -> str:
+    """A number with four significant digits, `-` for what is missing or not finite: what JSON calls null.
+
+    >>> shown(2 / 3), shown(float("nan")), shown(None), shown(12)
+    ('0.6667', '-', '-', '12')
+    """
+    value = to_builtins(value)
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _lines(part: Part) -> list[str]:
+    return [part] if isinstance(part, str) else part.lines()
