@@ -483,7 +483,7 @@ def test_too_few_rows_for_an_expansion_are_refused() -> None:
     ],
 )
 def test_each_missing_hypothesis_is_named(changes: dict, reason: str) -> None:
-    answer = averaged.applies(msgspec.structs.replace(BASE, **changes))
+    answer = averaged.refusal(msgspec.structs.replace(BASE, **changes))
     assert answer is not None
     assert answer.startswith(reason)
 
@@ -611,6 +611,6 @@ def test_budgets_of_mini_batches(samples: int, rate: float) -> None:
 )
 def test_each_missing_hypothesis_of_mini_batches_is_named(changes: dict, reason: str) -> None:
     training = msgspec.structs.replace(BATCHES.training, **changes)
-    answer = averaged_batches.applies(msgspec.structs.replace(BATCHES, training=training))
+    answer = averaged_batches.refusal(msgspec.structs.replace(BATCHES, training=training))
     assert answer is not None
     assert answer.startswith(reason)

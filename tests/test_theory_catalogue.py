@@ -26,7 +26,7 @@ def form(name: str, status: str, reason: str | None = None) -> Form:
         name=name,
         title=name,
         status=status,  # type: ignore[arg-type]
-        applies=lambda setting: reason,
+        refusal=lambda setting: reason,
         predict=lambda setting, rows: Prediction(name, status, None, None, (), (), ()),  # type: ignore[arg-type]
     )
 

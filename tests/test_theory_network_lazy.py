@@ -165,7 +165,7 @@ def test_outputs_add_up() -> None:
     ],
 )
 def test_hypotheses(setting: Setting, reason: str) -> None:
-    assert reason in (FORM.applies(setting) or "")
+    assert reason in (FORM.refusal(setting) or "")
 
 
 def test_outside_its_regime_it_refuses() -> None:

@@ -116,5 +116,5 @@ def test_outside_its_regime_it_refuses() -> None:
         theory.predict(entropy_setting(10**7, steps=400), rows=x, formula="softmax-lazy")
     with pytest.raises(NoClosedForm, match="weights move by"):
         theory.predict(entropy_setting(2), rows=x, formula="softmax-lazy")
-    assert "derived for the first layer" in (FORM.applies(entropy_setting(train="all")) or "")
-    assert "cross-entropy" in (FORM.applies(msgspec.structs.replace(entropy_setting(), training=Training())) or "")
+    assert "derived for the first layer" in (FORM.refusal(entropy_setting(train="all")) or "")
+    assert "cross-entropy" in (FORM.refusal(msgspec.structs.replace(entropy_setting(), training=Training())) or "")

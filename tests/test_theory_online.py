@@ -397,7 +397,7 @@ def test_as_long_as_rows_are_fresh(data: dict, training: dict, fresh: int | None
     law = Data(kind="gaussian", spectrum=(1.0, 2.0), **data)
     for steps in (0, 1, 5, 6, 500):
         setting = Setting(data=law, training=Training(steps=steps, **training))
-        assert (online.applies(setting) is None) == (fresh is None or steps <= fresh)
+        assert (online.refusal(setting) is None) == (fresh is None or steps <= fresh)
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_as_long_as_rows_are_fresh(data: dict, training: dict, fresh: int | None
     ],
 )
 def test_each_missing_hypothesis_is_named(changes: dict, reason: str) -> None:
-    answer = online.applies(msgspec.structs.replace(ONLINE, **changes))
+    answer = online.refusal(msgspec.structs.replace(ONLINE, **changes))
     assert answer is not None
     assert answer.startswith(reason)
 

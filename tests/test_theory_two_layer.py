@@ -562,7 +562,7 @@ BASE = two_layer_setting(np.ones((8, 2)), 3, Training(steps=1))
 )
 def test_each_missing_hypothesis_is_named(changes: dict, reason: str) -> None:
     for form in (two_layer, two_layer_early, two_layer_converged):
-        answer = form.applies(msgspec.structs.replace(BASE, **changes))
+        answer = form.refusal(msgspec.structs.replace(BASE, **changes))
         assert answer is not None
         assert answer.startswith(reason)
 
@@ -585,7 +585,7 @@ def test_each_own_hypothesis_is_named(form: object, changes: dict, reason: str) 
     tables = {key: value for key, value in changes.items() if key not in network}
     if network:
         tables["network"] = msgspec.structs.replace(BASE.network, **network)
-    answer = form.applies(msgspec.structs.replace(BASE, **tables))  # type: ignore[attr-defined]
+    answer = form.refusal(msgspec.structs.replace(BASE, **tables))  # type: ignore[attr-defined]
     assert answer is not None
     assert answer.startswith(reason)
 

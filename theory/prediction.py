@@ -78,8 +78,8 @@ class Form:
         A short name for commands, and what it says in one line.
     status : "exact" or "asymptotic"
         Exact forms are preferred; among equals, the order of the catalogue decides.
-    applies : callable, setting → None or str
-        None where every hypothesis holds, else the reason why the form does not apply.
+    refusal : callable, setting → str or None
+        Why the form does not apply, the first hypothesis that fails; None where all hold.
     predict : callable, (setting, rows) → Prediction
         `rows` is the (n, d) array of a setting with fixed data, else None.
     """
@@ -87,5 +87,5 @@ class Form:
     name: str
     title: str
     status: Literal["exact", "asymptotic"]
-    applies: Callable[[Setting], str | None]
+    refusal: Callable[[Setting], str | None]
     predict: Callable[[Setting, np.ndarray | None], Prediction]

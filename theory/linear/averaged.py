@@ -18,8 +18,8 @@ from theory.errors import NoClosedForm
 from theory.linear.averaged_limits import effective_decay
 from theory.linear.equivalent import deterministic_equivalent, upper_edge
 from theory.linear.flow import flow_time
-from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance, linear_model
-from theory.linear.population import centred_law, readings, spectrum
+from theory.linear.hypotheses import LEAST_BUDGET, anisotropic_init, init_variances, label_variance, not_linear
+from theory.linear.population import not_centred_law, readings, spectrum
 from theory.linear.propagators import propagators, stability_limit
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
@@ -35,26 +35,24 @@ LARGEST_PARAMETER = 0.5  # κ, beyond which an expansion in 1/n says little
 STRAY = 5.0  # how many Tracy–Widom units above x_+ an eigenvalue of S is thought possible: P < 1e-5
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := averaged_rows(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_linear_on_gaussian_rows(setting)) is not None:
         return reason
     if not setting.full_batch:
         return f"training.batch_size = {setting.training.batch_size}: this form is for the full batch"
     return unstable(setting)
 
 
-def averaged_rows(setting: Setting) -> str | None:
+def not_linear_on_gaussian_rows(setting: Setting) -> str | None:
     """Why the setting is no linear model on n Gaussian rows of its own, from an isotropic init; None if it is."""
-    if (reason := linear_model(setting) or centred_law(setting)) is not None:
+    if (reason := not_linear(setting) or not_centred_law(setting)) is not None:
         return reason
     if setting.data.kind != "gaussian":
         return f"data.kind = {setting.data.kind!r}: the average over X is known for Gaussian rows"
     if setting.data.samples == "online":
         return 'data.samples = "online": this form averages over a finite set of rows'
-    if len(set(setting.network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
-    return None
+    return anisotropic_init(setting)
 
 
 def unstable(setting: Setting) -> str | None:
@@ -213,20 +211,20 @@ SECOND_ORDER = Form(
     name="linear-averaged-second-order",
     title="linear model, full batch, averaged over Gaussian X: contour integral with the term of order 1/n",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict_second_order,
 )
 FORM = Form(
     name="linear-averaged",
     title="linear model, full batch, averaged over Gaussian X: deterministic equivalent by contour integration",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )
 PLUG_IN = Form(
     name="linear-plug-in",
     title="linear model, full batch: the full-batch form at the eigenvalues of Σ, as if X'X/n were Σ (a foil)",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict_plug_in,
 )

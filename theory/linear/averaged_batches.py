@@ -18,9 +18,9 @@ from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.averaged import (
     ASSUMPTIONS,
     LEADING,
-    averaged_rows,
     averaged_variances,
     contour_margin,
+    not_linear_on_gaussian_rows,
     parameter,
     unstable,
 )
@@ -35,9 +35,9 @@ BUDGET = {True: 0.25, False: 0.8}  # error of τ over ηκ_B tr(Σ)/n, with and 
 STABLE = 1e-9
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := averaged_rows(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_linear_on_gaussian_rows(setting)) is not None:
         return reason
     if setting.full_batch:
         return "training.batch_size: every batch is all rows; linear-averaged is for the full batch"
@@ -177,6 +177,6 @@ FORM = Form(
     name="linear-averaged-mini-batch",
     title="linear model, a new batch at every step, averaged over Gaussian X: the scalar recursion on a contour",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import full_batch
-from theory.linear.hypotheses import data_factor, init_variances, label_variance
+from theory.linear.hypotheses import anisotropic_init, data_factor, init_variances, label_variance
 from theory.linear.propagators import propagators
 from theory.linear.shape import descent_shape, descent_turns
 from theory.rows import checked_rows
@@ -82,10 +82,7 @@ def describe(setting: Setting, rows: np.ndarray | None) -> tuple[ShapeDescriptio
     >>> [found.words for found in describe(setting, np.diag([0.4, 1.4]))]
     ['falls', 'rises up to σ = 0.5017, then falls']
     """
-    reason = full_batch.applies(setting)
-    if reason is None and len(set(setting.network.init_spectrum)) > 1:
-        reason = "network.init_spectrum: derived for an isotropic init"
-    if reason is not None:
+    if (reason := full_batch.refusal(setting) or anisotropic_init(setting)) is not None:
         raise NoClosedForm("setting", setting.network.kind, f"no closed form of the shape: {reason}")
     rows = checked_rows(setting, rows)
     assert rows is not None  # the full-batch form needs fixed data

@@ -36,9 +36,9 @@ LARGEST_RATE = 0.5  # ηh, beyond which (1 − ηh)² is nothing like e^{−2ηh
 LARGEST_FEEDBACK = 0.5  # φ: the mean square is unbounded from 1 on
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := online.applies(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := online.refusal(setting)) is not None:
         return reason
     training = setting.training
     if training.momentum != 0:
@@ -191,13 +191,13 @@ FORM = Form(
     name="linear-diffusion",
     title="linear model, fresh rows: the diffusion whose noise depends on the weights (Lyapunov equation)",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )
 ADDITIVE = Form(
     name="linear-diffusion-additive",
     title="linear model, fresh rows: the Ornstein–Uhlenbeck process with the labels' noise alone (Lyapunov equation)",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict_additive,
 )

@@ -6,7 +6,7 @@ import numpy as np
 
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput
-from theory.linear.hypotheses import data_factor, init_variances, label_variance, linear_model
+from theory.linear.hypotheses import data_factor, init_variances, label_variance, not_linear, rows_not_fixed
 from theory.linear.propagators import propagators, stability_limit
 from theory.prediction import Form, PredictedReading, Prediction
 from theory.setting import Setting
@@ -19,12 +19,10 @@ ASSUMPTIONS = (
 )
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := linear_model(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_linear(setting) or rows_not_fixed(setting)) is not None:
         return reason
-    if not setting.data.fixed:
-        return "data.fixed = false: this form is conditional on the rows X"
     if not setting.full_batch:
         return f"training.batch_size = {setting.training.batch_size}: this form is for the full batch"
     return None
@@ -121,6 +119,6 @@ FORM = Form(
     name="linear-full-batch",
     title="linear model, full batch, conditional on X: Σ_w = p(S) Σ_0 p(S) + (σ_y²/n) S q(S)²",
     status="exact",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

@@ -21,7 +21,7 @@ import numpy as np
 
 from theory.errors import InvalidInput
 from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
-from theory.linear.hypotheses import linear_model
+from theory.linear.hypotheses import not_linear, rows_not_fixed
 from theory.linear.propagators import update
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
@@ -35,12 +35,10 @@ ASSUMPTIONS = (
 )
 
 
-def independent_batches(setting: Setting) -> str | None:
+def not_independent_batches(setting: Setting) -> str | None:
     """Why the setting is not a linear model on fixed rows, with a new batch at every step; None if it is."""
-    if (reason := linear_model(setting)) is not None:
+    if (reason := not_linear(setting) or rows_not_fixed(setting)) is not None:
         return reason
-    if not setting.data.fixed:
-        return "data.fixed = false: this form is conditional on the rows X"
     if setting.full_batch:
         return f"training.batch_size = {setting.training.batch_size!r}: the full batch is not drawn"
     if setting.training.sampling == "epochs" and batches_per_epoch(setting) > 1:
@@ -107,11 +105,6 @@ def residual_moment(basis: Eigenbasis, p: np.ndarray, q: np.ndarray, labels: np.
     return moment
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    return independent_batches(setting)
-
-
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     """E[w wᵀ] of each output's weights, over labels, initial weights and batches, for given rows X (n, d).
 
@@ -170,6 +163,6 @@ FORM = Form(
     name="linear-mini-batch",
     title="linear model, a new batch at every step, conditional on X: exact recursion of the covariance",
     status="exact",
-    applies=applies,
+    refusal=not_independent_batches,
     predict=predict,
 )

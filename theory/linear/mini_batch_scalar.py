@@ -15,8 +15,8 @@ import numpy as np
 
 from theory.errors import NoClosedForm
 from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
-from theory.linear.hypotheses import LEAST_BUDGET
-from theory.linear.mini_batch import ASSUMPTIONS, batch_variance, independent_batches
+from theory.linear.hypotheses import LEAST_BUDGET, anisotropic_init
+from theory.linear.mini_batch import ASSUMPTIONS, batch_variance, not_independent_batches
 from theory.prediction import Form, Prediction
 from theory.setting import Setting
 
@@ -25,15 +25,13 @@ HEAVIEST_TAIL = 1.1  # E‖x‖⁴ over that of Gaussian rows: beyond it residua
 BUDGET = {True: 0.25, False: 0.8}  # error of τ over ηκ_B tr(S)/n, with and without the Gaussian term
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := independent_batches(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_independent_batches(setting)) is not None:
         return reason
     if setting.training.momentum != 0:
         return f"training.momentum = {setting.training.momentum:g}: derived without momentum"
-    if len(set(setting.network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
-    return None
+    return anisotropic_init(setting)
 
 
 def gaussian_term(setting: Setting, dimension: int) -> bool:
@@ -114,6 +112,6 @@ FORM = Form(
     name="linear-mini-batch-scalar",
     title="linear model, a new batch at every step, conditional on X: the recursion of the diagonal alone",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

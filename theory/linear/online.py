@@ -23,8 +23,8 @@ import msgspec
 import numpy as np
 
 from theory.errors import InvalidInput
-from theory.linear.hypotheses import init_variances, label_variance, linear_model
-from theory.linear.population import centred_law, fourth_moment_ratio, readings, spectrum
+from theory.linear.hypotheses import init_variances, label_variance, not_linear
+from theory.linear.population import fourth_moment_ratio, not_centred_law, readings, spectrum
 from theory.linear.propagators import stability_limit, update
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Student, Training
@@ -38,9 +38,9 @@ ASSUMPTIONS = (
 )
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := linear_model(setting) or centred_law(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_linear(setting) or not_centred_law(setting)) is not None:
         return reason
     radial = setting.data.radial
     if isinstance(radial, Student) and radial.dof <= 4:
@@ -259,6 +259,6 @@ FORM = Form(
     name="linear-online",
     title="linear model, fresh rows at every update: the closed recursion of E[w wᵀ] in the eigenbasis of Σ",
     status="exact",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

@@ -12,7 +12,7 @@ from theory.prediction import PredictedReading
 from theory.setting import Data, Setting, Sphere, Student, TwoPoint
 
 
-def centred_law(setting: Setting) -> str | None:
+def not_centred_law(setting: Setting) -> str | None:
     """Why the rows are not fresh draws, replica by replica, of a centred elliptical law; None if they are."""
     data = setting.data
     if data.kind not in ("gaussian", "elliptical"):

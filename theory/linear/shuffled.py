@@ -18,7 +18,7 @@ from scipy import stats
 
 from theory.errors import InvalidInput
 from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
-from theory.linear.hypotheses import LEAST_BUDGET, linear_model
+from theory.linear.hypotheses import LEAST_BUDGET, not_linear, rows_not_fixed
 from theory.linear.mini_batch import batches_per_epoch, gradient_response
 from theory.linear.propagators import update
 from theory.prediction import Form, Prediction
@@ -61,12 +61,10 @@ class OrderAverage:
         return np.divide(error, mean, out=np.zeros_like(error), where=error > 0)
 
 
-def epochs(setting: Setting) -> str | None:
+def not_shuffled(setting: Setting) -> str | None:
     """Why the setting is not a linear model on fixed rows, shuffled anew every epoch; None if it is."""
-    if (reason := linear_model(setting)) is not None:
+    if (reason := not_linear(setting) or rows_not_fixed(setting)) is not None:
         return reason
-    if not setting.data.fixed:
-        return "data.fixed = false: this form is conditional on the rows X"
     if setting.full_batch:
         return f"training.batch_size = {setting.training.batch_size!r}: the order of a full batch does not matter"
     if setting.training.sampling != "epochs":
@@ -74,11 +72,6 @@ def epochs(setting: Setting) -> str | None:
     if batches_per_epoch(setting) == 1:
         return f"training.batch_size = {setting.training.batch_size}: epochs of one batch are independent batches"
     return None
-
-
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    return epochs(setting)
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
@@ -245,6 +238,6 @@ FORM = Form(
     name="linear-shuffled",
     title="linear model, shuffled epochs, conditional on X: exact given the orders, averaged over some of them",
     status="asymptotic",
-    applies=applies,
+    refusal=not_shuffled,
     predict=predict,
 )

@@ -21,8 +21,9 @@ import numpy as np
 
 from theory.errors import NoClosedForm
 from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
+from theory.linear.hypotheses import anisotropic_init
 from theory.linear.mini_batch import batch_noise, batch_variance, batches_per_epoch, residual_moment
-from theory.linear.shuffled import ASSUMPTIONS, epochs
+from theory.linear.shuffled import ASSUMPTIONS, not_shuffled
 from theory.prediction import Form, Prediction
 from theory.setting import Setting
 
@@ -32,9 +33,9 @@ FEWEST_EPOCHS, FEWEST_EPOCHS_OF_FEW_ROWS = 3, 10
 BUDGET = 0.03
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := epochs(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_shuffled(setting)) is not None:
         return reason
     training, samples = setting.training, setting.data.samples
     assert samples != "online"
@@ -43,8 +44,8 @@ def applies(setting: Setting) -> str | None:
         return f"training.momentum = {training.momentum:g}: derived without momentum"
     if training.drops:
         return "training.drops: derived for one learning rate"
-    if len(set(setting.network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
+    if (reason := anisotropic_init(setting)) is not None:
+        return reason
     if samples % training.batch_size:
         return f"training.batch_size = {training.batch_size}: must divide data.samples = {samples}"
     k = batches_per_epoch(setting)
@@ -160,6 +161,6 @@ FORM = Form(
     name="linear-shuffled-ends",
     title="linear model, shuffled epochs, conditional on X, at epoch ends: modified quadratic plus bridge noise",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

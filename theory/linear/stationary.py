@@ -13,7 +13,7 @@ from theory.linear.mini_batch import (
     batch_noise,
     batch_variance,
     gradient_response,
-    independent_batches,
+    not_independent_batches,
     residual_moment,
 )
 from theory.linear.propagators import stability_limit, update
@@ -67,7 +67,7 @@ def stationary_state(setting: Setting, rows: np.ndarray) -> StationaryState:
     >>> stationary_state(setting, np.array([[1.0], [1.0]])).noise.round(6).tolist()  # η²/(1 − a²) · σ_y²/2
     [[0.166667]]
     """
-    if (reason := independent_batches(setting)) is not None:
+    if (reason := not_independent_batches(setting)) is not None:
         raise InvalidInput("setting", setting.training.sampling, f"has no such stationary state: {reason}")
     checked = checked_rows(setting, rows)
     assert checked is not None  # the data are fixed

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from theory.eigenspaces import Eigenspaces, eigenspaces, weight_variances
-from theory.linear.hypotheses import data_factor, init_variances, label_variance, random_label_descent
+from theory.linear.hypotheses import (
+    data_factor,
+    init_variances,
+    label_variance,
+    not_random_label_descent,
+    rows_not_fixed,
+)
 from theory.prediction import Form, PredictedReading, Prediction
 from theory.setting import Setting
 
@@ -50,7 +56,7 @@ class TwoLayer:
     factor: float
 
 
-def two_layer_linear(setting: Setting) -> str | None:
+def not_two_layer_linear(setting: Setting) -> str | None:
     """Why the setting is not a two-layer linear network on random labels, full batch, given X; None if it is."""
     network, training = setting.network, setting.training
     if network.kind != "mlp":
@@ -59,17 +65,15 @@ def two_layer_linear(setting: Setting) -> str | None:
         return f"network.hidden = {list(network.widths)}: this form is for one hidden layer"
     if network.activation != "identity":
         return f"network.activation = {network.activation!r}: this form is for the identity"
-    if (reason := random_label_descent(setting)) is not None:
+    if (reason := not_random_label_descent(setting) or rows_not_fixed(setting)) is not None:
         return reason
-    if not setting.data.fixed:
-        return "data.fixed = false: this form is conditional on the rows X"
     if not setting.full_batch:
         return f"training.batch_size = {training.batch_size}: this form is for the full batch"
     return None
 
 
 def constants(setting: Setting, dimension: int) -> TwoLayer:
-    """The constants of a setting that `two_layer_linear` admits, for rows of `dimension` d."""
+    """The constants of a setting that `not_two_layer_linear` lets pass, for rows of `dimension` d."""
     width, outputs = setting.network.widths[0], setting.outputs
     assert outputs is not None  # only real labels hide it
     second = setting.network.layer_variances[1]
@@ -129,9 +133,9 @@ def spectrum(rows: np.ndarray) -> tuple[Eigenspaces, np.ndarray]:
     return spaces, np.where(spaces.eigenvalues <= spaces.gap, 0.0, spaces.eigenvalues)
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := two_layer_linear(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_two_layer_linear(setting)) is not None:
         return reason
     if max(setting.training.readings) > 1:
         return f"training.steps = {setting.training.steps}: exact at steps 0 and 1 only"
@@ -170,6 +174,6 @@ FORM = Form(
     name="two-layer-first-step",
     title="two-layer linear network, first full-batch step, conditional on X: a quadratic polynomial of S",
     status="exact",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

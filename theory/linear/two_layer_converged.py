@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from theory.errors import InvalidInput, NoClosedForm
-from theory.linear.hypotheses import label_variance
-from theory.linear.two_layer import constants, reading, spectrum, two_layer_linear
+from theory.linear.hypotheses import anisotropic_init, label_variance
+from theory.linear.two_layer import constants, not_two_layer_linear, reading, spectrum
 from theory.prediction import Form, Prediction
 from theory.setting import Setting
 
@@ -65,17 +65,17 @@ def converged_many_outputs(variances: np.ndarray, outputs: int) -> np.ndarray:
     return np.sqrt(outputs * np.asarray(variances, dtype=float))
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
     network, training, labels = setting.network, setting.training, setting.labels
-    if (reason := two_layer_linear(setting)) is not None:
+    if (reason := not_two_layer_linear(setting)) is not None:
         return reason
     if network.train != "all":
         return "network.train = 'first': this form is for both layers"
     if labels.kind != "gaussian" or labels.outputs != 1:
         return f"labels: {labels.kind}, {setting.outputs} outputs: the average is known for one Gaussian output"
-    if len(set(network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
+    if (reason := anisotropic_init(setting)) is not None:
+        return reason
     if training.momentum or training.weight_decay:
         return "training.momentum, training.weight_decay: derived for gradient flow"
     return None
@@ -141,6 +141,6 @@ FORM = Form(
     name="two-layer-converged",
     title="two-layer linear network, converged from a small init, one output: Σ_w = E[(βᵀβ)^½]/m",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

@@ -10,8 +10,8 @@ import numpy as np
 
 from theory.eigenspaces import Eigenspaces
 from theory.errors import NoClosedForm
-from theory.linear.hypotheses import label_variance
-from theory.linear.two_layer import constants, reading, spectrum, two_layer_linear
+from theory.linear.hypotheses import anisotropic_init, label_variance
+from theory.linear.two_layer import constants, not_two_layer_linear, reading, spectrum
 from theory.linear.wishart import LARGEST_ORDER, LARGEST_ORDER_OF_A_VECTOR, vector_powers, wishart_powers
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
@@ -93,17 +93,15 @@ def averaged_early(
     return np.asarray((first * cc + second * ss) @ moments), growth
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := two_layer_linear(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_two_layer_linear(setting)) is not None:
         return reason
     if setting.network.train != "all":
         return "network.train = 'first': this form is for both layers"
     if setting.labels.kind != "gaussian":
         return f"labels.kind = {setting.labels.kind!r}: all moments of the labels enter, derived for Gaussian ones"
-    if len(set(setting.network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
-    return None
+    return anisotropic_init(setting)
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
@@ -149,6 +147,6 @@ FORM = Form(
     name="two-layer-early",
     title="two-layer linear network, small init, early times: σ_1² cosh² + σ_2² sinh² of t√(GᵀG), averaged over labels",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

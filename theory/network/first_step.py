@@ -16,8 +16,9 @@ import numpy as np
 
 from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput, NoClosedForm
+from theory.linear.hypotheses import rows_not_fixed
 from theory.network.duals import dual, dual_quartic, gram
-from theory.network.model import Model, hidden_layer, model_of
+from theory.network.model import Model, model_of, not_hidden_layer
 from theory.prediction import Form, PredictedReading, Prediction
 from theory.setting import Setting, Training
 
@@ -120,14 +121,9 @@ def steps_beyond_the_first(setting: Setting) -> str | None:
     return None
 
 
-def given_rows(setting: Setting) -> str | None:
-    """Why the rows are not the same in all replicas; None if they are."""
-    return None if setting.data.fixed else "data.fixed = false: this form is conditional on the rows X"
-
-
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    return hidden_layer(setting) or given_rows(setting) or steps_beyond_the_first(setting)
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    return not_hidden_layer(setting) or rows_not_fixed(setting) or steps_beyond_the_first(setting)
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
@@ -148,8 +144,8 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             moved = first_step_moment(felt, model, rate, training.weight_decay)
-    except InvalidInput as refusal:  # of the duals of tanh
-        raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(refusal)) from None
+    except InvalidInput as error:  # of the duals of tanh
+        raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(error)) from None
     refuse_overflow(rate, moved)
     found = readings(setting, rows, model, moved, first_step_mean(felt, model, rate))
     return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), found)
@@ -180,6 +176,6 @@ FORM = Form(
     name="network-first-step",
     title="one hidden layer, first full-batch step, conditional on X: exact at every width",
     status="exact",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

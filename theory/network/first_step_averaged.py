@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from theory.errors import NoClosedForm
-from theory.linear.population import centred_law, readings, spaces, spectrum
+from theory.linear.population import not_centred_law, readings, spaces, spectrum
 from theory.network.first_step import first_rate, refuse_overflow, steps_beyond_the_first
-from theory.network.model import Model, constants, hidden_layer
+from theory.network.model import Model, constants, not_hidden_layer
 from theory.network.two_rows import two_row_average
 from theory.prediction import Form, Prediction
 from theory.setting import Setting
@@ -114,9 +114,9 @@ def first_step_grows(model: Model, samples: int, trace: float, rate: float) -> b
     return rate > first_step_threshold(model, samples, trace)
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := hidden_layer(setting) or centred_law(setting) or steps_beyond_the_first(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_hidden_layer(setting) or not_centred_law(setting) or steps_beyond_the_first(setting)) is not None:
         return reason
     if setting.network.activation != "relu":
         return f"network.activation = {setting.network.activation!r}: averaged over rows for relu only"
@@ -156,6 +156,6 @@ FORM = Form(
     name="network-first-step-averaged",
     title="one hidden relu layer, first full-batch step, averaged over Gaussian X: exact at every width",
     status="exact",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

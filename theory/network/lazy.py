@@ -23,9 +23,9 @@ import numpy as np
 
 from theory.eigenspaces import Eigenspaces, eigenspaces, weight_variances
 from theory.errors import NoClosedForm
+from theory.linear.hypotheses import rows_not_fixed
 from theory.network.duals import dual, gram
-from theory.network.first_step import given_rows
-from theory.network.model import Model, model_of, one_hidden_layer
+from theory.network.model import Model, model_of, not_plain_hidden_layer
 from theory.network.propagators import Propagators, Stretch, descent_step, propagators, standstill
 from theory.prediction import Form, PredictedReading, Prediction
 from theory.setting import Setting, Training
@@ -206,9 +206,9 @@ def displacement(limit: KernelLimit, matrices: Propagators, model: Model) -> flo
     return float(np.sqrt(model.outputs / model.width * sum(shares)))
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := one_hidden_layer(setting) or given_rows(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_plain_hidden_layer(setting) or rows_not_fixed(setting)) is not None:
         return reason
     network = setting.network
     if network.train == "all" and network.parametrization == "standard":
@@ -291,6 +291,6 @@ FORM = Form(
     name="network-lazy",
     title="one hidden layer near the kernel limit, full batch, conditional on X: every term of order 1/m",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

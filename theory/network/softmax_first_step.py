@@ -21,10 +21,10 @@ import numpy as np
 
 from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput, NoClosedForm
-from theory.linear.hypotheses import LEAST_BUDGET
+from theory.linear.hypotheses import LEAST_BUDGET, rows_not_fixed
 from theory.network.duals import dual, dual_quartic, gram
-from theory.network.first_step import first_rate, given_rows, readings, refuse_overflow, steps_beyond_the_first
-from theory.network.model import Model, hidden_layer, model_of
+from theory.network.first_step import first_rate, readings, refuse_overflow, steps_beyond_the_first
+from theory.network.model import Model, model_of, not_hidden_layer
 from theory.network.softmax import softmax_products
 from theory.prediction import Form, Prediction
 from theory.setting import Setting
@@ -70,9 +70,9 @@ def softmax_terms(rows: np.ndarray, model: Model) -> SoftmaxTerms:
     )
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    return hidden_layer(setting, "cross-entropy") or given_rows(setting) or steps_beyond_the_first(setting)
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    return not_hidden_layer(setting, "cross-entropy") or rows_not_fixed(setting) or steps_beyond_the_first(setting)
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
@@ -93,8 +93,8 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     a = 1 - rate * training.weight_decay
     try:
         terms = softmax_terms(felt, model)
-    except InvalidInput as refusal:
-        raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(refusal)) from None
+    except InvalidInput as error:
+        raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(error)) from None
     with np.errstate(over="ignore", invalid="ignore"):
         squared = rate * rate * (terms.squared + terms.reaction / m)
         moved = a**2 * model.s0 * np.eye(rows.shape[1]) + (a * rate * terms.own + squared) / m
@@ -114,6 +114,6 @@ FORM = Form(
     name="softmax-first-step",
     title="one hidden layer, cross-entropy, first full-batch step, conditional on X: exact logits as m → ∞",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

@@ -16,7 +16,7 @@ import numpy as np
 
 from theory.eigenspaces import eigenspaces
 from theory.errors import NoClosedForm
-from theory.network.first_step import given_rows
+from theory.linear.hypotheses import rows_not_fixed
 from theory.network.lazy import (
     LARGEST_DISPLACEMENT,
     KernelLimit,
@@ -29,7 +29,7 @@ from theory.network.lazy import (
     stretches,
     terms,
 )
-from theory.network.model import model_of, one_hidden_layer
+from theory.network.model import model_of, not_plain_hidden_layer
 from theory.network.propagators import Propagators, Stretch, propagators
 from theory.prediction import Form, Prediction
 from theory.setting import Setting
@@ -74,9 +74,9 @@ def logit_variance(limit: KernelLimit, stretch: Stretch, classes: int) -> float:
     return float(np.mean(kept + (classes - 1) * (1 - left) ** 2))
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := one_hidden_layer(setting, "cross-entropy") or given_rows(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_plain_hidden_layer(setting, "cross-entropy") or rows_not_fixed(setting)) is not None:
         return reason
     network = setting.network
     if network.train == "all":
@@ -131,6 +131,6 @@ FORM = Form(
     name="softmax-lazy",
     title="one hidden layer near the kernel limit, cross-entropy, linear in the logits: semi-quantitative",
     status="asymptotic",
-    applies=applies,
+    refusal=refusal,
     predict=predict,
 )

@@ -133,7 +133,7 @@ def initial_weight_transfer_of(
     >>> found.tau.round(2).tolist(), found.raw_sign
     ([6.04, 0.51], ('negative', 'negative'))
     """
-    if (reason := full_batch.applies(upstream)) is not None:
+    if (reason := full_batch.refusal(upstream)) is not None:
         raise InvalidInput("upstream", upstream.network.kind, f"must be a full-batch linear model: {reason}")
     if len(set(upstream.network.init_spectrum)) > 1:
         raise InvalidInput("upstream.network.init_spectrum", upstream.network.init_spectrum, "must be isotropic")
