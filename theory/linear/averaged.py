@@ -126,7 +126,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     leading, correction = _orders(setting)
     budget = max(LEAST_BUDGET, LEADING * parameter(setting, leading, correction))
     neglected = ("terms of relative order 1/n",)
-    return Prediction(FORM.name, "asymptotic", "1/n", budget, ASSUMPTIONS, neglected, readings(setting, leading))
+    return FORM.asymptotic(readings(setting, leading), order="1/n", error_budget=budget, neglected=neglected)
 
 
 def predict_second_order(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -141,7 +141,7 @@ def predict_second_order(setting: Setting, rows: np.ndarray | None = None) -> Pr
     budget = max(LEAST_BUDGET, SECOND * parameter(setting, leading, correction) ** 2)
     neglected = ("terms of relative order 1/n²",)
     corrected = readings(setting, leading + correction)
-    return Prediction(SECOND_ORDER.name, "asymptotic", "1/n^2", budget, ASSUMPTIONS, neglected, corrected)
+    return SECOND_ORDER.asymptotic(corrected, order="1/n^2", error_budget=budget, neglected=neglected)
 
 
 def predict_plug_in(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -157,7 +157,7 @@ def predict_plug_in(setting: Setting, rows: np.ndarray | None = None) -> Predict
     away = _largest(leading + correction - function, function)
     budget = away + max(LEAST_BUDGET, SECOND * parameter(setting, leading, correction) ** 2)
     neglected = ("the difference between XᵀX/n and its mean",)
-    return Prediction(PLUG_IN.name, "asymptotic", "d/n", budget, ASSUMPTIONS, neglected, readings(setting, function))
+    return PLUG_IN.asymptotic(readings(setting, function), order="d/n", error_budget=budget, neglected=neglected)
 
 
 def _orders(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
@@ -211,6 +211,7 @@ SECOND_ORDER = Form(
     name="linear-averaged-second-order",
     title="linear model, full batch, averaged over Gaussian X: contour integral with the term of order 1/n",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict_second_order,
 )
@@ -218,6 +219,7 @@ FORM = Form(
     name="linear-averaged",
     title="linear model, full batch, averaged over Gaussian X: deterministic equivalent by contour integration",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )
@@ -225,6 +227,7 @@ PLUG_IN = Form(
     name="linear-plug-in",
     title="linear model, full batch: the full-batch form at the eigenvalues of Σ, as if X'X/n were Σ (a foil)",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict_plug_in,
 )

@@ -16,7 +16,6 @@ import numpy as np
 
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.averaged import (
-    ASSUMPTIONS,
     LEADING,
     averaged_variances,
     contour_margin,
@@ -30,6 +29,12 @@ from theory.linear.population import readings, spectrum
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
 
+ASSUMPTIONS = (
+    "averaged over independent Gaussian rows, centred",
+    "linear model, squared error, gradient descent, independent batches",
+    "labels independent of X, independent over rows, mean zero; only their variance enters",
+    "initial weights isotropic, independent of rows and labels, mean zero",
+)
 LARGEST_NOISE = 0.5  # ηκ_B tr(Σ)/n, beyond which no error was measured
 BUDGET = {True: 0.25, False: 0.8}  # error of τ over ηκ_B tr(Σ)/n, with and without the Gaussian term
 STABLE = 1e-9
@@ -104,12 +109,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         "the off-diagonal entries of the batch covariance in the eigenbasis of XᵀX/n",
         "how residuals depend on the rows' directions" + (", beyond Gaussian fourth moments" if gaussian else ""),
     )
-    assumptions = (
-        *ASSUMPTIONS[:1],
-        "linear model, squared error, gradient descent, independent batches",
-        *ASSUMPTIONS[2:],
-    )
-    return Prediction(FORM.name, "asymptotic", "1/n", budget, assumptions, neglected, readings(setting, tau))
+    return FORM.asymptotic(readings(setting, tau), order="1/n", error_budget=budget, neglected=neglected)
 
 
 def mini_batch_variances(
@@ -177,6 +177,7 @@ FORM = Form(
     name="linear-averaged-mini-batch",
     title="linear model, a new batch at every step, averaged over Gaussian X: the scalar recursion on a contour",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

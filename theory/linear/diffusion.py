@@ -55,7 +55,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     p = _variances(setting, state_dependent=True)
     budget = max(LEAST_BUDGET, 1.5 * _discretisation(setting, p))
     neglected = ("the discreteness of steps: relative order η h (1 + h T times the share of the initial weights)",)
-    return Prediction(FORM.name, "asymptotic", "eta", budget, ASSUMPTIONS, neglected, readings(setting, p))
+    return FORM.asymptotic(readings(setting, p), order="eta", error_budget=budget, neglected=neglected)
 
 
 def predict_additive(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -68,7 +68,7 @@ def predict_additive(setting: Setting, rows: np.ndarray | None = None) -> Predic
         "the noise that the weights add to the gradient",
         "the discreteness of steps: relative order η h (1 + h T times the share of the initial weights)",
     )
-    return Prediction(ADDITIVE.name, "asymptotic", "eta", budget, ASSUMPTIONS, neglected, readings(setting, p))
+    return ADDITIVE.asymptotic(readings(setting, p), order="eta", error_budget=budget, neglected=neglected)
 
 
 def diffusion_variances(
@@ -191,6 +191,7 @@ FORM = Form(
     name="linear-diffusion",
     title="linear model, fresh rows: the diffusion whose noise depends on the weights (Lyapunov equation)",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )
@@ -198,6 +199,7 @@ ADDITIVE = Form(
     name="linear-diffusion-additive",
     title="linear model, fresh rows: the Ornstein–Uhlenbeck process with the labels' noise alone (Lyapunov equation)",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict_additive,
 )

@@ -68,7 +68,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
             limit = stability_limit(setting.training) / h.max()
             rule = f"makes the weights overflow by step {reading.step}: they stay bounded below {limit:.4g}"
             raise InvalidInput("training.learning_rate", setting.training.learning_rate, rule)
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), readings)
+    return FORM.exact(readings)
 
 
 def tau(setting: Setting, eigenvalues: np.ndarray, samples: int, dimension: int) -> np.ndarray:
@@ -119,6 +119,7 @@ FORM = Form(
     name="linear-full-batch",
     title="linear model, full batch, conditional on X: Σ_w = p(S) Σ_0 p(S) + (σ_y²/n) S q(S)²",
     status="exact",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

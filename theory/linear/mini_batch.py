@@ -132,7 +132,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
             rule = f"makes the second moment overflow by step {step}: unstable in mean square"
             raise InvalidInput("training.learning_rate", setting.training.learning_rate, rule)
         readings.append(basis.reading(step, moment))
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), tuple(readings))
+    return FORM.exact(readings)
 
 
 def noise_path(basis: Eigenbasis) -> Iterator[np.ndarray]:
@@ -163,6 +163,7 @@ FORM = Form(
     name="linear-mini-batch",
     title="linear model, a new batch at every step, conditional on X: exact recursion of the covariance",
     status="exact",
+    assumptions=ASSUMPTIONS,
     refusal=not_independent_batches,
     predict=predict,
 )

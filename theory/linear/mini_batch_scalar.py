@@ -77,7 +77,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         for t, tau in zip(setting.training.readings, scalar_path(basis, gaussian), strict=True)
     )
     budget = max(LEAST_BUDGET, BUDGET[gaussian] * strength)
-    return Prediction(FORM.name, "asymptotic", "η", budget, ASSUMPTIONS, neglected, readings)
+    return FORM.asymptotic(readings, order="η", error_budget=budget, neglected=neglected)
 
 
 def heaviness(basis: Eigenbasis) -> float:
@@ -112,6 +112,7 @@ FORM = Form(
     name="linear-mini-batch-scalar",
     title="linear model, a new batch at every step, conditional on X: the recursion of the diagonal alone",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

@@ -99,7 +99,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
             limit = mean_square_limit(setting.training, s, batch_size=batch_size(setting), k4=k4)
             rule = f"makes the mean square overflow by step {step}: it stays bounded below {limit:.4g}"
             raise InvalidInput("training.learning_rate", setting.training.learning_rate, rule)
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), readings(setting, p))
+    return FORM.exact(readings(setting, p))
 
 
 def variances(
@@ -259,6 +259,7 @@ FORM = Form(
     name="linear-online",
     title="linear model, fresh rows at every update: the closed recursion of E[w wᵀ] in the eigenbasis of Σ",
     status="exact",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

@@ -105,7 +105,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     drawn = f"the average over orders is that of {pairs} random pairs of an order and its reverse"
     neglected = (f"{drawn}: τ is known to {known:.2g} of itself",)
     budget = max(LEAST_BUDGET, known)
-    return Prediction(FORM.name, "asymptotic", "orders^-1/2", budget, ASSUMPTIONS, neglected, readings)
+    return FORM.asymptotic(readings, order="orders^-1/2", error_budget=budget, neglected=neglected)
 
 
 def number_of_pairs(basis: Eigenbasis) -> int:
@@ -238,6 +238,7 @@ FORM = Form(
     name="linear-shuffled",
     title="linear model, shuffled epochs, conditional on X: exact given the orders, averaged over some of them",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=not_shuffled,
     predict=predict,
 )

@@ -76,7 +76,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         "higher powers of the learning rate in the mean path over an epoch",
         "the off-diagonal entries of the batch covariance in the eigenbasis",
     )
-    return Prediction(FORM.name, "asymptotic", "η²", BUDGET, ASSUMPTIONS, neglected, readings)
+    return FORM.asymptotic(readings, order="η²", error_budget=BUDGET, neglected=neglected)
 
 
 def _require_regime(basis: Eigenbasis) -> None:
@@ -161,6 +161,7 @@ FORM = Form(
     name="linear-shuffled-ends",
     title="linear model, shuffled epochs, conditional on X, at epoch ends: modified quadratic plus bridge noise",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

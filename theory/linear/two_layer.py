@@ -160,7 +160,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         1: first_step_moment(s, samples, label_variance(setting.labels), net, rate, training.weight_decay),
     }
     readings = tuple(reading(step, spaces, eigenvalues, moments[step]) for step in training.readings)
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), readings)
+    return FORM.exact(readings)
 
 
 def reading(step: int, spaces: Eigenspaces, eigenvalues: np.ndarray, moment: np.ndarray) -> PredictedReading:
@@ -174,6 +174,7 @@ FORM = Form(
     name="two-layer-first-step",
     title="two-layer linear network, first full-batch step, conditional on X: a quadratic polynomial of S",
     status="exact",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

@@ -120,7 +120,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     )
     neglected = ("initial variances against the learnt weights", "the learning rate", "what is not yet learnt")
     order = "init variance + learning rate"
-    return Prediction(FORM.name, "asymptotic", order, ERROR_BUDGET, ASSUMPTIONS, neglected, readings)
+    return FORM.asymptotic(readings, order=order, error_budget=ERROR_BUDGET, neglected=neglected)
 
 
 def _not_converged(s: np.ndarray, norm: float, label: float, start: float, time: float) -> str | None:
@@ -141,6 +141,7 @@ FORM = Form(
     name="two-layer-converged",
     title="two-layer linear network, converged from a small init, one output: Σ_w = E[(βᵀβ)^½]/m",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

@@ -130,7 +130,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
             raise NoClosedForm("training.steps", step, f"{rule}, more than {ERROR_BUDGET:g}")
         readings.append(reading(step, spaces, eigenvalues, _rebuilt(spaces, tau)))
     neglected = ("the output W₂W₁x in the residual: order of the initial variances, growing as exp(2tg)",)
-    return Prediction(FORM.name, "asymptotic", "init variance", ERROR_BUDGET, ASSUMPTIONS, neglected, tuple(readings))
+    return FORM.asymptotic(readings, order="init variance", error_budget=ERROR_BUDGET, neglected=neglected)
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -147,6 +147,7 @@ FORM = Form(
     name="two-layer-early",
     title="two-layer linear network, small init, early times: σ_1² cosh² + σ_2² sinh² of t√(GᵀG), averaged over labels",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

@@ -148,7 +148,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(error)) from None
     refuse_overflow(rate, moved)
     found = readings(setting, rows, model, moved, first_step_mean(felt, model, rate))
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), found)
+    return FORM.exact(found)
 
 
 def readings(
@@ -176,6 +176,7 @@ FORM = Form(
     name="network-first-step",
     title="one hidden layer, first full-batch step, conditional on X: exact at every width",
     status="exact",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

@@ -149,13 +149,14 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         raise NoClosedForm("data.spectrum", list(setting.data.eigenvalues), rule)
     variances = {0: np.full(len(s), model.s0), 1: moved}
     found = readings(setting, (variances[step] for step in training.readings))
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), found)
+    return FORM.exact(found)
 
 
 FORM = Form(
     name="network-first-step-averaged",
     title="one hidden relu layer, first full-batch step, averaged over Gaussian X: exact at every width",
     status="exact",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

@@ -250,7 +250,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         found.append(lazy_reading(step, spaces, model, moved))
         budget = max(budget, error_budget(model, moved, epsilon, float(found[-1].tau.min())))
     order = ORDERS[model.activation]
-    return Prediction(FORM.name, "asymptotic", order, budget, ASSUMPTIONS, neglected(model), tuple(found))
+    return FORM.asymptotic(found, order=order, error_budget=budget, neglected=neglected(model))
 
 
 def error_budget(model: Model, moved: Terms, epsilon: float, least: float) -> float:
@@ -291,6 +291,7 @@ FORM = Form(
     name="network-lazy",
     title="one hidden layer near the kernel limit, full batch, conditional on X: every term of order 1/m",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

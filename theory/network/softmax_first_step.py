@@ -107,13 +107,14 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     measured = f"at most {MEASURED:g}/m² of all terms without their signs in the settings tried"
     neglected = (f"terms of order 1/m² but the square of the reaction; {measured}",)
     found = readings(setting, rows, model, moved, rate / m * terms.mean)
-    return Prediction(FORM.name, "asymptotic", "1/m^2", budget, ASSUMPTIONS, neglected, found)
+    return FORM.asymptotic(found, order="1/m^2", error_budget=budget, neglected=neglected)
 
 
 FORM = Form(
     name="softmax-first-step",
     title="one hidden layer, cross-entropy, first full-batch step, conditional on X: exact logits as m → ∞",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )

@@ -114,7 +114,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         saturated = SATURATION * spread * moved.size / (model.width * least)
         budget = max(budget, error_budget(alone, moved, epsilon, least) + saturated)
     left_out = (*neglected(model), "saturation of the softmax: semi-quantitative, worst where terms cancel")
-    return Prediction(FORM.name, "asymptotic", "logits", budget, ASSUMPTIONS, left_out, tuple(found))
+    return FORM.asymptotic(found, order="logits", error_budget=budget, neglected=left_out)
 
 
 def _refuse(step: int, epsilon: float, spread: float) -> None:
@@ -131,6 +131,7 @@ FORM = Form(
     name="softmax-lazy",
     title="one hidden layer near the kernel limit, cross-entropy, linear in the logits: semi-quantitative",
     status="asymptotic",
+    assumptions=ASSUMPTIONS,
     refusal=refusal,
     predict=predict,
 )
