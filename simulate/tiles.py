@@ -129,7 +129,7 @@ def tile_size(setting: Setting, draws: Sized, device: torch.device, kernel: Kern
     training, d = setting.training, len(draws.population.mean)
     real = 4 if setting.ensemble.dtype == "float32" else 8
     n = rows_needed(setting)
-    batch = n if training.batch_size == "full" else training.batch_size
+    batch = setting.batch_rows
     weights = sum(map(math.prod, draws.shapes))
     step = real * (kernel or kernels.choose(setting)).touched(setting, draws.shapes, batch, n)
     # Rows, labels and parameters are drawn in float64, whatever they are cast to.
@@ -150,8 +150,7 @@ def range_size(setting: Setting, draws: Draws, tile: int, device: torch.device) 
     again. Operations are estimated as six per weight, row and update.
     """
     training, d = setting.training, len(draws.population.mean)
-    batch = rows_needed(setting) if training.batch_size == "full" else training.batch_size
-    operations = 6 * batch * sum(map(math.prod, draws.shapes)) * max(training.readings[-1], 1)
+    operations = 6 * setting.batch_rows * sum(map(math.prod, draws.shapes)) * max(training.readings[-1], 1)
     stored = 8 * len(training.readings) * d * (d + 1)
     if device.type != "cpu":
         return max(int(min(GPU_SPEED * RANGE_OPERATIONS // operations, RANGE_BYTES // stored, MOST["cuda"])), 1)

@@ -25,7 +25,6 @@ from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import shuffled_ends
 from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
-from theory.linear.mini_batch import batches_per_epoch
 from theory.linear.shuffled import average_over, draw_orders
 from theory.linear.shuffled_ends import bridge_noise, epoch_end_moments, modified_descent
 from theory.setting import Labels, Network, Setting, Training
@@ -303,7 +302,7 @@ def test_the_modified_quadratic_is_right_to_second_order(n: int, size: int, deca
     for halving in range(3):
         setting, rows = ends_setting(n, 2, size, 0.02 / 2**halving, (1,), 3, 0.1, decay)
         basis = in_eigenbasis(setting, rows)
-        k, eta = batches_per_epoch(setting), setting.training.learning_rate
+        k, eta = setting.batches_per_epoch, setting.training.learning_rate
         values, vectors, teacher = modified_descent(basis)
         propagator = (vectors * (1 - eta * values) ** k) @ vectors.T
         answers = (vectors * ((1 - (1 - eta * values) ** k) / values)) @ vectors.T @ teacher

@@ -26,7 +26,6 @@ import msgspec
 import numpy as np
 import torch
 
-from simulate.batches import rows_needed
 from simulate.identity import experiment_digest
 from simulate.networks import Shapes
 from simulate.ranges import Range
@@ -199,9 +198,7 @@ def marks(ends: Ends, moments: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _rows_seen(setting: Setting) -> int:
-    training = setting.training
-    batch = rows_needed(setting) if training.batch_size == "full" else training.batch_size
-    return batch * training.readings[-1]
+    return setting.batch_rows * setting.training.readings[-1]
 
 
 def _cut(tensors: dict[str, np.ndarray], here: Range) -> dict[str, np.ndarray]:

@@ -58,7 +58,7 @@ def not_linear_on_gaussian_rows(setting: Setting) -> str | None:
 def unstable(setting: Setting) -> str | None:
     """Why the average is dominated by few draws of X, those on which training diverges; None if it is not."""
     training = setting.training
-    edge = upper_edge(spectrum(setting), _samples(setting))
+    edge = upper_edge(spectrum(setting), setting.data.sample_count)
     rates = [training.learning_rate_at(step) for step in (0, *(step for step, _ in training.drops))]
     highest = max(rates) * (edge.position + STRAY * edge.scale + training.weight_decay)
     if highest >= (limit := stability_limit(training)):
@@ -153,7 +153,9 @@ def predict_plug_in(setting: Setting, rows: np.ndarray | None = None) -> Predict
     """
     leading, correction = _orders(setting)
     s = spectrum(setting)
-    function = given_rows(setting.training, _samples(setting), label_variance(setting.labels), _initial(setting), s)
+    function = given_rows(
+        setting.training, setting.data.sample_count, label_variance(setting.labels), _initial(setting), s
+    )
     away = _largest(leading + correction - function, function)
     budget = away + max(LEAST_BUDGET, SECOND * parameter(setting, leading, correction) ** 2)
     neglected = ("the difference between XᵀX/n and its mean",)
@@ -164,15 +166,10 @@ def _orders(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     return averaged_variances(
         setting.training,
         spectrum(setting),
-        samples=_samples(setting),
+        samples=setting.data.sample_count,
         sigma_y2=label_variance(setting.labels),
         initial=_initial(setting),
     )
-
-
-def _samples(setting: Setting) -> int:
-    assert setting.data.samples != "online"  # the form does not apply
-    return setting.data.samples
 
 
 def _initial(setting: Setting) -> float:
@@ -188,7 +185,7 @@ def parameter(setting: Setting, leading: np.ndarray, correction: np.ndarray) -> 
 
     Raises NoClosedForm where κ > ½.
     """
-    training, samples, s = setting.training, _samples(setting), spectrum(setting)
+    training, samples, s = setting.training, setting.data.sample_count, spectrum(setting)
     time = flow_time(training, training.readings[-1])
     resolved = 0.0
     if time > 0:

@@ -25,6 +25,7 @@ from theory.linear.averaged import (
 )
 from theory.linear.equivalent import MOST_NODES, contours, resolvent, settled, upper_edge
 from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance
+from theory.linear.mini_batch import batch_variance
 from theory.linear.population import readings, spectrum
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
@@ -55,20 +56,9 @@ def refusal(setting: Setting) -> str | None:
     return unstable(setting)
 
 
-def batch_variance(setting: Setting) -> float:
-    """κ_B: n/B with replacement, n(n − B)/(B(n − 1)) without."""
-    samples, size = setting.data.samples, setting.training.batch_size
-    assert samples != "online"
-    assert size != "full"
-    if setting.training.sampling == "replacement":
-        return samples / size
-    return samples * (samples - size) / (size * (samples - 1))
-
-
 def noise_strength(setting: Setting) -> float:
     """ε = η κ_B tr Σ/n at the largest learning rate."""
-    training, samples = setting.training, setting.data.samples
-    assert samples != "online"
+    training, samples = setting.training, setting.data.sample_count
     rate = max(training.learning_rate_at(step) for step in (0, *(step for step, _ in training.drops)))
     return rate * batch_variance(setting) * float(spectrum(setting).sum()) / samples
 
@@ -84,8 +74,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     NoClosedForm
         If the mean square grows beyond the range of numbers, or n is too small for an expansion in 1/n.
     """
-    s, samples = spectrum(setting), setting.data.samples
-    assert samples != "online"
+    s, samples = spectrum(setting), setting.data.sample_count
     sigma_y2, initial = label_variance(setting.labels), float(init_variances(setting, len(s))[0])
     gaussian = samples > 2 * np.count_nonzero(s)
     tau = mini_batch_variances(

@@ -19,7 +19,7 @@ from theory.linear import full_batch
 from theory.linear.hypotheses import anisotropic_init, data_factor, init_variances, label_variance
 from theory.linear.propagators import propagators
 from theory.linear.shape import descent_shape, descent_turns
-from theory.rows import checked_rows
+from theory.rows import checked_rows, required_rows
 from theory.setting import Setting
 from theory.shape import FALLS, FLAT, shape_of
 
@@ -84,8 +84,7 @@ def describe(setting: Setting, rows: np.ndarray | None) -> tuple[ShapeDescriptio
     """
     if (reason := full_batch.refusal(setting) or anisotropic_init(setting)) is not None:
         raise NoClosedForm("setting", setting.network.kind, f"no closed form of the shape: {reason}")
-    rows = checked_rows(setting, rows)
-    assert rows is not None  # the full-batch form needs fixed data
+    rows = required_rows(checked_rows(setting, rows))
     spaces = eigenspaces(rows.T @ rows / len(rows))
     factor = data_factor(setting, rows.shape[1])
     ends = tuple(factor * max(float(s), 0.0) for s in (spaces.eigenvalues[0], spaces.eigenvalues[-1]))

@@ -150,7 +150,7 @@ def _variances(setting: Setting, *, state_dependent: bool) -> np.ndarray:
         setting.training,
         s,
         init_variances(setting, len(s)),
-        batch_size=online.batch_size(setting),
+        batch_size=setting.batch_rows,
         sigma_y2=label_variance(setting.labels),
         k4=fourth_moment_ratio(setting.data),
         state_dependent=state_dependent,
@@ -173,7 +173,7 @@ def _discretisation(setting: Setting, p: np.ndarray) -> float:
 def _feedback(setting: Setting) -> float:
     """φ at the largest learning rate."""
     training = msgspec.structs.replace(setting.training, learning_rate=_largest_rate(setting.training))
-    size, k4 = online.batch_size(setting), fourth_moment_ratio(setting.data)
+    size, k4 = setting.batch_rows, fourth_moment_ratio(setting.data)
     return online.feedback(training, spectrum(setting), batch_size=size, k4=k4)
 
 

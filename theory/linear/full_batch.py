@@ -9,6 +9,7 @@ from theory.errors import InvalidInput
 from theory.linear.hypotheses import data_factor, init_variances, label_variance, not_linear, rows_not_fixed
 from theory.linear.propagators import propagators, stability_limit
 from theory.prediction import Form, PredictedReading, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 ASSUMPTIONS = (
@@ -49,7 +50,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         If the weights overflow by some step: the learning rate is beyond `stability_limit`, under which the
         prediction is bounded; above it, it stays exact as long as it is finite.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     samples, dimension = rows.shape
     spaces = eigenspaces(rows.T @ rows / samples)
     eigenvalues = np.where(spaces.eigenvalues <= spaces.gap, 0.0, spaces.eigenvalues)

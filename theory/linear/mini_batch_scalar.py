@@ -18,6 +18,7 @@ from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
 from theory.linear.hypotheses import LEAST_BUDGET, anisotropic_init
 from theory.linear.mini_batch import ASSUMPTIONS, batch_variance, not_independent_batches
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 LARGEST_NOISE = 0.5  # ηκ_B tr(S)/n, beyond which no error was measured
@@ -36,9 +37,8 @@ def refusal(setting: Setting) -> str | None:
 
 def gaussian_term(setting: Setting, dimension: int) -> bool:
     """Whether the fourth moment of Gaussian rows is taken: Gaussian data without a mean, and n > 2d rows of them."""
-    samples = setting.data.samples
-    assert samples != "online"
-    return setting.data.kind == "gaussian" and not setting.data.mean and samples > 2 * dimension
+    data = setting.data
+    return data.kind == "gaussian" and not data.mean and data.sample_count > 2 * dimension
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
@@ -56,7 +56,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         Where ε > 0.5, or E‖x‖⁴ of the rows is more than 1.1 times that of Gaussian rows, (tr S)² + 2 tr S²: with
         heavy tails residuals follow the norms of the rows.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     basis = in_eigenbasis(setting, rows)
     gaussian = gaussian_term(setting, rows.shape[1])
     training, n = setting.training, basis.samples

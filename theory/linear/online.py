@@ -57,21 +57,13 @@ def fresh_updates(setting: Setting) -> int | None:
     Online all of them; shuffled, the first epoch (⌊n/B⌋ updates); a full batch, or a batch drawn without replacement
     at every step, only the first update. A batch drawn with replacement may see a row twice.
     """
-    samples, size, sampling = setting.data.samples, setting.training.batch_size, setting.training.sampling
-    if samples == "online":
+    if setting.data.samples == "online":
         return None
-    if setting.full_batch or size == "full":
+    if setting.full_batch:
         return 1
-    return {"epochs": samples // size, "fresh": 1, "replacement": int(size == 1)}[sampling]
-
-
-def batch_size(setting: Setting) -> int:
-    """B, the number of rows of one update; n for a full batch."""
-    size = setting.training.batch_size
-    if size != "full":
-        return size
-    assert setting.data.samples != "online"  # the setting has checked
-    return setting.data.samples
+    if setting.training.sampling == "epochs":
+        return setting.batches_per_epoch
+    return 1 if setting.training.sampling == "fresh" else int(setting.batch_rows == 1)
 
 
 def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -90,13 +82,13 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         setting.training,
         s,
         init_variances(setting, len(s)),
-        batch_size=batch_size(setting),
+        batch_size=setting.batch_rows,
         sigma_y2=label_variance(setting.labels),
         k4=k4,
     )
     for step, row in zip(setting.training.readings, p, strict=True):
         if not np.isfinite(row).all():
-            limit = mean_square_limit(setting.training, s, batch_size=batch_size(setting), k4=k4)
+            limit = mean_square_limit(setting.training, s, batch_size=setting.batch_rows, k4=k4)
             rule = f"makes the mean square overflow by step {step}: it stays bounded below {limit:.4g}"
             raise InvalidInput("training.learning_rate", setting.training.learning_rate, rule)
     return FORM.exact(readings(setting, p))

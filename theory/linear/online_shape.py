@@ -51,7 +51,7 @@ def predicted_online_shapes(setting: Setting) -> tuple[tuple[str, str], ...]:
     """
     if (reason := online.refusal(setting) or not_plain_descent(setting)) is not None:
         raise NoClosedForm("setting", setting.network.kind, f"no closed form of the shape: {reason}")
-    size, sigma_y2 = online.batch_size(setting), label_variance(setting.labels)
+    size, sigma_y2 = setting.batch_rows, label_variance(setting.labels)
     initial = float(init_variances(setting, len(setting.data.eigenvalues))[0])
     leading = leading_shape(initial, setting.training.learning_rate, sigma_y2, size)
     return tuple(

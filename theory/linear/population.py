@@ -9,7 +9,7 @@ import numpy as np
 from theory.errors import InvalidInput
 from theory.linear.hypotheses import data_factor
 from theory.prediction import PredictedReading
-from theory.setting import Data, Setting, Sphere, Student, TwoPoint
+from theory.setting import Data, Setting, Sphere, Student
 
 
 def not_centred_law(setting: Setting) -> str | None:
@@ -50,7 +50,6 @@ def fourth_moment_ratio(data: Data) -> float:
     if isinstance(radial, Sphere):
         dimension = len(data.eigenvalues)
         return dimension / (dimension + 2)
-    assert isinstance(radial, TwoPoint)
     return radial.k4
 
 

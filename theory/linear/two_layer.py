@@ -23,6 +23,7 @@ from theory.linear.hypotheses import (
     rows_not_fixed,
 )
 from theory.prediction import Form, PredictedReading, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 ASSUMPTIONS = (
@@ -74,13 +75,12 @@ def not_two_layer_linear(setting: Setting) -> str | None:
 
 def constants(setting: Setting, dimension: int) -> TwoLayer:
     """The constants of a setting that `not_two_layer_linear` lets pass, for rows of `dimension` d."""
-    width, outputs = setting.network.widths[0], setting.outputs
-    assert outputs is not None  # only real labels hide it
+    width = setting.network.widths[0]
     second = setting.network.layer_variances[1]
     ntk = setting.network.parametrization == "ntk"
     return TwoLayer(
         width=width,
-        outputs=outputs,
+        outputs=setting.output_count,
         initial=init_variances(setting, dimension),
         output_variance=second if ntk else second / width,
         factor=data_factor(setting, dimension) / width if ntk else 1.0,
@@ -149,7 +149,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     empty: heavy ball is gradient descent, Nesterov is gradient descent with (1 + μ)η. Σ_w is aligned with S when the
     first layer is isotropic. E[w] = 0. Nothing is Gaussian.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     samples, dimension = rows.shape
     training, net = setting.training, constants(setting, dimension)
     spaces, eigenvalues = spectrum(rows)

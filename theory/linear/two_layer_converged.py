@@ -12,6 +12,7 @@ from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.hypotheses import anisotropic_init, label_variance
 from theory.linear.two_layer import constants, not_two_layer_linear, reading, spectrum
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 ERROR_BUDGET = 0.05
@@ -93,7 +94,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         When at some step training has not converged, or the initial weights or the learning rate are not small:
         see `_not_converged`.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     samples, dimension = rows.shape
     net, (spaces, eigenvalues) = constants(setting, dimension), spectrum(rows)
     s = net.factor * np.repeat(eigenvalues, spaces.multiplicity)

@@ -14,6 +14,7 @@ from theory.linear.hypotheses import anisotropic_init, label_variance
 from theory.linear.two_layer import constants, not_two_layer_linear, reading, spectrum
 from theory.linear.wishart import LARGEST_ORDER, LARGEST_ORDER_OF_A_VECTOR, vector_powers, wishart_powers
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting, Training
 
 ERROR_BUDGET = 0.05
@@ -115,7 +116,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     NoClosedForm
         When the estimated loss by saturation (`averaged_early`) exceeds the budget at some step.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     samples, dimension = rows.shape
     net, (spaces, eigenvalues) = constants(setting, dimension), spectrum(rows)
     s = net.factor * np.repeat(eigenvalues, spaces.multiplicity)

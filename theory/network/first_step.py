@@ -20,6 +20,7 @@ from theory.linear.hypotheses import rows_not_fixed
 from theory.network.duals import dual, dual_quartic, gram
 from theory.network.model import Model, model_of, not_hidden_layer
 from theory.prediction import Form, PredictedReading, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting, Training
 
 ASSUMPTIONS = (
@@ -137,7 +138,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     NoClosedForm
         If numbers overflow, or tanh is all but a sign.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     model, felt = model_of(setting, rows)
     training = setting.training
     rate = first_rate(training)

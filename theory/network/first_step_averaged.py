@@ -134,8 +134,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         If quadrature does not reach 1e-8 of τ: a few very uneven eigenvalues and a large learning rate. If numbers
         overflow.
     """
-    samples, training = setting.data.samples, setting.training
-    assert samples != "online"  # full batch
+    samples, training = setting.data.sample_count, setting.training
     s = spectrum(setting)
     model = constants(setting, len(s))
     rate, decay = first_rate(training), training.weight_decay

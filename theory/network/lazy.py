@@ -28,6 +28,7 @@ from theory.network.duals import dual, gram
 from theory.network.model import Model, model_of, not_plain_hidden_layer
 from theory.network.propagators import Propagators, Stretch, descent_step, propagators, standstill
 from theory.prediction import Form, PredictedReading, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting, Training
 
 ASSUMPTIONS = (
@@ -233,7 +234,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     NoClosedForm
         If ηκ_max/n >= 2, or ε exceeds one half at some step.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     model, felt = model_of(setting, rows)
     limit = kernel_limit(felt, model.activation, model.s0, model.sa, both=setting.network.train == "all")
     spaces = eigenspaces(rows.T @ rows / len(rows))

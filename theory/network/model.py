@@ -85,13 +85,12 @@ def not_hidden_layer(setting: Setting, loss: str = "mse") -> str | None:
 
 def constants(setting: Setting, dimension: int) -> Model:
     """The constants of a setting that `not_hidden_layer` lets pass, for rows of `dimension` d."""
-    network, outputs = setting.network, setting.outputs
-    assert outputs is not None  # only real labels hide it
+    network = setting.network
     sa = network.layer_variances[1]
     return Model(
         activation=network.activation,
         width=network.widths[0],
-        outputs=outputs,
+        outputs=setting.output_count,
         s0=float(init_variances(setting, dimension)[0]),
         sa=sa,
         a4=3 * sa**2,

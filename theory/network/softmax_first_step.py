@@ -27,6 +27,7 @@ from theory.network.first_step import first_rate, readings, refuse_overflow, ste
 from theory.network.model import Model, model_of, not_hidden_layer
 from theory.network.softmax import softmax_products
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 ASSUMPTIONS = (
@@ -86,7 +87,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     NoClosedForm
         If the logits' variance exceeds 25, or numbers overflow.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     model, felt = model_of(setting, rows)
     training, m = setting.training, model.width
     rate = first_rate(training)

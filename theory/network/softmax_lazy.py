@@ -32,6 +32,7 @@ from theory.network.lazy import (
 from theory.network.model import model_of, not_plain_hidden_layer
 from theory.network.propagators import Propagators, Stretch, propagators
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 ASSUMPTIONS = (
@@ -97,7 +98,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     NoClosedForm
         If ηκ_max/(nC) >= 2, weights move by more than half of what they were, or logits reach variance 1.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     model, felt = model_of(setting, rows)
     classes = model.outputs
     limit = softmax_limit(kernel_limit(felt, model.activation, model.s0, model.sa, both=False), classes)

@@ -17,7 +17,7 @@ from theory.errors import InvalidInput
 from theory.linear import full_batch
 from theory.linear.hypotheses import data_factor
 from theory.linear.two_layer import spectrum
-from theory.rows import checked_rows
+from theory.rows import checked_rows, required_rows
 from theory.setting import Setting, Training
 from theory.transfer.inputs import Numbers, full_batch_propagators, nonnegative, signs, task
 
@@ -137,8 +137,7 @@ def initial_weight_transfer_of(
         raise InvalidInput("upstream", upstream.network.kind, f"must be a full-batch linear model: {reason}")
     if len(set(upstream.network.init_spectrum)) > 1:
         raise InvalidInput("upstream.network.init_spectrum", upstream.network.init_spectrum, "must be isotropic")
-    checked = checked_rows(upstream, rows)
-    assert checked is not None  # the full-batch form needs fixed data
+    checked = required_rows(checked_rows(upstream, rows))
     spaces, eigenvalues = spectrum(checked)
     s = np.repeat(eigenvalues, spaces.multiplicity) * data_factor(upstream, checked.shape[1])
     network, dimension = upstream.network, checked.shape[1]
