@@ -60,7 +60,7 @@ class Trainer:
     def __init__(self, setting: Setting, device: torch.device, kernel: str | Kernel | None = None) -> None:
         self.setting = setting
         self.device = device
-        self._kernel = kernels.choose(setting, kernel) if kernel is None or isinstance(kernel, str) else kernel
+        self._kernel = kernels.choose_kernel(setting, kernel) if kernel is None or isinstance(kernel, str) else kernel
         self.draws = Draws(setting)
         tile = tile_size(setting, self.draws, device, self._kernel)
         self.range = range_size(setting, self.draws, tile, device)
@@ -131,7 +131,7 @@ def tile_size(setting: Setting, draws: Sized, device: torch.device, kernel: Kern
     n = rows_needed(setting)
     batch = setting.batch_rows
     weights = sum(map(math.prod, draws.shapes))
-    step = real * (kernel or kernels.choose(setting)).touched(setting, draws.shapes, batch, n)
+    step = real * (kernel or kernels.choose_kernel(setting)).touched(setting, draws.shapes, batch, n)
     # Rows, labels and parameters are drawn in float64, whatever they are cast to.
     row = math.prod(draws.row)
     held = 8 * (0 if setting.data.fixed else n * row) + 8 * (n * draws.shapes[-1][0] + weights)

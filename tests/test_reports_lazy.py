@@ -15,7 +15,7 @@ from reports.claims.claim import Context
 from reports.claims.forms import f4_lazy
 from reports.claims.forms.lazy_changes import Changes, measure_changes, second_order_forms
 from tests.oracles import FALSE_ALARM
-from theory.network.lazy import Terms, kernel_limit, terms_after
+from theory.network.lazy import LazyTerms, kernel_limit, terms_after
 from theory.network.propagators import descent_step
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
@@ -108,7 +108,7 @@ def test_diverged_replicas_are_counted() -> None:
 def imagined(gap: float, error: float, displacement: float = 0.1, replicas: int = 400) -> Changes:
     """A change of trace 10 in five directions, measured with this gap and this standard error of the trace."""
     part = np.diag(np.full(5, 1.0))
-    predicted = Terms(part, part, -part, np.zeros((5, 5)))
+    predicted = LazyTerms(part, part, -part, np.zeros((5, 5)))
     noise = np.random.default_rng(2).standard_normal((replicas, 1, 5))
     noise = (noise - noise.mean(axis=0)) * error * np.sqrt(replicas / 5)
     values = (5.0 - gap) / 5 + noise
@@ -150,7 +150,7 @@ def test_a_wrong_exponent_is_refuted_and_a_vague_one_undecided() -> None:
             imagined(0.01, 0.01),
             values=np.repeat(imagined(0.01, 0.01).values, 2, axis=2)[..., :10],
             sigma=np.ones(10),
-            predicted=(Terms(*(np.eye(10) * k for k in (1.0, 1.0, -1.0, 0.0))),),
+            predicted=(LazyTerms(*(np.eye(10) * k for k in (1.0, 1.0, -1.0, 0.0))),),
         )
         for _ in range(3)
     )

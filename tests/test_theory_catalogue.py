@@ -41,11 +41,11 @@ def test_names_are_unique_and_forms_are_explicit() -> None:
 def test_exact_before_asymptotic_then_declared_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     forms = (form("limit", "asymptotic"), form("gone", "exact", "no"), form("first", "exact"), form("second", "exact"))
     monkeypatch.setattr(catalogue, "FORMS", forms)
-    assert catalogue.choose(FIXED).name == "first"
+    assert catalogue.choose_form(FIXED).name == "first"
     assert catalogue.predict(FIXED, rows=ROWS).formula == "first"
     assert catalogue.predict(FIXED, rows=ROWS, formula="limit").formula == "limit"
     monkeypatch.setattr(catalogue, "FORMS", forms[:2])
-    assert catalogue.choose(FIXED).name == "limit"
+    assert catalogue.choose_form(FIXED).name == "limit"
 
 
 def test_reasons_come_form_by_form_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

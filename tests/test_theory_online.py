@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from tests.oracles_online import Atom, enumerated, gaussian_atoms, train_online, two_point_atoms
-from theory.catalogue import choose, predict
+from theory.catalogue import choose_form, predict
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 from theory.linear import online, population
@@ -370,7 +370,7 @@ def test_one_full_batch_step_averaged_over_rows() -> None:
     setting = Setting(
         data=Data(kind="gaussian", spectrum=tuple(s), samples=n), training=Training(steps=1, learning_rate=eta)
     )
-    assert choose(setting) is online.FORM
+    assert choose_form(setting) is online.FORM
     expected = (1 - 2 * eta * s + eta**2 * ((1 + 1 / n) * s**2 + s * s.sum() / n)) / 3 + eta**2 * s / n
     np.testing.assert_allclose(predict(setting).readings[0].tau, expected, rtol=1e-14)
 

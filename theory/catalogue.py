@@ -59,7 +59,7 @@ def predict(setting: Setting, *, rows: np.ndarray | None = None, formula: str | 
     raise NoClosedForm("setting", _shown(setting), f"no closed form applies ({why})")
 
 
-def choose(setting: Setting, formula: str | None = None) -> Form:
+def choose_form(setting: Setting, formula: str | None = None) -> Form:
     """The preferred form that applies to the setting, or the one named `formula`; errors as `candidates`."""
     return candidates(setting, formula)[0]
 

@@ -30,7 +30,7 @@ from simulate.transfer.draws import TransferDraws, TransferInputs
 from simulate.transfer.measures import finite, scores
 from simulate.transfer.readings import Measured, Readings, measure
 from simulate.transfer.results import TransferResult, Treated, UpstreamEnd
-from simulate.transfer.store import TransferStore, marks, open_transfer_store, range_size
+from simulate.transfer.store import TransferStore, marks, open_transfer_store, transfer_range_size
 from simulate.transfer.treatments import Parameters, Switch, principal_variances, treat
 from simulate.transfer.upstream import Ends, train_upstream
 from theory.setting import DRAWN, Diverged, Experiment, InvalidInput, Treatment
@@ -156,7 +156,7 @@ class Engine:
         self.device = device
         self.draws = TransferDraws(experiment)
         self.network = experiment.upstream.network
-        self._kernel = kernels.choose(self.draws.downstream)
+        self._kernel = kernels.choose_kernel(self.draws.downstream)
         settings = (self.draws.upstream, self.draws.downstream)
         self._most = MOST["cpu" if device.type == "cpu" else "cuda"]
         self._tile = min(self._most, *(tile_size(setting, self.draws, device) for setting in settings))
@@ -287,7 +287,7 @@ class Engine:
     def _ranges(self) -> list[Range]:
         """All replicas."""
         shapes, dimension = self.draws.shapes, len(self.draws.population.mean)
-        size = range_size(self.experiment, shapes, dimension, self._tile, self._most, self.device.type)
+        size = transfer_range_size(self.experiment, shapes, dimension, self._tile, self._most, self.device.type)
         return ranges(self.experiment.ensemble.replicas, size)
 
     def _pieces(

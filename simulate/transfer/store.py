@@ -166,7 +166,9 @@ def open_transfer_store(
     return store
 
 
-def range_size(experiment: Experiment, shapes: Shapes, dimension: int, tile: int, most: int, device: str) -> int:
+def transfer_range_size(
+    experiment: Experiment, shapes: Shapes, dimension: int, tile: int, most: int, device: str
+) -> int:
     """How many replicas a file holds, a whole number of tiles: what a kill may cost, half a minute of a core if it can.
 
     At most `most`, or one tile. Operations are estimated as six per weight, row and update.

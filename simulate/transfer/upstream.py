@@ -101,7 +101,7 @@ def train_upstream(setting: Setting, until: Until | None, inputs: Inputs) -> End
     last = setting.training.readings[-1]
     replicas = inputs.y.shape[:1]
     if until is None:
-        parameters = kernels.choose(setting).train(setting, inputs)[last]
+        parameters = kernels.choose_kernel(setting).train(setting, inputs)[last]
         steps = torch.full(replicas, last, device=inputs.y.device)
         return Ended(parameters, steps, torch.ones(replicas, dtype=torch.bool, device=inputs.y.device))
     course = Course(setting, inputs)

@@ -19,7 +19,7 @@ from theory.linear.averaged_limits import effective_decay
 from theory.linear.equivalent import deterministic_equivalent, upper_edge
 from theory.linear.flow import flow_time
 from theory.linear.hypotheses import LEAST_BUDGET, anisotropic_init, init_variances, label_variance, not_linear
-from theory.linear.population import not_centred_law, readings, spectrum
+from theory.linear.population import not_centred_law, population_readings, population_spectrum
 from theory.linear.propagators import propagators, stability_limit
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
@@ -58,7 +58,7 @@ def not_linear_on_gaussian_rows(setting: Setting) -> str | None:
 def unstable(setting: Setting) -> str | None:
     """Why the average is dominated by few draws of X, those on which training diverges; None if it is not."""
     training = setting.training
-    edge = upper_edge(spectrum(setting), setting.data.sample_count)
+    edge = upper_edge(population_spectrum(setting), setting.data.sample_count)
     rates = [training.learning_rate_at(step) for step in (0, *(step for step, _ in training.drops))]
     highest = max(rates) * (edge.position + STRAY * edge.scale + training.weight_decay)
     if highest >= (limit := stability_limit(training)):
@@ -126,7 +126,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     leading, correction = _orders(setting)
     budget = max(LEAST_BUDGET, LEADING * parameter(setting, leading, correction))
     neglected = ("terms of relative order 1/n",)
-    return FORM.asymptotic(readings(setting, leading), order="1/n", error_budget=budget, neglected=neglected)
+    return FORM.asymptotic(population_readings(setting, leading), order="1/n", error_budget=budget, neglected=neglected)
 
 
 def predict_second_order(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -140,7 +140,7 @@ def predict_second_order(setting: Setting, rows: np.ndarray | None = None) -> Pr
     leading, correction = _orders(setting)
     budget = max(LEAST_BUDGET, SECOND * parameter(setting, leading, correction) ** 2)
     neglected = ("terms of relative order 1/n²",)
-    corrected = readings(setting, leading + correction)
+    corrected = population_readings(setting, leading + correction)
     return SECOND_ORDER.asymptotic(corrected, order="1/n^2", error_budget=budget, neglected=neglected)
 
 
@@ -152,20 +152,22 @@ def predict_plug_in(setting: Setting, rows: np.ndarray | None = None) -> Predict
     Raises NoClosedForm as `predict_second_order`.
     """
     leading, correction = _orders(setting)
-    s = spectrum(setting)
+    s = population_spectrum(setting)
     function = given_rows(
         setting.training, setting.data.sample_count, label_variance(setting.labels), _initial(setting), s
     )
     away = _largest(leading + correction - function, function)
     budget = away + max(LEAST_BUDGET, SECOND * parameter(setting, leading, correction) ** 2)
     neglected = ("the difference between XᵀX/n and its mean",)
-    return PLUG_IN.asymptotic(readings(setting, function), order="d/n", error_budget=budget, neglected=neglected)
+    return PLUG_IN.asymptotic(
+        population_readings(setting, function), order="d/n", error_budget=budget, neglected=neglected
+    )
 
 
 def _orders(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     return averaged_variances(
         setting.training,
-        spectrum(setting),
+        population_spectrum(setting),
         samples=setting.data.sample_count,
         sigma_y2=label_variance(setting.labels),
         initial=_initial(setting),
@@ -185,7 +187,7 @@ def parameter(setting: Setting, leading: np.ndarray, correction: np.ndarray) -> 
 
     Raises NoClosedForm where κ > ½.
     """
-    training, samples, s = setting.training, setting.data.sample_count, spectrum(setting)
+    training, samples, s = setting.training, setting.data.sample_count, population_spectrum(setting)
     time = flow_time(training, training.readings[-1])
     resolved = 0.0
     if time > 0:

@@ -26,7 +26,7 @@ from theory.linear.averaged import (
 from theory.linear.equivalent import MOST_NODES, contours, resolvent, settled, upper_edge
 from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance
 from theory.linear.mini_batch import batch_variance
-from theory.linear.population import readings, spectrum
+from theory.linear.population import population_readings, population_spectrum
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
 
@@ -60,7 +60,7 @@ def noise_strength(setting: Setting) -> float:
     """ε = η κ_B tr Σ/n at the largest learning rate."""
     training, samples = setting.training, setting.data.sample_count
     rate = max(training.learning_rate_at(step) for step in (0, *(step for step, _ in training.drops)))
-    return rate * batch_variance(setting) * float(spectrum(setting).sum()) / samples
+    return rate * batch_variance(setting) * float(population_spectrum(setting).sum()) / samples
 
 
 def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -74,7 +74,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     NoClosedForm
         If the mean square grows beyond the range of numbers, or n is too small for an expansion in 1/n.
     """
-    s, samples = spectrum(setting), setting.data.sample_count
+    s, samples = population_spectrum(setting), setting.data.sample_count
     sigma_y2, initial = label_variance(setting.labels), float(init_variances(setting, len(s))[0])
     gaussian = samples > 2 * np.count_nonzero(s)
     tau = mini_batch_variances(
@@ -98,7 +98,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         "the off-diagonal entries of the batch covariance in the eigenbasis of XᵀX/n",
         "how residuals depend on the rows' directions" + (", beyond Gaussian fourth moments" if gaussian else ""),
     )
-    return FORM.asymptotic(readings(setting, tau), order="1/n", error_budget=budget, neglected=neglected)
+    return FORM.asymptotic(population_readings(setting, tau), order="1/n", error_budget=budget, neglected=neglected)
 
 
 def mini_batch_variances(

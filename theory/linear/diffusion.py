@@ -27,7 +27,7 @@ from scipy.special import exprel
 from theory.linear import online
 from theory.linear.flow import flow_time
 from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance
-from theory.linear.population import fourth_moment_ratio, readings, spectrum
+from theory.linear.population import fourth_moment_ratio, population_readings, population_spectrum
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
 
@@ -43,7 +43,9 @@ def refusal(setting: Setting) -> str | None:
     training = setting.training
     if training.momentum != 0:
         return f"training.momentum = {training.momentum:g}: the diffusion is that of plain gradient descent"
-    if (largest := _largest_rate(training) * (spectrum(setting).max() + training.weight_decay)) > LARGEST_RATE:
+    if (
+        largest := _largest_rate(training) * (population_spectrum(setting).max() + training.weight_decay)
+    ) > LARGEST_RATE:
         return f"training.learning_rate = {training.learning_rate:g}: ηh = {largest:.3g} exceeds {LARGEST_RATE}"
     if (returned := _feedback(setting)) > LARGEST_FEEDBACK:
         return f"training.learning_rate = {training.learning_rate:g}: φ = {returned:.3g} exceeds {LARGEST_FEEDBACK}"
@@ -55,7 +57,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     p = _variances(setting, state_dependent=True)
     budget = max(LEAST_BUDGET, 1.5 * _discretisation(setting, p))
     neglected = ("the discreteness of steps: relative order η h (1 + h T times the share of the initial weights)",)
-    return FORM.asymptotic(readings(setting, p), order="eta", error_budget=budget, neglected=neglected)
+    return FORM.asymptotic(population_readings(setting, p), order="eta", error_budget=budget, neglected=neglected)
 
 
 def predict_additive(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -68,7 +70,7 @@ def predict_additive(setting: Setting, rows: np.ndarray | None = None) -> Predic
         "the noise that the weights add to the gradient",
         "the discreteness of steps: relative order η h (1 + h T times the share of the initial weights)",
     )
-    return ADDITIVE.asymptotic(readings(setting, p), order="eta", error_budget=budget, neglected=neglected)
+    return ADDITIVE.asymptotic(population_readings(setting, p), order="eta", error_budget=budget, neglected=neglected)
 
 
 def diffusion_variances(
@@ -145,7 +147,7 @@ def stationary_state_dependent(
 
 
 def _variances(setting: Setting, *, state_dependent: bool) -> np.ndarray:
-    s = spectrum(setting)
+    s = population_spectrum(setting)
     return diffusion_variances(
         setting.training,
         s,
@@ -159,7 +161,7 @@ def _variances(setting: Setting, *, state_dependent: bool) -> np.ndarray:
 
 def _discretisation(setting: Setting, p: np.ndarray) -> float:
     """max over directions and readings of ηh (1 + hT ω)/(1 − φ), ω = p_0 e^{−2hT}/p."""
-    training, s = setting.training, spectrum(setting)
+    training, s = setting.training, population_spectrum(setting)
     h = s + training.weight_decay
     worst = 0.0
     for step, row in zip(training.readings, p, strict=True):
@@ -174,7 +176,7 @@ def _feedback(setting: Setting) -> float:
     """φ at the largest learning rate."""
     training = msgspec.structs.replace(setting.training, learning_rate=_largest_rate(setting.training))
     size, k4 = setting.batch_rows, fourth_moment_ratio(setting.data)
-    return online.feedback(training, spectrum(setting), batch_size=size, k4=k4)
+    return online.feedback(training, population_spectrum(setting), batch_size=size, k4=k4)
 
 
 def _largest_rate(training: Training) -> float:

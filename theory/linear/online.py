@@ -24,7 +24,7 @@ import numpy as np
 
 from theory.errors import InvalidInput
 from theory.linear.hypotheses import init_variances, label_variance, not_linear
-from theory.linear.population import fourth_moment_ratio, not_centred_law, readings, spectrum
+from theory.linear.population import fourth_moment_ratio, not_centred_law, population_readings, population_spectrum
 from theory.linear.propagators import stability_limit, update
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Student, Training
@@ -77,7 +77,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     InvalidInput
         If the weights overflow by some step, far beyond the mean-square limit.
     """
-    s, k4 = spectrum(setting), fourth_moment_ratio(setting.data)
+    s, k4 = population_spectrum(setting), fourth_moment_ratio(setting.data)
     p = variances(
         setting.training,
         s,
@@ -91,7 +91,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
             limit = mean_square_limit(setting.training, s, batch_size=setting.batch_rows, k4=k4)
             rule = f"makes the mean square overflow by step {step}: it stays bounded below {limit:.4g}"
             raise InvalidInput("training.learning_rate", setting.training.learning_rate, rule)
-    return FORM.exact(readings(setting, p))
+    return FORM.exact(population_readings(setting, p))
 
 
 def variances(

@@ -53,7 +53,7 @@ def fourth_moment_ratio(data: Data) -> float:
     return radial.k4
 
 
-def spectrum(setting: Setting) -> np.ndarray:
+def population_spectrum(setting: Setting) -> np.ndarray:
     """The eigenvalues s of Σ as the raw weights feel it, (d,), as listed: in ntk those of Σ/d."""
     eigenvalues = np.array(setting.data.eigenvalues)
     return eigenvalues * data_factor(setting, len(eigenvalues))
@@ -70,7 +70,7 @@ def spaces(eigenvalues: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[int, 
     return order, first, tuple(np.diff(first, append=len(order)).tolist())
 
 
-def readings(setting: Setting, variances: Iterable[np.ndarray]) -> tuple[PredictedReading, ...]:
+def population_readings(setting: Setting, variances: Iterable[np.ndarray]) -> tuple[PredictedReading, ...]:
     """One reading a step from E[w_i²] in the eigendirections, (d,) each, in the order of data.spectrum.
 
     τ is the mean over an eigenspace. The matrix Σ_w is given where data.rotate = false: the eigendirections then are

@@ -94,7 +94,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     basis = in_eigenbasis(setting, rows)
     steps, pairs = setting.training.readings, number_of_pairs(basis)
     generator = np.random.Generator(np.random.PCG64([setting.ensemble.seed, 0x0DE5]))
-    average = average_over(basis, draw_orders(setting, generator, pairs), block=2)
+    average = average_over(basis, draw_order_pairs(setting, generator, pairs), block=2)
     for step, moment in zip(steps, average.second_moments, strict=True):
         if not np.isfinite(moment).all():
             rule = f"makes the second moment overflow by step {step}"
@@ -119,7 +119,7 @@ def number_of_pairs(basis: Eigenbasis) -> int:
     return int(np.clip(min(WORK / each, ENTRIES / drawn), FEWEST, MOST))
 
 
-def draw_orders(setting: Setting, generator: np.random.Generator, pairs: int) -> np.ndarray:
+def draw_order_pairs(setting: Setting, generator: np.random.Generator, pairs: int) -> np.ndarray:
     """Rows of every batch (2·pairs, T, B), each order followed by its reverse: the batches of every epoch backwards."""
     samples, size, k = setting.data.sample_count, setting.batch_rows, setting.batches_per_epoch
     last = setting.training.readings[-1]

@@ -73,7 +73,7 @@ def not_two_layer_linear(setting: Setting) -> str | None:
     return None
 
 
-def constants(setting: Setting, dimension: int) -> TwoLayer:
+def two_layer_constants(setting: Setting, dimension: int) -> TwoLayer:
     """The constants of a setting that `not_two_layer_linear` lets pass, for rows of `dimension` d."""
     width = setting.network.widths[0]
     second = setting.network.layer_variances[1]
@@ -87,7 +87,7 @@ def constants(setting: Setting, dimension: int) -> TwoLayer:
     )
 
 
-def first_step_moment(
+def two_layer_first_step_moment(
     s: np.ndarray, samples: int, label_variance: float, net: TwoLayer, rate: float, decay: float = 0.0
 ) -> np.ndarray:
     """Σ_w = E[W_1ᵀW_1]/m after one step of gradient descent, (d, d), S (d, d) with the factor of `net` included.
@@ -127,7 +127,7 @@ def flow_series(s: np.ndarray, samples: int, label_variance: float, net: TwoLaye
     return np.asarray(first - 2 * time * c * first * second * s + time**2 * curvature)
 
 
-def spectrum(rows: np.ndarray) -> tuple[Eigenspaces, np.ndarray]:
+def sample_spectrum(rows: np.ndarray) -> tuple[Eigenspaces, np.ndarray]:
     """The eigenspaces of S = X'X/n, and its eigenvalues (k,), those at rounding level set to zero."""
     spaces = eigenspaces(rows.T @ rows / len(rows))
     return spaces, np.where(spaces.eigenvalues <= spaces.gap, 0.0, spaces.eigenvalues)
@@ -143,7 +143,7 @@ def refusal(setting: Setting) -> str | None:
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
-    """Σ_w = E[W_1ᵀW_1]/m at steps 0 and 1, for given rows X (n, d): `first_step_moment`.
+    """Σ_w = E[W_1ᵀW_1]/m at steps 0 and 1, for given rows X (n, d): `two_layer_first_step_moment`.
 
     Exact at every width, for `train` "all" and "first" alike, with weight decay. At the first step the buffers are
     empty: heavy ball is gradient descent, Nesterov is gradient descent with (1 + μ)η. Σ_w is aligned with S when the
@@ -151,13 +151,13 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     """
     rows = required_rows(rows)
     samples, dimension = rows.shape
-    training, net = setting.training, constants(setting, dimension)
-    spaces, eigenvalues = spectrum(rows)
+    training, net = setting.training, two_layer_constants(setting, dimension)
+    spaces, eigenvalues = sample_spectrum(rows)
     rate = training.learning_rate_at(0) * (1 + training.momentum if training.nesterov else 1)
     s = net.factor * rows.T @ rows / samples
     moments = {
         0: np.diag(net.initial),
-        1: first_step_moment(s, samples, label_variance(setting.labels), net, rate, training.weight_decay),
+        1: two_layer_first_step_moment(s, samples, label_variance(setting.labels), net, rate, training.weight_decay),
     }
     readings = tuple(reading(step, spaces, eigenvalues, moments[step]) for step in training.readings)
     return FORM.exact(readings)

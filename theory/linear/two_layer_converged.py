@@ -10,7 +10,7 @@ import numpy as np
 
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.hypotheses import anisotropic_init, label_variance
-from theory.linear.two_layer import constants, not_two_layer_linear, reading, spectrum
+from theory.linear.two_layer import not_two_layer_linear, reading, sample_spectrum, two_layer_constants
 from theory.prediction import Form, Prediction
 from theory.rows import required_rows
 from theory.setting import Setting
@@ -96,7 +96,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     """
     rows = required_rows(rows)
     samples, dimension = rows.shape
-    net, (spaces, eigenvalues) = constants(setting, dimension), spectrum(rows)
+    net, (spaces, eigenvalues) = two_layer_constants(setting, dimension), sample_spectrum(rows)
     s = net.factor * np.repeat(eigenvalues, spaces.multiplicity)
     first, second = float(net.initial[0]), net.output_variance
     variance = label_variance(setting.labels)

@@ -11,7 +11,7 @@ import numpy as np
 from theory.eigenspaces import Eigenspaces
 from theory.errors import NoClosedForm
 from theory.linear.hypotheses import anisotropic_init, label_variance
-from theory.linear.two_layer import constants, not_two_layer_linear, reading, spectrum
+from theory.linear.two_layer import not_two_layer_linear, reading, sample_spectrum, two_layer_constants
 from theory.linear.wishart import LARGEST_ORDER, LARGEST_ORDER_OF_A_VECTOR, vector_powers, wishart_powers
 from theory.prediction import Form, Prediction
 from theory.rows import required_rows
@@ -118,7 +118,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     """
     rows = required_rows(rows)
     samples, dimension = rows.shape
-    net, (spaces, eigenvalues) = constants(setting, dimension), spectrum(rows)
+    net, (spaces, eigenvalues) = two_layer_constants(setting, dimension), sample_spectrum(rows)
     s = net.factor * np.repeat(eigenvalues, spaces.multiplicity)
     first, second = float(net.initial[0]), net.output_variance
     variances = label_variance(setting.labels) / samples * s

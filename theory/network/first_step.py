@@ -32,7 +32,7 @@ ASSUMPTIONS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Terms:
+class FirstStepTerms:
     """The terms of the first step, (d, d) each, in the order of the module's first lines.
 
     Attributes
@@ -50,7 +50,7 @@ class Terms:
     quartic: np.ndarray
 
 
-def first_step_terms(rows: np.ndarray, model: Model) -> Terms:
+def first_step_terms(rows: np.ndarray, model: Model) -> FirstStepTerms:
     """The terms of the first step on rows X (n, d), as the raw weights feel them; exact.
 
         T_own     = −(2 C s_a² s_0²/n) Xᵀ diag(P_ii + Q_ii) X
@@ -67,7 +67,7 @@ def first_step_terms(rows: np.ndarray, model: Model) -> Terms:
     bends = np.diagonal(p) + np.diagonal(dual(model.activation, moments, (2, 0)))
     c, m, sa = model.outputs, model.width, model.sa
     pairs = c * model.a4 + c * (c - 1) * sa**2
-    return Terms(
+    return FirstStepTerms(
         own=-2 * c * sa * model.s0 / n * (rows.T * bends) @ rows,
         labels=c * sa * model.sy / n**2 * (rows.T * np.diagonal(p)) @ rows,
         others=c * sa**2 * (m - 1) / (m * n**2) * rows.T @ (p * k) @ rows,
@@ -148,11 +148,11 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     except InvalidInput as error:  # of the duals of tanh
         raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(error)) from None
     refuse_overflow(rate, moved)
-    found = readings(setting, rows, model, moved, first_step_mean(felt, model, rate))
+    found = first_step_readings(setting, rows, model, moved, first_step_mean(felt, model, rate))
     return FORM.exact(found)
 
 
-def readings(
+def first_step_readings(
     setting: Setting, rows: np.ndarray, model: Model, moved: np.ndarray, mean: np.ndarray
 ) -> tuple[PredictedReading, ...]:
     """Readings at steps 0 and 1 in the eigenspaces of X'X/n, from Σ_w (d, d) and E[w] (d,) after the step."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from theory.errors import NoClosedForm
-from theory.linear.population import not_centred_law, readings, spaces, spectrum
+from theory.linear.population import not_centred_law, population_readings, population_spectrum, spaces
 from theory.network.first_step import first_rate, refuse_overflow, steps_beyond_the_first
-from theory.network.model import Model, constants, not_hidden_layer
+from theory.network.model import Model, hidden_layer_constants, not_hidden_layer
 from theory.network.two_rows import two_row_average
 from theory.prediction import Form, Prediction
 from theory.setting import Setting
@@ -135,8 +135,8 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         overflow.
     """
     samples, training = setting.data.sample_count, setting.training
-    s = spectrum(setting)
-    model = constants(setting, len(s))
+    s = population_spectrum(setting)
+    model = hidden_layer_constants(setting, len(s))
     rate, decay = first_rate(training), training.weight_decay
     terms, a = averaged_terms(s, samples, model), 1 - rate * decay
     squared = terms.labels + terms.same + terms.pairs
@@ -147,7 +147,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         rule = f"is too uneven: the average over two rows is not known to {TOLERANCE:g} of τ"
         raise NoClosedForm("data.spectrum", list(setting.data.eigenvalues), rule)
     variances = {0: np.full(len(s), model.s0), 1: moved}
-    found = readings(setting, (variances[step] for step in training.readings))
+    found = population_readings(setting, (variances[step] for step in training.readings))
     return FORM.exact(found)
 
 

@@ -83,7 +83,7 @@ def not_hidden_layer(setting: Setting, loss: str = "mse") -> str | None:
     return None
 
 
-def constants(setting: Setting, dimension: int) -> Model:
+def hidden_layer_constants(setting: Setting, dimension: int) -> Model:
     """The constants of a setting that `not_hidden_layer` lets pass, for rows of `dimension` d."""
     network = setting.network
     sa = network.layer_variances[1]
@@ -109,5 +109,5 @@ def model_of(setting: Setting, rows: np.ndarray) -> tuple[Model, np.ndarray]:
     >>> model.s0, model.sa, rows[0].tolist()
     (0.5, 2.0, [0.5, 0.5, 0.5, 0.5])
     """
-    model = constants(setting, rows.shape[1])
+    model = hidden_layer_constants(setting, rows.shape[1])
     return model, model.factor * rows

@@ -23,7 +23,7 @@ from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.hypotheses import LEAST_BUDGET, rows_not_fixed
 from theory.network.duals import dual, dual_quartic, gram
-from theory.network.first_step import first_rate, readings, refuse_overflow, steps_beyond_the_first
+from theory.network.first_step import first_rate, first_step_readings, refuse_overflow, steps_beyond_the_first
 from theory.network.model import Model, model_of, not_hidden_layer
 from theory.network.softmax import softmax_products
 from theory.prediction import Form, Prediction
@@ -50,7 +50,7 @@ class SoftmaxTerms:
     mean: np.ndarray
 
 
-def softmax_terms(rows: np.ndarray, model: Model) -> SoftmaxTerms:
+def softmax_first_step_terms(rows: np.ndarray, model: Model) -> SoftmaxTerms:
     """The terms of the first step on rows X (n, d), as the raw weights feel them, `outputs` the number of classes.
 
     Raises InvalidInput where logits are too large for `softmax_products`.
@@ -77,7 +77,7 @@ def refusal(setting: Setting) -> str | None:
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
-    """Σ_w = E[w wᵀ] at steps 0 and 1, given X (n, d): `softmax_terms`; neglected terms are of order 1/m².
+    """Σ_w = E[w wᵀ] at steps 0 and 1, given X (n, d): `softmax_first_step_terms`; neglected terms are of order 1/m².
 
     The budget is their size relative to τ: a factor, more than was measured over random settings, times 1/m² times
     all terms without their signs. With weight decay and momentum as in `theory.network.first_step`.
@@ -93,7 +93,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     rate = first_rate(training)
     a = 1 - rate * training.weight_decay
     try:
-        terms = softmax_terms(felt, model)
+        terms = softmax_first_step_terms(felt, model)
     except InvalidInput as error:
         raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(error)) from None
     with np.errstate(over="ignore", invalid="ignore"):
@@ -107,7 +107,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     budget = max(LEAST_BUDGET, CORRECTION / m**2 * float(np.max(relative)))
     measured = f"at most {MEASURED:g}/m² of all terms without their signs in the settings tried"
     neglected = (f"terms of order 1/m² but the square of the reaction; {measured}",)
-    found = readings(setting, rows, model, moved, rate / m * terms.mean)
+    found = first_step_readings(setting, rows, model, moved, rate / m * terms.mean)
     return FORM.asymptotic(found, order="1/m^2", error_budget=budget, neglected=neglected)
 
 

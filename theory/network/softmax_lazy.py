@@ -20,7 +20,7 @@ from theory.linear.hypotheses import rows_not_fixed
 from theory.network.lazy import (
     LARGEST_DISPLACEMENT,
     KernelLimit,
-    Terms,
+    LazyTerms,
     displacement,
     error_budget,
     kernel_limit,
@@ -30,7 +30,7 @@ from theory.network.lazy import (
     terms,
 )
 from theory.network.model import model_of, not_plain_hidden_layer
-from theory.network.propagators import Propagators, Stretch, propagators
+from theory.network.propagators import Propagators, Stretch, kernel_propagators
 from theory.prediction import Form, Prediction
 from theory.rows import required_rows
 from theory.setting import Setting
@@ -57,7 +57,7 @@ def softmax_residual(limit: KernelLimit, classes: int) -> np.ndarray:
     return residual
 
 
-def softmax_terms(limit: KernelLimit, matrices: Propagators, classes: int) -> Terms:
+def softmax_lazy_terms(limit: KernelLimit, matrices: Propagators, classes: int) -> LazyTerms:
     """T_1 … T_3 of all classes together, A, B and C being those of K/C and of `softmax_residual`."""
     found = terms(limit, matrices)
     return replace(found, own_output=(classes - 1) / classes * found.own_output)
@@ -106,8 +106,8 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     spaces = eigenspaces(rows.T @ rows / len(rows))
     start, budget, found = softmax_residual(limit, classes), 0.0, []
     for step, stretch in stretches(setting.training, limit.kappa, len(rows)):
-        matrices = propagators(stretch, limit.basis, start)
-        moved = softmax_terms(limit, matrices, classes)
+        matrices = kernel_propagators(stretch, limit.basis, start)
+        moved = softmax_lazy_terms(limit, matrices, classes)
         epsilon, spread = displacement(limit, matrices, alone), logit_variance(limit, stretch, classes)
         _refuse(step, epsilon, spread)
         found.append(lazy_reading(step, spaces, model, moved))

@@ -16,7 +16,7 @@ from theory.arrays import symmetric
 from theory.errors import InvalidInput
 from theory.linear import full_batch
 from theory.linear.hypotheses import data_factor
-from theory.linear.two_layer import spectrum
+from theory.linear.two_layer import sample_spectrum
 from theory.rows import checked_rows, required_rows
 from theory.setting import Setting, Training
 from theory.transfer.inputs import Numbers, full_batch_propagators, nonnegative, signs, task
@@ -138,7 +138,7 @@ def initial_weight_transfer_of(
     if len(set(upstream.network.init_spectrum)) > 1:
         raise InvalidInput("upstream.network.init_spectrum", upstream.network.init_spectrum, "must be isotropic")
     checked = required_rows(checked_rows(upstream, rows))
-    spaces, eigenvalues = spectrum(checked)
+    spaces, eigenvalues = sample_spectrum(checked)
     s = np.repeat(eigenvalues, spaces.multiplicity) * data_factor(upstream, checked.shape[1])
     network, dimension = upstream.network, checked.shape[1]
     first = network.init_spectrum[0] if network.init_spectrum else network.layer_variances[0]

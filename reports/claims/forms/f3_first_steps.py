@@ -11,7 +11,7 @@ from reports.findings import Column, Figure, Finding, Panel, Series, Table
 from reports.judging.compare import Verification, compare
 from reports.judging.verify import fixed_rows
 from reports.judging.verify import predict as predicted_readings
-from theory.network.first_step import first_rate, first_step_mean, first_step_terms, readings
+from theory.network.first_step import first_rate, first_step_mean, first_step_readings, first_step_terms
 from theory.network.model import model_of
 from theory.prediction import Prediction
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
@@ -91,7 +91,7 @@ def without_own_output(setting: Setting) -> Prediction:
     own = kept * rate / model.width * first_step_terms(felt, model).own
     moved = prediction.readings[-1].second_moment
     assert moved is not None
-    wrong = readings(setting, rows, model, moved - own, first_step_mean(felt, model, rate))
+    wrong = first_step_readings(setting, rows, model, moved - own, first_step_mean(felt, model, rate))
     return Prediction("without the own output", "exact", None, None, prediction.assumptions, (), wrong)
 
 

@@ -15,7 +15,7 @@ from reports.claims.forms.lazy_changes import Changes, measure_changes
 from reports.findings import CONTINUED, Column, Figure, Finding, Panel, Series, Table, Verdict
 from reports.judging.compare import LEVEL, asymptotic_verdict, control_verdict
 from theory.network.lazy import LARGEST_DISPLACEMENT, error_budget
-from theory.network.model import constants
+from theory.network.model import hidden_layer_constants
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 SPECTRUM = tuple(np.linspace(0.4, 1.6, 10).round(3))
@@ -224,7 +224,7 @@ def _changes_finding(finding: partial[Finding], case: Case, measured: Measured) 
     number = first_inside(measured.changes)
     change = measured.changes[number]
     network = msgspec.structs.replace(case.setting.network, hidden=(measured.widths[number],))
-    model = constants(msgspec.structs.replace(case.setting, network=network), len(SPECTRUM))
+    model = hidden_layer_constants(msgspec.structs.replace(case.setting, network=network), len(SPECTRUM))
     (value, error), predicted = change.measured(-1), np.diagonal(change.predicted[-1].total)
     scale = model.width * model.s0 + predicted
     relative, half = (value - predicted) / scale, quantile(change, 0.025 / len(value)) * error / scale

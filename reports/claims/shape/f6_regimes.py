@@ -11,7 +11,7 @@ from reports.claims.claim import Case, Claim, Context, Outcome
 from reports.claims.forms.lazy_changes import measure_changes
 from reports.findings import CONTINUED, Column, Figure, Finding, Panel, Series, Table, Verdict
 from theory.network.lazy import LARGEST_DISPLACEMENT, error_budget
-from theory.network.model import constants
+from theory.network.model import hidden_layer_constants
 from theory.setting import Data, Ensemble, Network, Setting, Training
 from theory.shape import PANELS, RISES_THEN_FALLS, classify_interval
 
@@ -92,7 +92,7 @@ def measure(case: Case, context: Context) -> Measured:
     setting = case.setting
     networks = WIDTHS[setting.network.widths[0]]
     draws = setting.ensemble.replicas // networks
-    model = constants(setting, len(SPECTRUM))
+    model = hidden_layer_constants(setting, len(SPECTRUM))
     predicted, simulated, squares, declared, diverged = [], [], [], [], 0
     for draw in range(draws):
         seed = np.random.SeedSequence([setting.ensemble.seed, draw]).generate_state(1, np.uint64)
