@@ -16,13 +16,11 @@ def draw_orders(setting: Setting, generator: np.random.Generator) -> np.ndarray:
     Only where there is something to draw: see :func:`ordered`.
     """
     training = setting.training
-    n, size, steps = setting.data.samples, training.batch_size, training.readings[-1]
-    assert n != "online"
-    assert size != "full"
+    n, size, steps = setting.data.sample_count, setting.batch_rows, training.readings[-1]
     if training.sampling == "replacement":
         return generator.integers(n, size=(steps, size))
     if training.sampling == "epochs":
-        per_epoch = n // size
+        per_epoch = setting.batches_per_epoch
         epochs = -(-steps // per_epoch)
         orders = _permutations(generator, epochs, n)[:, : per_epoch * size]
         return orders.reshape(epochs * per_epoch, size)[:steps]
@@ -45,11 +43,9 @@ def ordered(setting: Setting) -> bool:
 
 def rows_needed(setting: Setting) -> int:
     """How many rows a replica draws: n, or for online data those of all T batches."""
-    data, training = setting.data, setting.training
-    if data.samples != "online":
-        return data.samples
-    assert training.batch_size != "full"
-    return training.readings[-1] * training.batch_size
+    if setting.data.samples == "online":
+        return setting.training.readings[-1] * setting.batch_rows
+    return setting.data.sample_count
 
 
 def _permutations(generator: np.random.Generator, count: int, n: int) -> np.ndarray:

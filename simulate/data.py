@@ -108,7 +108,7 @@ def open_source(setting: Setting, streams: Streams) -> tuple[Source, np.ndarray 
         source = WholeSet(rows, Population(rows.T @ rows / len(rows), rows.mean(axis=0), len(rows), dropped))
     known = source.population
     assert known.rows is not None
-    if data.samples > known.rows:  # type: ignore[operator]  # "online" needs a law
+    if data.sample_count > known.rows:
         raise InvalidInput("data.samples", data.samples, f"must not exceed the {known.rows} rows of the data")
     spectrum, dimension = setting.network.init_spectrum, len(known.mean)
     if spectrum and len(spectrum) != dimension:
@@ -119,9 +119,7 @@ def open_source(setting: Setting, streams: Streams) -> tuple[Source, np.ndarray 
 
 def fixed_rows(setting: Setting, source: Source, streams: Streams) -> tuple[np.ndarray, np.ndarray | None]:
     """The one X (n, d), or (n, C, H, W), that all replicas share, and the indices of its rows in a finite set."""
-    samples = setting.data.samples
-    assert samples != "online"
-    out = np.empty((samples, *source.shape))
+    out = np.empty((setting.data.sample_count, *source.shape))
     return out, source.draw(streams.at(Purpose.DATA), out)
 
 

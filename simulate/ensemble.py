@@ -80,7 +80,7 @@ def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
         At every reading, keyed by step, all parameters in the order of `inputs.parameters`; the first are the
         first-layer weights (R, m, d).
     """
-    return kernels.choose(setting).train(setting, inputs)
+    return kernels.choose_kernel(setting).train(setting, inputs)
 
 
 @one_thread()

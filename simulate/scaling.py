@@ -58,11 +58,10 @@ def shrink(setting: Setting, b: int) -> Setting:
         raise InvalidInput("b", b, "must be at least 1")
     _check_reach(setting)
     data, network, training = setting.data, setting.network, setting.training
-    assert data.samples != "online"
     readings = tuple(_divided("training.steps", step, b) for step in training.readings)
     drops = tuple((_divided("training.drops", step, b), factor) for step, factor in training.drops)
     widths = tuple(_divided("network.hidden", width, b) for width in network.widths)
-    rows = _divided("data.samples", data.samples, b)
+    rows = _divided("data.samples", data.sample_count, b)
     # a batch of all rows is one of all rows that are left
     size = "full" if setting.full_batch else training.batch_size
     if size != "full" and size > rows:
@@ -174,9 +173,5 @@ def run_shrunken(
 
 def operations(setting: Setting, dimension: int) -> float:
     """About how many operations one replica takes: six per weight, row and update."""
-    data, training = setting.data, setting.training
-    assert data.samples != "online"
-    assert setting.outputs is not None
-    batch = data.samples if training.batch_size == "full" else training.batch_size
-    shapes = layer_shapes(setting.network, (dimension,), setting.outputs)
-    return 6.0 * batch * sum(map(math.prod, shapes)) * training.readings[-1]
+    shapes = layer_shapes(setting.network, (dimension,), setting.output_count)
+    return 6.0 * setting.batch_rows * sum(map(math.prod, shapes)) * setting.training.readings[-1]

@@ -60,7 +60,7 @@ class Trainer:
     def __init__(self, setting: Setting, device: torch.device, kernel: str | Kernel | None = None) -> None:
         self.setting = setting
         self.device = device
-        self._kernel = kernels.choose(setting, kernel) if kernel is None or isinstance(kernel, str) else kernel
+        self._kernel = kernels.choose_kernel(setting, kernel) if kernel is None or isinstance(kernel, str) else kernel
         self.draws = Draws(setting)
         tile = tile_size(setting, self.draws, device, self._kernel)
         self.range = range_size(setting, self.draws, tile, device)
@@ -129,9 +129,9 @@ def tile_size(setting: Setting, draws: Sized, device: torch.device, kernel: Kern
     training, d = setting.training, len(draws.population.mean)
     real = 4 if setting.ensemble.dtype == "float32" else 8
     n = rows_needed(setting)
-    batch = n if training.batch_size == "full" else training.batch_size
+    batch = setting.batch_rows
     weights = sum(map(math.prod, draws.shapes))
-    step = real * (kernel or kernels.choose(setting)).touched(setting, draws.shapes, batch, n)
+    step = real * (kernel or kernels.choose_kernel(setting)).touched(setting, draws.shapes, batch, n)
     # Rows, labels and parameters are drawn in float64, whatever they are cast to.
     row = math.prod(draws.row)
     held = 8 * (0 if setting.data.fixed else n * row) + 8 * (n * draws.shapes[-1][0] + weights)
@@ -150,8 +150,7 @@ def range_size(setting: Setting, draws: Draws, tile: int, device: torch.device) 
     again. Operations are estimated as six per weight, row and update.
     """
     training, d = setting.training, len(draws.population.mean)
-    batch = rows_needed(setting) if training.batch_size == "full" else training.batch_size
-    operations = 6 * batch * sum(map(math.prod, draws.shapes)) * max(training.readings[-1], 1)
+    operations = 6 * setting.batch_rows * sum(map(math.prod, draws.shapes)) * max(training.readings[-1], 1)
     stored = 8 * len(training.readings) * d * (d + 1)
     if device.type != "cpu":
         return max(int(min(GPU_SPEED * RANGE_OPERATIONS // operations, RANGE_BYTES // stored, MOST["cuda"])), 1)

@@ -8,9 +8,9 @@ import sympy as sp
 from sympy import Expr, Symbol
 
 from theory.linear.online import feedback, mean_square_limit, stationary
-from theory.linear.phase_diagram import boundary, decay_peak
+from theory.linear.phase_diagram import decay_peak, phase_boundary
 from theory.linear.shape import flow_peak, slope
-from theory.linear.two_layer import TwoLayer, first_step_moment, flow_series
+from theory.linear.two_layer import TwoLayer, flow_series, two_layer_first_step_moment
 from theory.linear.two_layer_converged import converged_average
 from theory.linear.wishart import wishart_powers
 from theory.setting import Training
@@ -57,7 +57,7 @@ def test_criterion_of_the_shape() -> None:
     assert sp.simplify(sp.diff(curve, u) * sp.exp(2 * u) - (1 - (growth - 1) ** 2 - 2 * c)) == 0
     (solution,) = sp.solve(1 - (growth - 1) ** 2 - 2 * c, c)
     for value in (0.01, 0.5, 1.2, 3.0):
-        assert float(boundary(value)) == pytest.approx(float(solution.subs(u, value)), rel=1e-13)
+        assert float(phase_boundary(value)) == pytest.approx(float(solution.subs(u, value)), rel=1e-13)
     assert sp.limit(growth, u, 0) == 1
     # u² ℰ' = (u − 1)e^u + 1, which is 0 at 0 and increases, its derivative being u e^u
     assert sp.simplify(sp.diff(growth, u) * u**2 - ((u - 1) * sp.exp(u) + 1)) == 0
@@ -217,7 +217,7 @@ def test_first_step_of_two_layers() -> None:
     assert sp.expand(found - formula) == 0
     assert expectation(moved, moments) == 0
     numbers = {ETA: 0.3, LAMBDA: 0.2, v1: 0.5, v2: 1.1, SY: 1.7, x1: 0.4, x2: -1.3}
-    computed = first_step_moment(
+    computed = two_layer_first_step_moment(
         np.array([[float(s.subs(numbers))]]), 2, 1.7, TwoLayer(1, 1, np.array([0.25]), 1.21, 1.0), 0.3, 0.2
     )
     assert computed[0, 0] == pytest.approx(float(found.subs(numbers)), rel=1e-13)

@@ -69,7 +69,7 @@ def test_every_closed_form_of_linear_models_is_a_training_of_the_theorem():
             fixed = msgspec.structs.replace(setting, data=msgspec.structs.replace(setting.data, fixed=True))
             settings += [fixed, msgspec.structs.replace(fixed, labels=Labels())]
     for form in linear.FORMS:
-        assert any(form.applies(setting) is None for setting in settings), form.name
+        assert any(form.refusal(setting) is None for setting in settings), form.name
     for claim in (a3_theorem.CLAIM, b1_function.CLAIM):
         names = [case.name for case in claim.cases(QUICK)]
         assert all(f"linear: {name}" in names for name in variants())

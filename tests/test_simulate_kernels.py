@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import simulate
 from simulate import networks
 from simulate.inputs import Draws
-from simulate.kernels import KERNELS, choose, general, linear, module, one_hidden
+from simulate.kernels import KERNELS, choose_kernel, general, linear, module, one_hidden
 from simulate.kernels.descent import Descent
 from simulate.kernels.minibatches import Batches
 from simulate.tiles import tile_size
@@ -59,11 +59,11 @@ def fast_settings(draw):
 
 @given(fast_settings(), st.integers(1, 3))
 def test_fast_kernels_are_the_naive_loop(setting, replicas):
-    assert choose(setting) in (linear, one_hidden)
+    assert choose_kernel(setting) in (linear, one_hidden)
     inputs = simulate.replica_inputs(setting, range(replicas))
     before = [tensor.clone() for tensor in (inputs.x, inputs.y, *inputs.parameters)]
     oracle = naive_train(setting, inputs)
-    for kernel in (choose(setting), module):
+    for kernel in (choose_kernel(setting), module):
         trained = kernel.train(setting, inputs)
         assert list(trained) == list(oracle)
         for step in oracle:
@@ -230,12 +230,14 @@ def test_torchs_generator_is_left_alone():
 def test_replicas_are_trained_one_by_one_where_filters_feed_many_weights():
     def chosen(filters, *hidden, **training):
         network = Network(kind="conv", filters=filters, hidden=hidden)
-        return choose(Setting(data=Data(kind="photographs"), network=network, training=Training(**training)))
+        return choose_kernel(Setting(data=Data(kind="photographs"), network=network, training=Training(**training)))
 
     assert chosen(256, 64) is chosen(128, 64) is module
     assert chosen(64, 64) is chosen(256) is general
     assert chosen(256, 64, optimizer="adam") is chosen(256, 64, l1=0.1) is general
-    assert choose(msgspec.structs.replace(large(), network=Network(kind="mlp", hidden=(4096, 4096)))) is not module
+    assert (
+        choose_kernel(msgspec.structs.replace(large(), network=Network(kind="mlp", hidden=(4096, 4096)))) is not module
+    )
 
 
 def test_tiles_are_as_large_as_the_kernel_likes():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simulate
-from simulate.kernels import KERNELS, choose, dense, general, linear, one_hidden
+from simulate.kernels import KERNELS, choose_kernel, dense, general, linear, one_hidden
 from tests.oracles_training import naive_train
 from theory.setting import Data, InvalidInput, Labels, Network, Setting, Training
 
@@ -106,14 +106,14 @@ def test_the_oracle_can_disagree():
 
 
 def test_the_setting_decides_which_kernel_runs():
-    chosen = {name: choose(setting) for name, setting in SETTINGS.items()}
+    chosen = {name: choose_kernel(setting) for name, setting in SETTINGS.items()}
     assert chosen["linear"] is chosen["linear, bias, momentum"] is linear
     assert chosen["epochs"] is chosen["nesterov"] is one_hidden
     assert chosen["erf, ntk"] is chosen["l1"] is chosen["adam"] is dense
 
 
 def test_a_kernel_can_be_asked_for():
-    assert choose(SETTINGS["linear"], "general") is general
+    assert choose_kernel(SETTINGS["linear"], "general") is general
     moments = [
         simulate.run(SETTINGS["nesterov"], replicas=3, kernel=name).readings[0] for name in KERNELS if name != "linear"
     ]

@@ -14,7 +14,7 @@ import simulate
 from simulate import networks, tiles
 from simulate.filters import convolutions, filter_shapes, held
 from simulate.images import patch_moment
-from simulate.kernels import choose, general, module
+from simulate.kernels import choose_kernel, general, module
 from simulate.transfer import experiment as experiment_module
 from simulate.transfer import run as run_transfer
 from tests.oracles_training import naive_train
@@ -113,8 +113,8 @@ def test_parameters_fit_an_nn_module(path):
 
 
 def test_replicas_are_trained_one_by_one_unless_the_optimizer_forbids_it(path):
-    assert choose(setting_of(path)) is module
-    assert choose(setting_of(path, training=Training(optimizer="adam"))) is general
+    assert choose_kernel(setting_of(path)) is module
+    assert choose_kernel(setting_of(path, training=Training(optimizer="adam"))) is general
 
 
 @pytest.mark.parametrize("kernel", [None, "general"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from tests.oracles_averaged import averaged_diagonal, third_power
-from theory.catalogue import choose, predict
+from theory.catalogue import choose_form, predict
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import averaged, averaged_batches
 from theory.linear.averaged import averaged_variances, given_rows, parameter, unstable
@@ -375,7 +375,7 @@ NAMES = ("linear-averaged-second-order", "linear-averaged", "linear-plug-in")
 
 
 def test_second_order_is_preferred_and_others_are_forced() -> None:
-    assert choose(BASE).name == "linear-averaged-second-order"
+    assert choose_form(BASE).name == "linear-averaged-second-order"
     predictions = [predict(BASE, formula=name) for name in NAMES]
     assert [prediction.order for prediction in predictions] == ["1/n^2", "1/n", "d/n"]
     budgets = [prediction.error_budget for prediction in predictions]
@@ -483,7 +483,7 @@ def test_too_few_rows_for_an_expansion_are_refused() -> None:
     ],
 )
 def test_each_missing_hypothesis_is_named(changes: dict, reason: str) -> None:
-    answer = averaged.applies(msgspec.structs.replace(BASE, **changes))
+    answer = averaged.refusal(msgspec.structs.replace(BASE, **changes))
     assert answer is not None
     assert answer.startswith(reason)
 
@@ -576,7 +576,7 @@ def test_mini_batches_averaged_over_rows(sampling: str) -> None:
     setting = msgspec.structs.replace(
         BATCHES, training=msgspec.structs.replace(BATCHES.training, sampling=sampling, steps=(5, 40))
     )
-    assert choose(setting) is averaged_batches.FORM
+    assert choose_form(setting) is averaged_batches.FORM
     error, noise, budget = batch_errors(setting, 10_000, 3)
     assert budget < 0.12
     assert np.all(np.abs(error) <= budget + 6 * noise)
@@ -611,6 +611,6 @@ def test_budgets_of_mini_batches(samples: int, rate: float) -> None:
 )
 def test_each_missing_hypothesis_of_mini_batches_is_named(changes: dict, reason: str) -> None:
     training = msgspec.structs.replace(BATCHES.training, **changes)
-    answer = averaged_batches.applies(msgspec.structs.replace(BATCHES, training=training))
+    answer = averaged_batches.refusal(msgspec.structs.replace(BATCHES, training=training))
     assert answer is not None
     assert answer.startswith(reason)

@@ -26,7 +26,8 @@ def form(name: str, status: str, reason: str | None = None) -> Form:
         name=name,
         title=name,
         status=status,  # type: ignore[arg-type]
-        applies=lambda setting: reason,
+        assumptions=(),
+        refusal=lambda setting: reason,
         predict=lambda setting, rows: Prediction(name, status, None, None, (), (), ()),  # type: ignore[arg-type]
     )
 
@@ -40,11 +41,11 @@ def test_names_are_unique_and_forms_are_explicit() -> None:
 def test_exact_before_asymptotic_then_declared_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     forms = (form("limit", "asymptotic"), form("gone", "exact", "no"), form("first", "exact"), form("second", "exact"))
     monkeypatch.setattr(catalogue, "FORMS", forms)
-    assert catalogue.choose(FIXED).name == "first"
+    assert catalogue.choose_form(FIXED).name == "first"
     assert catalogue.predict(FIXED, rows=ROWS).formula == "first"
     assert catalogue.predict(FIXED, rows=ROWS, formula="limit").formula == "limit"
     monkeypatch.setattr(catalogue, "FORMS", forms[:2])
-    assert catalogue.choose(FIXED).name == "limit"
+    assert catalogue.choose_form(FIXED).name == "limit"
 
 
 def test_reasons_come_form_by_form_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +127,25 @@ def test_a_prediction_is_frozen_and_says_what_it_assumes() -> None:
     assert replace(prediction.readings[0], step=7).step == 7
 
 
+def test_a_form_builds_predictions_of_its_own_status_only() -> None:
+    exact, limit = replace(form("sum", "exact"), assumptions=("rows",)), form("limit", "asymptotic")
+    (reading,) = catalogue.predict(FIXED, rows=ROWS).readings
+    built = exact.exact([reading])
+    assert (built.formula, built.status, built.assumptions, built.readings) == ("sum", "exact", ("rows",), (reading,))
+    near = limit.asymptotic(iter([reading]), order="1/n", error_budget=0.1, neglected=("the rest",))
+    assert (near.status, near.order, near.error_budget, near.neglected) == ("asymptotic", "1/n", 0.1, ("the rest",))
+    assert near.readings == (reading,)
+    with pytest.raises(InvalidInput, match=r"sum\.status = 'exact': must be 'asymptotic'"):
+        exact.asymptotic([reading], order="1/n", error_budget=0.1, neglected=())
+    with pytest.raises(InvalidInput, match=r"limit\.status = 'asymptotic': must be 'exact'"):
+        limit.exact([reading])
+
+
+def test_every_form_says_what_it_assumes() -> None:
+    for entry in catalogue.FORMS:
+        assert entry.assumptions, entry.name
+
+
 def test_predicting_loads_no_torch() -> None:
     script = "import sys, theory.catalogue; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
@@ -135,7 +155,7 @@ def refusing(name: str, reason: str) -> Form:
     def refuse(setting: Setting, rows: np.ndarray | None) -> Prediction:
         raise NoClosedForm("rows", "these", reason)
 
-    return Form(name, name, "asymptotic", lambda setting: None, refuse)
+    return Form(name, name, "asymptotic", (), lambda setting: None, refuse)
 
 
 def test_a_form_that_refuses_the_rows_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.linalg import solve_continuous_lyapunov
 
-from theory.catalogue import choose, predict
+from theory.catalogue import choose_form, predict
 from theory.errors import NoClosedForm
 from theory.linear import diffusion, online
 from theory.linear.diffusion import diffusion_variances, stationary_additive, stationary_state_dependent
@@ -166,9 +166,9 @@ BASE = Setting(
 
 
 def test_forced_by_name_only() -> None:
-    assert choose(BASE) is online.FORM
-    assert choose(BASE, "linear-diffusion") is diffusion.FORM
-    assert choose(BASE, "linear-diffusion-additive") is diffusion.ADDITIVE
+    assert choose_form(BASE) is online.FORM
+    assert choose_form(BASE, "linear-diffusion") is diffusion.FORM
+    assert choose_form(BASE, "linear-diffusion-additive") is diffusion.ADDITIVE
 
 
 @pytest.mark.parametrize(

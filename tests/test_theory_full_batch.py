@@ -360,7 +360,7 @@ BASE = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8, fixed=
     ],
 )
 def test_each_missing_hypothesis_is_named(changes: dict, reason: str) -> None:
-    answer = full_batch.applies(msgspec.structs.replace(BASE, **changes))
+    answer = full_batch.refusal(msgspec.structs.replace(BASE, **changes))
     assert answer is not None
     assert answer.startswith(reason)
 
@@ -377,7 +377,7 @@ def test_each_missing_hypothesis_is_named(changes: dict, reason: str) -> None:
     ],
 )
 def test_where_it_applies(changes: dict) -> None:
-    assert full_batch.applies(msgspec.structs.replace(BASE, **changes)) is None
+    assert full_batch.refusal(msgspec.structs.replace(BASE, **changes)) is None
 
 
 def test_the_curve_passes_through_the_predicted_readings():

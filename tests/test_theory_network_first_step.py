@@ -20,8 +20,8 @@ from tests.oracles_first_step import (
 )
 from theory.catalogue import predict
 from theory.errors import InvalidInput, NoClosedForm
-from theory.network.first_step import Terms, first_step_moment, first_step_terms
-from theory.network.model import Model, hidden_layer, one_hidden_layer
+from theory.network.first_step import FirstStepTerms, first_step_moment, first_step_terms
+from theory.network.model import Model, not_hidden_layer, not_plain_hidden_layer
 from theory.setting import Data, Labels, Network, Setting, Training
 
 # ---- every outcome
@@ -170,7 +170,7 @@ def test_a_sign_error_in_any_term_is_seen(term: str) -> None:
     rate = relative * abs(np.trace(terms.own)) / np.trace(squared)
     found = first_step_blocks(np.random.default_rng([0, len(term)]), rows, model, rate, 100, 400)
 
-    def moment(terms: Terms) -> np.ndarray:
+    def moment(terms: FirstStepTerms) -> np.ndarray:
         motion = rate * terms.own + rate**2 * (terms.labels + terms.others + terms.quartic)
         return s0 * np.eye(3) + motion / width
 
@@ -250,8 +250,8 @@ def test_numbers_that_are_too_large(changes: dict, rows: np.ndarray, key: str) -
 
 def test_plain_descent_is_asked_for_where_the_kernel_limit_needs_it() -> None:
     setting = first_step_setting(PLANE, 4, Training(momentum=0.5, steps=1))
-    assert hidden_layer(setting) is None
-    assert "training.momentum" in (one_hidden_layer(setting) or "")
+    assert not_hidden_layer(setting) is None
+    assert "training.momentum" in (not_plain_hidden_layer(setting) or "")
 
 
 def test_constants_that_are_no_model() -> None:

@@ -16,7 +16,7 @@ from tests.oracles_lazy import matrices_by_steps, relu_terms, smooth_terms
 from theory.errors import NoClosedForm
 from theory.network.lazy import FORM, KernelLimit, displacement, kernel_limit, terms, terms_after
 from theory.network.model import Model
-from theory.network.propagators import Propagators, descent_step, flow, propagators
+from theory.network.propagators import Propagators, descent_step, flow, kernel_propagators
 from theory.setting import Data, Labels, Network, Setting, Training
 
 SMOOTH = {
@@ -165,7 +165,7 @@ def test_outputs_add_up() -> None:
     ],
 )
 def test_hypotheses(setting: Setting, reason: str) -> None:
-    assert reason in (FORM.applies(setting) or "")
+    assert reason in (FORM.refusal(setting) or "")
 
 
 def test_outside_its_regime_it_refuses() -> None:
@@ -195,7 +195,7 @@ def test_displacement_is_a_mean_square_of_motions() -> None:
     """ε² by its definition: E (x·dw)² and E da² of one neuron, over what they are at the start."""
     x, model = sample(14, 6, 3), Model("relu", width=100, outputs=2, s0=0.2, sa=1.4, a4=0.0, sy=0.8)
     limit = kernel_limit(x, "relu", model.s0, model.sa, both=True)
-    matrices = propagators(flow(limit.kappa, 0.7), limit.basis, limit.residual(model.sy))
+    matrices = kernel_propagators(flow(limit.kappa, 0.7), limit.basis, limit.residual(model.sy))
     first = sum(row @ terms(limit, matrices).motion @ row for row in x) / sum(model.s0 * row @ row for row in x)
     second = sum(matrices.c[i, k] * limit.k[i, k] for i in range(6) for k in range(6)) / model.sa
     assert displacement(limit, matrices, model) ** 2 == pytest.approx(2 / 100 * (first + second))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.oracles_lazy import exact_double_sum, flow_double_sum, matrices_by_steps
 from theory.errors import InvalidInput, NoClosedForm
-from theory.network.propagators import Stretch, descent_step, flow, propagators, standstill
+from theory.network.propagators import Stretch, descent_step, flow, kernel_propagators, standstill
 
 # exactly representable, from never taught to nearly unstable (rate 1/4)
 KAPPA = (0.0, 2.0**-60, 2.0**-30, 2.0**-10, 0.125, 1.0, 4.0, 7.75)
@@ -55,7 +55,7 @@ def test_matrices_are_sums_over_steps(steps: int, seed: int, top: float) -> None
     kappa, basis = np.linalg.eigh(kernel)
     rate = top / kappa[-1]
     stretch = descent_step(np.maximum(kappa, 0), rate).repeated(steps)
-    found = propagators(stretch, basis, basis.T @ start @ basis)
+    found = kernel_propagators(stretch, basis, basis.T @ start @ basis)
     expected = matrices_by_steps(kernel, start, rate, steps)
     for matrix, exact in zip((found.a, found.b, found.c), expected, strict=True):
         np.testing.assert_allclose(matrix, exact, rtol=0, atol=1e-10 * max(1e-300, np.abs(exact).max()))

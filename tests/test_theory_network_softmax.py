@@ -16,7 +16,7 @@ from theory.errors import InvalidInput, NoClosedForm
 from theory.network.duals import dual, gram
 from theory.network.model import Model
 from theory.network.softmax import softmax_products
-from theory.network.softmax_first_step import CORRECTION, SoftmaxTerms, softmax_terms
+from theory.network.softmax_first_step import CORRECTION, SoftmaxTerms, softmax_first_step_terms
 from theory.setting import Labels, Network, Training
 
 # ---- products
@@ -154,7 +154,7 @@ def limit_samples(seed: int, activation: str, count: int) -> np.ndarray:
 @pytest.mark.parametrize("activation", ["relu", "erf", "tanh"])
 def test_first_step_in_the_limit(activation: str) -> None:
     """No width is left: both terms are exact. Either with a wrong sign, or labels forgotten, is seen."""
-    terms = softmax_terms(ROWS, model_of_width(activation))
+    terms = softmax_first_step_terms(ROWS, model_of_width(activation))
     samples = limit_samples(7, activation, 60_000)
 
     def moment(terms: SoftmaxTerms) -> np.ndarray:
@@ -186,7 +186,7 @@ def gap(
         y = np.eye(10)[generator.integers(10, size=(count, len(ROWS)))]
         moved, others = steps(ROWS, activation, (w, a, y), rate, lambda f, y: softmax(f) - y)
         found.append(np.diag(controlled_moments(w, moved, others, model.s0).mean(axis=0)) - model.s0)
-    terms = softmax_terms(ROWS, model)
+    terms = softmax_first_step_terms(ROWS, model)
     unit = np.diag(rate**2 * terms.squared - rate * terms.own)
     measured = width * (width * np.array(found) - np.diag(rate * terms.own + rate**2 * terms.squared)) / unit
     return (
@@ -238,7 +238,7 @@ def test_readings(parametrization: str) -> None:
     assert (prediction.formula, prediction.status, prediction.order) == ("softmax-first-step", "asymptotic", "1/m^2")
     start, moved = prediction.readings
     s0, rows = (0.8, ROWS / np.sqrt(3)) if parametrization == "ntk" else (0.8 / 3, ROWS)
-    terms = softmax_terms(rows, Model("relu", width=4, outputs=3, s0=s0, sa=1.5, a4=0.0, sy=0.0))
+    terms = softmax_first_step_terms(rows, Model("relu", width=4, outputs=3, s0=s0, sa=1.5, a4=0.0, sy=0.0))
     a = 1 - 4.5 * 0.02
     squared = 4.5**2 * (terms.squared + terms.reaction / 4)
     expected = a**2 * s0 * np.eye(3) + (a * 4.5 * terms.own + squared) / 4

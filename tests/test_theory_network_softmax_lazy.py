@@ -9,14 +9,14 @@ import pytest
 import theory
 from theory.errors import NoClosedForm
 from theory.network.lazy import kernel_limit, motion, moving_gates, own_output
-from theory.network.propagators import descent_step, propagators
+from theory.network.propagators import descent_step, kernel_propagators
 from theory.network.softmax_lazy import (
     FORM,
     SATURATION,
     logit_variance,
+    softmax_lazy_terms,
     softmax_limit,
     softmax_residual,
-    softmax_terms,
 )
 from theory.setting import Data, Labels, Network, Setting, Training
 
@@ -49,8 +49,8 @@ def test_terms_are_those_of_all_classes_together() -> None:
         power = update @ power
     scaled = softmax_limit(limit, CLASSES)
     stretch = descent_step(scaled.kappa, RATE).repeated(STEPS)
-    matrices = propagators(stretch, scaled.basis, softmax_residual(scaled, CLASSES))
-    found = softmax_terms(scaled, matrices, CLASSES)
+    matrices = kernel_propagators(stretch, scaled.basis, softmax_residual(scaled, CLASSES))
+    found = softmax_lazy_terms(scaled, matrices, CLASSES)
     np.testing.assert_allclose(found.motion, motion(limit, over_classes(a @ start @ a)), rtol=1e-10, atol=1e-14)
     np.testing.assert_allclose(found.gates, moving_gates(limit, over_classes(b)), rtol=1e-10, atol=1e-14)
     # through a neuron's own logits, −Π a_j φ/C in the residual
@@ -116,5 +116,5 @@ def test_outside_its_regime_it_refuses() -> None:
         theory.predict(entropy_setting(10**7, steps=400), rows=x, formula="softmax-lazy")
     with pytest.raises(NoClosedForm, match="weights move by"):
         theory.predict(entropy_setting(2), rows=x, formula="softmax-lazy")
-    assert "derived for the first layer" in (FORM.applies(entropy_setting(train="all")) or "")
-    assert "cross-entropy" in (FORM.applies(msgspec.structs.replace(entropy_setting(), training=Training())) or "")
+    assert "derived for the first layer" in (FORM.refusal(entropy_setting(train="all")) or "")
+    assert "cross-entropy" in (FORM.refusal(msgspec.structs.replace(entropy_setting(), training=Training())) or "")

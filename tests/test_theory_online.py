@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from tests.oracles_online import Atom, enumerated, gaussian_atoms, train_online, two_point_atoms
-from theory.catalogue import choose, predict
+from theory.catalogue import choose_form, predict
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 from theory.linear import online, population
@@ -370,7 +370,7 @@ def test_one_full_batch_step_averaged_over_rows() -> None:
     setting = Setting(
         data=Data(kind="gaussian", spectrum=tuple(s), samples=n), training=Training(steps=1, learning_rate=eta)
     )
-    assert choose(setting) is online.FORM
+    assert choose_form(setting) is online.FORM
     expected = (1 - 2 * eta * s + eta**2 * ((1 + 1 / n) * s**2 + s * s.sum() / n)) / 3 + eta**2 * s / n
     np.testing.assert_allclose(predict(setting).readings[0].tau, expected, rtol=1e-14)
 
@@ -397,7 +397,7 @@ def test_as_long_as_rows_are_fresh(data: dict, training: dict, fresh: int | None
     law = Data(kind="gaussian", spectrum=(1.0, 2.0), **data)
     for steps in (0, 1, 5, 6, 500):
         setting = Setting(data=law, training=Training(steps=steps, **training))
-        assert (online.applies(setting) is None) == (fresh is None or steps <= fresh)
+        assert (online.refusal(setting) is None) == (fresh is None or steps <= fresh)
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_as_long_as_rows_are_fresh(data: dict, training: dict, fresh: int | None
     ],
 )
 def test_each_missing_hypothesis_is_named(changes: dict, reason: str) -> None:
-    answer = online.applies(msgspec.structs.replace(ONLINE, **changes))
+    answer = online.refusal(msgspec.structs.replace(ONLINE, **changes))
     assert answer is not None
     assert answer.startswith(reason)
 

@@ -13,7 +13,7 @@ from theory.catalogue import predict
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.description import describe
 from theory.linear.paper_panels import PAPER_PANELS, READINGS, agreeing_times, panel_criteria
-from theory.linear.phase_diagram import boundary, decay_peak, peaks, phase, phase_diagram
+from theory.linear.phase_diagram import decay_peak, peaks, phase, phase_boundary, phase_diagram
 from theory.linear.shape import descent_shape, descent_turns, flow_peak, flow_shape, predicted_shape, slope
 from theory.setting import Data, Labels, Network, Setting, Training
 from theory.shape import FALLS, FLAT, PANELS, RISES, RISES_THEN_FALLS, shape_of
@@ -31,7 +31,7 @@ def curve(u: np.ndarray, c: float) -> np.ndarray:
 def test_phase_is_the_scalar_criterion(c: float, lowest: float, width: float) -> None:
     """One boundary curve in u against the other in c; they differ by rounding on the curve itself."""
     highest = lowest + width
-    if min(abs(c - float(boundary(end))) for end in (lowest, highest)) > 1e-9:
+    if min(abs(c - float(phase_boundary(end))) for end in (lowest, highest)) > 1e-9:
         assert PANELS[int(phase(c, highest, lowest))] == flow_shape(c, lowest, highest)
 
 
@@ -46,17 +46,17 @@ def test_phase_by_brute_force(c: float, lowest: float, highest: float) -> None:
 def test_the_two_coordinates_of_the_boundary_are_inverse(c: float) -> None:
     peak = flow_peak(c)
     assert peak is not None
-    assert abs(float(boundary(peak)) - c) < 1e-13
+    assert abs(float(phase_boundary(peak)) - c) < 1e-13
     assert float(peaks(np.array([c]))[0]) == peak
 
 
 def test_boundary_is_where_the_slope_vanishes() -> None:
     """The derivative of F_c at u, by central differences, changes sign at c*(u)."""
     for u in np.linspace(0.05, 1.2, 7):
-        c = float(boundary(u))
+        c = float(phase_boundary(u))
         for shift, sign in ((-1e-3, 1), (1e-3, -1)):
             assert np.sign(curve(u + 1e-5, c + shift) - curve(u - 1e-5, c + shift)) == sign
-    assert float(boundary(2000.0)) == -np.inf
+    assert float(phase_boundary(2000.0)) == -np.inf
     np.testing.assert_array_equal(peaks(np.array([[0.5, 3.0]])), [[0.0, 0.0]])
 
 

@@ -451,6 +451,20 @@ def test_online_data_are_never_full_batch() -> None:
     assert Setting(data=data(samples="online"), training=training).full_batch is False
 
 
+@pytest.mark.parametrize(("size", "rows", "batches"), [("full", 8, 1), (8, 8, 1), (3, 3, 2), (1, 1, 8)])
+def test_rows_of_an_update_and_updates_of_an_epoch(size: object, rows: int, batches: int) -> None:
+    setting = Setting(data=data(samples=8), training=Training(batch_size=size))  # type: ignore[arg-type]
+    assert (setting.data.sample_count, setting.batch_rows, setting.batches_per_epoch) == (8, rows, batches)
+
+
+def test_online_data_have_batches_but_neither_a_number_of_rows_nor_epochs() -> None:
+    setting = Setting(data=data(samples="online"), training=Training(batch_size=4, sampling="fresh"))
+    assert setting.batch_rows == 4
+    for ask in (lambda: setting.data.sample_count, lambda: setting.batches_per_epoch):
+        with pytest.raises(InvalidInput, match=r"data\.samples = 'online': must be a number"):
+            ask()
+
+
 @pytest.mark.parametrize(
     ("labels", "outputs"),
     [
@@ -461,4 +475,10 @@ def test_online_data_are_never_full_batch() -> None:
     ],
 )
 def test_outputs(labels: Labels, outputs: int | None) -> None:
-    assert Setting(data=Data(kind="digits"), labels=labels).outputs == outputs
+    setting = Setting(data=Data(kind="digits"), labels=labels)
+    assert setting.outputs == outputs
+    if outputs is None:
+        with pytest.raises(InvalidInput, match=r"labels\.kind = 'real': must not be 'real'"):
+            _ = setting.output_count
+    else:
+        assert setting.output_count == outputs

@@ -25,8 +25,7 @@ from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import shuffled_ends
 from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
-from theory.linear.mini_batch import batches_per_epoch
-from theory.linear.shuffled import average_over, draw_orders
+from theory.linear.shuffled import average_over, draw_order_pairs
 from theory.linear.shuffled_ends import bridge_noise, epoch_end_moments, modified_descent
 from theory.setting import Labels, Network, Setting, Training
 from theory.testing import whole_matrix_test
@@ -86,7 +85,7 @@ def test_given_orders_against_a_plain_loop(seed: int, n: int, levels: list[float
     variances = generator.uniform(0.1, 1, d)
     network = Network(init_spectrum=tuple(variances), parametrization="ntk" if ntk else "standard")
     setting = fixed_setting(rows, training, network=network, labels=Labels(variance=1.5))
-    orders = draw_orders(setting, generator, 2)
+    orders = draw_order_pairs(setting, generator, 2)
     found = averaged(setting, rows, orders)
     scaled = rows / np.sqrt(d) if ntk else rows
     expected = np.mean([_linear_map(scaled, order, training, variances, 1.5) for order in orders], axis=0)
@@ -131,13 +130,15 @@ def test_gradients_of_one_epoch_form_a_bridge() -> None:
 
 def test_orders_are_epochs_followed_by_their_reverse() -> None:
     setting = fixed_setting(np.ones((7, 1)), Training(batch_size=2, steps=8))
-    orders = draw_orders(setting, np.random.default_rng(0), 5)
+    orders = draw_order_pairs(setting, np.random.default_rng(0), 5)
     assert orders.shape == (10, 8, 2)
     for order, reverse in orders.reshape(5, 2, 8, 2):
         for epoch in (0, 3):
             assert len(set(order[epoch : epoch + 3].ravel())) == 6
             np.testing.assert_array_equal(order[epoch : epoch + 3], reverse[epoch : epoch + 3][::-1])
-    first = draw_orders(fixed_setting(np.ones((4, 1)), Training(batch_size=2, steps=2)), np.random.default_rng(1), 6000)
+    first = draw_order_pairs(
+        fixed_setting(np.ones((4, 1)), Training(batch_size=2, steps=2)), np.random.default_rng(1), 6000
+    )
     counts = np.bincount((first[:, 0] * [1, 4]).sum(axis=1))
     assert stats.chisquare(counts[counts > 0]).pvalue > 1e-6
     assert (counts > 0).sum() == 12
@@ -152,7 +153,7 @@ def test_the_error_budget_covers_the_truth() -> None:
     truth = average_over(basis, all_orders(4, 2, 4)).tau.mean(axis=0)
     scores = []
     for seed in range(60):
-        found = average_over(basis, draw_orders(setting, np.random.default_rng([seed, 5]), 40), block=2)
+        found = average_over(basis, draw_order_pairs(setting, np.random.default_rng([seed, 5]), 40), block=2)
         scores.append((found.tau.mean(axis=0) / truth - 1)[1] / found.relative_error[1])
     assert 0.7 < np.std(scores) < 1.4
     prediction = predict(setting, rows=rows)
@@ -185,7 +186,7 @@ def test_the_prediction_is_a_function_of_the_setting() -> None:
 def judged(seed: int, count: int = 50_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, the prediction averaged over 100 given orders, and block means of replicas that follow them in turn."""
     setting, rows = random_batch_setting(seed, "epochs")
-    orders = draw_orders(setting, np.random.default_rng([seed, 17]), 50)
+    orders = draw_order_pairs(setting, np.random.default_rng([seed, 17]), 50)
     predicted = averaged(setting, rows, orders)[-1]
     weights = replicas(setting, rows, seed, count, orders)
     return rows, predicted, block_moments(weights, 200)
@@ -303,7 +304,7 @@ def test_the_modified_quadratic_is_right_to_second_order(n: int, size: int, deca
     for halving in range(3):
         setting, rows = ends_setting(n, 2, size, 0.02 / 2**halving, (1,), 3, 0.1, decay)
         basis = in_eigenbasis(setting, rows)
-        k, eta = batches_per_epoch(setting), setting.training.learning_rate
+        k, eta = setting.batches_per_epoch, setting.training.learning_rate
         values, vectors, teacher = modified_descent(basis)
         propagator = (vectors * (1 - eta * values) ** k) @ vectors.T
         answers = (vectors * ((1 - (1 - eta * values) ** k) / values)) @ vectors.T @ teacher
@@ -339,7 +340,7 @@ def test_noise_of_a_long_bridge() -> None:
 def ends_error(setting: Setting, rows: np.ndarray, pairs: int, seed: int) -> tuple[np.ndarray, float]:
     """The largest relative error of the closed form at every reading, and the standard error of what it is held to."""
     basis = in_eigenbasis(setting, rows)
-    average = average_over(basis, draw_orders(setting, np.random.default_rng([seed, 23]), pairs), block=2)
+    average = average_over(basis, draw_order_pairs(setting, np.random.default_rng([seed, 23]), pairs), block=2)
     closed = basis.averaged(epoch_end_moments(basis).diagonal(axis1=1, axis2=2))
     return np.abs(closed / average.tau.mean(axis=0) - 1).max(axis=1), float(average.relative_error.max())
 

@@ -20,7 +20,7 @@ from tests.oracles_two_layer import draw, enumerated, enumerated_first_step, tra
 from theory.catalogue import predict
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import two_layer, two_layer_converged, two_layer_early
-from theory.linear.two_layer import TwoLayer, first_step_moment, flow_series
+from theory.linear.two_layer import TwoLayer, flow_series, two_layer_first_step_moment
 from theory.linear.two_layer_converged import converged_average, converged_many_outputs, converged_moment
 from theory.linear.two_layer_early import averaged_early, early_moment, mixing_series
 from theory.linear.wishart import vector_powers, wishart_powers
@@ -47,7 +47,7 @@ def test_first_step_by_enumeration_in_fractions(n: int, d: int, m: int, outputs:
             expected += rate**2 * outputs * (outputs + m + 1) * first * second**2 * square
             assert found[i][j] == expected
     net = TwoLayer(m, outputs, np.full(d, float(first)), float(second), 1.0)
-    computed = first_step_moment(np.array(s, dtype=float), n, float(labels), net, float(rate), float(decay))
+    computed = two_layer_first_step_moment(np.array(s, dtype=float), n, float(labels), net, float(rate), float(decay))
     np.testing.assert_allclose(computed, np.array(found, dtype=float), rtol=0, atol=1e-13 * np.abs(computed).max())
 
 
@@ -562,7 +562,7 @@ BASE = two_layer_setting(np.ones((8, 2)), 3, Training(steps=1))
 )
 def test_each_missing_hypothesis_is_named(changes: dict, reason: str) -> None:
     for form in (two_layer, two_layer_early, two_layer_converged):
-        answer = form.applies(msgspec.structs.replace(BASE, **changes))
+        answer = form.refusal(msgspec.structs.replace(BASE, **changes))
         assert answer is not None
         assert answer.startswith(reason)
 
@@ -585,7 +585,7 @@ def test_each_own_hypothesis_is_named(form: object, changes: dict, reason: str) 
     tables = {key: value for key, value in changes.items() if key not in network}
     if network:
         tables["network"] = msgspec.structs.replace(BASE.network, **network)
-    answer = form.applies(msgspec.structs.replace(BASE, **tables))  # type: ignore[attr-defined]
+    answer = form.refusal(msgspec.structs.replace(BASE, **tables))  # type: ignore[attr-defined]
     assert answer is not None
     assert answer.startswith(reason)
 

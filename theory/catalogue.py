@@ -47,19 +47,19 @@ def predict(setting: Setting, *, rows: np.ndarray | None = None, formula: str | 
     """
     forms = candidates(setting, formula)
     checked = checked_rows(setting, rows)
-    refusals = []
+    errors = []
     for form in forms:
         try:
             return form.predict(setting, checked)
-        except NoClosedForm as refusal:  # its regime depends on the rows: the next form may have another one
-            refusals.append((form, refusal))
-    if len(refusals) == 1:
-        raise refusals[0][1]
-    why = "; ".join(f"{form.name}: {refusal.key}: {refusal.rule}" for form, refusal in refusals)
+        except NoClosedForm as error:  # its regime depends on the rows: the next form may have another one
+            errors.append((form, error))
+    if len(errors) == 1:
+        raise errors[0][1]
+    why = "; ".join(f"{form.name}: {error.key}: {error.rule}" for form, error in errors)
     raise NoClosedForm("setting", _shown(setting), f"no closed form applies ({why})")
 
 
-def choose(setting: Setting, formula: str | None = None) -> Form:
+def choose_form(setting: Setting, formula: str | None = None) -> Form:
     """The preferred form that applies to the setting, or the one named `formula`; errors as `candidates`."""
     return candidates(setting, formula)[0]
 
@@ -78,7 +78,7 @@ def candidates(setting: Setting, formula: str | None = None) -> tuple[Form, ...]
     if not asked:
         names = ", ".join(form.name for form in FORMS)
         raise InvalidInput("formula", formula, f"is no closed form; there are {names}")
-    reasons = [(form, form.applies(setting)) for form in asked]
+    reasons = [(form, form.refusal(setting)) for form in asked]
     fitting = [form for form, reason in reasons if reason is None]
     if not fitting:
         missing = "; ".join(f"{form.name}: {reason}" for form, reason in reasons)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from theory.errors import InvalidInput
 from theory.setting import Setting
 
 
@@ -78,8 +79,10 @@ class Form:
         A short name for commands, and what it says in one line.
     status : "exact" or "asymptotic"
         Exact forms are preferred; among equals, the order of the catalogue decides.
-    applies : callable, setting → None or str
-        None where every hypothesis holds, else the reason why the form does not apply.
+    assumptions : tuple of str
+        What every prediction of the form assumes.
+    refusal : callable, setting → str or None
+        Why the form does not apply, the first hypothesis that fails; None where all hold.
     predict : callable, (setting, rows) → Prediction
         `rows` is the (n, d) array of a setting with fixed data, else None.
     """
@@ -87,5 +90,34 @@ class Form:
     name: str
     title: str
     status: Literal["exact", "asymptotic"]
-    applies: Callable[[Setting], str | None]
+    assumptions: tuple[str, ...]
+    refusal: Callable[[Setting], str | None]
     predict: Callable[[Setting, np.ndarray | None], Prediction]
+
+    def exact(self, readings: Iterable[PredictedReading]) -> Prediction:
+        """The readings as a prediction of this form, which must be an exact one.
+
+        Raises
+        ------
+        InvalidInput
+            If the form is asymptotic: it has to declare an order and an error budget.
+        """
+        self._require("exact")
+        return Prediction(self.name, "exact", None, None, self.assumptions, (), tuple(readings))
+
+    def asymptotic(
+        self, readings: Iterable[PredictedReading], *, order: str, error_budget: float, neglected: tuple[str, ...]
+    ) -> Prediction:
+        """The readings as a prediction of this form, which must be an asymptotic one; the fields of `Prediction`.
+
+        Raises
+        ------
+        InvalidInput
+            If the form is exact: it neglects nothing.
+        """
+        self._require("asymptotic")
+        return Prediction(self.name, "asymptotic", order, error_budget, self.assumptions, neglected, tuple(readings))
+
+    def _require(self, status: str) -> None:
+        if self.status != status:
+            raise InvalidInput(f"{self.name}.status", self.status, f"must be {status!r} for such a prediction")

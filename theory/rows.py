@@ -21,12 +21,11 @@ def checked_rows(setting: Setting, rows: np.ndarray | None) -> np.ndarray | None
         if rows is not None:
             raise InvalidInput("rows", f"array of shape {np.shape(rows)}", "must be absent when data.fixed = false")
         return None
-    if rows is None:
-        raise InvalidInput("rows", None, "is needed when data.fixed = true: the prediction is conditional on X")
+    given = required_rows(rows)
     try:
-        array = np.asarray(rows)
+        array = np.asarray(given)
     except (TypeError, ValueError):
-        raise InvalidInput("rows", type(rows).__name__, "must be an array (n, d)") from None
+        raise InvalidInput("rows", type(given).__name__, "must be an array (n, d)") from None
     if array.dtype.kind not in "fiu":
         raise InvalidInput("rows.dtype", str(array.dtype), "must be real numbers")
     if array.ndim != 2 or array.shape[1] == 0:
@@ -38,3 +37,16 @@ def checked_rows(setting: Setting, rows: np.ndarray | None) -> np.ndarray | None
     if not np.isfinite(array).all():
         raise InvalidInput("rows", "nan or inf", "must be finite")
     return array.astype(np.float64, copy=False)
+
+
+def required_rows(rows: np.ndarray | None) -> np.ndarray:
+    """`rows`, where a prediction is conditional on them and cannot do without.
+
+    Raises
+    ------
+    InvalidInput
+        If there are none.
+    """
+    if rows is None:
+        raise InvalidInput("rows", None, "is needed when data.fixed = true: the prediction is conditional on X")
+    return rows

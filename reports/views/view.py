@@ -26,7 +26,7 @@ class Grid:
     """Rows of numbers and words under their heads, in aligned columns."""
 
     head: tuple[str, ...]
-    rows: tuple[tuple[object, ...], ...]
+    rows: tuple[tuple[Any, ...], ...]
 
     def lines(self) -> list[str]:
         cells = [list(self.head)] + [[shown(value) for value in row] for row in self.rows]

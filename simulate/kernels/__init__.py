@@ -40,7 +40,7 @@ KERNELS: Mapping[str, Kernel] = MappingProxyType(
 )
 
 
-def choose(setting: Setting, name: str | None = None) -> Kernel:
+def choose_kernel(setting: Setting, name: str | None = None) -> Kernel:
     """The kernel of that name; the fastest one that applies if None.
 
     Raises
@@ -49,7 +49,7 @@ def choose(setting: Setting, name: str | None = None) -> Kernel:
         Where there is no such kernel, or it doesn't train such a setting.
 
     >>> from theory.setting import Data
-    >>> choose(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)))).__name__
+    >>> choose_kernel(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)))).__name__
     'simulate.kernels.linear'
     """
     fit = [key for key, kernel in KERNELS.items() if kernel.applies(setting)]

@@ -36,8 +36,7 @@ class Batches:
         row = x.shape[1:] if inputs.shared else x.shape[2:]
         self._x, self._y = x.expand(replicas, n, *row), inputs.y
         self._orders = inputs.orders
-        size = setting.training.batch_size
-        self._online = size if setting.data.samples == "online" and size != "full" else None
+        self._online = setting.batch_rows if setting.data.samples == "online" else None
         self.size: int = n if self._online is None else self._online
         if self._orders is None:
             return

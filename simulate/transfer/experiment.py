@@ -29,7 +29,7 @@ from simulate.transfer.measures import finite, scores
 from simulate.transfer.moments import of_others, one, summed
 from simulate.transfer.readings import Measured, Readings, measure
 from simulate.transfer.results import TransferResult, UpstreamEnd
-from simulate.transfer.store import TransferStore, marks, open_transfer_store, range_size
+from simulate.transfer.store import TransferStore, marks, open_transfer_store, transfer_range_size
 from simulate.transfer.treatments import Parameters, Switch, treat
 from simulate.transfer.upstream import Ends, train_upstream
 from theory.setting import DRAWN, Diverged, Experiment, Treatment
@@ -97,7 +97,7 @@ class Engine:
         self.draws = TransferDraws(experiment)
         self.network = experiment.upstream.network
         self.store: TransferStore | None = None
-        self._kernel = kernels.choose(self.draws.downstream)
+        self._kernel = kernels.choose_kernel(self.draws.downstream)
         settings = (self.draws.upstream, self.draws.downstream)
         self._most = MOST["cpu" if device.type == "cpu" else "cuda"]
         self._tile = tile or min(self._most, *(tile_size(setting, self.draws, device) for setting in settings))
@@ -295,7 +295,7 @@ class Engine:
 
     def _ranges(self, share: tuple[int, int], tile: int) -> list[Range]:
         shapes, dimension = self.draws.shapes, len(self.draws.population.mean)
-        size = range_size(self.experiment, shapes, dimension, tile, self._most, self.device.type)
+        size = transfer_range_size(self.experiment, shapes, dimension, tile, self._most, self.device.type)
         return ranges(self.experiment.ensemble.replicas, size, share)
 
     def _pieces(self, first: int, last: int) -> Iterator[tuple[list[int | None], slice, TransferInputs]]:

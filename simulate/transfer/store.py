@@ -28,7 +28,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
-from simulate.batches import rows_needed
 from simulate.identity import experiment_digest
 from simulate.networks import Shapes
 from simulate.ranges import Range
@@ -249,7 +248,9 @@ def holds_experiment(folder: str | Path) -> bool:
     return bool(found)
 
 
-def range_size(experiment: Experiment, shapes: Shapes, dimension: int, tile: int, most: int, device: str) -> int:
+def transfer_range_size(
+    experiment: Experiment, shapes: Shapes, dimension: int, tile: int, most: int, device: str
+) -> int:
     """How many replicas a file holds, a whole number of tiles: what a kill may cost, half a minute of a core if it can.
 
     At most `most`, or one tile. Operations are estimated as six per weight, row and update.
@@ -281,9 +282,7 @@ def marks(ends: Ends, moments: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _rows_seen(setting: Setting) -> int:
-    training = setting.training
-    batch = rows_needed(setting) if training.batch_size == "full" else training.batch_size
-    return batch * training.readings[-1]
+    return setting.batch_rows * setting.training.readings[-1]
 
 
 def _or_none(path: Path, read: Callable[[], T]) -> T | None:

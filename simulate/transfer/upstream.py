@@ -108,14 +108,14 @@ def train_upstream(setting: Setting, until: Until | None, inputs: Inputs) -> End
     last = setting.training.readings[-1]
     replicas = inputs.y.shape[:1]
     if until is None:
-        parameters = kernels.choose(setting).train(setting, inputs)[last]
+        parameters = kernels.choose_kernel(setting).train(setting, inputs)[last]
         steps = torch.full(replicas, last, device=inputs.y.device)
         return Ended(parameters, steps, torch.ones(replicas, dtype=torch.bool, device=inputs.y.device))
     course = Course(setting, inputs)
     kept = tuple(w.clone() for w in course.parameters)
     steps = inputs.y.new_full(replicas, last, dtype=torch.int64)
     fitted = torch.zeros(replicas, dtype=torch.bool, device=inputs.y.device)
-    every = _epoch(setting) if until.every == "epoch" else until.every
+    every = setting.batches_per_epoch if until.every == "epoch" else until.every
     for check in (*range(0, last, every), last):
         course.advance(check)
         reached = _reached(setting, until, course.parameters, inputs) & ~fitted
@@ -154,12 +154,6 @@ class Course:
         """Train until `step` updates have been made in all."""
         for t in range(self._optimizer.steps, step):
             self._optimizer.step(self._gradients(*self._batches.at(t)))
-
-
-def _epoch(setting: Setting) -> int:
-    size, samples = setting.training.batch_size, setting.data.samples
-    assert samples != "online"
-    return 1 if size == "full" else samples // size
 
 
 def _reached(setting: Setting, until: Until, parameters: tuple[Tensor, ...], inputs: Inputs) -> Tensor:

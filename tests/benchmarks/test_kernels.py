@@ -19,7 +19,7 @@ import torch
 import simulate
 from simulate.devices import one_thread
 from simulate.inputs import Draws
-from simulate.kernels import KERNELS, choose
+from simulate.kernels import KERNELS, choose_kernel
 from simulate.tiles import tile_size
 from tests.benchmarks.paired import interleaved, ratio
 from tests.oracles_training import naive_train
@@ -82,7 +82,7 @@ def products(outputs, rows, replicas):
 
 def measured(benchmark, setting, inputs, others, rounds):
     """CPU seconds per replica and step of the kernel, the naive loop and `others`, in turn; ratios are reported."""
-    steps, replicas, kernel = setting.training.readings[-1], len(inputs.y), choose(setting)
+    steps, replicas, kernel = setting.training.readings[-1], len(inputs.y), choose_kernel(setting)
     alone = simulate.replica_inputs(setting, [0]).to(CPU, torch.float32)
     actions = {
         "kernel": lambda: kernel.train(setting, inputs),
@@ -184,7 +184,7 @@ def test_large_nets(benchmark, network, batch, dtype):
     """The way that the setting decides on against the other one: batched over replicas, or each by itself."""
     setting = single(network, batch, dtype)
     batched = KERNELS["general" if network.convolves else "dense"]
-    chosen = choose(setting)
+    chosen = choose_kernel(setting)
     other = KERNELS["module"] if chosen is batched else batched
     draws, actions, replicas = Draws(setting), {}, {}
     for key, kernel in (("chosen", chosen), ("other", other)):

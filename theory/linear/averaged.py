@@ -18,8 +18,8 @@ from theory.errors import NoClosedForm
 from theory.linear.averaged_limits import effective_decay
 from theory.linear.equivalent import deterministic_equivalent, upper_edge
 from theory.linear.flow import flow_time
-from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance, linear_model
-from theory.linear.population import centred_law, readings, spectrum
+from theory.linear.hypotheses import LEAST_BUDGET, anisotropic_init, init_variances, label_variance, not_linear
+from theory.linear.population import not_centred_law, population_readings, population_spectrum
 from theory.linear.propagators import propagators, stability_limit
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
@@ -35,32 +35,30 @@ LARGEST_PARAMETER = 0.5  # κ, beyond which an expansion in 1/n says little
 STRAY = 5.0  # how many Tracy–Widom units above x_+ an eigenvalue of S is thought possible: P < 1e-5
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := averaged_rows(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_linear_on_gaussian_rows(setting)) is not None:
         return reason
     if not setting.full_batch:
         return f"training.batch_size = {setting.training.batch_size}: this form is for the full batch"
     return unstable(setting)
 
 
-def averaged_rows(setting: Setting) -> str | None:
+def not_linear_on_gaussian_rows(setting: Setting) -> str | None:
     """Why the setting is no linear model on n Gaussian rows of its own, from an isotropic init; None if it is."""
-    if (reason := linear_model(setting) or centred_law(setting)) is not None:
+    if (reason := not_linear(setting) or not_centred_law(setting)) is not None:
         return reason
     if setting.data.kind != "gaussian":
         return f"data.kind = {setting.data.kind!r}: the average over X is known for Gaussian rows"
     if setting.data.samples == "online":
         return 'data.samples = "online": this form averages over a finite set of rows'
-    if len(set(setting.network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
-    return None
+    return anisotropic_init(setting)
 
 
 def unstable(setting: Setting) -> str | None:
     """Why the average is dominated by few draws of X, those on which training diverges; None if it is not."""
     training = setting.training
-    edge = upper_edge(spectrum(setting), _samples(setting))
+    edge = upper_edge(population_spectrum(setting), setting.data.sample_count)
     rates = [training.learning_rate_at(step) for step in (0, *(step for step, _ in training.drops))]
     highest = max(rates) * (edge.position + STRAY * edge.scale + training.weight_decay)
     if highest >= (limit := stability_limit(training)):
@@ -128,7 +126,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     leading, correction = _orders(setting)
     budget = max(LEAST_BUDGET, LEADING * parameter(setting, leading, correction))
     neglected = ("terms of relative order 1/n",)
-    return Prediction(FORM.name, "asymptotic", "1/n", budget, ASSUMPTIONS, neglected, readings(setting, leading))
+    return FORM.asymptotic(population_readings(setting, leading), order="1/n", error_budget=budget, neglected=neglected)
 
 
 def predict_second_order(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -142,8 +140,8 @@ def predict_second_order(setting: Setting, rows: np.ndarray | None = None) -> Pr
     leading, correction = _orders(setting)
     budget = max(LEAST_BUDGET, SECOND * parameter(setting, leading, correction) ** 2)
     neglected = ("terms of relative order 1/n²",)
-    corrected = readings(setting, leading + correction)
-    return Prediction(SECOND_ORDER.name, "asymptotic", "1/n^2", budget, ASSUMPTIONS, neglected, corrected)
+    corrected = population_readings(setting, leading + correction)
+    return SECOND_ORDER.asymptotic(corrected, order="1/n^2", error_budget=budget, neglected=neglected)
 
 
 def predict_plug_in(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -154,27 +152,26 @@ def predict_plug_in(setting: Setting, rows: np.ndarray | None = None) -> Predict
     Raises NoClosedForm as `predict_second_order`.
     """
     leading, correction = _orders(setting)
-    s = spectrum(setting)
-    function = given_rows(setting.training, _samples(setting), label_variance(setting.labels), _initial(setting), s)
+    s = population_spectrum(setting)
+    function = given_rows(
+        setting.training, setting.data.sample_count, label_variance(setting.labels), _initial(setting), s
+    )
     away = _largest(leading + correction - function, function)
     budget = away + max(LEAST_BUDGET, SECOND * parameter(setting, leading, correction) ** 2)
     neglected = ("the difference between XᵀX/n and its mean",)
-    return Prediction(PLUG_IN.name, "asymptotic", "d/n", budget, ASSUMPTIONS, neglected, readings(setting, function))
+    return PLUG_IN.asymptotic(
+        population_readings(setting, function), order="d/n", error_budget=budget, neglected=neglected
+    )
 
 
 def _orders(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
     return averaged_variances(
         setting.training,
-        spectrum(setting),
-        samples=_samples(setting),
+        population_spectrum(setting),
+        samples=setting.data.sample_count,
         sigma_y2=label_variance(setting.labels),
         initial=_initial(setting),
     )
-
-
-def _samples(setting: Setting) -> int:
-    assert setting.data.samples != "online"  # the form does not apply
-    return setting.data.samples
 
 
 def _initial(setting: Setting) -> float:
@@ -190,7 +187,7 @@ def parameter(setting: Setting, leading: np.ndarray, correction: np.ndarray) -> 
 
     Raises NoClosedForm where κ > ½.
     """
-    training, samples, s = setting.training, _samples(setting), spectrum(setting)
+    training, samples, s = setting.training, setting.data.sample_count, population_spectrum(setting)
     time = flow_time(training, training.readings[-1])
     resolved = 0.0
     if time > 0:
@@ -213,20 +210,23 @@ SECOND_ORDER = Form(
     name="linear-averaged-second-order",
     title="linear model, full batch, averaged over Gaussian X: contour integral with the term of order 1/n",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict_second_order,
 )
 FORM = Form(
     name="linear-averaged",
     title="linear model, full batch, averaged over Gaussian X: deterministic equivalent by contour integration",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )
 PLUG_IN = Form(
     name="linear-plug-in",
     title="linear model, full batch: the full-batch form at the eigenvalues of Σ, as if X'X/n were Σ (a foil)",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict_plug_in,
 )

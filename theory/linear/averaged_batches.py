@@ -16,28 +16,34 @@ import numpy as np
 
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.averaged import (
-    ASSUMPTIONS,
     LEADING,
-    averaged_rows,
     averaged_variances,
     contour_margin,
+    not_linear_on_gaussian_rows,
     parameter,
     unstable,
 )
 from theory.linear.equivalent import MOST_NODES, contours, resolvent, settled, upper_edge
 from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance
-from theory.linear.population import readings, spectrum
+from theory.linear.mini_batch import batch_variance
+from theory.linear.population import population_readings, population_spectrum
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
 
+ASSUMPTIONS = (
+    "averaged over independent Gaussian rows, centred",
+    "linear model, squared error, gradient descent, independent batches",
+    "labels independent of X, independent over rows, mean zero; only their variance enters",
+    "initial weights isotropic, independent of rows and labels, mean zero",
+)
 LARGEST_NOISE = 0.5  # ηκ_B tr(Σ)/n, beyond which no error was measured
 BUDGET = {True: 0.25, False: 0.8}  # error of τ over ηκ_B tr(Σ)/n, with and without the Gaussian term
 STABLE = 1e-9
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := averaged_rows(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_linear_on_gaussian_rows(setting)) is not None:
         return reason
     if setting.full_batch:
         return "training.batch_size: every batch is all rows; linear-averaged is for the full batch"
@@ -50,22 +56,11 @@ def applies(setting: Setting) -> str | None:
     return unstable(setting)
 
 
-def batch_variance(setting: Setting) -> float:
-    """κ_B: n/B with replacement, n(n − B)/(B(n − 1)) without."""
-    samples, size = setting.data.samples, setting.training.batch_size
-    assert samples != "online"
-    assert size != "full"
-    if setting.training.sampling == "replacement":
-        return samples / size
-    return samples * (samples - size) / (size * (samples - 1))
-
-
 def noise_strength(setting: Setting) -> float:
     """ε = η κ_B tr Σ/n at the largest learning rate."""
-    training, samples = setting.training, setting.data.samples
-    assert samples != "online"
+    training, samples = setting.training, setting.data.sample_count
     rate = max(training.learning_rate_at(step) for step in (0, *(step for step, _ in training.drops)))
-    return rate * batch_variance(setting) * float(spectrum(setting).sum()) / samples
+    return rate * batch_variance(setting) * float(population_spectrum(setting).sum()) / samples
 
 
 def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -79,8 +74,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     NoClosedForm
         If the mean square grows beyond the range of numbers, or n is too small for an expansion in 1/n.
     """
-    s, samples = spectrum(setting), setting.data.samples
-    assert samples != "online"
+    s, samples = population_spectrum(setting), setting.data.sample_count
     sigma_y2, initial = label_variance(setting.labels), float(init_variances(setting, len(s))[0])
     gaussian = samples > 2 * np.count_nonzero(s)
     tau = mini_batch_variances(
@@ -104,12 +98,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         "the off-diagonal entries of the batch covariance in the eigenbasis of XᵀX/n",
         "how residuals depend on the rows' directions" + (", beyond Gaussian fourth moments" if gaussian else ""),
     )
-    assumptions = (
-        *ASSUMPTIONS[:1],
-        "linear model, squared error, gradient descent, independent batches",
-        *ASSUMPTIONS[2:],
-    )
-    return Prediction(FORM.name, "asymptotic", "1/n", budget, assumptions, neglected, readings(setting, tau))
+    return FORM.asymptotic(population_readings(setting, tau), order="1/n", error_budget=budget, neglected=neglected)
 
 
 def mini_batch_variances(
@@ -177,6 +166,7 @@ FORM = Form(
     name="linear-averaged-mini-batch",
     title="linear model, a new batch at every step, averaged over Gaussian X: the scalar recursion on a contour",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

@@ -16,10 +16,10 @@ from scipy.optimize import minimize_scalar
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import full_batch
-from theory.linear.hypotheses import data_factor, init_variances, label_variance
+from theory.linear.hypotheses import anisotropic_init, data_factor, init_variances, label_variance
 from theory.linear.propagators import propagators
 from theory.linear.shape import descent_shape, descent_turns
-from theory.rows import checked_rows
+from theory.rows import checked_rows, required_rows
 from theory.setting import Setting
 from theory.shape import FALLS, FLAT, shape_of
 
@@ -82,13 +82,9 @@ def describe(setting: Setting, rows: np.ndarray | None) -> tuple[ShapeDescriptio
     >>> [found.words for found in describe(setting, np.diag([0.4, 1.4]))]
     ['falls', 'rises up to σ = 0.5017, then falls']
     """
-    reason = full_batch.applies(setting)
-    if reason is None and len(set(setting.network.init_spectrum)) > 1:
-        reason = "network.init_spectrum: derived for an isotropic init"
-    if reason is not None:
+    if (reason := full_batch.refusal(setting) or anisotropic_init(setting)) is not None:
         raise NoClosedForm("setting", setting.network.kind, f"no closed form of the shape: {reason}")
-    rows = checked_rows(setting, rows)
-    assert rows is not None  # the full-batch form needs fixed data
+    rows = required_rows(checked_rows(setting, rows))
     spaces = eigenspaces(rows.T @ rows / len(rows))
     factor = data_factor(setting, rows.shape[1])
     ends = tuple(factor * max(float(s), 0.0) for s in (spaces.eigenvalues[0], spaces.eigenvalues[-1]))

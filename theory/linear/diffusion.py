@@ -27,7 +27,7 @@ from scipy.special import exprel
 from theory.linear import online
 from theory.linear.flow import flow_time
 from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance
-from theory.linear.population import fourth_moment_ratio, readings, spectrum
+from theory.linear.population import fourth_moment_ratio, population_readings, population_spectrum
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
 
@@ -36,14 +36,16 @@ LARGEST_RATE = 0.5  # ηh, beyond which (1 − ηh)² is nothing like e^{−2ηh
 LARGEST_FEEDBACK = 0.5  # φ: the mean square is unbounded from 1 on
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := online.applies(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := online.refusal(setting)) is not None:
         return reason
     training = setting.training
     if training.momentum != 0:
         return f"training.momentum = {training.momentum:g}: the diffusion is that of plain gradient descent"
-    if (largest := _largest_rate(training) * (spectrum(setting).max() + training.weight_decay)) > LARGEST_RATE:
+    if (
+        largest := _largest_rate(training) * (population_spectrum(setting).max() + training.weight_decay)
+    ) > LARGEST_RATE:
         return f"training.learning_rate = {training.learning_rate:g}: ηh = {largest:.3g} exceeds {LARGEST_RATE}"
     if (returned := _feedback(setting)) > LARGEST_FEEDBACK:
         return f"training.learning_rate = {training.learning_rate:g}: φ = {returned:.3g} exceeds {LARGEST_FEEDBACK}"
@@ -55,7 +57,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     p = _variances(setting, state_dependent=True)
     budget = max(LEAST_BUDGET, 1.5 * _discretisation(setting, p))
     neglected = ("the discreteness of steps: relative order η h (1 + h T times the share of the initial weights)",)
-    return Prediction(FORM.name, "asymptotic", "eta", budget, ASSUMPTIONS, neglected, readings(setting, p))
+    return FORM.asymptotic(population_readings(setting, p), order="eta", error_budget=budget, neglected=neglected)
 
 
 def predict_additive(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -68,7 +70,7 @@ def predict_additive(setting: Setting, rows: np.ndarray | None = None) -> Predic
         "the noise that the weights add to the gradient",
         "the discreteness of steps: relative order η h (1 + h T times the share of the initial weights)",
     )
-    return Prediction(ADDITIVE.name, "asymptotic", "eta", budget, ASSUMPTIONS, neglected, readings(setting, p))
+    return ADDITIVE.asymptotic(population_readings(setting, p), order="eta", error_budget=budget, neglected=neglected)
 
 
 def diffusion_variances(
@@ -145,12 +147,12 @@ def stationary_state_dependent(
 
 
 def _variances(setting: Setting, *, state_dependent: bool) -> np.ndarray:
-    s = spectrum(setting)
+    s = population_spectrum(setting)
     return diffusion_variances(
         setting.training,
         s,
         init_variances(setting, len(s)),
-        batch_size=online.batch_size(setting),
+        batch_size=setting.batch_rows,
         sigma_y2=label_variance(setting.labels),
         k4=fourth_moment_ratio(setting.data),
         state_dependent=state_dependent,
@@ -159,7 +161,7 @@ def _variances(setting: Setting, *, state_dependent: bool) -> np.ndarray:
 
 def _discretisation(setting: Setting, p: np.ndarray) -> float:
     """max over directions and readings of ηh (1 + hT ω)/(1 − φ), ω = p_0 e^{−2hT}/p."""
-    training, s = setting.training, spectrum(setting)
+    training, s = setting.training, population_spectrum(setting)
     h = s + training.weight_decay
     worst = 0.0
     for step, row in zip(training.readings, p, strict=True):
@@ -173,8 +175,8 @@ def _discretisation(setting: Setting, p: np.ndarray) -> float:
 def _feedback(setting: Setting) -> float:
     """φ at the largest learning rate."""
     training = msgspec.structs.replace(setting.training, learning_rate=_largest_rate(setting.training))
-    size, k4 = online.batch_size(setting), fourth_moment_ratio(setting.data)
-    return online.feedback(training, spectrum(setting), batch_size=size, k4=k4)
+    size, k4 = setting.batch_rows, fourth_moment_ratio(setting.data)
+    return online.feedback(training, population_spectrum(setting), batch_size=size, k4=k4)
 
 
 def _largest_rate(training: Training) -> float:
@@ -191,13 +193,15 @@ FORM = Form(
     name="linear-diffusion",
     title="linear model, fresh rows: the diffusion whose noise depends on the weights (Lyapunov equation)",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )
 ADDITIVE = Form(
     name="linear-diffusion-additive",
     title="linear model, fresh rows: the Ornstein–Uhlenbeck process with the labels' noise alone (Lyapunov equation)",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict_additive,
 )

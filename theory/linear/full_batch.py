@@ -6,9 +6,10 @@ import numpy as np
 
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput
-from theory.linear.hypotheses import data_factor, init_variances, label_variance, linear_model
+from theory.linear.hypotheses import data_factor, init_variances, label_variance, not_linear, rows_not_fixed
 from theory.linear.propagators import propagators, stability_limit
 from theory.prediction import Form, PredictedReading, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 ASSUMPTIONS = (
@@ -19,12 +20,10 @@ ASSUMPTIONS = (
 )
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := linear_model(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_linear(setting) or rows_not_fixed(setting)) is not None:
         return reason
-    if not setting.data.fixed:
-        return "data.fixed = false: this form is conditional on the rows X"
     if not setting.full_batch:
         return f"training.batch_size = {setting.training.batch_size}: this form is for the full batch"
     return None
@@ -51,7 +50,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         If the weights overflow by some step: the learning rate is beyond `stability_limit`, under which the
         prediction is bounded; above it, it stays exact as long as it is finite.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     samples, dimension = rows.shape
     spaces = eigenspaces(rows.T @ rows / samples)
     eigenvalues = np.where(spaces.eigenvalues <= spaces.gap, 0.0, spaces.eigenvalues)
@@ -70,7 +69,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
             limit = stability_limit(setting.training) / h.max()
             rule = f"makes the weights overflow by step {reading.step}: they stay bounded below {limit:.4g}"
             raise InvalidInput("training.learning_rate", setting.training.learning_rate, rule)
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), readings)
+    return FORM.exact(readings)
 
 
 def tau(setting: Setting, eigenvalues: np.ndarray, samples: int, dimension: int) -> np.ndarray:
@@ -121,6 +120,7 @@ FORM = Form(
     name="linear-full-batch",
     title="linear model, full batch, conditional on X: Σ_w = p(S) Σ_0 p(S) + (σ_y²/n) S q(S)²",
     status="exact",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

@@ -1,4 +1,7 @@
-"""What the closed forms of a linear model share: the hypotheses of the model, and its constants."""
+"""What the closed forms of a linear model share: the hypotheses of the model, and its constants.
+
+A hypothesis is a function from a setting to None, or to the reason why it fails; its name says what is wrong then.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ from theory.setting import Labels, Setting
 LEAST_BUDGET = 0.02  # of an asymptotic form: no more is claimed, even where its measured error is smaller
 
 
-def linear_model(setting: Setting) -> str | None:
+def not_linear(setting: Setting) -> str | None:
     """Why the setting is not w ← w − η·(gradient of the squared error + λ w) with random labels; None if it is."""
     network = setting.network
     if network.kind != "linear":
         return f"network.kind = {network.kind!r}: this form is for a linear model"
-    return random_label_descent(setting)
+    return not_random_label_descent(setting)
 
 
-def random_label_descent(setting: Setting) -> str | None:
+def not_random_label_descent(setting: Setting) -> str | None:
     """Why training is not SGD on the squared error of random labels, without a bias; None if it is."""
     network, training, labels = setting.network, setting.training, setting.labels
     if network.bias:
@@ -32,6 +35,29 @@ def random_label_descent(setting: Setting) -> str | None:
     if labels.kind not in ("gaussian", "rademacher", "classes"):
         return f"labels.kind = {labels.kind!r}: labels must be independent of x"
     return None
+
+
+def not_plain_descent(setting: Setting) -> str | None:
+    """Why training is not gradient descent with one learning rate, alone, from an isotropic init; None if it is."""
+    training = setting.training
+    for key, value in (("momentum", training.momentum), ("weight_decay", training.weight_decay)):
+        if value != 0:
+            return f"training.{key} = {value:g}: derived for plain gradient descent"
+    if training.drops:
+        return "training.drops: derived for one learning rate"
+    return anisotropic_init(setting)
+
+
+def anisotropic_init(setting: Setting) -> str | None:
+    """Why the initial first-layer weights have no single variance; None if they have."""
+    if len(set(setting.network.init_spectrum)) > 1:
+        return "network.init_spectrum: derived for an isotropic init"
+    return None
+
+
+def rows_not_fixed(setting: Setting) -> str | None:
+    """Why the rows are not the same in all replicas; None if they are."""
+    return None if setting.data.fixed else "data.fixed = false: this form is conditional on the rows X"
 
 
 def label_variance(labels: Labels) -> float:
@@ -67,16 +93,3 @@ def init_variances(setting: Setting, dimension: int) -> np.ndarray:
         return np.array(network.init_spectrum)
     variance = network.layer_variances[0]
     return np.full(dimension, variance if network.parametrization == "ntk" else variance / dimension)
-
-
-def plain_descent(setting: Setting) -> str | None:
-    """Why training is not gradient descent with one learning rate, alone, from an isotropic init; None if it is."""
-    training = setting.training
-    for key, value in (("momentum", training.momentum), ("weight_decay", training.weight_decay)):
-        if value != 0:
-            return f"training.{key} = {value:g}: derived for plain gradient descent"
-    if training.drops:
-        return "training.drops: derived for one learning rate"
-    if len(set(setting.network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
-    return None

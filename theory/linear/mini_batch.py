@@ -21,9 +21,10 @@ import numpy as np
 
 from theory.errors import InvalidInput
 from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
-from theory.linear.hypotheses import linear_model
+from theory.linear.hypotheses import not_linear, rows_not_fixed
 from theory.linear.propagators import update
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting, Training
 
 ASSUMPTIONS = (
@@ -35,31 +36,21 @@ ASSUMPTIONS = (
 )
 
 
-def independent_batches(setting: Setting) -> str | None:
+def not_independent_batches(setting: Setting) -> str | None:
     """Why the setting is not a linear model on fixed rows, with a new batch at every step; None if it is."""
-    if (reason := linear_model(setting)) is not None:
+    if (reason := not_linear(setting) or rows_not_fixed(setting)) is not None:
         return reason
-    if not setting.data.fixed:
-        return "data.fixed = false: this form is conditional on the rows X"
     if setting.full_batch:
         return f"training.batch_size = {setting.training.batch_size!r}: the full batch is not drawn"
-    if setting.training.sampling == "epochs" and batches_per_epoch(setting) > 1:
+    if setting.training.sampling == "epochs" and setting.batches_per_epoch > 1:
         return "training.sampling = 'epochs': batches of one epoch are not independent"
     return None
-
-
-def batches_per_epoch(setting: Setting) -> int:
-    """K = ⌊n/B⌋ for a setting with numbers n and B; the last partial batch is dropped."""
-    samples, size = setting.data.samples, setting.training.batch_size
-    assert samples != "online"
-    assert size != "full"
-    return samples // size
 
 
 def batch_variance(setting: Setting) -> float:
     """κ_B: weights c_i = (n/B)·(how often row i is drawn) have E c = 1 and Cov c = κ_B (I − 11ᵀ/n).
 
-    n/B with replacement, n(n − B)/(B(n − 1)) without.
+    n/B with replacement, n(n − B)/(B(n − 1)) without; 0 for the full batch.
 
     >>> from theory.setting import Data, Training
     >>> data = Data(kind="gaussian", spectrum=(1.0,), samples=10, fixed=True)
@@ -69,9 +60,7 @@ def batch_variance(setting: Setting) -> float:
     ... ]
     [2.5, 1.6666666666666667]
     """
-    n, size = setting.data.samples, setting.training.batch_size
-    assert n != "online"
-    assert size != "full"
+    n, size = setting.data.sample_count, setting.batch_rows
     if setting.training.sampling == "replacement":
         return n / size
     return n * (n - size) / (size * (n - 1)) if n > 1 else 0.0
@@ -107,11 +96,6 @@ def residual_moment(basis: Eigenbasis, p: np.ndarray, q: np.ndarray, labels: np.
     return moment
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    return independent_batches(setting)
-
-
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     """E[w wᵀ] of each output's weights, over labels, initial weights and batches, for given rows X (n, d).
 
@@ -126,7 +110,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     InvalidInput
         If the second moment overflows by some step.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     basis = in_eigenbasis(setting, rows)
     steps = setting.training.readings
     readings = []
@@ -139,7 +123,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
             rule = f"makes the second moment overflow by step {step}: unstable in mean square"
             raise InvalidInput("training.learning_rate", setting.training.learning_rate, rule)
         readings.append(basis.reading(step, moment))
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), tuple(readings))
+    return FORM.exact(readings)
 
 
 def noise_path(basis: Eigenbasis) -> Iterator[np.ndarray]:
@@ -170,6 +154,7 @@ FORM = Form(
     name="linear-mini-batch",
     title="linear model, a new batch at every step, conditional on X: exact recursion of the covariance",
     status="exact",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=not_independent_batches,
     predict=predict,
 )

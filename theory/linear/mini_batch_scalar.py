@@ -15,9 +15,10 @@ import numpy as np
 
 from theory.errors import NoClosedForm
 from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
-from theory.linear.hypotheses import LEAST_BUDGET
-from theory.linear.mini_batch import ASSUMPTIONS, batch_variance, independent_batches
+from theory.linear.hypotheses import LEAST_BUDGET, anisotropic_init
+from theory.linear.mini_batch import ASSUMPTIONS, batch_variance, not_independent_batches
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 LARGEST_NOISE = 0.5  # ηκ_B tr(S)/n, beyond which no error was measured
@@ -25,22 +26,19 @@ HEAVIEST_TAIL = 1.1  # E‖x‖⁴ over that of Gaussian rows: beyond it residua
 BUDGET = {True: 0.25, False: 0.8}  # error of τ over ηκ_B tr(S)/n, with and without the Gaussian term
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := independent_batches(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_independent_batches(setting)) is not None:
         return reason
     if setting.training.momentum != 0:
         return f"training.momentum = {setting.training.momentum:g}: derived without momentum"
-    if len(set(setting.network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
-    return None
+    return anisotropic_init(setting)
 
 
 def gaussian_term(setting: Setting, dimension: int) -> bool:
     """Whether the fourth moment of Gaussian rows is taken: Gaussian data without a mean, and n > 2d rows of them."""
-    samples = setting.data.samples
-    assert samples != "online"
-    return setting.data.kind == "gaussian" and not setting.data.mean and samples > 2 * dimension
+    data = setting.data
+    return data.kind == "gaussian" and not data.mean and data.sample_count > 2 * dimension
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
@@ -58,7 +56,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         Where ε > 0.5, or E‖x‖⁴ of the rows is more than 1.1 times that of Gaussian rows, (tr S)² + 2 tr S²: with
         heavy tails residuals follow the norms of the rows.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     basis = in_eigenbasis(setting, rows)
     gaussian = gaussian_term(setting, rows.shape[1])
     training, n = setting.training, basis.samples
@@ -79,7 +77,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         for t, tau in zip(setting.training.readings, scalar_path(basis, gaussian), strict=True)
     )
     budget = max(LEAST_BUDGET, BUDGET[gaussian] * strength)
-    return Prediction(FORM.name, "asymptotic", "η", budget, ASSUMPTIONS, neglected, readings)
+    return FORM.asymptotic(readings, order="η", error_budget=budget, neglected=neglected)
 
 
 def heaviness(basis: Eigenbasis) -> float:
@@ -114,6 +112,7 @@ FORM = Form(
     name="linear-mini-batch-scalar",
     title="linear model, a new batch at every step, conditional on X: the recursion of the diagonal alone",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

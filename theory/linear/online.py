@@ -23,8 +23,8 @@ import msgspec
 import numpy as np
 
 from theory.errors import InvalidInput
-from theory.linear.hypotheses import init_variances, label_variance, linear_model
-from theory.linear.population import centred_law, fourth_moment_ratio, readings, spectrum
+from theory.linear.hypotheses import init_variances, label_variance, not_linear
+from theory.linear.population import fourth_moment_ratio, not_centred_law, population_readings, population_spectrum
 from theory.linear.propagators import stability_limit, update
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Student, Training
@@ -38,9 +38,9 @@ ASSUMPTIONS = (
 )
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := linear_model(setting) or centred_law(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_linear(setting) or not_centred_law(setting)) is not None:
         return reason
     radial = setting.data.radial
     if isinstance(radial, Student) and radial.dof <= 4:
@@ -57,21 +57,13 @@ def fresh_updates(setting: Setting) -> int | None:
     Online all of them; shuffled, the first epoch (⌊n/B⌋ updates); a full batch, or a batch drawn without replacement
     at every step, only the first update. A batch drawn with replacement may see a row twice.
     """
-    samples, size, sampling = setting.data.samples, setting.training.batch_size, setting.training.sampling
-    if samples == "online":
+    if setting.data.samples == "online":
         return None
-    if setting.full_batch or size == "full":
+    if setting.full_batch:
         return 1
-    return {"epochs": samples // size, "fresh": 1, "replacement": int(size == 1)}[sampling]
-
-
-def batch_size(setting: Setting) -> int:
-    """B, the number of rows of one update; n for a full batch."""
-    size = setting.training.batch_size
-    if size != "full":
-        return size
-    assert setting.data.samples != "online"  # the setting has checked
-    return setting.data.samples
+    if setting.training.sampling == "epochs":
+        return setting.batches_per_epoch
+    return 1 if setting.training.sampling == "fresh" else int(setting.batch_rows == 1)
 
 
 def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -85,21 +77,21 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     InvalidInput
         If the weights overflow by some step, far beyond the mean-square limit.
     """
-    s, k4 = spectrum(setting), fourth_moment_ratio(setting.data)
+    s, k4 = population_spectrum(setting), fourth_moment_ratio(setting.data)
     p = variances(
         setting.training,
         s,
         init_variances(setting, len(s)),
-        batch_size=batch_size(setting),
+        batch_size=setting.batch_rows,
         sigma_y2=label_variance(setting.labels),
         k4=k4,
     )
     for step, row in zip(setting.training.readings, p, strict=True):
         if not np.isfinite(row).all():
-            limit = mean_square_limit(setting.training, s, batch_size=batch_size(setting), k4=k4)
+            limit = mean_square_limit(setting.training, s, batch_size=setting.batch_rows, k4=k4)
             rule = f"makes the mean square overflow by step {step}: it stays bounded below {limit:.4g}"
             raise InvalidInput("training.learning_rate", setting.training.learning_rate, rule)
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), readings(setting, p))
+    return FORM.exact(population_readings(setting, p))
 
 
 def variances(
@@ -259,6 +251,7 @@ FORM = Form(
     name="linear-online",
     title="linear model, fresh rows at every update: the closed recursion of E[w wᵀ] in the eigenbasis of Σ",
     status="exact",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from theory.errors import NoClosedForm
 from theory.linear import online
-from theory.linear.hypotheses import init_variances, label_variance, plain_descent
+from theory.linear.hypotheses import init_variances, label_variance, not_plain_descent
 from theory.setting import Setting
 from theory.shape import FALLS, FLAT, RISES, shape_of
 
@@ -49,9 +49,9 @@ def predicted_online_shapes(setting: Setting) -> tuple[tuple[str, str], ...]:
     >>> predicted_online_shapes(setting)
     (('flat', 'flat'), ('falls', 'falls'), ('falls', 'rises'))
     """
-    if (reason := online.applies(setting) or plain_descent(setting)) is not None:
+    if (reason := online.refusal(setting) or not_plain_descent(setting)) is not None:
         raise NoClosedForm("setting", setting.network.kind, f"no closed form of the shape: {reason}")
-    size, sigma_y2 = online.batch_size(setting), label_variance(setting.labels)
+    size, sigma_y2 = setting.batch_rows, label_variance(setting.labels)
     initial = float(init_variances(setting, len(setting.data.eigenvalues))[0])
     leading = leading_shape(initial, setting.training.learning_rate, sigma_y2, size)
     return tuple(

@@ -22,10 +22,10 @@ from theory.linear.shape import flow_peak
 from theory.shape import PANELS
 
 
-def boundary(u: np.ndarray | float) -> np.ndarray:
+def phase_boundary(u: np.ndarray | float) -> np.ndarray:
     """c*(u) = ½ − ½(ℰ(u) − 1)²: F_c rises at u iff c < c*(u). Exact for gradient flow; negative beyond u*(0) = 1.2564.
 
-    >>> boundary(0.0).tolist(), round(float(boundary(1.2564312086)), 9)
+    >>> phase_boundary(0.0).tolist(), round(float(phase_boundary(1.2564312086)), 9)
     (0.5, 0.0)
     """
     u = np.asarray(u, dtype=float)
@@ -59,8 +59,8 @@ def phase(c: np.ndarray | float, highest: np.ndarray | float, lowest: np.ndarray
         raise InvalidInput("c", float(np.min(c)), "must not be negative")
     if not np.all((lowest >= 0) & (lowest < highest)):
         raise InvalidInput("lowest, highest", (lowest.tolist(), highest.tolist()), "must satisfy 0 <= lowest < highest")
-    falls = (c >= 0.5) | (c >= boundary(lowest))
-    rises = ~falls & (c <= boundary(highest))
+    falls = (c >= 0.5) | (c >= phase_boundary(lowest))
+    rises = ~falls & (c <= phase_boundary(highest))
     return np.where(falls, 0, np.where(rises, 2, 1))
 
 
@@ -118,8 +118,8 @@ def phase_diagram(c: np.ndarray, highest: np.ndarray, spread: float = 0.0) -> Ph
         spread=spread,
         shape=phase(c[:, None], highest, spread * highest),
         shapes=PANELS,
-        rises_below=boundary(highest),
-        falls_above=boundary(spread * highest),
+        rises_below=phase_boundary(highest),
+        falls_above=phase_boundary(spread * highest),
     )
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from theory.errors import InvalidInput
 from theory.linear.hypotheses import data_factor
 from theory.prediction import PredictedReading
-from theory.setting import Data, Setting, Sphere, Student, TwoPoint
+from theory.setting import Data, Setting, Sphere, Student
 
 
-def centred_law(setting: Setting) -> str | None:
+def not_centred_law(setting: Setting) -> str | None:
     """Why the rows are not fresh draws, replica by replica, of a centred elliptical law; None if they are."""
     data = setting.data
     if data.kind not in ("gaussian", "elliptical"):
@@ -50,11 +50,10 @@ def fourth_moment_ratio(data: Data) -> float:
     if isinstance(radial, Sphere):
         dimension = len(data.eigenvalues)
         return dimension / (dimension + 2)
-    assert isinstance(radial, TwoPoint)
     return radial.k4
 
 
-def spectrum(setting: Setting) -> np.ndarray:
+def population_spectrum(setting: Setting) -> np.ndarray:
     """The eigenvalues s of Σ as the raw weights feel it, (d,), as listed: in ntk those of Σ/d."""
     eigenvalues = np.array(setting.data.eigenvalues)
     return eigenvalues * data_factor(setting, len(eigenvalues))
@@ -71,7 +70,7 @@ def spaces(eigenvalues: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[int, 
     return order, first, tuple(np.diff(first, append=len(order)).tolist())
 
 
-def readings(setting: Setting, variances: Iterable[np.ndarray]) -> tuple[PredictedReading, ...]:
+def population_readings(setting: Setting, variances: Iterable[np.ndarray]) -> tuple[PredictedReading, ...]:
     """One reading a step from E[w_i²] in the eigendirections, (d,) each, in the order of data.spectrum.
 
     τ is the mean over an eigenspace. The matrix Σ_w is given where data.rotate = false: the eigendirections then are

@@ -19,8 +19,8 @@ from scipy.special import exprel, lambertw
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import full_batch
-from theory.linear.hypotheses import data_factor, init_variances, label_variance, plain_descent
-from theory.rows import checked_rows
+from theory.linear.hypotheses import data_factor, init_variances, label_variance, not_plain_descent
+from theory.rows import checked_rows, required_rows
 from theory.setting import Setting
 from theory.shape import FALLS, FLAT, RISES, RISES_THEN_FALLS
 
@@ -154,10 +154,9 @@ def predicted_shape(setting: Setting, rows: np.ndarray | None) -> tuple[str, ...
     InvalidInput
         If the rows do not fit the setting.
     """
-    if (reason := full_batch.applies(setting) or plain_descent(setting)) is not None:
+    if (reason := full_batch.refusal(setting) or not_plain_descent(setting)) is not None:
         raise NoClosedForm("setting", setting.network.kind, f"no closed form of the shape: {reason}")
-    rows = checked_rows(setting, rows)
-    assert rows is not None  # the full-batch form needs fixed data
+    rows = required_rows(checked_rows(setting, rows))
     samples, dimension = rows.shape
     spaces = eigenspaces(rows.T @ rows / samples)
     eta, factor = setting.training.learning_rate, data_factor(setting, dimension)

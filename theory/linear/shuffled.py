@@ -18,10 +18,11 @@ from scipy import stats
 
 from theory.errors import InvalidInput
 from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
-from theory.linear.hypotheses import LEAST_BUDGET, linear_model
-from theory.linear.mini_batch import batches_per_epoch, gradient_response
+from theory.linear.hypotheses import LEAST_BUDGET, not_linear, rows_not_fixed
+from theory.linear.mini_batch import gradient_response
 from theory.linear.propagators import update
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 ASSUMPTIONS = (
@@ -61,24 +62,17 @@ class OrderAverage:
         return np.divide(error, mean, out=np.zeros_like(error), where=error > 0)
 
 
-def epochs(setting: Setting) -> str | None:
+def not_shuffled(setting: Setting) -> str | None:
     """Why the setting is not a linear model on fixed rows, shuffled anew every epoch; None if it is."""
-    if (reason := linear_model(setting)) is not None:
+    if (reason := not_linear(setting) or rows_not_fixed(setting)) is not None:
         return reason
-    if not setting.data.fixed:
-        return "data.fixed = false: this form is conditional on the rows X"
     if setting.full_batch:
         return f"training.batch_size = {setting.training.batch_size!r}: the order of a full batch does not matter"
     if setting.training.sampling != "epochs":
         return f"training.sampling = {setting.training.sampling!r}: this form is for shuffled epochs"
-    if batches_per_epoch(setting) == 1:
+    if setting.batches_per_epoch == 1:
         return f"training.batch_size = {setting.training.batch_size}: epochs of one batch are independent batches"
     return None
-
-
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    return epochs(setting)
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
@@ -96,11 +90,11 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     InvalidInput
         If the second moment overflows by some step.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     basis = in_eigenbasis(setting, rows)
     steps, pairs = setting.training.readings, number_of_pairs(basis)
     generator = np.random.Generator(np.random.PCG64([setting.ensemble.seed, 0x0DE5]))
-    average = average_over(basis, draw_orders(setting, generator, pairs), block=2)
+    average = average_over(basis, draw_order_pairs(setting, generator, pairs), block=2)
     for step, moment in zip(steps, average.second_moments, strict=True):
         if not np.isfinite(moment).all():
             rule = f"makes the second moment overflow by step {step}"
@@ -112,25 +106,23 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     drawn = f"the average over orders is that of {pairs} random pairs of an order and its reverse"
     neglected = (f"{drawn}: τ is known to {known:.2g} of itself",)
     budget = max(LEAST_BUDGET, known)
-    return Prediction(FORM.name, "asymptotic", "orders^-1/2", budget, ASSUMPTIONS, neglected, readings)
+    return FORM.asymptotic(readings, order="orders^-1/2", error_budget=budget, neglected=neglected)
 
 
 def number_of_pairs(basis: Eigenbasis) -> int:
     """How many pairs of orders fit into work and memory allowed; an epoch of one order costs 6 n r² multiplications."""
     training = basis.setting.training
-    segments = training.readings[-1] / batches_per_epoch(basis.setting) + len(training.readings)
+    segments = training.readings[-1] / basis.setting.batches_per_epoch + len(training.readings)
     state = basis.rows.shape[1] * (2 if training.momentum else 1)
     each = 2 * 6 * basis.samples * max(1, state) ** 2 * max(1.0, segments)
-    drawn = max(1, training.readings[-1]) * basis.samples / batches_per_epoch(basis.setting)
+    drawn = max(1, training.readings[-1]) * basis.samples / basis.setting.batches_per_epoch
     return int(np.clip(min(WORK / each, ENTRIES / drawn), FEWEST, MOST))
 
 
-def draw_orders(setting: Setting, generator: np.random.Generator, pairs: int) -> np.ndarray:
+def draw_order_pairs(setting: Setting, generator: np.random.Generator, pairs: int) -> np.ndarray:
     """Rows of every batch (2·pairs, T, B), each order followed by its reverse: the batches of every epoch backwards."""
-    samples, size, last = setting.data.samples, setting.training.batch_size, setting.training.readings[-1]
-    assert samples != "online"
-    assert size != "full"
-    k = samples // size
+    samples, size, k = setting.data.sample_count, setting.batch_rows, setting.batches_per_epoch
+    last = setting.training.readings[-1]
     count = -(-last // k)
     permuted = generator.permuted(np.broadcast_to(np.arange(samples), (pairs, count, samples)), axis=-1)
     batches = permuted[..., : k * size].reshape(pairs, count, k, size)
@@ -208,7 +200,7 @@ def _maps(basis: Eigenbasis, orders: np.ndarray) -> Iterator[tuple[np.ndarray, n
     state = np.zeros((m, blocks * r, r))  # the response to w_0; the buffer starts empty
     state[:, :r] = np.eye(r)
     labels = np.zeros((m, blocks * r, basis.samples))
-    per_epoch = batches_per_epoch(basis.setting)
+    per_epoch = basis.setting.batches_per_epoch
     readings = training.readings
     cuts = sorted({*readings, *range(per_epoch, readings[-1], per_epoch)})
     done = 0
@@ -245,6 +237,7 @@ FORM = Form(
     name="linear-shuffled",
     title="linear model, shuffled epochs, conditional on X: exact given the orders, averaged over some of them",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=not_shuffled,
     predict=predict,
 )

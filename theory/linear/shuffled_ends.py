@@ -21,9 +21,11 @@ import numpy as np
 
 from theory.errors import NoClosedForm
 from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
-from theory.linear.mini_batch import batch_noise, batch_variance, batches_per_epoch, residual_moment
-from theory.linear.shuffled import ASSUMPTIONS, epochs
+from theory.linear.hypotheses import anisotropic_init
+from theory.linear.mini_batch import batch_noise, batch_variance, residual_moment
+from theory.linear.shuffled import ASSUMPTIONS, not_shuffled
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 LARGEST_EPOCH = 1.0  # η K s_max
@@ -32,22 +34,20 @@ FEWEST_EPOCHS, FEWEST_EPOCHS_OF_FEW_ROWS = 3, 10
 BUDGET = 0.03
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := epochs(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_shuffled(setting)) is not None:
         return reason
-    training, samples = setting.training, setting.data.samples
-    assert samples != "online"
-    assert training.batch_size != "full"
+    training, samples = setting.training, setting.data.sample_count
     if training.momentum != 0:
         return f"training.momentum = {training.momentum:g}: derived without momentum"
     if training.drops:
         return "training.drops: derived for one learning rate"
-    if len(set(setting.network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
-    if samples % training.batch_size:
+    if (reason := anisotropic_init(setting)) is not None:
+        return reason
+    if samples % setting.batch_rows:
         return f"training.batch_size = {training.batch_size}: must divide data.samples = {samples}"
-    k = batches_per_epoch(setting)
+    k = setting.batches_per_epoch
     if any(step % k or 0 < step < FEWEST_EPOCHS * k for step in training.readings):
         return f"training.steps: must be ends of epochs ({k} steps each), the third or a later one"
     return None
@@ -66,7 +66,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         Where ηK s_max > 1: an epoch is then no small step; where σ_0² tr S > 5 σ_y², or too early: the residuals then
         change within an epoch, and the noise, read at its start, is wrong. `theory.linear.shuffled` has no such limits.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     basis = in_eigenbasis(setting, rows)
     _require_regime(basis)
     moments = epoch_end_moments(basis)
@@ -75,12 +75,12 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         "higher powers of the learning rate in the mean path over an epoch",
         "the off-diagonal entries of the batch covariance in the eigenbasis",
     )
-    return Prediction(FORM.name, "asymptotic", "η²", BUDGET, ASSUMPTIONS, neglected, readings)
+    return FORM.asymptotic(readings, order="η²", error_budget=BUDGET, neglected=neglected)
 
 
 def _require_regime(basis: Eigenbasis) -> None:
     """Raise NoClosedForm outside the regime in which the error was measured."""
-    training, k = basis.setting.training, batches_per_epoch(basis.setting)
+    training, k = basis.setting.training, basis.setting.batches_per_epoch
     advice = "linear-shuffled has no such limit"
     length = training.learning_rate * k * float(basis.s[-1])
     if length > LARGEST_EPOCH:
@@ -102,7 +102,7 @@ def epoch_end_moments(basis: Eigenbasis, *, noise: bool = True) -> np.ndarray:
 
     `noise`: whether to add V diag(u) Vᵀ to the modified mean path.
     """
-    training, reached, k = basis.setting.training, basis.reached, batches_per_epoch(basis.setting)
+    training, reached, k = basis.setting.training, basis.reached, basis.setting.batches_per_epoch
     values, vectors, teacher = modified_descent(basis)
     u = bridge_noise(basis, training.readings[-1] // k)
     moments = []
@@ -136,7 +136,7 @@ def modified_descent(basis: Eigenbasis) -> tuple[np.ndarray, np.ndarray, np.ndar
 def bridge_noise(basis: Eigenbasis, count: int) -> np.ndarray:
     """u (count + 1, r) after 0, 1, …, `count` epochs along the reached directions."""
     training, x, n, reached = basis.setting.training, basis.rows, basis.samples, basis.reached
-    eta, s, k = training.learning_rate, basis.s[reached], batches_per_epoch(basis.setting)
+    eta, s, k = training.learning_rate, basis.s[reached], basis.setting.batches_per_epoch
     kappa = batch_variance(basis.setting)
     a = 1 - eta * basis.h[reached]
     once, twice = _geometric(a, k), _geometric(a**2, k)
@@ -160,6 +160,7 @@ FORM = Form(
     name="linear-shuffled-ends",
     title="linear model, shuffled epochs, conditional on X, at epoch ends: modified quadratic plus bridge noise",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

@@ -13,11 +13,11 @@ from theory.linear.mini_batch import (
     batch_noise,
     batch_variance,
     gradient_response,
-    independent_batches,
+    not_independent_batches,
     residual_moment,
 )
 from theory.linear.propagators import stability_limit, update
-from theory.rows import checked_rows
+from theory.rows import checked_rows, required_rows
 from theory.setting import Setting, Training
 
 LARGEST = 100  # reached directions: 5,050 unknowns, a matrix of 200 MB
@@ -67,10 +67,9 @@ def stationary_state(setting: Setting, rows: np.ndarray) -> StationaryState:
     >>> stationary_state(setting, np.array([[1.0], [1.0]])).noise.round(6).tolist()  # η²/(1 − a²) · σ_y²/2
     [[0.166667]]
     """
-    if (reason := independent_batches(setting)) is not None:
+    if (reason := not_independent_batches(setting)) is not None:
         raise InvalidInput("setting", setting.training.sampling, f"has no such stationary state: {reason}")
-    checked = checked_rows(setting, rows)
-    assert checked is not None  # the data are fixed
+    checked = required_rows(checked_rows(setting, rows))
     basis = in_eigenbasis(setting, checked)
     reached, rate = basis.reached, _last_rate(setting.training)
     s, h = basis.s[reached], basis.h[reached]

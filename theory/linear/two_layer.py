@@ -15,8 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from theory.eigenspaces import Eigenspaces, eigenspaces, weight_variances
-from theory.linear.hypotheses import data_factor, init_variances, label_variance, random_label_descent
+from theory.linear.hypotheses import (
+    data_factor,
+    init_variances,
+    label_variance,
+    not_random_label_descent,
+    rows_not_fixed,
+)
 from theory.prediction import Form, PredictedReading, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 ASSUMPTIONS = (
@@ -50,7 +57,7 @@ class TwoLayer:
     factor: float
 
 
-def two_layer_linear(setting: Setting) -> str | None:
+def not_two_layer_linear(setting: Setting) -> str | None:
     """Why the setting is not a two-layer linear network on random labels, full batch, given X; None if it is."""
     network, training = setting.network, setting.training
     if network.kind != "mlp":
@@ -59,31 +66,28 @@ def two_layer_linear(setting: Setting) -> str | None:
         return f"network.hidden = {list(network.widths)}: this form is for one hidden layer"
     if network.activation != "identity":
         return f"network.activation = {network.activation!r}: this form is for the identity"
-    if (reason := random_label_descent(setting)) is not None:
+    if (reason := not_random_label_descent(setting) or rows_not_fixed(setting)) is not None:
         return reason
-    if not setting.data.fixed:
-        return "data.fixed = false: this form is conditional on the rows X"
     if not setting.full_batch:
         return f"training.batch_size = {training.batch_size}: this form is for the full batch"
     return None
 
 
-def constants(setting: Setting, dimension: int) -> TwoLayer:
-    """The constants of a setting that `two_layer_linear` admits, for rows of `dimension` d."""
-    width, outputs = setting.network.widths[0], setting.outputs
-    assert outputs is not None  # only real labels hide it
+def two_layer_constants(setting: Setting, dimension: int) -> TwoLayer:
+    """The constants of a setting that `not_two_layer_linear` lets pass, for rows of `dimension` d."""
+    width = setting.network.widths[0]
     second = setting.network.layer_variances[1]
     ntk = setting.network.parametrization == "ntk"
     return TwoLayer(
         width=width,
-        outputs=outputs,
+        outputs=setting.output_count,
         initial=init_variances(setting, dimension),
         output_variance=second if ntk else second / width,
         factor=data_factor(setting, dimension) / width if ntk else 1.0,
     )
 
 
-def first_step_moment(
+def two_layer_first_step_moment(
     s: np.ndarray, samples: int, label_variance: float, net: TwoLayer, rate: float, decay: float = 0.0
 ) -> np.ndarray:
     """Σ_w = E[W_1ᵀW_1]/m after one step of gradient descent, (d, d), S (d, d) with the factor of `net` included.
@@ -123,15 +127,15 @@ def flow_series(s: np.ndarray, samples: int, label_variance: float, net: TwoLaye
     return np.asarray(first - 2 * time * c * first * second * s + time**2 * curvature)
 
 
-def spectrum(rows: np.ndarray) -> tuple[Eigenspaces, np.ndarray]:
+def sample_spectrum(rows: np.ndarray) -> tuple[Eigenspaces, np.ndarray]:
     """The eigenspaces of S = X'X/n, and its eigenvalues (k,), those at rounding level set to zero."""
     spaces = eigenspaces(rows.T @ rows / len(rows))
     return spaces, np.where(spaces.eigenvalues <= spaces.gap, 0.0, spaces.eigenvalues)
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := two_layer_linear(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_two_layer_linear(setting)) is not None:
         return reason
     if max(setting.training.readings) > 1:
         return f"training.steps = {setting.training.steps}: exact at steps 0 and 1 only"
@@ -139,24 +143,24 @@ def applies(setting: Setting) -> str | None:
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
-    """Σ_w = E[W_1ᵀW_1]/m at steps 0 and 1, for given rows X (n, d): `first_step_moment`.
+    """Σ_w = E[W_1ᵀW_1]/m at steps 0 and 1, for given rows X (n, d): `two_layer_first_step_moment`.
 
     Exact at every width, for `train` "all" and "first" alike, with weight decay. At the first step the buffers are
     empty: heavy ball is gradient descent, Nesterov is gradient descent with (1 + μ)η. Σ_w is aligned with S when the
     first layer is isotropic. E[w] = 0. Nothing is Gaussian.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     samples, dimension = rows.shape
-    training, net = setting.training, constants(setting, dimension)
-    spaces, eigenvalues = spectrum(rows)
+    training, net = setting.training, two_layer_constants(setting, dimension)
+    spaces, eigenvalues = sample_spectrum(rows)
     rate = training.learning_rate_at(0) * (1 + training.momentum if training.nesterov else 1)
     s = net.factor * rows.T @ rows / samples
     moments = {
         0: np.diag(net.initial),
-        1: first_step_moment(s, samples, label_variance(setting.labels), net, rate, training.weight_decay),
+        1: two_layer_first_step_moment(s, samples, label_variance(setting.labels), net, rate, training.weight_decay),
     }
     readings = tuple(reading(step, spaces, eigenvalues, moments[step]) for step in training.readings)
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), readings)
+    return FORM.exact(readings)
 
 
 def reading(step: int, spaces: Eigenspaces, eigenvalues: np.ndarray, moment: np.ndarray) -> PredictedReading:
@@ -170,6 +174,7 @@ FORM = Form(
     name="two-layer-first-step",
     title="two-layer linear network, first full-batch step, conditional on X: a quadratic polynomial of S",
     status="exact",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from theory.errors import InvalidInput, NoClosedForm
-from theory.linear.hypotheses import label_variance
-from theory.linear.two_layer import constants, reading, spectrum, two_layer_linear
+from theory.linear.hypotheses import anisotropic_init, label_variance
+from theory.linear.two_layer import not_two_layer_linear, reading, sample_spectrum, two_layer_constants
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 ERROR_BUDGET = 0.05
@@ -65,17 +66,17 @@ def converged_many_outputs(variances: np.ndarray, outputs: int) -> np.ndarray:
     return np.sqrt(outputs * np.asarray(variances, dtype=float))
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
     network, training, labels = setting.network, setting.training, setting.labels
-    if (reason := two_layer_linear(setting)) is not None:
+    if (reason := not_two_layer_linear(setting)) is not None:
         return reason
     if network.train != "all":
         return "network.train = 'first': this form is for both layers"
     if labels.kind != "gaussian" or labels.outputs != 1:
         return f"labels: {labels.kind}, {setting.outputs} outputs: the average is known for one Gaussian output"
-    if len(set(network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
+    if (reason := anisotropic_init(setting)) is not None:
+        return reason
     if training.momentum or training.weight_decay:
         return "training.momentum, training.weight_decay: derived for gradient flow"
     return None
@@ -93,9 +94,9 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         When at some step training has not converged, or the initial weights or the learning rate are not small:
         see `_not_converged`.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     samples, dimension = rows.shape
-    net, (spaces, eigenvalues) = constants(setting, dimension), spectrum(rows)
+    net, (spaces, eigenvalues) = two_layer_constants(setting, dimension), sample_spectrum(rows)
     s = net.factor * np.repeat(eigenvalues, spaces.multiplicity)
     first, second = float(net.initial[0]), net.output_variance
     variance = label_variance(setting.labels)
@@ -120,7 +121,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     )
     neglected = ("initial variances against the learnt weights", "the learning rate", "what is not yet learnt")
     order = "init variance + learning rate"
-    return Prediction(FORM.name, "asymptotic", order, ERROR_BUDGET, ASSUMPTIONS, neglected, readings)
+    return FORM.asymptotic(readings, order=order, error_budget=ERROR_BUDGET, neglected=neglected)
 
 
 def _not_converged(s: np.ndarray, norm: float, label: float, start: float, time: float) -> str | None:
@@ -141,6 +142,7 @@ FORM = Form(
     name="two-layer-converged",
     title="two-layer linear network, converged from a small init, one output: Σ_w = E[(βᵀβ)^½]/m",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

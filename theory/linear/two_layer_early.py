@@ -10,10 +10,11 @@ import numpy as np
 
 from theory.eigenspaces import Eigenspaces
 from theory.errors import NoClosedForm
-from theory.linear.hypotheses import label_variance
-from theory.linear.two_layer import constants, reading, spectrum, two_layer_linear
+from theory.linear.hypotheses import anisotropic_init, label_variance
+from theory.linear.two_layer import not_two_layer_linear, reading, sample_spectrum, two_layer_constants
 from theory.linear.wishart import LARGEST_ORDER, LARGEST_ORDER_OF_A_VECTOR, vector_powers, wishart_powers
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting, Training
 
 ERROR_BUDGET = 0.05
@@ -93,17 +94,15 @@ def averaged_early(
     return np.asarray((first * cc + second * ss) @ moments), growth
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := two_layer_linear(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_two_layer_linear(setting)) is not None:
         return reason
     if setting.network.train != "all":
         return "network.train = 'first': this form is for both layers"
     if setting.labels.kind != "gaussian":
         return f"labels.kind = {setting.labels.kind!r}: all moments of the labels enter, derived for Gaussian ones"
-    if len(set(setting.network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
-    return None
+    return anisotropic_init(setting)
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
@@ -117,9 +116,9 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     NoClosedForm
         When the estimated loss by saturation (`averaged_early`) exceeds the budget at some step.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     samples, dimension = rows.shape
-    net, (spaces, eigenvalues) = constants(setting, dimension), spectrum(rows)
+    net, (spaces, eigenvalues) = two_layer_constants(setting, dimension), sample_spectrum(rows)
     s = net.factor * np.repeat(eigenvalues, spaces.multiplicity)
     first, second = float(net.initial[0]), net.output_variance
     variances = label_variance(setting.labels) / samples * s
@@ -132,7 +131,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
             raise NoClosedForm("training.steps", step, f"{rule}, more than {ERROR_BUDGET:g}")
         readings.append(reading(step, spaces, eigenvalues, _rebuilt(spaces, tau)))
     neglected = ("the output W₂W₁x in the residual: order of the initial variances, growing as exp(2tg)",)
-    return Prediction(FORM.name, "asymptotic", "init variance", ERROR_BUDGET, ASSUMPTIONS, neglected, tuple(readings))
+    return FORM.asymptotic(readings, order="init variance", error_budget=ERROR_BUDGET, neglected=neglected)
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -149,6 +148,7 @@ FORM = Form(
     name="two-layer-early",
     title="two-layer linear network, small init, early times: σ_1² cosh² + σ_2² sinh² of t√(GᵀG), averaged over labels",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

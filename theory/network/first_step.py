@@ -16,9 +16,11 @@ import numpy as np
 
 from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput, NoClosedForm
+from theory.linear.hypotheses import rows_not_fixed
 from theory.network.duals import dual, dual_quartic, gram
-from theory.network.model import Model, hidden_layer, model_of
+from theory.network.model import Model, model_of, not_hidden_layer
 from theory.prediction import Form, PredictedReading, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting, Training
 
 ASSUMPTIONS = (
@@ -30,7 +32,7 @@ ASSUMPTIONS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Terms:
+class FirstStepTerms:
     """The terms of the first step, (d, d) each, in the order of the module's first lines.
 
     Attributes
@@ -48,7 +50,7 @@ class Terms:
     quartic: np.ndarray
 
 
-def first_step_terms(rows: np.ndarray, model: Model) -> Terms:
+def first_step_terms(rows: np.ndarray, model: Model) -> FirstStepTerms:
     """The terms of the first step on rows X (n, d), as the raw weights feel them; exact.
 
         T_own     = −(2 C s_a² s_0²/n) Xᵀ diag(P_ii + Q_ii) X
@@ -65,7 +67,7 @@ def first_step_terms(rows: np.ndarray, model: Model) -> Terms:
     bends = np.diagonal(p) + np.diagonal(dual(model.activation, moments, (2, 0)))
     c, m, sa = model.outputs, model.width, model.sa
     pairs = c * model.a4 + c * (c - 1) * sa**2
-    return Terms(
+    return FirstStepTerms(
         own=-2 * c * sa * model.s0 / n * (rows.T * bends) @ rows,
         labels=c * sa * model.sy / n**2 * (rows.T * np.diagonal(p)) @ rows,
         others=c * sa**2 * (m - 1) / (m * n**2) * rows.T @ (p * k) @ rows,
@@ -120,14 +122,9 @@ def steps_beyond_the_first(setting: Setting) -> str | None:
     return None
 
 
-def given_rows(setting: Setting) -> str | None:
-    """Why the rows are not the same in all replicas; None if they are."""
-    return None if setting.data.fixed else "data.fixed = false: this form is conditional on the rows X"
-
-
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    return hidden_layer(setting) or given_rows(setting) or steps_beyond_the_first(setting)
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    return not_hidden_layer(setting) or rows_not_fixed(setting) or steps_beyond_the_first(setting)
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
@@ -141,21 +138,21 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     NoClosedForm
         If numbers overflow, or tanh is all but a sign.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     model, felt = model_of(setting, rows)
     training = setting.training
     rate = first_rate(training)
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             moved = first_step_moment(felt, model, rate, training.weight_decay)
-    except InvalidInput as refusal:  # of the duals of tanh
-        raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(refusal)) from None
+    except InvalidInput as error:  # of the duals of tanh
+        raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(error)) from None
     refuse_overflow(rate, moved)
-    found = readings(setting, rows, model, moved, first_step_mean(felt, model, rate))
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), found)
+    found = first_step_readings(setting, rows, model, moved, first_step_mean(felt, model, rate))
+    return FORM.exact(found)
 
 
-def readings(
+def first_step_readings(
     setting: Setting, rows: np.ndarray, model: Model, moved: np.ndarray, mean: np.ndarray
 ) -> tuple[PredictedReading, ...]:
     """Readings at steps 0 and 1 in the eigenspaces of X'X/n, from Σ_w (d, d) and E[w] (d,) after the step."""
@@ -180,6 +177,7 @@ FORM = Form(
     name="network-first-step",
     title="one hidden layer, first full-batch step, conditional on X: exact at every width",
     status="exact",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from theory.errors import NoClosedForm
-from theory.linear.population import centred_law, readings, spaces, spectrum
+from theory.linear.population import not_centred_law, population_readings, population_spectrum, spaces
 from theory.network.first_step import first_rate, refuse_overflow, steps_beyond_the_first
-from theory.network.model import Model, constants, hidden_layer
+from theory.network.model import Model, hidden_layer_constants, not_hidden_layer
 from theory.network.two_rows import two_row_average
 from theory.prediction import Form, Prediction
 from theory.setting import Setting
@@ -114,9 +114,9 @@ def first_step_grows(model: Model, samples: int, trace: float, rate: float) -> b
     return rate > first_step_threshold(model, samples, trace)
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := hidden_layer(setting) or centred_law(setting) or steps_beyond_the_first(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_hidden_layer(setting) or not_centred_law(setting) or steps_beyond_the_first(setting)) is not None:
         return reason
     if setting.network.activation != "relu":
         return f"network.activation = {setting.network.activation!r}: averaged over rows for relu only"
@@ -134,10 +134,9 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         If quadrature does not reach 1e-8 of τ: a few very uneven eigenvalues and a large learning rate. If numbers
         overflow.
     """
-    samples, training = setting.data.samples, setting.training
-    assert samples != "online"  # full batch
-    s = spectrum(setting)
-    model = constants(setting, len(s))
+    samples, training = setting.data.sample_count, setting.training
+    s = population_spectrum(setting)
+    model = hidden_layer_constants(setting, len(s))
     rate, decay = first_rate(training), training.weight_decay
     terms, a = averaged_terms(s, samples, model), 1 - rate * decay
     squared = terms.labels + terms.same + terms.pairs
@@ -148,14 +147,15 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         rule = f"is too uneven: the average over two rows is not known to {TOLERANCE:g} of τ"
         raise NoClosedForm("data.spectrum", list(setting.data.eigenvalues), rule)
     variances = {0: np.full(len(s), model.s0), 1: moved}
-    found = readings(setting, (variances[step] for step in training.readings))
-    return Prediction(FORM.name, "exact", None, None, ASSUMPTIONS, (), found)
+    found = population_readings(setting, (variances[step] for step in training.readings))
+    return FORM.exact(found)
 
 
 FORM = Form(
     name="network-first-step-averaged",
     title="one hidden relu layer, first full-batch step, averaged over Gaussian X: exact at every width",
     status="exact",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

@@ -23,11 +23,12 @@ import numpy as np
 
 from theory.eigenspaces import Eigenspaces, eigenspaces, weight_variances
 from theory.errors import NoClosedForm
+from theory.linear.hypotheses import rows_not_fixed
 from theory.network.duals import dual, gram
-from theory.network.first_step import given_rows
-from theory.network.model import Model, model_of, one_hidden_layer
-from theory.network.propagators import Propagators, Stretch, descent_step, propagators, standstill
+from theory.network.model import Model, model_of, not_plain_hidden_layer
+from theory.network.propagators import Propagators, Stretch, descent_step, kernel_propagators, standstill
 from theory.prediction import Form, PredictedReading, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting, Training
 
 ASSUMPTIONS = (
@@ -145,7 +146,7 @@ def moving_output_weights(limit: KernelLimit, b: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Terms:
+class LazyTerms:
     """T_1 … T_4, (d, d) each; `output_weights` is zero where those stay."""
 
     motion: np.ndarray
@@ -164,15 +165,15 @@ class Terms:
         parts = (self.motion, self.own_output, self.gates, self.output_weights)
         return float(np.sum([np.abs(np.diagonal(part)) for part in parts], axis=0).max())
 
-    def scaled(self, factor: float) -> Terms:
+    def scaled(self, factor: float) -> LazyTerms:
         """Every term times `factor`."""
-        return Terms(*(factor * term for term in (self.motion, self.own_output, self.gates, self.output_weights)))
+        return LazyTerms(*(factor * term for term in (self.motion, self.own_output, self.gates, self.output_weights)))
 
 
-def terms(limit: KernelLimit, matrices: Propagators) -> Terms:
+def terms(limit: KernelLimit, matrices: Propagators) -> LazyTerms:
     """T_1 … T_4 of one output."""
     d = limit.rows.shape[1]
-    return Terms(
+    return LazyTerms(
         motion=motion(limit, matrices.c),
         own_output=own_output(limit, matrices.a),
         gates=moving_gates(limit, matrices.b),
@@ -180,9 +181,9 @@ def terms(limit: KernelLimit, matrices: Propagators) -> Terms:
     )
 
 
-def terms_after(limit: KernelLimit, stretch: Stretch, labels: float) -> Terms:
+def terms_after(limit: KernelLimit, stretch: Stretch, labels: float) -> LazyTerms:
     """T_1 … T_4 of one output after a stretch of training on labels of variance s_y²."""
-    return terms(limit, propagators(stretch, limit.basis, limit.residual(labels)))
+    return terms(limit, kernel_propagators(stretch, limit.basis, limit.residual(labels)))
 
 
 def displacement(limit: KernelLimit, matrices: Propagators, model: Model) -> float:
@@ -206,9 +207,9 @@ def displacement(limit: KernelLimit, matrices: Propagators, model: Model) -> flo
     return float(np.sqrt(model.outputs / model.width * sum(shares)))
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := one_hidden_layer(setting) or given_rows(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_plain_hidden_layer(setting) or rows_not_fixed(setting)) is not None:
         return reason
     network = setting.network
     if network.train == "all" and network.parametrization == "standard":
@@ -233,13 +234,13 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     NoClosedForm
         If ηκ_max/n >= 2, or ε exceeds one half at some step.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     model, felt = model_of(setting, rows)
     limit = kernel_limit(felt, model.activation, model.s0, model.sa, both=setting.network.train == "all")
     spaces = eigenspaces(rows.T @ rows / len(rows))
     start, budget, found = limit.residual(model.sy), 0.0, []
     for step, stretch in stretches(setting.training, limit.kappa, len(rows)):
-        matrices = propagators(stretch, limit.basis, start)
+        matrices = kernel_propagators(stretch, limit.basis, start)
         moved = terms(limit, matrices).scaled(model.outputs)
         epsilon = displacement(limit, matrices, model)
         if not epsilon <= LARGEST_DISPLACEMENT:
@@ -250,10 +251,10 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         found.append(lazy_reading(step, spaces, model, moved))
         budget = max(budget, error_budget(model, moved, epsilon, float(found[-1].tau.min())))
     order = ORDERS[model.activation]
-    return Prediction(FORM.name, "asymptotic", order, budget, ASSUMPTIONS, neglected(model), tuple(found))
+    return FORM.asymptotic(found, order=order, error_budget=budget, neglected=neglected(model))
 
 
-def error_budget(model: Model, moved: Terms, epsilon: float, least: float) -> float:
+def error_budget(model: Model, moved: LazyTerms, epsilon: float, least: float) -> float:
     """The relative error of τ that is declared: c ε^p of the largest entry of |T_1| + … + |T_4| over m, p = 1 or 2.
 
     Of the terms' sizes, not of their sum, in which they may cancel; `least` is the smallest τ.
@@ -277,7 +278,7 @@ def stretches(training: Training, kappa: np.ndarray, samples: int) -> Iterator[t
         yield reading, stretch
 
 
-def lazy_reading(step: int, spaces: Eigenspaces, model: Model, moved: Terms) -> PredictedReading:
+def lazy_reading(step: int, spaces: Eigenspaces, model: Model, moved: LazyTerms) -> PredictedReading:
     """A reading from the terms (d, d), in the coordinates of the data."""
     moment = model.s0 * np.eye(spaces.dimension) + (moved.total + moved.total.T) / (2 * model.width)
     sigma = np.sqrt(np.where(spaces.eigenvalues <= spaces.gap, 0.0, spaces.eigenvalues))
@@ -296,6 +297,7 @@ FORM = Form(
     name="network-lazy",
     title="one hidden layer near the kernel limit, full batch, conditional on X: every term of order 1/m",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

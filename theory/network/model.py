@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from theory.linear.hypotheses import init_variances, label_variance, plain_descent
+from theory.linear.hypotheses import anisotropic_init, init_variances, label_variance, not_plain_descent
 from theory.network.duals import ACTIVATIONS
 from theory.setting import Setting
 
@@ -49,12 +49,12 @@ class Model:
     factor: float = 1.0
 
 
-def one_hidden_layer(setting: Setting, loss: str = "mse") -> str | None:
+def not_plain_hidden_layer(setting: Setting, loss: str = "mse") -> str | None:
     """Why training is not plain full-batch gradient descent of one hidden layer on random labels; None if it is."""
-    return hidden_layer(setting, loss) or plain_descent(setting)
+    return not_hidden_layer(setting, loss) or not_plain_descent(setting)
 
 
-def hidden_layer(setting: Setting, loss: str = "mse") -> str | None:
+def not_hidden_layer(setting: Setting, loss: str = "mse") -> str | None:
     """Why the setting is not one hidden layer, isotropic at first, full batch, random labels; None if it is.
 
     Momentum, weight decay and drops of the learning rate are admitted.
@@ -68,8 +68,8 @@ def hidden_layer(setting: Setting, loss: str = "mse") -> str | None:
         return f"network.activation = {network.activation!r}: this form is for {', '.join(ACTIVATIONS)}"
     if network.bias:
         return "network.bias = true: derived without a bias only"
-    if len(set(network.init_spectrum)) > 1:
-        return "network.init_spectrum: derived for an isotropic init"
+    if (reason := anisotropic_init(setting)) is not None:
+        return reason
     if training.loss != loss:
         return f"training.loss = {training.loss!r}: this form is for {loss!r}"
     if training.optimizer != "sgd":
@@ -83,15 +83,14 @@ def hidden_layer(setting: Setting, loss: str = "mse") -> str | None:
     return None
 
 
-def constants(setting: Setting, dimension: int) -> Model:
-    """The constants of a setting that `hidden_layer` admits, for rows of `dimension` d."""
-    network, outputs = setting.network, setting.outputs
-    assert outputs is not None  # only real labels hide it
+def hidden_layer_constants(setting: Setting, dimension: int) -> Model:
+    """The constants of a setting that `not_hidden_layer` lets pass, for rows of `dimension` d."""
+    network = setting.network
     sa = network.layer_variances[1]
     return Model(
         activation=network.activation,
         width=network.widths[0],
-        outputs=outputs,
+        outputs=setting.output_count,
         s0=float(init_variances(setting, dimension)[0]),
         sa=sa,
         a4=3 * sa**2,
@@ -101,7 +100,7 @@ def constants(setting: Setting, dimension: int) -> Model:
 
 
 def model_of(setting: Setting, rows: np.ndarray) -> tuple[Model, np.ndarray]:
-    """The constants of a setting that `hidden_layer` admits, and the rows (n, d) as the raw weights feel them.
+    """The constants of a setting that `not_hidden_layer` lets pass, and the rows (n, d) as the raw weights feel them.
 
     >>> from theory.setting import Data, Network
     >>> data = Data(kind="gaussian", spectrum=(1.0,) * 4, samples=2, fixed=True)
@@ -110,5 +109,5 @@ def model_of(setting: Setting, rows: np.ndarray) -> tuple[Model, np.ndarray]:
     >>> model.s0, model.sa, rows[0].tolist()
     (0.5, 2.0, [0.5, 0.5, 0.5, 0.5])
     """
-    model = constants(setting, rows.shape[1])
+    model = hidden_layer_constants(setting, rows.shape[1])
     return model, model.factor * rows

@@ -75,7 +75,7 @@ def descent_step(kappa: np.ndarray, rate: float) -> Stretch:
     NoClosedForm
         If ηκ_max/n >= 2: gradient descent is then unstable, and K does not stay what it was.
     """
-    checked(kappa)
+    require_eigenvalues(kappa)
     n = len(kappa)
     if not rate * kappa.max(initial=0.0) < 2:
         rule = f"ηκ_max/n = {rate * kappa.max():.4g} >= 2: gradient descent on the tangent kernel is not stable"
@@ -95,7 +95,7 @@ def flow(kappa: np.ndarray, time: float) -> Stretch:
     InvalidInput
         If `time` is negative or not finite.
     """
-    checked(kappa)
+    require_eigenvalues(kappa)
     if not (np.isfinite(time) and time >= 0):
         raise InvalidInput("time", time, "must be finite and not negative")
     largest = float(kappa.max(initial=0.0)) * time
@@ -123,7 +123,7 @@ class Propagators:
     c: np.ndarray
 
 
-def propagators(stretch: Stretch, basis: np.ndarray, start: np.ndarray) -> Propagators:
+def kernel_propagators(stretch: Stretch, basis: np.ndarray, start: np.ndarray) -> Propagators:
     """A = U diag(A_a) Uᵀ, B = U (S̃ ∘ H) Uᵀ and C = A S A; `basis` U (n, n), `start` S̃ = Uᵀ S U (n, n).
 
     B is not symmetric: its first index is the residual's, its second the sum's.
@@ -136,7 +136,7 @@ def propagators(stretch: Stretch, basis: np.ndarray, start: np.ndarray) -> Propa
     )
 
 
-def checked(kappa: np.ndarray) -> None:
+def require_eigenvalues(kappa: np.ndarray) -> None:
     """Raise InvalidInput unless κ are finite eigenvalues (n,), none of them negative."""
     if kappa.ndim != 1 or not np.isfinite(kappa).all() or np.any(kappa < 0):
         raise InvalidInput("kappa", kappa.tolist(), "must be finite eigenvalues (n,), none of them negative")

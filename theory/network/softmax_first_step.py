@@ -21,12 +21,13 @@ import numpy as np
 
 from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput, NoClosedForm
-from theory.linear.hypotheses import LEAST_BUDGET
+from theory.linear.hypotheses import LEAST_BUDGET, rows_not_fixed
 from theory.network.duals import dual, dual_quartic, gram
-from theory.network.first_step import first_rate, given_rows, readings, refuse_overflow, steps_beyond_the_first
-from theory.network.model import Model, hidden_layer, model_of
+from theory.network.first_step import first_rate, first_step_readings, refuse_overflow, steps_beyond_the_first
+from theory.network.model import Model, model_of, not_hidden_layer
 from theory.network.softmax import softmax_products
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 ASSUMPTIONS = (
@@ -49,7 +50,7 @@ class SoftmaxTerms:
     mean: np.ndarray
 
 
-def softmax_terms(rows: np.ndarray, model: Model) -> SoftmaxTerms:
+def softmax_first_step_terms(rows: np.ndarray, model: Model) -> SoftmaxTerms:
     """The terms of the first step on rows X (n, d), as the raw weights feel them, `outputs` the number of classes.
 
     Raises InvalidInput where logits are too large for `softmax_products`.
@@ -70,13 +71,13 @@ def softmax_terms(rows: np.ndarray, model: Model) -> SoftmaxTerms:
     )
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    return hidden_layer(setting, "cross-entropy") or given_rows(setting) or steps_beyond_the_first(setting)
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    return not_hidden_layer(setting, "cross-entropy") or rows_not_fixed(setting) or steps_beyond_the_first(setting)
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
-    """Σ_w = E[w wᵀ] at steps 0 and 1, given X (n, d): `softmax_terms`; neglected terms are of order 1/m².
+    """Σ_w = E[w wᵀ] at steps 0 and 1, given X (n, d): `softmax_first_step_terms`; neglected terms are of order 1/m².
 
     The budget is their size relative to τ: a factor, more than was measured over random settings, times 1/m² times
     all terms without their signs. With weight decay and momentum as in `theory.network.first_step`.
@@ -86,15 +87,15 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     NoClosedForm
         If the logits' variance exceeds 25, or numbers overflow.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     model, felt = model_of(setting, rows)
     training, m = setting.training, model.width
     rate = first_rate(training)
     a = 1 - rate * training.weight_decay
     try:
-        terms = softmax_terms(felt, model)
-    except InvalidInput as refusal:
-        raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(refusal)) from None
+        terms = softmax_first_step_terms(felt, model)
+    except InvalidInput as error:
+        raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(error)) from None
     with np.errstate(over="ignore", invalid="ignore"):
         squared = rate * rate * (terms.squared + terms.reaction / m)
         moved = a**2 * model.s0 * np.eye(rows.shape[1]) + (a * rate * terms.own + squared) / m
@@ -106,14 +107,15 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     budget = max(LEAST_BUDGET, CORRECTION / m**2 * float(np.max(relative)))
     measured = f"at most {MEASURED:g}/m² of all terms without their signs in the settings tried"
     neglected = (f"terms of order 1/m² but the square of the reaction; {measured}",)
-    found = readings(setting, rows, model, moved, rate / m * terms.mean)
-    return Prediction(FORM.name, "asymptotic", "1/m^2", budget, ASSUMPTIONS, neglected, found)
+    found = first_step_readings(setting, rows, model, moved, rate / m * terms.mean)
+    return FORM.asymptotic(found, order="1/m^2", error_budget=budget, neglected=neglected)
 
 
 FORM = Form(
     name="softmax-first-step",
     title="one hidden layer, cross-entropy, first full-batch step, conditional on X: exact logits as m → ∞",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

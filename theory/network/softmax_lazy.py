@@ -16,11 +16,11 @@ import numpy as np
 
 from theory.eigenspaces import eigenspaces
 from theory.errors import NoClosedForm
-from theory.network.first_step import given_rows
+from theory.linear.hypotheses import rows_not_fixed
 from theory.network.lazy import (
     LARGEST_DISPLACEMENT,
     KernelLimit,
-    Terms,
+    LazyTerms,
     displacement,
     error_budget,
     kernel_limit,
@@ -29,9 +29,10 @@ from theory.network.lazy import (
     stretches,
     terms,
 )
-from theory.network.model import model_of, one_hidden_layer
-from theory.network.propagators import Propagators, Stretch, propagators
+from theory.network.model import model_of, not_plain_hidden_layer
+from theory.network.propagators import Propagators, Stretch, kernel_propagators
 from theory.prediction import Form, Prediction
+from theory.rows import required_rows
 from theory.setting import Setting
 
 ASSUMPTIONS = (
@@ -56,7 +57,7 @@ def softmax_residual(limit: KernelLimit, classes: int) -> np.ndarray:
     return residual
 
 
-def softmax_terms(limit: KernelLimit, matrices: Propagators, classes: int) -> Terms:
+def softmax_lazy_terms(limit: KernelLimit, matrices: Propagators, classes: int) -> LazyTerms:
     """T_1 … T_3 of all classes together, A, B and C being those of K/C and of `softmax_residual`."""
     found = terms(limit, matrices)
     return replace(found, own_output=(classes - 1) / classes * found.own_output)
@@ -74,9 +75,9 @@ def logit_variance(limit: KernelLimit, stretch: Stretch, classes: int) -> float:
     return float(np.mean(kept + (classes - 1) * (1 - left) ** 2))
 
 
-def applies(setting: Setting) -> str | None:
-    """None where every hypothesis holds, else the first one that does not."""
-    if (reason := one_hidden_layer(setting, "cross-entropy") or given_rows(setting)) is not None:
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_plain_hidden_layer(setting, "cross-entropy") or rows_not_fixed(setting)) is not None:
         return reason
     network = setting.network
     if network.train == "all":
@@ -97,7 +98,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     NoClosedForm
         If ηκ_max/(nC) >= 2, weights move by more than half of what they were, or logits reach variance 1.
     """
-    assert rows is not None  # the catalogue has checked: data are fixed
+    rows = required_rows(rows)
     model, felt = model_of(setting, rows)
     classes = model.outputs
     limit = softmax_limit(kernel_limit(felt, model.activation, model.s0, model.sa, both=False), classes)
@@ -105,8 +106,8 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     spaces = eigenspaces(rows.T @ rows / len(rows))
     start, budget, found = softmax_residual(limit, classes), 0.0, []
     for step, stretch in stretches(setting.training, limit.kappa, len(rows)):
-        matrices = propagators(stretch, limit.basis, start)
-        moved = softmax_terms(limit, matrices, classes)
+        matrices = kernel_propagators(stretch, limit.basis, start)
+        moved = softmax_lazy_terms(limit, matrices, classes)
         epsilon, spread = displacement(limit, matrices, alone), logit_variance(limit, stretch, classes)
         _refuse(step, epsilon, spread)
         found.append(lazy_reading(step, spaces, model, moved))
@@ -114,7 +115,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         saturated = SATURATION * spread * moved.size / (model.width * least)
         budget = max(budget, error_budget(alone, moved, epsilon, least) + saturated)
     left_out = (*neglected(model), "saturation of the softmax: semi-quantitative, worst where terms cancel")
-    return Prediction(FORM.name, "asymptotic", "logits", budget, ASSUMPTIONS, left_out, tuple(found))
+    return FORM.asymptotic(found, order="logits", error_budget=budget, neglected=left_out)
 
 
 def _refuse(step: int, epsilon: float, spread: float) -> None:
@@ -131,6 +132,7 @@ FORM = Form(
     name="softmax-lazy",
     title="one hidden layer near the kernel limit, cross-entropy, linear in the logits: semi-quantitative",
     status="asymptotic",
-    applies=applies,
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
     predict=predict,
 )

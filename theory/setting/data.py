@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from theory.checked import Checked, any_of
+from theory.errors import InvalidInput
 from theory.setting.laws import PowerLaw, Sphere, Student, TwoPoint
 
 SYNTHETIC = ("gaussian", "elliptical")
@@ -80,6 +81,19 @@ class Data(Checked, frozen=True, kw_only=True):
     def eigenvalues(self) -> tuple[float, ...]:
         """The eigenvalues of Σ_x as listed, (d,); empty for real data."""
         return self.spectrum.eigenvalues() if isinstance(self.spectrum, PowerLaw) else self.spectrum
+
+    @property
+    def sample_count(self) -> int:
+        """n, where it is a number.
+
+        Raises
+        ------
+        InvalidInput
+            If `samples` is "online".
+        """
+        if self.samples == "online":
+            raise InvalidInput("data.samples", "online", "must be a number: online training has no set of n rows")
+        return self.samples
 
     @property
     def dimension(self) -> int | None:

@@ -211,9 +211,7 @@ class Experiment(Checked, frozen=True, kw_only=True):
     @property
     def rows(self) -> int:
         """How many distinct rows a replica draws."""
-        samples = self.upstream.data.samples
-        assert samples != "online"
-        return samples + self.downstream.samples + self.downstream.held_out
+        return self.upstream.data.sample_count + self.downstream.samples + self.downstream.held_out
 
     @property
     def upstream_setting(self) -> Setting:

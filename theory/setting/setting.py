@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from theory.checked import Checked, any_of, require
+from theory.errors import InvalidInput
 from theory.setting.data import IMAGES, LABELLED, Data
 from theory.setting.labels import Labels
 from theory.setting.network import Network
@@ -85,7 +86,37 @@ class Setting(Checked, frozen=True, kw_only=True):
         return size == "full" or (size == self.data.samples and self.training.sampling != "replacement")
 
     @property
+    def batch_rows(self) -> int:
+        """B, how many rows an update sees: `training.batch_size`, n for the full batch."""
+        size = self.training.batch_size
+        return self.data.sample_count if size == "full" else size
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """K = ⌊n/B⌋, the updates of an epoch; rows that are left over are dropped.
+
+        Raises
+        ------
+        InvalidInput
+            If `data.samples` is "online".
+        """
+        return self.data.sample_count // self.batch_rows
+
+    @property
     def outputs(self) -> int | None:
         """The number of outputs C; None where only the data's own labels can tell."""
         kind = self.labels.kind
         return None if kind == "real" else self.labels.classes if kind == "classes" else self.labels.outputs
+
+    @property
+    def output_count(self) -> int:
+        """C, where the setting knows it.
+
+        Raises
+        ------
+        InvalidInput
+            If the labels are the data's own.
+        """
+        if self.outputs is None:
+            raise InvalidInput("labels.kind", self.labels.kind, "must not be 'real': only the data know those outputs")
+        return self.outputs

@@ -31,7 +31,7 @@ def block_weights(key: str, blocks: int, counts: Array | None, at_least: int = 2
     return values
 
 
-def merged(values: np.ndarray, counts: np.ndarray, blocks: int | None) -> tuple[np.ndarray, np.ndarray]:
+def merge_blocks(values: np.ndarray, counts: np.ndarray, blocks: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Block means and counts after merging to at most `blocks` blocks: block k joins block k mod `blocks`.
 
     The rule is fixed beforehand, so merged blocks are again means over independent replicas: what is exact stays so.
@@ -55,7 +55,7 @@ def block_moments(
         rule = f"must be (K, {dimension}, {dimension}): one second moment for each independent block"
         raise InvalidInput("second_moments.shape", tuple(second_moments.shape), rule)
     weights = block_weights("second_moments", len(second_moments), counts, at_least)
-    return merged(symmetric("second_moments", to_numpy(second_moments)), weights, blocks)
+    return merge_blocks(symmetric("second_moments", to_numpy(second_moments)), weights, blocks)
 
 
 @dataclass(frozen=True)

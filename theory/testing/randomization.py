@@ -17,7 +17,15 @@ import numpy as np
 from theory.arrays import Array, to_numpy
 from theory.errors import InvalidInput
 from theory.symmetry import SymmetryGroup
-from theory.testing.blocks import Outside, block_moments, block_weights, inside, merged, misalignment_in_basis, rotated
+from theory.testing.blocks import (
+    Outside,
+    block_moments,
+    block_weights,
+    inside,
+    merge_blocks,
+    misalignment_in_basis,
+    rotated,
+)
 from theory.testing.orbits import pooled_sums, signed_sums
 
 Statistic = Literal["energy", "misalignment"]
@@ -166,7 +174,7 @@ def mean_randomization_test(
     values = to_numpy(means)
     if not np.all(np.isfinite(values)):
         raise InvalidInput("means", "nan or inf", "must be finite")
-    values, sizes = merged(values, block_weights("means", len(values), counts), blocks)
+    values, sizes = merge_blocks(values, block_weights("means", len(values), counts), blocks)
     weights = sizes / sizes.sum()
     free = weights[:, None] * (values @ to_numpy(group.basis))[:, f:]
     observed = float(np.sum(free.sum(axis=0) ** 2))

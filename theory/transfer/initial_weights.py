@@ -16,8 +16,8 @@ from theory.arrays import symmetric
 from theory.errors import InvalidInput
 from theory.linear import full_batch
 from theory.linear.hypotheses import data_factor
-from theory.linear.two_layer import spectrum
-from theory.rows import checked_rows
+from theory.linear.two_layer import sample_spectrum
+from theory.rows import checked_rows, required_rows
 from theory.setting import Setting, Training
 from theory.transfer.inputs import Numbers, full_batch_propagators, nonnegative, signs, task
 
@@ -133,13 +133,12 @@ def initial_weight_transfer_of(
     >>> found.tau.round(2).tolist(), found.raw_sign
     ([6.04, 0.51], ('negative', 'negative'))
     """
-    if (reason := full_batch.applies(upstream)) is not None:
+    if (reason := full_batch.refusal(upstream)) is not None:
         raise InvalidInput("upstream", upstream.network.kind, f"must be a full-batch linear model: {reason}")
     if len(set(upstream.network.init_spectrum)) > 1:
         raise InvalidInput("upstream.network.init_spectrum", upstream.network.init_spectrum, "must be isotropic")
-    checked = checked_rows(upstream, rows)
-    assert checked is not None  # the full-batch form needs fixed data
-    spaces, eigenvalues = spectrum(checked)
+    checked = required_rows(checked_rows(upstream, rows))
+    spaces, eigenvalues = sample_spectrum(checked)
     s = np.repeat(eigenvalues, spaces.multiplicity) * data_factor(upstream, checked.shape[1])
     network, dimension = upstream.network, checked.shape[1]
     first = network.init_spectrum[0] if network.init_spectrum else network.layer_variances[0]

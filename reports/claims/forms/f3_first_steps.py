@@ -16,8 +16,8 @@ from reports.judging.intervals import bars
 from reports.judging.verify import fixed_rows
 from reports.judging.verify import predict as predicted_readings
 from theory.errors import InvalidInput
-from theory.network.first_step import first_rate, first_step_mean, first_step_terms, readings
-from theory.network.model import constants, model_of
+from theory.network.first_step import first_rate, first_step_mean, first_step_readings, first_step_terms
+from theory.network.model import hidden_layer_constants, model_of
 from theory.prediction import PredictedReading, Prediction
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
@@ -123,7 +123,7 @@ def predict(case: Case[StepAsked]) -> StepPrediction:
         beside = without_own_output(setting, form).readings[-1]
     elif description == "without the own output":
         form = without_own_output(setting, form)
-    return StepPrediction(form, beside, constants(setting, len(SPECTRUM)).s0)
+    return StepPrediction(form, beside, hidden_layer_constants(setting, len(SPECTRUM)).s0)
 
 
 def without_own_output(setting: Setting, right: Prediction) -> Prediction:
@@ -143,7 +143,7 @@ def without_own_output(setting: Setting, right: Prediction) -> Prediction:
     rate = first_rate(setting.training)
     kept = 1 - rate * setting.training.weight_decay
     own = kept * rate / model.width * first_step_terms(felt, model).own
-    wrong = readings(setting, rows, model, moved - own, first_step_mean(felt, model, rate))
+    wrong = first_step_readings(setting, rows, model, moved - own, first_step_mean(felt, model, rate))
     return replace(right, formula="without the own output", neglected=(), readings=wrong)
 
 

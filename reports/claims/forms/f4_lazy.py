@@ -27,7 +27,7 @@ from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series
 from reports.judging.intervals import bars, detectable_excess, half_width
 from reports.judging.rules import asymptotic_verdict, control_verdict, within_budget
 from theory.network.lazy import LARGEST_DISPLACEMENT
-from theory.network.model import constants
+from theory.network.model import hidden_layer_constants
 from theory.setting import Ensemble, Setting
 
 EXPONENT_BUDGET = 0.15  # how far a fitted exponent may lie from that of the theory's error
@@ -131,7 +131,7 @@ def measure(case: Case[WidthFamily], prediction: FamilyPrediction, context: Cont
     widths = (*case.study.narrower, case.setting.network.widths[0])
     changes = [_changes(case.setting, width, number) for number, width in enumerate(widths)]
     evidence = tuple(
-        width_evidence(constants(narrowed(case.setting, width), len(SPECTRUM)), found)
+        width_evidence(hidden_layer_constants(narrowed(case.setting, width), len(SPECTRUM)), found)
         for width, found in zip(widths, changes, strict=True)
     )
     shares = [term_share(changes[-1], term) for term in DROPPED]

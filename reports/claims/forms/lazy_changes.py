@@ -24,9 +24,9 @@ import numpy as np
 from scipy import special
 
 import simulate
-from theory.network.lazy import KernelLimit, Terms, displacement, kernel_limit, motion, own_output, stretches, terms
+from theory.network.lazy import KernelLimit, LazyTerms, displacement, kernel_limit, motion, own_output, stretches, terms
 from theory.network.model import Model, model_of
-from theory.network.propagators import propagators
+from theory.network.propagators import kernel_propagators
 from theory.setting import Setting
 
 NEURONS = 8192  # at once: some tens of MB for sixty rows
@@ -53,7 +53,7 @@ class Changes:
     steps: tuple[int, ...]
     sigma: np.ndarray
     values: np.ndarray
-    predicted: tuple[Terms, ...]
+    predicted: tuple[LazyTerms, ...]
     displacement: tuple[float, ...]
     diverged: int
 
@@ -100,7 +100,7 @@ def measure_changes(setting: Setting, first: int = 0, directions: np.ndarray | N
     start = limit.residual(model.sy)
     predicted, variates, epsilons = [], [], []
     for _, stretch in stretches(setting.training, limit.kappa, len(rows)):
-        matrices = propagators(stretch, limit.basis, start)
+        matrices = kernel_propagators(stretch, limit.basis, start)
         found = terms(limit, matrices).scaled(model.outputs)
         predicted.append(found)
         epsilons.append(displacement(limit, matrices, model))

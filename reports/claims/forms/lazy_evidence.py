@@ -11,7 +11,7 @@ from scipy import optimize, stats
 
 from reports.claims.forms.lazy_changes import Changes
 from reports.judging.intervals import exceeds_pvalue, sample_mean
-from theory.network.lazy import LARGEST_DISPLACEMENT, Terms, declared_share
+from theory.network.lazy import LARGEST_DISPLACEMENT, LazyTerms, declared_share
 from theory.network.model import Model
 
 SEEN = 3.0  # standard errors that a gap must exceed at the narrowest width before a power of the width is fitted
@@ -35,7 +35,7 @@ class WidthEvidence:
         m s_0².
     share : float
         The share of its terms' sizes by which the theory declares to be off at most.
-    predicted : Terms
+    predicted : LazyTerms
         In the basis of the directions, (d, d) each.
     sigma, change, change_se : ndarray, shape (d,)
         m(τ − s_0²) along every direction as measured, and its standard error.
@@ -50,7 +50,7 @@ class WidthEvidence:
     displacement: float
     initial: float
     share: float
-    predicted: Terms
+    predicted: LazyTerms
     sigma: np.ndarray
     change: np.ndarray
     change_se: np.ndarray

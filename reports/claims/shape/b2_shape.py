@@ -16,7 +16,7 @@ from reports.judging.intervals import found, root_bars
 from reports.judging.rules import one_left_verdict
 from reports.judging.shape import ONE_LEFT, simulated_shape
 from theory.linear import full_batch
-from theory.linear.hypotheses import plain_descent
+from theory.linear.hypotheses import not_plain_descent
 from theory.linear.shape import predicted_shape
 from theory.prediction import Prediction
 from theory.setting import Data, Ensemble, Network, Setting, Training
@@ -78,7 +78,7 @@ def predict(case: Case[None]) -> PredictedCurve:
     setting, rows = case.setting, simulate.rows(case.setting)
     prediction = theory.predict(setting, rows=rows)
     reading = prediction.readings[-1]
-    plain = plain_descent(setting) is None
+    plain = not_plain_descent(setting) is None
     sigma = np.linspace(reading.sigma[0], reading.sigma[-1], FINE)
     return PredictedCurve(
         prediction=prediction,

@@ -17,7 +17,6 @@ from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, 
 from reports.judging.rules import one_left_verdict
 from reports.judging.shape import ONE_LEFT, simulated_shape
 from theory.linear.hypotheses import init_variances, label_variance
-from theory.linear.online import batch_size
 from theory.linear.online_shape import predicted_online_shapes
 from theory.linear.paper_panels import panel_criteria
 from theory.linear.phase_diagram import phase_diagram
@@ -141,7 +140,7 @@ def _online_shape(setting: Setting) -> OnlineShape:
     """The shape to leading order, and the exact one."""
     leading, exact = predicted_online_shapes(setting)[-1]
     initial = float(init_variances(setting, len(setting.data.eigenvalues))[0])
-    noise = setting.training.learning_rate * label_variance(setting.labels) / (2 * batch_size(setting))
+    noise = setting.training.learning_rate * label_variance(setting.labels) / (2 * setting.batch_rows)
     return OnlineShape(noise / initial, leading, exact)
 
 

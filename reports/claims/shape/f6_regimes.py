@@ -15,7 +15,7 @@ from reports.judging.intervals import bars, sample_mean
 from reports.judging.rules import Ruling, both_shapes_verdict, of_those_decided
 from reports.judging.shape import mean_shape
 from theory.network.lazy import LARGEST_DISPLACEMENT, error_budget
-from theory.network.model import constants
+from theory.network.model import hidden_layer_constants
 from theory.setting import Data, Ensemble, Network, Setting, Training
 from theory.shape import RISES_THEN_FALLS
 
@@ -181,7 +181,7 @@ def measure(case: Case[Regime], prediction: str, context: Context) -> MapPoints:
     """Networks on many draws of the rows, a few on each, with the theory conditional on each beside them."""
     setting, networks = case.setting, case.study.networks
     draws = setting.ensemble.replicas // networks
-    model = constants(setting, len(SPECTRUM))
+    model = hidden_layer_constants(setting, len(SPECTRUM))
     predicted, simulated, squares, declared, diverged = [], [], [], [], 0
     for draw in range(draws):
         seed = np.random.SeedSequence([setting.ensemble.seed, draw]).generate_state(1, np.uint64)
