@@ -138,21 +138,6 @@ def smaller(setting: Setting, **training: Any) -> Setting:
     return changed(setting, network={"filters": 32, "hidden": (6,)}, training=training, ensemble={"replicas": 3})
 
 
-def test_filters_along_training(small):
-    cases = [
-        replace(case, setting=smaller(case.setting, steps=(0, 6, 12), learning_rate=0.1)) for case in added("A6", small)
-    ]
-    outcomes = tuple(settled(a6_convolutions.CLAIM, case, small) for case in cases)
-    for outcome in outcomes:
-        distance, nearer = outcome.findings
-        assert distance.verdict == "outside the hypotheses"
-        assert nearer.measurement.endswith("of 3")
-    shown = illustrated(a6_convolutions.CLAIM, outcomes)
-    assert "CIFAR-10 (that figure's own net)" in shown
-    assert "'random labels (CIFAR-10)'" in shown
-    assert "'real labels (CIFAR-10)'" in shown
-
-
 def test_f_along_training_in_epochs_of_its_own(small):
     random, real = added("B3", small)
     cases = [replace(random, setting=smaller(random.setting, steps=(0, 6, 18)))]

@@ -66,7 +66,7 @@ def judged(claim: AnyClaim, kept: Mapping[Case[Any], Kept[Any]], behind: Kept[An
         method=claim.method,
         findings=tuple(findings),
         tables=(*shown.tables, *behind.value),
-        figures=shown.figures,
+        figures=tuple(figure for figure in shown.figures if figure.panels),  # of a claim whose cases all diverged
         settings={case.name: msgspec.to_builtins(case.trained) for case in kept},
         departures={case.name: _departures(case) for case in kept},
         seconds=sum(record.seconds for record in (*kept.values(), behind)),
