@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -20,9 +19,8 @@ from reports.claims import CLAIMS, paper_networks
 from reports.claims.alignment import a6_convolutions
 from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome
 from reports.claims.shape import b3_images
-from reports.claims.transfer import c1_positive, c2_covariance, c3_specialisation, digits, paper_transfer
-from reports.claims.transfer.map_signs import MappedEffects
 from reports.typesetting.figures import render
+from tests.pretend_images import changed, write
 from theory.errors import InvalidInput
 from theory.setting import Setting
 
@@ -33,34 +31,12 @@ KNOWN = {claim.id: claim for claim in CLAIMS}
 COUNTS = {"A6": (3, 3, 3), "B3": (4, 4, 4), "C1": (3, 3, 3), "C2": (2, 2, 2), "C3": (11, 41, 41)}
 
 
-def write(folder: Path, *, batches: int = 5, rows: int = 12, classes: int = 10, surplus: int = 0) -> Path:
-    """Batches of smooth noise, whose patches are far from isotropic."""
-    folder.mkdir()
-    generator = np.random.default_rng(0)
-    for batch in range(batches):
-        noise = generator.standard_normal((rows, 3, 8, 8)).repeat(4, axis=2).repeat(4, axis=3)
-        noise += 0.3 * generator.standard_normal((rows, 3, 32, 32))
-        pixels = np.clip(120 + 40 * noise, 0, 255).astype(np.uint8).reshape(rows, 3 * 32 * 32)
-        labels = (np.arange(rows) % classes).astype(np.uint8)
-        content = np.column_stack([labels, pixels]).tobytes() + bytes(surplus)
-        (folder / f"data_batch_{batch + 1}.bin").write_bytes(content)
-    return folder
-
-
 @pytest.fixture
 def small(monkeypatch, tmp_path) -> Context:
     """A folder of 60 images, which are enough, and the context of a report that is given it."""
     monkeypatch.setattr(paper_networks, "IMAGES", ROWS)
     monkeypatch.setattr(paper_networks, "BATCH", BATCH)
     return Context(budget="paper", seed=3, cifar10=write(tmp_path / "cifar"))
-
-
-def changed(struct: Any, **parts: Any) -> Any:
-    """A setting or experiment with other values, by section; `kinds` and the like are replaced as they are."""
-    return msgspec.structs.replace(
-        struct, **{name: changed(getattr(struct, name), **new) if isinstance(new, dict) else new
-                   for name, new in parts.items()}
-    )  # fmt: skip
 
 
 def added(claim: str, context: Context) -> tuple[Case, ...]:
@@ -118,21 +94,6 @@ def test_the_net_of_figures_2_and_4(claim):
         assert (setting.ensemble.replicas, setting.ensemble.dtype) == (12, "float32")
 
 
-def test_the_switch_of_figure_5():
-    (case,) = added("C2", GIVEN)
-    experiment = case.experiment
-    assert experiment is not None
-    assert experiment.rows == 50_000 == 2 * experiment.downstream.samples
-    assert experiment.upstream.training.readings == (40 * 97,)
-    assert experiment.downstream.training.readings[-1] == 4500
-    rates = [experiment.downstream.training.learning_rate_at(step) for step in (1499, 1500, 3000)]
-    assert rates == pytest.approx([0.01, 0.01 / 3, 0.01 / 9])
-    assert (experiment.upstream.labels.kind, experiment.downstream.labels.kind) == ("classes", "real")
-    assert [each.name for each in experiment.treatment.each] == [
-        "scratch", "first-layers 1", "first-layers 1 rescaled", "covariance", "spectrum"
-    ]  # fmt: skip
-
-
 def smaller(setting: Setting, **training: Any) -> Setting:
     """A few narrow networks."""
     return changed(setting, network={"filters": 32, "hidden": (6,)}, training=training, ensemble={"replicas": 3})
@@ -150,90 +111,6 @@ def test_f_along_training_in_epochs_of_its_own(small):
     assert "the paper's own net on CIFAR-10" in shown
     assert "initial weights and the last epoch" in shown
     assert "initial weights and epoch 3" in b3_images.rise_table(outcomes[:1]).caption
-
-
-def test_the_covariance_on_cifar(small):
-    (case,) = added("C2", small)
-    experiment = changed(
-        case.experiment,
-        upstream={"network": {"filters": 32, "hidden": (6,)}, "training": {"steps": 9, "learning_rate": 0.1}},
-        downstream={"training": {"steps": (0, 3, 6)}},
-        ensemble={"replicas": 3},
-    )
-    case = replace(case, setting=experiment.upstream_setting, experiment=experiment)
-    outcome = settled(c2_covariance.CLAIM, case, small)
-    share, basis = outcome.findings
-    assert "recovers" in share.quantity
-    assert "random basis" in basis.quantity
-    (figure,) = c2_covariance.CLAIM.illustrate((outcome,))[1]
-    assert [s.label for s in figure.panels[0].series] == [
-        "from scratch", "pretrained", "covariance", "no rescaling", "random basis"
-    ]  # fmt: skip
-    assert "filters on CIFAR-10, real labels" in illustrated(c2_covariance.CLAIM, (outcome,))
-
-
-def test_vgg16_of_figure_1():
-    gains, losses = (added(claim, GIVEN) for claim in ("C1", "C3"))
-    assert [len(gains), len(losses)] == [2, 2]
-    for case in gains + losses:
-        experiment, network = case.experiment, case.setting.network
-        assert experiment is not None
-        assert (network.kind, network.hidden) == ("vgg", ())
-        assert [len(block) for block in network.blocks] == [2, 2, 3, 3, 3]
-        assert experiment.upstream.labels.kind == "classes"
-        assert experiment.rows <= 50_000
-        assert case.setting.training.batch_size == 256
-        assert case.setting.training.momentum == 0.9
-        assert case.setting.ensemble.replicas == 5
-        assert experiment.downstream.training.readings[0] == 0
-    for cases in (gains, losses):
-        kinds = [case.experiment.downstream.labels.kind for case in cases if case.experiment]
-        assert kinds == ["real", "classes"]
-    assert all(v == 2.0 for case in gains for v in case.setting.network.layer_variances)
-    assert all(v == pytest.approx(2.0 * 1.2**2) for case in losses for v in case.setting.network.layer_variances)
-
-
-def tiny_vgg(claim: str, context: Context) -> tuple[Case, ...]:
-    """The cases that a claim adds, of two blocks of one convolution, three replicas and few updates."""
-    chosen = paper_transfer.GAINS if claim == "C1" else paper_transfer.LOSSES
-    tiny = [
-        replace(vgg, rows=30, epochs=2, downstream=4, batch=BATCH, rate=0.02, blocks=((5,), (7,))) for vgg in chosen
-    ]
-    return tuple(digits.case(vgg.name, vgg.experiment(context, number, replicas=3)) for number, vgg in enumerate(tiny))
-
-
-def test_gains_of_vgg(small):
-    outcomes = tuple(settled(c1_positive.CLAIM, case, small) for case in tiny_vgg("C1", small))
-    assert [len(outcome.findings) for outcome in outcomes] == [2, 2]
-    assert outcomes[0].measurement.active.shape == (3, 3, 11, 2)
-    shown = illustrated(c1_positive.CLAIM, outcomes)
-    assert "(4 epochs of real labels, 4 of new random ones)" in shown
-    digits = KNOWN["C1"].cases(GIVEN)[:3]
-    both = outcomes + tuple(replace(outcomes[0], case=case) for case in digits)
-    lengths = "(6 epochs of real labels, 20 of new random ones; VGG16: 4 epochs of real labels, 4 of new random ones)"
-    assert lengths in c1_positive.illustrate(both)[0][0].caption
-
-
-def test_losses_of_vgg(small):
-    outcomes = tuple(settled(c3_specialisation.CLAIM, case, small) for case in tiny_vgg("C3", small))
-    gain, active = outcomes[0].findings
-    assert (gain.prediction, active.prediction) == ("negative", "negative")
-    measured = outcomes[0].measurement
-    change = measured.active_at_switch("pretrained") - measured.active_at_switch("scratch")
-    assert active.measurement == pytest.approx(change[:, -1].mean())  # of the upper layer
-    # beside the line of widths and the maps, which it leaves as they were
-    mapped = MappedEffects(**vars(measured), predicted=np.full(3, 0.1))
-    line = tuple(Outcome(case, "", mapped, ()) for case in KNOWN["C3"].cases(Context())[2:])
-    before, after = (c3_specialisation.illustrate(found) for found in (line, line + outcomes))
-    assert before[0] == after[0][:-1]
-    assert [figure.caption for figure in before[1]] == [figure.caption for figure in after[1][:-1]]
-    assert after[0][-1].name == after[1][-1].name == "c3-vgg16"
-    assert len(after[0][-1].rows) == 6
-    curves, shares = after[1][-1].panels[:2]
-    assert [s.label for s in curves.series] == ["scratch", "pretrained", "rescaled"]
-    np.testing.assert_allclose(shares.series[1].y, measured.active_at_switch("pretrained").mean(0))
-    assert render(after[1][-1]).svg
-    assert c3_specialisation.conclude(line) == c3_specialisation.conclude(line + outcomes)
 
 
 @pytest.mark.parametrize(
@@ -311,21 +188,7 @@ def test_what_is_left_out_is_said_once(small, asked, caplog):
 
 
 def test_networks_that_diverge_do_not_cost_the_report_of_others(small):
-    """Upstream, downstream, and in an ensemble: an undecided finding that says where, and nothing in the pictures."""
-    fits, *_ = tiny_vgg("C3", small)
-    upstream = changed(fits.experiment, upstream={"training": {"learning_rate": 1e30}})
-    downstream = changed(fits.experiment, downstream={"training": {"learning_rate": 1e30}})
-    cases = (fits, digits.case("upstream", upstream), digits.case("downstream", downstream))
-    claim = replace(c3_specialisation.CLAIM, cases=lambda _: cases, illustrate=paper_transfer.illustrate)
-    claim = replace(claim, conclude=lambda outcomes: tuple(outcomes[0].findings) * len(outcomes))
-    report = judge(claim, small)
-    lost = [finding for finding in report.findings if finding.measurement == "diverged"]
-    assert [(each.case, each.verdict) for each in lost] == [("upstream", "undecided"), ("downstream", "undecided")]
-    assert lost[0].note.startswith("upstream.training.learning_rate: leaves 0 of 3 replicas finite")
-    assert lost[1].note.startswith("downstream.training.learning_rate: leaves 0 of 3 replicas finite")
-    assert len(report.findings) == 2 * 2 + len(lost)  # those of the case that fits, and what is concluded of it alone
-    assert len(report.figures[0].panels) == 2
-
+    """In an ensemble: an undecided finding that says where."""
     case = added("A6", small)[0]
     wild = replace(case, setting=smaller(case.setting, steps=(0, 6), learning_rate=1e30))
     (finding,) = judge(

@@ -20,9 +20,9 @@ from safetensors.numpy import load_file
 import simulate.store
 import simulate.transfer.experiment as engine
 import simulate.transfer.store as files
-from reports.claims.claim import Context
-from reports.claims.transfer import digits
-from reports.claims.transfer.digits import Digits, case, measure_effects
+from reports.claims.claim import Case, Context
+from reports.claims.transfer.digits import Digits
+from reports.claims.transfer.effects import measure_effects
 from reports.claims.transfer.map_signs import measure_mapped
 from reports.cli import main
 from simulate.identity import experiment_digest
@@ -490,19 +490,15 @@ def test_the_command(tmp_path, capfd, trained):
 
 
 def test_claims_go_on_from_the_store_of_a_report(tmp_path, trained):
-    tiny = case("tiny", Digits(0.5, hidden=(8, 6), rows=40, batch=20, limit=2).experiment(3, 5))
+    tiny = Case("tiny", Digits(0.5, hidden=(8, 6), rows=40, batch=20, limit=2).experiment(3), None, "asymptotic")
     context = Context(store=tmp_path)
     for measured in (measure_effects, measure_mapped):
-        digits._effects.cache_clear()
         found = measured(tiny, context)
         before = dict(trained)
-        digits._effects.cache_clear()
         again = measured(tiny, context)
         assert trained == before == {"upstream": 2, "downstream": 6}  # by the first of them
         for name, value in vars(found).items():
             np.testing.assert_array_equal(value, getattr(again, name))
-    digits._effects.cache_clear()
     plain = measure_effects(tiny, Context())
     for name, value in vars(plain).items():
         np.testing.assert_array_equal(value, getattr(found, name))
-    digits._effects.cache_clear()

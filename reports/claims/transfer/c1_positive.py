@@ -2,93 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from reports.claims import paper_networks
-from reports.claims.claim import Case, Claim, Context, Outcome
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.claims.transfer import paper_transfer
-from reports.claims.transfer.digits import (
-    PLAIN,
-    Digits,
-    Effects,
-    case,
-    curves_panel,
-    downstream_epochs,
-    gains_table,
-    he_init,
-    measure_effects,
-    sign_finding,
-    simultaneous,
-    small_init,
-)
-from reports.findings import Figure, Finding, Table
+from reports.claims.transfer.digits import PLAIN, Digits, downstream_epochs, he_init, small_init
+from reports.claims.transfer.effects import Effects, curves_panel, gains_table, judge_sign, measure_effects
+from reports.findings import Exhibits, Figure, Judgement
+from reports.judging.intervals import simultaneous
+from reports.judging.rules import Sign
+from theory.setting import Experiment
 
 # random labels are learnt slowly: 20 epochs downstream, of a smaller network
 NEW_LABELS = Digits(
     0.5, hidden=(128, 32), rows=300, batch=32, limit=40, until=False, labels="classes", epochs=20, kinds=PLAIN
 )
 REPLICAS = 20
-NAMES = {"pretrained": "as trained", "rescaled": "every layer at its norm at init"}
+JUDGED = {"pretrained": "as trained", "rescaled": "every layer at its norm at init"}
 
 
-def cases(context: Context) -> tuple[Case, ...]:
+def trials(context: Context) -> Mapping[str, Trial[None]]:
     """Real labels downstream from two sizes of initial weights; new random labels.
 
     Where CIFAR-10 is given, VGG16 besides, from He's initial weights; learning rate, rows and epochs are ours.
     """
-    new = NEW_LABELS.experiment(context.replicas(REPLICAS), context.seed_of("C1", 2))
-    digits = small_init(context), he_init(context), case("digits, new random labels, init factor 0.5", new)
-    if context.cifar10 is None:
-        return digits
-    return digits + tuple(
-        case(vgg.name, vgg.experiment(context, context.seed_of("C1", number)))
-        for number, vgg in enumerate(paper_transfer.GAINS, start=len(digits))
-    )
+    found = {
+        "digits, init factor 0.5": small_init(context),
+        "digits, init factor 1.0": he_init(context),
+        "digits, new random labels, init factor 0.5": Trial(
+            NEW_LABELS.experiment(context.replicas(REPLICAS)), kind="asymptotic"
+        ),
+    }
+    if context.cifar10 is not None:
+        found |= {vgg.name: Trial(vgg.experiment(context), kind="asymptotic") for vgg in paper_transfer.GAINS}
+    return found
 
 
-def decide(case: Case, prediction: str, measured: Effects) -> tuple[Finding, ...]:
+def predict(case: Case[None]) -> Sign:
+    """Both gains of every case."""
+    return "positive"
+
+
+def measure(case: Case[None], prediction: Sign, context: Context) -> Effects:
+    """The gains of the case's experiment."""
+    return measure_effects(case, context)
+
+
+def decide(case: Case[None], prediction: Sign, measured: Effects) -> tuple[Judgement, ...]:
     """Both gains of a case by simultaneous 95 % intervals: above 0 it holds, below 0 it is refuted."""
     return tuple(
-        sign_finding(
-            "C1",
-            case,
-            measured,
-            f"gain in mean train accuracy, {words}",
-            measured.difference(treatment, confidence=simultaneous(len(NAMES))),
+        judge_sign(
+            measured.difference(treatment, confidence=simultaneous(len(JUDGED))),
+            prediction,
+            measured.diverged,
+            quantity=f"gain in mean train accuracy, {words}",
             note=f"from scratch {measured.of('scratch').mean():.3f}; upstream {measured.fitted} fitted "
             f"after {measured.upstream_steps.mean():.0f} steps",
         )
-        for treatment, words in NAMES.items()
+        for treatment, words in JUDGED.items()
     )
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """Every gain; accuracy along downstream training."""
+def illustrate(outcomes: Outcomes[None, Sign, Effects]) -> Exhibits:
+    """Every gain, and accuracy along downstream training."""
     ours, paper = (
-        [o.case for o in outcomes if paper_networks.is_paper(o.case.setting) is given] for given in (False, True)
+        [o.case.experiment for o in outcomes if paper_networks.is_paper(o.case.setting) is given]
+        for given in (False, True)
     )
-    lengths = "; VGG16: ".join(_lengths(cases) for cases in (ours, paper) if cases)
+    lengths = "; VGG16: ".join(_lengths(experiments) for experiments in (ours, paper) if experiments)
+    found = {outcome.case.name: outcome.measurement for outcome in outcomes}
     table = gains_table(
         "c1-gains",
         f"Train accuracy averaged over downstream training ({lengths}), means over replicas with standard errors, and "
         "the paired difference to training from scratch.",
-        outcomes,
+        found,
     )
     figure = Figure(
         name="c1-curves",
         caption="Downstream training after upstream training on random labels, and from scratch. Bands: 95 % intervals "
         "of the mean over replicas.",
-        panels=tuple(curves_panel(outcome.case.name, outcome.measurement, PLAIN) for outcome in outcomes),
+        panels=tuple(curves_panel(name, effects, PLAIN) for name, effects in found.items()),
     )
-    return (table,), (figure,)
+    return Exhibits((table,), (figure,))
 
 
-def _lengths(cases: Iterable[Case]) -> str:
+def _lengths(experiments: Iterable[Experiment]) -> str:
     """How long the second tasks are trained, each length once."""
     words = []
-    for each in cases:
-        assert each.experiment is not None
-        real, epochs = each.experiment.downstream.labels.kind == "real", downstream_epochs(each)
+    for each in experiments:
+        real, epochs = each.downstream.labels.kind == "real", downstream_epochs(each)
         words.append(f"{epochs} epochs of real labels" if real else f"{epochs} of new random ones")
     return ", ".join(dict.fromkeys(words))
 
@@ -107,9 +110,9 @@ CLAIM = Claim(
     "`--budget paper --cifar10 DIR` adds VGG16 on CIFAR-10, real and new random labels downstream, from He's initial "
     "weights, where a gain is expected: the paper does not give the values of its settings, and these are ours. "
     "Command: `eigenalign report --only C1 --budget full`.",
-    cases=cases,
-    predict=lambda case: "positive",
-    measure=measure_effects,
+    trials=trials,
+    predict=predict,
+    measure=measure,
     decide=decide,
     illustrate=illustrate,
 )

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
 from reports.claims import paper_networks
-from reports.claims.claim import Case, Claim, Context, Outcome
-from reports.claims.transfer.digits import (
-    LAYER,
-    LAYER_ALONE,
-    Effects,
-    case,
-    curves_panel,
-    gains_table,
-    measure_effects,
-    sign_finding,
-    simultaneous,
-    small_init,
-)
-from reports.findings import CONTINUED, Column, Figure, Finding, Panel, Table, Verdict
-from reports.judging.compare import negative_verdict
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
+from reports.claims.transfer import paper_transfer
+from reports.claims.transfer.digits import FIRST_LAYER, LAYER, small_init
+from reports.claims.transfer.effects import Effects, curves_panel, gains_table, judge_sign, measure_effects
+from reports.findings import Exhibits, Figure, Judgement, Panel, number, table_of, text
+from reports.judging.intervals import simultaneous
+from reports.judging.rules import above_verdict
 from theory.setting import Data, Downstream, Ensemble, Experiment, Labels, Network, Training, Treatments, Upstream
 from theory.testing import MeanRatio
 
@@ -30,44 +25,59 @@ MOST = 0.5  # the share of the layer's gain that a drawn one must recover
 LACKING = {"spectrum": "the same $f$ in a random basis", "eigenvectors": "the trained layer without its covariance"}
 
 
-def cases(context: Context) -> tuple[Case, ...]:
+def trials(context: Context) -> Mapping[str, Trial[None]]:
     """Digits, and filters on crops of photographs (the paper's Figure 5, on a smaller net).
 
     Where CIFAR-10 is given, the figure on the paper's net. Its initial law, He's, and 40 epochs upstream are ours.
     """
+    found = {
+        "digits, init factor 0.5": small_init(context),
+        "filters on photographs, new random labels": Trial(filters_experiment(context), kind="asymptotic"),
+    }
+    if context.cifar10 is not None:
+        experiment = paper_transfer.switch_of_tasks(context)
+        found["filters on CIFAR-10, real labels"] = Trial(experiment, kind="asymptotic")
+    return found
+
+
+def filters_experiment(context: Context) -> Experiment:
+    """Filters on crops of photographs, which have no labels as rich: new random ones downstream."""
 
     def training(steps: int | tuple[int, ...]) -> Training:
         return Training(loss="cross-entropy", learning_rate=0.03, momentum=0.9, batch_size=BATCH, steps=steps)
 
-    filters = Experiment(
+    return Experiment(
         upstream=Upstream(
             data=Data(kind="photographs", crop=(7, 7), samples=SAMPLES),
             labels=Labels(kind="classes"),
             network=Network(kind="conv", filters=32, hidden=(64,)),
             training=training(UPSTREAM_EPOCHS * SAMPLES // BATCH),
         ),
-        treatment=Treatments(
-            kinds=("scratch", {"kind": "first-layers", "layers": 1}, LAYER_ALONE, "covariance", "spectrum")  # type: ignore[arg-type]
-        ),
+        treatment=Treatments(kinds=FIRST_LAYER),
         downstream=Downstream(
             samples=SAMPLES,
             labels=Labels(kind="classes"),
             training=training(tuple(epoch * SAMPLES // BATCH for epoch in EPOCHS)),
         ),
-        ensemble=Ensemble(replicas=context.replicas(FILTERS_REPLICAS), seed=context.seed_of("C2", 1), dtype="float32"),
+        ensemble=Ensemble(replicas=context.replicas(FILTERS_REPLICAS), dtype="float32"),
     )
-    usual = small_init(context), case("filters on photographs, new random labels", filters)
-    if context.cifar10 is None:
-        return usual
-    ours = paper_networks.switch_of_tasks(context, context.seed_of("C2", 2))
-    return *usual, case("filters on CIFAR-10, real labels", ours)
 
 
-def decide(case: Case, prediction: str, measured: Effects) -> tuple[Finding, ...]:
+def predict(case: Case[None]) -> str:
+    """Of every case."""
+    return "most of the gain"
+
+
+def measure(case: Case[None], prediction: str, context: Context) -> Effects:
+    """The gains of the case's experiment."""
+    return measure_effects(case, context)
+
+
+def decide(case: Case[None], prediction: str, measured: Effects) -> tuple[Judgement, ...]:
     """The share that the drawn layer recovers, what it gains over the lacking ones, and what a drawn second adds."""
     others = [kind for kind in (*LACKING, "recursive") if kind in measured.treatments]
     confidence = simultaneous(1 + len(others))
-    found = [_share_finding(case, measured, measured.share("covariance", LAYER, confidence=confidence))]
+    found = [_judge_share(measured, measured.share("covariance", LAYER, confidence=confidence))]
     for kind in others:
         if kind == "recursive":
             words, difference = "hidden layers drawn too, minus the first alone", (kind, "covariance")
@@ -75,38 +85,29 @@ def decide(case: Case, prediction: str, measured: Effects) -> tuple[Finding, ...
             words, difference = f"first layer drawn from $N(0, \\Sigma_w)$, minus {LACKING[kind]}", ("covariance", kind)
         part = measured.share(kind, LAYER, confidence=confidence)
         found.append(
-            sign_finding(
-                "C2",
-                case,
-                measured,
-                words,
+            judge_sign(
                 measured.difference(*difference, confidence=confidence),
+                "positive",
+                measured.diverged,
+                quantity=words,
                 note=f"`{kind}` recovers {_words(part)} of the layer's gain",
             )
         )
     return tuple(found)
 
 
-def share_verdict(share: MeanRatio | None, diverged: int) -> Verdict:
+def _judge_share(measured: Effects, share: MeanRatio | None) -> Judgement:
     """Whether more than half is recovered, by the whole interval; undecided where the layer may gain nothing."""
-    return "undecided" if share is None else negative_verdict(MOST - share.high, MOST - share.low, diverged)
-
-
-def _share_finding(case: Case, measured: Effects, share: MeanRatio | None) -> Finding:
     layer = measured.difference(LAYER)
-    return Finding(
-        claim="C2",
-        case=case.name,
-        kind=case.kind,
+    interval = None if share is None else (share.low, share.high)
+    return Judgement(
         quantity="share of the pretrained first layer's gain that one drawn from $N(0, \\Sigma_w)$ recovers",
         prediction=f"above {MOST:g}",
         measurement="unknown: the layer's own gain may be 0" if share is None else share.ratio,
-        interval=None if share is None else (share.low, share.high),
-        verdict=share_verdict(share, measured.diverged),
+        interval=interval,
+        verdict=above_verdict(interval, MOST, measured.diverged),
         power="no interval is bounded" if share is None else "Fieller's interval",
         note=f"the layer gains {layer.mean:+.4f} ± {layer.standard_error:.4f}",
-        replicas=measured.replicas,
-        diverged=measured.diverged,
     )
 
 
@@ -114,46 +115,56 @@ def _words(share: MeanRatio | None) -> str:
     return "an unknown share" if share is None else f"{share.ratio:.2f} [{share.low:.2f}, {share.high:.2f}]"
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+@dataclass(frozen=True)
+class ShareRow:
+    """The share of the layer's gain after one treatment, None where that gain may be 0."""
+
+    case: str
+    treatment: str
+    share: MeanRatio | None
+
+
+def _rows(name: str, measured: Effects) -> Iterator[ShareRow]:
+    for kind in ("covariance", "recursive", *LACKING):
+        if kind in measured.treatments:
+            yield ShareRow(name, kind, measured.share(kind, LAYER))
+
+
+def illustrate(outcomes: Outcomes[None, str, Effects]) -> Exhibits:
     """Gains, shares of the layer's gain, and the curves of the paper's Figure 5."""
+    found = {outcome.case.name: outcome.measurement for outcome in outcomes}
     gains = gains_table(
         "c2-gains",
         "Train accuracy averaged over downstream training after every treatment of the first layer, and of the whole "
         "network; means over replicas with standard errors, and the paired difference to training from scratch.",
-        outcomes,
+        found,
     )
-    rows = []
-    for outcome in outcomes:
-        measured: Effects = outcome.measurement
-        kinds = [kind for kind in ("covariance", "recursive", *LACKING) if kind in measured.treatments]
-        for i, kind in enumerate(kinds):
-            share = measured.share(kind, LAYER)
-            rows.append(
-                (
-                    CONTINUED if i else outcome.case.name,
-                    kind,
-                    None if share is None else share.ratio,
-                    "the layer's gain may be 0" if share is None else f"[{share.low:.2f}, {share.high:.2f}]",
-                )
-            )
-    shares = Table(
-        name="c2-shares",
-        caption="The gain after every treatment as a share of that of the pretrained first layer at its norm at init, "
+    shares = table_of(
+        "c2-shares",
+        "The gain after every treatment as a share of that of the pretrained first layer at its norm at init, "
         "with Fieller's 95 % intervals, where that gain differs from 0 at this level.",
-        columns=(Column("case", "text"), Column("treatment", "text"), Column("share"), Column("95 % interval", "text")),
-        rows=tuple(rows),
+        (row for name, measured in found.items() for row in _rows(name, measured)),
+        text("case", lambda row: row.case, once=True),
+        text("treatment", lambda row: row.treatment),
+        number("share", lambda row: None if row.share is None else row.share.ratio),
+        text(
+            "95 % interval",
+            lambda row: (
+                "the layer's gain may be 0" if row.share is None else f"[{row.share.low:.2f}, {row.share.high:.2f}]"
+            ),
+        ),
     )
     figure = Figure(
         name="c2-curves",
         caption="Downstream training from scratch, with the pretrained first layer at its norm at init and as trained, "
         "and with one drawn from $N(0, \\Sigma_w)$, also in a random basis. Bands: 95 % intervals of the mean over "
         "replicas.",
-        panels=tuple(_panel(outcome) for outcome in outcomes),
+        panels=tuple(_panel(name, measured) for name, measured in found.items()),
     )
-    return (gains, shares), (figure,)
+    return Exhibits((gains, shares), (figure,))
 
 
-def _panel(outcome: Outcome) -> Panel:
+def _panel(name: str, measured: Effects) -> Panel:
     labels = {
         "scratch": "from scratch",
         LAYER: "pretrained",
@@ -161,8 +172,8 @@ def _panel(outcome: Outcome) -> Panel:
         NO_RESCALING: "no rescaling",
         "spectrum": "random basis",
     }
-    shown = [kind for kind in labels if kind in outcome.measurement.treatments]
-    return curves_panel(outcome.case.name, outcome.measurement, shown, [labels[kind] for kind in shown])
+    shown = [kind for kind in labels if kind in measured.treatments]
+    return curves_panel(name, measured, shown, [labels[kind] for kind in shown])
 
 
 CLAIM = Claim(
@@ -178,12 +189,12 @@ CLAIM = Claim(
     "$\\Sigma_w^{-1/2}$: what it has beyond its covariance. Intervals are 95 %, simultaneous over the findings of a "
     "case. Photographs have no labels as rich as those of the paper's CIFAR-10: downstream labels are new random ones "
     "there. `--budget paper --cifar10 DIR` adds the paper's net on CIFAR-10, random labels on half of the images, then "
-    f"the real ones of the other half for {paper_networks.DOWNSTREAM[-1]:,} steps; the paper gives neither its initial "
+    f"the real ones of the other half for {paper_transfer.DOWNSTREAM[-1]:,} steps; the paper gives neither its initial "
     f"law nor how long it was pretrained: He's and {paper_networks.EPOCHS[-1]} epochs are ours. "
     "Command: `eigenalign report --only C2 --budget full`.",
-    cases=cases,
-    predict=lambda case: "most of the gain",
-    measure=measure_effects,
+    trials=trials,
+    predict=predict,
+    measure=measure,
     decide=decide,
     illustrate=illustrate,
 )

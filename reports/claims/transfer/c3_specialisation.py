@@ -4,265 +4,217 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from reports.claims import paper_networks
-from reports.claims.claim import Case, Claim, Context, Outcome
+from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.claims.transfer import paper_transfer
-from reports.claims.transfer.digits import (
-    Digits,
-    Effects,
-    case,
-    means_and_halves,
-    measure_effects,
-    sign_finding,
-    simultaneous,
+from reports.claims.transfer.effects import Effects, judge_sign, measure_effects
+from reports.claims.transfer.map_points import (
+    EPOCHS,
+    HURT,
+    LARGE,
+    LINE,
+    LOWER,
+    NARROW,
+    SMALL,
+    WIDEST,
+    Grid,
+    MapPoint,
+    grid_of,
+    points_of,
 )
 from reports.claims.transfer.map_signs import NETWORKS, ROWS, MappedEffects, agreement, measure_mapped
-from reports.claims.transfer.tangent_gains import RATES, TangentGains, experiment, tangent_gains
-from reports.findings import Column, Figure, Finding, Panel, Picture, Series, Table, Verdict
-from theory.testing import PairedMean, paired_mean
+from reports.claims.transfer.paper_transfer import Vgg
+from reports.claims.transfer.tangent_gains import RATES, TangentGains, kernel_experiment, tangent_gains
+from reports.findings import Exhibits, Figure, Judgement, Panel, Picture, Series, Table, number, table_of, text
+from reports.judging.intervals import means_and_halves, sample_mean, simultaneous
+from reports.judging.rules import Sign, same_sign_verdict
+from theory.testing import paired_mean
 
-LOWER, RATE, EPOCHS = 128, 0.01, 40  # units of the first layer; what maps vary one or two at a time
-HURT = 2.0  # the factor on He's standard deviation at which transfer is negative
-WIDTHS = (16, 32, 128, 256)  # of the upper layer
-NARROW, WIDEST = WIDTHS[:2], WIDTHS[-1]
 KERNEL_REPLICAS = 6
 
 
-@dataclass(frozen=True, order=True)
-class Point:
-    """One experiment of the maps: init factor, learning rate, width of the upper layer, epochs upstream."""
-
-    factor: float = HURT
-    rate: float = RATE
-    width: int = 32
-    epochs: int = EPOCHS
-
-    @property
-    def name(self) -> str:
-        return f"factor {self.factor:g}, rate {self.rate:g}, width {self.width}, {self.epochs} epochs"
-
-    @property
-    def digits(self) -> Digits:
-        """Upstream for a fixed number of epochs, since where transfer is negative labels are never fitted."""
-        return Digits(
-            self.factor, (LOWER, self.width), rows=300, batch=32, rate=self.rate, limit=self.epochs, until=False
-        )
-
-    @property
-    def replicas(self) -> int:
-        """By the quick budget: about as many as are trained at once, at no more cost than fewer."""
-        return 20 if self.width <= 64 else 10 if self.width <= 128 else 6
-
-
 @dataclass(frozen=True)
-class Grid:
-    """The values of two maps: init factor × learning rate, and width × epochs upstream at factor 2."""
+class LinearisedInit:
+    """Networks held against their own linearisations, by the factor on He's standard deviation."""
 
-    factors: tuple[float, ...]
-    rates: tuple[float, ...]
-    widths: tuple[int, ...]
-    epochs: tuple[int, ...]
-
-    @property
-    def scale(self) -> list[list[Point]]:
-        return [[Point(factor=factor, rate=rate) for rate in self.rates] for factor in self.factors]
-
-    @property
-    def length(self) -> list[list[Point]]:
-        return [[Point(width=width, epochs=epochs) for epochs in self.epochs] for width in self.widths]
+    factor: float
 
 
-SMALL = Grid((0.5, 2.0), (0.003, 0.01), (16, 128), (5, 40))
-LARGE = Grid((0.5, 0.7, 1.0, 1.4, 2.0), (0.003, 0.01, 0.03), (16, 32, 64, 128, 256), (5, 10, 20, 40, 80))
-LINE = tuple(Point(width=width) for width in WIDTHS)
+SpecialisationStudy = MapPoint | LinearisedInit | Vgg
+SpecialisationEffects = MappedEffects | TangentGains | Effects
 
 
-def grid(context: Context) -> Grid:
-    """2×2 maps by the quick budget; 5×3 and 5×5 by a larger one, some 10 minutes of a core at the full one."""
-    return SMALL if context.budget == "quick" else LARGE
-
-
-def points(values: Grid) -> tuple[Point, ...]:
-    """Every point once, the line of widths first, then those of the small maps, so that budgets share numbers."""
-    found = dict.fromkeys(LINE)
-    for each in (SMALL, values):
-        found |= dict.fromkeys(point for row in (*each.scale, *each.length) for point in row)
-    return tuple(found)
-
-
-def cases(context: Context) -> tuple[Case, ...]:
+def trials(context: Context) -> Mapping[str, Trial[SpecialisationStudy]]:
     """Tangent kernels at two scales of the init, then the points of the line of widths and of the maps.
 
     Where CIFAR-10 is given, VGG16 besides, from weights larger than He's; factor, rate, rows and epochs are ours.
     """
-    kernels = tuple(
-        case(
-            f"tangent kernels, factor {factor:g}",
-            experiment(
-                Point(factor=factor).digits.experiment(1, 0).upstream,
-                factor,
-                context.replicas(KERNEL_REPLICAS),
-                context.seed_of("C3", number),
-            ),
-        )
-        for number, factor in enumerate(RATES)
-    )
-    trained = tuple(
-        case(
-            point.name,
-            point.digits.experiment(context.replicas(point.replicas), context.seed_of("C3", number)),
-            "asymptotic" if point in LINE else "outside",
-        )
-        for number, point in enumerate(points(grid(context)), start=len(kernels))
-    )
-    if context.cifar10 is None:
-        return kernels + trained
-    # numbers of their own, since the maps of budgets differ in length
-    vggs = tuple(
-        case(vgg.name, vgg.experiment(context, context.seed_of("C3 VGG16", number)))
-        for number, vgg in enumerate(paper_transfer.LOSSES)
-    )
-    return kernels + trained + vggs
+    found: dict[str, Trial[SpecialisationStudy]] = {}
+    for factor in RATES:
+        upstream = MapPoint(factor=factor).digits.experiment(1).upstream
+        experiment = kernel_experiment(upstream, factor, context.replicas(KERNEL_REPLICAS))
+        found[f"tangent kernels, factor {factor:g}"] = Trial(experiment, LinearisedInit(factor), "asymptotic")
+    for point in points_of(grid_of(context)):
+        experiment = point.digits.experiment(context.replicas(point.replicas))
+        found[point.name] = Trial(experiment, point, "asymptotic" if point in LINE else "outside")
+    if context.cifar10 is not None:
+        for number, vgg in enumerate(paper_transfer.LOSSES):
+            # places of their own, since the maps of budgets differ in length
+            found[vgg.name] = Trial(vgg.experiment(context), vgg, "asymptotic", place=("C3 VGG16", number))
+    return found
 
 
-Measured = Effects | TangentGains  # mapped effects are effects, too
+def predict(case: Case[SpecialisationStudy]) -> Sign | None:
+    """The sign of the gain at the ends of the line of widths, and of VGG16; nothing of points that are only shown.
+
+    What linearisations say is not known before the networks are trained upstream.
+    """
+    study = case.study
+    if isinstance(study, Vgg):
+        return "negative"
+    if study not in LINE:
+        return None
+    return "negative" if study.width in NARROW else "positive" if study.width == WIDEST else None
 
 
-def measure(case: Case, context: Context) -> Measured:
+def measure(case: Case[SpecialisationStudy], prediction: Sign | None, context: Context) -> SpecialisationEffects:
     """The gains of a point and what kernels predict, or the gains of networks and of their linearisations."""
-    assert case.experiment is not None
-    if case.name.startswith("tangent"):
+    if isinstance(case.study, LinearisedInit):
         return tangent_gains(case.experiment, context.device, context.store)
-    if paper_networks.is_paper(case.setting):
-        return measure_effects(case, context)
-    return measure_mapped(case, context)
+    return measure_effects(case, context) if isinstance(case.study, Vgg) else measure_mapped(case, context)
 
 
-def decide(case: Case, prediction: str, measured: Measured) -> tuple[Finding, ...]:
+def decide(
+    case: Case[SpecialisationStudy], prediction: Sign | None, measured: SpecialisationEffects
+) -> tuple[Judgement, ...]:
     """The line of widths by its ends, VGG16 as its narrow end, kernels by their signs; other points are only shown."""
     if isinstance(measured, TangentGains):
-        return _kernel_findings(case, measured)
-    width = next((point.width for point in LINE if point.name == case.name), None)
-    if width in NARROW or paper_networks.is_paper(case.setting):
-        return (_gain_finding(case, measured, "negative", 2), _active_finding(case, measured))
-    return (_gain_finding(case, measured, "positive", 1),) if width == WIDEST else ()
+        return tuple(_judge_kernels(measured, k) for k in range(1, len(measured.steps)))
+    if prediction is None:
+        return ()
+    if prediction == "positive":
+        return (_judge_gain(measured, prediction, 1),)
+    return _judge_gain(measured, prediction, 2), _judge_active(measured)
 
 
-def _gain_finding(case: Case, measured: Effects, sign: Literal["positive", "negative"], count: int) -> Finding:
+def _judge_gain(measured: Effects, sign: Sign, count: int) -> Judgement:
     rescaled = measured.difference("rescaled")
-    return sign_finding(
-        "C3",
-        case,
-        measured,
-        "gain in mean train accuracy, pretrained",
+    return judge_sign(
         measured.difference("pretrained", confidence=simultaneous(count)),
         sign,
+        measured.diverged,
+        quantity="gain in mean train accuracy, pretrained",
         note=f"rescaled {rescaled.mean:+.4f} ± {rescaled.standard_error:.4f}; "
         f"upstream accuracy {measured.upstream_accuracy.mean():.3f}",
     )
 
 
-def _active_finding(case: Case, measured: Effects) -> Finding:
+def _judge_active(measured: Effects) -> Judgement:
     before, after = (measured.active_at_switch(kind)[:, -1] for kind in ("scratch", "pretrained"))
-    return sign_finding(
-        "C3",
-        case,
-        measured,
-        "share of active units of the upper layer, at the switch minus before upstream training",
+    return judge_sign(
         paired_mean(after - before, confidence=simultaneous(2)),
         "negative",
+        measured.diverged,
+        quantity="share of active units of the upper layer, at the switch minus before upstream training",
         note=f"{before.mean():.3f} before, {after.mean():.3f} at the switch",
     )
 
 
-def _kernel_findings(case: Case, measured: TangentGains) -> tuple[Finding, ...]:
-    found = []
-    for k, step in enumerate(measured.steps[1:], start=1):
-        confidence = simultaneous(2 * (len(measured.steps) - 1))
-        predicted, seen = (paired_mean(v[:, k], confidence=confidence) for v in (measured.predicted, measured.measured))
-        found.append(
-            Finding(
-                claim="C3",
-                case=case.name,
-                kind=case.kind,
-                quantity=f"gain after step {step} as a share of the loss at the start, every layer rescaled",
-                prediction=predicted.mean,
-                measurement=seen.mean,
-                standard_error=seen.standard_error,
-                interval=(seen.low, seen.high),
-                verdict=same_sign(predicted, seen),
-                power=f"predicted ± {predicted.standard_error:.2g}; signs must agree",
-                note="by the tangent kernels of these networks, squared error",
-                replicas=len(measured.measured),
-            )
-        )
-    return tuple(found)
+def _judge_kernels(measured: TangentGains, k: int) -> Judgement:
+    confidence = simultaneous(2 * (len(measured.steps) - 1))
+    predicted, seen = (paired_mean(v[:, k], confidence=confidence) for v in (measured.predicted, measured.measured))
+    return Judgement(
+        quantity=f"gain after step {measured.steps[k]} as a share of the loss at the start, every layer rescaled",
+        prediction=predicted.mean,
+        measurement=seen.mean,
+        standard_error=seen.standard_error,
+        interval=(seen.low, seen.high),
+        verdict=same_sign_verdict((predicted.low, predicted.high), (seen.low, seen.high)),
+        power=f"predicted ± {predicted.standard_error:.2g}; signs must agree",
+        note="by the tangent kernels of these networks, squared error",
+    )
 
 
-def same_sign(predicted: PairedMean, seen: PairedMean) -> Verdict:
-    """Holds where both intervals lie on the same side of 0, refuted where on different ones, else undecided."""
-    signs = [int(found.low > 0) - int(found.high < 0) for found in (predicted, seen)]
-    return "undecided" if 0 in signs else "holds" if signs[0] == signs[1] else "refuted"
+SpecialisationOutcome = Outcome[SpecialisationStudy, Sign | None, SpecialisationEffects]
+SpecialisationOutcomes = Outcomes[SpecialisationStudy, Sign | None, SpecialisationEffects]
 
 
-def _mapped(outcomes: tuple[Outcome, ...]) -> dict[str, MappedEffects]:
-    return {o.case.name: o.measurement for o in outcomes if isinstance(o.measurement, MappedEffects)}
-
-
-def conclude(outcomes: tuple[Outcome, ...]) -> tuple[Finding, ...]:
+def conclude(outcomes: SpecialisationOutcomes) -> tuple[tuple[Judgement, SpecialisationOutcomes], ...]:
     """How far the signs of all points are those that kernels predict."""
-    return (agreement(_mapped(outcomes)),)
+    mapped = tuple(outcome for outcome in outcomes if isinstance(outcome.measurement, MappedEffects))
+    return ((agreement(tuple(_mapped(outcomes).values())), mapped),) if mapped else ()
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+def _mapped(outcomes: SpecialisationOutcomes) -> dict[MapPoint, MappedEffects]:
+    """What is found at the points of the line and of the maps, but where networks have diverged."""
+    return {
+        o.case.study: o.measurement
+        for o in outcomes
+        if isinstance(o.case.study, MapPoint) and isinstance(o.measurement, MappedEffects)
+    }
+
+
+def illustrate(outcomes: SpecialisationOutcomes) -> Exhibits:
     """All points; the line of widths with active units, the state around the switch, and the maps; VGG16."""
     found = _mapped(outcomes)
-    small, wide = (found[point.name].difference("pretrained") for point in (Point(), LINE[-1]))
-    error = float(np.hypot(small.standard_error, wide.standard_error))
-    rows = []
-    for name, measured in found.items():
-        gain, active = measured.difference("pretrained"), measured.active_at_switch("pretrained")[:, 1]
-        rows.append(
-            (
-                name,
-                float(measured.upstream_accuracy.mean()),
-                (gain.mean, gain.standard_error),
-                f"[{gain.low:+.3f}, {gain.high:+.3f}]",
-                (float(active.mean()), float(active.std(ddof=1) / len(active) ** 0.5)),
-                float(measured.predicted.mean()),
-            )
-        )
-    table = Table(
-        name="c3-points",
-        caption="Every point of the line of widths and of the maps: the train accuracy reached on random labels, the "
+    names = {o.case.study: o.case.name for o in outcomes if isinstance(o.case.study, MapPoint)}
+    vggs = {
+        o.case.name: o.measurement
+        for o in outcomes
+        if isinstance(o.case.study, Vgg) and isinstance(o.measurement, Effects)
+    }
+    vgg = paper_transfer.show_vgg(vggs) if vggs else Exhibits()
+    shown = Exhibits()
+    if found:
+        grid = LARGE if set(found) - set(points_of(SMALL)) else SMALL
+        shown = Exhibits((_points_table(found, names),), (_switch_figure(found), _maps_figure(found, grid)))
+    return Exhibits((*shown.tables, *vgg.tables), (*shown.figures, *vgg.figures))
+
+
+def _points_table(found: Mapping[MapPoint, MappedEffects], names: Mapping[MapPoint, str]) -> Table:
+    def gain(measured: Effects) -> tuple[float, float]:
+        each = measured.difference("pretrained")
+        return each.mean, each.standard_error
+
+    def interval(measured: Effects) -> str:
+        each = measured.difference("pretrained")
+        return f"[{each.low:+.3f}, {each.high:+.3f}]"
+
+    return table_of(
+        "c3-points",
+        "Every point of the line of widths and of the maps: the train accuracy reached on random labels, the "
         "gain in mean train accuracy over 6 epochs of real labels, the share of active units of the upper layer at "
-        f"the switch, and the gain in loss that tangent kernels of {NETWORKS} networks predict. "
-        f"From width {Point().width} to {WIDEST} the gain changes by ${wide.mean - small.mean:+.3f} "
-        f"\\pm {error:.3f}$ (standard error; replicas are independent).",
-        columns=(
-            Column("point", "text"),
-            Column("upstream"),
-            Column("pretrained minus scratch"),
-            Column("95 % interval", "text"),
-            Column("active, upper layer"),
-            Column("by kernels"),
-        ),
-        rows=tuple(rows),
+        f"the switch, and the gain in loss that tangent kernels of {NETWORKS} networks predict.{_change(found)}",
+        found.items(),
+        text("point", lambda row: names[row[0]]),
+        number("upstream", lambda row: float(row[1].upstream_accuracy.mean())),
+        number("pretrained minus scratch", lambda row: gain(row[1])),
+        text("95 % interval", lambda row: interval(row[1])),
+        number("active, upper layer", lambda row: sample_mean(row[1].active_at_switch("pretrained")[:, 1])),
+        number("by kernels", lambda row: float(row[1].predicted.mean())),
     )
-    values = LARGE if all(point.name in found for point in points(LARGE)) else SMALL
-    vggs = tuple(outcome for outcome in outcomes if paper_networks.is_paper(outcome.case.setting))
-    tables, figures = paper_transfer.illustrate(vggs) if vggs else ((), ())
-    return (table, *tables), (_switch_figure(found), _maps_figure(found, values), *figures)
 
 
-def _switch_figure(found: Mapping[str, Effects]) -> Figure:
-    line = [found[point.name] for point in LINE]
-    widths = np.log2(WIDTHS)
-    gains = [Series("none", widths[[0, -1]], np.zeros(2), style="dashed")]
+def _change(found: Mapping[MapPoint, Effects]) -> str:
+    """What the widest upper layer changes, in words; nothing where networks of either width have diverged."""
+    narrow, widest = MapPoint(), LINE[-1]
+    if not {narrow, widest} <= found.keys():
+        return ""
+    small, wide = (found[point].difference("pretrained") for point in (narrow, widest))
+    error = float(np.hypot(small.standard_error, wide.standard_error))
+    return (
+        f" From width {narrow.width} to {widest.width} the gain changes by ${wide.mean - small.mean:+.3f} "
+        f"\\pm {error:.3f}$ (standard error; replicas are independent)."
+    )
+
+
+def _switch_figure(found: Mapping[MapPoint, Effects]) -> Figure:
+    line = [found[point] for point in LINE if point in found]
+    widths = np.log2([point.width for point in LINE if point in found])
+    ends = np.log2([LINE[0].width, LINE[-1].width])
+    gains = [Series("none", ends, np.zeros(2), style="dashed")]
     for kind in ("pretrained", "rescaled"):
         each = [measured.difference(kind) for measured in line]
         half = np.array([gain.high - gain.mean for gain in each])
@@ -272,22 +224,26 @@ def _switch_figure(found: Mapping[str, Effects]) -> Figure:
         values = [means_and_halves(measured.active_at_switch("pretrained")) for measured in line]
         mean, half = (np.array([value[part][layer] for value in values]) for part in (0, 1))
         shares.append(Series(f"layer {layer + 1}, pretrained", widths, mean, half, "both"))
-    narrow = found[Point().name]
-    along = [
-        Series(
-            f"layer {layer + 1}, {kind}",
-            narrow.steps,
-            *means_and_halves(narrow.active[narrow.treatments.index(kind), :, :, layer]),
-            "band",
-        )
-        for layer in (0, 1)
-        for kind in ("pretrained", "scratch")
-    ]
+    narrow = found.get(MapPoint())
+    along = (
+        []
+        if narrow is None
+        else [
+            Series(
+                f"layer {layer + 1}, {kind}",
+                narrow.steps,
+                *means_and_halves(narrow.active[narrow.treatments.index(kind), :, :, layer]),
+                "band",
+            )
+            for layer in (0, 1)
+            for kind in ("pretrained", "scratch")
+        ]
+    )
     return Figure(
         name="c3-switch",
         caption=f"At init factor {HURT:g}, {EPOCHS} epochs upstream: the gain in mean train accuracy against the width "
         "of the upper layer; the share of active units at the switch; and that share along downstream training at "
-        f"width {Point().width}, where scratch at step 0 is the network before upstream training. 95 % intervals.",
+        f"width {MapPoint().width}, where scratch at step 0 is the network before upstream training. 95 % intervals.",
         panels=(
             Panel("gain", r"$\log_2$ upper width", "minus scratch", tuple(gains)),
             Panel("active at the switch", r"$\log_2$ upper width", "share of active units", tuple(shares)),
@@ -296,11 +252,15 @@ def _switch_figure(found: Mapping[str, Effects]) -> Figure:
     )
 
 
-def _maps_figure(found: Mapping[str, MappedEffects], values: Grid) -> Figure:
-    def picture(title: str, label: str, rows: Sequence[Sequence[Point]]) -> Panel:
-        gains = [[found[point.name].difference("pretrained").mean for point in row] for row in rows]
-        predicted = [[found[point.name].predicted.mean() for point in row] for row in rows]
-        return Panel(title, pictures=(Picture(label, np.array(gains), np.array(predicted)),))
+def _maps_figure(found: Mapping[MapPoint, MappedEffects], grid: Grid) -> Figure:
+    def picture(title: str, label: str, rows: Sequence[Sequence[MapPoint]]) -> Panel:
+        gains, predicted = np.full((2, len(rows), len(rows[0])), np.nan)
+        for i, row in enumerate(rows):
+            for j, point in enumerate(row):
+                if point in found:
+                    gains[i, j] = found[point].difference("pretrained").mean
+                    predicted[i, j] = found[point].predicted.mean()
+        return Panel(title, pictures=(Picture(label, gains, predicted),))
 
     def listed(numbers: Sequence[float]) -> str:
         return ", ".join(f"{number:g}" for number in numbers)
@@ -308,18 +268,18 @@ def _maps_figure(found: Mapping[str, MappedEffects], values: Grid) -> Figure:
     return Figure(
         name="c3-maps",
         caption="Where pretraining on random labels helps (red) and hurts (blue): gain in mean train accuracy. Left, "
-        f"by init factor (rows, from the top: {listed(values.factors)}) and learning rate (columns: "
-        f"{listed(values.rates)}), upper width {Point().width}. Right, at factor {HURT:g}, by the width of the upper "
-        f"layer (rows: {listed(values.widths)}) and epochs of upstream training (columns: {listed(values.epochs)}). "
+        f"by init factor (rows, from the top: {listed(grid.factors)}) and learning rate (columns: "
+        f"{listed(grid.rates)}), upper width {MapPoint().width}. Right, at factor {HURT:g}, by the width of the upper "
+        f"layer (rows: {listed(grid.widths)}) and epochs of upstream training (columns: {listed(grid.epochs)}). "
         "Signs in the cells, and the lines between them, are predicted by the empirical tangent kernels of "
         f"{NETWORKS} of the pretrained networks, on {ROWS} of the rows: an estimate, which neglects cross-entropy, "
         "mini-batches and momentum, and that kernels move; and a squared error, unlike accuracy, counts how large "
         "outputs are when training begins. No closed form predicts the boundary in such networks. "
-        f"Of decided signs it gets right, over all points of the table, {agreement(found).note}. Numbers with "
-        "errors are in table c3-points.",
+        f"Of decided signs it gets right, over all points of the table, {agreement(tuple(found.values())).note}. "
+        "Numbers with errors are in table c3-points.",
         panels=(
-            picture("init scale and learning rate", "factor down, rate across", values.scale),
-            picture("width and length", "width down, epochs across", values.length),
+            picture("init scale and learning rate", "factor down, rate across", grid.scale),
+            picture("width and length", "width down, epochs across", grid.length),
         ),
     )
 
@@ -342,8 +302,8 @@ CLAIM = Claim(
     f"random labels downstream, at {paper_transfer.LOSSES[0].factor:g} times He's standard deviation, judged as the "
     "narrow networks are: the paper does not give the values of its settings, and these are ours. Command: "
     "`eigenalign report --only C3 --budget full` (some 10 minutes of a core).",
-    cases=cases,
-    predict=lambda case: "by the sign",
+    trials=trials,
+    predict=predict,
     measure=measure,
     decide=decide,
     illustrate=illustrate,

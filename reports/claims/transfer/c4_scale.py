@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
 
 import numpy as np
 
-from reports.claims.claim import Case, Claim, Context, Outcome
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.claims.transfer.digits import (
     HE_INIT,
     NEW_OUTPUT,
-    REPLICAS,
     SMALL_INIT,
     Digits,
-    Effects,
-    case,
-    curves_panel,
-    gains_table,
     he_init,
-    measure_effects,
-    sign_finding,
-    simultaneous,
+    init_factor,
+    shared_trial,
     small_init,
 )
-from reports.findings import Figure, Finding, Panel, Series, Table
-from theory.testing import paired_mean
+from reports.claims.transfer.effects import Effects, curves_panel, gains_table, judge_sign, measure_effects
+from reports.findings import Exhibits, Figure, Judgement, Panel, Series
+from reports.judging.intervals import simultaneous
+from reports.judging.rules import Sign
 
 # random labels are not fitted in ten times as many epochs either: its units die
 LARGE_INIT = Digits(2.0, limit=40, kinds=HE_INIT.kinds)
 FACTORS = (SMALL_INIT.factor, HE_INIT.factor, LARGE_INIT.factor)
 DRAWN = "covariance"
 SHOWN = ("scratch", "pretrained", "rescaled", NEW_OUTPUT, DRAWN)
-Sign = Literal["positive", "negative"]
 # treatment: its name in words, and the signs of its gain by factor
 SIGNS: dict[str, tuple[str, tuple[Sign, Sign, Sign]]] = {
     NEW_OUTPUT: ("hidden layers rescaled, output layer new", ("positive", "negative", "negative")),
@@ -40,28 +35,34 @@ SIGNS: dict[str, tuple[str, tuple[Sign, Sign, Sign]]] = {
 }
 
 
-def cases(context: Context) -> tuple[Case, ...]:
+def trials(context: Context) -> Mapping[str, Trial[None]]:
     """Half of He's standard deviation, He's, and twice as much."""
-    large = LARGE_INIT.experiment(context.replicas(REPLICAS), context.seed_of("C1-C4", 2))
-    return small_init(context), he_init(context), case("digits, init factor 2.0", large)
+    return {
+        "digits, init factor 0.5": small_init(context),
+        "digits, init factor 1.0": he_init(context),
+        "digits, init factor 2.0": shared_trial(LARGE_INIT, 2, context),
+    }
 
 
-def predict(case: Case) -> dict[str, Sign]:
+def predict(case: Case[None]) -> dict[str, Sign]:
     """The sign of the gain of every treatment that is judged."""
-    number = next(i for i, factor in enumerate(FACTORS) if case.name == f"digits, init factor {factor}")
+    number = FACTORS.index(init_factor(case.setting))
     return {treatment: signs[number] for treatment, (_, signs) in SIGNS.items()}
 
 
-def decide(case: Case, prediction: dict[str, Sign], measured: Effects) -> tuple[Finding, ...]:
+def measure(case: Case[None], prediction: dict[str, Sign], context: Context) -> Effects:
+    """The gains of the case's experiment."""
+    return measure_effects(case, context)
+
+
+def decide(case: Case[None], prediction: dict[str, Sign], measured: Effects) -> tuple[Judgement, ...]:
     """Every gain by its sign, by simultaneous intervals."""
     return tuple(
-        sign_finding(
-            "C4",
-            case,
-            measured,
-            f"gain in mean train accuracy, {SIGNS[treatment][0]}",
+        judge_sign(
             measured.difference(treatment, confidence=simultaneous(len(prediction))),
             sign,
+            measured.diverged,
+            quantity=f"gain in mean train accuracy, {SIGNS[treatment][0]}",
             note=f"{measured.of(treatment).mean():.3f} against {measured.of('scratch').mean():.3f} from scratch; "
             f"upstream accuracy {measured.upstream_accuracy.mean():.3f}",
         )
@@ -69,36 +70,47 @@ def decide(case: Case, prediction: dict[str, Sign], measured: Effects) -> tuple[
     )
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
+def illustrate(outcomes: Outcomes[None, dict[str, Sign], Effects]) -> Exhibits:
     """Every gain, and what the factor takes off it; gains against the factor, accuracy along training."""
-    small, he = (outcome.measurement.difference(NEW_OUTPUT) for outcome in outcomes[:2])
-    error = float(np.hypot(small.standard_error, he.standard_error))
+    by_factor = {init_factor(outcome.case.setting): outcome.measurement for outcome in outcomes}
     table = gains_table(
         "c4-gains",
         "Train accuracy averaged over the first 6 epochs downstream, by the factor on He's standard deviation of the "
         "initial weights; means over replicas with standard errors, and the paired difference to training from "
-        "scratch. From factor 0.5 to 1.0 the gain with a new output layer changes by "
-        f"${he.mean - small.mean:+.3f} \\pm {error:.3f}$ (standard error; replicas are independent).",
-        outcomes,
+        f"scratch.{_change(by_factor)}",
+        {outcome.case.name: outcome.measurement for outcome in outcomes},
     )
     figure = Figure(
         name="c4-scale",
         caption="Gains in mean train accuracy against the factor on He's standard deviation (95 % intervals), and "
         "downstream training at every factor (bands: 95 % intervals of the mean over replicas).",
         panels=(
-            _gains_panel(outcomes),
+            _gains_panel(by_factor),
             *(curves_panel(outcome.case.name, outcome.measurement, SHOWN) for outcome in outcomes),
         ),
     )
-    return (table,), (figure,)
+    return Exhibits((table,), (figure,))
 
 
-def _gains_panel(outcomes: tuple[Outcome, ...]) -> Panel:
+def _change(by_factor: Mapping[float, Effects]) -> str:
+    """What the larger init changes, in words; nothing where networks of either have diverged."""
+    if not {SMALL_INIT.factor, HE_INIT.factor} <= by_factor.keys():
+        return ""
+    small, he = (by_factor[each.factor].difference(NEW_OUTPUT) for each in (SMALL_INIT, HE_INIT))
+    error = float(np.hypot(small.standard_error, he.standard_error))
+    return (
+        f" From factor {SMALL_INIT.factor} to {HE_INIT.factor} the gain with a new output layer changes by "
+        f"${he.mean - small.mean:+.3f} \\pm {error:.3f}$ (standard error; replicas are independent)."
+    )
+
+
+def _gains_panel(by_factor: Mapping[float, Effects]) -> Panel:
+    factors = np.array(list(by_factor))
     series = [Series("none", np.array([FACTORS[0], FACTORS[-1]]), np.zeros(2), style="dashed")]
     for treatment in SHOWN[1:]:
-        found = [paired_mean(o.measurement.of(treatment) - o.measurement.of("scratch")) for o in outcomes]
+        found = [effects.difference(treatment) for effects in by_factor.values()]
         gains, half = np.array([each.mean for each in found]), np.array([each.high - each.mean for each in found])
-        series.append(Series(treatment, np.array(FACTORS), gains, half, "both"))
+        series.append(Series(treatment, factors, gains, half, "both"))
     return Panel("gain by the scale of the init", "factor", "minus scratch", tuple(series))
 
 
@@ -118,9 +130,9 @@ CLAIM = Claim(
     "refuted on the draws of its time; the present rule is judged on fresh ones. A sign holds where the 95 % interval "
     "of the paired difference to scratch, simultaneous over the findings of a case, lies on its side of 0, and is "
     "refuted where it lies on the other. Command: `eigenalign report --only C4 --budget full`.",
-    cases=cases,
+    trials=trials,
     predict=predict,
-    measure=measure_effects,
+    measure=measure,
     decide=decide,
     illustrate=illustrate,
 )

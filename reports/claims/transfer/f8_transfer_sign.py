@@ -40,7 +40,7 @@ def trials(context: Context) -> Mapping[str, Trial[Route]]:
     return found
 
 
-def comparisons(case: Case[Route]) -> tuple[Comparison, ...]:
+def comparisons_of(case: Case[Route]) -> tuple[Comparison, ...]:
     """All settings of a case: as many as its replicas are enough for."""
     ensemble = case.setting.ensemble
     settings = ensemble.replicas // comparison(case.study, 0, 0).setting.ensemble.replicas
@@ -57,7 +57,7 @@ class PredictedSigns:
 
 def predict(case: Case[Route]) -> PredictedSigns:
     """The gain of every setting; the control's mistake is to hand them to other settings."""
-    expected = tuple(each.predict() for each in comparisons(case))
+    expected = tuple(each.predict() for each in comparisons_of(case))
     gains = np.array([each.gain for each in expected])
     if case.kind == "control":
         gains = np.random.default_rng([DESIGN, len(gains)]).permutation(gains)
@@ -66,7 +66,7 @@ def predict(case: Case[Route]) -> PredictedSigns:
 
 def measure(case: Case[Route], prediction: PredictedSigns, context: Context) -> RealisedSigns:
     """Every setting trained, with pre-training and without, from common random numbers."""
-    found = [each.realise(expected) for each, expected in zip(comparisons(case), prediction.expected, strict=True)]
+    found = [each.realise(expected) for each, expected in zip(comparisons_of(case), prediction.expected, strict=True)]
     gains, errors = np.array([(each.gain, each.error) for each in found]).T
     degrees = np.array([max(each.trainings - each.diverged - 1, 1) for each in found])
     return RealisedSigns(

@@ -8,17 +8,17 @@ does not depend on how large the outputs are when training begins.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from reports.claims.claim import Case, Context
-from reports.claims.transfer.digits import Effects, effects
-from reports.claims.transfer.f8_transfer_sign import Realised, chances, count
+from reports.claims.transfer.effects import Effects, effects_of
+from reports.claims.transfer.sign_counts import RealisedSigns, count_signs, shuffled_shares
 from reports.claims.transfer.tangent_gains import linearised, silent
-from reports.findings import Finding
-from reports.judging.compare import CONFIDENCE
+from reports.findings import OUTSIDE, Judgement
 from simulate.devices import resolve
 from simulate.labels import one_hot
 from simulate.transfer.experiment import Engine, Trained
@@ -36,24 +36,23 @@ class MappedEffects(Effects):
     Attributes
     ----------
     predicted : ndarray, shape (k,)
-        Gains of k networks, as `kernel_gains`.
+        Gains of k networks, as `gains_by_kernels`.
     """
 
     predicted: np.ndarray
 
 
-def measure_mapped(case: Case, context: Context) -> MappedEffects:
+def measure_mapped(case: Case[Any], context: Context) -> MappedEffects:
     """Train the networks of a point once: kernels are those of the networks whose effects are measured."""
-    assert case.experiment is not None
     engine = Engine(case.experiment, resolve(context.device), weights=False)
     if context.store is not None:
         engine.keep(context.store, resume=True)
     trained = engine.upstream(silent)
-    predicted = kernel_gains(engine, trained)
-    return MappedEffects(**vars(effects(engine.downstream(trained, silent))), predicted=predicted)
+    predicted = gains_by_kernels(engine, trained)
+    return MappedEffects(**vars(effects_of(engine.downstream(trained, silent))), predicted=predicted)
 
 
-def kernel_gains(engine: Engine, trained: Trained) -> np.ndarray:
+def gains_by_kernels(engine: Engine, trained: Trained) -> np.ndarray:
     """The gain in loss of the first networks over their own inits, averaged over downstream training, (k,).
 
     T⁻¹ ∫ (L_t⁰ − L_t) dt, by trapezoids over the readings, as a share of the larger of both losses at the start, with
@@ -82,37 +81,33 @@ def curvature(network: LinearisedNetwork) -> float:
     return float(np.linalg.eigvalsh(kernel)[-1]) / rows
 
 
-def agreement(found: Mapping[str, MappedEffects]) -> Finding:
+def agreement(found: Sequence[MappedEffects]) -> Judgement:
     """The share of points of decided sign whose sign is the predicted one: no rule was fixed, so that none judges it.
 
     A sign is decided where the 95 % interval of the gain in accuracy excludes 0; the sign predicted is that of the mean
     over networks. Clopper and Pearson's interval takes points for independent, and so are their draws.
     """
-    every = list(found.values())
-    gains = [measured.difference("pretrained", confidence=CONFIDENCE) for measured in every]
-    predicted = np.array([measured.predicted.mean() for measured in every])
-    realised = Realised(
+    gains = [measured.difference("pretrained") for measured in found]
+    predicted = np.array([measured.predicted.mean() for measured in found])
+    realised = RealisedSigns(
         gains=np.array([gain.mean for gain in gains]),
         errors=np.array([gain.standard_error for gain in gains]),
         signs=np.array([float(gain.low > 0) - float(gain.high < 0) for gain in gains]),
-        replicas=sum(measured.replicas for measured in every),
-        diverged=sum(measured.diverged for measured in every),
+        replicas=sum(measured.replicas for measured in found),
+        diverged=sum(measured.diverged for measured in found),
     )
-    counted, (chance, associated) = count(predicted, realised), chances(predicted, realised)
-    agreed = sum(abs(np.sign(measured.predicted).sum()) == len(measured.predicted) for measured in every)
+    counted, (chance, associated) = count_signs(predicted, realised), shuffled_shares(predicted, realised)
+    agreed = sum(abs(np.sign(measured.predicted).sum()) == len(measured.predicted) for measured in found)
     by_chance = f"; {chance:.2f} by shuffled predictions, which do as well with probability {associated:.2g}"
-    return Finding(
-        claim="C3",
-        case="all points of the line and of the maps",
+    return Judgement(
+        about="all points of the line and of the maps",
         kind="outside",
         quantity="share of decided signs of the gain that the tangent kernels of pretrained networks predict",
         prediction="an estimate",
         measurement="no sign is decided" if counted.share is None else counted.share,
         interval=counted.interval,
-        verdict="outside the hypotheses",
+        verdict=OUTSIDE,
         power=f"{counted.settings} points, {counted.settings - counted.decided} of them undecided",
         note=f"{counted.right} of {counted.decided}; {int((predicted > 0).sum())} points are predicted positive, the "
         f"networks of {agreed} agree with each other{by_chance if counted.decided else ''}",
-        replicas=realised.replicas,
-        diverged=realised.diverged,
     )

@@ -10,15 +10,18 @@ updates on crops of photographs, of one network each, showed that losses fall at
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from reports.claims.claim import Context, Outcome
+from reports.claims.claim import Context
 from reports.claims.paper_networks import BATCH, EPOCHS, HE, IMAGES, NETWORKS, filters, images, thirds
-from reports.claims.transfer.digits import PLAIN, Kinds, curves_panel, gains_table, means_and_halves
-from reports.findings import Figure, Panel, Series, Table
+from reports.claims.transfer.digits import FIRST_LAYER, PLAIN
+from reports.claims.transfer.effects import Effects, curves_panel, gains_table
+from reports.findings import Exhibits, Figure, Panel, Series
+from reports.judging.intervals import means_and_halves
 from theory.setting import Downstream, Ensemble, Experiment, Labels, Network, Training, Treatments, Upstream
 from theory.setting.network import VGG16
 
@@ -60,10 +63,9 @@ class Vgg:
         kind = "real" if self.labels == "real" else "new random"
         return f"VGG16 on CIFAR-10, {kind} labels, init factor {self.factor:g}"
 
-    def experiment(self, context: Context, seed: int, replicas: int = REPLICAS) -> Experiment:
+    def experiment(self, context: Context, replicas: int = REPLICAS) -> Experiment:
         """Scratch, pretrained and rescaled, read at eleven times."""
         epoch = self.rows // self.batch
-        kinds: Kinds = PLAIN
 
         def training(steps: int | tuple[int, ...]) -> Training:
             return Training(
@@ -77,13 +79,13 @@ class Vgg:
                 network=Network(kind="vgg", blocks=self.blocks, hidden=(), init_variance=HE * self.factor**2),
                 training=training(self.epochs * epoch),
             ),
-            treatment=Treatments(kinds=kinds),
+            treatment=Treatments(kinds=PLAIN),
             downstream=Downstream(
                 samples=self.rows,
                 labels=Labels(kind=self.labels),
                 training=training(tuple(k * self.downstream * epoch // 10 for k in range(11))),
             ),
-            ensemble=Ensemble(replicas=replicas, seed=seed, dtype="float32"),
+            ensemble=Ensemble(replicas=replicas, dtype="float32"),
         )
 
 
@@ -91,21 +93,21 @@ GAINS = (Vgg(1.0, 0.01, 20_000, 80, "real", 20), Vgg(1.0, 0.01, 20_000, 80, "cla
 LOSSES = (Vgg(1.2, 1e-4, 20_000, 80, "real", 20), Vgg(1.2, 1e-4, 5_000, 160, "classes", 80))
 
 
-def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[Figure, ...]]:
-    """For C3: gains, curves, and the share of active units of every layer before upstream training and after it."""
+def show_vgg(found: Mapping[str, Effects]) -> Exhibits:
+    """For C3, by the names of cases: gains, curves, and shares of active units before and after upstream training."""
     table = gains_table(
         "c3-vgg16",
         "VGG16 on CIFAR-10 after random labels: train accuracy averaged over downstream training, means over replicas "
         "with standard errors, and the paired difference to training from scratch.",
-        outcomes,
+        found,
     )
     panels = []
-    for outcome in outcomes:
+    for name, effects in found.items():
         shares = []
         for kind, label in (("scratch", "before upstream training"), ("pretrained", "at the switch")):
-            mean, half = means_and_halves(outcome.measurement.active_at_switch(kind))
+            mean, half = means_and_halves(effects.active_at_switch(kind))
             shares.append(Series(label, np.arange(1.0, len(mean) + 1), mean, half, "both"))
-        panels.append(curves_panel(outcome.case.name, outcome.measurement, PLAIN))
+        panels.append(curves_panel(name, effects, PLAIN))
         panels.append(Panel("active at the switch", "layer", "share of active units", tuple(shares)))
     figure = Figure(
         name="c3-vgg16",
@@ -114,7 +116,7 @@ def illustrate(outcomes: tuple[Outcome, ...]) -> tuple[tuple[Table, ...], tuple[
         "it (right), in two settings (rows). 95 % intervals of the mean over replicas.",
         panels=tuple(panels),
     )
-    return (table,), (figure,)
+    return Exhibits((table,), (figure,))
 
 
 def switch_of_tasks(context: Context) -> Experiment:
@@ -130,9 +132,7 @@ def switch_of_tasks(context: Context) -> Experiment:
             network=filters(),
             training=thirds(EPOCHS[-1] * (half // BATCH)),
         ),
-        treatment=Treatments(
-            kinds=("scratch", {"kind": "first-layers", "layers": 1}, LAYER_ALONE, "covariance", "spectrum")  # type: ignore[arg-type]
-        ),
+        treatment=Treatments(kinds=FIRST_LAYER),
         downstream=Downstream(samples=half, labels=Labels(kind="real"), training=thirds(DOWNSTREAM)),
         ensemble=Ensemble(replicas=NETWORKS, dtype="float32"),
     )

@@ -23,7 +23,7 @@ RATES = {0.5: 0.004, 2.0: 0.0001}  # by the init factor, far from where descent 
 TREATMENT: Final = "rescaled"
 
 
-def experiment(upstream: Upstream, factor: float, replicas: int, seed: int) -> Experiment:
+def kernel_experiment(upstream: Upstream, factor: float, replicas: int) -> Experiment:
     """Full-batch descent on one-hot labels, after the upstream training that is given."""
     return Experiment(
         upstream=upstream,
@@ -33,7 +33,7 @@ def experiment(upstream: Upstream, factor: float, replicas: int, seed: int) -> E
             labels=Labels(kind="real"),
             training=Training(learning_rate=RATES[factor], steps=STEPS),
         ),
-        ensemble=Ensemble(replicas=replicas, seed=seed, dtype="float32"),
+        ensemble=Ensemble(replicas=replicas, dtype="float32"),
     )
 
 
@@ -45,11 +45,18 @@ class TangentGains:
     ----------
     steps : tuple of int, length r
     predicted, measured : ndarray, shape (R, r)
+    diverged : int
+        None: where a replica diverges, there are no such gains.
     """
 
     steps: tuple[int, ...]
     predicted: np.ndarray
     measured: np.ndarray
+    diverged: int = 0
+
+    @property
+    def replicas(self) -> int:
+        return len(self.measured)
 
 
 def tangent_gains(experiment: Experiment, device: str = "cpu", store: Path | None = None) -> TangentGains:

@@ -27,7 +27,7 @@ def few(route: Route, settings: int, *, control: bool = False) -> Case[Route]:
     """A case with some of its settings."""
     case = case_of(route, control=control)
     ensemble = case.setting.ensemble
-    each = ensemble.replicas // len(f8.comparisons(case))
+    each = ensemble.replicas // len(f8.comparisons_of(case))
     ensemble = msgspec.structs.replace(ensemble, replicas=settings * each)
     return replace(case, trained=msgspec.structs.replace(case.setting, ensemble=ensemble))
 
@@ -41,15 +41,15 @@ def realised(signs: np.ndarray, diverged: int = 0) -> RealisedSigns:
 
 
 def test_a_larger_budget_goes_on_with_the_same_settings() -> None:
-    some, more = (f8.comparisons(few("initial weights", settings)) for settings in (2, 5))
+    some, more = (f8.comparisons_of(few("initial weights", settings)) for settings in (2, 5))
     assert len(more) == 5
     assert more[:2] == some
     quick, full = f8.CLAIM.cases(QUICK), f8.CLAIM.cases(Context(budget="full", seed=999))
-    counts = [len(f8.comparisons(case)) for case in quick]
+    counts = [len(f8.comparisons_of(case)) for case in quick]
     assert counts == [settings for _, settings, _ in f8.STUDIED.values()]
-    assert [len(f8.comparisons(case)) for case in full] == [8 * count for count in counts]
+    assert [len(f8.comparisons_of(case)) for case in full] == [8 * count for count in counts]
     assert [case.setting.ensemble.seed for case in full] == [case.setting.ensemble.seed for case in quick]
-    assert sum(len(f8.comparisons(case)) for case in full if case.kind != "control") >= 100
+    assert sum(len(f8.comparisons_of(case)) for case in full if case.kind != "control") >= 100
 
 
 def test_bins() -> None:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from scipy import stats
 
-from reports.claims.claim import Context
+from reports.claims.claim import Case, Context
 from reports.claims.transfer import map_signs
-from reports.claims.transfer.digits import Digits, case, measure_effects
-from reports.claims.transfer.map_signs import MappedEffects, agreement, kernel_gains, measure_mapped
+from reports.claims.transfer.digits import Digits
+from reports.claims.transfer.effects import measure_effects
+from reports.claims.transfer.map_signs import MappedEffects, agreement, gains_by_kernels, measure_mapped
 from reports.claims.transfer.tangent_gains import silent
 from simulate.devices import resolve
 from simulate.transfer.experiment import Engine
@@ -45,7 +46,7 @@ def test_a_planted_flip_lowers_the_share():
     """All right, one wrong, all wrong; the interval is that of the beta quantiles."""
     for wrong in (0, 1, 6):
         signs = [-1 if number < wrong else 1 for number in range(6)]
-        found = agreement({str(g): mapped(g, s * g) for g, s in zip(GAINS, signs, strict=True)})
+        found = agreement([mapped(g, s * g) for g, s in zip(GAINS, signs, strict=True)])
         right = 6 - wrong
         assert found.measurement == right / 6
         low = stats.beta.ppf(0.025, right, 7 - right) if right else 0.0
@@ -55,17 +56,17 @@ def test_a_planted_flip_lowers_the_share():
 
 
 def test_undecided_points_do_not_count():
-    points = {str(g): mapped(g, g) for g in GAINS[:3]}
-    found = agreement({**points, "noise": mapped(0.001, -0.1, noise=0.1)})
+    noise = mapped(0.001, -0.1, noise=0.1)
+    found = agreement([*(mapped(g, g) for g in GAINS[:3]), noise])
     assert found.measurement == 1.0
     assert found.power == "4 points, 1 of them undecided"
-    none = agreement({"noise": mapped(0.001, -0.1, noise=0.1)})
+    none = agreement([noise])
     assert (none.measurement, none.interval) == ("no sign is decided", None)
     assert "nan" not in none.note
 
 
 def test_predictions_of_one_sign_are_no_better_than_shuffled():
-    found = agreement({str(g): mapped(g, -1.0) for g in GAINS})
+    found = agreement([mapped(g, -1.0) for g in GAINS])
     assert found.measurement == 0.5
     assert "0.50 by shuffled predictions, which do as well with probability 1" in found.note
 
@@ -73,10 +74,10 @@ def test_predictions_of_one_sign_are_no_better_than_shuffled():
 def test_kernel_gains_are_those_of_plain_loops(monkeypatch):
     """Gradients one by one, descent of the linearised networks step by step, trapezoids by hand."""
     monkeypatch.setattr(map_signs, "ROWS", 4)
-    experiment = TINY.experiment(2, 5)
+    experiment = TINY.experiment(2)
     engine = Engine(experiment, resolve("cpu"), None)
     trained = engine.upstream(silent)
-    found = kernel_gains(engine, trained)
+    found = gains_by_kernels(engine, trained)
     assert found.shape == (2,)
     steps = experiment.downstream.training.readings
     for replica in range(2):
@@ -113,15 +114,15 @@ def test_kernel_gains_are_those_of_plain_loops(monkeypatch):
 
 
 def test_untrained_networks_gain_nothing():
-    experiment = TINY.experiment(2, 5)
+    experiment = TINY.experiment(2)
     still = msgspec.structs.replace(experiment.upstream.training, steps=0)
     upstream = msgspec.structs.replace(experiment.upstream, training=still)
     engine = Engine(msgspec.structs.replace(experiment, upstream=upstream), resolve("cpu"), None)
-    assert np.abs(kernel_gains(engine, engine.upstream(silent))).max() < 1e-6  # trained in float32
+    assert np.abs(gains_by_kernels(engine, engine.upstream(silent))).max() < 1e-6  # trained in float32
 
 
 def test_effects_are_those_of_the_experiment():
-    tiny, context = case("tiny", TINY.experiment(3, 6)), Context(seed=999)
+    tiny, context = Case("tiny", TINY.experiment(3), None, "outside"), Context(seed=999)
     found, expected = measure_mapped(tiny, context), measure_effects(tiny, context)
     for name, value in vars(expected).items():
         np.testing.assert_array_equal(getattr(found, name), value)

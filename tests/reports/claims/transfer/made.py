@@ -1,0 +1,34 @@
+"""Effects that are made up, for tests of rules, tables and figures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reports.claims.transfer.digits import LAYER, NEW_OUTPUT
+from reports.claims.transfer.effects import Effects
+
+
+def made(gains: dict[str, float], *, noise: float = 0.01, replicas: int = 12, active: float = 0.3) -> Effects:
+    """Effects of given mean gains over scratch, with replicas that scatter."""
+    generator = np.random.default_rng(3)
+    base = 0.6 + noise * generator.standard_normal(replicas)
+    accuracy = np.stack([base, *(base + gain + noise * generator.standard_normal(replicas) for gain in gains.values())])
+    shares = np.full((len(accuracy), replicas, 2, 2), 0.5) + 0.01 * generator.standard_normal((replicas, 1, 1))
+    shares[1:] += active - 0.5
+    return Effects(
+        treatments=("scratch", *gains),
+        steps=np.array([0, 6]),
+        curves=np.repeat(accuracy[:, :, None], 2, axis=2),
+        accuracy=accuracy,
+        active=shares,
+        upstream_accuracy=np.ones(replicas),
+        upstream_steps=np.full(replicas, 10),
+        fitted=replicas,
+        replicas=replicas,
+        diverged=0,
+    )
+
+
+PLAIN = made({"pretrained": 0.1, "rescaled": 0.05})
+ALL = made({"pretrained": 0.2, "rescaled": 0.1, NEW_OUTPUT: 0.15, LAYER: 0.1, "first-layers 1": 0.12,
+            "covariance": 0.09, "recursive": 0.12, "spectrum": 0.0, "eigenvectors": 0.01})  # fmt: skip

@@ -1,0 +1,78 @@
+"""Claim C2: shares of a layer's gain, and controls that lack part of what it has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+import reports
+from reports.claims.claim import Context, Outcome
+from reports.claims.transfer import c2_covariance
+from reports.claims.transfer.c2_covariance import CLAIM
+from reports.claims.transfer.digits import LAYER
+from reports.experiment_file import load
+from tests.reports.claims.transfer.made import ALL, made
+from theory.testing import MeanRatio
+
+QUICK = Context(seed=999)
+DIGITS, FILTERS = CLAIM.cases(QUICK)
+
+
+def verdicts(measured) -> list[str]:
+    return [judgement.verdict for judgement in CLAIM.decide(DIGITS, CLAIM.predict(DIGITS), measured)]
+
+
+def test_a_layer_drawn_in_a_random_basis_would_not_do():
+    assert verdicts(ALL) == ["holds"] * 4
+    swapped = tuple({"covariance": "spectrum", "spectrum": "covariance"}.get(name, name) for name in ALL.treatments)
+    share, basis, whitened, _ = verdicts(replace(ALL, treatments=swapped))
+    assert (share, basis) == ("refuted", "refuted")
+    assert whitened != "holds"
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [
+        (MeanRatio(0.9, 0.6, 1.2), "holds"),
+        (MeanRatio(0.2, -0.1, 0.4), "refuted"),
+        (MeanRatio(0.6, 0.3, 0.9), "undecided"),
+        (None, "undecided"),
+    ],
+)
+def test_a_share_is_judged_by_fiellers_interval(share, verdict, monkeypatch):
+    monkeypatch.setattr("reports.claims.transfer.effects.Effects.share", lambda *arguments, **options: share)
+    judged, *_ = CLAIM.decide(DIGITS, CLAIM.predict(DIGITS), ALL)
+    assert judged.verdict == verdict
+    assert judged.interval == (None if share is None else (share.low, share.high))
+
+
+def test_no_share_is_given_of_a_layer_that_may_gain_nothing():
+    silent = made({LAYER: 0.0, "covariance": 0.1, "spectrum": 0.0}, noise=0.05)
+    share, *_ = CLAIM.decide(FILTERS, CLAIM.predict(FILTERS), silent)
+    assert share.verdict == "undecided"
+    assert isinstance(share.measurement, str)
+    assert share.interval is None
+    shares = CLAIM.illustrate((Outcome(FILTERS, "", silent, ()),)).tables[1]
+    assert {row[3] for row in shares.rows} == {"the layer's gain may be 0"}
+
+
+def test_gains_shares_and_curves_are_shown():
+    shown = CLAIM.illustrate(tuple(Outcome(case, "", ALL, ()) for case in (DIGITS, FILTERS)))
+    (gains, shares), (figure,) = shown.tables, shown.figures
+    gain, share = ALL.difference("pretrained"), ALL.share("covariance", LAYER)
+    assert any(row[3] == (gain.mean, gain.standard_error) for row in gains.rows)
+    assert [row[1] for row in shares.rows] == ["covariance", "recursive", "spectrum", "eigenvectors"] * 2
+    assert share is not None
+    assert shares.rows[0][2] == share.ratio
+    assert all(np.isfinite(series.y).all() for panel in figure.panels for series in panel.series)
+
+
+def test_the_example_is_a_case_of_the_claim():
+    """But for replicas and seed, so that one command reproduces it."""
+    assert reports.__file__ is not None
+    example = load(Path(reports.__file__).parent / "examples/transfer_colours.toml")
+    assert msgspec.structs.replace(c2_covariance.filters_experiment(QUICK), ensemble=example.ensemble) == example

@@ -1,0 +1,111 @@
+"""Claim C3: ends of the line of widths, kernels and their signs, and maps that show every point in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+import reports
+from reports.claims.claim import Case, Context, Outcome
+from reports.claims.transfer.c3_specialisation import CLAIM, LinearisedInit
+from reports.claims.transfer.map_points import LINE, SMALL, MapPoint, points_of
+from reports.claims.transfer.map_signs import MappedEffects
+from reports.claims.transfer.tangent_gains import TangentGains
+from reports.experiment_file import load
+from reports.typesetting.figures import render
+from tests.reports.claims.transfer.made import PLAIN, made
+from theory.testing import paired_mean
+
+CASES = {case.study: case for case in CLAIM.cases(Context(seed=999))}
+
+
+def verdicts(case: Case, measured) -> list[str]:
+    return [judgement.verdict for judgement in CLAIM.decide(case, CLAIM.predict(case), measured)]
+
+
+def mapped(gain_of: Callable[[MapPoint], float]) -> tuple[Outcome, ...]:
+    """Outcomes of the quick points, whose gains are a function of the point; by kernels they are less by 1."""
+    found = []
+    for point in points_of(SMALL):
+        gain = gain_of(point)
+        measured = made({"pretrained": gain, "rescaled": gain})
+        case = CASES[point]
+        measured = MappedEffects(**vars(measured), predicted=np.full(3, gain - 1))
+        found.append(Outcome(case, CLAIM.predict(case), measured, ()))
+    return tuple(found)
+
+
+def test_specialised_layers_are_judged_by_gain_and_active_units():
+    narrow, wide = (CASES[MapPoint(width=width)] for width in (32, 256))
+    hurt = made({"pretrained": -0.1, "rescaled": -0.1})
+    assert verdicts(narrow, hurt) == ["holds", "holds"]
+    assert verdicts(narrow, replace(PLAIN, active=1 - PLAIN.active)) == ["refuted"] * 2
+    assert verdicts(wide, PLAIN) == ["holds"]
+    assert verdicts(wide, hurt) == ["refuted"]
+    assert verdicts(CASES[MapPoint(factor=0.5)], PLAIN) == []
+    assert verdicts(CASES[MapPoint(width=128)], PLAIN) == []
+
+
+def test_the_sign_of_the_wrong_kernel_is_refuted():
+    case = CASES[LinearisedInit(0.5)]
+    gains = np.array([[0.0, 0.3, 0.2]]) + 0.01 * np.random.default_rng(0).standard_normal((6, 3))
+    right = TangentGains((0, 5, 20), gains, gains + 0.01)
+    assert verdicts(case, right) == ["holds", "holds"]
+    assert verdicts(case, replace(right, predicted=-gains)) == ["refuted", "refuted"]
+    assert paired_mean(gains[:, 1]).low > 0
+    unknown = gains * np.array([[1], [-1], [1], [-1], [1], [-1]])
+    assert verdicts(case, replace(right, predicted=unknown)) == ["undecided", "undecided"]
+
+
+def slope(point: MapPoint) -> float:
+    return 0.1 * point.factor + 0.01 * point.width + 10 * point.rate + 0.02 * point.epochs
+
+
+def test_maps_show_every_point_in_its_place():
+    outcomes = mapped(slope)
+    shown = CLAIM.illustrate(outcomes)
+    (table,), (switch, maps) = shown.tables, shown.figures
+    assert len(table.rows) == len(outcomes)
+    for panel, rows in zip(maps.panels, (SMALL.scale, SMALL.length), strict=True):
+        for i, row in enumerate(rows):
+            for j, point in enumerate(row):
+                expected = next(o for o in outcomes if o.case.study == point).measurement.difference("pretrained")
+                assert panel.pictures[0].values[i, j] == expected.mean
+                marks = panel.pictures[0].marks
+                assert marks is not None
+                assert marks[i, j] == pytest.approx(slope(point) - 1)
+    assert len({*maps.panels[1].pictures[0].values.ravel()}) == 4
+    assert switch.panels[0].series[1].y[1] == pytest.approx(maps.panels[0].pictures[0].values[1, 1])  # both width 32
+    assert render(maps).svg
+    ((judgement, of),) = CLAIM.conclude(outcomes)
+    assert of == outcomes
+    positive = sum(slope(point) > 1 for point in points_of(SMALL))
+    assert 0 < positive < len(outcomes)
+    assert judgement.measurement == positive / len(outcomes)  # all gains are surely positive
+
+
+def test_points_whose_networks_diverged_leave_gaps():
+    """Of the line and of the maps: nothing is said of them, and everything else is shown."""
+    lost = (MapPoint(), LINE[0])
+    outcomes = tuple(outcome for outcome in mapped(slope) if outcome.case.study not in lost)
+    shown = CLAIM.illustrate(outcomes)
+    (table,), (switch, maps) = shown.tables, shown.figures
+    assert len(table.rows) == len(outcomes)
+    assert "changes by" not in table.caption
+    assert np.isnan(maps.panels[0].pictures[0].values).tolist() == [[False, False], [False, True]]
+    assert len(switch.panels[0].series[1].x) == len(LINE) - 2
+    assert all(render(figure).svg for figure in (switch, maps))
+    assert CLAIM.illustrate(()).tables == ()
+    assert CLAIM.conclude(()) == ()
+
+
+def test_the_example_is_a_case_of_the_claim():
+    """But for replicas and seed, so that one command reproduces it."""
+    assert reports.__file__ is not None
+    example = load(Path(reports.__file__).parent / "examples/transfer_specialised.toml")
+    assert msgspec.structs.replace(CASES[MapPoint()].experiment, ensemble=example.ensemble) == example

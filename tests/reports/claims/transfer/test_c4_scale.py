@@ -1,0 +1,48 @@
+"""Claim C4: the sign of every gain, by the scale of the init."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reports.claims.claim import Context, Outcome
+from reports.claims.transfer.c4_scale import CLAIM, DRAWN
+from reports.claims.transfer.digits import NEW_OUTPUT
+from tests.reports.claims.transfer.made import ALL
+
+CASES = CLAIM.cases(Context(seed=999))
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0, ["holds"] * 3),
+        (1, ["refuted", "holds", "holds"]),  # negative is predicted of the first
+        (2, ["refuted", "refuted", "holds"]),
+    ],
+)
+def test_the_scale_of_the_init_decides_the_sign(number, expected):
+    case = CASES[number]
+    prediction = CLAIM.predict(case)
+    assert list(prediction) == [NEW_OUTPUT, "pretrained", DRAWN]
+    assert [judgement.verdict for judgement in CLAIM.decide(case, prediction, ALL)] == expected
+
+
+def test_gains_are_shown_by_the_factor():
+    outcomes = tuple(Outcome(case, CLAIM.predict(case), ALL, ()) for case in CASES)
+    shown = CLAIM.illustrate(outcomes)
+    (table,), (figure,) = shown.tables, shown.figures
+    gain = ALL.difference("pretrained")
+    assert any(row[3] == (gain.mean, gain.standard_error) for row in table.rows)
+    assert "changes by $+0.000" in table.caption
+    for series in figure.panels[0].series[1:]:
+        np.testing.assert_array_equal(series.x, [0.5, 1.0, 2.0])
+    assert all(np.isfinite(series.y).all() for panel in figure.panels for series in panel.series)
+
+
+def test_what_is_left_of_diverging_networks_is_shown():
+    """Without those of one factor there is no difference to tell."""
+    outcomes = tuple(Outcome(case, CLAIM.predict(case), ALL, ()) for case in CASES[1:])
+    shown = CLAIM.illustrate(outcomes)
+    assert "changes by" not in shown.tables[0].caption
+    np.testing.assert_array_equal(shown.figures[0].panels[0].series[1].x, [1.0, 2.0])

@@ -1,0 +1,105 @@
+"""Studies decide, names do not: renaming every case of a claim changes nothing that is found but the names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reports.campaign.codec import pack
+from reports.claims.claim import AnyClaim, Case, Context, Outcome
+from reports.claims.transfer import (
+    c1_positive,
+    c2_covariance,
+    c3_specialisation,
+    c4_scale,
+    f5_kernel_transfer,
+    f8_transfer_sign,
+    t1_linear_transfer,
+)
+from reports.claims.transfer.c3_specialisation import LinearisedInit
+from reports.claims.transfer.f5_kernel_transfer import TrainedWideGains
+from reports.claims.transfer.f8_transfer_sign import PredictedSigns
+from reports.claims.transfer.map_signs import MappedEffects
+from reports.claims.transfer.sign_counts import RealisedSigns
+from reports.claims.transfer.t1_linear_transfer import TrainedLinearGains
+from reports.claims.transfer.tangent_gains import TangentGains
+from tests.reports.claims.transfer.made import ALL
+
+QUICK = Context(seed=999)
+SIGNS = np.resize([1.0, -1.0, 1.0], 24)
+
+
+def transferred(case: Case[Any], predicted: Any) -> Any:
+    """Measurements that are made up for claims C1 to C4."""
+    if isinstance(case.study, LinearisedInit):
+        gains = np.array([[0.0, 0.3, 0.2]]) + 0.01 * np.random.default_rng(0).standard_normal((6, 3))
+        return TangentGains((0, 5, 20), gains, gains)
+    return ALL if case.study is None else MappedEffects(**vars(ALL), predicted=np.full(3, 0.1))
+
+
+def wide(case: Case[Any], predicted: Any) -> TrainedWideGains:
+    errors = np.full_like(predicted.gains, 1e-3)
+    return TrainedWideGains(predicted.references, predicted.steps, predicted.infinite, errors, 24, 0)
+
+
+def linear(case: Case[Any], predicted: Any) -> TrainedLinearGains:
+    errors = np.full_like(predicted.gains, 1e-3)
+    given = (predicted.lengths, predicted.steps, predicted.gains, predicted.losses)
+    return TrainedLinearGains(*given, errors, 100, 0)
+
+
+def signs(case: Case[Any], predicted: Any) -> RealisedSigns:
+    return RealisedSigns(0.1 * SIGNS, np.full(24, 0.01), SIGNS, 24, 0)
+
+
+CLAIMS: dict[str, tuple[AnyClaim, Callable[[Case[Any], Any], Any]]] = {
+    "C1": (c1_positive.CLAIM, transferred),
+    "C2": (c2_covariance.CLAIM, transferred),
+    "C3": (c3_specialisation.CLAIM, transferred),
+    "C4": (c4_scale.CLAIM, transferred),
+    "F5": (f5_kernel_transfer.CLAIM, wide),
+    # its predictions take longer
+    "F8": (replace(f8_transfer_sign.CLAIM, predict=lambda case: PredictedSigns(0.2 * SIGNS, ())), signs),
+    "T1": (t1_linear_transfer.CLAIM, linear),
+}
+
+
+def found(claim: AnyClaim, measured: Callable[[Case[Any], Any], Any], cases: tuple[Case[Any], ...]) -> Any:
+    """All that a claim makes of its cases, as plain values."""
+    outcomes = []
+    for case in cases:
+        predicted = claim.predict(case)
+        value = measured(case, predicted)
+        outcomes.append(Outcome(case, predicted, value, claim.decide(case, predicted, value)))
+    judged = [outcome.judgements for outcome in outcomes], [each for each, _ in claim.conclude(tuple(outcomes))]
+    return pack([judged, claim.illustrate(tuple(outcomes))])
+
+
+def renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """The same with names of cases replaced, where a text is one or begins with one and a comma."""
+    if isinstance(value, dict):
+        return {key: renamed(each, names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [renamed(each, names) for each in value]
+    if isinstance(value, str):
+        for name in sorted(names, key=len, reverse=True):
+            if value == name or value.startswith(f"{name}, "):
+                return names[name] + value.removeprefix(name)
+    return value
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_names_decide_nothing(name):
+    claim, measured = CLAIMS[name]
+    cases = claim.cases(QUICK)
+    names = {case.name: f"case {number}" for number, case in enumerate(cases)}
+    before, arrays = found(claim, measured, cases)
+    after, others = found(claim, measured, tuple(replace(case, name=names[case.name]) for case in cases))
+    assert renamed(after, {}) == renamed(before, names)
+    assert arrays.keys() == others.keys()
+    for key, values in arrays.items():
+        np.testing.assert_array_equal(values, others[key])
