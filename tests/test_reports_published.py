@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reports.claims import CLAIMS
-from reports.record import count
 from reports.files import file_name
+from reports.record import count
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "reports" / "published"

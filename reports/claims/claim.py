@@ -1,9 +1,9 @@
 """The shape of a claim: trials fixed beforehand, a prediction, a measurement, a rule that decides.
 
 A claim declares its trials; a trial with its random seed is a case. The seed of a case is a hash of the user's seed,
-the claim, and what the case is: its setting or experiment, so far as it departs from the defaults, and its study.
-Neither its name nor its place nor the number of replicas enters, so that cases may be renamed, reordered and added, and
-budgets share draws. Trials of several claims that name the same `shared` draws are trained once.
+the claim, and what the case is: its setting or experiment, so far as it departs from the defaults, its study and its
+kind. Neither its name nor its place nor the number of replicas enters, so that cases may be renamed, reordered and
+added, and budgets share draws. Trials of several claims that name the same `shared` draws are trained once.
 """
 
 from __future__ import annotations
@@ -211,17 +211,18 @@ def seed_of(trial: Trial[Any], claim: str, seed: int) -> int:
     >>> from theory.setting import Data, Ensemble
     >>> one = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)))
     >>> more = msgspec.structs.replace(one, ensemble=Ensemble(replicas=9000))
-    >>> seed_of(Trial(one), "A3", 0) == seed_of(Trial(more, kind="control"), "A3", 0)
+    >>> seed_of(Trial(one), "A3", 0) == seed_of(Trial(more), "A3", 0)
     True
-    >>> len({seed_of(Trial(one), "A3", 0), seed_of(Trial(one, "a study"), "A3", 0), seed_of(Trial(one), "A4", 0)})
-    3
+    >>> others = Trial(one, "a study"), Trial(one, kind="control")
+    >>> len({seed_of(Trial(one), "A3", 0), seed_of(Trial(one), "A4", 0), *(seed_of(t, "A3", 0) for t in others)})
+    4
     """
     trained = trial.setting
     lines = setting_file.departures(trained) if isinstance(trained, Setting) else experiment_file.departures(trained)
     # not how many replicas there are, nor where a machine keeps its files
     kept = [line for line in lines if not re.match(r"ensemble\.|(upstream\.)?data\.(labels_)?path\b", line)]
     study, _ = pack(trial.study)
-    return hashed(json.dumps([seed, trial.shared or claim, kept, study]))
+    return hashed(json.dumps([seed, trial.shared or claim, kept, study, trial.kind]))
 
 
 def hashed(text: str) -> int:

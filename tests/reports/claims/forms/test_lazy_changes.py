@@ -11,11 +11,7 @@ import simulate
 import theory
 from reports.claims.forms.lazy_changes import measure_changes, second_order_forms
 from tests.oracles import FALSE_ALARM
-<<<<<<< HEAD:tests/reports/claims/forms/test_lazy_changes.py
 from theory.network.lazy import kernel_limit, terms_after
-=======
-from theory.network.lazy import LazyTerms, kernel_limit, terms_after
->>>>>>> theory:tests/test_reports_lazy.py
 from theory.network.propagators import descent_step
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
@@ -103,88 +99,3 @@ def test_diverged_replicas_are_counted() -> None:
     assert changes.diverged > 0
     assert changes.replicas == 40
     assert np.isfinite(changes.values).all()
-<<<<<<< HEAD:tests/reports/claims/forms/test_lazy_changes.py
-=======
-
-
-def imagined(gap: float, error: float, displacement: float = 0.1, replicas: int = 400) -> Changes:
-    """A change of trace 10 in five directions, measured with this gap and this standard error of the trace."""
-    part = np.diag(np.full(5, 1.0))
-    predicted = LazyTerms(part, part, -part, np.zeros((5, 5)))
-    noise = np.random.default_rng(2).standard_normal((replicas, 1, 5))
-    noise = (noise - noise.mean(axis=0)) * error * np.sqrt(replicas / 5)
-    values = (5.0 - gap) / 5 + noise
-    return Changes((7,), np.arange(1.0, 6.0), values, (predicted,), (displacement,), 0)
-
-
-@pytest.mark.parametrize("exponent", [-0.5, -1.0])
-def test_a_power_law_is_found(exponent: float) -> None:
-    widths = (16, 64, 256)
-    changes = tuple(imagined(2.0 * (m / 16) ** exponent, 0.02) for m in widths)
-    found, error, quality = f4_lazy.power_law("erf", widths, changes)
-    assert abs(found - exponent) < 4 * error < 0.2
-    assert quality > 1e-4
-
-
-def test_widths_outside_the_regime_are_left_out() -> None:
-    changes = (imagined(9.0, 0.01, displacement=0.6), imagined(1.0, 0.01), imagined(0.5, 0.01))
-    found, error, _ = f4_lazy.power_law("relu", (16, 64, 256), changes)
-    assert abs(found + 0.5) < 4 * error
-
-
-def test_no_exponent_without_a_gap() -> None:
-    assert f4_lazy.power_law("erf", (16, 64), (imagined(0.02, 0.02), imagined(0.0, 0.02))) is None
-
-
-def case_of(name: str) -> f4_lazy.Case:
-    return next(case for case in f4_lazy.cases(Context(seed=5)) if case.name == name)
-
-
-def verdicts(changes: tuple[Changes, ...], law: tuple[float, float, float] | None) -> dict[str, str]:
-    measured = f4_lazy.Measured((16, 64, 256), changes, law)
-    found = f4_lazy.decide(case_of("erf, first layer"), -1.0, measured)
-    return {finding.quantity.split(",")[0]: finding.verdict for finding in found}
-
-
-def test_a_wrong_exponent_is_refuted_and_a_vague_one_undecided() -> None:
-    changes = tuple(
-        replace(
-            imagined(0.01, 0.01),
-            values=np.repeat(imagined(0.01, 0.01).values, 2, axis=2)[..., :10],
-            sigma=np.ones(10),
-            predicted=(LazyTerms(*(np.eye(10) * k for k in (1.0, 1.0, -1.0, 0.0))),),
-        )
-        for _ in range(3)
-    )
-    quantity = "exponent of $m$ in the error of the trace"
-    assert verdicts(changes, (-1.02, 0.01, 0.5))[quantity] == "holds"
-    assert verdicts(changes, (-0.5, 0.01, 0.5))[quantity] == "refuted"
-    assert verdicts(changes, (-1.0, 0.2, 0.5))[quantity] == "undecided"
-    assert verdicts(changes, None)[quantity] == "undecided"
-
-
-def test_a_term_that_is_not_there_is_not_found() -> None:
-    """A measured change from which T_3 is missing: its share is 0, and leaving it out is no control that holds."""
-    change = imagined(0.0, 0.01)
-    missing = replace(change, values=change.values + 1.0)
-    value, error = f4_lazy.share(missing, "gates")
-    assert abs(value) < 5 * error
-    value, error = f4_lazy.share(change, "gates")
-    assert abs(value - 1) < 5 * error
-
-
-def test_a_family_shares_its_rows_and_its_claim_is_judged() -> None:
-    """One family with few replicas: findings of every kind, a row a width."""
-    context = Context(seed=5)
-    case = case_of("erf, both layers")
-    ensemble = msgspec.structs.replace(case.setting.ensemble, replicas=4)
-    case = replace(case, setting=msgspec.structs.replace(case.setting, ensemble=ensemble))
-    measured = f4_lazy.measure(case, context)
-    assert [change.replicas for change in measured.changes] == [64, 4]
-    np.testing.assert_array_equal(measured.changes[0].sigma, measured.changes[1].sigma)
-    findings = f4_lazy.decide(case, f4_lazy.predict(case), measured)
-    assert [finding.kind for finding in findings] == ["asymptotic", "control", "control", "control"]
-    (table,), (figure,) = f4_lazy.illustrate((f4_lazy.Outcome(case, None, measured, findings),))
-    assert len(table.rows) == 2
-    assert figure.name == "f4-changes"
->>>>>>> theory:tests/test_reports_lazy.py

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports.campaign.codec import pack
 from reports.claims.claim import AnyClaim, Case, Context, Outcome
 from reports.claims.transfer import (
     c1_positive,
@@ -27,6 +26,7 @@ from reports.claims.transfer.map_signs import MappedEffects
 from reports.claims.transfer.sign_counts import RealisedSigns
 from reports.claims.transfer.t1_linear_transfer import TrainedLinearGains
 from reports.claims.transfer.tangent_gains import TangentGains
+from reports.codec import pack
 from tests.reports.claims.transfer.made import ALL
 
 QUICK = Context(seed=999)
