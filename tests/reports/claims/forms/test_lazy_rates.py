@@ -20,7 +20,7 @@ from reports.claims.forms.lazy_evidence import DROPPED, WidthEvidence, power_law
 from reports.judging.intervals import bars
 from tests.oracles import FALSE_ALARM
 from theory.network.lazy import kernel_limit
-from theory.network.model import model_of
+from theory.network.model import hidden_layer_constants, model_of
 from theory.setting import Data, Ensemble, Network, Setting, Training
 
 ERROR = 0.005
