@@ -13,7 +13,7 @@ from reports.claims.forms.lazy_evidence import PowerLaw, WidthEvidence, term_sha
 from reports.findings import OUTSIDE
 from tests.reports.claims.forms.outcomes import QUICK, case_of, outcome_of
 from tests.reports.claims.forms.test_lazy_evidence import imagined, imagined_changes
-from theory.network.lazy import Terms
+from theory.network.lazy import LazyTerms
 
 EXPONENT = "exponent of $m$ in the error of the trace"
 LARGEST = "largest relative error of $\\tau$"
@@ -124,4 +124,4 @@ def test_a_theory_without_a_term_has_no_row_without_it() -> None:
     row = f4_lazy.LazyRow("imagined", imagined(0.0, 0.01))
     assert row.without("output_weights") is None
     assert row.without("gates") == pytest.approx(1.0, rel=0.01)
-    assert isinstance(row.width.predicted, Terms)
+    assert isinstance(row.width.predicted, LazyTerms)

@@ -9,14 +9,14 @@ import pytest
 
 from reports.claims.forms.lazy_changes import Changes
 from reports.claims.forms.lazy_evidence import WidthEvidence, first_inside, power_law, term_share, width_evidence
-from theory.network.lazy import LARGEST_DISPLACEMENT, Terms
+from theory.network.lazy import LARGEST_DISPLACEMENT, LazyTerms
 from theory.network.model import Model
 
 
 def imagined_changes(gap: float, error: float, displacement: float = 0.1, replicas: int = 400) -> Changes:
     """A change of trace 5 in five directions, measured with this gap and this standard error of the trace."""
     part = np.diag(np.full(5, 1.0))
-    predicted = Terms(part, part, -part, np.zeros((5, 5)))
+    predicted = LazyTerms(part, part, -part, np.zeros((5, 5)))
     noise = np.random.default_rng(2).standard_normal((replicas, 1, 5))
     noise = (noise - noise.mean(axis=0)) * error * np.sqrt(replicas / 5)
     values = (5.0 - gap) / 5 + noise

@@ -1,4 +1,4 @@
-"""The rules of the verdicts, and a comparison that finds a planted error and passes the truth."""
+"""A comparison finds a planted error and passes the truth."""
 
 from dataclasses import replace
 
@@ -7,55 +7,10 @@ import pytest
 
 import simulate
 import theory
-from reports.judging.compare import (
-    Verification,
-    asymptotic_verdict,
-    compare,
-    control_verdict,
-    exact_verdict,
-    negative_verdict,
-)
-from reports.judging.estimate import data_eigenspaces, estimate, mean_with_error, tau_with_error
+from reports.judging.compare import Verification, compare
+from reports.judging.estimate import data_eigenspaces, estimate, tau_with_error
+from reports.judging.intervals import mean_with_error
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
-
-
-@pytest.mark.parametrize(
-    ("pvalue", "detectable", "diverged", "verdict"),
-    [
-        (0.5, 0.05, 0, "holds"),
-        (1.1e-6, 0.01, 0, "holds"),
-        (0.9e-6, 0.01, 0, "refuted"),
-        (0.9e-6, 9.0, 3, "refuted"),
-        (0.5, 0.051, 0, "undecided"),
-        (0.5, 0.01, 1, "undecided"),
-        (None, 0.01, 0, "undecided"),
-        (0.5, None, 0, "undecided"),
-    ],
-)
-def test_exact_rule(pvalue, detectable, diverged, verdict):
-    assert exact_verdict(pvalue, detectable, diverged) == verdict
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "diverged", "verdict"),
-    [
-        (-0.04, 0.09, 0, "holds"),
-        (-0.04, 0.09, 1, "undecided"),
-        (-0.04, 0.11, 0, "undecided"),
-        (0.11, 0.2, 0, "refuted"),
-        (-0.3, -0.101, 0, "refuted"),
-        (-0.3, 0.3, 0, "undecided"),
-    ],
-)
-def test_asymptotic_rule(low, high, diverged, verdict):
-    assert asymptotic_verdict(low, high, 0.1, diverged) == verdict
-
-
-def test_controls_and_signs():
-    assert [control_verdict(p, 0) for p in (1e-7, 1e-5)] == ["holds", "undecided"]
-    assert control_verdict(1e-7, 1) == "undecided"
-    assert [negative_verdict(*i, 0) for i in ((-2, -1), (-1, 1), (1, 2))] == ["holds", "undecided", "refuted"]
-    assert negative_verdict(-2, -1, 1) == "undecided"
 
 
 def setting(**changes) -> Setting:
