@@ -162,12 +162,6 @@ def both_shapes_verdict(predicted: str | None, measured: str | None, *, apart: b
     return "refuted" if apart else "undecided"
 
 
-def of_those_decided(rulings: Iterable[Ruling]) -> Ruling:
-    """Of rulings of which some may be left undecided: refuted if one is, otherwise holds if one does."""
-    found = set(rulings)
-    return "refuted" if "refuted" in found else "holds" if "holds" in found else "undecided"
-
-
 def worst(rulings: Iterable[Ruling]) -> Ruling:
     """Of rulings that must all hold: refuted if one is, otherwise undecided if one is."""
     found = set(rulings)

@@ -12,12 +12,12 @@ from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.claims.forms.lazy_changes import Changes, measure_changes
 from reports.claims.forms.lazy_evidence import (
     DROPPED,
-    PowerLaw,
+    FittedPower,
     TermName,
     TermShare,
     WidthEvidence,
     first_inside,
-    power_law,
+    fitted_power,
     term_share,
     width_evidence,
 )
@@ -95,13 +95,13 @@ class FamilyEvidence:
         Ascending.
     shares : tuple of TermShare
         Of every term that the theory has, at the largest width.
-    law : PowerLaw or None
+    law : FittedPower or None
         None where none is asked for, or no gap is seen.
     """
 
     widths: tuple[WidthEvidence, ...]
     shares: tuple[TermShare, ...]
-    law: PowerLaw | None
+    law: FittedPower | None
 
     @property
     def inside(self) -> WidthEvidence:
@@ -138,7 +138,7 @@ def measure(case: Case[WidthFamily], prediction: FamilyPrediction, context: Cont
     return FamilyEvidence(
         widths=evidence,
         shares=tuple(share for share in shares if share is not None),
-        law=None if prediction.rate is None else power_law(evidence, prediction.rate.largest),
+        law=None if prediction.rate is None else fitted_power(evidence, prediction.rate.largest),
     )
 
 

@@ -144,7 +144,7 @@ def term_share(changes: Changes, term: TermName) -> TermShare | None:
 
 
 @dataclass(frozen=True)
-class PowerLaw:
+class FittedPower:
     """gap = c m^p, fitted over the widths whose weights move little.
 
     Attributes
@@ -163,7 +163,7 @@ class PowerLaw:
     quality: float
 
 
-def power_law(widths: Sequence[WidthEvidence], largest: float) -> PowerLaw | None:
+def fitted_power(widths: Sequence[WidthEvidence], largest: float) -> FittedPower | None:
     """Least squares with the gaps' errors, over widths whose displacement is at most `largest`.
 
     None where no gap is seen: less than three times its error at the narrowest of them, which has the largest.
@@ -180,7 +180,7 @@ def power_law(widths: Sequence[WidthEvidence], largest: float) -> PowerLaw | Non
     covariance = np.linalg.inv(fit.jac.T @ fit.jac)
     quality = float(stats.chi2.sf(2 * fit.cost, len(m) - 2)) if len(m) > 2 else 1.0
     degrees = min(each.degrees for each in widths)
-    return PowerLaw(float(fit.x[1]), float(np.sqrt(covariance[1, 1])), degrees, quality)
+    return FittedPower(float(fit.x[1]), float(np.sqrt(covariance[1, 1])), degrees, quality)
 
 
 def first_inside(widths: Sequence[WidthEvidence], largest: float = LARGEST_DISPLACEMENT) -> int:

@@ -12,7 +12,7 @@ from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.claims.forms.lazy_changes import measure_changes
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
 from reports.judging.intervals import bars, sample_mean
-from reports.judging.rules import Ruling, both_shapes_verdict, of_those_decided
+from reports.judging.rules import Ruling, both_shapes_verdict, worst
 from reports.judging.shape import mean_shape
 from theory.network.lazy import LARGEST_DISPLACEMENT, error_budget
 from theory.network.model import hidden_layer_constants
@@ -210,24 +210,24 @@ def decide(case: Case[Regime], prediction: str, measured: MapPoints) -> tuple[Ju
 def conclude(outcomes: MapOutcomes) -> tuple[tuple[Judgement, MapOutcomes], ...]:
     """One judgement of all points at which weights move by less than half of what they were.
 
-    Holds where shapes that both are decided agree; refuted where two differ by more than the theory's own error;
-    undecided where at no point both shapes are decided, or curves whose shapes differ are nowhere further apart.
+    Holds where the two shapes agree at every point at which both are decided; refuted where they differ somewhere by
+    more than the theory's own error; undecided where they differ by less, or at no point both shapes are decided.
     """
     if not outcomes:
         return ()
     points = [(point, outcome.measurement.diverged) for outcome in outcomes for point in outcome.measurement.points]
     inside = [(point, diverged) for point, diverged in points if not point.outside]
-    rulings = [point_verdict(point, diverged) for point, diverged in inside]
-    decided = sum(point.decided and not diverged for point, diverged in inside)
+    rulings = [point_verdict(point, diverged) for point, diverged in inside if point.decided and not diverged]
+    decided = len(rulings)
     agree, apart = rulings.count("holds"), rulings.count("refuted")
     rising = [point for point, _ in points if point.rises]
     judgement = Judgement(
         kind="asymptotic",
         about=f"{len(points)} points of the map",
         quantity="points at which theory and networks have the same shape of $f$",
-        prediction="all that are decided agree, or differ within the declared error",
+        prediction="all that are decided",
         measurement=f"{agree} of {decided} agree, {apart} differ by more than the error",
-        verdict=of_those_decided(rulings),
+        verdict=worst(rulings) if rulings else "undecided",
         power=f"{len(inside) - decided} more are not decided by simultaneous 99 % intervals; at "
         f"{len(points) - len(inside)}, not judged, weights move by more than half",
         note=f"at {sum(point.parted for point in rising)} of the {len(rising)} points at which the theory rises at "

@@ -9,7 +9,7 @@ import pytest
 
 from reports.claims.forms import f4_lazy
 from reports.claims.forms.f4_lazy import CLAIM, FamilyEvidence
-from reports.claims.forms.lazy_evidence import PowerLaw, WidthEvidence, term_share
+from reports.claims.forms.lazy_evidence import FittedPower, WidthEvidence, term_share
 from reports.findings import OUTSIDE
 from tests.reports.claims.forms.outcomes import QUICK, case_of, outcome_of
 from tests.reports.claims.forms.test_lazy_evidence import imagined, imagined_changes
@@ -19,7 +19,7 @@ EXPONENT = "exponent of $m$ in the error of the trace"
 LARGEST = "largest relative error of $\\tau$"
 
 
-def verdicts(*widths: WidthEvidence, law: PowerLaw | None = None) -> dict[str, str]:
+def verdicts(*widths: WidthEvidence, law: FittedPower | None = None) -> dict[str, str]:
     """What is decided of erf networks that decide the rate, by quantity."""
     change = imagined_changes(0.0, 0.01)
     shares = [term_share(change, "own_output"), term_share(replace(change, values=change.values + 1.0), "gates")]
@@ -31,9 +31,9 @@ def verdicts(*widths: WidthEvidence, law: PowerLaw | None = None) -> dict[str, s
 
 def test_a_wrong_exponent_is_refuted_and_a_vague_one_undecided() -> None:
     widths = tuple(imagined(0.01, 0.01, width) for width in (16, 64, 256))
-    assert verdicts(*widths, law=PowerLaw(-1.02, 0.01, 399, 0.5))[EXPONENT] == "holds"
-    assert verdicts(*widths, law=PowerLaw(-0.5, 0.01, 399, 0.5))[EXPONENT] == "refuted"
-    assert verdicts(*widths, law=PowerLaw(-1.0, 0.2, 399, 0.5))[EXPONENT] == "undecided"
+    assert verdicts(*widths, law=FittedPower(-1.02, 0.01, 399, 0.5))[EXPONENT] == "holds"
+    assert verdicts(*widths, law=FittedPower(-0.5, 0.01, 399, 0.5))[EXPONENT] == "refuted"
+    assert verdicts(*widths, law=FittedPower(-1.0, 0.2, 399, 0.5))[EXPONENT] == "undecided"
     assert verdicts(*widths)[EXPONENT] == "undecided"
 
 
@@ -111,7 +111,7 @@ def test_the_law_of_the_trace_is_judged_and_shown() -> None:
 def test_only_families_whose_rate_is_decided_are_drawn() -> None:
     case = case_of(CLAIM, "erf, first layer", 2)
     outcome = outcome_of(CLAIM, replace(case, study=replace(case.study, narrower=(100,))))
-    law = PowerLaw(-1.0, 0.1, 1, 1.0)
+    law = FittedPower(-1.0, 0.1, 1, 1.0)
     outcome = replace(outcome, measurement=replace(outcome.measurement, law=law))
     (figure,) = CLAIM.illustrate((outcome,)).figures
     assert [panel.title for panel in figure.panels] == ["erf, first layer", "error of the trace"]

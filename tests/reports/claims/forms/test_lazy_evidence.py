@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reports.claims.forms.lazy_changes import Changes
-from reports.claims.forms.lazy_evidence import WidthEvidence, first_inside, power_law, term_share, width_evidence
+from reports.claims.forms.lazy_evidence import WidthEvidence, first_inside, fitted_power, term_share, width_evidence
 from theory.network.lazy import LARGEST_DISPLACEMENT, LazyTerms
 from theory.network.model import Model
 
@@ -31,7 +31,7 @@ def imagined(gap: float, error: float, width: int = 64, displacement: float = 0.
 
 @pytest.mark.parametrize("exponent", [-0.5, -1.0])
 def test_a_power_law_is_found(exponent: float) -> None:
-    law = power_law([imagined(2.0 * (m / 16) ** exponent, 0.02, m) for m in (16, 64, 256)], 0.2)
+    law = fitted_power([imagined(2.0 * (m / 16) ** exponent, 0.02, m) for m in (16, 64, 256)], 0.2)
     assert law is not None
     assert abs(law.exponent - exponent) < 4 * law.error < 0.2
     assert law.quality > 1e-4
@@ -42,14 +42,14 @@ def test_widths_outside_the_regime_are_left_out() -> None:
     widths = (imagined(9.0, 0.01, 16, displacement=0.6), imagined(1.0, 0.01, 64), imagined(0.5, 0.01, 256))
     assert first_inside(widths) == 1
     assert first_inside(widths, 0.05) == 2
-    law = power_law(widths, LARGEST_DISPLACEMENT)
+    law = fitted_power(widths, LARGEST_DISPLACEMENT)
     assert law is not None
     assert abs(law.exponent + 0.5) < 4 * law.error
 
 
 def test_no_exponent_without_a_gap_or_with_one_width() -> None:
-    assert power_law((imagined(0.02, 0.02, 16), imagined(0.0, 0.02, 64)), 0.2) is None
-    assert power_law((imagined(2.0, 0.02, 16, displacement=0.3), imagined(1.0, 0.02, 64)), 0.2) is None
+    assert fitted_power((imagined(0.02, 0.02, 16), imagined(0.0, 0.02, 64)), 0.2) is None
+    assert fitted_power((imagined(2.0, 0.02, 16, displacement=0.3), imagined(1.0, 0.02, 64)), 0.2) is None
 
 
 def test_a_term_that_is_not_there_is_not_found() -> None:

@@ -16,7 +16,7 @@ from scipy import stats
 import simulate
 from reports.claims.forms.f4_lazy import APART, EXPONENT_BUDGET, RATES
 from reports.claims.forms.lazy_changes import measure_changes
-from reports.claims.forms.lazy_evidence import DROPPED, WidthEvidence, power_law, term_share, width_evidence
+from reports.claims.forms.lazy_evidence import DROPPED, WidthEvidence, fitted_power, term_share, width_evidence
 from reports.judging.intervals import bars
 from tests.oracles import FALSE_ALARM
 from theory.network.lazy import kernel_limit
@@ -85,7 +85,7 @@ def test_rate_of_the_trace(
         print(f"{activation} m = {each.width}: gap {each.gap:.4f} ± {each.trace_se:.4f}, ε {each.displacement:.2f}")
         assert each.displacement <= rate.largest
         assert each.trace_se <= ERROR * each.predicted_trace
-    law = power_law(found, rate.largest)
+    law = fitted_power(found, rate.largest)
     assert law is not None
     print(f"{activation}: exponent {law.exponent:.3f} ± {law.error:.3f}, one power law p = {law.quality:.2g}")
     assert rate.exponent == exponent
