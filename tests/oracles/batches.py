@@ -9,7 +9,7 @@ from fractions import Fraction
 import msgspec
 import numpy as np
 
-from tests.oracles_linear import OPTIMIZERS, Matrix, fixed_setting, formula_second_moment, rates
+from tests.oracles.linear import OPTIMIZERS, Matrix, fixed_setting, formula_second_moment, rates
 from tests.test_theory_full_batch import rows_with_spectrum
 from theory.linear.propagators import stability_limit
 from theory.setting import Labels, Network, Setting, Training

@@ -8,11 +8,8 @@ import mpmath
 import numpy as np
 from scipy.linalg import block_diag
 from scipy.optimize import minimize
-from scipy.stats import norm
 
 from theory.eigenspaces import Eigenspaces
-
-FALSE_ALARM = 1e-7  # of one statistical test
 
 
 def projectors(spaces: Eigenspaces) -> list[np.ndarray]:
@@ -91,16 +88,3 @@ def _signed_permutations(size: int) -> list[np.ndarray]:
 
 def operator_norm(matrix: np.ndarray) -> float:
     return float(np.linalg.norm(matrix, 2))
-
-
-def largest_z(samples: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
-    """The largest |z| over the entries of the mean of `samples` (R, …), and the bound that it passes by chance with
-    probability FALSE_ALARM at most (Bonferroni). Entries that never vary must agree to 1e-10.
-    """
-    r = len(samples)
-    error = samples.std(axis=0, ddof=1) / np.sqrt(r)
-    difference = np.abs(samples.mean(axis=0) - expected)
-    constant = error < 1e-12
-    assert np.all(difference[constant] < 1e-10)
-    z = difference[~constant] / error[~constant]
-    return float(z.max(initial=0.0)), float(norm.isf(FALSE_ALARM / 2 / max(z.size, 1)))

@@ -1,4 +1,4 @@
-"""Whole second-moment matrices against Monte Carlo (theory/derivations.md, section 4), written out literally."""
+"""Statistics against Monte Carlo: means, and whole second-moment matrices (theory/derivations.md, section 4)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+
+FALSE_ALARM = 1e-7  # of one statistical test
+
+
+def largest_z(samples: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
+    """The largest |z| over the entries of the mean of `samples` (R, …), and the bound that it passes by chance with
+    probability FALSE_ALARM at most (Bonferroni). Entries that never vary must agree to 1e-10.
+    """
+    r = len(samples)
+    error = samples.std(axis=0, ddof=1) / np.sqrt(r)
+    difference = np.abs(samples.mean(axis=0) - expected)
+    constant = error < 1e-12
+    assert np.all(difference[constant] < 1e-10)
+    z = difference[~constant] / error[~constant]
+    return float(z.max(initial=0.0)), float(stats.norm.isf(FALSE_ALARM / 2 / max(z.size, 1)))
 
 
 @dataclass(frozen=True)

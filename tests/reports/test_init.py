@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +17,8 @@ from reports.check import check
 from reports.init import WeightLaw, _law, draw, frobenius, law_of_data, law_of_setting, law_of_store, vectors_of
 from reports.setting_file import load
 from simulate.aligned_draws import draw_weights
-from tests.asserts import assert_second_moment, second_moment_test
+from tests.oracles.statistics import assert_second_moment, second_moment_test
+from tests.paths import ROOT
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.shape import flow_peak
 from theory.misalignment import misalignment_squared, null_floor
@@ -383,7 +383,7 @@ def test_laws_that_are_none(files):
 
 def test_the_readme_says_what_its_code_measures(capsys):
     """The same seeds on another machine give other last bits, not other conclusions."""
-    text = (Path(__file__).parent.parent / "README.md").read_text()
+    text = (ROOT / "README.md").read_text()
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL) if "law_of_data" in block]
     said = re.findall(r"# (over [^:]+): (\S+) \((\S+) to (\S+)\)", code)
     exec(compile(code, "README.md", "exec"), {})

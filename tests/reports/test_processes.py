@@ -8,12 +8,13 @@ import sys
 import textwrap
 import time
 from multiprocessing import active_children
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from reports.processes import cores, results
+from tests.paths import ROOT
+from tests.processes import alive
 from theory.checked import require
 from theory.errors import InvalidInput, NoClosedForm
 
@@ -68,22 +69,14 @@ def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path):
     """
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(script))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, path], stdout=subprocess.PIPE, env=environment) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
         parent.send_signal(signal.SIGKILL)
     for _ in range(600):
-        if not _runs(worker):
+        if not alive(worker):
             return
         time.sleep(0.1)
     os.kill(worker, signal.SIGKILL)
     pytest.fail("the worker is still there after a minute")
-
-
-def _runs(pid: int) -> bool:
-    """Whether the process is there and not a zombie that nobody has waited for."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

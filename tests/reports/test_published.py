@@ -3,15 +3,14 @@
 import csv
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 from reports.claims import CLAIMS
 from reports.files import file_name
 from reports.record import count
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "reports" / "published"
 RESULTS = json.loads((PUBLISHED / "results.json").read_text())
 

@@ -8,6 +8,7 @@ import pytest
 
 from reports.experiment_file import load as load_experiment
 from reports.setting_file import load
+from tests.paths import ROOT
 from theory.errors import InvalidInput
 from theory.setting import Data, Setting, Training
 
@@ -78,9 +79,7 @@ def test_a_missing_file_a_folder_and_bytes(tmp_path):
         load(tmp_path / "bytes.toml")
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parent.parent / "reports" / "examples").glob("*.toml")), ids=lambda p: p.name
-)
+@pytest.mark.parametrize("path", sorted((ROOT / "reports" / "examples").glob("*.toml")), ids=lambda p: p.name)
 def test_the_examples_are_settings_or_experiments(path):
     tables = tomllib.loads(path.read_text())
     found = load_experiment(path).upstream.data if "upstream" in tables else load(path).data

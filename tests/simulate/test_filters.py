@@ -17,7 +17,7 @@ from simulate.images import patch_moment
 from simulate.kernels import choose_kernel, general, module
 from simulate.transfer import experiment as experiment_module
 from simulate.transfer import run as run_transfer
-from tests.oracles_training import naive_train
+from tests.oracles.training import naive_train
 from theory.setting import (
     Data,
     Downstream,

@@ -13,7 +13,7 @@ import simulate
 from simulate import networks
 from simulate.devices import one_thread
 from simulate.inputs import Draws
-from tests.oracles_training import naive_train
+from tests.oracles.training import naive_train
 from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Setting, Training
 
 CLASSES = Labels(kind="classes", classes=3)

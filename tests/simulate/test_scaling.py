@@ -14,7 +14,7 @@ import simulate
 from reports.judging.changes import movements, relative
 from simulate.networks import forward
 from simulate.scaling import LayerFactors, layer_factors, operations, run_shrunken, shrink
-from tests.oracles_training import Net
+from tests.oracles.training import Net
 from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Setting, Training
 
 DATA = Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=24)

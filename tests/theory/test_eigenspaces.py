@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracles import operator_norm, projectors
+from tests.oracles.matrices import operator_norm, projectors
 from tests.strategies import Known, known_matrices, orthogonal, pairs, spectral
 from theory.eigenspaces import Eigenspaces, eigenspaces, matching, transfer_function, weight_variances
 from theory.errors import InvalidInput

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracles import finite_average, largest_z, projectors
+from tests.oracles.matrices import finite_average, projectors
+from tests.oracles.statistics import largest_z
 from tests.strategies import Known, known_matrices, orthogonal, pairs, spectral
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput

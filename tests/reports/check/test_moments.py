@@ -1,7 +1,5 @@
 """The streamed second moment against plain loops, whatever the blocks; its sampling errors; what never varies."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +14,9 @@ from reports.check import moments
 from reports.check.data import open_samples, samples
 from reports.check.moments import data_moment
 from reports.check.weights import filters
+from tests.processes import python
 from tests.strategies import seeds
 from theory.errors import InvalidInput
-
-ROOT = Path(__file__).parent.parent
 
 
 def layer(*shape: int):
@@ -190,7 +187,7 @@ def in_a_process(lines: str) -> list[float]:
         "import re, sys, time\nstart = time.time()\n"
         "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024 / 1e6\n"
     )
-    done = subprocess.run([sys.executable, "-c", code + lines], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = python(code + lines, check=True)
     return [float(word) for word in done.stderr.splitlines()[-1].split()]
 
 

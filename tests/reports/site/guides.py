@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 from reports import cli
+from tests.paths import ROOT
 
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -71,11 +72,10 @@ def contribute(text: str, folder: Path) -> str:
 
 def copy_project(folder: Path) -> None:
     """The files of the project that its tests and tools look at, without what was published."""
-    root = Path(__file__).resolve().parent.parent
     skipped = shutil.ignore_patterns("__pycache__", "figures", "tables", "*.pdf")
     for name in ("theory", "simulate", "reports", "tests"):
-        shutil.copytree(root / name, folder / name, ignore=skipped)
-    for path in (*root.glob("*.py"), root / "pyproject.toml", root / "README.md"):
+        shutil.copytree(ROOT / name, folder / name, ignore=skipped)
+    for path in (*ROOT.glob("*.py"), ROOT / "pyproject.toml", ROOT / "README.md"):
         shutil.copy(path, folder)
 
 

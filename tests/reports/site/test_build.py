@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,7 @@ from reports.site.links import faults
 from reports.site.markdown import anchor, cited, formula, to_article
 from reports.site.reference import modules, write_reference
 from reports.typesetting.formulas import UnreadableFormula
-
-ROOT = Path(__file__).parent.parent
+from tests.paths import ROOT
 
 
 @pytest.fixture(scope="module")

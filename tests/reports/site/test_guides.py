@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from reports import cli
-from tests.guides import FENCE, add_lines, contribute, copy_project, in_project, run, tell
+from tests.paths import ROOT
+from tests.reports.site.guides import FENCE, add_lines, contribute, copy_project, in_project, run, tell
 
-FOLDER = Path(__file__).parent.parent / "reports" / "site" / "guides"
+FOLDER = ROOT / "reports" / "site" / "guides"
 GUIDES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md"))}
 CONTRIBUTIONS = ("claim", "formula")  # they add files to the project
 

@@ -23,7 +23,7 @@ from reports.record import to_builtins
 from reports.typesetting import latex
 from reports.typesetting.document import duration, settings, write
 from reports.typesetting.figures import inline_svg
-from tests.report_samples import PROVENANCE, sample_report, written_sample
+from tests.reports.typesetting.samples import PROVENANCE, sample_report, written_sample
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from reports.findings import Figure, Panel, Picture, Series
 from reports.typesetting.figures import boundary, draw, render
-from tests.report_samples import sample_report
+from tests.reports.typesetting.samples import sample_report
 
 FIGURES = [figure for claim in sample_report().claims for figure in claim.figures]
 X = np.array([1.0, 2.0, 5.0])
@@ -34,7 +34,7 @@ def test_bytes_depend_neither_on_process_nor_users_settings_and_no_state_is_left
 import sys, matplotlib
 matplotlib.rcParams.update({"font.size": 20, "svg.hashsalt": "x", "axes.grid": True})
 before = matplotlib.rcParams.copy()
-from tests.report_samples import sample_report
+from tests.reports.typesetting.samples import sample_report
 from reports.typesetting.figures import render
 sys.stdout.buffer.write(render(sample_report().claims[0].figures[0]).svg)
 assert matplotlib.rcParams.copy() == before

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reports.typesetting import latex
-from tests.report_samples import written_sample
+from tests.reports.typesetting.samples import written_sample
 
 pytestmark = pytest.mark.latex
 

@@ -8,7 +8,6 @@ import json
 import math
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -34,7 +33,8 @@ from reports.typesetting.summaries import (
     sentence,
 )
 from reports.typesetting.tables import to_csv, to_html_table, to_latex_table
-from tests.report_samples import sample_report
+from tests.paths import ROOT
+from tests.reports.typesetting.samples import sample_report
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def texts(value):
 
 def test_every_formula_of_the_report_is_drawn():
     """Of what is published, and of the claims as they stand: XML, no command left over, nothing as its source."""
-    published = json.loads((Path(__file__).parent.parent / "reports/published/results.json").read_text())
+    published = json.loads((ROOT / "reports/published/results.json").read_text())
     claims = [text for c in CLAIMS for text in (c.title, c.statement, c.reference, c.method)]
     formulas = {piece for text in {*texts(published), *claims} for kind, piece in pieces(text) if kind == "math"}
     assert len(formulas) > 100

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import simulate.transfer
 from reports import cli
 from reports.experiment_file import departures, load
 from reports.transfer import measures, study
+from tests.paths import ROOT
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment
@@ -231,7 +231,7 @@ def test_an_interruption_exits_3(capfd, file, monkeypatch):
 
 
 def test_the_example_is_read():
-    example = Path(cli.__file__).parent / "examples" / "transfer_digits.toml"
+    example = ROOT / "reports" / "examples" / "transfer_digits.toml"
     names = [treatment.name for treatment in load(example).treatment.each]
     assert names == ["scratch", "pretrained", "rescaled", "first-layers 1 rescaled", "covariance", "spectrum"]
 

@@ -15,7 +15,7 @@ from simulate.kernels.descent import Descent
 from simulate.kernels.minibatches import Batches
 from simulate.tiles import tile_size
 from tests import test_simulate_images
-from tests.oracles_training import naive_train
+from tests.oracles.training import naive_train
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import simulate
 from simulate.kernels import KERNELS, choose_kernel, dense, general, linear, one_hidden
-from tests.oracles_training import naive_train
+from tests.oracles.training import naive_train
 from theory.setting import Data, InvalidInput, Labels, Network, Setting, Training
 
 DATA = Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=9)

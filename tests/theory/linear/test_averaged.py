@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from tests.oracles_averaged import averaged_diagonal, third_power
+from tests.oracles.averaged import averaged_diagonal, third_power
 from theory.catalogue import choose_form, predict
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import averaged, averaged_batches

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tests.asserts import assert_second_moment, second_moment_test
-from tests.oracles_linear import (
+from tests.oracles.linear import (
     OPTIMIZERS,
     enumerated_second_moment,
     exact,
@@ -22,6 +21,7 @@ from tests.oracles_linear import (
     formula_second_moment,
     train_all,
 )
+from tests.oracles.statistics import assert_second_moment, second_moment_test
 from theory.catalogue import predict
 from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import brentq
 
-from tests.oracles_online import Atom, enumerated, gaussian_atoms, train_online, two_point_atoms
+from tests.oracles.online import Atom, enumerated, gaussian_atoms, train_online, two_point_atoms
 from theory.catalogue import choose_form, predict
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracles_linear import fixed_setting
+from tests.oracles.linear import fixed_setting
 from theory.catalogue import predict
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.description import describe

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.oracles_linear import OPTIMIZERS, rates
+from tests.oracles.linear import OPTIMIZERS, rates
 from theory.errors import InvalidInput
 from theory.linear.propagators import constant_rate_propagator, propagators, stability_limit
 from theory.setting import Training

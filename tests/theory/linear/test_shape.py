@@ -12,7 +12,7 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracles_linear import fixed_setting
+from tests.oracles.linear import fixed_setting
 from theory.catalogue import predict
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.shape import descent_peak, descent_shape, flow_peak, flow_shape, predicted_shape, slope

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tests.oracles_batches import (
+from tests.oracles.batches import (
     block_moments,
     enumerated_second_moment,
     orders_of_epochs,
     random_batch_setting,
     replicas,
 )
-from tests.oracles_linear import OPTIMIZERS, exact, fixed_setting
+from tests.oracles.linear import OPTIMIZERS, exact, fixed_setting
 from theory.catalogue import predict
 from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput, NoClosedForm

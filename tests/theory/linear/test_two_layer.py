@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from scipy import integrate
 from scipy.special import gammaln
 
-from tests.oracles import largest_z
-from tests.oracles_linear import exact
-from tests.oracles_two_layer import draw, enumerated, enumerated_first_step, train, two_layer_setting
+from tests.oracles.linear import exact
+from tests.oracles.statistics import largest_z
+from tests.oracles.two_layer import draw, enumerated, enumerated_first_step, train, two_layer_setting
 from theory.catalogue import predict
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import two_layer, two_layer_converged, two_layer_early

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracles_network import DERIVATIVES, plane_expectation, relu_expectation
+from tests.oracles.network import DERIVATIVES, plane_expectation, relu_expectation
 from tests.strategies import orthogonal, seeds
 from theory.errors import InvalidInput
 from theory.network.duals import ACTIVATIONS, ORDERS, Gram, dual, dual_quartic, gram

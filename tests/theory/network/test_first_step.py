@@ -8,8 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.oracles import largest_z
-from tests.oracles_first_step import (
+from tests.oracles.first_step import (
     enumerated_step,
     first_step_blocks,
     first_step_setting,
@@ -18,6 +17,7 @@ from tests.oracles_first_step import (
     signs,
     steps,
 )
+from tests.oracles.statistics import largest_z
 from theory.catalogue import predict
 from theory.errors import InvalidInput, NoClosedForm
 from theory.network.first_step import FirstStepTerms, first_step_moment, first_step_terms

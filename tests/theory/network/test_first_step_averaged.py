@@ -9,8 +9,8 @@ import pytest
 import sympy as sp
 from scipy import integrate
 
-from tests.oracles import largest_z
-from tests.oracles_first_step import controlled_moments, networks, steps
+from tests.oracles.first_step import controlled_moments, networks, steps
+from tests.oracles.statistics import largest_z
 from theory.catalogue import predict
 from theory.errors import InvalidInput, NoClosedForm
 from theory.network.first_step import first_step_moment

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import textwrap
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracles_network import published_erf, published_relu
+from tests.oracles.network import published_erf, published_relu
+from tests.processes import python
 from tests.strategies import seeds
 from theory.errors import InvalidInput
 from theory.network.duals import ACTIVATIONS
@@ -146,9 +145,7 @@ PLACED = """
 
 def test_kernels_stay_on_a_device_that_refuses_what_cuda_refuses() -> None:
     """In a process of its own, because torch cannot forget a device."""
-    code = "\n".join(line[4:] for line in PLACED.splitlines())
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False)
+    done = python('import warnings\nwarnings.simplefilter("error")\n' + textwrap.dedent(PLACED))
     assert "20 kernels stay on their device" in done.stdout, done.stderr
 
 

@@ -12,7 +12,7 @@ import pytest
 from scipy.special import erf
 
 import theory
-from tests.oracles_lazy import matrices_by_steps, relu_terms, smooth_terms
+from tests.oracles.lazy import matrices_by_steps, relu_terms, smooth_terms
 from theory.errors import NoClosedForm
 from theory.network.lazy import FORM, KernelLimit, displacement, kernel_limit, terms, terms_after
 from theory.network.model import Model

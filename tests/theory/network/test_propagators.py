@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracles_lazy import exact_double_sum, flow_double_sum, matrices_by_steps
+from tests.oracles.lazy import exact_double_sum, flow_double_sum, matrices_by_steps
 from theory.errors import InvalidInput, NoClosedForm
 from theory.network.propagators import Stretch, descent_step, flow, kernel_propagators, standstill
 

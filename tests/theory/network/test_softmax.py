@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tests.oracles import largest_z
-from tests.oracles_first_step import controlled_moments, first_step_setting, networks, slope, steps
+from tests.oracles.first_step import controlled_moments, first_step_setting, networks, slope, steps
+from tests.oracles.statistics import largest_z
 from theory.catalogue import predict
 from theory.errors import InvalidInput, NoClosedForm
 from theory.network.duals import dual, gram

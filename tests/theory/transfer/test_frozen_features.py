@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tests.oracles_linear import train_all
+from tests.oracles.linear import train_all
 from theory.errors import InvalidInput
 from theory.setting import Training
 from theory.symmetry import haar

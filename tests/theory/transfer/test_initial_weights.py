@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracles import largest_z
-from tests.oracles_linear import fixed_setting, train_all
+from tests.oracles.linear import fixed_setting, train_all
+from tests.oracles.statistics import largest_z
 from theory.errors import InvalidInput
 from theory.linear.full_batch import predict
 from theory.setting import Data, Labels, Network, Setting, Training

@@ -1,6 +1,6 @@
 """Transfer in the kernel regime: the loss formula to rounding, wide networks within declared budgets, every sign.
 
-Networks are trained by hand (`tests.oracles_network.descend`), the compared ones from the same random numbers. Each
+Networks are trained by hand (`tests.oracles.network.descend`), the compared ones from the same random numbers. Each
 measured loss has a control variate: the loss that the infinitely wide kernel gives from the same f_0 and labels, whose
 mean is known. Budgets, fixed on seed 999 before seed 0 was run: 0.5 m^-½ of the initial loss for weights of another
 law, 2 m^-½ for kept networks, whose kernel has moved; beyond them a mean over networks errs by more than `sampling`
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tests.oracles_network import TRAINABLE, descend
+from tests.oracles.network import TRAINABLE, descend
 from tests.strategies import seeds
 from theory.errors import InvalidInput
 from theory.network.empirical import empirical_ntk
