@@ -9,8 +9,7 @@ from fractions import Fraction
 import msgspec
 import numpy as np
 
-from tests.oracles.linear import OPTIMIZERS, Matrix, fixed_setting, formula_second_moment, rates
-from tests.test_theory_full_batch import rows_with_spectrum
+from tests.oracles.linear import OPTIMIZERS, Matrix, fixed_setting, formula_second_moment, rates, rows_with_spectrum
 from theory.linear.propagators import stability_limit
 from theory.setting import Labels, Network, Setting, Training
 
@@ -33,6 +32,11 @@ def orders_of_epochs(n: int, size: int, steps: int) -> Iterator[tuple[tuple[int,
     for permutations in itertools.product(itertools.permutations(range(n)), repeat=-(-steps // k)):
         batches = [p[j * size : (j + 1) * size] for p in permutations for j in range(k)]
         yield tuple(batches[:steps])
+
+
+def all_orders(n: int, size: int, steps: int) -> np.ndarray:
+    """`orders_of_epochs` as one array, (orders, steps, size)."""
+    return np.array(list(orders_of_epochs(n, size, steps)))
 
 
 def step_exactly(
@@ -236,3 +240,22 @@ def replicas(setting: Setting, rows: np.ndarray, seed: int, count: int, orders: 
         batches = (np.tile(orders[:, t], (count // len(orders), 1)) for t in range(orders.shape[1]))
     scaled = rows / np.sqrt(d) if ntk else rows
     return train_in_batches(scaled, labels, weights, setting.training, batches, setting.training.readings[-1])
+
+
+def with_sampling(setting: Setting, sampling: str) -> Setting:
+    return msgspec.structs.replace(setting, training=msgspec.structs.replace(setting.training, sampling=sampling))
+
+
+def ends_setting(
+    n: int, d: int, size: int, length: float, epochs: tuple[int, ...], seed: int, init: float, decay: float = 0.0
+) -> tuple[Setting, np.ndarray]:
+    """Σ = diag(.1 … 3), η such that ηK s_max = length, readings at the ends of epochs."""
+    rows = np.random.default_rng([n, d, seed]).standard_normal((n, d)) * np.sqrt(np.linspace(0.1, 3, d))
+    k, s_max = n // size, np.linalg.eigvalsh(rows.T @ rows / n)[-1]
+    training = Training(
+        learning_rate=float(length / k / s_max),
+        batch_size=size,
+        weight_decay=decay,
+        steps=tuple(epoch * k for epoch in epochs),
+    )
+    return fixed_setting(rows, training, network=Network(init_variance=init * d)), rows

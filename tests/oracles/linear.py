@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from theory.setting import Data, Setting, Training
+from theory.symmetry import haar
 
 Matrix = list[list[Fraction]]
 
@@ -126,3 +127,12 @@ def fixed_setting(rows: np.ndarray, training: Training, **tables: object) -> Set
     """A linear setting with fixed Gaussian data of the shape of `rows`."""
     data = Data(kind="gaussian", spectrum=(1.0,) * rows.shape[1], samples=len(rows), fixed=True)
     return Setting(data=data, training=training, **tables)  # type: ignore[arg-type]
+
+
+def rows_with_spectrum(generator: np.random.Generator, n: int, eigenvalues: np.ndarray) -> np.ndarray:
+    """X (n, d) with X'X/n of these eigenvalues, at most n of them positive, in a random basis."""
+    d = len(eigenvalues)
+    positive = np.flatnonzero(eigenvalues)
+    left = haar(generator, n, 1)[0][:, : len(positive)]
+    right = haar(generator, d, 1)[0][:, positive]
+    return np.sqrt(n) * (left * np.sqrt(eigenvalues[positive])) @ right.T

@@ -14,6 +14,15 @@ import numpy as np
 
 from theory.setting import Setting, Sphere, Student, Training, TwoPoint
 
+OPTIMIZERS: dict[str, dict] = {
+    "descent": {},
+    "decay": {"weight_decay": 0.25},
+    "drops": {"drops": ((1, 0.5), (2, 0.25))},
+    "heavy ball": {"momentum": 0.5, "weight_decay": 0.125},
+    "nesterov": {"momentum": 0.75, "nesterov": True, "drops": ((1, 0.5),)},
+}
+MOMENTA = [{}, {"momentum": 0.5}, {"momentum": 0.9}, {"momentum": 0.5, "nesterov": True}, OPTIMIZERS["nesterov"]]
+
 
 @dataclass(frozen=True)
 class Atom:

@@ -1,4 +1,4 @@
-"""Online training: exact enumeration, thresholds against spectral radii, torch-free Monte Carlo, hypotheses."""
+"""Online training: exact enumeration, torch-free Monte Carlo, readings and hypotheses."""
 
 from __future__ import annotations
 
@@ -7,30 +7,18 @@ from fractions import Fraction
 import msgspec
 import numpy as np
 import pytest
-import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.optimize import brentq
 
-from tests.oracles.online import Atom, enumerated, gaussian_atoms, train_online, two_point_atoms
+from tests.oracles.batches import block_moments
+from tests.oracles.online import OPTIMIZERS, Atom, enumerated, gaussian_atoms, train_online, two_point_atoms
 from theory.catalogue import choose_form, predict
-from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 from theory.linear import online, population
-from theory.linear.online import feedback, mean_square_limit, response, stationary, variances
+from theory.linear.online import mean_square_limit, variances
 from theory.setting import Data, Labels, Network, PowerLaw, Setting, Sphere, Student, Training, TwoPoint
 from theory.testing.whole_matrix import whole_matrix_test
-
-OPTIMIZERS: dict[str, dict] = {
-    "descent": {},
-    "decay": {"weight_decay": 0.25},
-    "drops": {"drops": ((1, 0.5), (2, 0.25))},
-    "heavy ball": {"momentum": 0.5, "weight_decay": 0.125},
-    "nesterov": {"momentum": 0.75, "nesterov": True, "drops": ((1, 0.5),)},
-}
-MOMENTA = [{}, {"momentum": 0.5}, {"momentum": 0.9}, {"momentum": 0.5, "nesterov": True}, OPTIMIZERS["nesterov"]]
-
 
 # ---- exactly
 
@@ -104,127 +92,6 @@ def test_the_whole_matrix_recursion(s: list[float], optimizer: str, size: int, k
     np.testing.assert_allclose(np.diag(found[0]), z[:d, :d], rtol=1e-12, atol=1e-14 * np.abs(z).max())
 
 
-def test_the_stationary_state_in_sympy() -> None:
-    """d = 1 and 2 without decay: the fixed point of the recursion, solved symbolically, is the boxed formula."""
-    eta, size, k4, noise = sympy.symbols("eta B k4 sigma", positive=True)
-    for d in (1, 2):
-        s, p = sympy.symbols(f"s:{d}", positive=True), sympy.symbols(f"p:{d}")
-        trace = sum(a * b for a, b in zip(s, p, strict=True))
-        equations = [
-            (1 - eta * a) ** 2 * b + eta**2 / size * ((2 * k4 - 1) * a**2 * b + a * (k4 * trace + noise)) - b
-            for a, b in zip(s, p, strict=True)
-        ]
-        solution = sympy.solve(equations, p, dict=True)[0]
-        denominators = [2 * eta * a - eta**2 * a**2 - eta**2 / size * (2 * k4 - 1) * a**2 for a in s]
-        phi = k4 * eta**2 / size * sum(a**2 / b for a, b in zip(s, denominators, strict=True))
-        for a, b, below in zip(s, p, denominators, strict=True):
-            boxed = eta**2 * noise / size * a / (below * (1 - phi))
-            assert sympy.simplify(solution[b] - boxed) == 0
-            values = {eta: sympy.Rational(1, 8), size: 2, k4: sympy.Rational(3, 2), noise: 3, s[0]: 1, s[-1]: d}
-            number = stationary(
-                Training(learning_rate=0.125), np.arange(1.0, d + 1), batch_size=2, sigma_y2=3.0, k4=1.5
-            )[s.index(a)]
-            assert abs(number - float(boxed.subs(values))) < 1e-14
-
-
-# ---- at rest
-
-
-@pytest.mark.parametrize("optimizer", range(len(MOMENTA)))
-@pytest.mark.parametrize("decay", [0.0, 0.3])
-@pytest.mark.parametrize("k4", [0.6, 1.0, 1.5])
-def test_the_recursion_settles_at_the_stationary_state(optimizer: int, decay: float, k4: float) -> None:
-    s = np.array([0.0, 0.4, 1.0, 1.0, 2.0])
-    training = Training(learning_rate=1.0, weight_decay=decay, steps=20_000, **(MOMENTA[optimizer] | {"drops": ()}))
-    rate = 0.5 * mean_square_limit(training, s, batch_size=2, k4=k4)
-    training = msgspec.structs.replace(training, learning_rate=rate)
-    p = variances(training, s, np.zeros(5), batch_size=2, sigma_y2=1.3, k4=k4)[0]
-    np.testing.assert_allclose(stationary(training, s, batch_size=2, sigma_y2=1.3, k4=k4), p, rtol=1e-10)
-
-
-def radius(training: Training, s: np.ndarray, size: int, k4: float) -> float:
-    """The spectral radius of the recursion as one 4d × 4d matrix on the moments of (w, v) ⊗ (w, v)."""
-    d, eta, mu = len(s), training.learning_rate, training.momentum
-    gain, carry = (eta * (1 + mu), mu) if training.nesterov else (eta, 1.0)
-    whole = np.zeros((4 * d, 4 * d))
-    kick = np.kron([-gain, 1.0], [-gain, 1.0])
-    for i, a in enumerate(s):
-        h = a + training.weight_decay
-        m = np.array([[1 - gain * h, -eta * mu * carry], [h, mu]])
-        whole[4 * i : 4 * i + 4, 4 * i : 4 * i + 4] = np.kron(m, m)
-        for j, b in enumerate(s):
-            whole[4 * i : 4 * i + 4, 4 * j] += kick * (k4 * a * b + (2 * k4 - 1) * a * a * (i == j)) / size
-    return float(np.abs(np.linalg.eigvals(whole)).max())
-
-
-@pytest.mark.parametrize("optimizer", range(len(MOMENTA)))
-@pytest.mark.parametrize(
-    ("s", "size", "k4", "decay"),
-    [
-        ([1.0], 1, 1.0, 0.0),
-        ([0.1, 1.0, 3.0], 1, 1.0, 0.0),
-        ([0.1, 1.0, 3.0], 8, 1.0, 0.2),
-        ([1.0] * 5 + [2.0], 3, 1.5, 0.0),
-        ([0.0, 0.5, 2.0], 2, 0.6, 0.1),
-        (np.linspace(0.1, 3, 30).tolist(), 4, 1.25, 0.0),
-    ],
-)
-def test_threshold_is_where_the_spectral_radius_is_one(
-    optimizer: int, s: list[float], size: int, k4: float, decay: float
-) -> None:
-    training = Training(learning_rate=1.0, weight_decay=decay, **(MOMENTA[optimizer] | {"drops": ()}))
-    spectrum = np.array(s)
-    limit = mean_square_limit(training, spectrum, batch_size=size, k4=k4)
-
-    def excess(rate: float) -> float:
-        return radius(msgspec.structs.replace(training, learning_rate=rate), spectrum, size, k4) - 1
-
-    root = brentq(excess, 0.9 * limit, 1.1 * limit, xtol=1e-15, rtol=1e-14)
-    np.testing.assert_allclose(limit, root, rtol=5e-9)
-    for rate in (0.1, 0.5, 0.999):
-        assert excess(rate * limit) < 0
-    with pytest.raises(InvalidInput, match=r"has no stationary state: it must lie below"):
-        stationary(
-            msgspec.structs.replace(training, learning_rate=1.0001 * limit),
-            spectrum,
-            batch_size=size,
-            sigma_y2=1.0,
-            k4=k4,
-        )
-
-
-@given(
-    momentum=st.sampled_from([0.0, 0.3, 0.9, 0.99]),
-    nesterov=st.booleans(),
-    rates=st.lists(st.floats(1e-3, 2.5), min_size=2, max_size=2, unique=True),
-)
-def test_more_rate_more_noise(momentum: float, nesterov: bool, rates: list[float]) -> None:
-    """c, and φ with it, increases with η: the reason why bisection finds the one threshold."""
-    low, high = sorted(rates)
-    first, second = (
-        feedback(
-            Training(learning_rate=rate, momentum=momentum, nesterov=nesterov and momentum > 0),
-            np.array([0.5, 1.0]),
-            batch_size=3,
-        )
-        for rate in (low, high)
-    )
-    assert first <= second
-
-
-def test_without_feedback_one_direction_is_an_autoregression() -> None:
-    """c against the sum of squared impulse responses."""
-    for optimizer in MOMENTA:
-        training = Training(learning_rate=0.4, **(optimizer | {"drops": ()}))
-        eta, mu, h = 0.4, training.momentum, 0.8
-        gain, carry = (eta * (1 + mu), mu) if training.nesterov else (eta, 1.0)
-        m, kick = np.array([[1 - gain * h, -eta * mu * carry], [h, mu]]), np.array([-gain, 1.0])
-        total = 0.0
-        for _ in range(3000):
-            total, kick = total + kick[0] ** 2, m @ kick
-        np.testing.assert_allclose(response(training, np.array([h]))[0], total, rtol=1e-12)
-
-
 # ---- against Monte Carlo
 
 
@@ -268,15 +135,6 @@ def random_setting(seed: int) -> Setting:
     return Setting(data=data, network=network, training=training, labels=labels)
 
 
-BLOCKS = 200
-
-
-def block_moments(weights: np.ndarray) -> np.ndarray:
-    """Second moments (200, d, d) of equal blocks of replicas."""
-    blocks = weights.reshape(BLOCKS, -1, weights.shape[1])
-    return np.einsum("kri,krj->kij", blocks, blocks) / blocks.shape[1]
-
-
 def judged(setting: Setting, replicas: int, seed: int, factor: np.ndarray | float = 1.0) -> tuple[float, np.ndarray]:
     """The p-value of the predicted matrix, its diagonal stretched by `factor`, and the scores of the diagonals."""
     (reading,) = predict(setting).readings
@@ -286,7 +144,7 @@ def judged(setting: Setting, replicas: int, seed: int, factor: np.ndarray | floa
         reading.second_moment * factor,
         block_moments(weights),
         gaussian=False,
-        counts=np.full(BLOCKS, replicas / BLOCKS),
+        counts=np.full(200, replicas / 200),
     )
     return test.pvalue, test.diagonal_zscores
 
@@ -312,7 +170,7 @@ def test_second_moment_matrices_of_many_settings() -> None:
         setting = random_setting(seed)
         (reading,) = predict(setting).readings
         (weights,) = train_online(setting, 60_000, seed)
-        moments, counts = block_moments(weights), np.full(BLOCKS, 300)
+        moments, counts = block_moments(weights), np.full(200, 300)
         test = whole_matrix_test(reading.second_moment, moments, gaussian=False, counts=counts)
         pvalues.append(test.pvalue)
         uniform.append(stats.norm.sf(test.diagonal_zscores[seed % test.rank]))
@@ -325,28 +183,6 @@ def test_second_moment_matrices_of_many_settings() -> None:
 
 
 # ---- readings and hypotheses
-
-
-@given(
-    eigenvalues=st.lists(st.sampled_from([0.0, 0.25, 1.0, 1.0 + 1e-15, 2.0]), min_size=1, max_size=7).filter(any),
-    seed=st.integers(0, 100),
-)
-def test_eigenspaces_of_the_population(eigenvalues: list[float], seed: int) -> None:
-    """Without an eigensolver the same as `eigenspaces` of the diagonal matrix."""
-    values = np.array(eigenvalues)
-    _, _, multiplicity = population.spaces(values)
-    expected = eigenspaces(np.diag(values))
-    assert multiplicity == expected.multiplicity
-    setting = Setting(
-        data=Data(kind="gaussian", spectrum=tuple(eigenvalues), samples="online", rotate=bool(seed % 2)),
-        training=Training(batch_size=2, sampling="fresh", steps=(0, 4), learning_rate=0.01),
-    )
-    for reading in predict(setting).readings:
-        np.testing.assert_allclose(reading.sigma**2, expected.eigenvalues, rtol=1e-12)
-        assert (reading.second_moment is None) == bool(seed % 2)
-        if reading.second_moment is not None:
-            projected = [np.trace(p @ reading.second_moment) / np.trace(p) for p in expected.projectors]
-            np.testing.assert_allclose(reading.tau, projected, rtol=1e-12)
 
 
 def test_ntk_is_standard_on_divided_rows() -> None:
@@ -419,22 +255,6 @@ def test_each_missing_hypothesis_is_named(changes: dict, reason: str) -> None:
     answer = online.refusal(msgspec.structs.replace(ONLINE, **changes))
     assert answer is not None
     assert answer.startswith(reason)
-
-
-def test_fourth_moments() -> None:
-    """k4 by quadrature of the law of χ, or by its definition for the sphere."""
-    for dof in (5.0, 12.0):
-        chi2 = stats.chi2(dof)
-        expected = (dof - 2) ** 2 * chi2.expect(lambda v: v**-2.0)
-        assert abs(population.fourth_moment_ratio(elliptical(Student(dof=dof))) - expected) < 1e-6
-    assert population.fourth_moment_ratio(elliptical(Sphere())) == 9 / 15  # |z|⁴ = d² on the sphere
-    assert population.fourth_moment_ratio(elliptical(TwoPoint(k4=1.25))) == 1.25
-    with pytest.raises(InvalidInput, match=r"data.radial.dof = 3.5: must exceed 4"):
-        population.fourth_moment_ratio(elliptical(Student(dof=3.5)))
-
-
-def elliptical(radial: Student | Sphere | TwoPoint) -> Data:
-    return Data(kind="elliptical", spectrum=(1.0, 2.0, 3.0), radial=radial)
 
 
 def test_overflow_is_said_and_growth_is_not_refused() -> None:

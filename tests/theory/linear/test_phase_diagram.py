@@ -1,22 +1,17 @@
-"""The phase diagram of the shape, the description of a setting, and the panels of the paper, against brute force."""
+"""The phase diagram of the shape: regions, their boundaries, peaks with decay, turns of descent."""
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracles.linear import fixed_setting
-from theory.catalogue import predict
-from theory.errors import InvalidInput, NoClosedForm
-from theory.linear.description import describe
-from theory.linear.paper_panels import PAPER_PANELS, READINGS, agreeing_times, panel_criteria
+from theory.errors import InvalidInput
+from theory.linear.paper_panels import PAPER_PANELS, panel_criteria
 from theory.linear.phase_diagram import decay_peak, peaks, phase, phase_boundary, phase_diagram
-from theory.linear.shape import descent_shape, descent_turns, flow_peak, flow_shape, predicted_shape, slope
-from theory.setting import Data, Labels, Network, Setting, Training
-from theory.shape import FALLS, FLAT, PANELS, RISES, RISES_THEN_FALLS, shape_of
+from theory.linear.shape import descent_shape, descent_turns, flow_peak, flow_shape, slope
+from theory.shape import FALLS, PANELS, RISES, RISES_THEN_FALLS, shape_of
 
 
 def curve(u: np.ndarray, c: float) -> np.ndarray:
@@ -136,134 +131,3 @@ def test_turns_of_descent(steps: int, c: float, lowest: float, highest: float) -
         sign = 1 if run == RISES else -1
         assert before * sign >= -1e-9
         assert after * sign <= 1e-9
-
-
-# ---- from a setting
-
-
-ROWS = np.sqrt(30) * np.diag(np.sqrt(np.linspace(0.05, 3.0, 30)))
-
-
-@pytest.mark.parametrize("parametrization", ["standard", "ntk"])
-@pytest.mark.parametrize("init", [0.0, 0.003, 3.0])
-def test_describe_says_what_the_criterion_says_and_where(parametrization: str, init: float) -> None:
-    training = Training(learning_rate=9.0 if parametrization == "ntk" else 0.3, steps=(0, 1, 4, 40))
-    setting = fixed_setting(
-        ROWS, training, network=Network(init_variance=init, parametrization=parametrization), labels=Labels()
-    )
-    found = describe(setting, ROWS)
-    assert tuple(entry.shape for entry in found) == predicted_shape(setting, ROWS)
-    assert {entry.method for entry in found} == {"criterion"}
-    for entry, reading in zip(found, predict(setting, rows=ROWS).readings, strict=True):
-        assert entry.step == reading.step
-        if entry.shape == RISES_THEN_FALLS:
-            top = int(reading.tau.argmax())
-            assert reading.sigma[max(top - 1, 0)] <= entry.turns[0] <= reading.sigma[min(top + 1, 29)]
-            assert entry.words == f"rises up to σ = {entry.turns[0]:.4g}, then falls"
-    assert found[0].shape == FLAT
-    assert found[-1].highest == pytest.approx(0.3 * 40 * 3.0)
-    assert found[-1].c == pytest.approx(init * (30 if parametrization == "ntk" else 1) / (training.learning_rate * 40))
-
-
-@pytest.mark.parametrize(
-    "keys",
-    [
-        {"momentum": 0.6},
-        {"momentum": 0.6, "nesterov": True},
-        {"weight_decay": 0.3},
-        {"drops": ((3, 0.5),)},
-        {"learning_rate": 0.6},
-    ],
-)
-@pytest.mark.parametrize("parametrization", ["standard", "ntk"])
-def test_describe_of_other_variants_by_dense_spectra(keys: dict, parametrization: str) -> None:
-    """The full-batch form itself, on rows whose 150 eigenvalues lie densely between the same ends."""
-    size, ntk = 150, parametrization == "ntk"
-    rows = np.sqrt(size) * np.diag(np.linspace(0.2, 1.7, size))
-    rate = keys.get("learning_rate", 0.2) * (size if ntk else 1)
-    decay = keys.get("weight_decay", 0.0) / (size if ntk else 1)
-    training = Training(**{**keys, "learning_rate": rate, "weight_decay": decay, "steps": 12})
-    init = 1e-3 * (1 if ntk else size)
-    setting = fixed_setting(
-        rows, training, network=Network(init_variance=init, parametrization=parametrization), labels=Labels()
-    )
-    (found,), (reading,) = describe(setting, rows), predict(setting, rows=rows).readings
-    assert found.method == "grid"
-    assert found.shape == shape_of(reading.tau)
-    changes = np.flatnonzero(np.diff(np.sign(np.diff(reading.tau)))) + 1
-    np.testing.assert_allclose(found.turns, reading.sigma[changes], atol=2 * 1.5 / size)
-    assert len(found.turns) >= 1
-
-
-def test_weight_decay_in_flow_is_the_limit_of_descent() -> None:
-    """σ_0 = 0: the σ* of the setting tends to that of `decay_peak`, at half the distance with half the rate."""
-    distances = []
-    for rate in (0.02, 0.01):
-        training = Training(learning_rate=rate, weight_decay=0.5, steps=round(2 / rate))
-        setting = fixed_setting(ROWS, training, network=Network(init_variance=0.0), labels=Labels())
-        (turn,) = describe(setting, ROWS)[0].turns
-        distances.append(turn**2 * 2 - decay_peak(1.0))
-    assert abs(distances[0]) < 0.05
-    assert distances[0] / distances[1] == pytest.approx(2, abs=0.1)
-
-
-def test_describe_refuses() -> None:
-    base = fixed_setting(ROWS, Training())
-    for setting in (
-        msgspec.structs.replace(base, training=Training(optimizer="adam")),
-        msgspec.structs.replace(base, network=Network(init_spectrum=tuple(range(30)))),
-        Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0))),
-    ):
-        with pytest.raises(NoClosedForm, match="no closed form of the shape"):
-            describe(setting, ROWS)
-    with pytest.raises(InvalidInput, match="overflow"):
-        describe(fixed_setting(ROWS, Training(learning_rate=5.0, steps=2000)), ROWS)
-    with pytest.raises(InvalidInput, match="rows"):
-        describe(base, None)
-
-
-def test_describe_without_labels_and_without_spread() -> None:
-    silent = fixed_setting(ROWS, Training(steps=3), labels=Labels(variance=0.0))
-    assert describe(silent, ROWS)[0].shape == FALLS
-    assert np.isinf(describe(silent, ROWS)[0].c)
-    assert describe(fixed_setting(np.eye(3), Training()), np.eye(3))[0].words == FLAT
-
-
-# ---- the panels of the paper
-
-
-@pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("time", [0.05, 0.5, 1.3, 2.0, 3.0, 50.0])
-@pytest.mark.parametrize("init_factor", [0.0, 1e-5, 1e-4, 1.0])
-def test_panels_by_brute_force(reading: str, time: float, init_factor: float) -> None:
-    """τ of flow, written out for each panel's n, d, classes and time."""
-    for found in panel_criteria(time, init_factor):
-        if found.reading != reading:
-            continue
-        panel, own = found.panel, time * found.panel.samples / 10_000
-        s = np.array(panel.diagonal) ** (2 if reading == "deviation" else 1)
-        dense = np.linspace(s[0], s[-1], 5001)
-        tau = (
-            init_factor / len(s) * np.exp(-2 * own * dense) + 0.09 / panel.samples * np.expm1(-own * dense) ** 2 / dense
-        )
-        assert found.shape == shape_of(tau)
-        if found.sigma_star is not None:
-            assert found.sigma_star == pytest.approx(np.sqrt(dense[tau.argmax()]), rel=2e-2)
-        assert (found.sigma_star is not None) == (found.shape == RISES_THEN_FALLS)
-
-
-def test_what_explains_the_panels() -> None:
-    """As variances one time explains all three, as deviations none; the paper's own init only falls."""
-    earliest, latest = agreeing_times("variance")
-    assert (earliest, latest) == pytest.approx((1.2564312, 2.0940520), abs=1e-6)
-    for time, agree in (
-        (earliest * 0.99, False),
-        (earliest * 1.01, True),
-        (latest * 0.99, True),
-        (latest * 1.01, False),
-    ):
-        assert all(found.agrees for found in panel_criteria(time)[:3]) is agree
-    assert agreeing_times("deviation") is None
-    for time in np.geomspace(1e-3, 1e3, 200):
-        assert not all(found.agrees for found in panel_criteria(time)[3:])
-        assert {found.shape for found in panel_criteria(time, 1.0)} == {FALLS}

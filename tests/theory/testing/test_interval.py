@@ -5,22 +5,13 @@ import pytest
 import scipy.linalg
 from scipy import optimize, stats
 
+from tests.theory.testing.ensembles import generator, spaces_of
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment_squared, null_floor
-from theory.symmetry import SymmetryGroup, haar, twirl
+from theory.symmetry import SymmetryGroup, twirl
 from theory.testing import misalignment_interval
-from theory.testing.interval import _Path
-
-
-def generator(seed):
-    return np.random.Generator(np.random.Philox(seed))
-
-
-def spaces_of(multiplicity, basis_seed=1):
-    d = sum(multiplicity)
-    basis = haar(generator(basis_seed), d, 1)[0]
-    return Eigenspaces(np.arange(len(multiplicity)) + 1.0, tuple(multiplicity), basis, 0.0)
+from theory.testing.interval import MisalignmentPath
 
 
 def turned_moment(spaces, angle, rng):
@@ -43,7 +34,7 @@ def test_the_path_passes_through_the_estimate_and_its_resamples(multiplicity):
     rng, spaces = generator(2), spaces_of(multiplicity)
     local = Eigenspaces(spaces.eigenvalues, spaces.multiplicity, np.eye(spaces.dimension), 0.0)
     mean, *means = replicas_of(turned_moment(local, 0.5, rng), 6, 20, rng)
-    path = _Path(local, mean, np.stack(means), 1.0)
+    path = MisalignmentPath(local, mean, np.stack(means), 1.0)
     assert path.exact(1.0) == pytest.approx(float(misalignment_squared(local, mean)), rel=1e-10)
     assert path.sample(1.0) == pytest.approx(misalignment_squared(local, np.stack(means)), rel=1e-10)
     assert path.exact(0.0) == pytest.approx(0, abs=1e-14)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.theory.testing.ensembles import generator
 from theory.errors import InvalidInput
 from theory.symmetry import SymmetryGroup, haar
 from theory.testing import (
@@ -16,12 +17,7 @@ from theory.testing import (
     randomization_test,
     rotation_power_table,
 )
-from theory.testing.power import _irreducible_variances, null_critical_value
-
-
-def generator(seed):
-    return np.random.Generator(np.random.Philox(seed))
-
+from theory.testing.power import irreducible_variances, null_critical_value
 
 GROUPS = [
     SymmetryGroup(haar(generator(1), 6, 1)[0], 0, (1,) * 6),
@@ -46,11 +42,11 @@ def ensemble(rng, group, replicas=256, width=20, turn=None, added=None):
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_irreducible_variances_are_the_moments_of_the_null(group):
+def testirreducible_variances_are_the_moments_of_the_null(group):
     """Mean and variance of the randomized energy, with blocks enough for the Gaussian limit."""
     moments = ensemble(generator(2), local(group), 200, 3)
     weights = np.full(200, 1 / 200)
-    parts = _irreducible_variances(weights, moments, local(group))
+    parts = irreducible_variances(weights, moments, local(group))
     dimension = group.dimension * (group.dimension + 1) // 2
     commutant = group.fixed * (group.fixed + 1) // 2 + len(group.sizes)
     assert sum(n for _, n in parts) == dimension - commutant

@@ -4,19 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from theory.eigenspaces import Eigenspaces, eigenspaces
+from tests.theory.testing.ensembles import generator, spaces_of
+from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment, misalignment_squared
 from theory.symmetry import haar
 from theory.testing import random_basis_test
-
-
-def generator(seed):
-    return np.random.Generator(np.random.Philox(seed))
-
-
-def spaces_of(multiplicity, basis):
-    return Eigenspaces(np.arange(len(multiplicity)) + 1.0, tuple(multiplicity), basis, 0.0)
 
 
 @pytest.mark.parametrize("multiplicity", [(1, 1, 1, 1, 1), (2, 3), (1, 3, 1)])

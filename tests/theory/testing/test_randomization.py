@@ -1,168 +1,29 @@
-"""The randomization tests: exact size, literal statistics, planted violations, bad calls."""
-
-import itertools
+"""The randomization test: its size, violations, exactness in the small, means, escalation, bad calls."""
 
 import numpy as np
 import pytest
 import torch
-from scipy import optimize, stats
+from scipy import stats
 
-from theory.eigenspaces import Eigenspaces, eigenspaces
+from tests.theory.testing.ensembles import (
+    aligned_ensemble,
+    generator,
+    group_of,
+    misaligned_ensemble,
+    orbit_ensemble,
+    sizes_agree,
+)
+from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
-from theory.misalignment import misalignment_squared
-from theory.symmetry import SymmetryGroup, haar, symmetry_group, twirl
+from theory.symmetry import symmetry_group, twirl
 from theory.testing import (
     escalating_randomization_test,
     mean_randomization_test,
-    neighbour_rotation,
     randomization_test,
 )
-from theory.testing.blocks import Outside, misalignment_in_basis
-from theory.testing.orbits import pooled_sums, signed_sums
-
-
-def generator(seed):
-    return np.random.Generator(np.random.Philox(seed))
-
-
-def group_of(sizes, fixed=0, basis_seed=None):
-    d = fixed + sum(sizes)
-    basis = np.eye(d) if basis_seed is None else haar(generator(basis_seed), d, 1)[0]
-    return SymmetryGroup(basis, fixed, tuple(sizes))
-
-
-def aligned_ensemble(rng, group, replicas, width):
-    """S_r of `width` Gaussian vectors whose covariance commutes with the group, and whose replicas differ in scale."""
-    tau = np.concatenate([np.full(group.fixed, 0.7)] + [np.full(m, i + 1.0) for i, m in enumerate(group.sizes)])
-    vectors = rng.standard_normal((replicas, width, group.dimension)) * np.sqrt(tau) @ group.basis.T
-    return np.exp(rng.standard_normal(replicas))[:, None, None] * (vectors.mT @ vectors) / width
-
-
-def orbit_ensemble(rng, group, replicas, width):
-    """S_r = g_r A g_rᵀ, one fixed A that is not aligned: invariant in law, far from Gaussian."""
-    vectors = generator(1).standard_normal((width, group.dimension))
-    g = group.draw(rng, replicas)
-    return g @ (vectors.T @ vectors / width) @ g.mT
-
-
-def misaligned_ensemble(rng, group, replicas, width, angle):
-    turn = group.basis @ neighbour_rotation(group, angle) @ group.basis.T
-    return turn @ aligned_ensemble(rng, group, replicas, width) @ turn.T
-
-
-def sizes_agree(pvalues, false_alarm, levels=(0.01, 0.05, 0.10)):
-    """Exact binomial tests of P(p ≤ α) = α, two-sided, Bonferroni over the levels."""
-    return all(
-        stats.binomtest(int(np.sum(pvalues <= a + 1e-12)), len(pvalues), a).pvalue > false_alarm / len(levels)
-        for a in levels
-    )
-
-
-# ---- the statistics, against the literal formulas ----
-
-
-@pytest.mark.parametrize(("sizes", "fixed"), [((1, 1, 1, 1), 0), ((2, 1, 3), 0), ((1, 2), 2), ((5,), 0), ((1, 1), 1)])
-def test_energy_is_the_squared_distance_from_the_twirl(sizes, fixed):
-    group = group_of(sizes, fixed, basis_seed=3)
-    moments, counts = aligned_ensemble(generator(4), group, 5, 3), np.array([3, 1, 2, 2, 7])
-    mean = np.average(moments, axis=0, weights=counts)
-    found = randomization_test(moments, group, counts=counts, draws=9)
-    assert found.statistic == pytest.approx(np.linalg.norm(mean - twirl(group, mean)) ** 2, rel=1e-12)
-    assert (found.blocks, found.draws, found.name, len(found.null_distribution)) == (5, 9, "energy", 9)
-
-
-@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (2, 1, 3)])
-def test_misalignment_statistic_is_that_of_the_weighted_mean(sizes):
-    group = group_of(sizes, basis_seed=5)
-    spaces = Eigenspaces(np.arange(len(sizes)) + 1.0, sizes, group.basis, 0.0)
-    moments, counts = aligned_ensemble(generator(6), group, 4, 8), np.array([3, 1, 2, 2])
-    found = randomization_test(moments, group, counts=counts, statistic="misalignment", draws=9)
-    expected = misalignment_squared(spaces, np.average(moments, axis=0, weights=counts))
-    assert found.statistic == pytest.approx(float(expected), rel=1e-10)
-
-
-def test_misalignment_with_fixed_directions_is_the_least_jeffreys_divergence():
-    group = group_of((2,), fixed=2)
-    vectors = generator(7).standard_normal((9, 4))
-    b = vectors.T @ vectors
-    inverse = np.linalg.inv(b)
-
-    def divergence(free):
-        root = np.zeros((4, 4))
-        root[:2, :2] = [[np.exp(free[0]), 0], [free[1], np.exp(free[2])]]
-        root[2:, 2:] = np.eye(2) * np.exp(free[3])
-        sigma = root @ root.T
-        return np.trace(np.linalg.solve(sigma, b)) / 2 + np.trace(inverse @ sigma) / 2 - 4
-
-    best = optimize.minimize(divergence, np.ones(4), method="BFGS", options={"gtol": 1e-9}).fun
-    assert misalignment_in_basis(group, b[None])[0] == pytest.approx(best, abs=1e-8)
-
-
-def test_singular_matrices_have_infinite_misalignment():
-    group = group_of((1, 2), fixed=1)
-    both = np.stack([np.eye(4), np.diag([1.0, 1.0, 1.0, 0.0])])
-    assert misalignment_in_basis(group, both).tolist() == [0.0, np.inf]
-
-
-# ---- the null distribution, against enumeration and literal Haar draws ----
-
-
-@pytest.mark.parametrize("blocks", [3, 9])
-def test_signed_sums_are_the_literal_sums(blocks):
-    """Every row must be one of the enumerated sums, and for 3 blocks all of them equally often."""
-    values = generator(8).standard_normal((blocks, 3))
-    left, right = np.array([0, 0, 1]), np.array([1, 2, 2])
-    rows = np.concatenate(list(signed_sums(values, left, right, 1, 4000, generator(9))))
-    patterns = np.array(list(itertools.product([1, -1], repeat=2)))
-    products = np.stack([patterns[:, 0], patterns[:, 1], patterns[:, 0] * patterns[:, 1]], axis=1)  # coordinate 0: +
-    if blocks == 9:  # too many to enumerate: the first two moments
-        assert np.all(np.abs(rows.mean(axis=0)) < 5.5 * np.sqrt(np.sum(values**2, axis=0) / 4000))
-        assert np.cov(rows.T) == pytest.approx(np.diag(np.sum(values**2, axis=0)), abs=1.5)
-        return
-    sums = np.array([sum(products[p[k]] * values[k] for k in range(3)) for p in itertools.product(range(4), repeat=3)])
-    distance = np.linalg.norm(rows[:, None] - sums, axis=2)
-    assert np.max(np.min(distance, axis=1)) < 1e-12
-    counts = np.bincount(np.argmin(distance, axis=1), minlength=64)
-    assert stats.chisquare(counts).pvalue > 1e-6
-
-
-def test_fixed_coordinates_keep_their_sign():
-    """Two fixed coordinates (0, 1) and two free ones: pairs that share the free coordinate share the sign."""
-    left, right = np.array([0, 1, 0, 1, 2]), np.array([2, 2, 3, 3, 3])
-    rows = np.concatenate(list(signed_sums(np.ones((1, 5)), left, right, 2, 500, generator(9))))
-    assert np.array_equal(np.abs(rows), np.ones((500, 5)))
-    assert np.array_equal(rows[:, 0], rows[:, 1])
-    assert np.array_equal(rows[:, 2], rows[:, 3])
-    assert np.array_equal(rows[:, 4], rows[:, 0] * rows[:, 2])
-    assert len(np.unique(rows, axis=0)) == 4
-
-
-@pytest.mark.parametrize("draws", [300, 3000])  # one pool at a time, and all pools at once
-@pytest.mark.parametrize(("sizes", "fixed"), [((2, 1, 2), 0), ((3, 1), 1)])
-def test_pooled_null_distribution_is_that_of_fresh_haar_elements(sizes, fixed, draws):
-    group = group_of(sizes, fixed, basis_seed=10)
-    moments = orbit_ensemble(generator(11), group, 4, 3)
-    found = randomization_test(moments, group, draws=draws, seed=12).null_distribution
-    rng, literal = generator(13), []
-    for _ in range(1000):
-        g = group.draw(rng, 4)
-        mean = np.mean(g @ moments @ g.mT, axis=0)
-        literal.append(np.linalg.norm(mean - twirl(group, mean)) ** 2)
-    assert stats.ks_2samp(found, literal).pvalue > 1e-6
-
-
-def test_pooled_sums_turn_every_block_by_an_orthogonal_matrix():
-    group = group_of((2, 3))
-    outside = Outside(group)
-    residue = generator(14).standard_normal((1, 5, 5))
-    residue = residue + residue.mT
-    start = outside.matrices(outside.coordinates(residue))[0]
-    sums = pooled_sums(lambda k, g, o: outside.coordinates(g @ start @ g.mT), group, 1, outside.size, 5, generator(1))
-    for row in np.concatenate(list(sums)):
-        assert np.linalg.eigvalsh(outside.matrices(row)) == pytest.approx(np.linalg.eigvalsh(start), abs=1e-12)
-
 
 # ---- size ----
+
 
 CASES = [  # sizes, fixed, replicas, width, ensemble, statistic
     ((1,) * 6, 0, 20, 3, aligned_ensemble, "energy"),
@@ -345,6 +206,7 @@ def test_escalation_keeps_its_size():
 
 
 # ---- bad calls ----
+
 
 GOOD, GROUP = np.stack([np.eye(3), 2 * np.eye(3)]), group_of((1, 2))
 BAD = {

@@ -4,14 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.theory.testing.ensembles import generator
 from theory.eigenspaces import Eigenspaces, weight_variances
 from theory.errors import InvalidInput
 from theory.symmetry import haar
 from theory.testing import tau_zscores, whole_matrix_test
-
-
-def generator(seed):
-    return np.random.Generator(np.random.Philox(seed))
 
 
 def prediction(k, d, seed=1):
