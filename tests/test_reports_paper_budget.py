@@ -20,7 +20,8 @@ from reports.claims.alignment import a6_convolutions
 from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome
 from reports.claims.shape import b3_images
 from reports.typesetting.figures import render
-from tests.pretend_images import changed, write
+from tests.changes import changed
+from tests.pretend_images import write
 from theory.errors import InvalidInput
 from theory.setting import Setting
 

@@ -23,6 +23,12 @@ def largest_z(samples: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
     return float(z.max(initial=0.0)), float(stats.norm.isf(FALSE_ALARM / 2 / max(z.size, 1)))
 
 
+def has_mean(samples: np.ndarray, expected: np.ndarray | float) -> bool:
+    """Whether the mean of `samples` (R, …) is `expected`, by `largest_z`."""
+    z, bound = largest_z(samples, np.asarray(expected))
+    return z < bound
+
+
 @dataclass(frozen=True)
 class SecondMomentTest:
     """Two p-values, each uniform when the weights are Gaussian with the predicted second moment."""

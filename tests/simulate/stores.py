@@ -21,3 +21,26 @@ def content(simulation):
 
 def shards(folder):
     return sorted(folder.rglob("shard-*.safetensors"))
+
+
+TOML = """
+[data]
+kind = "gaussian"
+spectrum = [0.5, 1.0, 2.0]
+samples = 9
+[network]
+kind = "mlp"
+hidden = [5]
+[training]
+steps = [1, {steps}]
+batch_size = 4
+[ensemble]
+replicas = {replicas}
+dtype = "float32"
+"""
+
+
+def setting_file(tmp_path, *, replicas, steps=4):
+    path = tmp_path / "setting.toml"
+    path.write_text(TOML.format(replicas=replicas, steps=steps))
+    return path

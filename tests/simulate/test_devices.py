@@ -3,17 +3,12 @@
 In a process of its own, because torch cannot forget a device.
 """
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
-from simulate.devices import free_memory
-from simulate.inputs import Draws
-from simulate.tiles import tile_size
-from theory.setting import Data, Network, Setting
+from simulate.devices import free_memory, resolve
+from tests.processes import python
+from theory.setting import InvalidInput
 
 PLACED = """
     import dataclasses, sys, warnings
@@ -22,15 +17,14 @@ PLACED = """
     from tests.pretend_device import DEVICE, MixedDevicesError, Pretend, PretendTensor
     import simulate
     from simulate import ensemble, tiles
-    from simulate.kernels import KERNELS, choose, one_hidden
-    from tests.test_simulate_images import SETTINGS as IMAGES, setting_of
-    from tests.test_simulate_training import SETTINGS
-    from tests import test_simulate_vgg as vgg
+    from simulate.kernels import KERNELS, choose_kernel, one_hidden
+    from tests.simulate import dense_settings, image_settings, vgg_settings
 
     EVERY_KERNEL = ("linear, bias, momentum", "epochs", "cross-entropy", "replacement, fixed", "ntk, tanh, first")
     path = sys.argv[1]
-    settings = {**SETTINGS, **{name: setting_of(name, path) for name in IMAGES}}
-    settings |= {f"vgg, {name}": vgg.setting_of(path, *those) for name, those in vgg.SETTINGS.items()}
+    settings = dict(dense_settings.SETTINGS)
+    settings |= {name: image_settings.setting_of(name, path) for name in image_settings.SETTINGS}
+    settings |= {f"vgg, {name}": vgg_settings.setting_of(path, *those) for name, those in vgg_settings.SETTINGS.items()}
     for name, setting in settings.items():
         training = msgspec.structs.replace(setting.training, steps=(1, 4))
         settings[name] = msgspec.structs.replace(setting, training=training)
@@ -42,7 +36,7 @@ PLACED = """
         assert all(isinstance(tensor, PretendTensor) for tensor in (there.x, there.y, *there.parameters))
         for key, kernel in KERNELS.items():
             # The kernel that the setting decides on, and for some settings all.
-            if kernel is not choose(setting) and not (name in EVERY_KERNEL and kernel.applies(setting)):
+            if kernel is not choose_kernel(setting) and not (name in EVERY_KERNEL and kernel.applies(setting)):
                 continue
             expected = kernel.train(setting, inputs)
             with Pretend():
@@ -80,16 +74,8 @@ PLACED = """
 """
 
 
-def test_every_kernel_keeps_to_the_device(tmp_path):
-    import numpy as np
-
-    from tests.test_simulate_images import IMAGES
-
-    np.save(tmp_path / "images.npy", IMAGES)
-    root = Path(__file__).parent.parent
-    script = "\n".join(line[4:] for line in PLACED.splitlines())
-    command = [sys.executable, "-c", script, str(tmp_path / "images.npy")]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+def test_every_kernel_keeps_to_the_device(path):
+    done = python(PLACED, path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(done.stdout) == 43
 
@@ -99,10 +85,18 @@ def test_free_memory_is_a_power_of_two(monkeypatch):
     assert free_memory(torch.device("cuda", 0)) == 2**34
 
 
-@pytest.mark.parametrize(("memory", "fewer"), [(2**36, False), (2**24, True)])
-def test_tiles_on_a_gpu_follow_its_memory(monkeypatch, memory, fewer):
-    monkeypatch.setattr("simulate.tiles.free_memory", lambda device: memory)
-    data = Data(kind="gaussian", spectrum=(1.0,) * 30, samples=256)
-    setting = Setting(data=data, network=Network(kind="mlp", hidden=(256,)))
-    tile = tile_size(setting, Draws(setting), torch.device("cuda", 0))
-    assert tile == (3 if fewer else 4096)
+def test_no_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve("auto") == torch.device("cpu")
+    with pytest.raises(InvalidInput, match="device = 'cuda': no CUDA device is available"):
+        resolve("cuda")
+
+
+def test_cuda_devices_have_an_index(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve("auto") == resolve("cuda") == torch.device("cuda", 1)
+    assert resolve("cuda:0") == torch.device("cuda", 0)
+    with pytest.raises(InvalidInput, match="there are 2 CUDA devices"):
+        resolve("cuda:2")

@@ -1,8 +1,6 @@
-"""Ensembles: moments, reproducibility to the bit, divergence, memory, bad arguments."""
+"""Ensembles: the same bits whatever the chunks and threads, blocks, divergence, memory, bad arguments."""
 
-import ast
 import tracemalloc
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -10,10 +8,8 @@ import pytest
 import torch
 
 import simulate
-from simulate.devices import one_thread, resolve
-from simulate.inputs import Draws
+from simulate.devices import one_thread
 from simulate.moments import Blocks, block_count
-from simulate.tiles import tile_size
 from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Setting, Training
 
 DATA = Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=9)
@@ -239,17 +235,6 @@ def test_alignment_emerges():
     assert np.abs(tau / tau.mean() - 1).max() > 0.5
 
 
-def test_tiles_fit_the_cache():
-    small = Setting(data=DATA, network=MLP)
-    wide = Setting(
-        data=Data(kind="gaussian", spectrum=(1.0,) * 30, samples=256),
-        network=Network(kind="mlp", hidden=(2048, 256)),
-    )
-    cpu = torch.device("cpu")
-    assert tile_size(small, Draws(small), cpu) == 256
-    assert tile_size(wide, Draws(wide), cpu) == 1
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -266,41 +251,10 @@ def test_bad_arguments(arguments, message):
     assert str(caught.value).startswith(message)
 
 
-def test_no_cuda(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert resolve("auto") == torch.device("cpu")
-    with pytest.raises(InvalidInput, match="device = 'cuda': no CUDA device is available"):
-        resolve("cuda")
-
-
-def test_cuda_devices_have_an_index(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert resolve("auto") == resolve("cuda") == torch.device("cuda", 1)
-    assert resolve("cuda:0") == torch.device("cuda", 0)
-    with pytest.raises(InvalidInput, match="there are 2 CUDA devices"):
-        resolve("cuda:2")
-
-
 @pytest.mark.parametrize("replicas", [[], [-1], [0, 2**64 - 1]])
 def test_bad_replica_numbers(replicas):
     with pytest.raises(InvalidInput, match=r"replicas = .*: must name at least one replica"):
         simulate.replica_inputs(SHAPES["linear"], replicas)
-
-
-def test_imports_point_down():
-    """`simulate` shares the vocabulary of settings with `theory`, and nothing else; it knows nothing of `reports`."""
-    files = list(Path(simulate.__file__).parent.rglob("*.py"))
-    assert len(files) > 10
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for name in names:
-                package = name.split(".")[0]
-                assert package != "reports", file
-                assert package != "theory" or name == "theory.setting", file
 
 
 def test_progress_goes_to_stderr_only(capsys):

@@ -18,41 +18,27 @@ from simulate.kernels import choose_kernel, general, module
 from simulate.transfer import experiment as experiment_module
 from simulate.transfer import run as run_transfer
 from tests.oracles.training import naive_train
+from tests.simulate.dense_settings import CLASSES
+from tests.simulate.vgg_settings import IMAGES, SETTINGS, TRAINING, setting_of, vgg
 from theory.setting import (
     Data,
     Downstream,
     Ensemble,
     Experiment,
     InvalidInput,
-    Labels,
     Network,
-    Setting,
     Training,
     Treatments,
     Until,
     Upstream,
 )
 
-CLASSES = Labels(kind="classes", classes=3)
-TRAINING = Training(steps=(0, 1, 6), momentum=0.8, batch_size=3, loss="cross-entropy", learning_rate=0.1)
-IMAGES = np.random.default_rng(0).normal(size=(20, 2, 7, 8))
-
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
+def images(tmp_path_factory):
     file = tmp_path_factory.mktemp("images") / "images.npy"
     np.save(file, IMAGES)
     return str(file)
-
-
-def vgg(**keys):
-    return Network(**{"kind": "vgg", "blocks": ((3, 4), (5,)), "init_variance": 2.0, **keys})
-
-
-def setting_of(path, network=None, training=TRAINING, labels=CLASSES, **ensemble):
-    data = Data(kind="array", path=path, samples=7)
-    ensemble = Ensemble(**{"replicas": 5, **ensemble})
-    return Setting(data=data, labels=labels, network=network or vgg(), training=training, ensemble=ensemble)
 
 
 def test_the_default_is_vgg16():
@@ -65,18 +51,9 @@ def test_the_default_is_vgg16():
     assert [layer.pools for layer in convolutions(network)] == [width == "M" for width in "-M-M--M--M--M"]
 
 
-SETTINGS = {
-    "classes": (vgg(), TRAINING, CLASSES),
-    "bias, dense hidden layers": (vgg(bias=True, hidden=(6, 4)), TRAINING, CLASSES),
-    "ntk, tanh, whole set": (vgg(parametrization="ntk", activation="tanh", bias=True), Training(steps=6), Labels()),
-    "first layer only": (vgg(train="first", bias=True), TRAINING, CLASSES),
-    "adam": (vgg(), Training(steps=6, optimizer="adam", learning_rate=1e-3), Labels(outputs=2)),
-}
-
-
 @pytest.mark.parametrize("name", SETTINGS)
-def test_training_is_the_naive_loop(name, path):
-    setting = setting_of(path, *SETTINGS[name])
+def test_training_is_the_naive_loop(name, images):
+    setting = setting_of(images, *SETTINGS[name])
     inputs = simulate.replica_inputs(setting, [0, 1, 5])
     oracle = naive_train(setting, inputs)
     for kernel in (general, module) if module.applies(setting) else (general,):
@@ -86,8 +63,8 @@ def test_training_is_the_naive_loop(name, path):
                 torch.testing.assert_close(mine, naive, rtol=1e-10, atol=1e-10)
 
 
-def test_parameters_fit_an_nn_module(path):
-    setting = setting_of(path, vgg(bias=True, hidden=(6,)))
+def test_parameters_fit_an_nn_module(images):
+    setting = setting_of(images, vgg(bias=True, hidden=(6,)))
     inputs = simulate.replica_inputs(setting, [3])
     net = nn.Sequential(
         nn.Conv2d(2, 3, 3, padding=1),
@@ -112,31 +89,31 @@ def test_parameters_fit_an_nn_module(path):
             torch.testing.assert_close(net[:at](inputs.x[0]).flatten(1), here[0], rtol=1e-12, atol=1e-12)
 
 
-def test_replicas_are_trained_one_by_one_unless_the_optimizer_forbids_it(path):
-    assert choose_kernel(setting_of(path)) is module
-    assert choose_kernel(setting_of(path, training=Training(optimizer="adam"))) is general
+def test_replicas_are_trained_one_by_one_unless_the_optimizer_forbids_it(images):
+    assert choose_kernel(setting_of(images)) is module
+    assert choose_kernel(setting_of(images, training=Training(optimizer="adam"))) is general
 
 
 @pytest.mark.parametrize("kernel", [None, "general"])
-def test_replicas_keep_their_bits_whatever_the_chunk(kernel, path, monkeypatch):
+def test_replicas_keep_their_bits_whatever_the_chunk(kernel, images, monkeypatch):
     monkeypatch.setitem(tiles.MOST, "cpu", 4)
-    setting = setting_of(path, dtype="float32")
+    setting = setting_of(images, dtype="float32")
     whole, pieces = (simulate.run(setting, chunk=chunk, kernel=kernel).readings[-1] for chunk in (None, 2))
     assert np.array_equal(whole.second_moments, pieces.second_moments)
     assert np.array_equal(whole.losses, pieces.losses)
 
 
-def test_filters_and_data_meet_in_the_dimension_of_a_patch(path):
+def test_filters_and_data_meet_in_the_dimension_of_a_patch(images):
     """The data of the first layer are patches of the image itself; the border of zeros is no data."""
-    simulation = simulate.run(setting_of(path))
+    simulation = simulate.run(setting_of(images))
     assert simulation.data_moment.shape == simulation.readings[0].second_moments.shape[1:] == (18, 18)
     means = IMAGES.mean((0, 2, 3), keepdims=True)
     scaled = (IMAGES - means) / np.sqrt(np.square(IMAGES - means).mean())
     np.testing.assert_allclose(simulation.data_moment, patch_moment(scaled, (3, 3)), rtol=1e-12)
 
 
-def test_rows_in_parts_are_the_same_gradient(path, monkeypatch):
-    setting = setting_of(path)
+def test_rows_in_parts_are_the_same_gradient(images, monkeypatch):
+    setting = setting_of(images)
     inputs = simulate.replica_inputs(setting, [0, 1])
     whole = {kernel: kernel.train(setting, inputs)[6] for kernel in (general, module)}
     monkeypatch.setattr(networks, "HELD", 2000)
@@ -156,18 +133,18 @@ def test_what_a_pass_holds_is_counted():
     assert networks.row_numbers(network, shapes) == held(network, shapes) + 3
 
 
-def test_images_that_pooling_leaves_nothing_of_are_refused(path):
+def test_images_that_pooling_leaves_nothing_of_are_refused(images):
     with pytest.raises(InvalidInput, match="pooling leaves nothing of images of 7 × 8"):
-        simulate.run(setting_of(path, vgg(blocks=((2,), (2,), (2,)))))
+        simulate.run(setting_of(images, vgg(blocks=((2,), (2,), (2,)))))
     assert filter_shapes(vgg(blocks=((2,), (2,))), (1, 4, 5)) == (((2, 9), (2, 18)), 2)
 
 
-def test_a_transfer_experiment(path, monkeypatch):
+def test_a_transfer_experiment(images, monkeypatch):
     monkeypatch.setitem(experiment_module.MOST, "cpu", 2)
     training = msgspec.structs.replace(TRAINING, steps=40)
     experiment = Experiment(
         upstream=Upstream(
-            data=Data(kind="array", path=path, samples=8),
+            data=Data(kind="array", path=images, samples=8),
             labels=CLASSES,
             network=vgg(),
             training=training,
@@ -194,8 +171,8 @@ def test_a_transfer_experiment(path, monkeypatch):
         assert np.array_equal(treated.curves.train_loss, other.curves.train_loss)
 
 
-def test_recursive_draws_need_dense_layers(path):
-    upstream = Upstream(data=Data(kind="array", path=path, samples=8), labels=CLASSES, network=vgg())
+def test_recursive_draws_need_dense_layers(images):
+    upstream = Upstream(data=Data(kind="array", path=images, samples=8), labels=CLASSES, network=vgg())
     treatment = Treatments(kinds=("scratch", "recursive"))
     downstream = Downstream(samples=8, labels=CLASSES)
     with pytest.raises(InvalidInput, match="needs dense hidden layers"):
@@ -203,8 +180,8 @@ def test_recursive_draws_need_dense_layers(path):
 
 
 @pytest.mark.gpu
-def test_a_cuda_device_gives_the_same_numbers_twice_and_the_hosts(path):
-    setting = setting_of(path)
+def test_a_cuda_device_gives_the_same_numbers_twice_and_the_hosts(images):
+    setting = setting_of(images)
     host, device, again = (simulate.run(setting, device=where).readings[-1] for where in ("cpu", "cuda", "cuda"))
     np.testing.assert_allclose(device.second_moments, host.second_moments, rtol=1e-8)
     assert np.array_equal(device.second_moments, again.second_moments)

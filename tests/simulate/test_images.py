@@ -11,48 +11,12 @@ from torch import nn
 
 import simulate
 from simulate import networks
+from simulate.data import open_source
 from simulate.devices import one_thread
-from simulate.inputs import Draws
+from simulate.streams import Purpose, Streams
 from tests.oracles.training import naive_train
+from tests.simulate.image_settings import IMAGES, SETTINGS, conv, setting_of
 from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Setting, Training
-
-CLASSES = Labels(kind="classes", classes=3)
-IMAGES = np.random.default_rng(0).normal(size=(12, 2, 6, 5)) * [[[1.0]], [[3.0]]] + [[[4.0]], [[-2.0]]]
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    file = tmp_path_factory.mktemp("images") / "images.npy"
-    np.save(file, IMAGES)
-    return str(file)
-
-
-def conv(**keys):
-    return Network(**{"kind": "conv", "filters": 4, "kernel": (3, 2), "hidden": (5,), **keys})
-
-
-SETTINGS = {
-    "mse": (conv(), Training(steps=(0, 1, 6)), Labels(outputs=2)),
-    "no dense hidden layer": (conv(hidden=()), Training(steps=6, momentum=0.5), Labels()),
-    "bias, nesterov, cross-entropy": (
-        conv(bias=True, hidden=(5, 4)),
-        Training(steps=6, momentum=0.8, nesterov=True, weight_decay=0.05, loss="cross-entropy", drops=((3, 0.5),)),
-        CLASSES,
-    ),
-    "ntk, tanh, first": (
-        conv(parametrization="ntk", activation="tanh", train="first", bias=True),
-        Training(steps=6, loss="cross-entropy", batch_size=3),
-        CLASSES,
-    ),
-    "adam, fresh": (conv(), Training(steps=6, optimizer="adam", batch_size=3, sampling="fresh"), Labels()),
-}
-
-
-def setting_of(name, path, **keys):
-    network, training, labels = SETTINGS[name]
-    return Setting(
-        data=Data(kind="array", path=path, samples=7, **keys), labels=labels, network=network, training=training
-    )
 
 
 @pytest.mark.parametrize("fixed", [False, True])
@@ -140,10 +104,11 @@ def test_crops_of_photographs():
     setting = Setting(data=data, labels=Labels(kind="real"), network=conv(), training=Training(loss="cross-entropy"))
     inputs = simulate.replica_inputs(setting, [0])
     photographs = [np.moveaxis(load_sample_image(name), 2, 0) for name in ("china.jpg", "flower.jpg")]
+    streams = Streams(setting.ensemble.seed)
     with one_thread():
-        draws = Draws(setting)
-    assert draws.population.rows == 2 * 420 * 635
-    picked = draws._source.draw(draws._streams.at(0, 0), np.empty((200, 3, 8, 6)))
+        source, _ = open_source(setting, streams)
+    assert source.population.rows == 2 * 420 * 635
+    picked = source.draw(streams.at(Purpose.DATA, 0), np.empty((200, 3, 8, 6)))
     for x, y, index in zip(inputs.x[0].numpy(), inputs.y[0].tolist(), picked, strict=True):
         i, j = divmod(int(index) % (420 * 635), 635)
         assert y == index // (420 * 635)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import msgspec
 import numpy as np
 import pytest
 import torch
@@ -14,18 +13,12 @@ import simulate
 from reports.judging.changes import movements, relative
 from simulate.networks import forward
 from simulate.scaling import LayerFactors, layer_factors, operations, run_shrunken, shrink
+from tests.changes import changed
 from tests.oracles.training import Net
+from tests.simulate.dense_settings import CLASSES
 from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Setting, Training
 
 DATA = Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=24)
-CLASSES = Labels(kind="classes", classes=3)
-
-
-def changed(setting, **tables):
-    """The setting with other values of some keys, by table."""
-    for table, keys in tables.items():
-        setting = msgspec.structs.replace(setting, **{table: msgspec.structs.replace(getattr(setting, table), **keys)})
-    return setting
 
 
 def classifier(**network):

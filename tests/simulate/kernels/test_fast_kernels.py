@@ -1,7 +1,6 @@
 """The fast kernels against one nn.Module and torch.optim per replica, over all that they train; and their promises."""
 
 import msgspec
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,8 +13,8 @@ from simulate.kernels import KERNELS, choose_kernel, general, linear, module, on
 from simulate.kernels.descent import Descent
 from simulate.kernels.minibatches import Batches
 from simulate.tiles import tile_size
-from tests import test_simulate_images
 from tests.oracles.training import naive_train
+from tests.simulate.image_settings import setting_of
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 CPU = torch.device("cpu")
@@ -200,17 +199,10 @@ def test_bits_of_replicas_trained_one_by_one(dtype):
         assert torch.equal(a[1], b[0])
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    file = tmp_path_factory.mktemp("images") / "images.npy"
-    np.save(file, test_simulate_images.IMAGES)
-    return str(file)
-
-
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("name", ["mse", "no dense hidden layer", "bias, nesterov, cross-entropy", "ntk, tanh, first"])
 def test_filters_one_by_one_are_the_naive_loop(name, fixed, path, monkeypatch):
-    setting = test_simulate_images.setting_of(name, path, fixed=fixed)
+    setting = setting_of(name, path, fixed=fixed)
     inputs = simulate.replica_inputs(setting, [0, 1, 5])
     oracle = naive_train(setting, inputs)
     for held in (networks.HELD, 1500):  # all rows at once, and in parts
