@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from reports import cli
+from tests.reports.commands import run_quietly, write
 
 FULL_BATCH = """
 [data]
@@ -27,22 +28,14 @@ replicas = {replicas}
 
 @pytest.fixture
 def setting(tmp_path):
-    def write(text=FULL_BATCH, **values):
-        path = tmp_path / "setting.toml"
-        path.write_text(text.format(**{"replicas": 50000, **values}) if "{" in text else text)
-        return str(path)
+    def written(text=FULL_BATCH, **values):
+        return write(tmp_path, text.format(**{"replicas": 50000, **values}) if "{" in text else text)
 
-    return write
-
-
-def run(capfd, *arguments):
-    status = cli.main([*arguments, "--quiet"])
-    out, err = capfd.readouterr()
-    return status, out, err
+    return written
 
 
 def test_predict_gives_the_contract(capfd, setting):
-    status, out, err = run(capfd, "predict", setting(), "--json")
+    status, out, err = run_quietly(capfd, "predict", setting(), "--json")
     record = json.loads(out)
     assert (status, err) == (0, "")
     assert list(record) == [
@@ -56,7 +49,7 @@ def test_predict_gives_the_contract(capfd, setting):
 
 
 def test_simulate_gives_the_contract(capfd, setting):
-    status, out, _ = run(capfd, "simulate", setting(), "--replicas", "64", "--json")
+    status, out, _ = run_quietly(capfd, "simulate", setting(), "--replicas", "64", "--json")
     record = json.loads(out)
     assert status == 0
     assert record["replicas"] == 64
@@ -67,7 +60,7 @@ def test_simulate_gives_the_contract(capfd, setting):
 
 
 def test_one_replica_has_no_error_and_singular_weights_no_misalignment(capfd, setting):
-    status, out, _ = run(capfd, "simulate", setting(), "--replicas", "1", "--json")
+    status, out, _ = run_quietly(capfd, "simulate", setting(), "--replicas", "1", "--json")
     reading = json.loads(out)["readings"][1]
     assert status == 0
     assert reading["tau_se"] == [None] * 3
@@ -76,7 +69,7 @@ def test_one_replica_has_no_error_and_singular_weights_no_misalignment(capfd, se
 
 
 def test_verify_holds_with_enough_replicas(capfd, setting):
-    status, out, _ = run(capfd, "verify", setting(), "--json")
+    status, out, _ = run_quietly(capfd, "verify", setting(), "--json")
     record = json.loads(out)
     assert status == 0
     assert [reading["verdict"] for reading in record["comparison"]] == ["holds", "holds"]
@@ -84,7 +77,7 @@ def test_verify_holds_with_enough_replicas(capfd, setting):
 
 
 def test_verify_is_undecided_with_few(capfd, setting):
-    status, out, _ = run(capfd, "verify", setting(replicas=200))
+    status, out, _ = run_quietly(capfd, "verify", setting(replicas=200))
     assert status == 1
     assert "more replicas would decide it" in out
 
@@ -93,19 +86,21 @@ def test_verify_says_no_closed_form_before_simulating(capfd, setting, monkeypatc
     import simulate
 
     monkeypatch.setattr(simulate, "run", lambda *a, **k: pytest.fail("simulated"))
-    status, out, err = run(capfd, "verify", setting() and setting(FULL_BATCH + '[network]\nkind = "mlp"\n'), "--json")
+    status, out, err = run_quietly(
+        capfd, "verify", setting() and setting(FULL_BATCH + '[network]\nkind = "mlp"\n'), "--json"
+    )
     assert status == 2
     assert json.loads(out)["error"] == "no closed form"
     assert len(err.splitlines()) == 1
 
 
 def test_text_output_names_formula_and_values(capfd, setting):
-    assert "linear-full-batch (exact)" in run(capfd, "predict", setting())[1]
-    assert "alignment p" in run(capfd, "simulate", setting(), "--replicas", "20")[1]
+    assert "linear-full-batch (exact)" in run_quietly(capfd, "predict", setting())[1]
+    assert "alignment p" in run_quietly(capfd, "simulate", setting(), "--replicas", "20")[1]
 
 
 def test_claims_lists_every_claim_with_its_reference(capfd):
-    status, out, _ = run(capfd, "claims", "--json")
+    status, out, _ = run_quietly(capfd, "claims", "--json")
     claims = json.loads(out)
     assert status == 0
     assert [claim["id"] for claim in claims][:5] == ["A1", "A2", "A3", "A4", "A5"]
@@ -128,7 +123,7 @@ def test_claims_lists_every_claim_with_its_reference(capfd):
     ],
 )
 def test_bad_usage_is_exit_2_and_one_line(capfd, setting, arguments, why):
-    status, out, err = run(capfd, *(setting() if a == "{setting}" else a for a in arguments), "--json")
+    status, out, err = run_quietly(capfd, *(setting() if a == "{setting}" else a for a in arguments), "--json")
     assert status == 2
     assert why.lower() in " ".join(err.split()).lower()
     assert len(err.splitlines()) == 1
@@ -145,7 +140,7 @@ def test_cuda_where_there_is_none_is_bad_input(capfd, setting):
 
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    status, _, err = run(capfd, "simulate", setting(), "--device", "cuda")
+    status, _, err = run_quietly(capfd, "simulate", setting(), "--device", "cuda")
     assert status == 2
     assert "cuda" in err.lower()
 
@@ -154,7 +149,7 @@ def test_an_array_of_nan_and_a_missing_array(capfd, setting, tmp_path):
     np.save(tmp_path / "x.npy", np.full((20, 3), np.nan))
     text = '[data]\nkind = "array"\npath = "{name}"\nsamples = 10\n'
     for name in ("x.npy", "absent.npy"):
-        status, _, err = run(capfd, "simulate", setting(text, name=name), "--replicas", "4")
+        status, _, err = run_quietly(capfd, "simulate", setting(text, name=name), "--replicas", "4")
         assert status == 2
         assert len(err.splitlines()) == 1
 
@@ -166,12 +161,12 @@ def test_interrupt_is_exit_3(capfd, setting, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(simulate, "run", interrupted)
-    assert run(capfd, "simulate", setting())[0] == 3
+    assert run_quietly(capfd, "simulate", setting())[0] == 3
 
 
 def test_report_on_one_claim_writes_everything(capfd, tmp_path):
     out = tmp_path / "report"
-    status, printed, _ = run(
+    status, printed, _ = run_quietly(
         capfd, "report", "--only", "A1,A2", "--out", str(out), "--processes", "1", "--strict", "--json"
     )
     record = json.loads(printed)
@@ -193,13 +188,13 @@ def test_an_interrupted_report_goes_on(capfd, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("reports.typesetting.document.write", interrupted)
-        assert run(capfd, *arguments)[0] == 3
+        assert run_quietly(capfd, *arguments)[0] == 3
     assert len(list((tmp_path / "records" / "A2").iterdir())) == 3
     with monkeypatch.context() as patch:
         patch.setattr("simulate.inputs.Draws.take", lambda *a, **k: pytest.fail("drawn again"))
-        resumed = json.loads(run(capfd, *arguments, "--resume")[1])
+        resumed = json.loads(run_quietly(capfd, *arguments, "--resume")[1])
     (tmp_path / "store").mkdir()
-    whole = json.loads(run(capfd, *arguments)[1])
+    whole = json.loads(run_quietly(capfd, *arguments)[1])
     assert resumed["claims"][0]["findings"] == whole["claims"][0]["findings"]
     assert (tmp_path / "store").exists()  # a folder of the user's is left alone
 
@@ -210,9 +205,9 @@ def files(folder):
 
 def test_a_report_is_typeset_again_from_its_records_alone(capfd, tmp_path):
     first, again = tmp_path / "first", tmp_path / "again"
-    run(capfd, "report", "--only", "A1,A2", "--out", str(first), "--processes", "1")
+    run_quietly(capfd, "report", "--only", "A1,A2", "--out", str(first), "--processes", "1")
     shutil.copytree(first / "records", again / "records")
-    status, printed, _ = run(capfd, "typeset", str(again), "--json")
+    status, printed, _ = run_quietly(capfd, "typeset", str(again), "--json")
     assert status == 0
     assert [claim["id"] for claim in json.loads(printed)["claims"]] == ["A1", "A2"]
     written, rewritten = files(first), files(again)
@@ -223,7 +218,7 @@ def test_a_report_is_typeset_again_from_its_records_alone(capfd, tmp_path):
 
 
 def test_what_cannot_be_typeset_is_refused(capfd, tmp_path):
-    status, _, printed = run(capfd, "typeset", str(tmp_path))
+    status, _, printed = run_quietly(capfd, "typeset", str(tmp_path))
     assert status == 2
     assert "holds no report" in printed
     assert len(printed.splitlines()) == 1
@@ -239,17 +234,17 @@ def test_shares_of_a_report_make_the_whole(capfd, tmp_path, monkeypatch, told):
             if told == "ranks":
                 for name, value in {"RANK": i, "WORLD_SIZE": 3, "LOCAL_RANK": i}.items():
                     patch.setenv(name, str(value))
-                status, printed, _ = run(capfd, *arguments, "--out", str(shared))
+                status, printed, _ = run_quietly(capfd, *arguments, "--out", str(shared))
             else:
-                status, printed, _ = run(capfd, *arguments, "--out", str(shared), "--shard", f"{i + 1}/3")
+                status, printed, _ = run_quietly(capfd, *arguments, "--out", str(shared), "--shard", f"{i + 1}/3")
         assert status == 0
         assert f"shard {i + 1}/3" in printed
         assert "--resume" in printed
         assert not (shared / "results.json").exists()
     with monkeypatch.context() as patch:
         patch.setattr("reports.campaign.settle.settle", lambda *a: pytest.fail("computed again"))
-        run(capfd, *arguments, "--out", str(shared), "--resume")
-    run(capfd, *arguments, "--out", str(alone))
+        run_quietly(capfd, *arguments, "--out", str(shared), "--resume")
+    run_quietly(capfd, *arguments, "--out", str(alone))
     for folder in ("tables", "figures"):
         assert files(shared / folder) == files(alone / folder)
     assert (shared / "results.csv").read_bytes() == (alone / "results.csv").read_bytes()

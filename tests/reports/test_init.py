@@ -1,95 +1,24 @@
-"""`eigenalign init`: the law of what is drawn, where it comes from, and the command as a user meets it."""
+"""Weights drawn from a law: the law of what is drawn, and where it comes from."""
 
-import json
-import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from scipy.linalg import expm, solve
 from scipy.stats import norm as normal
 
 import simulate
 import theory
-from reports import cli
-from reports.check import check
-from reports.init import WeightLaw, _law, draw, frobenius, law_of_data, law_of_setting, law_of_store, vectors_of
+from reports.init import WeightLaw, draw, frobenius, law_of_data, law_of_setting, law_of_store, vectors_of
 from reports.setting_file import load
 from simulate.aligned_draws import draw_weights
-from tests.oracles.statistics import assert_second_moment, second_moment_test
-from tests.paths import ROOT
+from tests.oracles.statistics import FALSE_ALARM, assert_second_moment, second_moment_test
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.shape import flow_peak
 from theory.misalignment import misalignment_squared, null_floor
 
-FALSE_ALARM = 1e-7  # of one statistical test
-FIXED = """
-[data]
-kind = "gaussian"
-spectrum = [0.5, 1.0, 2.0]
-samples = 12
-fixed = true
-[training]
-learning_rate = 0.1
-steps = [0, 8]
-"""
-ONLINE = """
-[data]
-kind = "gaussian"
-spectrum = [2.0, 0.5, 0.5]
-samples = "online"
-[training]
-learning_rate = 0.1
-batch_size = 4
-sampling = "fresh"
-steps = 30
-"""
-NETWORK = """
-[data]
-kind = "gaussian"
-spectrum = [0.5, 1.0, 2.0]
-samples = 16
-[network]
-kind = "mlp"
-hidden = [8]
-activation = "tanh"
-[training]
-learning_rate = 0.2
-steps = 4
-[ensemble]
-replicas = 30
-"""
-
-
-@pytest.fixture
-def rows():
-    rng = np.random.default_rng(1)
-    basis = np.linalg.qr(rng.standard_normal((4, 4)))[0]
-    return rng.standard_normal((300, 4)) * [0.3, 1.0, 2.0, 3.0] @ basis
-
-
-@pytest.fixture
-def files(tmp_path, rows):
-    np.save(tmp_path / "x.npy", rows)
-    np.save(tmp_path / "images.npy", np.random.default_rng(2).integers(0, 256, (20, 6, 7, 3), dtype=np.uint8))
-    np.save(tmp_path / "constant.npy", np.ones((20, 4)))
-    np.save(tmp_path / "nan.npy", np.full((20, 4), np.nan))
-    for name, text in (("fixed", FIXED), ("online", ONLINE), ("network", NETWORK)):
-        (tmp_path / f"{name}.toml").write_text(text)
-    (tmp_path / "zero.toml").write_text(FIXED.replace("[0, 8]", "0") + "[network]\ninit_variance = 0.0\n")
-    diverging = NETWORK.replace('"tanh"', '"identity"').replace("0.2", "1e30").replace("steps = 4", "steps = 40")
-    (tmp_path / "diverging.toml").write_text(diverging)
-    return tmp_path
-
-
-def run(capfd, *arguments):
-    status = cli.main(["init", *map(str, arguments)])
-    out, err = capfd.readouterr()
-    return status, out, err
-
-
-# What is drawn.
+# ---- what is drawn
 
 
 @pytest.mark.parametrize("rank", [4, 2])
@@ -158,7 +87,7 @@ def test_misalignment_of_draws_is_that_of_noise_alone_and_falls_as_one_over_thei
     assert means[3] > 10 * means[2]
 
 
-# Where the covariance comes from.
+# ---- where the covariance comes from
 
 
 @pytest.mark.parametrize(("time", "initial"), [(None, 0.0), (0.3, 0.0), (2.5, 0.4), (40.0, 3.0)])
@@ -224,17 +153,17 @@ def test_coordinates_that_never_vary_keep_initial_weights_alone(rows):
     np.testing.assert_allclose(np.delete(np.delete(some.covariance, 2, 0), 2, 1), without.covariance, atol=1e-12)
 
 
-def test_a_closed_form_gives_the_whole_matrix(files):
-    setting = load(files / "fixed.toml")
+def test_a_closed_form_gives_the_whole_matrix(sources):
+    setting = load(sources / "fixed.toml")
     law = law_of_setting(setting, (9, 3))
     reading = theory.predict(setting, rows=simulate.rows(setting)).readings[-1]
     np.testing.assert_array_equal(law.covariance, reading.second_moment)
     assert (law.formula, law.explanation) == ("linear-full-batch", "closed form (exact) after step 8")
 
 
-def test_a_closed_form_of_variances_is_put_into_the_eigenspaces_of_the_data(files):
+def test_a_closed_form_of_variances_is_put_into_the_eigenspaces_of_the_data(sources):
     """Σ_i τ_i P_i, the eigenspaces being those of the population, in the basis that the seed has drawn."""
-    setting = load(files / "online.toml")
+    setting = load(sources / "online.toml")
     law = law_of_setting(setting, (9, 3))
     reading = theory.predict(setting).readings[-1]
     assert reading.second_moment is None
@@ -246,8 +175,8 @@ def test_a_closed_form_of_variances_is_put_into_the_eigenspaces_of_the_data(file
     assert np.abs(moment - np.diag(np.diag(moment))).max() > 0.1
 
 
-def test_without_a_closed_form_an_ensemble_is_simulated(files):
-    setting = load(files / "network.toml")
+def test_without_a_closed_form_an_ensemble_is_simulated(sources):
+    setting = load(sources / "network.toml")
     law = law_of_setting(setting, (9, 3), replicas=10)
     reading = simulate.run(setting, replicas=10).readings[-1]
     np.testing.assert_array_equal(law.covariance, reading.second_moment)
@@ -257,138 +186,30 @@ def test_without_a_closed_form_an_ensemble_is_simulated(files):
         law_of_setting(setting, (9, 3), formula="linear-full-batch")
 
 
-def test_a_store_gives_its_ensemble(files):
-    setting = load(files / "network.toml")
-    simulation = simulate.run(setting, replicas=20, store=files / "runs")
-    law = law_of_store(files / "runs", (9, 3))
+def test_a_store_gives_its_ensemble(sources):
+    setting = load(sources / "network.toml")
+    simulation = simulate.run(setting, replicas=20, store=sources / "runs")
+    law = law_of_store(sources / "runs", (9, 3))
     np.testing.assert_array_equal(law.covariance, simulation.readings[-1].second_moment)
     assert law.explanation == "Σ_w of 20 simulated networks after step 4"
 
 
-# The command.
+@pytest.mark.parametrize(
+    ("covariance", "why"),
+    [(np.diag([1.0, 1.0, -0.1]), "negative variance"), (np.full((3, 3), np.nan), "must be finite")],
+)
+def test_predictions_that_are_no_law(sources, monkeypatch, covariance, why):
+    setting = load(sources / "fixed.toml")
+    prediction = theory.predict(setting, rows=simulate.rows(setting))
+    wrong = replace(prediction.readings[-1], second_moment=covariance)
+    monkeypatch.setattr(theory, "predict", lambda *_, **__: replace(prediction, readings=(wrong,)))
+    with pytest.raises(InvalidInput, match=why):
+        law_of_setting(setting, (9, 3))
 
 
-def test_the_contract(capfd, files):
-    out = files / "deep" / "w.safetensors"
-    arguments = ("--data", files / "x.npy", "--shape", "300,4", "--norm", "2.5", "--seed", "3", "--out", out)
-    status, printed, err = run(capfd, *arguments, "--json")
-    record = json.loads(printed)
-    assert (status, err) == (0, "")
-    assert list(record) == ["path", "shape", "norm", "details"]
-    assert (record["path"], record["shape"]) == (str(out), [300, 4])
-    assert record["norm"] == pytest.approx(2.5, rel=1e-6)
-    with safe_open(out, framework="pt") as file:
-        assert list(file.keys()) == ["weight"]
-        weights, about = file.get_tensor("weight"), json.loads(file.metadata()["about"])
-    assert weights.dtype == torch.float32
-    np.testing.assert_array_equal(
-        weights, draw(law_of_data(np.load(files / "x.npy"), (300, 4)), (300, 4), norm=2.5, seed=3)
-    )
-    assert about == record["details"]
-    assert (about["formula"], about["seed"], about["source"]) == ("linear-flow", 3, f"data: {files / 'x.npy'}")
-    assert check(weights, np.load(files / "x.npy")).verdict == "aligned"
-    first = out.read_bytes()
-    assert run(capfd, *arguments)[0] == 0
-    assert out.read_bytes() == first
-    assert list(out.parent.iterdir()) == [out]  # nothing half-written beside it
-
-
-def test_filters_of_images_and_the_text(capfd, files):
-    out = files / "w.npy"
-    arguments = ("--data", files / "images.npy", "--channels-last", "--shape", "16,3,3,3", "--out", out, "--quiet")
-    status, printed, err = run(capfd, *arguments, "--time", "2", "--initial", "0.1", "--center")
-    assert (status, err) == (0, "")
-    assert np.load(out).shape == (16, 3, 3, 3)
-    assert printed.startswith(f"16 × 3 × 3 × 3 weights of norm 2.3094: {out}\n")
-    for words in ("linear-flow: ", "c = 0.1: ", "drawn with seed 0", "images.npy"):
-        assert words in printed
-
-
-def test_setting_and_store_from_the_command_line(capfd, files):
-    out = files / "w.npy"
-    record = json.loads(run(capfd, "--setting", files / "fixed.toml", "--shape", "9,3", "--out", out, "--json")[1])
-    assert record["details"]["formula"] == "linear-full-batch"
-    assert simulate.run(load(files / "network.toml"), replicas=5, store=files / "runs").replicas == 5
-    for source in (("--setting", files / "network.toml", "--replicas", "5"), ("--store", files / "runs")):
-        status, printed, _ = run(capfd, *source, "--shape", "9,3", "--out", out, "--json", "--quiet")
-        assert status == 0
-        assert json.loads(printed)["details"]["formula"] == "simulated"
-    law = law_of_store(files / "runs", (9, 3))
-    np.testing.assert_array_equal(np.load(out), draw(law, (9, 3)))
-
-
-DATA = ("--data", "x.npy")
-REFUSALS = [
-    ((*DATA, "--shape", "9,3"), "must have 3 numbers a sample"),
-    ((*DATA, "--shape", "9"), "must be M,D of a dense layer"),
-    ((*DATA, "--shape", "9,x"), "must be whole numbers"),
-    ((*DATA, "--shape", "0,4"), "must be M,D of a dense layer"),
-    ((*DATA, "--shape", "-9,4"), "must be whole numbers"),
-    ((*DATA, "--shape", "1,2,3,4,5"), "must be M,D of a dense layer"),
-    ((*DATA, "--shape", "2,99999"), "at most 8192 numbers a vector"),
-    ((*DATA, "--shape", "999999999,4"), "at most 268435456 numbers"),
-    ((*DATA, "--shape", "9,4", "--out", "w.txt"), "must end in .npy or .safetensors"),
-    ((*DATA, "--shape", "9,4", "--out", "x.npy/w.npy"), "could not open file"),
-    ((*DATA, "--shape", "9,4", "--norm", "0"), "must lie between 1e-30 and 1e30"),
-    ((*DATA, "--shape", "9,4", "--norm", "nan"), "must lie between 1e-30 and 1e30"),
-    ((*DATA, "--shape", "9,4", "--time", "0"), "must be positive and finite"),
-    ((*DATA, "--shape", "9,4", "--time", "inf"), "must be positive and finite"),
-    ((*DATA, "--shape", "9,4", "--initial", "-1"), "must be finite and not negative"),
-    ((*DATA, "--shape", "9,4", "--initial", "nan"), "must be finite and not negative"),
-    ((*DATA, "--shape", "9,4", "--seed", "-1"), "not in the range"),
-    ((*DATA, "--shape", "9,4", "--replicas", "5"), "replicas = 5: belongs to --setting, not to --data"),
-    (("--setting", "fixed.toml", "--shape", "9,3", "--center"), "belongs to --data, not to --setting"),
-    (("--store", ".", "--shape", "9,3", "--formula", "x"), "belongs to --setting, not to --store"),
-    (("--shape", "9,4"), "exactly one of"),
-    ((*DATA, "--store", ".", "--shape", "9,4"), "exactly one of"),
-    (DATA, "missing option '--shape'"),
-    (("--data", "none.npy", "--shape", "9,4"), "there is no such file"),
-    (("--data", "constant.npy", "--shape", "9,4"), "never vary"),
-    (("--data", "nan.npy", "--shape", "9,4"), "must hold finite numbers"),
-    (("--data", "images.npy", "--shape", "9,3,3,3"), "channels"),
-    (("--data", "images.npy", "--shape", "9,3,7,7", "--channels-last"), "as large as the filters"),
-    (("--setting", "none.toml", "--shape", "9,3"), "no such file"),
-    (("--setting", "fixed.toml", "--shape", "9,4"), "must have 3 numbers a vector"),
-    (("--setting", "fixed.toml", "--shape", "9,3", "--formula", "magic"), "is no closed form"),
-    (("--setting", "network.toml", "--shape", "9,3", "--formula", "linear-full-batch"), "no closed form"),
-    (("--setting", "zero.toml", "--shape", "9,3"), "predicts weights that are all zero"),
-    (("--setting", "diverging.toml", "--shape", "9,3"), "lets every replica diverge"),
-    (("--store", ".", "--shape", "9,3"), "holds no ensemble"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "why"), REFUSALS, ids=[" ".join(arguments) for arguments, _ in REFUSALS])
-def test_refusals_are_exit_2_one_line_and_no_file(capfd, files, monkeypatch, arguments, why):
-    monkeypatch.chdir(files)
-    before = sorted(files.rglob("*"))
-    target = () if "--out" in arguments else ("--out", "w.npy")
-    status, printed, err = run(capfd, *arguments, *target, "--json", "--quiet")
-    assert status == 2
-    assert len(err.splitlines()) == 1
-    assert why.lower() in err.lower()
-    assert set(json.loads(printed)) == {"error", "key", "value", "why"}
-    assert sorted(files.rglob("*")) == before
-
-
-def test_laws_that_are_none(files):
-    for covariance, why in ((np.diag([1.0, -0.1]), "negative variance"), (np.full((2, 2), np.nan), "must be finite")):
-        with pytest.raises(InvalidInput, match=why):
-            _law(covariance, "a form", "", ())
+def test_draws_that_are_refused():
     with pytest.raises(InvalidInput, match="must have 4 numbers a vector"):
         draw(WeightLaw(np.eye(4), "", ""), (3, 2))
     with pytest.raises(InvalidInput, match="seed = -1"):
         draw(WeightLaw(np.eye(4), "", ""), (3, 4), seed=-1)
     assert vectors_of((5, 2, 3, 4)) == (5, 24)
-
-
-def test_the_readme_says_what_its_code_measures(capsys):
-    """The same seeds on another machine give other last bits, not other conclusions."""
-    text = (ROOT / "README.md").read_text()
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL) if "law_of_data" in block]
-    said = re.findall(r"# (over [^:]+): (\S+) \((\S+) to (\S+)\)", code)
-    exec(compile(code, "README.md", "exec"), {})
-    found = re.findall(r"(over [^:]+): (\S+) \((\S+) to (\S+)\)", capsys.readouterr().out)
-    assert [row[0] for row in found] == [row[0] for row in said] != []
-    for (_, *measured), (_, *stated) in zip(found, said, strict=True):
-        now, then = np.array(measured, dtype=float), np.array(stated, dtype=float)
-        assert np.abs(now - then).max() < (then[2] - then[1]) / 2

@@ -1,7 +1,6 @@
 """From TOML to a setting: the contract's defaults, and one clear line for every bad file."""
 
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,16 +8,11 @@ import pytest
 from reports.experiment_file import load as load_experiment
 from reports.setting_file import load
 from tests.paths import ROOT
+from tests.reports.commands import write
 from theory.errors import InvalidInput
 from theory.setting import Data, Setting, Training
 
 GAUSSIAN = '[data]\nkind = "gaussian"\nspectrum = [0.1, 0.2, 0.4]\n'
-
-
-def write(folder: Path, text: str) -> Path:
-    path = folder / "setting.toml"
-    path.write_text(text)
-    return path
 
 
 def test_a_file_and_python_build_the_same_setting(tmp_path):

@@ -23,12 +23,7 @@ from reports.record import to_builtins
 from reports.typesetting import latex
 from reports.typesetting.document import duration, settings, write
 from reports.typesetting.figures import inline_svg
-from tests.reports.typesetting.samples import PROVENANCE, sample_report, written_sample
-
-
-@pytest.fixture(scope="module")
-def written() -> Path:
-    return written_sample()
+from tests.reports.typesetting.samples import PROVENANCE, sample_report
 
 
 def test_settings_follow_from_what_cases_have_in_common_and_their_own():

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from reports.typesetting import latex
-from tests.reports.typesetting.samples import written_sample
 
 pytestmark = pytest.mark.latex
 
@@ -27,11 +25,6 @@ def engine() -> latex.Engine:
     found = latex.find_engine()
     assert found is not None, "EIGENALIGN_REQUIRE_LATEX is set, and there is no LaTeX engine"
     return found
-
-
-@pytest.fixture(scope="module")
-def written() -> Path:
-    return written_sample()
 
 
 def test_every_table_compiles_alone_and_fits(engine, written, tmp_path):
