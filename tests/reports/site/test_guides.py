@@ -37,9 +37,9 @@ def test_a_contribution_is_accepted(name, tmp_path):
     in_project(tmp_path, "-m", "ruff", "check", "theory", "reports", "tests")
     if name == "claim":
         assert printed.split("\n")[0].endswith("holds")
-        tests = ["tests/reports/claims/test_claims.py", "tests/test_reports_published.py"]
+        tests = ["tests/reports/claims/test_claims.py", "tests/reports/test_published.py"]
     else:
-        tests = ["tests/test_theory_catalogue.py", "tests/reports/claims/test_claims.py"]
+        tests = ["tests/theory/test_catalogue.py", "tests/reports/claims/test_claims.py"]
     in_project(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests)
 
 
