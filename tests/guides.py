@@ -70,9 +70,9 @@ def contribute(text: str, folder: Path) -> str:
 
 
 def copy_project(folder: Path) -> None:
-    """The files of the project that its tests and tools look at, without what was published."""
+    """The files of the project that its tests and tools look at."""
     root = Path(__file__).resolve().parent.parent
-    skipped = shutil.ignore_patterns("__pycache__", "figures", "tables", "*.pdf")
+    skipped = shutil.ignore_patterns("__pycache__")
     for name in ("theory", "simulate", "reports", "tests"):
         shutil.copytree(root / name, folder / name, ignore=skipped)
     for path in (*root.glob("*.py"), root / "pyproject.toml", root / "README.md"):

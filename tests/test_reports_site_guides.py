@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from reports import cli
-from tests.guides import FENCE, patch_lines, contribute, copy_project, in_project, run, tell
+from tests.guides import FENCE, contribute, copy_project, in_project, patch_lines, run, tell
 
 FOLDER = Path(__file__).parent.parent / "reports" / "site" / "guides"
 GUIDES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md"))}
