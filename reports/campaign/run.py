@@ -8,6 +8,7 @@ settled on one thread: the bits of a report know nothing of who computed what.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -182,10 +183,11 @@ class _Plan:
         # disable=None: no bar where stderr is no terminal
         with tqdm(total=total, unit="case", disable=None if progress else True) as bar:
             bar.update(total - sum(map(len, missing)))
-            for done in _settled(missing, context, records, workers):
-                for job in done:
-                    bar.set_description(f"{job.claim}: {'tables' if job.case is None else job.case.name}")
-                bar.update(len(done))
+            with unranked():
+                for done in _settled(missing, context, records, workers):
+                    for job in done:
+                        bar.set_description(f"{job.claim}: {'tables' if job.case is None else job.case.name}")
+                    bar.update(len(done))
 
     def report(self, records: Records, asked: Asked, *, any_version: bool = False) -> ReportRecord:
         """What is found, from the records of all cases."""
@@ -257,6 +259,19 @@ def _plan(budget: str, only: Sequence[str], device: str, seed: int, cifar10: Pat
         names = ", ".join(left_out)
         log.info("the paper's own networks on CIFAR-10 are left out (%s): --cifar10 DIR trains them, too", names)
     return _Plan(context, chosen)
+
+
+@contextmanager
+def unranked() -> Iterator[None]:
+    """Hides what torchrun says of ranks: cases are shared among ranks, and the ensembles of a case are not.
+
+    LOCAL_RANK stays, by which processes of one machine take its GPUs in turn.
+    """
+    told = {name: os.environ.pop(name) for name in ("RANK", "WORLD_SIZE") if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(told)
 
 
 @contextmanager
