@@ -139,10 +139,10 @@ class HeldSurrogate:
 def measure(case: Case[Proportions], prediction: float | Agreement, context: Context) -> HeldSurrogate:
     """Both smaller networks, and the full size held against them."""
     found = surrogate(case.setting, factors=case.study.factors, device=context.device)
-    return held(found, context.run(from_start(case.setting)))
+    return held_surrogate(found, context.run(from_start(case.setting)))
 
 
-def held(found: Surrogate, simulation: Simulation) -> HeldSurrogate:
+def held_surrogate(found: Surrogate, simulation: Simulation) -> HeldSurrogate:
     """A surrogate against an ensemble of the full size, read at step 0 too; the ensembles themselves are not kept."""
     verified = compare(found, simulation)
     readings = tuple(

@@ -12,7 +12,7 @@ import pytest
 import simulate
 from reports.claims.claim import Case, Outcome
 from reports.claims.shape import f6_regimes
-from reports.claims.shape.f6_regimes import CLAIM, LEVELS, TRAININGS, MapPoint, MapPoints
+from reports.claims.shape.f6_regimes import CLAIM, LEVELS, TRAININGS, RegimePoint, RegimePoints
 from tests.reports.claims.shape.outcomes import QUICK, outcome_of
 from theory.network.duals import dual, gram
 from theory.network.lazy import kernel_limit
@@ -23,19 +23,19 @@ RISES, PEAK = [1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, 1.0]
 
 def point(
     predicted: list[float], simulated: list[float], epsilon: float = 0.1, noise: float = 0.01, declared: float = 0.5
-) -> MapPoint:
+) -> RegimePoint:
     """A point with these curves, of the same noise over 40 draws."""
     scatter = np.random.default_rng(1).standard_normal((40, 4)) * noise
-    return MapPoint(1.0, epsilon, declared, np.array(predicted) + scatter, np.array(simulated) + scatter)
+    return RegimePoint(1.0, epsilon, declared, np.array(predicted) + scatter, np.array(simulated) + scatter)
 
 
 AGREES, APART, WITHIN = point(RISES, RISES), point(RISES, PEAK), point(RISES, PEAK, declared=3.5)
 NOISY, OUTSIDE = point(RISES, RISES, noise=30.0), point(RISES, PEAK, epsilon=0.6)
 
 
-def outcome(*points: MapPoint, diverged: int = 0, case: Case[Any] = CASES[0]) -> Outcome[Any, Any, Any]:
+def outcome(*points: RegimePoint, diverged: int = 0, case: Case[Any] = CASES[0]) -> Outcome[Any, Any, Any]:
     """A case with these points."""
-    return Outcome(case, CLAIM.predict(case), MapPoints(points, 40, diverged), ())
+    return Outcome(case, CLAIM.predict(case), RegimePoints(points, 40, diverged), ())
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def outcome(*points: MapPoint, diverged: int = 0, case: Case[Any] = CASES[0]) ->
         (AGREES, 1, "undecided"),
     ],
 )
-def test_rule_of_one_point(found: MapPoint, diverged: int, verdict: str) -> None:
+def test_rule_of_one_point(found: RegimePoint, diverged: int, verdict: str) -> None:
     assert f6_regimes.point_verdict(found, diverged) == verdict
 
 
@@ -62,7 +62,7 @@ def test_rule_of_one_point(found: MapPoint, diverged: int, verdict: str) -> None
         ((NOISY, OUTSIDE), "undecided", "0 of 0 agree, 0 differ"),
     ],
 )
-def test_rule_of_the_map(points: tuple[MapPoint, ...], verdict: str, measured: str) -> None:
+def test_rule_of_the_map(points: tuple[RegimePoint, ...], verdict: str, measured: str) -> None:
     outcomes = (outcome(*points[:1]), outcome(*points[1:], case=CASES[1]))
     ((judgement, of),) = CLAIM.conclude(outcomes)
     assert judgement.verdict == verdict
@@ -73,7 +73,7 @@ def test_rule_of_the_map(points: tuple[MapPoint, ...], verdict: str, measured: s
 
 
 def test_no_single_case_is_judged_and_divergence_decides_nothing() -> None:
-    assert CLAIM.decide(CASES[0], CLAIM.predict(CASES[0]), MapPoints((APART,), 40, 0)) == ()
+    assert CLAIM.decide(CASES[0], CLAIM.predict(CASES[0]), RegimePoints((APART,), 40, 0)) == ()
     for only in (AGREES, APART):
         ((judgement, _),) = CLAIM.conclude((outcome(only, diverged=1),))
         assert judgement.verdict == "undecided"

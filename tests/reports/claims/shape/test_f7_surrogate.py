@@ -12,7 +12,7 @@ import pytest
 import simulate
 from reports.campaign.settle import judge
 from reports.claims.claim import Context
-from reports.claims.shape.f7_surrogate import CLAIM, HeldSurrogate, held
+from reports.claims.shape.f7_surrogate import CLAIM, HeldSurrogate, held_surrogate
 from reports.claims.shape.surrogate_settings import network_of
 from reports.judging.changes import from_start
 from reports.judging.scaling import ERROR_BUDGET, Surrogate, compare, surrogate, warnings
@@ -47,10 +47,10 @@ def ruling(case: Any, measured: HeldSurrogate) -> str:
 def test_the_control_is_refuted_where_both_sizes_agree(found: Surrogate, full: Simulation) -> None:
     case = control_of(CLAIM)
     assert CLAIM.predict(case) == "not converged"
-    agreed = held(found, full)
+    agreed = held_surrogate(found, full)
     assert (agreed.agreement, ruling(case, agreed)) == ("converged", "refuted")
     reading = replace(found.readings[0], agreement="not converged")
-    refused = held(replace(found, readings=(reading,)), full)
+    refused = held_surrogate(replace(found, readings=(reading,)), full)
     assert ruling(case, refused) == "holds"
     assert ruling(case, replace(refused, diverged=1)) == "undecided"
     assert ruling(case, replace(refused, agreement="undecided")) == "undecided"
@@ -62,12 +62,12 @@ def test_a_surrogate_that_is_off_refutes_the_claim(found: Surrogate, full: Simul
     reading = found.readings[0]
     off = replace(reading.sizes[0], change=reading.sizes[0].change + 0.5 * reading.sizes[0].tau)
     planted = replace(found, readings=(replace(reading, sizes=(off, reading.sizes[1])),))
-    assert ruling(case, held(found, full)) == "holds"
-    assert ruling(case, held(planted, full)) == "refuted"
+    assert ruling(case, held_surrogate(found, full)) == "holds"
+    assert ruling(case, held_surrogate(planted, full)) == "refuted"
 
 
 def test_what_is_kept_of_the_ensembles(found: Surrogate, full: Simulation) -> None:
-    measured, verified = held(found, full), compare(found, full)
+    measured, verified = held_surrogate(found, full), compare(found, full)
     (reading,) = measured.readings
     assert reading.sizes == verified.errors_at(64)
     assert (reading.larger.b, reading.agreement, measured.saving) == (2, found.agreement, found.saving)
