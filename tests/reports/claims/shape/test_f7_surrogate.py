@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from scipy import stats
 
 import simulate
 from reports.campaign.settle import judge
@@ -76,7 +77,9 @@ def test_what_is_kept_of_the_ensembles(found: Surrogate, full: Simulation) -> No
     np.testing.assert_allclose(measured.full**2 * last.initial, last.tau)
     np.testing.assert_allclose(measured.sizes[1] ** 2, found.readings[0].sizes[1].tau * 6)
     # d sqrt(τ/τ_0) = dτ / (2 sqrt(τ τ_0))
-    np.testing.assert_allclose(measured.full_bars, 1.96 * last.change_se / (2 * np.sqrt(last.tau / 6)), rtol=1e-12)
+    np.testing.assert_allclose(
+        measured.full_bars, stats.norm.ppf(0.975) * last.change_se / (2 * np.sqrt(last.tau / 6)), rtol=1e-4
+    )
 
 
 def test_the_full_budget_adds_settings_that_are_fixed_and_can_be_shrunk() -> None:
