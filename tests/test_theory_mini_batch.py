@@ -1,4 +1,4 @@
-"""Mini-batches of fixed rows: every batch sequence in Fractions, Monte Carlo, the stationary state, the scalar form."""
+"""Mini-batches of fixed rows: every batch sequence in Fractions, Monte Carlo, the scalar form."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ from tests.oracles_batches import (
     replicas,
 )
 from tests.oracles_linear import OPTIMIZERS, exact, fixed_setting
-from tests.test_theory_full_batch import rows_with_spectrum
 from theory.catalogue import predict
 from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.eigenbasis import in_eigenbasis
 from theory.linear.mini_batch import batch_variance
 from theory.linear.mini_batch_scalar import heaviness
-from theory.linear.stationary import stationary_state
 from theory.setting import Data, Labels, Network, Setting, Training
 from theory.testing import whole_matrix_test
 
@@ -198,94 +196,10 @@ def test_second_moment_matrices_of_many_settings() -> None:
     assert np.mean(found) >= 0.95
 
 
-# ---- where it settles
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize(("n", "d", "sampling"), [(12, 3, "fresh"), (4, 6, "replacement")])
-def test_the_stationary_state_is_where_the_recursion_ends(sampling: str, optimizer: str, n: int, d: int) -> None:
-    generator = np.random.default_rng([n, d, 5])
-    rows = rows_with_spectrum(generator, n, np.array([0.0] * (d - min(n, d)) + [0.5] * (min(n, d) - 2) + [1.0, 1.0]))
-    training = Training(learning_rate=0.2, batch_size=3, sampling=sampling, steps=1, **OPTIMIZERS[optimizer])
-    setting = fixed_setting(rows, training, network=Network(init_spectrum=tuple(np.linspace(0.1, 1, d))))
-    state = stationary_state(setting, rows)
-    steps = int(60 / training.learning_rate_at(10))
-    late = msgspec.structs.replace(setting, training=msgspec.structs.replace(training, steps=steps))
-    expected = predict(late, rows=rows).readings[0].second_moment
-    assert expected is not None
-    np.testing.assert_allclose(state.second_moment, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
-    values = np.linalg.eigvalsh(state.noise)
-    assert values[0] > -1e-14 * max(1.0, values[-1])
-    if n < d and training.weight_decay == 0:
-        # the rows can be interpolated: where descent ends, every batch agrees
-        np.testing.assert_allclose(state.noise, 0, atol=1e-13 * np.abs(expected).max())
-    else:
-        assert values[-1] > 1e-4
-
-
-def test_one_step_more_changes_nothing() -> None:
-    """U = A U A + η²C(U), written out in the coordinates of the data."""
-    rows = np.random.default_rng(1).standard_normal((15, 4))
-    setting = fixed_setting(rows, Training(learning_rate=0.1, batch_size=2, sampling="replacement", weight_decay=0.2))
-    state = stationary_state(setting, rows)
-    p, s, eta, n = state.second_moment, rows.T @ rows / 15, 0.1, 15
-    h = s + 0.2 * np.eye(4)
-    q = np.linalg.inv(h) @ rows.T / n
-    r = rows @ p @ rows.T - rows @ q - q.T @ rows.T + np.eye(n)
-    a = np.eye(4) - eta * h
-    noise = (n / 2) / n**2 * (rows.T @ np.diag(r.diagonal()) @ rows - rows.T @ r @ rows / n)
-    after = a @ p @ a + eta / n * (a @ q @ rows + (a @ q @ rows).T) + eta**2 / n * s + eta**2 * noise
-    np.testing.assert_allclose(after, p, rtol=0, atol=1e-15 * 50)
-
-
-def test_the_limit_of_stability_is_where_the_recursion_grows() -> None:
-    """Just below the largest stable rate there is a state; just above there is none, and the recursion explodes."""
-    rows = np.random.default_rng(2).standard_normal((10, 3))
-
-    def setting(rate: float, steps: int = 1) -> Setting:
-        return fixed_setting(rows, Training(learning_rate=rate, batch_size=1, sampling="fresh", steps=steps))
-
-    def stable(rate: float) -> bool:
-        try:
-            stationary_state(setting(rate), rows)
-        except InvalidInput:
-            return False
-        return True
-
-    low, high = 0.01, 2.0
-    while high - low > 1e-6 * low:
-        low, high = ((low + high) / 2, high) if stable((low + high) / 2) else (low, (low + high) / 2)
-    assert high < 2 / np.linalg.eigvalsh(rows.T @ rows / 10)[-1]  # full-batch training is still stable
-    # the growth of U over 2,000 steps, just inside and just outside
-    inside = predict(setting(low * 0.98, 2000), rows=rows).readings[0].second_moment
-    assert inside is not None
-    np.testing.assert_allclose(inside, stationary_state(setting(low * 0.98), rows).second_moment, rtol=1e-6)
-    outside = predict(setting(high * 1.02, 2000), rows=rows).readings[0].tau
-    assert outside.max() > 1e3 * stationary_state(setting(low * 0.98), rows).second_moment.max()
-
-
-def test_what_has_no_stationary_state() -> None:
-    rows = np.random.default_rng(2).standard_normal((10, 3))
-    for training, key in (
-        (Training(batch_size=2, learning_rate=5.0, sampling="fresh"), "training.learning_rate"),
-        (Training(batch_size=2), "setting"),
-        (Training(), "setting"),
-    ):
-        with pytest.raises(InvalidInput) as caught:
-            stationary_state(fixed_setting(rows, training), rows)
-        assert caught.value.key == key
-    many = np.random.default_rng(3).standard_normal((300, 101))
-    with pytest.raises(InvalidInput, match="more than 100 directions"):
-        stationary_state(fixed_setting(many, Training(batch_size=2, sampling="fresh")), many)
-    with pytest.raises(InvalidInput, match="rows"):
-        stationary_state(fixed_setting(rows, Training(batch_size=2, sampling="fresh")), rows[:5])
-
-
 def test_rows_that_are_all_zero() -> None:
     rows = np.zeros((4, 2))
     training = Training(batch_size=2, sampling="fresh", steps=5)
     assert predict(fixed_setting(rows, training), rows=rows).readings[0].tau.tolist() == [0.5]
-    np.testing.assert_array_equal(stationary_state(fixed_setting(rows, training), rows).second_moment, np.eye(2) / 2)
 
 
 # ---- the door

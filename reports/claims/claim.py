@@ -83,7 +83,7 @@ class Trial(Generic[Study]):
 
     Attributes
     ----------
-    setting : Setting or Experiment
+    trained : Setting or Experiment
         With replicas and precision; its seed is not looked at.
     study : Study
         What the setting does not say: a dataclass, struct, number, string, tuple of these, or None.
@@ -91,14 +91,12 @@ class Trial(Generic[Study]):
         Which rule decides: a control must be detected, a case outside the hypotheses gets no verdict.
     shared : str
         A name in place of the claim's own id in the seed, where several claims read the same experiment.
-    place : (str, int) or None
     """
 
-    setting: Setting | Experiment
+    trained: Setting | Experiment
     study: Study = None  # type: ignore[assignment]  # of the claims whose settings say it all
     kind: Kind = "exact"
     shared: str = ""
-    place: tuple[str, int] | None = None  # transitional: seeds by place
 
 
 @dataclass(frozen=True)
@@ -196,13 +194,9 @@ class Claim(Generic[Study, Predicted, Measured]):
     def cases(self, context: Context) -> tuple[Case[Study], ...]:
         """The trials with their seeds, in their order."""
         return tuple(
-            Case(name, seeded(trial.setting, self._seed(trial, number, context)), trial.study, trial.kind)
-            for number, (name, trial) in enumerate(self.trials(context).items())
+            Case(name, seeded(trial.trained, seed_of(trial, self.id, context.seed)), trial.study, trial.kind)
+            for name, trial in self.trials(context).items()
         )
-
-    def _seed(self, trial: Trial[Study], number: int, context: Context) -> int:
-        group, place = trial.place or (self.id, number)
-        return hashed(f"{context.seed} {group} {place}")
 
 
 def seed_of(trial: Trial[Any], claim: str, seed: int) -> int:
@@ -217,17 +211,13 @@ def seed_of(trial: Trial[Any], claim: str, seed: int) -> int:
     >>> len({seed_of(Trial(one), "A3", 0), seed_of(Trial(one), "A4", 0), *(seed_of(t, "A3", 0) for t in others)})
     4
     """
-    trained = trial.setting
+    trained = trial.trained
     lines = setting_file.departures(trained) if isinstance(trained, Setting) else experiment_file.departures(trained)
     # not how many replicas there are, nor where a machine keeps its files
     kept = [line for line in lines if not re.match(r"ensemble\.|(upstream\.)?data\.(labels_)?path\b", line)]
     study, _ = pack(trial.study)
-    return hashed(json.dumps([seed, trial.shared or claim, kept, study, trial.kind]))
-
-
-def hashed(text: str) -> int:
-    """48 bits of a hash."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=6).digest())
+    what = json.dumps([seed, trial.shared or claim, kept, study, trial.kind])
+    return int.from_bytes(blake2b(what.encode(), digest_size=6).digest())
 
 
 AnyClaim = Claim[Any, Any, Any]
@@ -235,9 +225,9 @@ AnyClaim = Claim[Any, Any, Any]
 
 def at_budget(trial: Trial[Study], context: Context) -> Trial[Study]:
     """The trial with as many replicas as the budget affords, where its ensemble has those of the quick one."""
-    ensemble = trial.setting.ensemble
+    ensemble = trial.trained.ensemble
     scaled = msgspec.structs.replace(ensemble, replicas=context.replicas(ensemble.replicas))
-    return replace(trial, setting=msgspec.structs.replace(trial.setting, ensemble=scaled))
+    return replace(trial, trained=msgspec.structs.replace(trial.trained, ensemble=scaled))
 
 
 def seeded(trained: Setting | Experiment, seed: int) -> Setting | Experiment:

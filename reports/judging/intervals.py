@@ -10,8 +10,10 @@ from scipy.stats import binomtest, norm, t
 from reports.judging.rules import CONFIDENCE, LEVEL, POWER, SEEN
 from theory.errors import Diverged
 
-QUANTILE = 1.96  # of the normal law: the half-width of a 95 % interval in standard errors
-DETECTED = 3.24  # the effect, in standard errors, that such an interval separates from 0 with probability `POWER`
+# Of the normal law: the half-width of a 95 % interval in standard errors, 1.96, and the effect that such an interval
+# separates from 0 with probability `POWER`, 3.24.
+QUANTILE = float(norm.isf((1 - CONFIDENCE) / 2))
+DETECTED = QUANTILE + float(norm.isf(1 - POWER))
 
 
 def mean_with_error(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +150,7 @@ def detected_together(error: float, tests: int) -> float:
 
 def detected_by(half: float) -> float:
     """The same, from the half-width of that interval."""
-    return 1.65 * half
+    return DETECTED / QUANTILE * half
 
 
 def error_of(low: float, high: float) -> float:

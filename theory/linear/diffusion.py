@@ -18,8 +18,6 @@ difference between the two equations, and is added to its budget.
 
 from __future__ import annotations
 
-import itertools
-
 import msgspec
 import numpy as np
 from scipy.special import exprel
@@ -28,6 +26,7 @@ from theory.linear import online
 from theory.linear.flow import flow_time
 from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance
 from theory.linear.population import fourth_moment_ratio, population_readings, population_spectrum
+from theory.linear.propagators import constant_stretches
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
 
@@ -100,7 +99,7 @@ def diffusion_variances(
     seen = s > 0  # the others are damped, and nothing else
     x = s[seen]
     for row, step in enumerate(training.readings):
-        for start, stop in _stretches(training, done, step):
+        for start, stop in constant_stretches(training, done, step):
             rate = training.learning_rate_at(start)
             time = rate * (stop - start)
             drift, source = -2 * np.diag(x + training.weight_decay), rate / batch_size * sigma_y2 * x
@@ -181,12 +180,6 @@ def _feedback(setting: Setting) -> float:
 
 def _largest_rate(training: Training) -> float:
     return max(training.learning_rate_at(step) for step in (0, *(start for start, _ in training.drops)))
-
-
-def _stretches(training: Training, start: int, stop: int) -> list[tuple[int, int]]:
-    """[start, stop) cut where the learning rate drops."""
-    cuts = [start, *(step for step, _ in training.drops if start < step < stop), stop]
-    return [(a, b) for a, b in itertools.pairwise(cuts) if b > a]
 
 
 FORM = Form(

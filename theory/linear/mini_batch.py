@@ -139,13 +139,13 @@ def noise_path(basis: Eigenbasis) -> Iterator[np.ndarray]:
             with np.errstate(over="ignore", invalid="ignore"):
                 moment = residual_moment(basis, p, q, labels) + z[0, 0]
                 c = kappa * batch_noise(basis.rows, s, moment, basis.sigma_y2)
-                z = _conjugated(matrix[:, :blocks, :blocks], z) + np.multiply.outer(np.outer(gamma, gamma), c)
+                z = carry(matrix[:, :blocks, :blocks], z) + np.multiply.outer(np.outer(gamma, gamma), c)
             step += 1
         yield z[0, 0]
 
 
-def _conjugated(matrix: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """M Z Mᵀ for M (r, k, k) diagonal in the directions, Z (k, k, r, r)."""
+def carry(matrix: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """M Z Mᵀ for M (r, b, b), diagonal in the directions, and Z (b, b, r, r)."""
     half = np.einsum("iab,bcij->acij", matrix, z)
     return np.einsum("acij,jdc->adij", half, matrix)
 

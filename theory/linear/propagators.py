@@ -60,7 +60,7 @@ def propagators(training: Training, h: np.ndarray, steps: Sequence[int]) -> tupl
     done = 0
     with np.errstate(over="ignore", invalid="ignore"):
         for row, step in enumerate(steps):
-            for start, stop in _constant_stretches(training, done, step):
+            for start, stop in constant_stretches(training, done, step):
                 state = _advance(state, *update(training, h, start), stop - start)
             p[row], q[row] = state[..., 0, 0], state[..., 0, 1]
             done = step
@@ -122,7 +122,7 @@ def stability_limit(training: Training) -> float:
     return 2 * (1 + momentum) / (1 + 2 * momentum if training.nesterov else 1)
 
 
-def _constant_stretches(training: Training, start: int, stop: int) -> Iterator[tuple[int, int]]:
+def constant_stretches(training: Training, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """[start, stop) cut where the learning rate drops."""
     cuts = [step for step, _ in training.drops if start < step < stop]
     return ((a, b) for a, b in pairwise((start, *cuts, stop)) if b > a)

@@ -1,65 +1,104 @@
-"""Where training with mini-batches of fixed rows settles: a linear solve (theory/derivations.md, section 1.2)."""
+"""Where training with mini-batches of fixed rows settles, and how far it still is (theory/derivations.md, section 1.2).
+
+As t → ∞ the covariance Z of (weights, buffer) about full-batch training comes to solve a linear equation. In the
+notation of `theory.linear.mean_square`
+
+    Z = 𝓚(Z) + Γ C Γᵀ,     C the noise of the residuals with which full-batch training ends.
+
+What is left of the start is carried along by 𝓚, so that matrices V > 0 with 𝓚(V) < V bound it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
-from theory.errors import InvalidInput
-from theory.linear.eigenbasis import in_eigenbasis
-from theory.linear.mini_batch import (
-    batch_noise,
-    batch_variance,
-    gradient_response,
-    not_independent_batches,
-    residual_moment,
-)
-from theory.linear.propagators import stability_limit, update
+from theory.errors import InvalidInput, NoClosedForm
+from theory.linear import mini_batch
+from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
+from theory.linear.hypotheses import LEAST_BUDGET, label_variance
+from theory.linear.mean_square import Resolvent, contracting_matrices, growth, mean_ratio, mean_square_map, size_in
+from theory.linear.mini_batch import not_independent_batches, residual_moment
+from theory.linear.propagators import constant_stretches, stability_limit
+from theory.prediction import Form, Prediction
 from theory.rows import checked_rows, required_rows
-from theory.setting import Setting, Training
+from theory.setting import Setting
 
+ASSUMPTIONS = (*mini_batch.ASSUMPTIONS, "training has settled along the directions that the rows reach")
 LARGEST = 100  # reached directions: 5,050 unknowns, a matrix of 200 MB
+LARGEST_BUDGET = 0.5  # of τ, beyond which training has not settled
+BOUNDS = 4  # matrices V that are tried
+
+
+def refusal(setting: Setting) -> str | None:
+    """Why the form does not apply: the first hypothesis that fails; None if all hold."""
+    if (reason := not_independent_batches(setting)) is not None:
+        return reason
+    if label_variance(setting.labels) == 0:
+        return "labels.variance = 0: the weights tend to zero, so that no relative error is small"
+    return None
 
 
 @dataclass(frozen=True, eq=False)
 class StationaryState:
-    """The second moment that training tends to.
+    """Where training tends to.
 
     Attributes
     ----------
-    second_moment : ndarray, shape (d, d)
-        Σ_w of one output, in the coordinates of the data.
-    noise : ndarray, shape (d, d)
-        U, the part of it that batches add to full-batch training.
+    basis : Eigenbasis
+    labels : ndarray, shape (d,)
+        The variances with which full-batch training ends along the eigendirections, without what it keeps of the start.
+    covariance : ndarray, shape (b, b, r, r)
+        Z, what batches add along the r reached directions: to the weights, and with momentum, b = 2, to the buffer.
+    contracting : tuple of ndarray, shape (b, b, r, r)
+        Matrices V > 0 with 𝓚(V) < V.
     """
 
-    second_moment: np.ndarray
-    noise: np.ndarray
+    basis: Eigenbasis
+    labels: np.ndarray
+    covariance: np.ndarray
+    contracting: tuple[np.ndarray, ...]
+
+    def moment(self, kept: np.ndarray) -> np.ndarray:
+        """Σ_w (d, d) in the eigenbasis, if a share `kept` (d,) of the initial weights is left."""
+        moment = kept[:, None] * self.basis.initial * kept + np.diag(self.labels)
+        moment[self.basis.reached, self.basis.reached] += self.covariance[0, 0]
+        return moment
+
+    @property
+    def second_moment(self) -> np.ndarray:
+        """The limit of Σ_w of one output, (d, d), in the coordinates of the data."""
+        return self._turned(self.moment(np.where(self.basis.h > 0, 0.0, 1.0)))
+
+    @property
+    def noise(self) -> np.ndarray:
+        """U, the part of the limit that batches add to full-batch training, (d, d), in the coordinates of the data."""
+        noise = np.zeros_like(self.basis.initial)
+        noise[self.basis.reached, self.basis.reached] = self.covariance[0, 0]
+        return self._turned(noise)
+
+    def _turned(self, matrix: np.ndarray) -> np.ndarray:
+        turned = self.basis.spaces.basis @ matrix @ self.basis.spaces.basis.T
+        return np.asarray((turned + turned.T) / 2)
 
 
 def stationary_state(setting: Setting, rows: np.ndarray) -> StationaryState:
-    """Where Σ_w settles at the last learning rate of the schedule, for batches drawn afresh; rows X (n, d).
+    """Where training settles at the last learning rate of the schedule, for batches drawn afresh; rows X (n, d).
 
-    In each pair of eigendirections Z = M Z Mᵀ + c Γ Γᵀ is solved by U_ij = g_ij c (without momentum
-    g_ij = η²/(1 − a_i a_j), a = 1 − ηh), and the noise C is affine in U. So U = g∘(C_0 + L U): a linear system in the
-    r(r + 1)/2 entries of U along the r directions that the rows reach. The other directions keep Σ_0 without weight
-    decay, and lose it with.
-
-    K = g∘L maps positive semidefinite matrices to such (it sums the powers of Z ↦ M Z Mᵀ). Hence training is stable in
-    mean square, the spectral radius of K below 1, if and only if (I − K) V = 1 has a positive definite solution V:
-    this is checked. Exact; derived in theory/derivations.md, section 1.2.
+    Z comes from one linear system for the r(r + 1)/2 pairs of directions that the rows reach. The other directions keep
+    their initial weights without weight decay, and lose them with it. Exact.
 
     Raises
     ------
     InvalidInput
-        If the batches are not independent from step to step, the rows do not fit the setting or reach more than 100
-        directions, or training is unstable in mean square.
+        If the batches are not independent from step to step, or the rows do not fit the setting.
+    NoClosedForm
+        If the rows reach more than 100 directions, or training is unstable in mean square.
 
     Examples
     --------
-    >>> from theory.setting import Data
+    >>> from theory.setting import Data, Training
     >>> setting = Setting(
     ...     data=Data(kind="gaussian", spectrum=(1.0,), samples=2, fixed=True),
     ...     training=Training(learning_rate=0.5, batch_size=1, sampling="fresh"),
@@ -69,62 +108,129 @@ def stationary_state(setting: Setting, rows: np.ndarray) -> StationaryState:
     """
     if (reason := not_independent_batches(setting)) is not None:
         raise InvalidInput("setting", setting.training.sampling, f"has no such stationary state: {reason}")
-    checked = required_rows(checked_rows(setting, rows))
-    basis = in_eigenbasis(setting, checked)
-    reached, rate = basis.reached, _last_rate(setting.training)
-    s, h = basis.s[reached], basis.h[reached]
-    if len(s) > LARGEST:
-        raise InvalidInput("rows.shape", checked.shape, f"reach more than {LARGEST} directions: too many to solve for")
-    if np.any(rate * h >= stability_limit(setting.training)):
+    basis = in_eigenbasis(setting, required_rows(checked_rows(setting, rows)))
+    last = max((start for start, _ in setting.training.drops), default=0)
+    step, r = mean_square_map(basis, last), basis.rows.shape[1]
+    rate = setting.training.learning_rate_at(last)
+    if r > LARGEST:
+        raise NoClosedForm("rows.shape", np.shape(rows), f"reach more than {LARGEST} directions: too many to solve for")
+    if np.any(rate * basis.h[basis.reached] >= stability_limit(setting.training)):
         raise _unstable(rate)
-    # full-batch training ends at p = 0, q = 1/h in every direction that is taught or decays
+    resolvent = Resolvent(step)
+    contracting = contracting_matrices(resolvent, BOUNDS)
+    if r and not contracting:
+        raise _unstable(rate)
+    labels, residuals = _end_of_full_batch(basis)
+    return StationaryState(basis, labels, resolvent(step.kicked(residuals, basis.sigma_y2)), contracting)
+
+
+def _unstable(rate: float) -> NoClosedForm:
+    return NoClosedForm("training.learning_rate", rate, "is unstable in mean square: there is no stationary state")
+
+
+def _end_of_full_batch(basis: Eigenbasis) -> tuple[np.ndarray, np.ndarray]:
+    """(σ_y²/n) s q² (d,) and the T of its residuals (r, r) at p = 0, q = 1/h, where full-batch training ends."""
     settled = basis.h > 0
     p = np.where(settled, 0.0, 1.0)
     q = np.divide(1, basis.h, out=np.zeros_like(basis.h), where=settled)
     labels = basis.sigma_y2 / basis.samples * basis.s * q**2
-    drift = residual_moment(basis, p, q, labels)
-    gain = batch_variance(setting) * _response(setting.training, h)
-    moment, noise = p[:, None] * basis.initial * p + np.diag(labels), np.zeros_like(basis.initial)
-    solved = _solve(basis.rows, s, gain, batch_noise(basis.rows, s, drift, basis.sigma_y2))
-    if solved is None:
-        raise _unstable(rate)
-    noise[reached, reached] = solved
-    turned = [basis.spaces.basis @ matrix @ basis.spaces.basis.T for matrix in (moment + noise, noise)]
-    return StationaryState(*((matrix + matrix.T) / 2 for matrix in turned))
+    return labels, residual_moment(basis, p, q, labels)
 
 
-def _last_rate(training: Training) -> float:
-    return training.learning_rate_at(_last_drop(training))
+def remainder(state: StationaryState) -> np.ndarray:
+    """A bound on |v_iᵀ Σ_w v_i − its limit| along the reached directions, (t, r), at every reading of the setting.
+
+    Let w_* be where full-batch training ends. The second moment of (w − w_*, buffer) starts from Σ_0 + (σ_y²/n) s/h²
+    and tends to Z. Its distance D from Z obeys
+
+        D' = 𝓚(D) + κ_B Γ B((2σ_y²λ/n) p_k/h²) Γᵀ + [𝓚(Z) + Γ C Γᵀ − Z],
+
+    where the bracket vanishes at the last learning rate. On the diagonal Σ_w differs from its limit by
+    D − 2p_t (σ_y²/n) s/h². Of the bounds that different V give, the smallest counts.
+    """
+    basis, readings = state.basis, state.basis.setting.training.readings
+    reached = basis.reached
+    found = np.full((len(readings), basis.rows.shape[1]), np.inf)
+    for v in state.contracting:
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = np.fmin(found, np.outer(_distances(state, v), v[0, 0].diagonal()))
+    cross = 2 * np.abs(basis.full_batch(readings)[0]) * state.labels
+    return found + cross[:, reached]
 
 
-def _last_drop(training: Training) -> int:
-    return max((start for start, _ in training.drops), default=0)
+def _distances(state: StationaryState, v: np.ndarray) -> np.ndarray:
+    """The a with −a V <= D <= a V at every reading, (t,)."""
+    basis, training = state.basis, state.basis.setting.training
+    reached, h = basis.reached, basis.h[basis.reached]
+    residuals = _end_of_full_batch(basis)[1]
+    fed = np.diag(2 * basis.sigma_y2 * training.weight_decay / basis.samples / h**2)
+    start = -state.covariance
+    start[0, 0] += basis.initial[reached, reached] + np.diag(state.labels[reached])
+    # a, and the square root of what V says is left of the mean
+    a, mean, found, done = np.float64(size_in(v, start)), np.float64(mean_ratio(v)), [], 0
+    for reading in training.readings:
+        for first, stop in constant_stretches(training, done, reading):
+            step = mean_square_map(basis, first)
+            rho, count = growth(step, v), stop - first
+            moved = size_in(v, step(state.covariance) + step.kicked(residuals, basis.sigma_y2) - state.covariance)
+            a = rho**count * a + moved * _geometric(rho, count)
+            if training.weight_decay:
+                # Σ_{k<count} ρ^{count−1−k} ρ^{k/2}
+                a += size_in(v, step.kicked(fed)) * mean * rho ** ((count - 1) / 2) * _geometric(rho**0.5, count)
+            mean *= rho ** (count / 2)
+        found.append(a)
+        done = reading
+    return np.array(found)
 
 
-def _response(training: Training, h: np.ndarray) -> np.ndarray:
-    """g (r, r): the weight part of Z = M_i Z M_jᵀ + Γ Γᵀ for each pair of directions."""
-    blocks = 2 if training.momentum else 1
-    matrix, gamma = update(training, h, _last_drop(training))[0], gradient_response(training, _last_drop(training))
-    matrix = matrix[:, :blocks, :blocks]
-    pairs = np.einsum("iab,jcd->ijacbd", matrix, matrix).reshape(len(h), len(h), blocks**2, blocks**2)
-    forced = np.outer(gamma, gamma).reshape(-1, 1)
-    return np.linalg.solve(np.eye(blocks**2) - pairs, forced)[..., 0, 0]
+def _geometric(ratio: np.float64, count: int) -> np.float64:
+    """Σ_{k<count} ratio^k."""
+    return np.float64(count) if ratio == 1 else (1 - ratio**count) / (1 - ratio)
 
 
-def _solve(rows: np.ndarray, s: np.ndarray, gain: np.ndarray, drift: np.ndarray) -> np.ndarray | None:
-    """U = g∘(C_0 + L U), (r, r), or None where the series Σ K^k does not converge."""
-    n, i_j = len(rows), np.tril_indices(len(s))
-    i, j = i_j
-    products = rows[:, i] * rows[:, j]
-    operator = products.T @ (products * np.where(i == j, 1, 2)) / n**2
-    operator[np.diag_indices_from(operator)] -= s[i] * s[j] / n
-    system = np.eye(len(i)) - gain[i_j][:, None] * operator
-    solutions = linalg.solve(system, np.stack([(gain * drift)[i_j], (i == j).astype(float)], axis=1))
-    noise, certificate = np.zeros((2, len(s), len(s)))
-    for matrix, values in zip((noise, certificate), solutions.T, strict=True):
-        matrix[i, j] = matrix[j, i] = values
-    return noise if np.all(np.linalg.eigvalsh(certificate) > 0) else None
+def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
+    """E[w wᵀ] of each output's weights once training has settled, for given rows X (n, d): `stationary_state`.
+
+    Directions that the rows do not reach feel no batch, and keep p_t Σ_0 p_t exactly, at every step. Along the others
+    what is left of the start is neglected. The budget is a proven bound on that (`remainder`), the largest over steps
+    and τ, and 2 % at least. It falls as ρ^{t/2}, ρ the spectral radius of 𝓚. One linear system of r(r + 1)/2 unknowns
+    takes the place of t steps. E[w] = 0. Normalisation as in the full-batch form.
+
+    Raises
+    ------
+    NoClosedForm
+        If training is unstable in mean square, the rows reach more than 100 directions, or the budget exceeds one half:
+        at some step training has not settled.
+    """
+    state = stationary_state(setting, required_rows(rows))
+    basis, steps = state.basis, setting.training.readings
+    kept = np.where(basis.s > 0, 0.0, basis.full_batch(steps)[0])
+    readings, bounds = [], np.zeros((len(steps), len(basis.s)))
+    bounds[:, basis.reached] = remainder(state)
+    budget = LEAST_BUDGET
+    for step, share, bound in zip(steps, kept, bounds, strict=True):
+        readings.append(basis.reading(step, state.moment(share)))
+        left = _relative(basis.averaged(bound), readings[-1].tau)
+        if not left <= LARGEST_BUDGET:
+            rule = f"no closed form of the settled state: by step {step} up to {left:.2g} of τ may be left of the start"
+            raise NoClosedForm("training.steps", step, f"{rule}, more than {LARGEST_BUDGET:g}")
+        budget = max(budget, left)
+    neglected = (f"what is left of the start: a share of at most {budget:.2g} of τ",)
+    return FORM.asymptotic(readings, order="ρ^(t/2)", error_budget=budget, neglected=neglected)
 
 
-def _unstable(rate: float) -> InvalidInput:
-    return InvalidInput("training.learning_rate", rate, "is unstable in mean square: there is no stationary state")
+def _relative(bound: np.ndarray, tau: np.ndarray) -> float:
+    """The most that |τ' − τ| <= bound allows of |τ'/τ − 1| and of |τ/τ' − 1|, both (k,)."""
+    least = np.maximum(tau - bound, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.max(np.where(bound == 0, 0.0, bound / least)))
+
+
+FORM = Form(
+    name="linear-stationary",
+    title="linear model, a new batch at every step, conditional on X: the state in which training settles",
+    status="asymptotic",
+    assumptions=ASSUMPTIONS,
+    refusal=refusal,
+    predict=predict,
+)

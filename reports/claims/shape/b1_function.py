@@ -41,15 +41,12 @@ def trials(context: Context) -> Mapping[str, Trial[Widths]]:
     few = Ensemble(replicas=min(context.replicas(64), MOST_NETWORKS))
     many = Ensemble(replicas=min(context.replicas(128), MOST_NETWORKS))
     found = {"ReLU network, widths 16 to 1024": Trial(msgspec.structs.replace(NETWORK, ensemble=many), WIDTHS)}
-    # every width has a seed of its own
-    for place, (name, setting) in enumerate(variants().items(), start=1):
+    for name, setting in variants().items():
         trained = msgspec.structs.replace(from_start(setting), ensemble=few)
-        found[f"linear: {name}"] = Trial(trained, LINEAR_WIDTHS, place=("B1", 4 * place))
-    converged = found["linear: two layers, converged"].setting
+        found[f"linear: {name}"] = Trial(trained, LINEAR_WIDTHS)
+    converged = from_start(variants()["two layers, converged"])
     one_output = msgspec.structs.replace(converged, labels=Labels())
-    found["linear: two layers, converged, one output"] = Trial(
-        one_output, LINEAR_WIDTHS, "control", place=("B1", 4 * len(found))
-    )
+    found["linear: two layers, converged, one output"] = Trial(one_output, LINEAR_WIDTHS, "control")
     return found
 
 

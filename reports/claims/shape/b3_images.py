@@ -47,7 +47,7 @@ def trials(context: Context) -> Mapping[str, Trial[Epochs]]:
     given, the paper's net on random and on real labels, from He's initial law, which is ours.
     """
     found = {}
-    for place, (name, (labels, variance, networks)) in enumerate(CROPS.items(), start=4):
+    for name, (labels, variance, networks) in CROPS.items():
         setting = Setting(
             data=Data(kind="photographs", crop=(7, 7), samples=SAMPLES),
             labels=labels,
@@ -55,11 +55,11 @@ def trials(context: Context) -> Mapping[str, Trial[Epochs]]:
             training=TRAINING,
             ensemble=Ensemble(replicas=min(context.replicas(networks), MOST_NETWORKS), dtype="float32"),
         )
-        found[name] = Trial(setting, EPOCHS, "asymptotic", place=("B3", place))
+        found[name] = Trial(setting, EPOCHS, "asymptotic")
     if context.cifar10 is not None:
-        for place, (labelled, kind) in enumerate(paper_networks.LABELS, start=4 + len(CROPS)):
+        for labelled, kind in paper_networks.LABELS:
             found[f"CIFAR-10, {labelled} labels, He's init"] = Trial(
-                paper_networks.along_training(context, kind), paper_networks.EPOCHS, "asymptotic", place=("B3", place)
+                paper_networks.along_training(context, kind), paper_networks.EPOCHS, "asymptotic"
             )
     return found
 

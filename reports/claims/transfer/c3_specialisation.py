@@ -60,9 +60,8 @@ def trials(context: Context) -> Mapping[str, Trial[SpecialisationStudy]]:
         experiment = point.digits.experiment(context.replicas(point.replicas))
         found[point.name] = Trial(experiment, point, "asymptotic" if point in LINE else "outside")
     if context.cifar10 is not None:
-        for number, vgg in enumerate(paper_transfer.LOSSES):
-            # places of their own, since the maps of budgets differ in length
-            found[vgg.name] = Trial(vgg.experiment(context), vgg, "asymptotic", place=("C3 VGG16", number))
+        for vgg in paper_transfer.LOSSES:
+            found[vgg.name] = Trial(vgg.experiment(context), vgg, "asymptotic")
     return found
 
 

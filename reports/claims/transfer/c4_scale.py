@@ -40,7 +40,7 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
     return {
         "digits, init factor 0.5": small_init(context),
         "digits, init factor 1.0": he_init(context),
-        "digits, init factor 2.0": shared_trial(LARGE_INIT, 2, context),
+        "digits, init factor 2.0": shared_trial(LARGE_INIT, context),
     }
 
 

@@ -89,20 +89,20 @@ REPLICAS = 7
 SHARED = "C1-C4"
 
 
-def shared_trial(digits: Digits, number: int, context: Context) -> Trial[None]:
+def shared_trial(digits: Digits, context: Context) -> Trial[None]:
     """An experiment that several of the claims C1, C2 and C4 read: it is trained once."""
     experiment = digits.experiment(context.replicas(REPLICAS))
-    return Trial(experiment, kind="asymptotic", shared=SHARED, place=(SHARED, number))
+    return Trial(experiment, kind="asymptotic", shared=SHARED)
 
 
 def small_init(context: Context) -> Trial[None]:
     """Half of He's standard deviation, with every treatment: for C1, C2 and C4."""
-    return shared_trial(SMALL_INIT, 0, context)
+    return shared_trial(SMALL_INIT, context)
 
 
 def he_init(context: Context) -> Trial[None]:
     """He's standard deviation: for C1 and C4."""
-    return shared_trial(HE_INIT, 1, context)
+    return shared_trial(HE_INIT, context)
 
 
 def init_factor(setting: Setting) -> float:

@@ -39,7 +39,7 @@ def test_draws_hang_on_what_a_case_is(claim):
     trials = claim.trials(QUICK)
     turned = {f"renamed {name}": trials[name] for name in reversed(trials)}
     more = {
-        name: replace(trial, setting=msgspec.structs.replace(trial.setting, ensemble=larger(trial.setting.ensemble)))
+        name: replace(trial, trained=msgspec.structs.replace(trial.trained, ensemble=larger(trial.trained.ensemble)))
         for name, trial in turned.items()
     }
     changed = replace(claim, trials=lambda context: more)
@@ -127,7 +127,7 @@ def is_name_of_case(node):
 
 def test_every_closed_form_of_linear_models_is_held_against_a_simulation():
     named = {
-        getattr(prediction, "form", prediction).formula
+        getattr(prediction, "prediction", prediction).formula
         for claim in (b2_shape.CLAIM, f1_closed_forms.CLAIM)
         for case in claim.cases(QUICK)
         if case.kind != "control"

@@ -29,12 +29,12 @@ def few(claim: AnyClaim, replicas: int, names: str, training: Mapping[str, Any])
     """The claim's cases with so many replicas and other names, the number of each after `names`."""
     trials: dict[str, Trial[Any]] = {}
     for number, trial in enumerate(claim.trials(QUICK).values()):
-        assert isinstance(trial.setting, Setting)
-        if claim is a3_theorem.CLAIM and trial.setting.data.kind == "digits":
+        assert isinstance(trial.trained, Setting)
+        if claim is a3_theorem.CLAIM and trial.trained.data.kind == "digits":
             continue  # 61 dimensions take as long as all other cases, which patches are like
         # untrained cases stay as they are
-        changes = {} if trial.setting.training.readings == (0,) else training
-        trials[f"{names} {number}"] = replace(trial, setting=smaller(trial.setting, replicas, **changes))
+        changes = {} if trial.trained.training.readings == (0,) else training
+        trials[f"{names} {number}"] = replace(trial, trained=smaller(trial.trained, replicas, **changes))
     return with_trials(claim, trials)
 
 

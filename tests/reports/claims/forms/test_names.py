@@ -19,7 +19,7 @@ def few(claim: AnyClaim, replicas: int, *, renamed: bool) -> AnyClaim:
 
     def trials(context: Context) -> dict[str, Trial[Any]]:
         return {
-            f"case {number}" if renamed else name: replace(trial, setting=with_replicas(trial.setting, replicas))
+            f"case {number}" if renamed else name: replace(trial, trained=with_replicas(trial.trained, replicas))
             for number, (name, trial) in enumerate(claim.trials(context).items())
         }
 

@@ -46,5 +46,4 @@ def test_claims_share_what_they_train():
     assert one[1].trained == four[1].trained
     for claim in (c1_positive, c2_covariance, c4_scale):
         for trial in claim.trials(QUICK).values():
-            assert (trial.shared == digits.SHARED) is (trial.place is not None)
             assert trial.study is None
