@@ -56,8 +56,7 @@ class PredictedCurve:
 
     Attributes
     ----------
-    form : Prediction
-        The form, evaluated for the setting.
+    prediction : Prediction
     shape : str
         Of the predicted τ at the eigenvalues, after training.
     criterion : str or None
@@ -67,7 +66,7 @@ class PredictedCurve:
         The curve between the extreme eigenvalues, where the form is a smooth function.
     """
 
-    form: Prediction
+    prediction: Prediction
     shape: str
     criterion: str | None
     sigma: np.ndarray
@@ -77,12 +76,12 @@ class PredictedCurve:
 def predict(case: Case[None]) -> PredictedCurve:
     """The full-batch closed form on the rows that all replicas share."""
     setting, rows = case.setting, simulate.rows(case.setting)
-    form = theory.predict(setting, rows=rows)
-    reading = form.readings[-1]
+    prediction = theory.predict(setting, rows=rows)
+    reading = prediction.readings[-1]
     plain = not_plain_descent(setting) is None
     sigma = np.linspace(reading.sigma[0], reading.sigma[-1], FINE)
     return PredictedCurve(
-        form=form,
+        prediction=prediction,
         shape=shape_of(reading.tau),
         criterion=predicted_shape(setting, rows)[-1] if plain else None,
         sigma=sigma,
@@ -115,7 +114,7 @@ class SimulatedCurve:
 
 def measure(case: Case[None], prediction: PredictedCurve, context: Context) -> SimulatedCurve:
     """An ensemble of linear models on the same X."""
-    verification = compare(prediction.form, context.run(case.setting))
+    verification = compare(prediction.prediction, context.run(case.setting))
     last = verification.estimates[-1]
     return SimulatedCurve(
         compared=verification.comparison[-1],
@@ -140,7 +139,7 @@ def decide(case: Case[None], prediction: PredictedCurve, measured: SimulatedCurv
             pvalue=compared.pvalue,
             power=found(compared.detectable),
             verdict=compared.verdict,
-            note=f"{prediction.form.formula}{largest}",
+            note=f"{prediction.prediction.formula}{largest}",
         ),
         Judgement(
             quantity="shape of $f$",

@@ -33,7 +33,7 @@ def test_wrong_values_would_be_refuted() -> None:
 def test_the_dense_curve_passes_through_the_predicted_values() -> None:
     for case in CLAIM.cases(QUICK):
         predicted = CLAIM.predict(case)
-        reading = predicted.form.readings[-1]
+        reading = predicted.prediction.readings[-1]
         np.testing.assert_allclose(predicted.f[[0, -1]], reading.f[[0, -1]], rtol=1e-9)
         between = np.interp(reading.sigma, predicted.sigma, predicted.f)
         np.testing.assert_allclose(between, reading.f, rtol=1e-3)

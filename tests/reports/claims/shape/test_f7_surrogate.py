@@ -110,7 +110,7 @@ def test_networks_are_described_by_their_settings() -> None:
 def test_figures_are_those_that_studies_name() -> None:
     """A paper's setting among the small ones is drawn in its own figure, at whichever size it is trained."""
     few = {
-        name: replace(trial, setting=smaller(trial.setting, 3, steps=(16, 32)))
+        name: replace(trial, trained=smaller(trial.trained, 3, steps=(16, 32)))
         for name, trial in CLAIM.trials(QUICK).items()
     }
     first = next(iter(few))

@@ -28,7 +28,7 @@ CLAIMS = (b1_function, b2_shape, b3_images, b5_panels, f2_criterion, f6_regimes,
 def few(claim: AnyClaim, replicas: int, names: str, training: dict[str, Any]) -> AnyClaim:
     """The claim's cases with so many replicas and other names, the number of each after `names`."""
     trials = {
-        f"{names} {number}": replace(trial, setting=smaller(trial.setting, replicas, **training))
+        f"{names} {number}": replace(trial, trained=smaller(trial.trained, replicas, **training))
         for number, trial in enumerate(claim.trials(QUICK).values())
     }
     return replace(claim, trials=lambda _: trials, background=lambda: ())
