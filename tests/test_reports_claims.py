@@ -4,18 +4,15 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 
 from reports.campaign import _workers, run_campaign
 from reports.claims import CLAIMS
 from reports.claims.claim import Context
 from reports.claims.linear_variants import variants
-from reports.claims.shape import b1_function, b2_shape
 from reports.record import to_builtins
 from theory import linear
 from theory.errors import InvalidInput
@@ -69,20 +66,6 @@ def test_every_closed_form_of_linear_models_is_a_training_of_the_theorem():
             settings += [fixed, msgspec.structs.replace(fixed, labels=Labels())]
     for form in linear.FORMS:
         assert any(form.refusal(setting) is None for setting in settings), form.name
-    names = [case.name for case in b1_function.CLAIM.cases(QUICK)]
-    assert all(f"linear: {name}" in names for name in variants())
-
-
-def test_a_network_of_rank_one_would_not_pass_for_a_function():
-    """The control of B1: its scatter does not fall, so that the rule of the others leaves it undecided."""
-    case = next(case for case in b1_function.cases(QUICK) if case.kind == "control")
-    measured = b1_function.measure(case, QUICK)
-    (seen,) = b1_function.decide(case, "above -0.25", measured)
-    assert seen.verdict == "holds"
-    (taken,) = b1_function.decide(replace(case, kind="exact"), "negative", measured)
-    assert taken.verdict != "holds"
-    falls = replace(measured, slope_interval=np.array([[-0.6, -0.4], [-0.6, -0.4]]))
-    assert b1_function.decide(case, "above -0.25", falls)[0].verdict == "undecided"
 
 
 def test_an_unknown_claim_or_budget_is_named(tmp_path):
@@ -139,26 +122,3 @@ def test_an_interrupted_report_of_several_processes_keeps_its_store(tmp_path):
     assert "--resume goes on" in printed
     assert "Traceback" not in printed
     assert list((tmp_path / ".ensembles").rglob("*.safetensors"))
-
-
-def test_a_wrong_shape_would_be_refuted():
-    falls, peak = b2_shape.cases(QUICK)[:2]
-    measured = b2_shape.measure(falls, QUICK)
-    assert b2_shape.decide(falls, b2_shape.predict(falls), measured)[1].verdict == "holds"
-    assert b2_shape.decide(falls, b2_shape.predict(peak), measured)[1].verdict == "refuted"
-
-
-def test_scatter_that_does_not_fall_is_refuted():
-    measured = b1_function.Measured(
-        widths=b1_function.WIDTHS,
-        steps=(0, 1),
-        scatter=np.ones((2, 4)),
-        scatter_se=np.ones((2, 4)),
-        slope=np.array([0.2, 0.2]),
-        slope_interval=np.array([[0.1, 0.3], [0.1, 0.3]]),
-        sigma=np.ones(3),
-        curves=np.ones((5, 3)),
-        replicas=10,
-        diverged=0,
-    )
-    assert b1_function.decide(b1_function.cases(QUICK)[0], "negative", measured)[0].verdict == "refuted"
