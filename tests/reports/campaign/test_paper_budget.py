@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from reports import cli
-from reports.campaign import judge, run_campaign
+from reports.campaign.run import run_campaign
+from reports.campaign.settle import judge
 from reports.claims import CLAIMS, paper_networks
 from reports.claims.alignment import a6_convolutions
-from reports.claims.claim import BUDGETS, Case, Context
+from reports.claims.claim import BUDGETS, Case, Context, Trial
+from reports.findings import Exhibits
 from tests.pretend_images import changed, write
 from theory.errors import InvalidInput
 from theory.setting import Setting
@@ -128,11 +130,11 @@ def asked(monkeypatch) -> list[Context]:
     """The contexts in which a campaign asks A6 for its cases; there are none, so that nothing is trained."""
     contexts = []
 
-    def none(context: Context) -> tuple[Case, ...]:
+    def none(context: Context) -> dict[str, Trial[Any]]:
         contexts.append(context)
-        return ()
+        return {}
 
-    claim = replace(a6_convolutions.CLAIM, cases=none, illustrate=lambda outcomes: ((), ()))
+    claim = replace(a6_convolutions.CLAIM, trials=none, illustrate=lambda outcomes: Exhibits())
     monkeypatch.setattr("reports.campaign.run.CLAIMS", (claim, KNOWN["A2"]))
     return contexts
 
@@ -159,10 +161,8 @@ def test_what_is_left_out_is_said_once(small, asked, caplog):
 def test_networks_that_diverge_do_not_cost_the_report_of_others(small):
     """In an ensemble: an undecided finding that says where."""
     case = added("A6", small)[0]
-    wild = replace(case, setting=smaller(case.setting, steps=(0, 6), learning_rate=1e30))
-    (finding,) = judge(
-        replace(a6_convolutions.CLAIM, cases=lambda _: (wild,), illustrate=lambda _: ((), ())), small
-    ).findings
+    wild = Trial(smaller(case.setting, steps=(0, 6), learning_rate=1e30), case.study, case.kind)
+    (finding,) = judge(replace(a6_convolutions.CLAIM, trials=lambda _: {case.name: wild}), small).findings
     assert (finding.verdict, finding.note) == (
         "undecided",
         "networks: at least two must not diverge for anything to be said",
