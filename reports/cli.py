@@ -157,9 +157,9 @@ def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool) ->
         click.echo((out / "results.json").read_text())
     else:
         from reports.views.report import sections
-        from reports.views.view import text
+        from reports.views.view import as_lines
 
-        click.echo(text(sections(record)))
+        click.echo(as_lines(sections(record)))
         click.echo(f"\nwritten to {out}: " + ", ".join(sorted(files)))
     return UNCONVINCED if strict and not record.convinced else DONE
 

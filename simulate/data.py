@@ -117,7 +117,7 @@ def open_source(setting: Setting, streams: Streams) -> tuple[Source, np.ndarray 
     return source, labels
 
 
-def fixed_rows(setting: Setting, source: Source, streams: Streams) -> tuple[np.ndarray, np.ndarray | None]:
+def draw_fixed_rows(setting: Setting, source: Source, streams: Streams) -> tuple[np.ndarray, np.ndarray | None]:
     """The one X (n, d), or (n, C, H, W), that all replicas share, and the indices of its rows in a finite set."""
     out = np.empty((setting.data.sample_count, *source.shape))
     return out, source.draw(streams.at(Purpose.DATA), out)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from simulate.batches import draw_orders, ordered, rows_needed
-from simulate.data import fixed_rows, open_source
+from simulate.data import draw_fixed_rows, open_source
 from simulate.devices import one_thread
 from simulate.images import patch_moment
 from simulate.labels import open_labels
@@ -85,7 +85,7 @@ class Draws:
         self._streams = Streams(setting.ensemble.seed)
         self._source, real = open_source(setting, self._streams)
         self._labeller = open_labels(setting, self.population, real, self._streams)
-        self._fixed = fixed_rows(setting, self._source, self._streams) if setting.data.fixed else None
+        self._fixed = draw_fixed_rows(setting, self._source, self._streams) if setting.data.fixed else None
         self._shared = torch.tensor(self._fixed[0] if self._fixed else ())
         self.shapes = layer_shapes(setting.network, self._source.shape, self._labeller.outputs)
 

@@ -114,13 +114,20 @@ def distribute(
         )
         for worker in range(min(processes, len(mine)))
     ]
-    employ(__name__, jobs, folder=store.folder, processes=processes, tell=tell)
+    employ(main, jobs, folder=store.folder, processes=processes, tell=tell)
 
 
 def employ(
-    module: str, jobs: Sequence[msgspec.Struct], *, folder: Path, processes: int, tell: Callable[[int, bool], object]
+    main: Callable[[], None],
+    jobs: Sequence[msgspec.Struct],
+    *,
+    folder: Path,
+    processes: int,
+    tell: Callable[[int, bool], object],
 ) -> None:
-    """Have each job done by a process of its own, which calls ``main()`` of a module, and leaves its work in `folder`.
+    """Have each job done by a process of its own, which calls `main`, and leaves its work in `folder`.
+
+    `main` is a function of a module, and calls `serve`.
 
     Raises
     ------
@@ -128,7 +135,8 @@ def employ(
         See `distribute`.
     """
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    command = [sys.executable, "-c", f"from {module} import main; main()"]
+    # Not -m, which would load the module a second time: the package has imported it by then.
+    command = [sys.executable, "-c", f"from {main.__module__} import {main.__name__} as work; work()"]
     reader, writer = os.pipe()
     workers: list[subprocess.Popen[bytes]] = []
     try:

@@ -8,6 +8,7 @@ settled on one thread: the bits of a report know nothing of who computed what.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -46,7 +47,7 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Job:
+class CaseJob:
     """One case of a claim, or the claim's background if None."""
 
     claim: str
@@ -162,16 +163,16 @@ class _Plan:
         self.claims = claims
         self.cases = {claim.id: claim.cases(context) for claim in claims}
 
-    def groups(self) -> list[tuple[Job, ...]]:
+    def groups(self) -> list[tuple[CaseJob, ...]]:
         """All jobs; those that train the same thing are one group, since who has trained it has it at hand."""
-        found: dict[object, list[Job]] = {}
+        found: dict[object, list[CaseJob]] = {}
         for claim in self.claims:
             for case in self.cases[claim.id]:
-                found.setdefault(case.trained, []).append(Job(claim.id, case))
-            found[claim.id] = [Job(claim.id, None)]
+                found.setdefault(case.trained, []).append(CaseJob(claim.id, case))
+            found[claim.id] = [CaseJob(claim.id, None)]
         return [tuple(group) for group in found.values()]
 
-    def settle(self, records: Records, groups: Sequence[tuple[Job, ...]], workers: int, *, progress: bool) -> None:
+    def settle(self, records: Records, groups: Sequence[tuple[CaseJob, ...]], workers: int, *, progress: bool) -> None:
         """Compute and keep what is not kept of these groups."""
         missing = []
         total = sum(map(len, groups))
@@ -182,10 +183,11 @@ class _Plan:
         # disable=None: no bar where stderr is no terminal
         with tqdm(total=total, unit="case", disable=None if progress else True) as bar:
             bar.update(total - sum(map(len, missing)))
-            for done in _settled(missing, context, records, workers):
-                for job in done:
-                    bar.set_description(f"{job.claim}: {'tables' if job.case is None else job.case.name}")
-                bar.update(len(done))
+            with unranked():
+                for done in _settled(missing, context, records, workers):
+                    for job in done:
+                        bar.set_description(f"{job.claim}: {'tables' if job.case is None else job.case.name}")
+                    bar.update(len(done))
 
     def report(self, records: Records, asked: Asked, *, any_version: bool = False) -> ReportRecord:
         """What is found, from the records of all cases."""
@@ -214,7 +216,7 @@ class _Plan:
         )
 
 
-def settle_jobs(jobs: tuple[Job, ...], context: Context, records: Records) -> tuple[Job, ...]:
+def settle_jobs(jobs: tuple[CaseJob, ...], context: Context, records: Records) -> tuple[CaseJob, ...]:
     """Settle and keep some cases."""
     for job in jobs:
         claim = _claim(job)
@@ -223,13 +225,13 @@ def settle_jobs(jobs: tuple[Job, ...], context: Context, records: Records) -> tu
     return jobs
 
 
-def _claim(job: Job) -> AnyClaim:
+def _claim(job: CaseJob) -> AnyClaim:
     return next(claim for claim in CLAIMS if claim.id == job.claim)
 
 
 def _settled(
-    groups: Sequence[tuple[Job, ...]], context: Context, records: Records, workers: int
-) -> Iterator[tuple[Job, ...]]:
+    groups: Sequence[tuple[CaseJob, ...]], context: Context, records: Records, workers: int
+) -> Iterator[tuple[CaseJob, ...]]:
     """Each group, in the order in which they are done."""
     if workers == 1:
         yield from (settle_jobs(group, context, records) for group in groups)
@@ -257,6 +259,19 @@ def _plan(budget: str, only: Sequence[str], device: str, seed: int, cifar10: Pat
         names = ", ".join(left_out)
         log.info("the paper's own networks on CIFAR-10 are left out (%s): --cifar10 DIR trains them, too", names)
     return _Plan(context, chosen)
+
+
+@contextmanager
+def unranked() -> Iterator[None]:
+    """Hides what torchrun says of ranks: cases are shared among ranks, and the ensembles of a case are not.
+
+    LOCAL_RANK stays, by which processes of one machine take its GPUs in turn.
+    """
+    told = {name: os.environ.pop(name) for name in ("RANK", "WORLD_SIZE") if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(told)
 
 
 @contextmanager

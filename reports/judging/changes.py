@@ -17,6 +17,7 @@ from reports.judging.intervals import mean_with_error
 from reports.judging.rules import CONFIDENCE
 from simulate.results import Simulation
 from theory.eigenspaces import weight_variances
+from theory.errors import InvalidInput
 from theory.setting import Setting
 
 
@@ -60,7 +61,8 @@ def movements(simulation: Simulation) -> tuple[Moved, ...]:
     fan_in = 1 if network.parametrization == "ntk" else len(simulation.data_moment)
     initial = network.layer_variances[0] / fan_in
     start, *_ = simulation.readings
-    assert start.step == 0
+    if start.step != 0:
+        raise InvalidInput("simulation.readings", start.step, "must begin with step 0, as `from_start` has them")
     before = weight_variances(spaces, start.second_moments)
     found = []
     for reading in simulation.readings:

@@ -229,16 +229,14 @@ def surrogate(
 def warnings(setting: Setting, dimension: int, b: int, diverged: int = 0) -> tuple[str, ...]:
     """Where a setting lies outside what the argument is known to reach, b the larger factor."""
     small = shrink(setting, b)
-    rows, size = setting.data.samples, small.training.batch_size
-    assert rows != "online"
-    assert small.data.samples != "online"
+    rows, size = setting.data.sample_count, small.training.batch_size
     found = []
     if rows > MOST_ROWS * dimension**2:
         found.append(f"n = {rows} exceeds {MOST_ROWS} d² = {MOST_ROWS * dimension**2}: the argument fails for n ≫ d²")
     if min(small.network.widths) < FEWEST_NEURONS:
         found.append(f"a layer of {min(small.network.widths)} neurons is left at b = {b}: 1/width is not small")
-    if size != "full" and small.data.samples < FEWEST_BATCHES * size:
-        found.append(f"batches of {size} are most of the {small.data.samples} rows that are left at b = {b}")
+    if size != "full" and small.data.sample_count < FEWEST_BATCHES * size:
+        found.append(f"batches of {size} are most of the {small.data.sample_count} rows that are left at b = {b}")
     if diverged:
         found.append(f"{diverged} of the smaller networks diverged")
     return tuple(found)

@@ -20,7 +20,7 @@ _QUIET = ("-interaction=nonstopmode", "-halt-on-error", "-file-line-error", "-no
 
 
 @dataclass(frozen=True)
-class Engine:
+class LatexEngine:
     """A LaTeX engine: its name, one of `ENGINES`, and where it is."""
 
     name: str
@@ -46,15 +46,15 @@ class Compilation:
         return tuple(float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt too wide", self.log))
 
 
-def find_engine() -> Engine | None:
+def find_engine() -> LatexEngine | None:
     """The first engine of `ENGINES` on the path, None where there is none."""
     for name in ENGINES:
         if path := shutil.which(name):
-            return Engine(name, path)
+            return LatexEngine(name, path)
     return None
 
 
-def compile_document(source: Path, engine: Engine, *, passes: int = 3, timeout: float = 300.0) -> Compilation:
+def compile_document(source: Path, engine: LatexEngine, *, passes: int = 3, timeout: float = 300.0) -> Compilation:
     r"""Compile `source` in its own folder, so that its \input and \includegraphics resolve; nothing is left behind.
 
     Text, date and identifier of the PDF depend on the source alone: the clock is set to the epoch.
@@ -85,7 +85,7 @@ def compile_document(source: Path, engine: Engine, *, passes: int = 3, timeout: 
         return Compilation(pdf.read_bytes() if pdf.exists() else None, output)
 
 
-def make_pdf(source: Path, engine: Engine | None = None) -> Path | None:
+def make_pdf(source: Path, engine: LatexEngine | None = None) -> Path | None:
     """The PDF beside `source`, or None; why there is none is said loudly in the log, and never an exception."""
     engine = engine or find_engine()
     target = source.with_suffix(".pdf")
@@ -109,7 +109,7 @@ def make_pdf(source: Path, engine: Engine | None = None) -> Path | None:
     return write_atomically(target, result.pdf)
 
 
-def _command(engine: Engine, source: Path, scratch: str) -> list[str]:
+def _command(engine: LatexEngine, source: Path, scratch: str) -> list[str]:
     if engine.name == "tectonic":
         return [engine.path, "--untrusted", "--outdir", scratch, source.name]
     if engine.name == "latexmk":

@@ -69,13 +69,14 @@ class View:
 
     def as_text(self) -> str:
         """The sections as text."""
-        return text(self.sections)
+        return as_lines(self.sections)
 
 
-def text(sections: Iterable[Section]) -> str:
+def as_lines(sections: Iterable[Section]) -> str:
     """Sections as lines of text, an empty line between them.
 
-    >>> print(text([["one fact", Facts((("a", "1"), ("bcd", "2")))], [Notes(())], [Grid(("x", "y"), ((0.5, None),))]]))
+    >>> facts, numbers = Facts((("a", "1"), ("bcd", "2"))), Grid(("x", "y"), ((0.5, None),))
+    >>> print(as_lines([["one fact", facts], [Notes(())], [numbers]]))
     one fact
       a    1
       bcd  2

@@ -142,7 +142,7 @@ class Engine:
     def fill(self, mine: Sequence[Range], trained: Trained | None, tell: Tell) -> None:
         """Train these ranges upstream and after treatments that need no others; with `trained`, after the others."""
         for here in mine:
-            ends = self._upstream_range(here, _silent if trained else tell)
+            ends = self._upstream_range(here, tell if trained is None else _silent)
             self._measured(here, ends, trained, tell)
 
     def ends(self, mine: Sequence[Range], tell: Tell) -> list[Ends]:

@@ -226,7 +226,9 @@ def _through_the_store(
     if trained is not None and engine.drawn:
         bar.total = engine.trainings(mine, drawn=True)
         fill(engine, mine, trained, bar.update)
-    return engine.result(mine, engine.ends(mine, _silent), trained, _silent)
+    if trained is None:
+        return engine.result(mine, engine.ends(mine, _silent), None, _silent)
+    return engine.result(mine, [trained.ends.part(here.first, here.last) for here in mine], trained, _silent)
 
 
 def _found(engine: Engine, store: TransferStore) -> Trained | None:
@@ -287,7 +289,7 @@ def distribute(
         )
         for worker in range(min(processes, len(mine)))
     ]
-    employ(__name__, jobs, folder=store.folder, processes=processes, tell=lambda count, _: tell(count))
+    employ(main, jobs, folder=store.folder, processes=processes, tell=lambda count, _: tell(count))
 
 
 def main() -> None:

@@ -145,7 +145,7 @@ def size_in(v: np.ndarray, z: np.ndarray) -> np.float64:
     return np.float64(np.abs(linalg.eigvalsh(flattened(z), flattened(v))).max())
 
 
-def mean_ratio(v: np.ndarray) -> np.float64:
+def mean_growth(v: np.ndarray) -> np.float64:
     """c: the mean update leaves at most c ρ^{t/2} of a weight after t steps, if 𝓚(V) <= ρ V at each.
 
     The mean update M obeys M Z Mᵀ <= 𝓚(Z). A weight w along direction i has w wᵀ <= w² (V⁻¹)_ii V, so that what M

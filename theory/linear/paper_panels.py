@@ -30,7 +30,7 @@ CLASSES = 10
 
 
 @dataclass(frozen=True)
-class Panel:
+class PaperPanel:
     """One panel of the figure.
 
     Attributes
@@ -57,9 +57,9 @@ class Panel:
 
 _WIDE = tuple(k / 10 for k in range(1, 31))
 PAPER_PANELS = (
-    Panel("left", 10_000, tuple(1 + k / 10 for k in range(10)), FALLS),
-    Panel("middle", 10_000, _WIDE, RISES_THEN_FALLS),
-    Panel("right", 2_000, _WIDE, RISES),
+    PaperPanel("left", 10_000, tuple(1 + k / 10 for k in range(10)), FALLS),
+    PaperPanel("middle", 10_000, _WIDE, RISES_THEN_FALLS),
+    PaperPanel("right", 2_000, _WIDE, RISES),
 )
 
 
@@ -69,7 +69,7 @@ class PanelCriterion:
 
     Attributes
     ----------
-    panel : Panel
+    panel : PaperPanel
     reading : "variance" or "deviation"
     c : float
         σ_0² n/(σ_y² ηt).
@@ -83,7 +83,7 @@ class PanelCriterion:
         The σ of the peak, where it lies inside the data.
     """
 
-    panel: Panel
+    panel: PaperPanel
     reading: Reading
     c: float
     lowest: float
@@ -140,7 +140,7 @@ def agreeing_times(reading: Reading) -> tuple[float, float] | None:
     return (earliest, latest) if earliest < latest else None
 
 
-def _criterion(panel: Panel, reading: Reading, time: float, init_factor: float) -> PanelCriterion:
+def _criterion(panel: PaperPanel, reading: Reading, time: float, init_factor: float) -> PanelCriterion:
     s = panel.eigenvalues(reading)
     own = time * panel.samples / REFERENCE_SAMPLES
     c = init_factor / len(s) * panel.samples / ((CLASSES - 1) / CLASSES**2 * own)

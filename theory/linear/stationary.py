@@ -18,7 +18,7 @@ from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import mini_batch
 from theory.linear.eigenbasis import Eigenbasis, in_eigenbasis
 from theory.linear.hypotheses import LEAST_BUDGET, label_variance
-from theory.linear.mean_square import Resolvent, contracting_matrices, growth, mean_ratio, mean_square_map, size_in
+from theory.linear.mean_square import Resolvent, contracting_matrices, growth, mean_growth, mean_square_map, size_in
 from theory.linear.mini_batch import not_independent_batches, residual_moment
 from theory.linear.propagators import constant_stretches, stability_limit
 from theory.prediction import Form, Prediction
@@ -167,7 +167,7 @@ def _distances(state: StationaryState, v: np.ndarray) -> np.ndarray:
     start = -state.covariance
     start[0, 0] += basis.initial[reached, reached] + np.diag(state.labels[reached])
     # a, and the square root of what V says is left of the mean
-    a, mean, found, done = np.float64(size_in(v, start)), np.float64(mean_ratio(v)), [], 0
+    a, mean, found, done = np.float64(size_in(v, start)), np.float64(mean_growth(v)), [], 0
     for reading in training.readings:
         for first, stop in constant_stretches(training, done, reading):
             step = mean_square_map(basis, first)

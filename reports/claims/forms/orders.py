@@ -14,7 +14,7 @@ from reports.judging.verify import fixed_rows
 from theory.errors import InvalidInput
 from theory.setting import Data, Ensemble, Network, Setting, Training
 
-SAMPLES = (60, 300, 2000)
+SAMPLES = (60, 300, 1000)
 HALVINGS = 3
 SPECTRUM = tuple(np.linspace(0.1, 3.0, 8))
 

@@ -45,7 +45,7 @@ def trials(context: Context) -> Mapping[str, Trial[Widths]]:
         trained = msgspec.structs.replace(from_start(setting), ensemble=few)
         found[f"linear: {name}"] = Trial(trained, LINEAR_WIDTHS)
     converged = from_start(variants()["two layers, converged"])
-    one_output = msgspec.structs.replace(converged, labels=Labels())
+    one_output = msgspec.structs.replace(converged, labels=Labels(), ensemble=few)
     found["linear: two layers, converged, one output"] = Trial(one_output, LINEAR_WIDTHS, "control")
     return found
 

@@ -26,14 +26,13 @@ from reports.claims.shape.panel_networks import (
     panel_curves,
     panel_setting,
 )
-from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Series, Table, number, table_of, text
-from reports.findings import Panel as Axes
+from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.intervals import detected_by, mean_and_half, means_and_halves, sample_mean
 from reports.judging.rules import one_left_verdict, sign_verdict
 from reports.judging.scaling import ERROR_BUDGET, warnings
 from reports.judging.shape import ONE_LEFT
 from simulate.scaling import run_shrunken
-from theory.linear.paper_panels import PAPER_PANELS, READINGS, Panel, Reading
+from theory.linear.paper_panels import PAPER_PANELS, READINGS, PaperPanel, Reading
 from theory.shape import RISES, RISES_THEN_FALLS
 
 # b, and how many networks make a curve; b of them have as many neurons as one of full size
@@ -55,7 +54,7 @@ def factor(budget: str, panel: str) -> int:
 class ReadPanel:
     """A panel of the paper in one reading of its diagonal."""
 
-    panel: Panel
+    panel: PaperPanel
     reading: Reading
 
     def __str__(self) -> str:
@@ -199,14 +198,14 @@ def illustrate(outcomes: Outcomes[ReadPanel, PanelShapes, PanelCurves]) -> Exhib
     return Exhibits((shape_table(outcomes, whose),), (figure,))
 
 
-def _axes(outcome: Outcome[ReadPanel, PanelShapes, PanelCurves]) -> Axes:
+def _axes(outcome: Outcome[ReadPanel, PanelShapes, PanelCurves]) -> Panel:
     study, measured, sigma = outcome.case.study, outcome.measurement, outcome.measurement.sigma
     series = [Series(f"seed {seed}", sigma, curve, style="line") for seed, curve in enumerate(measured.curves, start=1)]
     centres = np.array([part.mean() for part in np.array_split(sigma, BANDS)])
     series.append(Series("in bands", centres, *means_and_halves(measured.bands)))
     series.append(Series("initial weights", sigma, np.full(len(sigma), measured.initial), style="dashed"))
     title = f"{study.panel.name}, {study.reading}s" + ("" if measured.b == 1 else f", $b = {measured.b}$")
-    return Axes(title, r"$\sigma$", r"$f(\sigma)$", tuple(series))
+    return Panel(title, r"$\sigma$", r"$f(\sigma)$", tuple(series))
 
 
 def shape_table(outcomes: Outcomes[ReadPanel, PanelShapes, PanelCurves], whose: str) -> Table:

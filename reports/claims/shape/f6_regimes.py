@@ -116,7 +116,7 @@ def bend(blocks: np.ndarray) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, eq=False)
-class MapPoint:
+class RegimePoint:
     """One case at one time, averaged over draws of the rows.
 
     Attributes
@@ -166,18 +166,18 @@ class MapPoint:
 
 
 @dataclass(frozen=True, eq=False)
-class MapPoints:
+class RegimePoints:
     """The points of one case, by time, and the networks behind them."""
 
-    points: tuple[MapPoint, ...]
+    points: tuple[RegimePoint, ...]
     replicas: int
     diverged: int
 
 
-MapOutcomes = Outcomes[Regime, str, MapPoints]
+MapOutcomes = Outcomes[Regime, str, RegimePoints]
 
 
-def measure(case: Case[Regime], prediction: str, context: Context) -> MapPoints:
+def measure(case: Case[Regime], prediction: str, context: Context) -> RegimePoints:
     """Networks on many draws of the rows, a few on each, with the theory conditional on each beside them."""
     setting, networks = case.setting, case.study.networks
     draws = setting.ensemble.replicas // networks
@@ -197,12 +197,13 @@ def measure(case: Case[Regime], prediction: str, context: Context) -> MapPoints:
     theory, means = np.stack(predicted, axis=1), np.stack(simulated, axis=1)
     epsilons, errors = np.sqrt(np.mean(squares, axis=0)), np.mean(declared, axis=0)
     points = tuple(
-        MapPoint(time, float(epsilons[i]), float(errors[i]), theory[i], means[i]) for i, time in enumerate(times(case))
+        RegimePoint(time, float(epsilons[i]), float(errors[i]), theory[i], means[i])
+        for i, time in enumerate(times(case))
     )
-    return MapPoints(points, setting.ensemble.replicas, diverged)
+    return RegimePoints(points, setting.ensemble.replicas, diverged)
 
 
-def decide(case: Case[Regime], prediction: str, measured: MapPoints) -> tuple[Judgement, ...]:
+def decide(case: Case[Regime], prediction: str, measured: RegimePoints) -> tuple[Judgement, ...]:
     """Nothing of a single case: the map is judged as a whole."""
     return ()
 
@@ -236,7 +237,7 @@ def conclude(outcomes: MapOutcomes) -> tuple[tuple[Judgement, MapOutcomes], ...]
     return ((judgement, outcomes),)
 
 
-def point_verdict(point: MapPoint, diverged: int) -> Ruling:
+def point_verdict(point: RegimePoint, diverged: int) -> Ruling:
     """Holds where both shapes are decided and agree; refuted where they differ by more than the theory's own error."""
     shapes = mean_shape(point.predicted), mean_shape(point.simulated)
     return both_shapes_verdict(*shapes, apart=point.distance > point.declared, diverged=diverged)
@@ -280,7 +281,7 @@ def illustrate(outcomes: MapOutcomes) -> Exhibits:
     return Exhibits((table,), (figure,))
 
 
-def bend_panel(points: list[MapPoint]) -> Panel:
+def bend_panel(points: list[RegimePoint]) -> Panel:
     """The bend of networks against that of the theory, apart by how far weights move."""
     series: list[Series] = []
     for label, outside in ((rf"$\varepsilon \leq {LARGEST_DISPLACEMENT:g}$", False), ("beyond", True)):

@@ -27,9 +27,11 @@ from reports.judging.scaling import (
     TOLERANCE,
     Agreement,
     ScalingError,
+    Surrogate,
     compare,
     surrogate,
 )
+from simulate.results import Simulation
 from theory.setting import Ensemble, Setting
 
 SMALL_FACTORS = (2, 4)  # a network that trains in a second cannot be eight times smaller
@@ -137,7 +139,12 @@ class HeldSurrogate:
 def measure(case: Case[Proportions], prediction: float | Agreement, context: Context) -> HeldSurrogate:
     """Both smaller networks, and the full size held against them."""
     found = surrogate(case.setting, factors=case.study.factors, device=context.device)
-    verified = compare(found, context.run(from_start(case.setting)))
+    return held_surrogate(found, context.run(from_start(case.setting)))
+
+
+def held_surrogate(found: Surrogate, simulation: Simulation) -> HeldSurrogate:
+    """A surrogate against an ensemble of the full size, read at step 0 too; the ensembles themselves are not kept."""
+    verified = compare(found, simulation)
     readings = tuple(
         SurrogateErrors(verified.errors_at(reading.step), reading.agreement, compared.verdict)
         for reading, compared in zip(found.readings, verified.comparison, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from theory.errors import InvalidInput
-from theory.linear.paper_panels import Panel, PanelCriterion, Reading, agreeing_times, panel_criteria
+from theory.linear.paper_panels import PanelCriterion, PaperPanel, Reading, agreeing_times, panel_criteria
 
 
 def suitable_times(reading: Reading) -> tuple[float, float]:
@@ -28,7 +28,7 @@ def most_suitable_time() -> float:
     return float(np.sqrt(first * last))
 
 
-def criterion_of(panel: Panel, reading: Reading) -> PanelCriterion:
+def criterion_of(panel: PaperPanel, reading: Reading) -> PanelCriterion:
     """The criterion for one panel and reading at that time, for what the labels teach alone (c = 0)."""
     return next(
         found for found in panel_criteria(most_suitable_time()) if (found.panel, found.reading) == (panel, reading)

@@ -15,7 +15,7 @@ from reports.judging.estimate import data_eigenspaces
 from reports.judging.shape import mean_shape
 from simulate.results import Simulation
 from theory.eigenspaces import weight_variances
-from theory.linear.paper_panels import Panel, Reading
+from theory.linear.paper_panels import PaperPanel, Reading
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 SEEDS, EPOCHS, BATCH = 5, 40, 100
@@ -24,7 +24,7 @@ BANDS = 5  # σ in five parts: neighbours in a diagonal of thirty differ by less
 HIDDEN = {"left": (2048, 256), "middle": (2048, 256), "right": (256, 256)}
 
 
-def panel_setting(panel: Panel, reading: Reading, replicas: int) -> Setting:
+def panel_setting(panel: PaperPanel, reading: Reading, replicas: int) -> Setting:
     """A panel at full size, ten random classes, cross-entropy."""
     return Setting(
         data=Data(kind="gaussian", spectrum=tuple(panel.eigenvalues(reading).round(4).tolist()), samples=panel.samples),

@@ -19,7 +19,7 @@ from reports.claims.transfer.map_points import (
     NARROW,
     SMALL,
     WIDEST,
-    Grid,
+    MapGrid,
     MapPoint,
     grid_of,
     points_of,
@@ -251,7 +251,7 @@ def _switch_figure(found: Mapping[MapPoint, Effects]) -> Figure:
     )
 
 
-def _maps_figure(found: Mapping[MapPoint, MappedEffects], grid: Grid) -> Figure:
+def _maps_figure(found: Mapping[MapPoint, MappedEffects], grid: MapGrid) -> Figure:
     def picture(title: str, label: str, rows: Sequence[Sequence[MapPoint]]) -> Panel:
         gains, predicted = np.full((2, len(rows), len(rows[0])), np.nan)
         for i, row in enumerate(rows):

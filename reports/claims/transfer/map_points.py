@@ -40,7 +40,7 @@ class MapPoint:
 
 
 @dataclass(frozen=True)
-class Grid:
+class MapGrid:
     """The values of two maps: init factor × learning rate, and width × epochs upstream at factor 2."""
 
     factors: tuple[float, ...]
@@ -57,17 +57,17 @@ class Grid:
         return [[MapPoint(width=width, epochs=epochs) for epochs in self.epochs] for width in self.widths]
 
 
-SMALL = Grid((0.5, 2.0), (0.003, 0.01), (16, 128), (5, 40))
-LARGE = Grid((0.5, 0.7, 1.0, 1.4, 2.0), (0.003, 0.01, 0.03), (16, 32, 64, 128, 256), (5, 10, 20, 40, 80))
+SMALL = MapGrid((0.5, 2.0), (0.003, 0.01), (16, 128), (5, 40))
+LARGE = MapGrid((0.5, 0.7, 1.0, 1.4, 2.0), (0.003, 0.01, 0.03), (16, 32, 64, 128, 256), (5, 10, 20, 40, 80))
 LINE = tuple(MapPoint(width=width) for width in WIDTHS)
 
 
-def grid_of(context: Context) -> Grid:
+def grid_of(context: Context) -> MapGrid:
     """2×2 maps by the quick budget; 5×3 and 5×5 by a larger one, some 10 minutes of a core at the full one."""
     return SMALL if context.budget == "quick" else LARGE
 
 
-def points_of(grid: Grid) -> tuple[MapPoint, ...]:
+def points_of(grid: MapGrid) -> tuple[MapPoint, ...]:
     """Every point once, the line of widths first, then those of the small maps, so that budgets share numbers."""
     found = dict.fromkeys(LINE)
     for each in (SMALL, grid):

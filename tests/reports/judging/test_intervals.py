@@ -79,3 +79,19 @@ def test_bars_of_a_root_are_those_of_the_square_to_first_order():
 def test_words_for_what_would_have_been_detected():
     assert intervals.found(0.043).startswith("4.3%")
     assert intervals.found(None).startswith("nothing")
+
+
+@pytest.mark.parametrize("tests", [1, 10])
+def test_a_bootstrap_interval_leaves_its_share_of_draws_on_both_sides(tests):
+    draws = np.random.default_rng(SEED).standard_normal((2, TRIALS))
+    found = intervals.bootstrap_interval(draws, tests=tests)
+    assert found.shape == (2, 2)
+    for row, (low, high) in zip(draws, found, strict=True):
+        for outside in (row < low, row > high):
+            assert np.mean(outside) == pytest.approx(0.025 / tests, abs=1 / TRIALS)
+
+
+def test_one_of_several_intervals_detects_with_the_stated_power():
+    size = intervals.detected_together(0.3, 10)
+    assert stats.norm.sf((intervals.half_width(0.3, tests=10) - size) / 0.3) == pytest.approx(POWER, rel=1e-9)
+    assert size > intervals.detected_together(0.3, 1) == pytest.approx(intervals.detected(0.3), rel=1e-3)

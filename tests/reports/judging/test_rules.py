@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 
 from reports.judging.rules import (
     asymptotic_verdict,
+    both_shapes_verdict,
+    control_above_verdict,
     control_verdict,
     exact_verdict,
     one_left_verdict,
+    refusal_verdict,
     same_sign_verdict,
     sign_verdict,
     within_budget,
@@ -106,3 +109,21 @@ def test_the_worst_of_several():
     assert worst(["holds", "undecided", "refuted"]) == "refuted"
     assert worst(["holds", "undecided"]) == "undecided"
     assert worst(["holds"]) == "holds"
+
+
+def test_a_control_that_must_exceed_a_bound():
+    assert [control_above_verdict(low, -0.25, 0) for low in (-0.2, -0.25, -0.3)] == ["holds", "undecided", "undecided"]
+    assert control_above_verdict(-0.2, -0.25, 1) == "undecided"
+
+
+def test_a_check_that_has_to_say_no():
+    assert [refusal_verdict(said, 0) for said in (True, False, None)] == ["holds", "refuted", "undecided"]
+    assert {refusal_verdict(said, 1) for said in (True, False, None)} == {"undecided"}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_two_shapes_that_are_both_read_from_noise(apart):
+    assert both_shapes_verdict("rises", "rises", apart=apart, diverged=0) == "holds"
+    assert both_shapes_verdict("rises", "falls", apart=apart, diverged=0) == ("refuted" if apart else "undecided")
+    for predicted, measured, diverged in ((None, "rises", 0), ("rises", None, 0), ("rises", "rises", 1)):
+        assert both_shapes_verdict(predicted, measured, apart=apart, diverged=diverged) == "undecided"

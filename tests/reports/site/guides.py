@@ -49,12 +49,12 @@ def tell(text: str, folder: Path, modules: tuple[str, ...] = ()) -> list[str]:
 def contribute(text: str, folder: Path) -> str:
     """Follow a guide in a copy of the project at `folder`; what its blocks of Python printed, all run as one script.
 
-    Blocks of language `diff` add lines, marked by +, below those that they quote.
+    Blocks of language `diff` take lines away, marked by -, and add lines, marked by +, below those that they quote.
     """
     script, tests = [], []
     for language, file, content in FENCE.findall(text):
         if language == "diff":
-            add_lines(folder / file, content)
+            patch_lines(folder / file, content)
         elif file:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_text(content)
@@ -71,8 +71,8 @@ def contribute(text: str, folder: Path) -> str:
 
 
 def copy_project(folder: Path) -> None:
-    """The files of the project that its tests and tools look at, without what was published."""
-    skipped = shutil.ignore_patterns("__pycache__", "figures", "tables", "*.pdf")
+    """The files of the project that its tests and tools look at."""
+    skipped = shutil.ignore_patterns("__pycache__")
     for name in ("theory", "simulate", "reports", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=skipped)
     for path in (*ROOT.glob("*.py"), ROOT / "pyproject.toml", ROOT / "README.md"):
@@ -89,17 +89,20 @@ def in_project(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def add_lines(path: Path, diff: str) -> None:
-    """Insert every line marked by + below the line that is quoted before it; quoted lines stand in this order."""
+def patch_lines(path: Path, diff: str) -> None:
+    """Delete lines marked by -, insert those marked by + below what is quoted before; all stand in this order."""
     lines, at = path.read_text().splitlines(), 0
     for line in diff.splitlines():
         if line.startswith("+"):
             lines.insert(at, line[1:])
             at += 1
         else:
-            assert line.startswith(" "), f"{path.name}: {line!r} is neither quoted nor added"
+            assert line[:1] in (" ", "-"), f"{path.name}: {line!r} is neither quoted nor changed"
             assert line[1:] in lines[at:], f"{path.name} has no line {line[1:]!r} there"
             at = lines.index(line[1:], at) + 1
+            if line.startswith("-"):
+                at -= 1
+                del lines[at]
     path.write_text("\n".join(lines) + "\n")
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from reports import cli
 from tests.paths import ROOT
-from tests.reports.site.guides import FENCE, add_lines, contribute, copy_project, in_project, run, tell
+from tests.reports.site.guides import FENCE, contribute, copy_project, in_project, patch_lines, run, tell
 
 FOLDER = ROOT / "reports" / "site" / "guides"
 GUIDES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md"))}
@@ -49,7 +49,7 @@ def test_a_contribution_is_typed(name, tmp_path):
     copy_project(tmp_path)
     for language, file, content in FENCE.findall(GUIDES[name]):
         if language == "diff":
-            add_lines(tmp_path / file, content)
+            patch_lines(tmp_path / file, content)
         elif file:
             (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).write_text(content)
@@ -75,10 +75,10 @@ def test_the_workflow_uses_commands_that_exist():
 def test_lines_are_added_below_what_is_quoted(tmp_path):
     path = tmp_path / "list.py"
     path.write_text("a,\nb,\n)\na,\n)\n")
-    add_lines(path, " b,\n+c,\n )\n a,\n+c,\n )\n")
-    assert path.read_text() == "a,\nb,\nc,\n)\na,\nc,\n)\n"
+    patch_lines(path, " b,\n+c,\n )\n-a,\n+c,\n )\n")
+    assert path.read_text() == "a,\nb,\nc,\n)\nc,\n)\n"
     with pytest.raises(AssertionError, match="no line"):
-        add_lines(path, " z,\n+c,\n")
+        patch_lines(path, " z,\n+c,\n")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.reports.claims.alignment.ensembles import QUICK, case_of, outcome_of,
 
 def test_every_variant_is_trained_and_those_that_scatter_with_more_replicas():
     trials = a3_theorem.trials(QUICK)
-    by_training = {t.study.training: t.setting for t in trials.values() if isinstance(t.study, ShownByTraining)}
+    by_training = {t.study.training: t.trained for t in trials.values() if isinstance(t.study, ShownByTraining)}
     for variant in linear_variants():
         assert f"linear: {variant.name}" in trials
         assert by_training[variant.name].ensemble.replicas == 5120 * variant.effort

@@ -28,7 +28,7 @@ ROWS, BATCH = 60, 10  # of the images made up here
 def filters(tmp_path_factory):
     """A6's first case trained for eight epochs, kept in a store."""
     context = replace(QUICK, store=tmp_path_factory.mktemp("store"))
-    case = smaller_case(a6_convolutions.CLAIM, "96 filters 3x3x3, random labels", 5, steps=(0, 64))
+    case = smaller_case(a6_convolutions.CLAIM, "96 filters 3x3x3, random labels", 8, steps=(0, 64))
     return outcome_of(a6_convolutions.CLAIM, case, context), context
 
 
@@ -51,7 +51,7 @@ def test_filters_in_another_basis_are_not_called_nearer(filters):
     moments = turned(simulation.readings[-1].second_moments)
     found = orient((64,), [[(spaces, m) for m in moments]], 96, seed=1)
     assert judge_nearer(found, 0).verdict == "undecided"
-    nearer = a6_convolutions.decide(outcome.case, "", OrientedNetworks(found, 5, 0))[1]
+    nearer = a6_convolutions.decide(outcome.case, "", OrientedNetworks(found, 8, 0))[1]
     assert nearer.verdict == "undecided"
 
 

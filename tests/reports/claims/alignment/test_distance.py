@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reports.claims.alignment.distance import distance_table, measure_distance, misalignment_panel, transfer_panel
+from reports.judging.intervals import root_bars
 from tests.reports.claims.alignment.ensembles import reading_of, untrained_ensemble
 from theory.testing import misalignment_interval, random_basis_test
 
@@ -37,7 +38,7 @@ def test_distances_are_shown():
     before, after = transfer_panel("title", found, decades=False).series
     assert (before.label, before.style, after.label, after.style) == ("step 0", "dashed", "step 7", "both")
     np.testing.assert_allclose(after.x, [1, 2, 3])
-    np.testing.assert_allclose(after.error, 1.96 * found.after.tau_se / 2 / after.y)
+    np.testing.assert_allclose(after.error, root_bars(found.after.tau, found.after.tau_se))
     own, random = misalignment_panel("title", found).series
     np.testing.assert_array_equal(own.x, [0, 7])
     assert own.y[1] == found.misalignment

@@ -10,16 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from reports import cli
-from reports.campaign import judge, run_campaign
+from reports.campaign.run import run_campaign
+from reports.campaign.settle import judge
 from reports.claims import CLAIMS, paper_networks
 from reports.claims.alignment import a6_convolutions
-from reports.claims.claim import BUDGETS, Case, Claim, Context, Outcome
-from reports.claims.shape import b3_images
-from reports.typesetting.figures import render
+from reports.claims.claim import BUDGETS, Case, Context, Trial
+from reports.findings import Exhibits
 from tests.changes import changed
 from tests.pretend_images import write
 from theory.errors import InvalidInput
@@ -43,20 +42,6 @@ def small(monkeypatch, tmp_path) -> Context:
 def added(claim: str, context: Context) -> tuple[Case, ...]:
     """The cases of a claim that CIFAR-10 adds."""
     return tuple(case for case in KNOWN[claim].cases(context) if paper_networks.is_paper(case.setting))
-
-
-def settled(claim: Claim, case: Case, context: Context) -> Outcome:
-    predicted = claim.predict(case)
-    measured = claim.measure(case, context)
-    return Outcome(case, predicted, measured, claim.decide(case, predicted, measured))
-
-
-def illustrated(claim: Claim, outcomes: tuple[Outcome, ...]) -> str:
-    """All that is shown of outcomes: captions and cells, in one text; every figure can be drawn."""
-    tables, figures = claim.illustrate(outcomes)
-    assert all(render(figure).svg for figure in figures)
-    assert all(np.isfinite(s.y).all() for figure in figures for panel in figure.panels for s in panel.series)
-    return "\n".join([*(t.caption for t in tables), *(f.caption for f in figures), *(str(t.rows) for t in tables)])
 
 
 @pytest.mark.parametrize("claim", COUNTS)
@@ -98,20 +83,6 @@ def test_the_net_of_figures_2_and_4(claim):
 def smaller(setting: Setting, **training: Any) -> Setting:
     """A few narrow networks."""
     return changed(setting, network={"filters": 32, "hidden": (6,)}, training=training, ensemble={"replicas": 3})
-
-
-def test_f_along_training_in_epochs_of_its_own(small):
-    random, real = added("B3", small)
-    cases = [replace(random, setting=smaller(random.setting, steps=(0, 6, 18)))]
-    cases.append(replace(real, setting=smaller(real.setting, steps=(0, 12, 30))))
-    outcomes = tuple(settled(b3_images.CLAIM, case, small) for case in cases)
-    assert [len(outcome.findings) for outcome in outcomes] == [1, 1]  # a tenfold rise is not judged from He's init
-    labels = [[s.label for s in panel.series] for panel in b3_images.epochs_figure(outcomes).panels]
-    assert labels == [["initial weights", "epoch 1", "epoch 3"], ["initial weights", "epoch 2", "epoch 5"]]
-    shown = illustrated(b3_images.CLAIM, outcomes)
-    assert "the paper's own net on CIFAR-10" in shown
-    assert "initial weights and the last epoch" in shown
-    assert "initial weights and epoch 3" in b3_images.rise_table(outcomes[:1]).caption
 
 
 @pytest.mark.parametrize(
@@ -160,11 +131,11 @@ def asked(monkeypatch) -> list[Context]:
     """The contexts in which a campaign asks A6 for its cases; there are none, so that nothing is trained."""
     contexts = []
 
-    def none(context: Context) -> tuple[Case, ...]:
+    def none(context: Context) -> dict[str, Trial[Any]]:
         contexts.append(context)
-        return ()
+        return {}
 
-    claim = replace(a6_convolutions.CLAIM, cases=none, illustrate=lambda outcomes: ((), ()))
+    claim = replace(a6_convolutions.CLAIM, trials=none, illustrate=lambda outcomes: Exhibits())
     monkeypatch.setattr("reports.campaign.run.CLAIMS", (claim, KNOWN["A2"]))
     return contexts
 
@@ -191,10 +162,8 @@ def test_what_is_left_out_is_said_once(small, asked, caplog):
 def test_networks_that_diverge_do_not_cost_the_report_of_others(small):
     """In an ensemble: an undecided finding that says where."""
     case = added("A6", small)[0]
-    wild = replace(case, setting=smaller(case.setting, steps=(0, 6), learning_rate=1e30))
-    (finding,) = judge(
-        replace(a6_convolutions.CLAIM, cases=lambda _: (wild,), illustrate=lambda _: ((), ())), small
-    ).findings
+    wild = Trial(smaller(case.setting, steps=(0, 6), learning_rate=1e30), case.study, case.kind)
+    (finding,) = judge(replace(a6_convolutions.CLAIM, trials=lambda _: {case.name: wild}), small).findings
     assert (finding.verdict, finding.note) == (
         "undecided",
         "networks: at least two must not diverge for anything to be said",

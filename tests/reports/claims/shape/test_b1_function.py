@@ -1,0 +1,126 @@
+"""Claim B1: its scatter against a loop, its rule for one slope and for many, and its control."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+import simulate
+from reports.claims.claim import Case, Context, Outcome
+from reports.claims.linear_variants import at_width, variants
+from reports.claims.shape import b1_function
+from reports.claims.shape.b1_function import CLAIM, WidthScatter
+from tests.reports.claims.shape.outcomes import QUICK, case_of, control_of, outcome_of, smaller_case
+from theory.eigenspaces import eigenspaces, transfer_function
+
+NETWORK = "ReLU network, widths 16 to 1024"
+
+
+def scatter(low: float, high: float, joint: tuple[float, float] | None = None, diverged: int = 0) -> WidthScatter:
+    """A measurement with these intervals of the slope."""
+    return WidthScatter(
+        widths=(8, 32, 128),
+        steps=(0, 1),
+        scatter=np.ones((2, 3)),
+        scatter_se=np.ones((2, 3)),
+        slope=np.full(2, (low + high) / 2),
+        slope_interval=np.array([[low, high], [low, high]]),
+        joint_interval=joint or (low - 0.01, high + 0.01),
+        sigma=np.ones(3),
+        curves=np.ones((5, 3)),
+        replicas=10,
+        diverged=diverged,
+    )
+
+
+def linear_outcomes(*measured: WidthScatter) -> tuple[Outcome[Any, Any, Any], ...]:
+    """Of as many linear models, and of the network and the control, whose scatter would be refuted."""
+    cases = CLAIM.cases(QUICK)
+    linear = [case for case in cases if case.kind == "exact" and b1_function.is_linear(case.setting)]
+    others = [case for case in cases if case not in linear]
+    chosen = [*zip(others, [scatter(0.1, 0.3)] * 2, strict=True), *zip(linear, measured, strict=False)]
+    return tuple(Outcome(case, CLAIM.predict(case), found, ()) for case, found in chosen)
+
+
+def test_every_training_of_linear_models_is_among_the_cases() -> None:
+    linear = [case for case in CLAIM.cases(QUICK) if b1_function.is_linear(case.setting)]
+    assert len(linear) == len(variants()) + 1
+    assert all(case.setting.training.readings[0] == 0 for case in linear)
+    assert all(at_width(case.setting, case.study[0]) == case.setting for case in linear)
+    assert b1_function.TOGETHER == len(variants()) == 10
+
+
+def test_scatter_is_a_loop_over_networks() -> None:
+    case = smaller_case(case_of(CLAIM, "linear: fresh mini-batches"), 12)
+    found = outcome_of(CLAIM, case).measurement
+    setting = at_width(case.setting, 32)
+    setting = replace_seed(setting, case.setting.ensemble.seed + 1)  # a seed per width
+    simulation = simulate.run(setting)
+    spaces = eigenspaces(simulation.data_moment, gap=1e-9)
+    curves = np.array([transfer_function(spaces, moment) for moment in simulation.readings[-1].second_moments])
+    shares = [np.std(column, ddof=1) / np.mean(column) for column in curves.T]
+    assert found.scatter[-1, 1] == pytest.approx(np.sqrt(np.mean(np.square(shares))), rel=1e-10)
+    slope = np.polyfit(np.log(found.widths), np.log(found.scatter[-1]), 1)[0]
+    assert found.slope[-1] == pytest.approx(slope, rel=1e-8)
+    (low, high), (lower, higher) = found.slope_interval[-1], found.joint_interval
+    assert lower < low < slope < high < higher
+
+
+def replace_seed(setting: Any, seed: int) -> Any:
+    return msgspec.structs.replace(setting, ensemble=msgspec.structs.replace(setting.ensemble, seed=seed))
+
+
+def test_a_network_of_rank_one_would_not_pass_for_a_function() -> None:
+    """The control: its scatter does not fall, so that the rule of the others leaves it undecided."""
+    case = control_of(CLAIM)
+    outcome = outcome_of(CLAIM, case)
+    assert outcome.prediction == "above -0.25"
+    assert outcome.judgements[0].verdict == "holds"
+    taken = Outcome(replace(case, kind="exact"), "negative", outcome.measurement, ())
+    ((judgement, _),) = CLAIM.conclude((taken,))
+    assert judgement.verdict != "holds"
+    assert CLAIM.decide(case, "above -0.25", scatter(-0.6, -0.4))[0].verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "diverged", "verdict"),
+    [
+        (-0.6, -0.4, 0, "holds"),
+        (-0.6, -0.4, 1, "undecided"),
+        (-0.2, 0.1, 0, "undecided"),
+        (0.1, 0.3, 0, "refuted"),
+    ],
+)
+def test_scatter_that_does_not_fall_is_refuted(low: float, high: float, diverged: int, verdict: str) -> None:
+    case: Case[Any] = case_of(CLAIM, NETWORK)
+    (judgement,) = CLAIM.decide(case, "negative", scatter(low, high, diverged=diverged))
+    assert judgement.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        (scatter(-0.5, -0.3), "holds"),
+        (scatter(-0.2, -0.005), "undecided"),  # its own interval lies below 0, the joint one does not
+        (scatter(0.1, 0.3), "refuted"),
+        (scatter(-0.5, -0.3, diverged=1), "undecided"),
+    ],
+)
+def test_linear_models_are_judged_together(others: WidthScatter, verdict: str) -> None:
+    outcomes = linear_outcomes(scatter(-0.6, -0.4), others, scatter(-0.6, -0.4))
+    for outcome in outcomes[2:]:
+        assert CLAIM.decide(outcome.case, outcome.prediction, outcome.measurement) == ()
+    ((judgement, of),) = CLAIM.conclude(outcomes)
+    assert judgement.verdict == verdict
+    assert judgement.interval == others.joint_interval  # the one that ends highest
+    assert judgement.about == "linear models, 3 ways of training"
+    assert of == outcomes[2:]
+
+
+def test_every_width_trains_as_many_networks_as_are_declared() -> None:
+    for budget, networks in (("quick", {64, 128}), ("paper", {512})):
+        assert {case.setting.ensemble.replicas for case in CLAIM.cases(Context(budget=budget))} == networks

@@ -1,0 +1,39 @@
+"""The criterion of the linear model for the paper's panels: at which time it is read, and what it cannot explain."""
+
+from __future__ import annotations
+
+import pytest
+
+from reports.claims.shape.f2_criterion import CLAIM
+from reports.claims.shape.panel_criterion import criterion_of, most_suitable_time, suitable_times
+from reports.claims.shape.panel_networks import BATCH, EPOCHS, MOMENTUM, RATE
+from theory.errors import InvalidInput
+from theory.linear.paper_panels import PAPER_PANELS, READINGS, REFERENCE_SAMPLES, panel_criteria
+from theory.shape import FALLS
+
+
+def test_at_the_time_that_suits_it_all_panels_agree_as_variances() -> None:
+    first, last = suitable_times("variance")
+    assert first < most_suitable_time() < last
+    assert most_suitable_time() ** 2 == pytest.approx(first * last)
+    for panel in PAPER_PANELS:
+        assert criterion_of(panel, "variance").agrees
+    assert not all(criterion_of(panel, "deviation").agrees for panel in PAPER_PANELS)
+
+
+def test_as_deviations_no_time_suits() -> None:
+    with pytest.raises(InvalidInput, match="lets the criterion agree with all three panels at no time"):
+        suitable_times("deviation")
+
+
+def test_the_linear_criterion_only_falls_with_the_init_of_the_paper() -> None:
+    """At the time of this training: heavy ball at rate η goes as far as descent at η/(1 − β)."""
+    time = RATE / (1 - MOMENTUM) * EPOCHS * REFERENCE_SAMPLES / BATCH
+    assert {found.shape for found in panel_criteria(time, init_factor=1.0)} == {FALLS}
+
+
+def test_the_table_of_panels_depends_on_no_case() -> None:
+    (table,) = CLAIM.background()
+    assert len(table.rows) == len(READINGS) * len(PAPER_PANELS)
+    assert [row[0] for row in table.rows] == ["diagonal as variance", " ", " ", "diagonal as deviation", " ", " "]
+    assert [row[-1] for row in table.rows][:3] == ["yes"] * 3
