@@ -1,11 +1,9 @@
-"""Images made up in the layout of CIFAR-10's binary version, and settings made small enough for them."""
+"""Images made up in the layout of CIFAR-10's binary version."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 
 
@@ -21,11 +19,3 @@ def write(folder: Path, *, batches: int = 5, rows: int = 12, classes: int = 10, 
         content = np.column_stack([labels, pixels]).tobytes() + bytes(surplus)
         (folder / f"data_batch_{batch + 1}.bin").write_bytes(content)
     return folder
-
-
-def changed(struct: Any, **parts: Any) -> Any:
-    """A setting or experiment with other values, by section; `kinds` and the like are replaced as they are."""
-    return msgspec.structs.replace(
-        struct, **{name: changed(getattr(struct, name), **new) if isinstance(new, dict) else new
-                   for name, new in parts.items()}
-    )  # fmt: skip

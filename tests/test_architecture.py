@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from reports.processes import LOGGERS
+from tests.paths import PACKAGES, ROOT
 
-ROOT = Path(__file__).parent.parent
 EMPIRICAL = Path("theory/network/empirical.py")  # may import torch, but not while it is imported itself
 REFERENCE = Path("reports/site/reference.py")  # documents the door, and is not installed
-PACKAGES = ("theory", "simulate", "reports")
 DOOR = ROOT / "eigenalign.py"
 MODULES = [DOOR, *sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))]
 

@@ -15,9 +15,9 @@ import eigenalign as ea
 from reports.init import draw
 from reports.transfer import study
 from simulate.transfer import run
+from tests.paths import ROOT
 
 DOOR = Path(ea.__file__)
-ROOT = DOOR.parent
 SETTING = ea.Setting(
     data=ea.Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=12),
     training=ea.Training(learning_rate=0.1, steps=4),

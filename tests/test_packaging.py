@@ -13,9 +13,9 @@ import pytest
 import yaml
 from hatchling.builders.wheel import WheelBuilder
 
-ROOT = Path(__file__).parent.parent
+from tests.paths import PACKAGES, ROOT
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PACKAGES = ("theory", "simulate", "reports")
 DOOR = "eigenalign.py"
 
 

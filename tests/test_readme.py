@@ -2,13 +2,13 @@
 
 import re
 import tomllib
-from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reports.setting_file import from_tables
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
@@ -39,3 +39,16 @@ def test_commands_exist():
     assert all(f"\n{command}:" in makefile for command in commands)
     for path in re.findall(r"(reports/\S+\.toml)", README):
         assert (ROOT / path).exists(), path
+
+
+def test_the_readme_says_what_its_code_measures(capsys):
+    """The same seeds on another machine give other last bits, not other conclusions."""
+    text = (ROOT / "README.md").read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL) if "law_of_data" in block]
+    said = re.findall(r"# (over [^:]+): (\S+) \((\S+) to (\S+)\)", code)
+    exec(compile(code, "README.md", "exec"), {})
+    found = re.findall(r"(over [^:]+): (\S+) \((\S+) to (\S+)\)", capsys.readouterr().out)
+    assert [row[0] for row in found] == [row[0] for row in said] != []
+    for (_, *measured), (_, *stated) in zip(found, said, strict=True):
+        now, then = np.array(measured, dtype=float), np.array(stated, dtype=float)
+        assert np.abs(now - then).max() < (then[2] - then[1]) / 2

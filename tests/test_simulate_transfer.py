@@ -15,7 +15,7 @@ from simulate.transfer import TransferResult, run
 from simulate.transfer.draws import TransferDraws
 from simulate.transfer.measures import PROBED, layer_states, scores
 from simulate.transfer.upstream import train_upstream
-from tests.oracles_training import naive_train
+from tests.oracles.training import naive_train
 from theory.setting import (
     Data,
     Downstream,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tests.oracles_batches import (
+from tests.oracles.batches import (
     block_moments,
     covariance_second_moment,
     enumerated_second_moment,
@@ -19,7 +19,7 @@ from tests.oracles_batches import (
     recursion_second_moment,
     replicas,
 )
-from tests.oracles_linear import OPTIMIZERS, exact, fixed_setting
+from tests.oracles.linear import OPTIMIZERS, exact, fixed_setting
 from theory.catalogue import predict
 from theory.eigenspaces import eigenspaces, weight_variances
 from theory.errors import InvalidInput, NoClosedForm

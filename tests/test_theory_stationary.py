@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.oracles_linear import OPTIMIZERS, fixed_setting
-from tests.test_theory_full_batch import rows_with_spectrum
+from tests.oracles.linear import OPTIMIZERS, fixed_setting, rows_with_spectrum
 from theory.catalogue import FORMS, candidates, predict
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput, NoClosedForm

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.paired import interleaved, ratio
-from tests.oracles_linear import fixed_setting
+from tests.oracles.linear import fixed_setting
 from theory.catalogue import predict
 from theory.setting import Data, Labels, PowerLaw, Setting, Training
 

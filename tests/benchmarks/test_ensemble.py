@@ -9,7 +9,7 @@ import pytest
 
 import simulate
 from simulate.devices import one_thread
-from tests.oracles_training import naive_train
+from tests.oracles.training import naive_train
 from theory.setting import Data, Ensemble, Network, Setting, Training
 
 CASES = {

@@ -6,7 +6,7 @@ Run with ``pytest -o addopts= tests/benchmarks``.
 import numpy as np
 import pytest
 
-from tests.oracles_linear import fixed_setting
+from tests.oracles.linear import fixed_setting
 from theory.catalogue import predict
 from theory.linear.stationary import stationary_state
 from theory.setting import Training

@@ -8,9 +8,6 @@ that was found, and that of the parameters as nn.Module stores them. JAX, where 
 
 import importlib.util
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +19,8 @@ from simulate.inputs import Draws
 from simulate.kernels import KERNELS, choose_kernel
 from simulate.tiles import tile_size
 from tests.benchmarks.paired import interleaved, ratio
-from tests.oracles_training import naive_train
+from tests.oracles.training import naive_train
+from tests.processes import python
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 N, D, M = 256, 30, 256
@@ -224,12 +222,9 @@ def test_memory(benchmark):
 
     Of 30-256-1 on 256 rows; some minutes.
     """
-    root = Path(__file__).parents[2]
-    script = "\n".join(line[4:] for line in MEMORY.splitlines())
 
     def run():
-        command = [sys.executable, "-c", script, "100000"]
-        return json.loads(subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout)
+        return json.loads(python(MEMORY, 100_000, check=True, timeout=None).stdout)
 
     some, many = benchmark.pedantic(run, rounds=1)
     benchmark.extra_info.update({"MB at 1,000 replicas": round(some), "MB at 100,000 replicas": round(many)})

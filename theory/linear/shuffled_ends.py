@@ -57,8 +57,8 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     """E[w wᵀ] of each output's weights at epoch ends, for given rows X (n, d), by the formulas of the module's head.
 
     Asymptotic: the error of τ falls as η² at fixed ηt and K, and stays below 3 % in the regime (at most 1.4 % was
-    measured; tests/test_theory_shuffled.py has the table). Plain descent with weight decay, isotropic init, B | n, from
-    the third epoch on, the tenth if n <= 2d. Cost O(n d²) an epoch. Normalisation as in the full-batch form. E[w] = 0.
+    measured; tests/theory/linear/test_shuffled_ends.py has the table). Plain descent with weight decay, isotropic init,
+    B | n, from the third epoch on, the tenth if n <= 2d. Cost O(n d²) an epoch. Normalisation as in the full-batch form. E[w] = 0.
 
     Raises
     ------

@@ -156,7 +156,7 @@ def misalignment_interval(
         points = _checked_vectors(vectors, spaces.dimension) @ to_numpy(spaces.basis)
         blocks = len(points)
         mean, means = _resampled_vectors(points, resamples, generator)
-    path = _Path(spaces, mean, means, float(np.sqrt(blocks / (blocks - 1))))
+    path = MisalignmentPath(spaces, mean, means, float(np.sqrt(blocks / (blocks - 1))))
     tail = (1 - confidence) / 2
     squared, null = path.exact(1.0), path.sample(0.0)
     floor = float(np.quantile(null, 0.5, method="inverted_cdf"))
@@ -172,8 +172,12 @@ def misalignment_interval(
     return MisalignmentInterval(squared, low, high, floor, confidence, blocks, optimistic, path.sample(1.0))
 
 
-class _Path:
-    """B_λ = e^{λL}, and the sample M² there under the resampled noise; all in the basis of the eigenspaces."""
+class MisalignmentPath:
+    """B_λ = e^{λL}, and the sample M² there under the resampled noise; all in the basis of the eigenspaces.
+
+    B_1 is `mean` (d, d), in units in which B_0 is the identity. The noise is that of the resampled `means` (b, d, d)
+    about it, stretched by `widening`.
+    """
 
     def __init__(self, spaces: Eigenspaces, mean: np.ndarray, means: np.ndarray, widening: float) -> None:
         d = spaces.dimension

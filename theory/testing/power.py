@@ -177,7 +177,7 @@ def null_critical_value(weights: np.ndarray, blocks: np.ndarray, group: Symmetry
 
     `weights` (K,), summing to 1; `blocks` (K, d, d), in the basis of the group.
     """
-    return weighted_chi2_isf(_irreducible_variances(weights, blocks, group), level)
+    return weighted_chi2_isf(irreducible_variances(weights, blocks, group), level)
 
 
 def rotation_power_table(
@@ -304,7 +304,7 @@ def _prepare(
     return _Null(group, weights, turns @ moments @ turns.mT, commutant, means, level, power)
 
 
-def _irreducible_variances(weights: np.ndarray, blocks: np.ndarray, group: SymmetryGroup) -> list[tuple[float, int]]:
+def irreducible_variances(weights: np.ndarray, blocks: np.ndarray, group: SymmetryGroup) -> list[tuple[float, int]]:
     """(v, n): the energy of the randomized mean is nearly Σ v χ²_n, over the irreducible parts outside the commutant.
 
     Two blocks a ≠ b: m_a m_b dimensions. One block of size m: its symmetric traceless matrices, m(m + 1)/2 − 1. The f

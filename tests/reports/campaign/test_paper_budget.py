@@ -19,7 +19,8 @@ from reports.claims import CLAIMS, paper_networks
 from reports.claims.alignment import a6_convolutions
 from reports.claims.claim import BUDGETS, Case, Context, Trial
 from reports.findings import Exhibits
-from tests.pretend_images import changed, write
+from tests.changes import changed
+from tests.pretend_images import write
 from theory.errors import InvalidInput
 from theory.setting import Setting
 

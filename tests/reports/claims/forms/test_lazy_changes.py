@@ -10,7 +10,7 @@ from scipy import stats
 import simulate
 import theory
 from reports.claims.forms.lazy_changes import measure_changes, second_order_forms
-from tests.oracles import FALSE_ALARM
+from tests.oracles.statistics import FALSE_ALARM
 from theory.network.lazy import kernel_limit, terms_after
 from theory.network.propagators import descent_step
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training

@@ -18,7 +18,7 @@ from reports.claims.forms.f4_lazy import APART, EXPONENT_BUDGET, RATES
 from reports.claims.forms.lazy_changes import measure_changes
 from reports.claims.forms.lazy_evidence import DROPPED, WidthEvidence, fitted_power, term_share, width_evidence
 from reports.judging.intervals import bars
-from tests.oracles import FALSE_ALARM
+from tests.oracles.statistics import FALSE_ALARM
 from theory.network.lazy import kernel_limit
 from theory.network.model import hidden_layer_constants, model_of
 from theory.setting import Data, Ensemble, Network, Setting, Training

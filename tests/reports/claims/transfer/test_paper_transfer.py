@@ -17,7 +17,8 @@ from reports.claims.transfer import c1_positive, c2_covariance, c3_specialisatio
 from reports.claims.transfer.map_signs import MappedEffects
 from reports.claims.transfer.paper_transfer import Vgg
 from reports.typesetting.figures import render
-from tests.pretend_images import changed, write
+from tests.changes import changed
+from tests.pretend_images import write
 
 GIVEN = Context(budget="paper", seed=3, cifar10=Path("/images"))
 ROWS, BATCH = 60, 10  # of the images made up here

@@ -1,0 +1,237 @@
+"""The streamed second moment against plain loops, whatever the blocks; its sampling errors; what never varies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import stats
+
+from reports.check import moments
+from reports.check.data import open_samples, samples
+from reports.check.moments import data_moment
+from reports.check.weights import filters
+from tests.processes import python
+from tests.strategies import seeds
+from theory.errors import InvalidInput
+
+
+def layer(*shape: int):
+    return filters(np.ones(shape))
+
+
+def patches(images: np.ndarray, kernel: tuple[int, int], dilation: int = 1) -> np.ndarray:
+    """Every patch, one by one, as rows."""
+    (count, channels, height, width), (down, across) = images.shape, kernel
+    rows = []
+    for n in range(count):
+        for y in range(height - dilation * (down - 1)):
+            for x in range(width - dilation * (across - 1)):
+                row = [
+                    float(images[n, c, y + dilation * i, x + dilation * j])
+                    for c in range(channels)
+                    for i in range(down)
+                    for j in range(across)
+                ]
+                rows.append(row)
+    return np.array(rows)
+
+
+@given(seeds, st.tuples(*(st.integers(1, 3) for _ in range(4))), st.tuples(st.integers(0, 3), st.integers(0, 3)))
+def test_patches_agree_with_loops(seed, sizes, room):
+    rng = np.random.default_rng(seed)
+    count, channels, down, across = sizes
+    dilation = int(rng.integers(1, 3))
+    shape = (dilation * (down - 1) + 1 + room[0], dilation * (across - 1) + 1 + room[1])
+    images = rng.integers(0, 5, (count, channels, *shape)).astype(np.uint8)
+    rows = patches(images, (down, across), dilation)
+    kept = np.ptp(rows, axis=0) > 0
+    stream = samples(images, layer(4, channels, down, across))
+    if not kept.any():
+        with pytest.raises(InvalidInput, match="never vary"):
+            data_moment(stream, dilation=dilation)
+        return
+    found = data_moment(stream, dilation=dilation)
+    assert (found.vectors, found.samples, found.dropped) == (len(rows), count, int((~kept).sum()))
+    np.testing.assert_array_equal(found.varies, kept)
+    np.testing.assert_allclose(found.second_moment, rows[:, kept].T @ rows[:, kept] / len(rows), atol=1e-12)
+    np.testing.assert_allclose(found.mean, rows[:, kept].mean(axis=0), atol=1e-12)
+    centred = found.centre()
+    np.testing.assert_allclose(centred.second_moment, np.cov(rows[:, kept].T, bias=True).reshape(2 * (kept.sum(),)),
+                               atol=1e-12)  # fmt: skip
+    assert abs(centred.mean_share) < 1e-20
+
+
+@pytest.mark.parametrize("held", [1, 50, 1000])
+def test_blocks_change_nothing(monkeypatch, held):
+    """Small memory: images one by one, and large images in strips."""
+    images = np.random.default_rng(0).standard_normal((7, 2, 6, 5))
+    whole = data_moment(samples(images, layer(3, 2, 3, 2)))
+    monkeypatch.setattr(moments, "_HELD", held)
+    parts = data_moment(samples(images, layer(3, 2, 3, 2)))
+    assert parts.vectors == whole.vectors
+    np.testing.assert_allclose(parts.second_moment, whole.second_moment, rtol=1e-12)
+    np.testing.assert_array_equal(parts.varies, whole.varies)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "uint8", "int64", "bool", "bfloat16"])
+def test_every_type_of_number(kind):
+    rng = np.random.default_rng(0)
+    values = torch.from_numpy(rng.integers(0, 2, (30, 5)) * 1.0).to(getattr(torch, kind))
+    plain = values.double().numpy()
+    np.testing.assert_allclose(data_moment(samples(values, layer(9, 5))).second_moment, plain.T @ plain / 30)
+
+
+def test_layouts_of_images():
+    images = np.random.default_rng(0).standard_normal((6, 3, 5, 4))
+    want = data_moment(samples(images, layer(2, 3, 2, 2))).second_moment
+    last = data_moment(samples(images.transpose(0, 2, 3, 1), layer(2, 3, 2, 2), channels_last=True))
+    np.testing.assert_allclose(last.second_moment, want)
+    rows = data_moment(samples(patches(images, (2, 2)), layer(2, 3, 2, 2)))
+    np.testing.assert_allclose(rows.second_moment, want)
+    flat = data_moment(samples(images, layer(2, 60)))
+    np.testing.assert_allclose(flat.second_moment, images.reshape(6, 60).T @ images.reshape(6, 60) / 6)
+    grey = data_moment(samples(images[:, 0], layer(2, 1, 2, 2)))
+    np.testing.assert_allclose(grey.second_moment, data_moment(samples(images[:, :1], layer(2, 1, 2, 2))).second_moment)
+    signals = data_moment(samples(images[:, :, 0], layer(2, 3, 2)))
+    np.testing.assert_allclose(signals.second_moment, patches(images[:, :, :1], (1, 2)).T @ patches(
+        images[:, :, :1], (1, 2)) / 18)  # fmt: skip
+
+
+def test_a_group_of_channels():
+    images = np.random.default_rng(0).standard_normal((6, 4, 5, 4))
+    grouped = filters(np.arange(1.0, 33).reshape(4, 2, 2, 2), group=(2, 2))
+    np.testing.assert_array_equal(grouped.vectors[0], np.arange(17.0, 25))
+    want = patches(images[:, 2:], (2, 2))
+    np.testing.assert_allclose(data_moment(samples(images, grouped)).second_moment, want.T @ want / len(want))
+
+
+def test_a_folder_of_images(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (5, 6, 7, 3), dtype=np.uint8)
+    for i, picture in enumerate(pictures):
+        folder = tmp_path / "ab"[i % 2]
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(folder / f"{i}.png")
+    images = pictures.transpose(0, 3, 1, 2) / 255
+    found = data_moment(open_samples(str(tmp_path), layer(4, 3, 2, 2)))
+    np.testing.assert_allclose(found.second_moment, data_moment(samples(images, layer(4, 3, 2, 2))).second_moment)
+    dense = data_moment(open_samples(str(tmp_path), layer(4, 126)))
+    np.testing.assert_allclose(dense.second_moment, images.reshape(5, -1).T @ images.reshape(5, -1) / 5)
+    Image.fromarray(rng.integers(0, 256, (9, 8, 3), dtype=np.uint8)).save(tmp_path / "large.png")
+    assert data_moment(open_samples(str(tmp_path), layer(4, 3, 2, 2))).vectors == found.vectors + 8 * 7
+
+
+def test_standard_errors_of_eigenvalues():
+    """Over repetitions (λ̂ − λ)/SE is near N(0, 1): Σ z² within χ²'s 1e-7 tails, errors in 64 groups (t_63 widens)."""
+    rng, repetitions, variances = np.random.default_rng(0), 150, np.array([1.0, 3.0, 9.0])
+    scores = []
+    for _ in range(repetitions):
+        found = data_moment(samples(rng.standard_normal((640, 3)) * np.sqrt(variances), layer(4, 3)))
+        error = found.standard_errors(np.eye(3))
+        scores.append((np.diag(found.second_moment) - variances) / error)
+    total = np.sum(np.square(scores)) / (63 / 61)
+    count = repetitions * 3
+    assert stats.chi2.sf(total, count) > 1e-7
+    assert stats.chi2.cdf(total, count) > 1e-7
+
+
+def test_equal_eigenvalues_are_joined_and_distant_ones_are_not():
+    rows = np.random.default_rng(1).standard_normal((4000, 5)) * np.sqrt([1, 1, 4, 4, 16])
+    assert data_moment(samples(rows, layer(9, 5))).eigenspaces().multiplicity == (2, 2, 1)
+
+
+def test_a_double_eigenvalue_is_joined():
+    """Missed in 1.1 % of 200 samples, but for the tails of errors from 64 groups: in 5 % at most, binomially."""
+    rng = np.random.default_rng(3)
+    missed = 0
+    for _ in range(200):
+        found = data_moment(samples(rng.standard_normal((320, 3)) * [1, 1, 4], layer(4, 3)))
+        missed += found.eigenspaces().multiplicity != (2, 1)
+    assert stats.binom.cdf(missed, 200, 0.05) < 1 - 1e-6
+
+
+def test_a_long_run_of_neighbours_is_not_one_eigenvalue():
+    """Thirty eigenvalues from 1 to 10, none told from its neighbour: one run, but the ends differ."""
+    variances = np.geomspace(1, 10, 30)
+    found = data_moment(samples(np.random.default_rng(4).standard_normal((600, 30)) * np.sqrt(variances), layer(9, 30)))
+    spaces, known = found.eigenspaces(), found.known_eigenspaces()
+    assert known.multiplicity == (30,)
+    assert 4 <= len(spaces.multiplicity) <= 15
+    errors = found.standard_errors(spaces.basis)
+    values = np.linalg.eigvalsh(found.second_moment)
+    for s in spaces.slices:
+        a, b = s.start, s.stop - 1
+        assert values[b] - values[a] <= 3 * np.hypot(errors[a], errors[b]) or a == b
+        if b + 1 < 30:
+            assert values[b + 1] - values[a] > 3 * np.hypot(errors[a], errors[b + 1])
+
+
+def test_patches_of_one_image_are_no_independent_samples():
+    """Constant images: patches repeat each other, and the error is that of as many numbers as there are images."""
+    values = np.random.default_rng(2).standard_normal(2000)
+    images = np.broadcast_to(values[:, None, None, None], (2000, 1, 6, 6))
+    error = data_moment(samples(images, layer(4, 1, 1, 1))).standard_errors(np.eye(1))[0]
+    assert abs(error / np.sqrt(np.var(values**2) / 2000) - 1) < 0.5  # 30 times smaller were patches counted
+
+
+def in_a_process(lines: str) -> list[float]:
+    """Numbers that a process of its own prints last on stderr; `peak()` is its largest memory so far, in MB.
+
+    Not `ru_maxrss`: on Linux a child's begins at what its parent held when it was forked.
+    """
+    code = (
+        "import re, sys, time\nstart = time.time()\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024 / 1e6\n"
+    )
+    done = python(code + lines, check=True)
+    return [float(word) for word in done.stderr.splitlines()[-1].split()]
+
+
+@pytest.fixture
+def needs_proc() -> None:
+    if not Path("/proc/self/status").exists():
+        pytest.skip("reads its memory from /proc")
+
+
+def cifar_like(path: Path, count: int) -> Path:
+    rng = np.random.default_rng(0)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, 3, 32, 32))
+    for start in range(0, count, 1000):
+        array[start : start + 1000] = rng.standard_normal((len(array[start : start + 1000]), 3, 32, 32))
+    array.flush()
+    return path
+
+
+def test_memory_does_not_grow_with_the_data(tmp_path, needs_proc):
+    """49 MB of images, whose patches would be 780 MB: no more than 100 MB above what 1 MB of images takes."""
+    small, large = (str(cifar_like(tmp_path / f"{count}.npy", count)) for count in (80, 4000))
+    before, after = in_a_process(
+        "import numpy as np\n"
+        "from reports.check.data import open_samples\n"
+        "from reports.check.moments import data_moment\n"
+        "from reports.check.weights import filters\n"
+        "layer = filters(np.ones((4, 3, 3, 3)))\n"
+        f"data_moment(open_samples({small!r}, layer))\n"
+        "before = peak()\n"
+        f"assert data_moment(open_samples({large!r}, layer)).samples == 4000\n"
+        "print(before, peak(), file=sys.stderr)"
+    )
+    assert after < before + 100
+
+
+@pytest.mark.slow
+def test_cifar_in_a_minute_and_a_gigabyte(tmp_path, needs_proc):
+    path, weights = cifar_like(tmp_path / "x.npy", 50_000), tmp_path / "w.npy"
+    np.save(weights, np.random.default_rng(1).standard_normal((256, 3, 3, 3)))
+    arguments = ["check", "--weights", str(weights), "--data", str(path), "--json"]
+    peak, seconds = in_a_process(
+        f"from reports.cli import main\nassert main({arguments}) == 0\n"
+        "print(peak(), time.time() - start, file=sys.stderr)"
+    )
+    print(f"\n50,000 × 3 × 32 × 32, 256 filters: {seconds:.1f} s, {peak:.0f} MB")
+    assert seconds < 60
+    assert peak < 1000

@@ -1,0 +1,103 @@
+"""Guides do what they say: every file, command and line of Python in them is run, in an empty folder."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reports import cli
+from tests.paths import ROOT
+from tests.reports.site.guides import FENCE, contribute, copy_project, in_project, patch_lines, run, tell
+
+FOLDER = ROOT / "reports" / "site" / "guides"
+GUIDES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md"))}
+CONTRIBUTIONS = ("claim", "formula")  # they add files to the project
+
+
+@pytest.mark.parametrize("name", sorted(set(GUIDES) - set(CONTRIBUTIONS)))
+def test_a_guide_runs(name, tmp_path):
+    written = [Path(file).stem for _, file, _ in FENCE.findall(GUIDES[name]) if file.endswith(".py")]
+    printed = tell(GUIDES[name], tmp_path, tuple(written))
+    assert any(printed)
+    if name == "network":
+        assert "aligned: " in "".join(printed)
+        assert (tmp_path / "check.html").stat().st_size > 1000
+    if name == "cluster":
+        assert len(list((tmp_path / "slurm").rglob("*.safetensors"))) == len(
+            list((tmp_path / "ranks").rglob("*.safetensors"))
+        )
+
+
+@pytest.mark.parametrize("name", CONTRIBUTIONS)
+def test_a_contribution_is_accepted(name, tmp_path):
+    """As `make test` would: formatted, linted, its own tests and those of the lists that it joins."""
+    copy_project(tmp_path)
+    printed = contribute(GUIDES[name], tmp_path)
+    in_project(tmp_path, "-m", "ruff", "format", "--check", "theory", "reports", "tests")
+    in_project(tmp_path, "-m", "ruff", "check", "theory", "reports", "tests")
+    if name == "claim":
+        assert printed.split("\n")[0].endswith("holds")
+        tests = ["tests/reports/claims/test_claims.py", "tests/reports/test_published.py"]
+    else:
+        tests = ["tests/theory/test_catalogue.py", "tests/reports/claims/test_claims.py"]
+    in_project(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONTRIBUTIONS)
+def test_a_contribution_is_typed(name, tmp_path):
+    copy_project(tmp_path)
+    for language, file, content in FENCE.findall(GUIDES[name]):
+        if language == "diff":
+            patch_lines(tmp_path / file, content)
+        elif file:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_text(content)
+    in_project(tmp_path, "-m", "mypy")
+
+
+def test_every_fence_is_seen():
+    """A block that the pattern misses would not be run."""
+    for text in GUIDES.values():
+        assert 2 * len(FENCE.findall(text)) == text.count("```")
+
+
+def test_the_workflow_uses_commands_that_exist():
+    steps = yaml.safe_load({file: text for _, file, text in FENCE.findall(GUIDES["ci"])}["workflow.yml"])
+    commands = [step["run"] for step in steps["jobs"]["verify"]["steps"] if "run" in step]
+    ours = [command.split() for command in commands if command.startswith("eigenalign")]
+    assert ours
+    for words in ours:
+        known = {option for parameter in cli.eigenalign.commands[words[1]].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known
+
+
+def test_lines_are_added_below_what_is_quoted(tmp_path):
+    path = tmp_path / "list.py"
+    path.write_text("a,\nb,\n)\na,\n)\n")
+    patch_lines(path, " b,\n+c,\n )\n-a,\n+c,\n )\n")
+    assert path.read_text() == "a,\nb,\nc,\n)\nc,\n)\n"
+    with pytest.raises(AssertionError, match="no line"):
+        patch_lines(path, " z,\n+c,\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nassert 1 == 2\n```",
+        "```sh\neigenalign verify nowhere.toml\n```",
+        "```sh\nmake everything\n```",
+        "```ruby\nputs 1\n```",
+        "```python test_x.py\nx = 1\n```\n\n```sh\npytest test_x.py\n```",
+    ],
+)
+def test_a_wrong_guide_is_seen(text, tmp_path):
+    with pytest.raises(AssertionError):
+        tell(text, tmp_path)
+
+
+def test_array_tasks_are_told_their_number(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(cli, "main", lambda words: seen.append(words[1]) or cli.DONE)
+    run("sbatch --array=2-4 --wrap 'eigenalign simulate $SLURM_ARRAY_TASK_ID/4'")
+    assert seen == ["2/4", "3/4", "4/4"]

@@ -1,0 +1,38 @@
+"""The reference: every public module, the door first, citations that lead somewhere."""
+
+import eigenalign
+from reports.site.links import faults
+from reports.site.reference import modules, write_reference
+from tests.paths import ROOT
+
+
+def test_reference_of_some_modules(tmp_path):
+    (tmp_path / "derivations.html").write_text('<h3 id="section-3.4">Containment</h3>')
+    names = ("theory.errors", "theory.containment", "theory.eigenspaces")
+    write_reference(tmp_path / "reference", tmp_path / "derivations.html", names)
+    text = (tmp_path / "reference" / "theory" / "containment.html").read_text()
+    assert 'href="../../derivations.html#section-3.4"' in text
+    assert "Parameters" in text
+    assert (tmp_path / "reference" / "search.js").stat().st_size > 1000
+    known = {"index.html is not there", "theory.html is not there"}  # pages that were not asked for
+    assert {fault.split("/")[-1] for fault in faults(tmp_path)} <= known
+
+
+def test_the_reference_begins_with_the_door(tmp_path):
+    """Names that are imported when they are asked for are all on its page, and lead to each other."""
+    assert modules()[0] == "eigenalign"
+    write_reference(tmp_path, tmp_path / "derivations.html", ("eigenalign",))
+    text = (tmp_path / "eigenalign.html").read_text()
+    assert {name for name in eigenalign.__all__ if f'id="{name}"' not in text} == set()
+    assert '<a href="#verify">verify</a>' in text
+    assert "What was trained is the study" in text  # the docstring of a function from elsewhere
+
+
+def test_the_reference_has_every_public_module():
+    listed = set(modules()) - {"eigenalign"}
+    files = {
+        str(path.relative_to(ROOT)).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for package in ("theory", "simulate", "reports")
+        for path in (ROOT / package).rglob("*.py")
+    }
+    assert listed == {name for name in files if not name.startswith("reports.site")}

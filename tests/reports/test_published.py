@@ -1,0 +1,62 @@
+"""The report that is published with the project: whole, of a clean commit, and what README says of it is true."""
+
+import csv
+import json
+import re
+
+import pytest
+
+from reports.claims import CLAIMS
+from reports.files import file_name
+from reports.record import count
+from tests.paths import ROOT
+
+PUBLISHED = ROOT / "reports" / "published"
+RESULTS = json.loads((PUBLISHED / "results.json").read_text())
+
+
+def test_it_is_the_whole_report_of_the_full_budget():
+    assert (RESULTS["budget"], RESULTS["seed"]) == ("full", 0)
+    published = [claim["id"] for claim in RESULTS["claims"]]
+    assert published == [claim.id for claim in CLAIMS if claim.id in published]  # a new claim is not published yet
+    assert len(published) >= 25
+    assert RESULTS["seconds"] < 3600
+    assert re.fullmatch(r"[0-9a-f]{40}", RESULTS["provenance"]["commit"])  # nothing after it: no local changes
+
+
+def test_every_figure_and_table_is_there_and_no_other():
+    figures = {file_name(figure["name"]) for claim in RESULTS["claims"] for figure in claim["figures"]}
+    assert {path.name for path in (PUBLISHED / "figures").iterdir()} == {f"{name}.svg" for name in figures}
+    tables = {file_name(table["name"]) for claim in RESULTS["claims"] for table in claim["tables"]}
+    there = {path.stem for path in (PUBLISHED / "tables").glob("*.tex")}
+    assert tables <= there
+    assert all(re.match(r"(summary|headlines|claims|outside|findings-)", name) for name in there - tables)
+
+
+def test_counts_are_those_of_the_findings():
+    verdicts = [finding["verdict"] for claim in RESULTS["claims"] for finding in claim["findings"]]
+    assert RESULTS["counts"] == {verdict: verdicts.count(verdict) for verdict in count(())}
+    with (PUBLISHED / "results.csv").open(newline="") as file:
+        assert [row["verdict"] for row in csv.DictReader(file)] == verdicts
+
+
+@pytest.mark.parametrize("page", ["README.md", "reports/published/README.md"])
+def test_pages_tell_the_counts(page):
+    counts = RESULTS["counts"]
+    said = (
+        f"{counts['holds']} findings hold, {counts['undecided']} are undecided, "
+        f"{counts['outside the hypotheses']} lie outside the hypotheses; refuted: {counts['refuted']}."
+    )
+    assert said in " ".join((ROOT / page).read_text().split())
+
+
+def test_the_picture_of_the_readme_is_published():
+    (picture,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert (ROOT / picture).parent == PUBLISHED / "figures"
+    assert (ROOT / picture).is_file()
+
+
+def test_provenance_is_told():
+    text, origin = (PUBLISHED / "README.md").read_text(), RESULTS["provenance"]
+    for value in (origin["commit"][:12], origin["torch"], origin["numpy"], origin["python"]):
+        assert value in text

@@ -1,0 +1,77 @@
+"""Every table alone in a bare article, and the whole report, through a real LaTeX engine."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+
+import pytest
+
+from reports.typesetting import latex
+
+pytestmark = pytest.mark.latex
+
+BARE = r"""\documentclass{article}
+\usepackage{booktabs,siunitx}%s
+\begin{document}\noindent
+\input{%s}
+\end{document}
+"""
+
+
+@pytest.fixture(scope="module")
+def engine() -> latex.Engine:
+    found = latex.find_engine()
+    assert found is not None, "EIGENALIGN_REQUIRE_LATEX is set, and there is no LaTeX engine"
+    return found
+
+
+def test_every_table_compiles_alone_and_fits(engine, written, tmp_path):
+    tables = sorted((written / "tables").glob("*.tex"))
+    assert len(tables) == 11
+    for table in tables:
+        source = tmp_path / table.name
+        source.write_text(BARE % ("", table))
+        result = latex.compile_document(source, engine, passes=1)
+        assert result.pdf is not None, (table.name, result.errors)
+        source.write_text(BARE % (r"\setlength\textwidth{160mm}\AtBeginDocument{\footnotesize}", table))
+        result = latex.compile_document(source, engine, passes=1)
+        assert max(result.overfull, default=0.0) < 5.0, (table.name, result.overfull)
+
+
+def test_the_report_compiles_without_overfull_lines(engine, written):
+    result = latex.compile_document(written / "report.tex", engine)
+    assert result.pdf is not None, result.errors
+    assert max(result.overfull, default=0.0) < 5.0, result.overfull
+    assert "LaTeX Warning: Reference" not in result.log
+    if shutil.which("pdftotext"):
+        run = subprocess.run(["pdftotext", "-layout", "-", "-"], input=result.pdf, capture_output=True, check=True)
+        text = run.stdout.decode()
+        for words in (
+            "Random labels align weights with data",
+            "0.004319(12)",
+            "Outside the hypotheses",
+            "Provenance",
+            "100%",
+        ):
+            assert words in text
+
+
+def test_the_pdf_is_the_same_twice(engine, written, tmp_path):
+    copy = shutil.copytree(written, tmp_path / "copy")
+    first = latex.compile_document(written / "report.tex", engine).pdf
+    second = latex.make_pdf(copy / "report.tex", engine)
+    assert second.read_bytes() == first
+    assert not list(copy.glob("*.aux")) + list(copy.glob("*.log"))
+
+
+def test_a_document_that_fails_is_said_loudly_and_its_log_kept(engine, tmp_path, caplog):
+    source = tmp_path / "report.tex"
+    source.write_text(r"\documentclass{article}\begin{document}\undefinedcommand\end{document}")
+    source.with_suffix(".pdf").write_text("of an older run")
+    with caplog.at_level(logging.ERROR):
+        assert latex.make_pdf(source, engine) is None
+    assert "Undefined control sequence" in caplog.text
+    assert (tmp_path / "report.log").exists()
+    assert not (tmp_path / "report.pdf").exists()

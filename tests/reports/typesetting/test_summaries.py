@@ -1,0 +1,71 @@
+"""Summaries of findings: how they are printed, counted and noted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from reports.findings import Finding
+from reports.record import verdict_of
+from reports.typesetting.summaries import (
+    findings_table,
+    headlines,
+    judged_summary,
+    measured,
+    outside_summary,
+    predicted,
+    scoreboard,
+    sentence,
+)
+from tests.reports.typesetting.samples import sample_report
+
+
+def _finding(**changes):
+    fields = {"claim": "A3", "case": "c", "kind": "exact", "quantity": "q", "prediction": 1.0, "measurement": 1.0}
+    return Finding(**(fields | {"verdict": "holds"} | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"prediction": 0.123456, "measurement": 0.12401, "standard_error": 0.0021}, ("$0.123$", "$0.124(2)$")),
+        ({"prediction": 0.0, "measurement": 3.2e-4, "standard_error": 1.1e-4}, ("$0$", r"$3.2(11)\times10^{-4}$")),
+        ({"prediction": 1e-9, "measurement": 0.1, "standard_error": 0.02}, (r"$1.00\times10^{-9}$", "$0.10(2)$")),
+        ({"prediction": "none", "measurement": 0.27, "interval": (0.24, 0.302)}, ("none", "$0.270$ $[0.240, 0.302]$")),
+        ({"prediction": 0.5, "measurement": "rises", "interval": None}, ("$0.500$", "rises")),
+        ({"prediction": 0.5, "measurement": math.nan}, ("$0.500$", "not finite")),
+        ({"measurement": 2.0, "interval": (1.0, math.inf)}, ("$1.00$", r"$2.0$ $[1.0, \infty]$")),
+        ({"measurement": 2, "standard_error": 0.0}, ("$1.00$", "$2$")),
+        (
+            {"prediction": np.float64(2.5e8), "measurement": 2.51e8, "standard_error": 3e6},
+            (r"$2.50\times10^{8}$", r"$2.51(3)\times10^{8}$"),
+        ),
+    ],
+)
+def test_prediction_and_measurement_are_printed_alike(changes, expected):
+    finding = _finding(**changes)
+    assert (predicted(finding), measured(finding)) == expected
+
+
+def test_summaries_hold_every_finding_once():
+    report = sample_report()
+    judged = [f for f in report.findings if f.verdict != "outside the hypotheses"]
+    assert [row[1] for row in judged_summary(report).rows] == [finding.case for finding in judged]
+    assert len(outside_summary(report).rows) == len(report.findings) - len(judged)
+    assert [(row[0], row[-1]) for row in headlines(report).rows] == [
+        (claim.id, verdict_of(claim)) for claim in report.claims if verdict_of(claim)
+    ]
+    assert [row[2] for row in scoreboard(report).rows] == ["refuted", "undecided", "holds", ""]
+    assert scoreboard(report).rows[0][3:7] == (5, 1, 1, 2)
+    assert sentence(report).startswith(
+        "Of 14 judged findings on 4 claims, 11 hold, 1 is refuted and 2 are undecided. 2 more lie"
+    )
+
+
+def test_notes_are_lettered_and_name_diverged_replicas():
+    annotated = findings_table(sample_report().claims[0])
+    assert [letter for letter, _ in annotated.notes] == ["a", "b", "c"]
+    assert annotated.notes[-1][1] == "3 of 2000 replicas diverged and are left out"
+    assert annotated.table.rows[4][0].endswith(r"$^{\mathrm{c}}$")

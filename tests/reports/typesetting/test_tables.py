@@ -1,0 +1,80 @@
+"""Tables in LaTeX, HTML and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from html.parser import HTMLParser
+
+from reports.findings import Column, Table
+from reports.typesetting.tables import to_csv, to_html_table, to_latex_table
+
+TABLE = Table(
+    "t",
+    "50 % of $x$",
+    (Column("What", "text"), Column(r"$\tau$"), Column("p", digits=2), Column("Verdict", "text")),
+    (
+        ("Σ & co", (-1.234, 0.021), 3e-12, "holds"),
+        ("", (10.5, 0.2), 0.25, "refuted"),
+        ("[a]", None, "n/a", "undecided"),
+        (None, (math.nan, 0.1), math.inf, "who knows"),
+    ),
+)
+
+
+def test_latex_fragment():
+    lines = to_latex_table(TABLE).splitlines()
+    formats = [found[1] for line in lines if (found := re.search(r"table-format=([^,\]]+)", line))]
+    assert formats == ["-2.2(1)", "1.2e-2"]
+    rows = lines[lines.index(r"  \midrule") + 1 : lines.index(r"  \bottomrule")]
+    assert rows == [
+        r"  \ensuremath{\Sigma} \& co & -1.23(2) & 3.0e-12 & \eigenalignverdict{holds}{holds} \\",
+        r"  -- & 10.5(2) & 0.25 & \eigenalignverdict{refuted}{refuted} \\",
+        r"  {}[a] & {--} & {n/a} & \eigenalignverdict{undecided}{undecided} \\",
+        r"  -- & {--} & {$\infty$} & who knows \\",
+    ]
+
+
+def test_html_table_has_all_cells_and_aligned_numbers():
+    class Cells(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.opened, self.rows = [], []
+
+        def handle_starttag(self, tag, attributes):
+            self.opened.append(tag)
+            if tag == "tr":
+                self.rows.append([])
+            if tag in {"td", "th"}:
+                self.rows[-1].append("")
+
+        def handle_endtag(self, tag):
+            assert self.opened.pop() == tag
+
+        def handle_data(self, data):
+            if "td" in self.opened or "th" in self.opened:
+                self.rows[-1][-1] += data
+
+    html = to_html_table(TABLE)
+    parser = Cells()
+    parser.feed(html)
+    assert parser.opened == []
+    assert parser.rows[1:] == [
+        ["Σ & co", "−1.23(2)", "3.0×10−12", "✓ holds"],
+        ["–", "10.5(2)", "0.25", "✗ refuted"],
+        ["[a]", "–", "n/a", "? undecided"],
+        ["–", "–", "∞", "who knows"],
+    ]
+    boxes = re.findall(r'class="([if])" style="width:(\d+)ch"', html)
+    assert boxes[:2] == [("i", "2"), ("f", "6")]  # −1, 10 and .23(2)
+    assert boxes[:4] == boxes[4:]
+
+
+def test_csv_keeps_every_digit():
+    rows = list(csv.reader(io.StringIO(to_csv(TABLE))))
+    assert rows[0] == ["What", r"$\tau$", r"standard error of $\tau$", "p", "Verdict"]
+    assert rows[1] == ["Σ & co", "-1.234", "0.021", "3e-12", "holds"]
+    assert rows[3] == ["[a]", "", "", "n/a", "undecided"]
+    assert rows[4] == ["", "", "0.1", "inf", "who knows"]

@@ -1,0 +1,75 @@
+"""`eigenalign transfer`: the JSON contract, the text, errors and interruptions."""
+
+from __future__ import annotations
+
+import json
+
+from tests.reports.commands import run_quietly
+from tests.reports.experiments import REST, UPSTREAM
+
+
+def test_the_json_contract(capfd, file):
+    status, out, err = run_quietly(capfd, "transfer", file(), "--json", "--replicas", "3")
+    record = json.loads(out)
+    assert (status, err) == (0, "")
+    assert list(record) == ["replicas", "diverged", "device", "seed", "upstream", "gain_of", "treatments"]
+    assert (record["replicas"], record["diverged"], record["seed"], record["gain_of"]) == (3, 0, 1, "pretrained")
+    assert list(record["upstream"]) == ["fitted", "steps", "loss", "accuracy"]
+    assert record["upstream"]["steps"] == [30, 30, 30]
+    names = [treatment["name"] for treatment in record["treatments"]]
+    assert names == ["scratch", "pretrained", "first-layers 1", "covariance"]
+    scratch, pretrained, first, _ = record["treatments"]
+    assert [measure["name"] for measure in first["measures"]] == [
+        "mean accuracy",
+        "final accuracy",
+        "final test accuracy",
+        "steps to target",
+        "mean loss",
+        "final test loss",
+    ]
+    assert list(first["measures"][0]) == ["name", "estimate", "difference", "share"]
+    assert list(first["measures"][0]["estimate"]) == ["mean", "standard_error"]
+    assert list(first["measures"][0]["difference"]) == ["mean", "standard_error", "low", "high", "pvalue", "replicas"]
+    assert all(measure["difference"] is measure["share"] is None for measure in scratch["measures"])
+    assert all(measure["share"] is None for measure in pretrained["measures"])
+    reading = first["readings"][-1]
+    assert list(reading) == [
+        "step", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "misalignment", "layers"
+    ]  # fmt: skip
+    assert [list(layer) for layer in reading["layers"]] == [["norm", "active", "alive", "effective_rank"]] * 3
+    assert reading["layers"][2]["active"] is None
+
+
+def test_the_text_names_every_treatment_and_measure(capfd, file):
+    status, out, _ = run_quietly(capfd, "transfer", file())
+    assert status == 0
+    assert out.startswith("4 replicas, 0 diverged, seed 1, cpu; upstream 4 of 4 fitted, 30 steps on average\n")
+    assert out.count("first-layers 1") == 6 + 2 * 3
+    for words in ("mean accuracy", "steps to target", "share of pretrained", "layers at downstream step 8"):
+        assert words in out
+
+
+def test_one_replica_has_no_error(capfd, file):
+    text = (UPSTREAM + REST).replace(', "covariance"', "")
+    status, out, _ = run_quietly(capfd, "transfer", file(text), "--json", "--replicas", "1")
+    measure = json.loads(out)["treatments"][1]["measures"][0]
+    assert status == 0
+    assert measure["estimate"]["standard_error"] is measure["difference"] is measure["share"] is None
+
+
+def test_all_replicas_diverged_is_said(capfd, file):
+    text = (UPSTREAM + REST.replace("learning_rate = 0.1", "learning_rate = 1e30")).replace(
+        "hidden = [80, 6]", 'hidden = [80, 6]\nactivation = "identity"'
+    )
+    status, _, err = run_quietly(capfd, "transfer", file(text))
+    assert status == 2
+    assert err == "eigenalign: bad input: downstream.training.learning_rate = 1e+30: lets every replica diverge\n"
+
+
+def test_an_interruption_exits_3(capfd, file, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simulate.transfer.run", interrupted)
+    status, out, err = run_quietly(capfd, "transfer", file())
+    assert (status, out, err.strip()) == (3, "", "eigenalign: interrupted")
