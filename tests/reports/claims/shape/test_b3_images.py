@@ -13,7 +13,8 @@ from reports.claims import paper_networks
 from reports.claims.claim import Case, Context
 from reports.claims.shape.b3_images import CLAIM, Epochs, FilterCurves, epochs_figure, rise_table
 from reports.typesetting.figures import render
-from tests.pretend_images import changed, write
+from tests.changes import changed
+from tests.pretend_images import write
 from tests.reports.claims.shape.outcomes import case_of, outcome_of, smaller_case
 from theory.eigenspaces import eigenspaces, transfer_function
 
