@@ -58,7 +58,8 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
 
     Asymptotic: the error of τ falls as η² at fixed ηt and K, and stays below 3 % in the regime (at most 1.4 % was
     measured; tests/theory/linear/test_shuffled_ends.py has the table). Plain descent with weight decay, isotropic init,
-    B | n, from the third epoch on, the tenth if n <= 2d. Cost O(n d²) an epoch. Normalisation as in the full-batch form. E[w] = 0.
+    B | n, from the third epoch on, the tenth if n <= 2d. Cost O(n d²) per epoch. Normalisation as in the full-batch
+    form. E[w] = 0.
 
     Raises
     ------
