@@ -1,4 +1,4 @@
-"""The README does what it says: its code runs, its settings load, its links and commands exist."""
+"""The README does what it says: its code runs, its settings load; what it and other pages name exists."""
 
 import re
 import tomllib
@@ -43,8 +43,7 @@ def test_commands_exist():
 
 def test_the_readme_says_what_its_code_measures(capsys):
     """The same seeds on another machine give other last bits, not other conclusions."""
-    text = (ROOT / "README.md").read_text()
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL) if "law_of_data" in block]
+    (code,) = [block for block in blocks("python") if "law_of_data" in block]
     said = re.findall(r"# (over [^:]+): (\S+) \((\S+) to (\S+)\)", code)
     exec(compile(code, "README.md", "exec"), {})
     found = re.findall(r"(over [^:]+): (\S+) \((\S+) to (\S+)\)", capsys.readouterr().out)
@@ -52,3 +51,10 @@ def test_the_readme_says_what_its_code_measures(capsys):
     for (_, *measured), (_, *stated) in zip(found, said, strict=True):
         now, then = np.array(measured, dtype=float), np.array(stated, dtype=float)
         assert np.abs(now - then).max() < (then[2] - then[1]) / 2
+
+
+@pytest.mark.parametrize("page", ["theory/derivations.md", "CONTRIBUTING.md"])
+def test_tests_that_pages_name_exist(page):
+    named = re.findall(r"\btests/[\w/]+\.py\b", (ROOT / page).read_text())
+    assert named
+    assert not [path for path in named if not (ROOT / path).is_file()]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.reports.commands import write
+from tests.reports.command_line import write
 from tests.reports.experiments import REST, UPSTREAM
 
 FIXED = """

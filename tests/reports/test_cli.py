@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reports import cli
-from tests.reports.commands import run_quietly, write
+from tests.reports.command_line import run_quietly, write
 
 FULL_BATCH = """
 [data]

@@ -8,7 +8,7 @@ import pytest
 
 from reports.experiment_file import departures, load
 from tests.paths import ROOT
-from tests.reports.commands import run_quietly
+from tests.reports.command_line import run_quietly
 from tests.reports.experiments import REST, UPSTREAM
 from theory.errors import InvalidInput
 

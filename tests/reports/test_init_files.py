@@ -11,7 +11,7 @@ import simulate
 from reports.check import check
 from reports.init import draw, law_of_data, law_of_store
 from reports.setting_file import load
-from tests.reports.commands import run
+from tests.reports.command_line import run
 
 
 def test_the_contract(capfd, sources):

@@ -8,7 +8,7 @@ import pytest
 from reports.experiment_file import load as load_experiment
 from reports.setting_file import load
 from tests.paths import ROOT
-from tests.reports.commands import write
+from tests.reports.command_line import write
 from theory.errors import InvalidInput
 from theory.setting import Data, Setting, Training
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from reports.check.files import plain_name, printable, split
 from reports.check.weights import filters, read_filters
 from tests.reports.check.layers import DENSE, FILTERS, ROWS, written
-from tests.reports.commands import run_quietly
+from tests.reports.command_line import run_quietly
 
 KINDS = ["npy", "npz", "safetensors", "tensor.pt", "legacy.pt", "compiled.pt", "parallel.pt", "nested.pt"]
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from tests.reports.check.layers import DENSE, FILTERS, IMAGES, RNG, ROWS, saved, written
-from tests.reports.commands import run_quietly
+from tests.reports.command_line import run_quietly
 
 
 class Payload:

@@ -7,7 +7,7 @@ import pytest
 
 from reports.check import check, check_files
 from reports.views.check import view
-from tests.reports.commands import run
+from tests.reports.command_line import run
 
 KEYS = [
     "dimension", "filters", "networks", "rank", "misalignment", "misalignment_squared", "null_floor", "random_basis",

@@ -8,7 +8,7 @@ import numpy as np
 
 from reports.check import check
 from reports.views.check_page import figure, html, table
-from tests.reports.commands import run
+from tests.reports.command_line import run
 
 
 class Page(HTMLParser):

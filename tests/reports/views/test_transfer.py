@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.reports.commands import run_quietly
+from tests.reports.command_line import run_quietly
 from tests.reports.experiments import REST, UPSTREAM
 
 

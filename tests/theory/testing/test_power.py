@@ -42,7 +42,7 @@ def ensemble(rng, group, replicas=256, width=20, turn=None, added=None):
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def testirreducible_variances_are_the_moments_of_the_null(group):
+def test_irreducible_variances_are_the_moments_of_the_null(group):
     """Mean and variance of the randomized energy, with blocks enough for the Gaussian limit."""
     moments = ensemble(generator(2), local(group), 200, 3)
     weights = np.full(200, 1 / 200)
