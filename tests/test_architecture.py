@@ -10,6 +10,7 @@ import pytest
 
 from reports.processes import LOGGERS
 from tests.paths import PACKAGES, ROOT
+from tests.processes import python
 
 EMPIRICAL = Path("theory/network/empirical.py")  # may import torch, but not while it is imported itself
 REFERENCE = Path("reports/site/reference.py")  # documents the door, and is not installed
@@ -87,7 +88,7 @@ def test_a_broken_rule_is_seen(package, line):
 
 def test_importing_theory_does_not_load_torch():
     code = "import sys, theory, theory.testing, theory.network.empirical; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+    assert python(code).returncode == 0
 
 
 def test_help_loads_no_heavy_library():
@@ -95,7 +96,7 @@ def test_help_loads_no_heavy_library():
         "import sys\nfrom reports.cli import main\nmain(['--help'])\n"
         "sys.exit(bool({'torch', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True).returncode == 0
+    assert python(code).returncode == 0
 
 
 def test_loggers_are_those_of_the_packages():

@@ -16,6 +16,7 @@ from reports.init import draw
 from reports.transfer import study
 from simulate.transfer import run
 from tests.paths import ROOT
+from tests.processes import python
 
 DOOR = Path(ea.__file__)
 SETTING = ea.Setting(
@@ -44,14 +45,16 @@ def block():
     return [node for node in block.body if isinstance(node, ast.ImportFrom)]
 
 
-def python(*arguments):
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
+def called(*arguments):
+    """The module called as a program."""
+    command = [sys.executable, "-m", "eigenalign", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
 
 
 def loaded(code):
     """The libraries and packages that are loaded when the code has run in a process of its own."""
     heavy = {"torch", "numpy", "scipy", "sympy", "sklearn", "matplotlib", "theory", "simulate", "reports"}
-    done = python("-c", f"import sys\n{code}\nprint(*{heavy} & set(sys.modules))")
+    done = python(f"import sys\n{code}\nprint(*{heavy} & set(sys.modules))")
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 
@@ -163,9 +166,9 @@ def test_init_draws_from_what_it_is_given():
 
 def test_it_is_the_command_line(tmp_path):
     (tmp_path / "setting.toml").write_text(TOML)
-    known, wrong = python("-m", "eigenalign", "--version"), python("-m", "eigenalign", "nonsense")
+    known, wrong = called("--version"), called("nonsense")
     assert (known.returncode, known.stdout.split()[0]) == (0, "eigenalign,")
     assert (wrong.returncode, wrong.stderr) == (2, "eigenalign: bad usage: No such command 'nonsense'.\n")
-    undecided = python("-m", "eigenalign", "verify", str(tmp_path / "setting.toml"), "--json", "--quiet")
+    undecided = called("verify", str(tmp_path / "setting.toml"), "--json", "--quiet")
     assert undecided.returncode == 1, undecided.stderr
     assert {reading["verdict"] for reading in json.loads(undecided.stdout)["comparison"]} == {"undecided"}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import msgspec
 import numpy as np
 import pytest
 
+from tests.processes import python
 from theory import catalogue
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import full_batch
@@ -148,7 +147,7 @@ def test_every_form_says_what_it_assumes() -> None:
 
 def test_predicting_loads_no_torch() -> None:
     script = "import sys, theory.catalogue; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    assert python(script).returncode == 0
 
 
 def refusing(name: str, reason: str) -> Form:

@@ -11,7 +11,6 @@ import pytest
 from scipy import stats
 
 import simulate
-from reports import cli
 from reports.judging.changes import Moved, from_start, movements, relative
 from reports.judging.rules import within_budget
 from reports.judging.scaling import (
@@ -23,6 +22,7 @@ from reports.judging.scaling import (
 )
 from reports.judging.verify import verify
 from reports.views.verification import view
+from tests.reports.command_line import run_quietly, write
 from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Setting, Training
 
 SETTING = Setting(
@@ -222,11 +222,8 @@ replicas = 6
 """
 
 
-def command(capfd, tmp_path, *arguments, steps=32):
-    path = tmp_path / "setting.toml"
-    path.write_text(TOML.format(steps=steps))
-    status = cli.main([arguments[0], str(path), *arguments[1:], "--formula", "scaling", "--quiet"])
-    return status, *capfd.readouterr()
+def command(capfd, tmp_path, name, *arguments, steps=32):
+    return run_quietly(capfd, name, write(tmp_path, TOML.format(steps=steps)), *arguments, "--formula", "scaling")
 
 
 def test_verify_by_command_gives_the_contract(capfd, tmp_path):

@@ -7,8 +7,6 @@ import json
 import logging
 import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,6 +21,7 @@ from reports.record import to_builtins
 from reports.typesetting import latex
 from reports.typesetting.document import duration, settings, write
 from reports.typesetting.figures import inline_svg
+from tests.processes import python
 from tests.reports.typesetting.samples import PROVENANCE, sample_report
 
 
@@ -201,4 +200,4 @@ def test_importing_the_renderers_loads_neither_matplotlib_nor_jinja2_nor_torch()
         "import sys, reports, reports.typesetting.document, reports.typesetting.figures, reports.typesetting.tables;"
         "assert not {'matplotlib', 'jinja2', 'torch'} & sys.modules.keys()"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    python(code, check=True)
