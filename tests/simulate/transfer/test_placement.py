@@ -3,11 +3,9 @@
 In a process of its own, because torch cannot forget a device.
 """
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
+
+from tests.processes import python
 
 PLACED = """
 import sys, tempfile, warnings
@@ -17,7 +15,7 @@ warnings.simplefilter("error")
 from tests.pretend_device import DEVICE, Pretend
 from simulate import tiles
 from simulate.transfer import experiment as engine, shares
-from tests.test_simulate_transfer import filters, small
+from tests.simulate.transfer.experiments import filters, small
 from theory.setting import Until
 
 shares.resolve = lambda device: DEVICE if device == "pretend" else torch.device("cpu")
@@ -64,8 +62,6 @@ print(count)
 
 def test_an_experiment_keeps_to_its_device(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((40, 2, 5, 5)))
-    command = [sys.executable, "-c", PLACED, str(tmp_path / "x.npy"), str(tmp_path / "store")]
-    root = Path(__file__).parent.parent
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+    done = python(PLACED, tmp_path / "x.npy", tmp_path / "store")
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(done.stdout) == 3 + 5

@@ -12,7 +12,9 @@ from simulate.transfer.draws import TransferDraws
 from simulate.transfer.experiment import Engine
 from simulate.transfer.moments import one
 from simulate.transfer.treatments import Switch, principal_variances, treat
-from tests.test_simulate_transfer import small
+from tests.simulate.transfer.experiments import (
+    small,
+)
 from theory.setting import Network, Treatment
 
 SHAPES = ((9, 4), (7, 9), (5, 7), (3, 5))
