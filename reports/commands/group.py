@@ -1,0 +1,44 @@
+"""What all commands share: the group, the options --json and --quiet, exit statuses, and how a view is printed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from reports.views.view import View
+
+DONE, UNCONVINCED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
+
+
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="eigenalign")
+def eigenalign() -> None:
+    """Do networks trained on random labels align with their data? Predict, simulate, compare."""
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every command has: --json and --quiet."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, nothing else there.")
+    @click.option("--quiet", is_flag=True, help="No progress and no log on stderr.")
+    @wraps(command)
+    def with_common(*args: Any, quiet: bool, **kwargs: Any) -> Any:
+        from reports.processes import LOGGERS
+
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)
+        return command(*args, quiet=quiet, **kwargs)
+
+    return with_common
+
+
+def show(view: View, as_json: bool) -> None:
+    """Print a view, as one JSON value or as text."""
+    click.echo(view.as_json() if as_json else view.as_text())

@@ -1,0 +1,106 @@
+"""`eigenalign report`, `typeset` and `claims`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
+
+if TYPE_CHECKING:
+    from reports.record import ReportRecord
+
+RECORDS = "records"  # the folder of a report that holds what it was put together from
+
+
+@eigenalign.command()
+@click.option("--budget", type=click.Choice(["quick", "full", "paper"]), default="quick", show_default=True)
+@click.option("--only", default="", metavar="ID,…", help="Judge these claims only.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--resume", is_flag=True, help="Keep what OUT/records holds, and compute what is missing.")
+@click.option(
+    "--shard", default=None, metavar="i/n", help="Compute this share of the cases only; --resume puts all together."
+)
+@click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=None, help="Workers; by default one per core, and one on a GPU."
+)
+@click.option(
+    "--cifar10",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="DIR",
+    help="CIFAR-10's data_batch_*.bin: budget paper then trains the paper's own networks on it.",
+)
+@common
+def report(
+    only: str,
+    out: Path,
+    resume: bool,
+    shard: str | None,
+    strict: bool,
+    processes: int | None,
+    as_json: bool,
+    quiet: bool,
+    **asked: Any,
+) -> int:
+    """Predict, simulate and judge every claim; write tables, figures, report.html, report.pdf.
+
+    With --shard, or under torchrun, only a share of the cases is computed; `report --resume` puts the report together.
+    """
+    from reports.campaign.run import run_campaign, run_shard
+    from simulate.ranges import rank
+
+    asked |= {"only": tuple(name.strip() for name in only.split(",") if name.strip()), "progress": not quiet}
+    number, world = rank()
+    if shard is None and world > 1:
+        shard, processes = f"{number + 1}/{world}", processes or 1  # torchrun has as many processes as it was told
+    if shard is not None:
+        from reports.views.shard import view
+
+        show(view(run_shard(shard, out / RECORDS, processes=processes, **asked)), as_json)
+        return DONE
+    record = run_campaign(folder=out / RECORDS, fresh=not resume, processes=processes, **asked)
+    return _written(record, out, as_json, strict=strict)
+
+
+@eigenalign.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
+@common
+def typeset(folder: Path, strict: bool, as_json: bool, quiet: bool) -> int:
+    """Write the tables, figures and pages of a report again from DIR/records, without computing anything."""
+    from reports.campaign.run import assemble
+
+    return _written(assemble(folder / RECORDS), folder, as_json, strict=strict)
+
+
+def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool) -> int:
+    """Write a report, say what was found, and return the exit status."""
+    from reports.typesetting.document import write
+
+    files = write(record, out, provenance=record.provenance)
+    if as_json:
+        click.echo((out / "results.json").read_text())
+    else:
+        from reports.views.report import sections
+        from reports.views.view import as_lines
+
+        click.echo(as_lines(sections(record)))
+        click.echo(f"\nwritten to {out}: " + ", ".join(sorted(files)))
+    return UNCONVINCED if strict and not record.convinced else DONE
+
+
+@eigenalign.command()
+@common
+def claims(as_json: bool, quiet: bool) -> int:
+    """List the claims, their references, and what is checked."""
+    from reports.claims import CLAIMS
+    from reports.views.claims import view
+
+    show(view(CLAIMS), as_json)
+    return DONE

@@ -1,0 +1,109 @@
+"""`eigenalign predict`, `simulate`, `verify` and `merge`: one setting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
+
+
+@eigenalign.command()
+@click.argument("setting_file", metavar="SETTING.toml")
+@click.option("--formula", default=None, help="Force one closed form, or a smaller network: scaling.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@common
+def verify(setting_file: str, formula: str | None, device: str, as_json: bool, quiet: bool) -> int:
+    """Predict, simulate and compare one setting."""
+    from reports.judging.verify import verify as run
+    from reports.setting_file import load
+    from reports.stability import warn_if_unstable
+    from reports.views.verification import view
+
+    setting = load(setting_file)
+    warn_if_unstable(setting)
+    result = run(setting, formula=formula, device=device, progress=not quiet)
+    show(view(result), as_json)
+    return DONE if result.convinced else UNCONVINCED
+
+
+@eigenalign.command()
+@click.argument("setting_file", metavar="SETTING.toml")
+@click.option("--formula", default=None, help="Force one closed form; scaling simulates a smaller network.")
+@common
+def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) -> int:
+    """The closed form alone."""
+    from reports.judging.verify import predict as run
+    from reports.setting_file import load
+    from reports.views.prediction import view
+
+    show(view(run(load(setting_file), formula=formula, progress=not quiet)), as_json)
+    return DONE
+
+
+@eigenalign.command()
+@click.argument("setting_file", metavar="SETTING.toml")
+@click.option("--replicas", type=click.IntRange(min=1), default=None, help="Overrides ensemble.replicas.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--store", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Keep what is computed here."
+)
+@click.option("--resume", is_flag=True, help="Go on from what the store holds.")
+@click.option("--shard", default=None, metavar="i/n", help="Compute this share only; `merge` adds the shares up.")
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Workers, one core each.")
+@common
+def simulate(
+    setting_file: str,
+    replicas: int | None,
+    device: str,
+    store: Path | None,
+    resume: bool,
+    shard: str | None,
+    processes: int,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """The ensemble alone; under torchrun, or with --shard, a share of it."""
+    import simulate as simulator
+    from reports.setting_file import load
+    from reports.stability import warn_if_unstable
+    from reports.views.simulation import view
+    from simulate.ranges import rank
+
+    setting = load(setting_file)
+    warn_if_unstable(setting)
+    result = simulator.run(
+        setting,
+        replicas=replicas,
+        device=device,
+        progress=not quiet,
+        store=store,
+        resume=resume,
+        shard=shard,
+        processes=processes,
+    )
+    if shard is None and rank()[0] > 0:
+        return DONE
+    show(view(result), as_json)
+    return DONE
+
+
+@eigenalign.command()
+@click.argument("folder", metavar="DIR")
+@common
+def merge(folder: str, as_json: bool, quiet: bool) -> int:
+    """Put the shards in a store together: those of `simulate`, or those of `transfer`."""
+    import simulate as simulator
+    from simulate import transfer as transfers
+
+    if transfers.holds_experiment(folder):
+        from reports.transfer import study
+        from reports.views import transfer as view_of_transfer
+
+        show(view_of_transfer.view(study(transfers.merge(folder))), as_json)
+        return DONE
+    from reports.views.simulation import view
+
+    show(view(simulator.merge(folder)), as_json)
+    return DONE
