@@ -68,7 +68,10 @@ class Kept(Generic[Value]):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report was asked for, and where it was computed: all that its pages say besides what was found."""
+    """What a report was asked for, and where it was computed: all that its pages say besides what was found.
+
+    `seconds` are those of the call that put it together; what earlier calls and shards took is in their records.
+    """
 
     budget: str
     seed: int

@@ -1,7 +1,7 @@
 """A whole run: which cases there are, who settles which, and what is put together from their records.
 
-Cases are independent, so that worker processes and machines can share them: each is told the claims and the numbers of
-cases, and leaves records. Whoever has all records judges them in the order of claims and cases, and every case is
+Cases are independent, so that worker processes and machines can share them: each settles some of them, and leaves
+records. Whoever has all records judges them in the order of claims and cases, and every case is
 settled on one thread: the bits of a report know nothing of who computed what.
 """
 
