@@ -1,0 +1,7 @@
+"""All studies, in the order of the table. A new procedure gets a module of its own here, named after what it tests."""
+
+from __future__ import annotations
+
+from tests.calibration.study import Study
+
+STUDIES: tuple[Study, ...] = ()
