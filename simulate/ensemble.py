@@ -22,7 +22,7 @@ from simulate.ranges import Range, parse_shard, ranges, rank
 from simulate.results import Population, Simulation
 from simulate.store import Damaged, Description, Store, find_store, open_store
 from simulate.tiles import Trainer
-from simulate.workers import Tell, compute, distribute, placed
+from simulate.workers import Announce, compute, distribute, placed
 from theory.setting import InvalidInput, Setting
 
 log = logging.getLogger(__name__)
@@ -245,7 +245,7 @@ def _add_up(description: Description, device: str, parts: Iterator[Sums]) -> Sim
 
 
 @contextmanager
-def _bar(mine: list[Range], shown: bool) -> Iterator[Tell]:
+def _bar(mine: list[Range], shown: bool) -> Iterator[Announce]:
     """After a second a progress bar on stderr, where that is a terminal: replicas a second, and the time left."""
     total = sum(here.last - here.first for here in mine)
     # Without smoothing the rate is that of all replicas trained now; those found in the store cost nothing.
