@@ -63,10 +63,10 @@ def linearised_training(
     linearised network, and for the network itself where f is linear in what is trained: no hidden layer, or an identity
     network of which one layer is trained.
 
-    What it neglects: that gates move, and with them J and the tangent kernel. f(θ_0 + δ) − f_0 − J δ is
-    ½ δᵀ(∇²f)δ to leading order, O(m^-½) of J δ at width m for smooth activations at an init of the kernel's scale. In
-    networks that learn features it is not small: the sign of a gain stands much longer than its size. Rounding is that
-    of the parameters' dtype.
+    What it neglects: that gates move, and with them J and the tangent kernel. f(θ_0 + δ) − f_0 − J δ is ½ δᵀ(∇²f)δ to
+    leading order: at an init of the kernel's scale O(1/m) at width m for smooth activations, and O(m^-½) for ReLU. In
+    networks that learn features it is not small, and sizes of gains err by tens of percent. Rounding is that of the
+    parameters' dtype.
 
     Parameters
     ----------

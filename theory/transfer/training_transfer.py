@@ -1,8 +1,8 @@
 """Positive and negative transfer to a task: what networks gain from pre-training, by their own linearisations.
 
-Transfer is positive where the pretrained network has the higher accuracy, averaged over downstream training, than training
-from scratch; loss by loss likewise. Both are read off linearised networks that follow the downstream training as it is
-(`theory.transfer.linearised_training`): no fit, no threshold.
+Transfer is positive where the pretrained network reaches a higher accuracy than training from scratch does, on average
+over downstream training; loss by loss likewise. Both are read off linearised networks that follow the downstream
+training as it is (`theory.transfer.linearised_training`): no fit, no threshold.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def training_transfer(
         transfer is positive  ⇔  mean_t [a_t(pretrained) − a_t(scratch)] > 0,
 
     and for the loss with the opposite sign of the difference. Accuracy and loss may disagree: large outputs cost loss
-    and no accuracy. Regime and what is neglected as in `linearised_training`: the sign is that of real networks while
-    gates have moved little, or the two curves lie well apart; the size of a gain is not to be relied on.
+    and no accuracy. Regime, and what is neglected, as in `linearised_training`: where gates move, the sign is an
+    estimate that fails near the boundary, and the size of a gain is not to be relied on.
 
     Parameters
     ----------

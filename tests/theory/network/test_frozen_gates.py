@@ -160,7 +160,6 @@ def test_frozen_gates_of_numpy_arrays_load_no_torch():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_on_a_gpu(name):
     network = NETWORKS[name]
