@@ -162,6 +162,24 @@ def test_cross_entropy_against_its_recursion_in_function_space():
     np.testing.assert_allclose(found.train_loss[0].numpy(), losses, rtol=1e-10)
 
 
+def test_decay_draws_a_homogeneous_network_to_a_negative_multiple_of_its_outputs():
+    """J θ = f + (L − 1) f_0 for L layers of ReLU without biases: f ← f − η [K (f − y)/n + λ (f + (L − 1) f_0)]."""
+    network = NETWORKS["four relu"]
+    parameters, rows = draw(network, replicas=1)
+    at, y = tuple(w[0] for w in parameters), labels_of(Training(), 4)[:1]
+    training = Training(learning_rate=1e-2, weight_decay=0.7, steps=(0, 1, 5, 30))
+    kernel = empirical_ntk(lambda w, x: function_of(network, x)(*w), at, rows[0], full=True).numpy()
+    start = function_of(network, rows[0])(*at).numpy()
+    f, losses = start, []
+    for step in range(31):
+        if step in training.readings:
+            losses.append(0.5 * ((f - y[0].numpy()) ** 2).sum(1).mean())
+        pull = training.weight_decay * (f + 4 * start)
+        f = f - training.learning_rate * (np.einsum("ijcd,jd->ic", kernel, f - y[0].numpy()) / ROWS + pull)
+    found = linearised_training(network, training, parameters, rows, y)
+    np.testing.assert_allclose(found.train_loss[0].numpy(), losses, rtol=1e-10)
+
+
 @pytest.mark.parametrize(
     "network", [Network(bias=True), Network(parametrization="ntk"), mlp(5, activation="identity", train="first")]
 )
