@@ -75,6 +75,8 @@ def test_the_strength_of_the_noise(parametrization: str) -> None:
     drops = ((3, 0.5), (5, 8.0), (9, 0.25))  # .02, .01, .08, .02
     setting = setting_of(20, parametrization, drops=drops)
     assert noise_strength(setting) == pytest.approx(0.08 * trace / 2, rel=1e-12)
+    for early, largest in ((((1, 0.5),), 0.02), (((0, 0.5),), 0.01)):
+        assert noise_strength(setting_of(20, parametrization, drops=early)) == pytest.approx(largest * trace / 2)
     fresh = setting_of(20, parametrization, drops=drops, sampling="fresh")
     assert noise_strength(fresh) == pytest.approx(0.08 * trace / 2 * 18 / 19, rel=1e-12)
 

@@ -128,6 +128,7 @@ def test_the_margin_is_one_over_twice_the_flow_time_of_the_last_reading() -> Non
         ({"momentum": 0.5}, 3.0),
         ({"drops": ((4, 0.1), (9, 40.0))}, 2.0 / 4),  # the largest rate of the schedule, which comes last
         ({"drops": ((0, 0.5),)}, 2.0 / 0.5),
+        ({"drops": ((1, 0.5),)}, 2.0),
     ],
 )
 def test_rates_are_stable_up_to_five_widths_beyond_the_edge(options: dict, limit: float) -> None:

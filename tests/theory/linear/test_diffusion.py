@@ -188,6 +188,8 @@ def budgets(setting: Setting) -> tuple[float, float]:
     [
         ((1.0, 2.0), {"learning_rate": 0.05}),
         ((0.0, 0.5, 2.0), {"learning_rate": 0.05, "weight_decay": 0.6}),
+        ((1.0, 2.0), {"learning_rate": 0.05, "drops": ((1, 0.5),)}),
+        ((1.0, 2.0), {"learning_rate": 0.1, "drops": ((0, 0.5),)}),
         ((0.0, 0.5, 2.0), {"learning_rate": 0.01, "weight_decay": 1.5, "drops": ((2, 0.5), (9, 4.0))}),
         ((0.3, 0.3), {"learning_rate": 0.2}),
         ((0.3,), {"learning_rate": 0.001}),

@@ -91,6 +91,8 @@ def test_it_stops_where_the_batch_noise_or_the_tails_exceed_what_was_measured() 
         ({"learning_rate": 1.001 * edge}, True),
         ({"learning_rate": 0.25 * edge, "drops": ((3, 4.01),)}, True),
         ({"learning_rate": 0.25 * edge, "drops": ((3, 3.99),)}, False),
+        ({"learning_rate": 1.001 * edge, "drops": ((1, 0.5),)}, True),
+        ({"learning_rate": 1.001 * edge, "drops": ((0, 0.5),)}, False),
     ):
         setting = fixed_setting(rows, Training(batch_size=1, steps=5, sampling="fresh", **options))
         if refused:
