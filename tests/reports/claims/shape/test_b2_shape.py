@@ -18,16 +18,24 @@ def test_a_wrong_shape_would_be_refuted() -> None:
     assert (values.verdict, shape.verdict, shape.prediction) == ("holds", "holds", FALLS)
     wrong = replace(falls.prediction, shape=RISES_THEN_FALLS)
     assert CLAIM.decide(falls.case, wrong, falls.measurement)[1].verdict == "refuted"
-    for undecided in (replace(falls.measurement, shape=None), replace(falls.measurement, diverged=1)):
-        assert CLAIM.decide(falls.case, falls.prediction, undecided)[1].verdict == "undecided"
+    several = replace(falls.measurement, shape=None)
+    assert CLAIM.decide(falls.case, falls.prediction, several)[1].verdict == "undecided"
+
+
+def test_a_diverged_replica_forbids_that_anything_holds() -> None:
+    case = smaller_case(case_of(CLAIM, "falls: large init"), 51_200)
+    right = CLAIM.predict(case)
+    measured = CLAIM.measure(case, right, QUICK)
+    ensemble = measured.evidence.ensemble
+    lost = replace(measured, evidence=replace(measured.evidence, ensemble=replace(ensemble, diverged=1)))
+    assert [each.verdict for each in CLAIM.decide(case, right, measured)] == ["holds"] * 2
+    assert [each.verdict for each in CLAIM.decide(case, right, lost)] == ["undecided"] * 2
 
 
 def test_wrong_values_would_be_refuted() -> None:
     outcome = outcome_of(CLAIM, case_of(CLAIM, "heavy ball"))
     other = CLAIM.predict(case_of(CLAIM, "Nesterov, weight decay"))
-    measured = CLAIM.measure(outcome.case, other, QUICK)
-    assert measured.compared.verdict == "refuted"
-    assert CLAIM.decide(outcome.case, other, measured)[0].verdict == "refuted"
+    assert CLAIM.decide(outcome.case, other, outcome.measurement)[0].verdict == "refuted"
 
 
 def test_the_dense_curve_passes_through_the_predicted_values() -> None:
@@ -52,4 +60,5 @@ def test_plain_descent_is_drawn_by_its_shapes_and_other_optimizers_by_their_name
     for outcome in outcomes:
         assert outcome.prediction.criterion in (None, outcome.prediction.shape)
     assert [len(series.x) for series in plain.panels[0].series] == [200, 8]
-    assert shown.tables[0].rows[0][4] == pytest.approx(outcomes[0].measurement.compared.max_abs_z)
+    found, predicted = outcomes[0].measurement.evidence.estimate, outcomes[0].prediction.prediction.readings[-1].tau
+    assert shown.tables[0].rows[0][4] == pytest.approx(np.abs((found.tau - predicted) / found.tau_se).max())
