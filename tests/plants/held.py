@@ -10,25 +10,30 @@ from typing import Any
 from reports.campaign.records import Lost, Records, round_trip
 from reports.campaign.settle import settle
 from reports.claims import CLAIMS
-from reports.claims.claim import AnyClaim, Case, Context, Outcome
+from reports.claims.claim import AnyClaim, Case, Outcome
 from reports.findings import Judgement
 from reports.judging.rules import WORST_FIRST
 from simulate.devices import one_thread
 from tests.plants.plant import Plant, planted
+from tests.plants.quick import QUICK
 from theory.errors import InvalidInput
 
-QUICK = Context()
 # the records of a quick report, `eigenalign report --out DIR`: its DIR/records, of any version of the code
 RECORDS = os.environ.get("EIGENALIGN_RECORDS")
 CLAIM = {claim.id: claim for claim in CLAIMS}
 
 
+@cache
+def cases_of(claim: str) -> dict[str, Case[Any]]:
+    """The cases of a claim in the quick report of seed 0, by their names."""
+    return {case.name: case for case in CLAIM[claim].cases(QUICK)}
+
+
 def case_of(claim: str, name: str) -> Case[Any]:
-    """The case of that name in the quick report of seed 0."""
-    for case in CLAIM[claim].cases(QUICK):
-        if case.name == name:
-            return case
-    raise InvalidInput("name", name, f"is no case of {claim}")
+    """The case of that name."""
+    if name not in cases_of(claim):
+        raise InvalidInput("name", name, f"is no case of {claim}")
+    return cases_of(claim)[name]
 
 
 @cache

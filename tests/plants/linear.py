@@ -134,7 +134,12 @@ AVERAGING = (
         "langle",
     ),
     Plant(
-        "the average over the group × 1.1", "theory.symmetry:twirl", times(1.1), "A2", ("distinct eigenvalues",), "flips"
+        "the average over the group × 1.1",
+        "theory.symmetry:twirl",
+        times(1.1),
+        "A2",
+        ("distinct eigenvalues",),
+        "flips",
     ),
     Plant(
         "the average leaves one block as it is",
@@ -222,7 +227,11 @@ F1 = (
         (*MINI_BATCH, "fresh mini-batches, diagonal only", ENDS, "fresh mini-batches, settled"),
     ),
     Plant(
-        "every epoch in the same order", "theory.linear.shuffled:draw_order_pairs", _one_order, "F1", ("shuffled epochs",)
+        "every epoch in the same order",
+        "theory.linear.shuffled:draw_order_pairs",
+        _one_order,
+        "F1",
+        ("shuffled epochs",),
     ),
     Plant("τ × 1.1", "theory.linear.shuffled:FORM.predict", form(1.1), "F1", ("shuffled epochs",)),
     Plant("epochs of descent on S", "theory.linear.shuffled_ends:modified_descent", _plain_ends, "F1", (ENDS,)),
@@ -244,9 +253,7 @@ F1 = (
         DIFFUSIONS,
     ),
     Plant("the leading order × 1.1", "theory.linear.averaged:averaged_variances", _first_raised, "F1", AVERAGED[:2]),
-    Plant(
-        "the term of order 1/n × −1", "theory.linear.averaged:averaged_variances", _turned, "F1", AVERAGED[1:2]
-    ),
+    Plant("the term of order 1/n × −1", "theory.linear.averaged:averaged_variances", _turned, "F1", AVERAGED[1:2]),
     Plant("τ × 1.1", "theory.linear.averaged:given_rows", times(1.1), "F1", AVERAGED[2:]),
     Plant(
         "τ × 1.1",
@@ -328,7 +335,13 @@ SHAPES = (
         "F2",
         GRID[6:],
     ),
-    Plant("the wrong sign of noise less variance", "theory.linear.online_shape:leading_shape", _reversed_shapes, "F2", FRESH),
+    Plant(
+        "the wrong sign of noise less variance",
+        "theory.linear.online_shape:leading_shape",
+        _reversed_shapes,
+        "F2",
+        FRESH,
+    ),
 )
 
 PLANTS: tuple[Plant, ...] = (*AVERAGING, *FULL, *F1, *SHAPES)

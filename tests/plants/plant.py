@@ -136,7 +136,7 @@ def of_training(**changes: Any) -> Wrong:
 
 
 def always(value: Any) -> Wrong:
-    """This value, whatever is asked."""
+    """The same value, whatever is asked."""
     return lambda right: lambda *args, **keys: value
 
 
