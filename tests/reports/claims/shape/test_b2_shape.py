@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reports.claims.claim import Context
 from reports.claims.shape.b2_shape import CLAIM
+from simulate.results import Simulation
 from tests.reports.claims.shape.outcomes import QUICK, case_of, outcome_of, smaller_case
+from theory.setting import Setting
 from theory.shape import FALLS, PANELS, RISES_THEN_FALLS
 
 
@@ -22,14 +25,19 @@ def test_a_wrong_shape_would_be_refuted() -> None:
     assert CLAIM.decide(falls.case, falls.prediction, several)[1].verdict == "undecided"
 
 
-def test_a_diverged_replica_forbids_that_anything_holds() -> None:
-    case = smaller_case(case_of(CLAIM, "falls: large init"), 51_200)
+class OneDiverges(Context):
+    """Of every ensemble one replica diverges."""
+
+    def run(self, setting: Setting) -> Simulation:
+        return replace(super().run(setting), diverged=1)
+
+
+def test_a_diverged_replica_is_counted_and_forbids_that_anything_holds() -> None:
+    case = case_of(CLAIM, "falls: large init")
     right = CLAIM.predict(case)
-    measured = CLAIM.measure(case, right, QUICK)
-    ensemble = measured.evidence.ensemble
-    lost = replace(measured, evidence=replace(measured.evidence, ensemble=replace(ensemble, diverged=1)))
-    assert [each.verdict for each in CLAIM.decide(case, right, measured)] == ["holds"] * 2
-    assert [each.verdict for each in CLAIM.decide(case, right, lost)] == ["undecided"] * 2
+    measured = CLAIM.measure(case, right, OneDiverges(seed=5))
+    assert (measured.replicas, measured.diverged) == (51_200, 1)
+    assert [each.verdict for each in CLAIM.decide(case, right, measured)] == ["undecided"] * 2
 
 
 def test_wrong_values_would_be_refuted() -> None:
