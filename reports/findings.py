@@ -42,6 +42,10 @@ class Judgement:
         By which rule the verdict was reached, where it is not that of the case.
     about : str or None
         What is judged, where it is more, or less, than the case as it is named.
+    smallest_error : float or None
+        Of a finding that holds: had the predicted number been wrong by this share, or more, in either direction, it
+        would not hold. Infinite where it would even if next to nothing were predicted, or twice as much; None where no
+        number is predicted.
     """
 
     quantity: str
@@ -55,6 +59,7 @@ class Judgement:
     note: str = ""
     kind: Kind | None = None
     about: str | None = None
+    smallest_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Finding:
         What was trained, in a few words.
     kind : "exact", "asymptotic", "control" or "outside"
         By which rule the verdict was reached.
-    quantity, prediction, measurement, verdict, standard_error, interval, pvalue, power, note
+    quantity, prediction, measurement, verdict, standard_error, interval, pvalue, power, note, smallest_error
         As in `Judgement`.
     replicas, diverged : int
     """
@@ -86,6 +91,7 @@ class Finding:
     pvalue: float | None = None
     power: str = ""
     note: str = ""
+    smallest_error: float | None = None
     replicas: int = 0
     diverged: int = 0
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from reports import experiment_file, setting_file
+from reports.campaign.errors_found import with_smallest_errors
 from reports.campaign.records import Kept, Lost, round_trip
 from reports.claims.claim import AnyClaim, Case, Context, Measurement, Outcome
 from reports.findings import ClaimReport, Finding, Judgement
@@ -52,7 +53,7 @@ def judged(claim: AnyClaim, kept: Mapping[Case[Any], Kept[Any]], behind: Kept[An
         if isinstance(measurement, Lost):
             findings.append(_diverged(claim, case, measurement))
             continue
-        judgements = claim.decide(case, prediction, measurement)
+        judgements = with_smallest_errors(claim, case, prediction, measurement)
         outcomes.append(Outcome(case, prediction, measurement, judgements))
         findings += [_stamped(claim, case, judgement, measurement) for judgement in judgements]
     for judgement, of in claim.conclude(tuple(outcomes)):
@@ -88,6 +89,7 @@ def _stamped(claim: AnyClaim, case: Case[Any] | None, judgement: Judgement, *mea
         pvalue=judgement.pvalue,
         power=judgement.power,
         note=judgement.note,
+        smallest_error=judgement.smallest_error,
         replicas=sum(each.replicas for each in measured),
         diverged=sum(each.diverged for each in measured),
     )

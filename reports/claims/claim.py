@@ -174,6 +174,9 @@ class Claim(Generic[Study, Predicted, Measured]):
         What is found of several cases together, with those; nothing unless given.
     background : callable, () → tuple of Table
         Tables that depend on no case, computed once and kept; they follow those of `illustrate`.
+    scaled : callable, (prediction, factor) → prediction, or None
+        The prediction with its numbers wrong by a factor: how small an error every finding would have shown is then
+        found by `decide`, and reported. None where no number is predicted.
     """
 
     id: str
@@ -190,6 +193,7 @@ class Claim(Generic[Study, Predicted, Measured]):
         [Outcomes[Study, Predicted, Measured]], tuple[tuple[Judgement, Outcomes[Study, Predicted, Measured]], ...]
     ] = _nothing_more
     background: Callable[[], tuple[Table, ...]] = _no_tables
+    scaled: Callable[[Predicted, float], Predicted] | None = None
 
     def cases(self, context: Context) -> tuple[Case[Study], ...]:
         """The trials with their seeds, in their order."""

@@ -73,9 +73,19 @@ class Verification:
         return all(reading.verdict == "holds" for reading in self.comparison)
 
 
-def compare(prediction: Prediction, simulation: Simulation, *, mean: np.ndarray | None = None) -> Verification:
-    """Hold every predicted reading against the simulated one of the same step."""
-    estimates = estimate(simulation, mean=mean)
+def compare(
+    prediction: Prediction,
+    simulation: Simulation,
+    *,
+    mean: np.ndarray | None = None,
+    estimates: tuple[Estimate, ...] | None = None,
+) -> Verification:
+    """Hold every predicted reading against the simulated one of the same step.
+
+    `estimates` are those of the simulation, where they are at hand: they cost more than all the rest.
+    """
+    if estimates is None:
+        estimates = estimate(simulation, mean=mean)
     compared = tuple(
         _compare(prediction, predicted, simulation, simulated, estimated)
         for predicted, simulated, estimated in zip(prediction.readings, simulation.readings, estimates, strict=True)

@@ -15,6 +15,7 @@ _NOTATION = (
     "An error in parentheses is one standard error, in units of the last digit; brackets hold a 95 % confidence "
     "interval, where no note says otherwise."
 )
+_ERROR_FOUND = "Error found: had the predicted number been wrong by this share or more, the finding would not hold."
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def findings_table(claim: ClaimReport) -> Annotated:
     """The judged findings of a claim, with what would have been detected, and notes."""
     findings = with_verdict(claim.findings)
     notes = _Notes()
-    heads = ["Case", "Quantity", "Predicted", "Measured", "$p$", "Would be detected", "Verdict"]
+    heads = ["Case", "Quantity", "Predicted", "Measured", "$p$", "Would be detected", "Error found", "Verdict"]
     rows = [
         [
             finding.case + notes.mark(_note(finding)),
@@ -114,6 +115,7 @@ def findings_table(claim: ClaimReport) -> Annotated:
             measured(finding),
             pvalue(finding.pvalue),
             finding.power,
+            error_found(finding),
             finding.verdict,
         ]
         for finding in findings
@@ -122,13 +124,15 @@ def findings_table(claim: ClaimReport) -> Annotated:
     columns = [Column(heads[i], "text") for i in kept]
     cells: list[list[str | int | None]] = [[row[i] for i in kept] for row in rows]
     caption = f"Findings on {claim.id}."
+    if any(finding.smallest_error is not None for finding in findings):
+        caption += f" {_ERROR_FOUND}"
     replicas = {finding.replicas for finding in findings}
     if len(replicas) > 1:
         columns.insert(-1, Column("Replicas"))
         for row, finding in zip(cells, findings, strict=True):
             row.insert(-1, finding.replicas or None)
     elif replicas - {0}:
-        caption = f"Findings on {claim.id}, {replicas.pop()} replicas each."
+        caption = caption.replace(".", f", {replicas.pop()} replicas each.", 1)
     return Annotated(Table(f"findings-{claim.id}", caption, tuple(columns), tuple(map(tuple, cells))), notes.found)
 
 
@@ -174,6 +178,15 @@ def predicted(finding: Finding) -> str:
         if any(digit in "123456789" for digit in number.integer + number.fraction):
             return f"${number.math()}$"
     return f"${rounded(value, digits=3).math()}$"
+
+
+def error_found(finding: Finding) -> str:
+    """The smallest error of the prediction that would have been found, as text with math; empty where none is asked."""
+    if finding.smallest_error is None:
+        return ""
+    if math.isinf(finding.smallest_error):
+        return "none"
+    return f"{100 * finding.smallest_error:.2g} %"
 
 
 def sentence(report: ReportRecord) -> str:

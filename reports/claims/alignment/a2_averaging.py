@@ -58,14 +58,67 @@ class ContainedEigenspaces:
 
 
 @dataclass(frozen=True, eq=False)
-class AverageOverGroup:
-    """The covariance B and its closed-form average, held against its average over draws from the group.
+class DrawnAverages:
+    """The covariance B of an ensemble, and its averages over what is drawn from the group, without any closed form.
+
+    Attributes
+    ----------
+    spaces : Eigenspaces
+        Of the data.
+    matrix : ndarray, shape (d, d)
+        B.
+    draws : int
+    mean, error : ndarray, shape (d, d)
+        Of gBgᵀ over Haar draws, and its standard error.
+    flipped : ndarray, shape (d, d), or None
+        The average over all 2^d sign flips, where these are the whole group.
+    replicas, diverged : int
+    """
+
+    spaces: Eigenspaces
+    matrix: np.ndarray
+    draws: int
+    mean: np.ndarray
+    error: np.ndarray
+    flipped: np.ndarray | None
+    replicas: int
+    diverged: int
+
+
+def measure(case: Case[None], prediction: ContainmentVerdict, context: Context) -> DrawnAverages:
+    """Average a trained covariance over Haar draws, and over the whole group where it is finite."""
+    simulation = context.run(case.setting)
+    spaces, matrix = data_eigenspaces(simulation), simulation.readings[-1].second_moment
+    draws = context.replicas(20000)
+    elements = data_symmetry(spaces).draw(np.random.default_rng(case.setting.ensemble.seed), draws)
+    orbit = elements @ matrix @ elements.transpose(0, 2, 1)
+    return DrawnAverages(
+        spaces=spaces,
+        matrix=matrix,
+        draws=draws,
+        mean=orbit.mean(axis=0),
+        error=orbit.std(axis=0, ddof=1) / draws**0.5,
+        flipped=_flipped(spaces, matrix) if max(spaces.multiplicity) == 1 else None,
+        replicas=simulation.replicas,
+        diverged=simulation.diverged,
+    )
+
+
+def _flipped(spaces: Eigenspaces, matrix: np.ndarray) -> np.ndarray:
+    """The average of B over all sign flips of its coordinates in the eigenbasis."""
+    signs = np.array(list(product((-1.0, 1.0), repeat=len(matrix))))
+    inside = spaces.basis.T @ matrix @ spaces.basis
+    return np.asarray(spaces.basis @ (np.einsum("gi,ij,gj->ij", signs, inside, signs) / len(signs)) @ spaces.basis.T)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldAverage:
+    """The closed-form average Π(B), held against the averages that were drawn.
 
     Attributes
     ----------
     before, after : ContainedEigenspaces
         Of the data eigenspaces in those of B and of Π(B).
-    draws : int
     max_z, pvalue : float
         The largest |entry of (Haar average − Π(B))| / SE, and its Bonferroni p-value.
     relative_error : float
@@ -73,49 +126,35 @@ class AverageOverGroup:
     detectable : float
         What would have been found with probability .9, over ‖B‖.
     flips : float or None
-        ‖average over all 2^d sign flips − Π(B)‖ / ‖B‖, where these are the whole group.
-    replicas, diverged : int
+        ‖average over all 2^d sign flips − Π(B)‖ / ‖B‖ (Frobenius), where these are the whole group.
     """
 
     before: ContainedEigenspaces
     after: ContainedEigenspaces
-    draws: int
     max_z: float
     pvalue: float
     relative_error: float
     detectable: float
     flips: float | None
-    replicas: int
-    diverged: int
 
 
-def measure(case: Case[None], prediction: ContainmentVerdict, context: Context) -> AverageOverGroup:
-    """Average a trained covariance over Haar draws, and over the whole group where it is finite."""
-    simulation = context.run(case.setting)
-    spaces = data_eigenspaces(simulation)
-    group = data_symmetry(spaces)
-    matrix = simulation.readings[-1].second_moment
-    averaged = twirl(group, matrix)
+def hold(measured: DrawnAverages) -> HeldAverage:
+    """Π(B) of the measured B against its averages over the group."""
+    spaces, matrix, flipped = measured.spaces, measured.matrix, measured.flipped
+    averaged = twirl(data_symmetry(spaces), matrix)
     size = np.linalg.norm(matrix, 2)
-    draws = context.replicas(20000)
-    elements = group.draw(np.random.default_rng(case.setting.ensemble.seed), draws)
-    orbit = elements @ matrix @ elements.transpose(0, 2, 1)
-    difference = orbit.mean(axis=0) - averaged
+    difference = measured.mean - averaged
     # entries that the group leaves alone have no error and must not differ
-    error = np.maximum(orbit.std(axis=0, ddof=1) / draws**0.5, ROUNDING * size)
-    upper = np.triu_indices(len(matrix))
-    z = np.abs(difference / error)[upper]
-    return AverageOverGroup(
+    error = np.maximum(measured.error, ROUNDING * size)
+    z = np.abs(difference / error)[np.triu_indices(len(matrix))]
+    return HeldAverage(
         before=_contained(spaces, matrix),
         after=_contained(spaces, averaged),
-        draws=draws,
         max_z=float(z.max()),
         pvalue=largest_pvalue(z),
         relative_error=float(np.abs(difference).max() / size),
         detectable=float(detectable(float(error.max()), tests=len(z)) / size),
-        flips=_flips(spaces, matrix, averaged) if max(spaces.multiplicity) == 1 else None,
-        replicas=simulation.replicas,
-        diverged=simulation.diverged,
+        flips=None if flipped is None else float(np.linalg.norm(flipped - averaged) / np.linalg.norm(matrix)),
     )
 
 
@@ -124,20 +163,17 @@ def _contained(spaces: Eigenspaces, matrix: np.ndarray) -> ContainedEigenspaces:
     return ContainedEigenspaces(found.verdict, found.leakage, found.anisotropy)
 
 
-def _flips(spaces: Eigenspaces, matrix: np.ndarray, averaged: np.ndarray) -> float:
-    """‖average over all sign flips − Π(B)‖ / ‖B‖, B the matrix and Π(B) its closed-form average."""
-    signs = np.array(list(product((-1.0, 1.0), repeat=len(matrix))))
-    inside = spaces.basis.T @ matrix @ spaces.basis
-    whole = spaces.basis @ (np.einsum("gi,ij,gj->ij", signs, inside, signs) / len(signs)) @ spaces.basis.T
-    return float(np.linalg.norm(whole - averaged) / np.linalg.norm(matrix))
-
-
-def decide(case: Case[None], prediction: ContainmentVerdict, measured: AverageOverGroup) -> tuple[Judgement, ...]:
+def decide(case: Case[None], prediction: ContainmentVerdict, measured: DrawnAverages) -> tuple[Judgement, ...]:
     """The closed form must contain every data eigenspace; draws from the group must average to it.
 
     That holds of every matrix B: replicas that diverged are not in it, and forbid nothing.
     """
-    before, after = measured.before, measured.after
+    return judge(prediction, hold(measured), measured.draws)
+
+
+def judge(prediction: ContainmentVerdict, held: HeldAverage, draws: int) -> tuple[Judgement, ...]:
+    """One judgement of Π(B) alone, one against so many draws, and one against the whole group where it is finite."""
+    before, after = held.before, held.after
     left = None if after.verdict == "undecided" else after.verdict
     contained = Judgement(
         quantity=r"data eigenspaces contained in an eigenspace of $\Pi(B)$",
@@ -151,21 +187,21 @@ def decide(case: Case[None], prediction: ContainmentVerdict, measured: AverageOv
     drawn = Judgement(
         quantity=r"largest entry of $\langle gBg^\top\rangle - \Pi(B)$, relative to $\|B\|$",
         prediction=0.0,
-        measurement=measured.relative_error,
-        pvalue=measured.pvalue,
-        power=found(measured.detectable),
-        verdict=exact_verdict(measured.pvalue, measured.detectable, diverged=0),
-        note=f"{measured.draws} Haar draws; largest z {measured.max_z:.2f}",
+        measurement=held.relative_error,
+        pvalue=held.pvalue,
+        power=found(held.detectable),
+        verdict=exact_verdict(held.pvalue, held.detectable, diverged=0),
+        note=f"{draws} Haar draws; largest z {held.max_z:.2f}",
     )
-    if measured.flips is None:
+    if held.flips is None:
         return contained, drawn
     flipped = Judgement(
         quantity=r"average over all $2^d$ sign flips less $\Pi(B)$, relative to $\|B\|$",
         prediction=0.0,
-        measurement=measured.flips,
-        interval=(0.0, measured.flips),
+        measurement=held.flips,
+        interval=(0.0, held.flips),
         power=f"anything above {ROUNDING:g} is seen",
-        verdict=identity_verdict(measured.flips, ROUNDING, diverged=0),
+        verdict=identity_verdict(held.flips, ROUNDING, diverged=0),
         note="the whole group: no statistics",
     )
     return contained, drawn, flipped
@@ -181,13 +217,13 @@ class EigenspaceRow:
     after: tuple[float, float]
 
 
-def illustrate(outcomes: Outcomes[None, ContainmentVerdict, AverageOverGroup]) -> Exhibits:
+def illustrate(outcomes: Outcomes[None, ContainmentVerdict, DrawnAverages]) -> Exhibits:
     """Leakage and anisotropy of every eigenspace, before and after averaging."""
     rows = [
-        EigenspaceRow(outcome.case.name, i + 1, _of_eigenspace(measured.before, i), _of_eigenspace(measured.after, i))
+        EigenspaceRow(outcome.case.name, i + 1, _of_eigenspace(held.before, i), _of_eigenspace(held.after, i))
         for outcome in outcomes
-        for measured in (outcome.measurement,)
-        for i in range(len(measured.before.leakage))
+        for held in (hold(outcome.measurement),)
+        for i in range(len(held.before.leakage))
     ]
     table = table_of(
         "a2-containment",

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial, at_budget
-from reports.claims.forms.form_evidence import FormEvidence, form_evidence, form_judgement
+from reports.claims.forms.form_evidence import FormEvidence, form_evidence, form_judgement, scaled_change
 from reports.findings import Cell, Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
 from reports.judging.intervals import bars
 from reports.judging.verify import fixed_rows
@@ -148,13 +148,18 @@ def without_own_output(setting: Setting, right: Prediction) -> Prediction:
 
 
 def measure(case: Case[StepAsked], prediction: StepPrediction, context: Context) -> FormEvidence:
-    """An ensemble held against the prediction."""
-    return form_evidence(prediction.form, context.run(case.setting))
+    """The last reading of an ensemble."""
+    return form_evidence(context.run(case.setting))
 
 
 def decide(case: Case[StepAsked], prediction: StepPrediction, evidence: FormEvidence) -> tuple[Judgement, ...]:
     """Exact forms by their p-value, asymptotic ones by their budget; the control holds when its form is rejected."""
     return (form_judgement(case, prediction.form, evidence, r"largest relative error of $\tau$ after a step"),)
+
+
+def scaled(prediction: StepPrediction, factor: float) -> StepPrediction:
+    """What the step changes of the variances, times a factor: that is what the form predicts."""
+    return replace(prediction, form=scaled_change(prediction.form, factor, prediction.initial))
 
 
 StepOutcome = Outcome[StepAsked, StepPrediction, FormEvidence]
@@ -167,15 +172,15 @@ def illustrate(outcomes: Outcomes[StepAsked, StepPrediction, FormEvidence]) -> E
         "First steps of networks with one hidden layer: the change $\\tau/s_0^2-1$ at the smallest and the "
         "largest $\\sigma$, predicted and measured (standard error), the largest $|z|$, and the p-value of the whole "
         "matrix for exact forms.",
-        outcomes,
-        text("setting", lambda o: o.case.name),
-        text("form", lambda o: o.prediction.form.formula),
-        number("smallest $\\sigma$", lambda o: float(_predicted_change(o)[0])),
-        number("measured", lambda o: _measured_at(o, 0)),
-        number("largest $\\sigma$", lambda o: float(_predicted_change(o)[-1])),
-        number("measured", lambda o: _measured_at(o, -1)),
-        number("largest $|z|$", lambda o: o.measurement.compared.max_abs_z),
-        number("$p$", lambda o: o.measurement.compared.pvalue, digits=2),
+        [(outcome, outcome.measurement.against(outcome.prediction.form)) for outcome in outcomes],
+        text("setting", lambda row: row[0].case.name),
+        text("form", lambda row: row[0].prediction.form.formula),
+        number("smallest $\\sigma$", lambda row: float(_predicted_change(row[0])[0])),
+        number("measured", lambda row: _measured_at(row[0], 0)),
+        number("largest $\\sigma$", lambda row: float(_predicted_change(row[0])[-1])),
+        number("measured", lambda row: _measured_at(row[0], -1)),
+        number("largest $|z|$", lambda row: row[1].max_abs_z),
+        number("$p$", lambda row: row[1].pvalue, digits=2),
     )
     panels = tuple(_panel(outcome) for outcome in outcomes if outcome.case.study.drawn)
     figure = Figure(
@@ -231,4 +236,5 @@ CLAIM = Claim(
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    scaled=scaled,
 )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 import simulate
 import theory
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
+from reports.claims.forms.form_evidence import FormEvidence, form_evidence, scaled_form
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
-from reports.judging.compare import ComparedReading, compare
 from reports.judging.intervals import found, root_bars
 from reports.judging.rules import one_left_verdict
 from reports.judging.shape import ONE_LEFT, simulated_shape
@@ -91,45 +91,37 @@ def predict(case: Case[None]) -> PredictedCurve:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedCurve:
-    """An ensemble after training, held against the prediction.
+    """An ensemble after training.
 
     Attributes
     ----------
-    compared : ComparedReading
-        The values, by the whole-matrix test.
+    evidence : FormEvidence
+        Its last reading, against which the values are held.
     shape : str or None
         The one that simultaneous 99 % intervals leave; None where they leave several.
-    sigma, tau, tau_se : ndarray, shape (k,)
-    replicas, diverged : int
     """
 
-    compared: ComparedReading
+    evidence: FormEvidence
     shape: str | None
-    sigma: np.ndarray
-    tau: np.ndarray
-    tau_se: np.ndarray
-    replicas: int
-    diverged: int
+
+    @property
+    def replicas(self) -> int:
+        return self.evidence.replicas
+
+    @property
+    def diverged(self) -> int:
+        return self.evidence.diverged
 
 
 def measure(case: Case[None], prediction: PredictedCurve, context: Context) -> SimulatedCurve:
     """An ensemble of linear models on the same X."""
-    verification = compare(prediction.prediction, context.run(case.setting))
-    last = verification.estimates[-1]
-    return SimulatedCurve(
-        compared=verification.comparison[-1],
-        shape=simulated_shape(verification.simulation),
-        sigma=last.sigma,
-        tau=last.tau,
-        tau_se=last.tau_se,
-        replicas=verification.replicas,
-        diverged=verification.diverged,
-    )
+    simulation = context.run(case.setting)
+    return SimulatedCurve(form_evidence(simulation), simulated_shape(simulation))
 
 
 def decide(case: Case[None], prediction: PredictedCurve, measured: SimulatedCurve) -> tuple[Judgement, ...]:
     """The values by the whole-matrix test; the shape where the interval decides it."""
-    compared, simulated = measured.compared, measured.shape
+    compared, simulated = measured.evidence.against(prediction.prediction), measured.shape
     largest = "" if compared.max_abs_z is None else f"; largest |z| {compared.max_abs_z:.2f}"
     return (
         Judgement(
@@ -154,18 +146,23 @@ def decide(case: Case[None], prediction: PredictedCurve, measured: SimulatedCurv
     )
 
 
+def scaled(prediction: PredictedCurve, factor: float) -> PredictedCurve:
+    """The values times a factor; the shape stays."""
+    return replace(prediction, prediction=scaled_form(prediction.prediction, factor))
+
+
 def illustrate(outcomes: Outcomes[None, PredictedCurve, SimulatedCurve]) -> Exhibits:
     """Predicted curves with simulated points: the three panels of plain descent, then the variants."""
     table = table_of(
         "b2-shape",
         "The shape of $f$ and the values of $\\tau$ under full-batch training, closed form against simulation.",
-        outcomes,
-        text("setting", lambda o: o.case.name),
-        text("predicted", lambda o: o.prediction.shape),
-        text("simulated", lambda o: o.measurement.shape or "undecided"),
-        number("largest error, %", lambda o: 100 * o.measurement.compared.max_relative_error),
-        number("largest $|z|$", lambda o: o.measurement.compared.max_abs_z),
-        number("$p$", lambda o: o.measurement.compared.pvalue),
+        [(outcome, outcome.measurement.evidence.against(outcome.prediction.prediction)) for outcome in outcomes],
+        text("setting", lambda row: row[0].case.name),
+        text("predicted", lambda row: row[0].prediction.shape),
+        text("simulated", lambda row: row[0].measurement.shape or "undecided"),
+        number("largest error, %", lambda row: 100 * row[1].max_relative_error),
+        number("largest $|z|$", lambda row: row[1].max_abs_z),
+        number("$p$", lambda row: row[1].pvalue),
     )
     plain = tuple(_panel(o.prediction.shape, o) for o in outcomes if o.prediction.criterion is not None)
     variants = tuple(_panel(o.case.name, o) for o in outcomes if o.prediction.criterion is None)
@@ -181,7 +178,7 @@ def illustrate(outcomes: Outcomes[None, PredictedCurve, SimulatedCurve]) -> Exhi
 
 
 def _panel(title: str, outcome: Outcome[None, PredictedCurve, SimulatedCurve]) -> Panel:
-    predicted, measured = outcome.prediction, outcome.measurement
+    predicted, measured = outcome.prediction, outcome.measurement.evidence.estimate
     points = Series("simulation", measured.sigma, np.sqrt(measured.tau), root_bars(measured.tau, measured.tau_se))
     line = Series("closed form", predicted.sigma, predicted.f, style="line")
     return Panel(title, r"$\sigma$", r"$f(\sigma)$", (line, points), from_zero=True)
@@ -200,4 +197,5 @@ CLAIM = Claim(
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    scaled=scaled,
 )

@@ -20,7 +20,7 @@ from theory.linear.hypotheses import init_variances, label_variance
 from theory.linear.online_shape import predicted_online_shapes
 from theory.linear.paper_panels import panel_criteria
 from theory.linear.phase_diagram import phase_diagram
-from theory.linear.shape import predicted_shape
+from theory.linear.shape import descent_turns, predicted_shape
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 from theory.shape import PANELS, shape_of
 
@@ -77,7 +77,7 @@ class DescentShape:
     """Where a setting lies in the phase diagram, its shape, and the boundaries of the diagram for its rows.
 
     The shape that the predicted τ shows at the eigenvalues differs from the criterion's, on the whole range of σ, where
-    a peak lies between two neighbouring eigenvalues at an end: a simulation cannot see it.
+    the criterion's τ turns between two neighbouring eigenvalues at an end: a simulation cannot see it.
 
     Attributes
     ----------
@@ -86,6 +86,8 @@ class DescentShape:
     highest : float
         ηt s_max.
     sampled, criterion : str
+    hidden : bool
+        Whether the criterion has τ turn between two neighbouring eigenvalues at an end.
     rises_below, falls_above : ndarray, shape (200,)
         The c below which f rises on the whole range, and above which it falls, over `HIGHEST`.
     """
@@ -94,8 +96,14 @@ class DescentShape:
     highest: float
     sampled: str
     criterion: str
+    hidden: bool
     rises_below: np.ndarray
     falls_above: np.ndarray
+
+    @property
+    def shape(self) -> str:
+        """What a simulation should show: the criterion's shape, unless it may be hidden between two eigenvalues."""
+        return self.sampled if self.hidden else self.criterion
 
 
 @dataclass(frozen=True)
@@ -124,13 +132,18 @@ def _descent_shape(setting: Setting) -> DescentShape:
     """Both shapes, from the closed form and from the exact criterion for gradient descent."""
     rows = simulate.rows(setting)
     eigenvalues = np.linalg.eigvalsh(rows.T @ rows / len(rows))
-    time, spread = setting.training.learning_rate * setting.training.readings[-1], eigenvalues[0] / eigenvalues[-1]
+    rate, steps = setting.training.learning_rate, setting.training.readings[-1]
+    time, spread = rate * steps, eigenvalues[0] / eigenvalues[-1]
     diagram = phase_diagram(np.array([0.1]), HIGHEST, spread=spread)
+    c = setting.network.layer_variances[0] / len(eigenvalues) * len(rows) / time
+    turns = descent_turns(c, steps, rate * eigenvalues[0], rate * eigenvalues[-1])
+    inside = rate * eigenvalues[[1, -2]]
     return DescentShape(
-        c=setting.network.layer_variances[0] / len(eigenvalues) * len(rows) / time,
+        c=c,
         highest=float(time * eigenvalues[-1]),
         sampled=shape_of(theory.predict(setting, rows=rows).readings[-1].tau),
         criterion=predicted_shape(setting, rows)[-1],
+        hidden=any(turn < inside[0] or turn > inside[1] for turn in turns),
         rises_below=diagram.rises_below,
         falls_above=diagram.falls_above,
     )
@@ -162,13 +175,13 @@ def measure(case: Case[None], prediction: DescentShape | OnlineShape, context: C
 def decide(case: Case[None], prediction: DescentShape | OnlineShape, measured: ShapeLeft) -> tuple[Judgement, ...]:
     """Holds where the interval decides for the predicted shape, refuted where for another, otherwise undecided.
 
-    Of gradient descent the shape at the eigenvalues is predicted, of online training that to leading order.
+    Of gradient descent the criterion's shape is predicted, as far as eigenvalues show it; of online training that to
+    leading order.
     """
     if isinstance(prediction, DescentShape):
         about = f"$c$ = {prediction.c:.2g}, $\\eta t s_{{\\max}}$ = {prediction.highest:.2g}"
-        shape = prediction.sampled
-        agree = prediction.criterion == shape
-        note = "" if agree else f"the criterion, on the whole range of $\\sigma$: {prediction.criterion}"
+        shape = prediction.shape
+        note = "" if prediction.criterion == shape else f"the criterion, on the whole range of $\\sigma$: {prediction.criterion}"
     else:
         about = f"online, $\\eta\\sigma_y^2/(2B\\sigma_0^2)$ = {prediction.ratio:.2g}"
         shape = prediction.leading

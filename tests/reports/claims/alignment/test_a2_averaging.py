@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy.stats import norm
 
 from reports.claims.alignment import a2_averaging
 from tests.reports.claims.alignment.ensembles import case_of, outcome_of
@@ -15,27 +17,63 @@ def outcome():
     return outcome_of(a2_averaging.CLAIM, case_of(a2_averaging.CLAIM, "distinct eigenvalues"))
 
 
-def verdicts(outcome, **changes):
-    measured = replace(outcome.measurement, **changes)
-    return [judgement.verdict for judgement in a2_averaging.decide(outcome.case, "contained", measured)]
+@pytest.fixture(scope="module")
+def held(outcome):
+    return a2_averaging.hold(outcome.measurement)
 
 
-def test_the_average_is_aligned(outcome):
-    assert verdicts(outcome) == ["holds"] * 3
-    assert outcome.measurement.before.verdict == "not contained"
-    assert outcome.measurement.flips < 1e-14
+def verdicts(held, **changes):
+    return [judgement.verdict for judgement in a2_averaging.judge("contained", replace(held, **changes), 20000)]
+
+
+def test_the_average_is_aligned(outcome, held):
+    assert [judgement.verdict for judgement in outcome.judgements] == verdicts(held) == ["holds"] * 3
+    assert held.before.verdict == "not contained"
+    assert held.flips < 1e-14
     repeated = outcome_of(a2_averaging.CLAIM, case_of(a2_averaging.CLAIM, "repeated eigenvalues"))
     assert [judgement.verdict for judgement in repeated.judgements] == ["holds"] * 2  # the group is not finite
 
 
-def test_a_matrix_that_is_no_average_would_be_refuted(outcome):
-    before = outcome.measurement.before
-    assert verdicts(outcome, after=before)[0] == "refuted"
-    assert verdicts(outcome, after=replace(before, verdict="undecided"))[0] == "undecided"
-    assert verdicts(outcome, pvalue=1e-7)[1] == "refuted"
-    assert verdicts(outcome, detectable=0.06)[1] == "undecided"
-    assert verdicts(outcome, flips=1e-11)[2] == "refuted"
-    assert verdicts(outcome, diverged=1) == ["holds"] * 3  # whatever is left is a matrix like any other
+def test_a_matrix_that_is_no_average_would_be_refuted(outcome, held):
+    before = held.before
+    assert verdicts(held, after=before)[0] == "refuted"
+    assert verdicts(held, after=replace(before, verdict="undecided"))[0] == "undecided"
+    assert verdicts(held, pvalue=1e-7)[1] == "refuted"
+    assert verdicts(held, detectable=0.06)[1] == "undecided"
+    assert verdicts(held, flips=1e-11)[2] == "refuted"
+    lost = replace(outcome.measurement, diverged=1)  # whatever is left is a matrix like any other
+    found = a2_averaging.decide(outcome.case, "contained", lost)
+    assert [judgement.verdict for judgement in found] == ["holds"] * 3
+
+
+def test_draws_are_held_against_the_closed_form_in_standard_errors(outcome, held):
+    """Literally: entry by entry of the upper triangle, the average less Σ_i tr(P_i B)/m_i P_i, over its error."""
+    measured = outcome.measurement
+    basis, matrix = measured.spaces.basis, measured.matrix
+    average = sum(v @ matrix @ v * np.outer(v, v) for v in basis.T)  # eigenvalues are distinct
+    zs = [
+        abs(measured.mean[i, j] - average[i, j]) / measured.error[i, j]
+        for i in range(len(matrix))
+        for j in range(i, len(matrix))
+    ]
+    size = np.linalg.eigvalsh(matrix)[-1]
+    assert held.max_z == pytest.approx(max(zs), rel=1e-6)
+    assert held.pvalue == pytest.approx(min(1.0, 2 * len(zs) * norm.sf(max(zs))), rel=1e-5)
+    assert held.relative_error == pytest.approx(np.abs(measured.mean - average).max() / size)
+    quantiles = norm.isf(1e-6 / 2 / len(zs)) + norm.ppf(0.9)
+    assert held.detectable == pytest.approx(quantiles * measured.error.max() / size)
+
+
+def test_the_error_is_that_of_the_mean_of_the_draws(outcome):
+    """Four times the draws halve it; it is the standard error of every entry, by the law of sign flips."""
+    measured = outcome.measurement
+    basis, matrix = measured.spaces.basis, measured.matrix
+    inside = basis.T @ matrix @ basis
+    # with independent signs s the entry (i, j) of the eigenbasis is s_i s_j B_ij, of variance B_ij² off the diagonal
+    pairs = [(k, m) for k in range(len(inside)) for m in range(k + 1, len(inside))]
+    for i, j in ((0, 0), (0, 1), (2, 4)):
+        parts = [inside[k, m] * (basis[i, k] * basis[j, m] + basis[i, m] * basis[j, k]) for k, m in pairs]
+        assert measured.error[i, j] == pytest.approx(np.sqrt(np.sum(np.square(parts)) / measured.draws), rel=0.05)
 
 
 def test_every_eigenspace_has_its_row(outcome):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+import simulate
 from reports.claims.alignment import a5_mean
 from reports.claims.alignment.a5_mean import MeanDirection
-from tests.reports.claims.alignment.ensembles import case_of, outcome_of, smaller_case
+from reports.judging.estimate import data_eigenspaces
+from tests.reports.claims.alignment.ensembles import QUICK, case_of, outcome_of, smaller_case
+from theory.symmetry import symmetry_group
+from theory.testing import escalating_randomization_test
 
 FIRST_STEP = "first step, mean is an eigenvector"
 
@@ -38,6 +43,44 @@ def test_the_first_step_moves_against_the_mean():
     (judgement,) = outcome.judgements
     assert judgement.verdict == "holds"
     assert judgement.interval[1] < 0
+
+
+def test_the_direction_is_that_of_the_mean_weight_in_units_of_all_weights():
+    """Literally: the mean over replicas of w · μ/|μ|, its standard error between blocks, over sqrt(tr Σ_w)."""
+    case = smaller_case(a5_mean.CLAIM, FIRST_STEP, 200)
+    measured, simulation = outcome_of(a5_mean.CLAIM, case).measurement, QUICK.run(case.setting)
+    (reading,) = simulation.readings
+    mu = simulate.population(case.setting).mean
+    unit, replicas = np.sqrt(np.trace(reading.second_moment)), reading.counts.sum()
+    blocks = [w @ mu / np.linalg.norm(mu) for w in reading.means]
+    along = sum(n * v for n, v in zip(reading.counts, blocks, strict=True)) / replicas
+    spread = sum(n * (v - along) ** 2 for n, v in zip(reading.counts, blocks, strict=True)) / (len(blocks) - 1)
+    assert measured.along == pytest.approx(along / unit)
+    assert measured.standard_error == pytest.approx(np.sqrt(spread / replicas) / unit)
+    assert (measured.replicas, measured.diverged) == (200, 0)
+
+
+def test_each_group_has_the_test_that_is_asked_of_it():
+    """The smaller group fixes μ, the control forgets it; E w is tested outside the direction that is fixed."""
+    case = smaller_case(a5_mean.CLAIM, "mean is an eigenvector", 400, steps=40)
+    measured, simulation = outcome_of(a5_mean.CLAIM, case).measurement, QUICK.run(case.setting)
+    (reading,), seed = simulation.readings, case.setting.ensemble.seed
+    spaces, mu = data_eigenspaces(simulation), simulate.population(case.setting).mean
+    fixing, forgetting = symmetry_group(spaces, mean=mu), symmetry_group(spaces)
+    assert (fixing.fixed, forgetting.fixed) == (1, 0)
+
+    def pvalue(group):
+        options = {"counts": reading.counts, "level": 1e-6, "seed": seed}
+        return escalating_randomization_test(reading.second_moments, group, **options).pvalue
+
+    assert measured.alignment.pvalue == pvalue(fixing)
+    assert measured.forgetful == pvalue(forgetting)
+    assert measured.forgetful < 0.01 < measured.alignment.pvalue
+    along = mu / np.linalg.norm(mu)
+    outside = reading.mean - along * (along @ reading.mean)
+    assert measured.mean_weight.size == pytest.approx(
+        np.linalg.norm(outside) / np.sqrt(np.trace(reading.second_moment))
+    )
 
 
 @pytest.mark.parametrize(

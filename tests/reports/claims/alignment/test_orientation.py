@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binom
+from scipy.stats import t as student
 
 from reports.claims.alignment.orientation import (
     DRAWS,
     RATE,
     OrientedNetworks,
+    judge_distance,
     judge_nearer,
     judge_networks,
     judge_rate,
@@ -24,6 +27,7 @@ from tests.reports.claims.alignment.ensembles import turned
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment_squared, null_floor
+from theory.testing import random_basis_test
 
 
 def test_the_rate_is_one_that_ranks_attain():
@@ -74,6 +78,46 @@ def test_trained_networks_are_asked_other_questions_than_untrained_ones(found):
     measured = OrientedNetworks(found, 8, 0)
     assert [each.kind for each in judge_networks("outside", measured, "$M^2$")] == ["outside", "control"]
     assert [each.kind for each in judge_networks("exact", measured, "$M^2$")] == ["exact"]
+
+
+def test_every_network_has_random_bases_of_its_own(found):
+    """Literally: network g of seed 0 is held against the bases of seed g, by its rank and by their median."""
+    spaces = eigenspaces(np.diag([1.0, 2.0, 3.0, 4.0, 5.0]))
+    w = np.random.default_rng(2).standard_normal((8, 30, 5)) * [1.0, 3.0, 9.0, 2.0, 5.0]
+    moments = w.mT @ w / 30
+    again = orient((0,), [[(spaces, m) for m in moments]], 30, seed=7)
+    for of, seed in ((found, 0), (again, 7)):
+        for g, moment in enumerate(moments):
+            test = random_basis_test(spaces, moment, draws=DRAWS, seed=1000 * seed + g)
+            assert of.pvalues[0, g] == test.pvalue
+            assert of.random[0, g] == pytest.approx(np.median(test.null_distribution) ** 2)
+    assert not np.array_equal(found.random[0], again.random[0])
+
+
+def test_the_last_reading_is_judged_and_of_untrained_networks_the_first(found):
+    counts = [int(np.sum(values <= RATE)) for values in found.pvalues]
+    assert counts[0] != counts[1]
+    last, first = judge_nearer(found, 0, unit="groups"), judge_rate(found, 0)
+    assert last.measurement == f"{counts[1]} of 8"
+    assert last.pvalue == pytest.approx(binom.sf(counts[1] - 1, 8, 0.01))
+    assert last.power == f"{decisive_count(8, RATE)} of 8 would have been enough"
+    assert last.quantity.startswith("groups nearer")
+    assert last.note.startswith(f"{np.mean(1 - np.sqrt(found.squared[1] / found.random[1])):.0%} below")
+    assert first.measurement == counts[0] / 8
+    assert first.pvalue == pytest.approx(binom.sf(counts[0] - 1, 8, 0.01))
+    assert first.prediction == 0.01
+
+
+def test_the_distance_has_the_interval_of_the_mean_over_networks(found):
+    judgement = judge_distance(found, "$M^2$")
+    values = found.squared[-1]
+    half = student.ppf(0.975, 7) * values.std(ddof=1) / np.sqrt(8)
+    assert judgement.interval == pytest.approx((values.mean() - half, values.mean() + half))
+    assert judgement.measurement == pytest.approx(values.mean())
+    assert judgement.power == f"sampling alone gives {found.floor:.3g}"
+    before, at_random = found.squared[0].mean(), found.random[-1].mean()
+    assert judgement.note == f"before training {before:.3g}; random bases {at_random:.3g}"
+    assert (judgement.kind, judgement.verdict) == ("outside", "outside the hypotheses")
 
 
 def test_orientation_is_shown(found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from reports.campaign.records import round_trip
 from reports.campaign.settle import settle
 from reports.claims.claim import AnyClaim, Case, Context, Outcome
+from reports.claims.forms.form_evidence import FormEvidence
 from theory.errors import InvalidInput
 from theory.setting import Setting
 
@@ -33,3 +35,9 @@ def outcome_of(claim: AnyClaim, case: Case[Any]) -> Outcome[Any, Any, Any]:
     """A case predicted, measured, kept, read again and decided."""
     prediction, measurement = round_trip(settle(claim, case, QUICK), claim).value
     return Outcome(case, prediction, measurement, claim.decide(case, prediction, measurement))
+
+
+def first_block(evidence: FormEvidence) -> FormEvidence:
+    """The evidence of one block alone, from which no error is known."""
+    names = ("counts", "triangles", "means", "losses")
+    return replace(evidence, **{name: getattr(evidence, name)[:1] for name in names})

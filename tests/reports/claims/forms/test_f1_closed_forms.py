@@ -8,7 +8,7 @@ import pytest
 
 from reports.claims.forms import f1_closed_forms
 from reports.claims.forms.f1_closed_forms import CLAIM, FormAsked
-from tests.reports.claims.forms.outcomes import QUICK, case_of, outcome_of
+from tests.reports.claims.forms.outcomes import QUICK, case_of, first_block, outcome_of
 from theory import linear
 from theory.catalogue import candidates
 from theory.prediction import Form
@@ -44,7 +44,7 @@ def test_the_control_is_seen_and_would_be_refuted() -> None:
 
 def test_a_wrong_form_without_a_pvalue_is_undecided_and_errors_lie_in_their_interval() -> None:
     outcome = outcome_of(CLAIM, case_of(CLAIM, CONTROL, 600))
-    blind = replace(outcome.measurement, compared=replace(outcome.measurement.compared, pvalue=None))
+    blind = first_block(outcome.measurement)
     assert CLAIM.decide(outcome.case, outcome.prediction, blind)[0].verdict == "undecided"
     budgeted = replace(outcome.prediction, error_budget=0.1)
     (judgement,) = CLAIM.decide(outcome.case, budgeted, outcome.measurement)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from reports.claims.forms.f3_first_steps import CLAIM, SHRINKS, StepAsked, without_own_output
-from reports.claims.forms.form_evidence import form_evidence
 from reports.judging.verify import predict as predicted_readings
-from tests.reports.claims.forms.outcomes import QUICK, case_of, outcome_of
+from tests.reports.claims.forms.outcomes import QUICK, case_of, first_block, outcome_of
 from theory.catalogue import candidates
 from theory.errors import InvalidInput
 
@@ -42,7 +41,7 @@ def test_the_right_form_as_a_control_is_undecided() -> None:
     outcome = outcome_of(CLAIM, case_of(CLAIM, "ReLU, weights shrink", REPLICAS))
     control = replace(outcome.case, kind="control")
     assert CLAIM.decide(control, outcome.prediction, outcome.measurement)[0].verdict == "undecided"
-    blind = replace(outcome.measurement, compared=replace(outcome.measurement.compared, pvalue=None))
+    blind = first_block(outcome.measurement)
     assert CLAIM.decide(control, outcome.prediction, blind)[0].verdict == "undecided"
 
 
@@ -54,8 +53,9 @@ def test_cross_entropy_is_judged_by_its_budget() -> None:
     assert judgement.verdict != "refuted"
     form = outcome.prediction.form
     off = replace(form, readings=tuple(replace(reading, tau=1.5 * reading.tau) for reading in form.readings))
-    evidence = form_evidence(off, QUICK.run(outcome.case.setting))
-    assert CLAIM.decide(outcome.case, replace(outcome.prediction, form=off), evidence)[0].verdict == "refuted"
+    assert (
+        CLAIM.decide(outcome.case, replace(outcome.prediction, form=off), outcome.measurement)[0].verdict == "refuted"
+    )
 
 
 def test_the_wrong_description_is_one_of_fixed_rows() -> None:

@@ -70,6 +70,21 @@ def test_scatter_is_a_loop_over_networks() -> None:
     assert lower < low < slope < high < higher
 
 
+class OneDiverges(Context):
+    """Of every ensemble one network diverges, and of the second one three."""
+
+    def run(self, setting: Any) -> Any:
+        width = setting.labels.outputs if setting.network.kind == "linear" else setting.network.widths[0]
+        return replace(super().run(setting), diverged=3 if width == 32 else 1)
+
+
+def test_networks_are_counted_over_all_widths_diverged_ones_too() -> None:
+    case = smaller_case(case_of(CLAIM, "linear: fresh mini-batches"), 12)
+    assert case.study == (8, 32, 128)
+    found = CLAIM.measure(case, "negative", OneDiverges(seed=5))
+    assert (found.replicas, found.diverged) == (36, 5)
+
+
 def replace_seed(setting: Any, seed: int) -> Any:
     return msgspec.structs.replace(setting, ensemble=msgspec.structs.replace(setting.ensemble, seed=seed))
 

@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reports.claims.claim import Context
 from reports.claims.shape.b2_shape import CLAIM
+from simulate.results import Simulation
 from tests.reports.claims.shape.outcomes import QUICK, case_of, outcome_of, smaller_case
+from theory.setting import Setting
 from theory.shape import FALLS, PANELS, RISES_THEN_FALLS
 
 
@@ -18,16 +21,29 @@ def test_a_wrong_shape_would_be_refuted() -> None:
     assert (values.verdict, shape.verdict, shape.prediction) == ("holds", "holds", FALLS)
     wrong = replace(falls.prediction, shape=RISES_THEN_FALLS)
     assert CLAIM.decide(falls.case, wrong, falls.measurement)[1].verdict == "refuted"
-    for undecided in (replace(falls.measurement, shape=None), replace(falls.measurement, diverged=1)):
-        assert CLAIM.decide(falls.case, falls.prediction, undecided)[1].verdict == "undecided"
+    several = replace(falls.measurement, shape=None)
+    assert CLAIM.decide(falls.case, falls.prediction, several)[1].verdict == "undecided"
+
+
+class OneDiverges(Context):
+    """Of every ensemble one replica diverges."""
+
+    def run(self, setting: Setting) -> Simulation:
+        return replace(super().run(setting), diverged=1)
+
+
+def test_a_diverged_replica_is_counted_and_forbids_that_anything_holds() -> None:
+    case = case_of(CLAIM, "falls: large init")
+    right = CLAIM.predict(case)
+    measured = CLAIM.measure(case, right, OneDiverges(seed=5))
+    assert (measured.replicas, measured.diverged) == (51_200, 1)
+    assert [each.verdict for each in CLAIM.decide(case, right, measured)] == ["undecided"] * 2
 
 
 def test_wrong_values_would_be_refuted() -> None:
     outcome = outcome_of(CLAIM, case_of(CLAIM, "heavy ball"))
     other = CLAIM.predict(case_of(CLAIM, "Nesterov, weight decay"))
-    measured = CLAIM.measure(outcome.case, other, QUICK)
-    assert measured.compared.verdict == "refuted"
-    assert CLAIM.decide(outcome.case, other, measured)[0].verdict == "refuted"
+    assert CLAIM.decide(outcome.case, other, outcome.measurement)[0].verdict == "refuted"
 
 
 def test_the_dense_curve_passes_through_the_predicted_values() -> None:
@@ -52,4 +68,5 @@ def test_plain_descent_is_drawn_by_its_shapes_and_other_optimizers_by_their_name
     for outcome in outcomes:
         assert outcome.prediction.criterion in (None, outcome.prediction.shape)
     assert [len(series.x) for series in plain.panels[0].series] == [200, 8]
-    assert shown.tables[0].rows[0][4] == pytest.approx(outcomes[0].measurement.compared.max_abs_z)
+    found, predicted = outcomes[0].measurement.evidence.estimate, outcomes[0].prediction.prediction.readings[-1].tau
+    assert shown.tables[0].rows[0][4] == pytest.approx(np.abs((found.tau - predicted) / found.tau_se).max())

@@ -61,12 +61,38 @@ def test_online_training_has_the_shape_of_the_formula(case) -> None:
 def test_a_wrong_shape_is_refuted(shape: str | None, diverged: int, verdict: str) -> None:
     lines = np.ones(len(HIGHEST))
     measured = ShapeLeft(shape, 10, diverged)
-    descent = DescentShape(0.1, 1.0, RISES, RISES_THEN_FALLS, lines, lines)
+    descent = DescentShape(0.1, 1.0, RISES, RISES_THEN_FALLS, True, lines, lines)
     (judgement,) = CLAIM.decide(DESCENT[0], descent, measured)
     assert judgement.verdict == verdict
     assert RISES_THEN_FALLS in judgement.note  # a peak between eigenvalues, which a simulation cannot see
     (judgement,) = CLAIM.decide(ONLINE[0], OnlineShape(2.0, RISES, RISES), measured)
     assert judgement.verdict == verdict
+
+
+@pytest.mark.parametrize(("measured", "verdict"), [(RISES, "refuted"), (RISES_THEN_FALLS, "holds")])
+def test_the_criterion_is_judged_and_not_the_closed_form_beside_it(measured: str, verdict: str) -> None:
+    """Where nothing is hidden between eigenvalues, a criterion that differs from the closed form stands alone."""
+    lines = np.ones(len(HIGHEST))
+    descent = DescentShape(0.1, 1.0, RISES, RISES_THEN_FALLS, False, lines, lines)
+    (judgement,) = CLAIM.decide(DESCENT[0], descent, ShapeLeft(measured, 10, 0))
+    assert (judgement.prediction, judgement.verdict, judgement.note) == (RISES_THEN_FALLS, verdict, "")
+
+
+def test_a_turn_is_hidden_between_the_last_two_eigenvalues_at_an_end() -> None:
+    """Literally: the criterion's τ on a dense grid is largest beyond the last eigenvalue but one, or not."""
+    seen = set()
+    for case in DESCENT:
+        predicted, rows = CLAIM.predict(case), simulate.rows(case.setting)
+        s = np.linalg.eigvalsh(rows.T @ rows / len(rows))
+        rate, variance = case.setting.training.learning_rate, case.setting.network.layer_variances[0] / 6
+        grid = np.linspace(s[0], s[-1], 20_001)
+        kept = (1 - rate * grid) ** 20
+        tau = variance * kept**2 + (1 - kept) ** 2 / (grid * len(rows))
+        peak = grid[np.argmax(tau)]
+        turns = s[0] < peak < s[-1]
+        assert predicted.hidden == (turns and not s[1] <= peak <= s[-2])
+        seen.add(predicted.hidden)
+    assert seen == {True, False}
 
 
 def test_only_descent_lies_in_the_diagram() -> None:

@@ -1,0 +1,5 @@
+"""Which report the plants are judged on."""
+
+from reports.claims.claim import Context
+
+QUICK = Context()
