@@ -79,7 +79,7 @@ def predict(case: Case[SpecialisationStudy]) -> Sign | None:
 
 
 def measure(case: Case[SpecialisationStudy], prediction: Sign | None, context: Context) -> SpecialisationEffects:
-    """The gains of a point and what kernels predict, or the gains of networks and of their linearisations."""
+    """The gains of a point, or those of one task, and the kernels of the networks, by which they are predicted."""
     if isinstance(case.study, LinearisedInit):
         return tangent_gains(case.experiment, context.device, context.store)
     return measure_effects(case, context) if isinstance(case.study, Vgg) else measure_mapped(case, context)
