@@ -100,6 +100,8 @@ class SimulatedCurve:
     shape : str or None
         The one that simultaneous 99 % intervals leave; None where they leave several.
     sigma, tau, tau_se : ndarray, shape (k,)
+    blocks : int
+        On which the standard errors rest.
     replicas, diverged : int
     """
 
@@ -108,6 +110,7 @@ class SimulatedCurve:
     sigma: np.ndarray
     tau: np.ndarray
     tau_se: np.ndarray
+    blocks: int
     replicas: int
     diverged: int
 
@@ -122,6 +125,7 @@ def measure(case: Case[None], prediction: PredictedCurve, context: Context) -> S
         sigma=last.sigma,
         tau=last.tau,
         tau_se=last.tau_se,
+        blocks=len(verification.simulation.readings[-1].counts),
         replicas=verification.replicas,
         diverged=verification.diverged,
     )
@@ -182,7 +186,8 @@ def illustrate(outcomes: Outcomes[None, PredictedCurve, SimulatedCurve]) -> Exhi
 
 def _panel(title: str, outcome: Outcome[None, PredictedCurve, SimulatedCurve]) -> Panel:
     predicted, measured = outcome.prediction, outcome.measurement
-    points = Series("simulation", measured.sigma, np.sqrt(measured.tau), root_bars(measured.tau, measured.tau_se))
+    half = root_bars(measured.tau, measured.tau_se, measured.blocks - 1)
+    points = Series("simulation", measured.sigma, np.sqrt(measured.tau), half)
     line = Series("closed form", predicted.sigma, predicted.f, style="line")
     return Panel(title, r"$\sigma$", r"$f(\sigma)$", (line, points), from_zero=True)
 
