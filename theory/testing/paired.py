@@ -107,7 +107,7 @@ def paired_mean(
 def mean_ratio(numerators: ArrayLike, denominators: ArrayLike, *, confidence: float = 0.95) -> MeanRatio | None:
     """E[a]/E[b] from independent pairs (a, b), both (R,), with Fieller's interval.
 
-    None where E[b] may be zero, or nothing varies.
+    None where E[b] may be zero, and where a is the same multiple of b in every pair: nothing then says how sure that is.
 
     The interval (E. C. Fieller, J. R. Stat. Soc. B 16 (1954) 175) holds the ρ that a t-test of E[a − ρ b] = 0 does not
     reject: (ā − ρ b̄)² ≤ t² (s_aa − 2 ρ s_ab + ρ² s_bb)/R. With g = t² s_bb/(R b̄²) its ends are
@@ -133,12 +133,10 @@ def mean_ratio(numerators: ArrayLike, denominators: ArrayLike, *, confidence: fl
     n, t = len(a), _quantile(confidence, len(a))
     (s_aa, s_ab), (_, s_bb) = np.cov(a, b)
     # The quadratic A ρ² − 2 B ρ + C ≤ 0, without a division by s_bb, which may be zero.
-    if _spread(a) == _spread(b) == 0:
-        return None
     square = b.mean() ** 2 - t**2 * s_bb / n
     linear = a.mean() * b.mean() - t**2 * s_ab / n
     constant = a.mean() ** 2 - t**2 * s_aa / n
-    if square <= 0:
+    if square <= 0 or np.ptp(a - a.mean() / b.mean() * b) <= 64 * np.finfo(float).eps * np.max(np.abs(a)):
         return None
     half = np.sqrt(max(linear**2 - square * constant, 0.0))
     return MeanRatio(float(a.mean() / b.mean()), float((linear - half) / square), float((linear + half) / square))

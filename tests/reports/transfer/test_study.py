@@ -91,9 +91,9 @@ def test_equal_differences_are_not_estimable(result):
 
 
 def test_the_share_of_a_gain_in_steps_holds_for_every_place_between_readings(result):
-    given = reaching(result, [[3, 3, 3, 3], [0, 1, 0, 0], [0, 0, 0, 0], [1, 2, 1, 1]])
+    given = reaching(result, [[3, 3, 3, 3], [0, 1, 0, 0], [0, 0, 0, 0], [1, 2, 1, 2]])
     found = study(given)["covariance"]["steps to target"].share
-    for part in ([0.0, 4, 0, 0], [2.0, 6, 2, 2], [4.0, 8, 4, 4]):
+    for part in ([0.0, 4, 0, 4], [2.0, 6, 2, 6], [4.0, 8, 4, 8]):
         exact = mean_ratio(np.array(part) - 8, [-8.0, -4, -8, -8])
         assert found.low <= exact.low < exact.high <= found.high
     assert found.ratio == exact.ratio

@@ -34,6 +34,7 @@ def test_differences_that_are_all_the_same_have_no_interval(values):
     assert np.isnan([found.standard_error, found.low, found.high, found.pvalue]).all()
     assert not paired_mean([1.0, 2.0], bounds=([0.0, 0.0], [1.0, 2.0])).estimable
     assert mean_ratio(values, [1.0] * len(values)) is None
+    assert mean_ratio([0.3, 0.6, 0.7], [0.6, 1.2, 1.4]) is None
 
 
 def test_an_interval_within_bounds_is_that_of_the_bounds():
