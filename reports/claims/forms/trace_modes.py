@@ -109,7 +109,7 @@ def trace_judgement(law: TraceByModes, inside: WidthEvidence, diverged: int) -> 
         measurement=inside.trace,
         standard_error=inside.trace_se,
         interval=(low, high),
-        power=f"an error of {detected(inside.trace_se):.2g} found with probability .9",
+        power=f"an error of {detected(inside.trace_se, degrees=inside.measured.degrees):.2g} found with probability .9",
         verdict=verdict,
         note=rf"within {budget:.2g}; displacement $\varepsilon = {inside.prediction.displacement:.2f}$; {modes}",
     )

@@ -12,7 +12,7 @@ from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.claims.forms.lazy_changes import measure_changes
 from reports.claims.forms.lazy_predictions import predict_changes
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
-from reports.judging.intervals import bars, sample_mean
+from reports.judging.intervals import bars, means_and_halves, sample_mean
 from reports.judging.rules import Ruling, both_shapes_verdict, worst
 from reports.judging.shape import mean_shape
 from theory.network.lazy import LARGEST_DISPLACEMENT
@@ -288,7 +288,8 @@ def bend_panel(points: list[RegimePoint]) -> Panel:
         if chosen:
             theory = np.array([bend(point.predicted)[0] for point in chosen])
             networks, errors = np.array([bend(point.simulated) for point in chosen]).T
-            series.append(Series(label, theory, networks, bars(errors)))
+            draws = np.array([len(point.simulated) for point in chosen])
+            series.append(Series(label, theory, networks, bars(errors, draws - 1)))
     if points:
         every = [bend(point.predicted)[0] for point in points]
         ends = np.array([min(every), max(every)])
@@ -308,8 +309,8 @@ def _panel(outcomes: MapOutcomes, samples: int) -> Panel:
     for regime, point in chosen:
         if not series:
             series.append(Series("theory", sigma, point.predicted.mean(axis=0), style="line"))
-        error = point.simulated.std(axis=0, ddof=1) / np.sqrt(len(point.simulated))
-        series.append(Series(f"$m = {regime.width}$", sigma, point.simulated.mean(axis=0), bars(error), "both"))
+        mean, half = means_and_halves(point.simulated)
+        series.append(Series(f"$m = {regime.width}$", sigma, mean, half, "both"))
     title = f"$n/d$ = {samples / len(SPECTRUM):g}, $s_y^2/V_0$ = {SHOWN:g}"
     return Panel(title, r"$\sigma$", r"$m(\tau - s_0^2)$", tuple(series))
 

@@ -105,7 +105,7 @@ def _judge_gain(measured: Effects, sign: Sign, count: int) -> Judgement:
         sign,
         measured.diverged,
         quantity="gain in mean train accuracy, pretrained",
-        note=f"rescaled {rescaled.mean:+.4f} ± {rescaled.standard_error:.4f}; "
+        note=f"rescaled {rescaled.mean:+.4f} (standard error {rescaled.standard_error:.4f}); "
         f"upstream accuracy {measured.upstream_accuracy.mean():.3f}",
     )
 
@@ -131,7 +131,7 @@ def _judge_kernels(measured: TangentGains, k: int) -> Judgement:
         standard_error=seen.standard_error,
         interval=(seen.low, seen.high),
         verdict=same_sign_verdict((predicted.low, predicted.high), (seen.low, seen.high)),
-        power=f"predicted ± {predicted.standard_error:.2g}; signs must agree",
+        power=f"predicted with standard error {predicted.standard_error:.2g}; signs must agree",
         note="by the tangent kernels of these networks, squared error",
     )
 

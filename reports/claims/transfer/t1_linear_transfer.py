@@ -249,7 +249,8 @@ def _judge_gain(
         pvalue=None if asymptotic else pvalue,
         power=f"{signs} seen, early and late" if asymptotic else f"{found(smallest)}; {signs} seen",
         verdict=verdict,
-        note=f"after step {late} predicted {expected[1]:+.4f}, measured {value[1]:+.4f} ± {error[1]:.4f}",
+        note=f"after step {late} predicted {expected[1]:+.4f}, measured {value[1]:+.4f} "
+        f"(standard error {error[1]:.4f})",
     )
 
 

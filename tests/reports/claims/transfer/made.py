@@ -16,7 +16,7 @@ def made(gains: dict[str, float], *, noise: float = 0.01, replicas: int = 12, ac
     base = 0.6 + noise * generator.standard_normal(replicas)
     accuracy = np.stack([base, *(base + gain + noise * generator.standard_normal(replicas) for gain in gains.values())])
     shares = np.full((len(accuracy), replicas, 2, 2), 0.5) + 0.01 * generator.standard_normal((replicas, 1, 1))
-    shares[1:] += active - 0.5
+    shares[1:] += active - 0.5 + 0.001 * generator.standard_normal((len(gains), replicas, 1, 1))
     return Effects(
         treatments=("scratch", *gains),
         steps=np.array([0, 6]),
