@@ -175,7 +175,7 @@ def freeze(network: Network, parameters: Sequence[Array], rows: Array) -> Frozen
     Parameters
     ----------
     network : Network
-        Its kind, activation, parametrization, biases, and which layers are trained; widths are the parameters' own.
+        Its kind, widths, activation, parametrization, biases, and which layers are trained.
     parameters : sequence of Array
         Every layer's weights (R, out, in), then with `bias` its biases (R, out); first layer first.
     rows : Array, shape (R, n, d), or (R, n, C, H, W) of images

@@ -26,7 +26,7 @@ class KernelNumbers:
     trace : ndarray
         Per row and output, tr K/(nC).
     effective_rank : ndarray
-        (tr K)²/‖K‖_F², the number of equal eigenvalues that would be as spread; nan for a kernel that is 0.
+        (tr K)²/‖K‖_F², the number of equal eigenvalues that would be as spread; 0 for a kernel that is 0.
     geometric_mean : ndarray
         Of the (n − 1)(C − 1) eigenvalues that centring leaves, over nC, each at least `FLOOR` times their mean.
     """
@@ -68,7 +68,7 @@ def kernel_numbers(kernels: Array) -> KernelNumbers:
     left = (n - 1) * (outputs - 1)
     values = np.maximum(np.linalg.eigvalsh((flat + flat.swapaxes(1, 2)) / 2)[:, -left:], 0.0)
     total, squares = values.sum(axis=1), (values**2).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):  # of a kernel that is 0
-        rank = total**2 / squares
-        means = np.exp(np.log(np.maximum(values, FLOOR * total[:, None] / left)).mean(axis=1))
+    rank = np.divide(total**2, squares, out=np.zeros(replicas), where=squares > 0)
+    floored = np.maximum(values, FLOOR * total[:, None] / left)
+    means = np.exp(np.log(floored, out=np.full_like(floored, -np.inf), where=floored > 0).mean(axis=1))
     return KernelNumbers(total / (n * outputs), rank, means / (n * outputs))

@@ -204,6 +204,7 @@ def _judge(what: str, by: str, predicted: Sequence[float], realised: RealisedSig
     counted = count_signs(numbers, realised)
     return Judgement(
         about="all points of the line and of the maps",
+        kind="asymptotic",
         quantity=f"share of decided signs of the gain in {what} that {by} predicts",
         prediction=f"more than {SHARE:g}",
         measurement="no sign is decided" if counted.share is None else counted.share,
