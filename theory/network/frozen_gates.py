@@ -11,7 +11,7 @@ replicas; nothing is shared with what trains networks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -108,19 +108,26 @@ class FrozenGates:
 
     def backward(self, residual: Array) -> list[Array]:
         """Jᵀ r for r (R, n, C), summed over rows: one array per trained parameter, of its shape."""
-        xp = namespace(residual)
         gradients: list[Array] = []
+        for layer, rows, back in self.derivatives(residual):
+            xp = namespace(back)
+            own = _scaled(xp.matrix_transpose(back) @ rows, self.scales[layer])
+            gradients = [own, *([xp.sum(back, axis=1)] if self.bias else []), *gradients]
+        return gradients
+
+    def derivatives(self, residual: Array) -> Iterator[tuple[int, Array, Array]]:
+        """What Jᵀ r is made of, for r (R, n, C): each trained layer's number, its rows and r_l, last layer first.
+
+        The rows are those that its weights multiply, (R, rows · places, in), and r_l is the derivative of Σ r·f by z_l,
+        (R, rows · places, out).
+        """
         back = residual
         for layer in reversed(range(len(self.weights))):
-            position = layer * (1 + self.bias)
-            if position < self.trained:
-                biases = [xp.sum(back, axis=1)] if self.bias else []
-                own = _scaled(xp.matrix_transpose(back) @ self._rows[layer], self.scales[layer])
-                gradients = [own, *biases, *gradients]
+            if layer * (1 + self.bias) < self.trained:
+                yield layer, self._rows[layer], back
             if layer:
                 back = _scaled(back @ self.weights[layer], self.scales[layer])
                 back = self._back_through_gate(layer - 1, self._unseen(layer, back))
-        return gradients
 
     @property
     def numbers(self) -> int:
@@ -168,7 +175,7 @@ def freeze(network: Network, parameters: Sequence[Array], rows: Array) -> Frozen
     Parameters
     ----------
     network : Network
-        Its kind, activation, parametrization, biases, and which layers are trained; widths are the parameters' own.
+        Its kind, widths, activation, parametrization, biases, and which layers are trained.
     parameters : sequence of Array
         Every layer's weights (R, out, in), then with `bias` its biases (R, out); first layer first.
     rows : Array, shape (R, n, d), or (R, n, C, H, W) of images

@@ -19,6 +19,7 @@ In networks of any depth and width, by their Jacobians:
 
 - `linearised_training`: an actual network, linearised where training begins, trained as the setting says.
 - `training_transfer`: the condition, read off two such trainings, in accuracy and in loss.
+- `kernel_numbers`: what the tangent kernels say without labels and without training.
 """
 
 from theory.transfer.frozen_features import FrozenFeatureTransfer, frozen_feature_loss, frozen_feature_transfer
@@ -30,6 +31,7 @@ from theory.transfer.initial_weights import (
     initial_weight_transfer_of,
 )
 from theory.transfer.kept_output import KeptOutputTransfer, kept_output_transfer
+from theory.transfer.kernel_numbers import KernelNumbers, kernel_numbers
 from theory.transfer.kernel_regime import (
     KernelRegimeTransfer,
     early_slope_guide,
@@ -50,6 +52,7 @@ __all__ = [
     "FrozenFeatureTransfer",
     "InitialWeightTransfer",
     "KeptOutputTransfer",
+    "KernelNumbers",
     "KernelRegimeTransfer",
     "LinearisedNetwork",
     "LinearisedTraining",
@@ -65,6 +68,7 @@ __all__ = [
     "initial_weight_transfer",
     "initial_weight_transfer_of",
     "kept_output_transfer",
+    "kernel_numbers",
     "kernel_regime_transfer",
     "linearised_loss",
     "linearised_training",
