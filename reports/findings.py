@@ -173,11 +173,26 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A matrix shown as an image, (a, b); the signs of `marks`, of that shape, stand in its cells, parted by lines."""
+    """A matrix shown as an image.
+
+    Attributes
+    ----------
+    label : str
+    values : ndarray, shape (a, b)
+    marks : ndarray, shape (a, b), or None
+        Their signs stand in the cells, parted by lines, ringed where they differ from the sign of the value.
+    xlabel, ylabel : str
+    xticks, yticks : tuple of str, length b and a
+        What columns and rows are; without them the image has no axes.
+    """
 
     label: str
     values: np.ndarray
     marks: np.ndarray | None = None
+    xlabel: str = ""
+    ylabel: str = ""
+    xticks: tuple[str, ...] = ()
+    yticks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -215,14 +215,17 @@ def _draw_pictures(drawing: Drawing, cell: Any, panel: Panel) -> None:
         axes = part.add_subplot(grid[i // columns, i % columns])
         values = np.atleast_2d(np.asarray(picture.values, dtype=float))
         image = axes.imshow(values, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.set_xticks(range(len(picture.xticks)), picture.xticks, fontsize=7.0)
+        axes.set_yticks(range(len(picture.yticks)), picture.yticks, fontsize=7.0)
+        axes.tick_params(length=0)
+        axes.set_xlabel(to_label(picture.xlabel), fontsize=8.0)
+        axes.set_ylabel(to_label(picture.ylabel), fontsize=8.0)
         for spine in axes.spines.values():
             spine.set_visible(True)
             spine.set_linewidth(0.4)
         axes.set_title(to_label(picture.label), fontsize=8.0)
         if picture.marks is not None:
-            _draw_marks(axes, picture.marks)
+            _draw_marks(axes, picture.marks, values)
         all_axes.append(axes)
     if image is not None:
         bar = part.colorbar(image, ax=all_axes, fraction=0.05, pad=0.02, shrink=0.85)
@@ -231,11 +234,12 @@ def _draw_pictures(drawing: Drawing, cell: Any, panel: Panel) -> None:
     part.suptitle(to_label(panel.title), x=0.02, ha="left", fontsize=9.5)
 
 
-def _draw_marks(axes: Axes, marks: np.ndarray) -> None:
-    """Signs in the cells of an image, and the boundary between them."""
-    ground = {"boxstyle": "circle,pad=0.12", "facecolor": "white", "linewidth": 0}
+def _draw_marks(axes: Axes, marks: np.ndarray, values: np.ndarray) -> None:
+    """Signs in the cells of an image, ringed where they are not those of the values, and the boundary between them."""
     for sign, letter in ((1, "+"), (-1, "\N{MINUS SIGN}")):
         for i, j in np.argwhere(np.sign(marks) == sign).tolist():
+            ring = 1.2 if np.sign(values[i, j]) == -sign else 0.0
+            ground = {"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": "black", "linewidth": ring}
             axes.text(j, i, letter, ha="center", va="center", fontsize=9.0, bbox=ground)
     for x, y in boundary(marks):
         axes.plot(x, y, color="black", linewidth=1.4, solid_capstyle="butt")

@@ -1,132 +1,109 @@
-"""The signs on the maps of claim C3, predicted by the tangent kernels of pretrained networks, against what happens.
-
-An estimate. The condition is that of `theory.transfer.linearised_transfer` on each network and its own init: squared
-error on a few of the downstream rows, full-batch descent, the kernel fixed. The maps are of train accuracy under
-cross-entropy, in mini-batches with momentum, by networks whose kernels move; and accuracy, unlike the squared error,
-does not depend on how large the outputs are when training begins.
-"""
+"""The signs on the maps of claim C3: those predicted by linearised training against those that are seen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from reports.claims.claim import Case, Context
-from reports.claims.transfer.effects import Effects, effects_of
-from reports.claims.transfer.sign_counts import RealisedSigns, count_signs, shuffled_shares
-from reports.claims.transfer.tangent_gains import silent
-from reports.claims.transfer.tangent_modes import TangentModes, modes_of, stacked
-from reports.findings import OUTSIDE, Judgement
-from simulate.devices import resolve
-from simulate.labels import one_hot
-from simulate.transfer.experiment import Engine, Trained
-from theory.errors import Diverged
-from theory.setting import Training
+from reports.claims.transfer.effects import Effects
+from reports.claims.transfer.map_effects import MappedEffects
+from reports.claims.transfer.sign_counts import RealisedSigns, SignCount, count_signs, shuffled_shares
+from reports.findings import Judgement
+from reports.judging.rules import SHARE, Ruling, share_verdict
+from theory.testing import PairedMean, paired_mean
 
-ROWS, NETWORKS = 20, 3  # downstream rows, and networks of each point, whose kernels are computed
-RATE = 0.5  # downstream, in units of the largest curvature κ/n of both networks: on the squared error the maps' diverge
+CHANCE = 0.01  # shuffled predictions must do as well with a smaller probability than this
+WHY_SQUARED_ERROR_FAILS = (
+    "The squared error counts first how large outputs are when training begins, to which accuracy is indifferent: "
+    "its sign is that of the change of $\\|f_0\\|$."
+)
 
 
-@dataclass(frozen=True, eq=False)
-class MappedEffects(Effects):
-    """The effects of one point of the maps, and the tangent kernels of its first networks.
-
-    Attributes
-    ----------
-    readings : tuple of int
-        The steps downstream over which gains are averaged.
-    init, kept : TangentModes
-        Of k networks before upstream training and after it, (k, nC).
-    """
-
-    readings: tuple[int, ...]
-    init: TangentModes
-    kept: TangentModes
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """The gain in loss of k networks over their own inits, averaged over downstream training, (k,).
-
-        T⁻¹ ∫ (L_t⁰ − L_t) dt, by trapezoids over the readings, as a share of the larger of both losses at the start,
-        with L_t = ½ n⁻¹ ‖p_t(K/n)(y − f_0)‖²: see `theory.transfer.linearised_transfer`.
-        """
-        gains, steps = [], self.readings
-        parts = (self.init.curvature, self.init.energy, self.kept.curvature, self.kept.energy)
-        for before, its_energy, after, own_energy in zip(*parts, strict=True):
-            training = Training(learning_rate=RATE / max(before.max(), after.max()), steps=steps)
-            reference = TangentModes(before, its_energy).losses(training)
-            loss = TangentModes(after, own_energy).losses(training)
-            unit = max(loss[0], reference[0])
-            gains.append(np.trapezoid(reference - loss, steps) / (steps[-1] - steps[0]) / unit)
-        return np.array(gains)
+def judge_maps(found: Sequence[MappedEffects]) -> tuple[Judgement, ...]:
+    """The signs of all points: in accuracy, in loss, by the kernels alone, and by the control."""
+    accuracy = realised_signs([measured.difference("pretrained") for measured in found], found)
+    loss = realised_signs([paired_mean(measured.loss_gains) for measured in found], found)
+    predicted = [measured.linearised for measured in found]
+    return (
+        _judge("accuracy", "linearised training", [each.accuracy.mean for each in predicted], accuracy),
+        _judge("loss", "linearised training", [each.loss.mean for each in predicted], loss),
+        _judge("accuracy", "linearised training with $f_0:=0$", [each.by_kernels.mean for each in predicted], accuracy),
+        _judge_control([float(measured.by_squared_error.mean()) for measured in found], accuracy),
+    )
 
 
-def measure_mapped(case: Case[Any], context: Context) -> MappedEffects:
-    """Train the networks of a point once: kernels are those of the networks whose effects are measured."""
-    engine = Engine(case.experiment, resolve(context.device), weights=False)
-    if context.store is not None:
-        engine.keep(context.store, resume=True)
-    trained = engine.upstream(silent)
-    init, kept = modes_of_first(engine, trained)
-    effects = effects_of(engine.downstream(trained, silent))
-    readings = case.experiment.downstream.training.readings
-    return MappedEffects(**vars(effects), readings=readings, init=init, kept=kept)
-
-
-def modes_of_first(engine: Engine, trained: Trained) -> tuple[TangentModes, TangentModes]:
-    """Of the first networks before and after upstream training, on a few rows; the infinite are passed over.
-
-    Labels are one-hot, centred.
-
-    Raises
-    ------
-    Diverged
-        Where none is finite.
-    """
-    network, classes = engine.network, engine.draws.shapes[-1][0]
-    found = []
-    for replica in np.flatnonzero(trained.finite)[:NETWORKS].tolist():
-        inputs = engine.draws.take([replica])
-        rows, labels = inputs.downstream.x[0, :ROWS], inputs.downstream.y[0, :ROWS].numpy()
-        both = tuple(w[0] for w in inputs.init), tuple(w[replica].double() for w in trained.parameters)
-        found.append([modes_of(network, each, rows, one_hot(labels, classes)) for each in both])
-    if not found:
-        rate = engine.experiment.upstream.training.learning_rate
-        raise Diverged("upstream.training.learning_rate", rate, "lets every replica diverge")
-    before, after = (stacked(part) for part in zip(*found, strict=True))
-    return before, after
-
-
-def agreement(found: Sequence[MappedEffects]) -> Judgement:
-    """The share of points of decided sign whose sign is the predicted one: no rule was fixed, so that none judges it.
-
-    A sign is decided where the 95 % interval of the gain in accuracy excludes 0; the sign predicted is that of the mean
-    over networks. Clopper and Pearson's interval takes points for independent, and so are their draws.
-    """
-    gains = [measured.difference("pretrained") for measured in found]
-    predicted = np.array([measured.predicted.mean() for measured in found])
-    realised = RealisedSigns(
+def realised_signs(gains: Sequence[PairedMean], found: Sequence[Effects]) -> RealisedSigns:
+    """The gains of points, of decided sign where their 95 % interval excludes 0."""
+    return RealisedSigns(
         gains=np.array([gain.mean for gain in gains]),
         errors=np.array([gain.standard_error for gain in gains]),
         signs=np.array([float(gain.low > 0) - float(gain.high < 0) for gain in gains]),
         replicas=sum(measured.replicas for measured in found),
         diverged=sum(measured.diverged for measured in found),
     )
-    counted, (chance, associated) = count_signs(predicted, realised), shuffled_shares(predicted, realised)
-    agreed = sum(abs(np.sign(measured.predicted).sum()) == len(measured.predicted) for measured in found)
-    by_chance = f"; {chance:.2f} by shuffled predictions, which do as well with probability {associated:.2g}"
+
+
+def condition_verdict(predicted: np.ndarray, realised: RealisedSigns) -> Ruling:
+    """The rule for a condition that predicts signs: the share right, against `SHARE`, chance and constants.
+
+    Holds where Clopper and Pearson's lower end of the share that is right among decided signs exceeds `SHARE`, shuffled
+    predictions do as well with a probability below `CHANCE`, and more signs are right than by always saying the
+    commoner one. Refuted where the share is surely below `SHARE`; a diverged replica forbids "holds".
+    """
+    counted = count_signs(predicted, realised)
+    ruling = share_verdict(1.0, counted.interval, realised.diverged)
+    if ruling != "holds":
+        return ruling
+    _, associated = shuffled_shares(predicted, realised)
+    return "holds" if associated < CHANCE and counted.right > best_constant(realised) else "undecided"
+
+
+def best_constant(realised: RealisedSigns) -> int:
+    """How many decided signs are right by saying always "positive", or always "negative", whichever is better."""
+    return max(int((realised.signs > 0).sum()), int((realised.signs < 0).sum()))
+
+
+def _judge(what: str, by: str, predicted: Sequence[float], realised: RealisedSigns) -> Judgement:
+    numbers = np.array(predicted)
+    counted = count_signs(numbers, realised)
     return Judgement(
         about="all points of the line and of the maps",
-        kind="outside",
-        quantity="share of decided signs of the gain that the tangent kernels of pretrained networks predict",
-        prediction="an estimate",
+        kind="asymptotic",
+        quantity=f"share of decided signs of the gain in {what} that {by} predicts",
+        prediction=f"more than {SHARE:g}",
         measurement="no sign is decided" if counted.share is None else counted.share,
         interval=counted.interval,
-        verdict=OUTSIDE,
+        verdict=condition_verdict(numbers, realised),
         power=f"{counted.settings} points, {counted.settings - counted.decided} of them undecided",
-        note=f"{counted.right} of {counted.decided}; {int((predicted > 0).sum())} points are predicted positive, the "
-        f"networks of {agreed} agree with each other{by_chance if counted.decided else ''}",
+        note=_note(counted, numbers, realised),
+    )
+
+
+def _judge_control(predicted: Sequence[float], realised: RealisedSigns) -> Judgement:
+    """The squared error's condition has to fail: its share is surely below `SHARE`."""
+    numbers = np.array(predicted)
+    counted = count_signs(numbers, realised)
+    failed = counted.interval is not None and counted.interval[1] < SHARE
+    return Judgement(
+        about="all points of the line and of the maps",
+        kind="control",
+        quantity="share of decided signs of the gain in accuracy that the squared error of tangent kernels predicts",
+        prediction=f"less than {SHARE:g}",
+        measurement="no sign is decided" if counted.share is None else counted.share,
+        interval=counted.interval,
+        verdict="holds" if failed and not realised.diverged else "undecided",
+        power=f"{counted.settings} points, {counted.settings - counted.decided} of them undecided",
+        note=f"{_note(counted, numbers, realised)}. {WHY_SQUARED_ERROR_FAILS}",
+    )
+
+
+def _note(counted: SignCount, predicted: np.ndarray, realised: RealisedSigns) -> str:
+    note = f"{counted.right} of {counted.decided}; {int((predicted > 0).sum())} points are predicted positive"
+    if not counted.decided:
+        return note
+    chance, associated = shuffled_shares(predicted, realised)
+    return (
+        f"{note}; {best_constant(realised)} right by the better constant; {chance:.2f} by shuffled predictions, "
+        f"which do as well with probability {associated:.2g}"
     )

@@ -14,8 +14,9 @@ import simulate.transfer.store as files
 from reports.claims.claim import Case, Context
 from reports.claims.transfer.digits import Digits
 from reports.claims.transfer.effects import measure_effects
-from reports.claims.transfer.map_signs import measure_mapped
+from reports.claims.transfer.map_effects import measure_mapped
 from reports.cli import main
+from reports.codec import pack
 from simulate.identity import experiment_digest
 from simulate.transfer import run
 from tests.simulate.transfer.experiments import (
@@ -234,8 +235,10 @@ def test_claims_go_on_from_the_store_of_a_report(tmp_path, trained_pieces):
         before = dict(trained_pieces)
         again = measured(tiny, context)
         assert trained_pieces == before == {"upstream": 2, "downstream": 6}  # by the first of them
-        for name, value in vars(found).items():
-            np.testing.assert_array_equal(value, getattr(again, name))
+        (plain, arrays), (same, others) = pack(found), pack(again)
+        assert plain == same
+        for name, value in arrays.items():
+            np.testing.assert_array_equal(value, others[name])
     plain = measure_effects(tiny, Context())
     for name, value in vars(plain).items():
         np.testing.assert_array_equal(value, getattr(found, name))

@@ -6,8 +6,9 @@ import numpy as np
 
 from reports.claims.transfer.digits import LAYER, NEW_OUTPUT
 from reports.claims.transfer.effects import Effects
-from reports.claims.transfer.map_signs import MappedEffects
+from reports.claims.transfer.map_effects import LinearisedGains, MappedEffects
 from reports.claims.transfer.tangent_modes import TangentModes
+from theory.transfer import KernelNumbers, MeanGain
 
 
 def made(gains: dict[str, float], *, noise: float = 0.01, replicas: int = 12, active: float = 0.3) -> Effects:
@@ -42,10 +43,46 @@ def modes_of_gains(gains: np.ndarray) -> tuple[TangentModes, TangentModes]:
     return before, after
 
 
-def mapped(effects: Effects, predicted: float) -> MappedEffects:
-    """The effects of a point of the maps, and three networks whose kernels predict this gain."""
-    init, kept = modes_of_gains(np.full(3, predicted))
-    return MappedEffects(**vars(effects), readings=(0, 6), init=init, kept=kept)
+def mapped(
+    effects: Effects, predicted: float, *, loss: float = 0.3, squared: float | None = None, noise: float = 0.01
+) -> MappedEffects:
+    """The effects of a point of the maps, and what is predicted of its networks: by default the same by all ways."""
+    init, kept = modes_of_gains(np.full(3, np.clip(predicted if squared is None else squared, -1.0, 1.0)))
+    numbers = KernelNumbers(*np.tile(np.linspace(1.0, 1.1, effects.replicas), (3, 1)))
+    return MappedEffects(
+        **vars(effects),
+        loss_gains=loss + noise * np.resize([1.0, -1.0], effects.replicas),
+        linearised=LinearisedGains(one_gain(predicted), one_gain(loss), one_gain(predicted)),
+        before=numbers,
+        after=numbers,
+        readings=(0, 6),
+        init=init,
+        kept=kept,
+    )
+
+
+def one_gain(value: float) -> MeanGain:
+    """Of a single network."""
+    return MeanGain(np.array([value]), value, None)
+
+
+def scattered(gain: float, *, noise: float, predicted: float, loss: float, squared: float) -> MappedEffects:
+    """Eight replicas that gain about as much over scratch, every second one more, and what is predicted of them."""
+    scratch = 0.6 + 0.01 * np.random.default_rng(1).standard_normal(8)
+    accuracy = np.stack([scratch, scratch + gain + noise * np.resize([1.0, -1.0], 8)])
+    effects = Effects(
+        treatments=("scratch", "pretrained"),
+        steps=np.array([0, 6]),
+        curves=np.repeat(accuracy[:, :, None], 2, axis=2),
+        accuracy=accuracy,
+        active=np.full((2, 8, 2, 2), 0.5),
+        upstream_accuracy=np.ones(8),
+        upstream_steps=np.full(8, 10),
+        fitted=8,
+        replicas=8,
+        diverged=0,
+    )
+    return mapped(effects, predicted, loss=loss, squared=squared, noise=noise)
 
 
 PLAIN = made({"pretrained": 0.1, "rescaled": 0.05})

@@ -74,8 +74,9 @@ def slope(point: MapPoint) -> float:
 def test_maps_show_every_point_in_its_place():
     outcomes = mapped(slope)
     shown = CLAIM.illustrate(outcomes)
-    (table,), (switch, maps) = shown.tables, shown.figures
+    (table,), (switch, maps, mechanism) = shown.tables, shown.figures
     assert len(table.rows) == len(outcomes)
+    assert [len(panel.series[0].x) for panel in mechanism.panels] == [len(LINE)] * 2
     for panel, rows in zip(maps.panels, (SMALL.scale, SMALL.length), strict=True):
         for i, row in enumerate(rows):
             for j, point in enumerate(row):
@@ -84,10 +85,11 @@ def test_maps_show_every_point_in_its_place():
                 marks = panel.pictures[0].marks
                 assert marks is not None
                 assert marks[i, j] == pytest.approx(np.tanh(slope(point) - 1))
-    assert len({*maps.panels[1].pictures[0].values.ravel()}) == 4
-    assert switch.panels[0].series[1].y[1] == pytest.approx(maps.panels[0].pictures[0].values[1, 1])  # both width 32
+    assert len({*maps.panels[1].pictures[0].values.ravel()}) == 9
+    assert switch.panels[0].series[1].y[1] == pytest.approx(maps.panels[0].pictures[0].values[2, 1])  # both width 32
     assert render(maps).svg
-    ((judgement, of),) = CLAIM.conclude(outcomes)
+    (judgement, of), *others = CLAIM.conclude(outcomes)
+    assert len(others) == 3
     assert of == outcomes
     positive = sum(slope(point) > 1 for point in points_of(SMALL))
     assert 0 < positive < len(outcomes)
@@ -99,10 +101,10 @@ def test_points_whose_networks_diverged_leave_gaps():
     lost = (MapPoint(), LINE[0])
     outcomes = tuple(outcome for outcome in mapped(slope) if outcome.case.study not in lost)
     shown = CLAIM.illustrate(outcomes)
-    (table,), (switch, maps) = shown.tables, shown.figures
+    (table,), (switch, maps, _) = shown.tables, shown.figures
     assert len(table.rows) == len(outcomes)
     assert "changes by" not in table.caption
-    assert np.isnan(maps.panels[0].pictures[0].values).tolist() == [[False, False], [False, True]]
+    assert np.isnan(maps.panels[0].pictures[0].values).tolist() == [[False] * 3, [False] * 3, [False, True, False]]
     assert len(switch.panels[0].series[1].x) == len(LINE) - 2
     assert all(render(figure).svg for figure in (switch, maps))
     assert CLAIM.illustrate(()).tables == ()
