@@ -23,17 +23,20 @@ def modules(root: Path, within: str) -> tuple[Path, ...]:
 
 
 def first_tests(root: Path, module: Path) -> tuple[Path, ...]:
-    """The files that test a module by its name; for one without, those of its neighbours that import it; or its folder.
+    """The files that test a module by its name; otherwise those that import it, those of its neighbours, or the folder.
 
     Of `theory/linear/online.py` they are `tests/theory/linear/test_online.py` and every `test_online_*.py`, less those
     that belong to another module by their name (`online_shape.py`).
     """
     if named := _named(root, module):
         return named
+    folder = package_tests(module)
+    importing = [path.relative_to(root) for path in sorted((root / folder).glob("test_*.py"))]
+    if found := [path for path in importing if module in _imported(root, path)]:
+        return tuple(found)
     neighbours = [path for path in modules(root, str(module.parent)) if path.parent == module.parent]
-    importing = [path for path in neighbours if path != module and module in _imported(root, path)]
-    found = {tests for path in importing if path.stem != "__init__" for tests in _named(root, path)}
-    return tuple(sorted(found)) or (package_tests(module),)
+    others = [path for path in neighbours if path.stem != "__init__" and module in _imported(root, path)]
+    return tuple(sorted({test for path in others for test in _named(root, path)})) or (folder,)
 
 
 def package_tests(module: Path) -> Path:

@@ -18,10 +18,10 @@ LINEAR = Path("tests/theory/linear")
     [
         ("theory/linear/online.py", [LINEAR / "test_online.py", LINEAR / "test_online_stationary.py"]),
         ("theory/linear/online_shape.py", [LINEAR / "test_online_shape.py"]),
-        # tested through its neighbours
-        ("theory/linear/mean_square.py", [LINEAR / "test_stationary.py"]),
-        # tested through none
-        ("simulate/kernels/descent.py", [Path("tests/simulate/kernels")]),
+        # by a file of another name
+        ("theory/network/softmax_first_step.py", [Path("tests/theory/network/test_softmax.py")]),
+        # through a neighbour
+        ("theory/network/quadrature.py", [Path("tests/theory/network/test_duals.py")]),
     ],
 )
 def test_tests_of_a_module(module: str, tests: list[Path]) -> None:

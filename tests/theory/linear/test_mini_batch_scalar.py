@@ -9,6 +9,7 @@ import pytest
 from tests.oracles.linear import fixed_setting
 from theory.catalogue import predict
 from theory.errors import NoClosedForm
+from theory.linear import mini_batch_scalar
 from theory.linear.eigenbasis import in_eigenbasis
 from theory.linear.mini_batch_scalar import gaussian_term, heaviness
 from theory.setting import Data, Labels, Network, Setting, Training
@@ -100,6 +101,23 @@ def test_it_stops_where_the_batch_noise_or_the_tails_exceed_what_was_measured() 
                 predict(setting, rows=rows, formula=NAME)
         else:
             predict(setting, rows=rows, formula=NAME)
+
+
+def test_what_was_measured_itself_is_inside(monkeypatch) -> None:
+    """Rows and batches exactly at the bounds are taken; a rounding beyond they are not."""
+    rows = rows_of(12) / 4
+    setting = fixed_setting(rows, Training(learning_rate=0.5, batch_size=1, sampling="replacement", steps=3))
+    tail, strength = heaviness(in_eigenbasis(setting, rows)), 0.5 * np.trace(rows.T @ rows / 12)
+    for name, bound in (("HEAVIEST_TAIL", tail), ("LARGEST_NOISE", 0.5 * float(in_eigenbasis(setting, rows).s.sum()))):
+        assert bound == pytest.approx({"HEAVIEST_TAIL": tail, "LARGEST_NOISE": strength}[name], rel=1e-12)
+        monkeypatch.setattr(mini_batch_scalar, name, bound * (1 + 1e-12))
+        predict(setting, rows=rows, formula=NAME)
+        monkeypatch.setattr(mini_batch_scalar, name, bound * (1 - 1e-12))
+        with pytest.raises(NoClosedForm, match="no scalar reduction"):
+            predict(setting, rows=rows, formula=NAME)
+        monkeypatch.undo()
+    monkeypatch.setattr(mini_batch_scalar, "HEAVIEST_TAIL", tail)
+    predict(setting, rows=rows, formula=NAME)
 
 
 def test_heaviness_by_its_definition() -> None:

@@ -87,6 +87,7 @@ def test_fourth_moments() -> None:
         chi2 = stats.chi2(dof)
         expected = (dof - 2) ** 2 * chi2.expect(lambda v: v**-2.0)
         assert abs(population.fourth_moment_ratio(elliptical(Student(dof=dof))) - expected) < 1e-6
+    assert population.fourth_moment_ratio(Data(kind="gaussian", spectrum=(1.0, 2.0))) == 1.0
     assert population.fourth_moment_ratio(elliptical(Sphere())) == 9 / 15  # |z|⁴ = d² on the sphere
     assert population.fourth_moment_ratio(elliptical(TwoPoint(k4=1.25))) == 1.25
     with pytest.raises(InvalidInput, match=r"data.radial.dof = 3.5: must exceed 4"):

@@ -57,3 +57,31 @@ def test_pairs_are_as_many_as_work_and_memory_allow(
     rows = np.random.default_rng(n).standard_normal((n, d))
     training = Training(learning_rate=0.01, batch_size=size, steps=steps, momentum=momentum)
     assert number_of_pairs(in_eigenbasis(fixed_setting(rows, training), rows)) == int(expected)
+
+
+class Unmoved:
+    """A generator whose permutations leave everything in its place, and which tells what it was asked for."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def permuted(self, values: np.ndarray, axis: int) -> np.ndarray:
+        assert axis in (-1, 2)
+        self.shapes.append(values.shape)
+        return np.array(values)
+
+
+@pytest.mark.parametrize(("last", "epochs"), [(0, 0), (1, 1), (3, 1), (4, 2), (6, 2), (7, 3)])
+def test_permutations_are_drawn_for_the_epochs_that_are_begun(last: int, epochs: int) -> None:
+    """Seven rows in batches of two: three per epoch, one row left over; the second of a pair goes backwards."""
+    rows = np.zeros((7, 2))
+    setting = fixed_setting(rows, Training(batch_size=2, steps=last))
+    generator = Unmoved()
+    orders = draw_order_pairs(setting, generator, 4)  # type: ignore[arg-type]
+    assert generator.shapes == [(4, epochs, 7)]
+    assert orders.shape == (8, last, 2)
+    batches = [[0, 1], [2, 3], [4, 5]]
+    forward, backward = (batches * 3)[:last], (batches[::-1] * 3)[:last]
+    for pair in range(4):
+        assert orders[2 * pair].tolist() == forward
+        assert orders[2 * pair + 1].tolist() == backward

@@ -115,9 +115,10 @@ def test_first_step_with_classes_over_all_label_vectors() -> None:
     np.testing.assert_allclose(predict(setting, rows=rows).readings[0].second_moment, expected, atol=1e-14)
 
 
-def test_flow_series_by_enumeration() -> None:
+@pytest.mark.parametrize(("m", "outputs"), [(2, 1), (1, 2), (1, 3)])
+def test_flow_series_by_enumeration(m: int, outputs: int) -> None:
     """Both derivatives at t = 0: products of up to five factors of each law, exact on three points."""
-    n, d, m, outputs = 2, 2, 2, 1
+    n, d = 2, 2
     rows = np.array([[1.0, -0.5], [2.0, 0.25]])
     s, first, second, variance = rows.T @ rows / n, 0.3, 0.45, 1.5
 
@@ -129,7 +130,11 @@ def test_flow_series_by_enumeration() -> None:
         cross = w1.transpose(0, 2, 1) @ acceleration
         return (2 * v1.transpose(0, 2, 1) @ v1 + cross + cross.transpose(0, 2, 1)) / m
 
-    laws = [((m, d), np.sqrt(3 * first), 3), ((outputs, m), np.sqrt(3 * second), 3), ((1, n), np.sqrt(variance), 2)]
+    laws = [
+        ((m, d), np.sqrt(3 * first), 3),
+        ((outputs, m), np.sqrt(3 * second), 3),
+        ((outputs, n), np.sqrt(variance), 2),
+    ]
     curvature = enumerated(laws, second_derivative) / 2
     values, basis = np.linalg.eigh(s)
     net = TwoLayer(m, outputs, np.full(d, first), second, 1.0)

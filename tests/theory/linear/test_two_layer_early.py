@@ -12,6 +12,7 @@ from theory.catalogue import predict
 from theory.errors import NoClosedForm
 from theory.linear import two_layer_early
 from theory.linear.two_layer_early import averaged_early, early_moment, mixing_series
+from theory.linear.wishart import LARGEST_ORDER, LARGEST_ORDER_OF_A_VECTOR, vector_powers, wishart_powers
 from theory.setting import Labels, Setting, Training
 
 EARLY = {
@@ -186,6 +187,30 @@ def test_early_form_refuses_from_the_budget_on() -> None:
     two_layer_early.predict(early_setting(last), ROWS)
     with pytest.raises(NoClosedForm, match="saturation"):
         two_layer_early.predict(early_setting(last + 1), ROWS)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_the_series_must_have_converged(outputs: int) -> None:
+    """Its last terms, of order γ^(2 · LARGEST_ORDER), at most 10⁻⁹ of all terms without their signs: step by step."""
+    order = LARGEST_ORDER_OF_A_VECTOR if outputs == 1 else LARGEST_ORDER
+    unit = np.array([0.4, 1.0])
+    moments = vector_powers(unit, order) if outputs == 1 else wishart_powers(unit, outputs, order)
+    training = Training(learning_rate=0.5)
+    verdicts = []
+    for steps in range(1, 60):
+        c, s = mixing_series(training, steps, order, 1.0)
+        even = np.convolve(c, c)[: order + 1] + np.concatenate([[0.0], np.convolve(s, s)[:order]])
+        both = np.convolve(even, np.convolve(c, s)[: order + 1])[: order + 1]
+        shares = [np.abs(a[-1]) * moments[-1] / (np.abs(a) @ moments) for a in (even, both)]
+        converged = all(np.all(share <= 1e-9) for share in shares)
+        verdicts.append(converged)
+        if converged:
+            averaged_early(training, steps, unit, outputs, 0.2, 0.5)
+        else:
+            with pytest.raises(NoClosedForm, match=f"by step {steps} the modes have grown beyond the series"):
+                averaged_early(training, steps, unit, outputs, 0.2, 0.5)
+    assert verdicts == sorted(verdicts, reverse=True)
+    assert set(verdicts) == {True, False}
 
 
 def test_early_form_refuses_late_times() -> None:
