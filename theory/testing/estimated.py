@@ -80,7 +80,8 @@ class EstimatedMeans:
     def interval(self, confidence: float) -> tuple[np.ndarray, np.ndarray]:
         """Simultaneous confidence intervals (Bonferroni) for the true means, their ends (q,) each, by inverting T.
 
-        From two blocks on, and corrected for |λ| in full: at the usual confidences that costs little. The upper end is inf where the error is so large that nothing bounds the mean.
+        From two blocks on, and corrected for |λ| in full: at the usual confidences that costs little. The upper end is
+        inf where the error is so large that nothing bounds the mean.
         """
         tail = (1 - confidence) / len(self.errors)
         reach = critical_values(self.degrees, self.skewness, tail) * self.errors / 3
@@ -111,8 +112,8 @@ def estimated_means(ratios: np.ndarray, counts: np.ndarray, variance: np.ndarray
 
         T = 3 (mean^{1/3} − 1 + c²/9) / c,    Student's t with ν = min(K − 1, 2K / (κ + 2 − γ²)) degrees of freedom,
 
-    γ and κ the skewness and excess kurtosis of the block means (κ + 2 − γ² = K times the relative variance of c² given
-    the mean). What is left of the skewness of T is λ = 4c − 2γ/√K, 0 for a gamma law. With λ' what of |λ| exceeds noise,
+    γ and κ the skewness and excess kurtosis of the block means ((κ + 2 − γ²)/K is the relative variance of c² given the
+    mean). What is left of the skewness of T is λ = 4c − 2γ/√K, 0 for a gamma law. With λ' what of |λ| exceeds noise,
     8√6/K, p-values are those of the smaller normal score z' that solves z' + 2λ' (z'² − 1)/6 = z; the factor 2 stands
     for what rare replicas hide. The test speaks where N is at least 1,000 and 500 times the relative variance of one
     replica, N c² (the predicted one where that is larger), and where λ' ≤ .5.

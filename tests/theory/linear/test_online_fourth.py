@@ -20,7 +20,7 @@ from theory.setting import Data, Labels, Setting, Sphere, Student, Training, Two
 
 
 def grid(points, count):
-    """Nodes (n, count) and weights (n,) that integrate polynomials of degree 2·points − 1 in each of `count` N(0, 1)."""
+    """Nodes (n, count) and weights (n,): exact to degree 2·points − 1 in each of `count` standard normal numbers."""
     nodes, weights = roots_hermitenorm(points)
     weights = weights / weights.sum()
     product = np.array(list(itertools.product(range(points), repeat=count)), dtype=int).reshape(-1, count)
@@ -28,7 +28,7 @@ def grid(points, count):
 
 
 def integrated(training, s, initial, *, size, y2, wide=0.0):
-    """E[w_i² w_j²] by Gauss–Hermite quadrature, exact: every step is a polynomial of degree 8 in each row's coordinates.
+    """E[w_i² w_j²] by Gauss–Hermite quadrature, exact: a step makes polynomials of degree 8 in a row's coordinates.
 
     Labels are ±√y2, and χ = 1 ± `wide`, each with probability ½.
     """
@@ -84,15 +84,14 @@ def test_learning_rate_drops_and_several_readings():
     np.testing.assert_allclose(found[2], integrated(training, s, initial, size=1, y2=0.8), rtol=1e-11)
 
 
-def test_second_moments_inside_the_recursion_are_those_of_the_form():
-    """E[w⁴] of Gaussian labels grows with E y⁴ by the moments that the rows and E[w²] have: tested through a difference."""
+def test_fourth_moments_grow_with_those_of_labels_and_exceed_squares():
+    """Heavier labels make heavier weights; no fourth moment is below the square of the second (Jensen's inequality)."""
     training = Training(learning_rate=0.1, steps=7)
     s, initial = np.array([0.5, 1.0, 2.0]), np.full(3, 0.2)
     less, more = (fourth_moments(training, s, initial, batch_size=3, sigma_y2=1.0, y4=y4)[0] for y4 in (1.0, 3.0))
     p = variances(training, s, initial, batch_size=3, sigma_y2=1.0)[0]
     assert np.all(more > less)
     assert np.all(np.diag(less) >= p**2)
-    assert np.all(less >= np.outer(p, p) * 0.9)
 
 
 @pytest.mark.parametrize("u", [0.1, 0.3766, 0.6])
