@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.stats import norm
@@ -61,6 +62,7 @@ def of_variances(test: VariancesTest, predicted: np.ndarray | None, blocks: int)
     return ExactTest(test.pvalue, test.detectable, test.means.sharp, needed, variance)
 
 
+@cache
 def gaussian_vectors(rank: int) -> int:
     """How many Gaussian vectors of this rank show an error of `DISCREPANCY`.
 
@@ -115,4 +117,7 @@ def _variance(measured: float | None, predicted: np.ndarray | None) -> float:
 
 def _needed(variance: float, sharp: int, blocks: int, tests: int) -> int | None:
     found = replicas_to_find(DISCREPANCY, variance, blocks, LEVEL, POWER, tests)
-    return None if found is None or sharp > MANY else max(found, sharp)
+    if found is None or sharp > MANY:
+        return None
+    margin = 1 + 2.5 * np.sqrt(2 / min(blocks, found))  # standard errors will be in error themselves
+    return max(int(np.ceil(margin * found)), sharp)

@@ -14,15 +14,19 @@ from typing import Final
 import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from theory.errors import InvalidInput
 
 FEWEST: Final = 1000  # replicas that the sharp test wants
-LARGEST_ERROR: Final = 500.0**-0.5  # the relative standard error up to which it speaks
-LARGEST_SKEWNESS: Final = 0.5  # of its statistic, up to which its tails can be corrected
+PER_VARIANCE: Final = 500  # and so many times the relative variance of one replica: a relative error of at most .045
+LARGEST_SKEWNESS: Final = 0.5  # of its statistic, beyond noise, up to which its tails can be corrected
+SKEWNESS_NOISE: Final = 8 * 6.0**0.5  # over K: four standard errors of that skewness where blocks are normal
 ROUNDING: Final = 1e-12  # no relative standard error is taken to be smaller
 _BETS = 0.5 ** np.arange(1, 13)
 _MOST = 1e12
+_NODES, _WEIGHTS = (part / 2 for part in np.polynomial.legendre.leggauss(64))
+_NODES = _NODES + 0.5
 _LEAST = 5e-324  # the smallest float keeps normal scores finite
 
 
@@ -45,8 +49,8 @@ class EstimatedMeans:
     sharp : bool
         Whether the sharp test spoke. Otherwise the p-values are those of the bounds, and nothing but a gross error can
         be found.
-    replicas : int
-        N.
+    blocks, replicas : int
+        K and N.
     needed : int
         Replicas from which on the sharp test speaks, as far as these can tell; N or fewer where it does.
     """
@@ -58,6 +62,7 @@ class EstimatedMeans:
     degrees: np.ndarray
     skewness: np.ndarray
     sharp: bool
+    blocks: int
     replicas: int
     needed: int
 
@@ -75,7 +80,8 @@ class EstimatedMeans:
     def interval(self, confidence: float) -> tuple[np.ndarray, np.ndarray]:
         """Simultaneous confidence intervals (Bonferroni) for the true means, their ends (q,) each, by inverting T.
 
-        The upper end is inf where the error is so large that nothing bounds the mean.
+        From two blocks on, and corrected for |λ| in full: at the usual confidences that costs little. The upper end is
+        inf where the error is so large that nothing bounds the mean.
         """
         tail = (1 - confidence) / len(self.errors)
         reach = critical_values(self.degrees, self.skewness, tail) * self.errors / 3
@@ -91,10 +97,10 @@ class EstimatedMeans:
         """
         if not self.sharp:
             return np.inf
-        critical = critical_values(self.degrees, self.skewness, level / tests)
-        worst = int(np.argmax(critical * self.errors))
+        skewness = beyond_noise(self.skewness, self.blocks)
+        worst = int(np.argmax(critical_values(self.degrees, skewness, level / tests) * self.errors))
         error, degrees = float(self.errors[worst]), float(self.degrees[worst])
-        return detectable_error(error, degrees, level / tests, power, skewness=float(self.skewness[worst]))
+        return detectable_error(error, degrees, level / tests, power, skewness=float(skewness[worst]))
 
 
 def estimated_means(ratios: np.ndarray, counts: np.ndarray, variance: np.ndarray | None = None) -> EstimatedMeans:
@@ -106,11 +112,11 @@ def estimated_means(ratios: np.ndarray, counts: np.ndarray, variance: np.ndarray
 
         T = 3 (mean^{1/3} − 1 + c²/9) / c,    Student's t with ν = min(K − 1, 2K / (κ + 2 − γ²)) degrees of freedom,
 
-    γ and κ the skewness and excess kurtosis of the block means (κ + 2 − γ² = K times the relative variance of c² given
-    the mean). What is left of the skewness of T is λ = (4 c √K − 2γ) / √K, 0 for a gamma law; p-values are those of
-    the smaller normal score z' that solves z' + 2|λ| (z'² − 1)/6 = z. The factor 2 stands for what rare replicas hide.
-    It speaks where N ≥ 1,000, c ≤ .045 (N is at least 500 times the relative variance of one replica, the predicted
-    one where it is larger), and |λ| ≤ .5.
+    γ and κ the skewness and excess kurtosis of the block means ((κ + 2 − γ²)/K is the relative variance of c² given the
+    mean). What is left of the skewness of T is λ = 4c − 2γ/√K, 0 for a gamma law. With λ' what of |λ| exceeds noise,
+    8√6/K, p-values are those of the smaller normal score z' that solves z' + 2λ' (z'² − 1)/6 = z; the factor 2 stands
+    for what rare replicas hide. The test speaks where N is at least 1,000 and 500 times the relative variance of one
+    replica, N c² (the predicted one where that is larger), and where λ' ≤ .5.
 
     **The bounds**, exact at every K, speak otherwise. Upwards: Π_b (1 + g (x_b − 1)) has expectation 1 for 0 ≤ g ≤ 1,
     and so has its average over a fixed set of g; p = 1/average (Markov's inequality). Downwards, where a relative
@@ -145,17 +151,19 @@ def estimated_means(ratios: np.ndarray, counts: np.ndarray, variance: np.ndarray
     scores = normal_scores(statistic, degrees)
     predicted = np.zeros_like(mean) if variance is None else variance
     spread = float(np.max(np.maximum(total * relative**2, predicted)))
-    wanted = max(FEWEST, spread / LARGEST_ERROR**2, total * float(np.max(np.abs(remaining)) / LARGEST_SKEWNESS) ** 2)
-    sharp = total >= FEWEST and spread <= LARGEST_ERROR**2 * total
-    sharp = bool(sharp and np.max(np.abs(remaining)) <= LARGEST_SKEWNESS)
+    wanted = max(float(FEWEST), PER_VARIANCE * spread)
+    beyond = beyond_noise(remaining, blocks)
+    if (most := float(np.max(beyond)) / LARGEST_SKEWNESS) > 1:
+        wanted = max(wanted, total * most**2)
+    sharp = bool(total >= wanted)
     if sharp:
-        pvalues = 2 * stats.norm.sf(unskewed(np.abs(scores), remaining))
+        pvalues = 2 * stats.norm.sf(unskewed(np.abs(scores), beyond))
     else:
         below = np.ones_like(mean) if variance is None else _bound_below(mean, total, variance)
         pvalues = np.minimum(1.0, 2 * np.minimum(_bound_above(ratios), below))
     needed = int(np.ceil(min(wanted, 2.0**62)))
     return EstimatedMeans(
-        pvalues, scores, np.maximum(mean, 0.0), relative, degrees, remaining, sharp, int(total), needed
+        pvalues, scores, np.maximum(mean, 0.0), relative, degrees, remaining, sharp, blocks, int(total), needed
     )
 
 
@@ -180,6 +188,11 @@ def normal_scores(statistic: np.ndarray, degrees: np.ndarray | float) -> np.ndar
     return np.asarray(np.sign(statistic) * stats.norm.isf(np.maximum(tail, _LEAST)))
 
 
+def beyond_noise(skewness: np.ndarray, blocks: int) -> np.ndarray:
+    """How far |skewness| of a statistic of K blocks exceeds four of its standard errors, or 0."""
+    return np.asarray(np.maximum(np.abs(skewness) - SKEWNESS_NOISE / blocks, 0.0))
+
+
 def unskewed(score: np.ndarray, skewness: np.ndarray) -> np.ndarray:
     """The z' ≤ z with z' + 2|λ| (z'² − 1)/6 = z for scores z ≥ 1, and z itself below (Cornish and Fisher's expansion).
 
@@ -187,9 +200,8 @@ def unskewed(score: np.ndarray, skewness: np.ndarray) -> np.ndarray:
     4.09
     """
     a = np.abs(skewness) / 3
-    a = np.maximum(a, 1e-12)
-    corrected = (np.sqrt(1 + 4 * a * (score + a)) - 1) / (2 * a)
-    return np.asarray(np.minimum(score, np.where(score > 1, corrected, score)))
+    corrected = 2 * (score + a) / (np.sqrt(1 + 4 * a * (score + a)) + 1)
+    return np.asarray(np.where(score > 1, np.minimum(score, corrected), score))
 
 
 def critical_values(degrees: np.ndarray, skewness: np.ndarray, level: float) -> np.ndarray:
@@ -206,16 +218,18 @@ def detectable_error(error: float, degrees: float, level: float, power: float, *
     """
     critical = float(critical_values(np.array(degrees), np.array(skewness), level))
     center = 1 - error**2 / 9
+    # a noncentral t is normal given the estimated spread, s² = χ²_ν/ν, over whose quantiles its tail is averaged
+    spreads, chances = np.sqrt(stats.chi2.ppf(_NODES, degrees) / degrees), _WEIGHTS
 
     def surplus(u: float, sign: int) -> float:
         shift = 3 * sign * (1 - 1 / u) * center / error
-        return float(stats.nct.sf(critical / u, degrees, shift)) - power
+        return float(chances @ ndtr(shift - critical * spreads / u)) - power
 
     largest, smallest = 10.0, 0.1
     if surplus(largest, 1) < 0 or surplus(smallest, -1) < 0:
         return float(np.inf)
-    above = float(brentq(lambda u: surplus(u, 1), 1.0, largest, xtol=1e-12)) ** 3 - 1
-    below = 1 - float(brentq(lambda u: surplus(u, -1), smallest, 1.0, xtol=1e-12)) ** 3
+    above = float(brentq(lambda u: surplus(u, 1), 1.0, largest, xtol=1e-9)) ** 3 - 1
+    below = 1 - float(brentq(lambda u: surplus(u, -1), smallest, 1.0, xtol=1e-9)) ** 3
     return max(above, below)
 
 
@@ -246,7 +260,7 @@ def replicas_to_find(
         degrees = min(blocks, replicas) - 1
         return detectable_error(float(np.sqrt(variance / replicas)), degrees, level / tests, power) <= discrepancy
 
-    high = float(max(FEWEST, np.ceil(variance / LARGEST_ERROR**2)))
+    high = float(max(FEWEST, np.ceil(PER_VARIANCE * variance)))
     if not np.isfinite(high):
         return None
     if enough(high):

@@ -15,7 +15,7 @@ from theory.arrays import Array, symmetric, to_numpy
 from theory.eigenspaces import Eigenspaces, weight_variances
 from theory.errors import InvalidInput
 from theory.testing.blocks import block_moments
-from theory.testing.estimated import ROUNDING, block_shape, estimated_means, normal_scores, unskewed
+from theory.testing.estimated import ROUNDING, beyond_noise, block_shape, estimated_means, normal_scores, unskewed
 from theory.testing.likelihood_ratio import likelihood_ratio_sf
 from theory.testing.variances import ZERO, checked_variances
 
@@ -253,7 +253,8 @@ def _off_diagonal(white: np.ndarray, sizes: np.ndarray, *, sharp: bool) -> float
         here = slice(first, first + _COLUMNS)
         mean, error, skewness, _ = block_shape(white[:, rows[here], columns[here]], sizes)
         scores = normal_scores(mean / np.maximum(error, ROUNDING), len(sizes) - 1)
-        corrected = unskewed(np.abs(scores), 2 * skewness / np.sqrt(len(sizes)))
+        remaining = beyond_noise(2 * skewness / np.sqrt(len(sizes)), len(sizes))
+        corrected = unskewed(np.abs(scores), remaining)
         largest = max(largest, float(np.max(corrected)))
     return min(1.0, len(rows) * float(2 * stats.norm.sf(largest)))
 

@@ -1,0 +1,149 @@
+"""Verdicts from few replicas and heavy tails: nothing true is refuted, and what is undecided says what is missing."""
+
+import re
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+import simulate
+import theory
+from reports.judging import sufficient
+from reports.judging.compare import compare
+from reports.judging.sufficient import ExactTest, asymptotic_reason, exact_reason, gaussian_vectors
+from reports.views import verification as views
+from theory.setting import Data, Ensemble, Labels, Setting, Training
+from theory.testing.estimated import estimated_means
+from theory.testing.whole_matrix import detectable_variance
+
+ONLINE = Setting(
+    data=Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples="online"),
+    training=Training(learning_rate=0.1, batch_size=4, sampling="fresh", steps=10),
+)
+FIXED = Setting(
+    data=Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=12, fixed=True),
+    training=Training(learning_rate=0.1, steps=8),
+)
+
+
+def verified(setting, replicas, factor=1.0):
+    chosen = msgspec.structs.replace(setting, ensemble=Ensemble(replicas=replicas, seed=3))
+    prediction = theory.predict(chosen, rows=simulate.rows(chosen) if chosen.data.fixed else None)
+    readings = tuple(
+        replace(
+            reading,
+            tau=reading.tau * factor,
+            second_moment=None if reading.second_moment is None else reading.second_moment * factor,
+        )
+        for reading in prediction.readings
+    )
+    return compare(replace(prediction, readings=readings), simulate.run(chosen))
+
+
+def last(setting, replicas, factor=1.0):
+    return verified(setting, replicas, factor).comparison[-1]
+
+
+def named(reason):
+    return int(re.search(r"needs (?:some )?([\d,]+) replicas", reason)[1].replace(",", ""))
+
+
+@pytest.mark.parametrize("setting", [ONLINE, FIXED, msgspec.structs.replace(FIXED, labels=Labels(kind="rademacher"))])
+@pytest.mark.parametrize("replicas", [2, 3, 10, 100])
+def test_few_replicas_decide_nothing_and_say_how_many_would(setting, replicas):
+    found = last(setting, replicas)
+    assert found.verdict == "undecided"
+    assert named(found.reason) > 20_000
+
+
+@pytest.mark.parametrize("setting", [pytest.param(ONLINE, marks=pytest.mark.slow), FIXED])
+def test_as_many_as_are_named_decide(setting):
+    needed = named(last(setting, 30).reason)
+    found = last(setting, needed)
+    assert (found.verdict, found.reason) == ("holds", None)
+    fewer = last(setting, int(0.6 * needed))
+    assert fewer.verdict == "undecided"
+    assert "an error of 5% in one tau might have been missed" in fewer.reason
+
+
+def test_a_gross_error_is_refuted_from_few_replicas():
+    """Upwards from 40, downwards from 200, where the variance between replicas is predicted."""
+    assert last(ONLINE, 40, factor=0.05).verdict == "refuted"
+    assert last(ONLINE, 200, factor=20.0).verdict == "refuted"
+    assert last(ONLINE, 200, factor=20.0).detectable is None
+
+
+def test_rare_replicas_that_carry_the_mean_are_named():
+    heavy = Setting(
+        data=Data(kind="gaussian", spectrum=(0.5, 1.0), samples="online"),
+        training=Training(learning_rate=0.6, batch_size=1, sampling="fresh", steps=60),
+    )
+    found = last(heavy, 2000)
+    assert found.verdict == "undecided"
+    assert found.reason.startswith("no practicable number of replicas decides it: rare replicas carry the mean")
+    assert "8.02e+44 tau^2" in found.reason
+
+
+def test_one_replica_and_fewer_vectors_than_dimensions():
+    assert last(ONLINE, 1).reason == "needs more than one replica"
+    found = last(FIXED, 3)
+    assert found.reason.endswith("fewer vectors than dimensions")
+    assert named(found.reason) == gaussian_vectors(3)
+    outputs = msgspec.structs.replace(FIXED, labels=Labels(outputs=4))
+    assert last(outputs, 1).pvalue is not None  # four vectors of three dimensions
+    assert named(last(outputs, 1).reason) == -(-gaussian_vectors(3) // 4)
+
+
+def test_needed_gaussian_vectors_are_the_fewest():
+    for rank in (1, 3, 50):
+        needed = gaussian_vectors(rank)
+        assert detectable_variance(needed, rank, 1e-6, 0.9) <= 0.05 < detectable_variance(needed - 1, rank, 1e-6, 0.9)
+
+
+def test_a_diverged_replica_is_the_reason():
+    chosen = msgspec.structs.replace(ONLINE, ensemble=Ensemble(replicas=100))
+    simulation = replace(simulate.run(chosen), diverged=2)
+    (found,) = compare(theory.predict(chosen), simulation).comparison
+    assert (found.verdict, found.reason) == ("undecided", "2 replicas diverged: nothing can hold")
+
+
+@pytest.mark.parametrize("replicas", [1, 3, 30])
+def test_an_asymptotic_form_is_not_refuted_by_few_replicas(replicas):
+    averaged = Setting(
+        data=Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=40),
+        training=Training(learning_rate=0.1, steps=20),
+    )
+    found = last(averaged, replicas)
+    assert found.verdict == "undecided"
+    assert "more than one" in found.reason if replicas == 1 else named(found.reason) > 10_000
+
+
+def test_what_asymptotic_forms_want_narrows_their_intervals_into_the_budget():
+    rng, budget = np.random.default_rng(1), 0.1
+    means = estimated_means(rng.gamma(2.0, 0.5, (500, 2)), np.ones(500))
+    needed = named(asymptotic_reason(means, budget))
+    low, high = estimated_means(
+        rng.gamma(2.0 * needed / 500, 500 / 2 / needed, (500, 2)), np.full(500, needed / 500)
+    ).interval(0.95)
+    assert np.all(low > 1 - budget)
+    assert np.all(high < 1 + budget)
+    assert "no practicable number" in asymptotic_reason(means, 0.0)
+
+
+def test_reasons_name_what_is_missing():
+    few = ExactTest(1.0, np.inf, sharp=False, needed=5000, variance=2.0)
+    assert exact_reason(few, 30) == "needs 5,000 replicas: 30 are too few for a level of 1e-06"
+    rare = exact_reason(replace(few, variance=20.5), 30)
+    assert rare.endswith(
+        "too few for a level of 1e-06; rare replicas carry the mean: over replicas tau has the variance 20.5 tau^2"
+    )
+    assert "rare" not in exact_reason(replace(few, variance=sufficient.HEAVY), 30)
+    assert "might have been missed" in exact_reason(replace(few, sharp=True), 30)
+    assert "no practicable" in exact_reason(replace(few, needed=None), 30)
+
+
+def test_views_show_the_reason():
+    shown = views.view(verified(ONLINE, 30))
+    assert named(shown.value["comparison"][0]["reason"]) > 20_000
+    assert any(isinstance(part, str) and part.startswith("needs ") for section in shown.sections for part in section)
