@@ -96,7 +96,7 @@ def jeffreys(first: Array, second: Array, /) -> Array:
         raise InvalidInput("second.dtype", str(second.dtype), f"must be {first.dtype}, as that of first")
     _, power = unit(first)
     first, second = first / power, second / power
-    left, right = _inverse_factor("first", first), _inverse_factor("second", second)
+    left, right = _inverse_factor("first", first, power), _inverse_factor("second", second, power)
     return xp.sum((xp.matrix_transpose(left) @ (second - first) @ right) ** 2, axis=(-2, -1)) / 2
 
 
@@ -199,7 +199,7 @@ def _mean_sphericity(m: int, n: int, generator: np.random.Generator, draws: int)
 def _in_eigenbasis(spaces: Eigenspaces, second_moment: Array) -> tuple[Array, Array, Array]:
     """Vᵀ B V, and Vᵀ F with F Fᵀ = B⁻¹, of B over the power of two that is the third: no scale of B overflows."""
     matrix, power = unit(matching(spaces, "second_moment", second_moment))
-    factor = _inverse_factor("second_moment", matrix)
+    factor = _inverse_factor("second_moment", matrix, power)
     return spaces.basis.T @ matrix @ spaces.basis, spaces.basis.T @ factor, power
 
 
@@ -215,15 +215,16 @@ def _aligned_scales(spaces: Eigenspaces, turned: Array, factor: Array) -> Array:
     return xp.concat(scales, axis=-1)
 
 
-def _inverse_factor(name: str, matrix: Array) -> Array:
-    """F with F Fᵀ = B⁻¹; raises InvalidInput unless every B is positive definite."""
+def _inverse_factor(name: str, matrix: Array, power: Array) -> Array:
+    """F with F Fᵀ = B⁻¹; raises InvalidInput, in the units of B · `power`, unless every B is positive definite."""
     xp = namespace(matrix)
     eigenvalues, vectors = xp.linalg.eigh(matrix)
     d = matrix.shape[-1]
     largest = xp.max(xp.abs(eigenvalues), axis=-1, keepdims=True)
     floor = d * xp.finfo(matrix.dtype).eps * largest
     if bool(xp.any(eigenvalues < -floor)):
-        raise InvalidInput(name, f"an eigenvalue {float(xp.min(eigenvalues)):.3g}", "must be positive definite")
+        least = float(xp.min(eigenvalues * power[..., 0]))
+        raise InvalidInput(name, f"an eigenvalue {least:.3g}", "must be positive definite")
     if bool(xp.any(eigenvalues <= floor)):
         rank = int(np.min(np.sum(to_numpy(eigenvalues) > to_numpy(floor), axis=-1)))
         rule = "must be positive definite: a singular matrix is infinitely misaligned (project, or regularise)"

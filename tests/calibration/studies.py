@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.calibration import check
 from tests.calibration.study import Study
 
-STUDIES: tuple[Study, ...] = ()
+STUDIES: tuple[Study, ...] = (*check.STUDIES,)
