@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import array_api_compat
@@ -51,6 +52,28 @@ def symmetric(name: str, matrix: Array) -> Array:
     if bool(xp.any(asymmetry > xp.finfo(matrix.dtype).eps ** 0.5 * scale)):
         raise InvalidInput(name, f"largest |{name} - {name}ᵀ| = {float(xp.max(asymmetry)):.3g}", "must be symmetric")
     return matrix / 2 + transposed / 2
+
+
+def power_of_two(value: float) -> float:
+    """2^n near |value|, for scales that change no digit; 1 for 0.
+
+    >>> power_of_two(3.0), power_of_two(0.0)
+    (4.0, 1.0)
+    """
+    return math.ldexp(1.0, min(math.frexp(value)[1], 1023))
+
+
+def unit(matrix: Array) -> tuple[Array, Array]:
+    """`matrix` (..., d, d) over a power of two near its largest entry, and that power (..., 1, 1); exact. 1 for zero.
+
+    >>> scaled, power = unit(np.array([[6e-300, 0.0], [0.0, 2e-300]]))
+    >>> bool(np.all(scaled * power == [[6e-300, 0.0], [0.0, 2e-300]])), float(scaled.max()) < 1
+    (True, True)
+    """
+    largest = to_numpy(matrix)
+    largest = np.max(np.abs(largest), axis=(-2, -1), keepdims=True)
+    power = like(np.ldexp(1.0, np.minimum(np.frexp(largest)[1], 1023 if matrix.dtype.itemsize > 4 else 127)), matrix)
+    return matrix / power, power
 
 
 def like(values: Any, reference: Array) -> Array:

@@ -116,7 +116,7 @@ def eigenspaces(
     if standard_errors is not None:
         if len(standard_errors) != d or not all(se >= 0 for se in standard_errors):
             raise InvalidInput("standard_errors", standard_errors, f"must be {d} numbers that are not negative")
-        tolerances = [max(floor, 2 * (a * a + b * b) ** 0.5) for a, b in pairwise(standard_errors)]
+        tolerances = [max(floor, 2 * math.hypot(a, b)) for a, b in pairwise(standard_errors)]
     multiplicity = [1]
     for j, tolerance in enumerate(tolerances):
         if values[j + 1] - values[j] <= tolerance:

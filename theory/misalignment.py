@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.special import poch
 
-from theory.arrays import Array, namespace, symmetric, to_numpy
+from theory.arrays import Array, namespace, symmetric, to_numpy, unit
 from theory.eigenspaces import Eigenspaces, matching
 from theory.errors import InvalidInput
 
@@ -62,7 +62,7 @@ def misalignment_squared(spaces: Eigenspaces, second_moment: Array, /) -> Array:
     >>> round(float(misalignment_squared(spaces, np.diag([5.0, 1.0, 4.0]))), 12)  # sqrt(5 · 5/4) − 2
     0.5
     """
-    turned, factor = _in_eigenbasis(spaces, second_moment)
+    turned, factor, _ = _in_eigenbasis(spaces, second_moment)
     xp = namespace(turned)
     scales = _aligned_scales(spaces, turned, factor)
     difference = turned - scales[..., None] * xp.eye(spaces.dimension, dtype=turned.dtype, device=factor.device)
@@ -75,9 +75,9 @@ def closest_aligned(spaces: Eigenspaces, second_moment: Array, /) -> Array:
     `second_moment` B (..., d, d), positive definite → (..., d, d), aligned with A. Raises InvalidInput as
     `misalignment_squared` does.
     """
-    turned, factor = _in_eigenbasis(spaces, second_moment)
+    turned, factor, power = _in_eigenbasis(spaces, second_moment)
     scales = _aligned_scales(spaces, turned, factor)
-    return (spaces.basis * scales[..., None, :]) @ spaces.basis.T
+    return (spaces.basis * scales[..., None, :]) @ spaces.basis.T * power
 
 
 def jeffreys(first: Array, second: Array, /) -> Array:
@@ -94,7 +94,9 @@ def jeffreys(first: Array, second: Array, /) -> Array:
         raise InvalidInput("second.shape", tuple(second.shape), f"must end as first.shape = {tuple(first.shape)} does")
     if first.dtype != second.dtype:
         raise InvalidInput("second.dtype", str(second.dtype), f"must be {first.dtype}, as that of first")
-    left, right = _inverse_factor("first", first), _inverse_factor("second", second)
+    _, power = unit(first)
+    first, second = first / power, second / power
+    left, right = _inverse_factor("first", first, power), _inverse_factor("second", second, power)
     return xp.sum((xp.matrix_transpose(left) @ (second - first) @ right) ** 2, axis=(-2, -1)) / 2
 
 
@@ -194,11 +196,11 @@ def _mean_sphericity(m: int, n: int, generator: np.random.Generator, draws: int)
     return float(samples.mean()), float(samples.std(ddof=1) / math.sqrt(draws))
 
 
-def _in_eigenbasis(spaces: Eigenspaces, second_moment: Array) -> tuple[Array, Array]:
-    """Vᵀ B V, and Vᵀ F with F Fᵀ = B⁻¹."""
-    matrix = matching(spaces, "second_moment", second_moment)
-    factor = _inverse_factor("second_moment", matrix)
-    return spaces.basis.T @ matrix @ spaces.basis, spaces.basis.T @ factor
+def _in_eigenbasis(spaces: Eigenspaces, second_moment: Array) -> tuple[Array, Array, Array]:
+    """Vᵀ B V, and Vᵀ F with F Fᵀ = B⁻¹, of B over the power of two that is the third: no scale of B overflows."""
+    matrix, power = unit(matching(spaces, "second_moment", second_moment))
+    factor = _inverse_factor("second_moment", matrix, power)
+    return spaces.basis.T @ matrix @ spaces.basis, spaces.basis.T @ factor, power
 
 
 def _aligned_scales(spaces: Eigenspaces, turned: Array, factor: Array) -> Array:
@@ -213,15 +215,16 @@ def _aligned_scales(spaces: Eigenspaces, turned: Array, factor: Array) -> Array:
     return xp.concat(scales, axis=-1)
 
 
-def _inverse_factor(name: str, matrix: Array) -> Array:
-    """F with F Fᵀ = B⁻¹; raises InvalidInput unless every B is positive definite."""
+def _inverse_factor(name: str, matrix: Array, power: Array) -> Array:
+    """F with F Fᵀ = B⁻¹; raises InvalidInput, in the units of B · `power`, unless every B is positive definite."""
     xp = namespace(matrix)
     eigenvalues, vectors = xp.linalg.eigh(matrix)
     d = matrix.shape[-1]
     largest = xp.max(xp.abs(eigenvalues), axis=-1, keepdims=True)
     floor = d * xp.finfo(matrix.dtype).eps * largest
     if bool(xp.any(eigenvalues < -floor)):
-        raise InvalidInput(name, f"an eigenvalue {float(xp.min(eigenvalues)):.3g}", "must be positive definite")
+        least = float(xp.min(eigenvalues * power[..., 0]))
+        raise InvalidInput(name, f"an eigenvalue {least:.3g}", "must be positive definite")
     if bool(xp.any(eigenvalues <= floor)):
         rank = int(np.min(np.sum(to_numpy(eigenvalues) > to_numpy(floor), axis=-1)))
         rule = "must be positive definite: a singular matrix is infinitely misaligned (project, or regularise)"

@@ -73,7 +73,9 @@ def classify_interval(
     >>> classify_interval([1.0, 2.0, 2.1], standard_errors=[0.1] * 3) is None
     True
     """
-    values = _vector("tau", tau)
+    values, standard_errors, covariance, blocks = _of_order_one(
+        _vector("tau", tau), standard_errors, covariance, blocks
+    )
     if len(values) < 2:
         raise InvalidInput("tau", values.tolist(), "needs at least two eigenspaces to have a shape")
     if not 0 < confidence < 1:
@@ -91,6 +93,18 @@ def classify_interval(
         return _words(left.pop()) if len(left) == 1 else None
     possible = [shape for shape in alternatives if _pattern(shape) in left]
     return OTHER if not possible else possible[0] if len(possible) == 1 else None
+
+
+def _of_order_one(
+    tau: np.ndarray,
+    standard_errors: Sequence[float] | np.ndarray | None,
+    covariance: np.ndarray | None,
+    blocks: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """All over one power of two, the covariance over its square: no shape depends on it, and no square overflows."""
+    scale = float(np.ldexp(1.0, min(int(np.frexp(np.abs(tau).max())[1]), 1023)))
+    errors, spread = (None if part is None else np.asarray(part, float) / scale for part in (standard_errors, blocks))
+    return tau / scale, errors, None if covariance is None else np.asarray(covariance, float) / scale / scale, spread
 
 
 def _vector(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:

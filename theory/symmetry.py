@@ -63,6 +63,9 @@ def symmetry_group(spaces: Eigenspaces, /, *, mean: Array | None = None) -> Symm
     if tuple(mean.shape) != (spaces.dimension,):
         raise InvalidInput("mean.shape", tuple(mean.shape), f"must be ({spaces.dimension},)")
     basis, mu = to_numpy(spaces.basis), to_numpy(mean)
+    if not np.isfinite(mu).all():
+        raise InvalidInput("mean", "nan or inf", "must be finite")
+    mu = mu / (np.abs(mu).max() or 1)  # so that no square overflows
     lines, blocks = [], []
     for s in spaces.slices:
         block = basis[:, s]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.calibration import verdicts
+from tests.calibration import check, verdicts
 from tests.calibration.study import Study
 
-STUDIES: tuple[Study, ...] = (*verdicts.STUDIES,)
+STUDIES: tuple[Study, ...] = (*check.STUDIES, *verdicts.STUDIES,)

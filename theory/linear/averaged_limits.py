@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import brentq
 
+from theory.arrays import power_of_two
 from theory.errors import InvalidInput
 
 
@@ -25,13 +26,15 @@ def effective_decay(spectrum: np.ndarray, samples: int, decay: float = 0.0) -> f
         raise InvalidInput("decay", decay, "must not be negative")
     if decay == 0 and np.count_nonzero(s) <= samples:
         return 0.0
+    power = power_of_two(max(float(s.max(initial=0)), decay))  # k is searched for among numbers of order one
+    s, decay = s / power, decay / power
 
     def excess(k: float) -> float:  # increases with k
         return 1 - decay / k - float(np.sum(s / (s + k))) / samples
 
     high = decay + s.sum() / samples  # Σ s/(s + k) <= tr Σ/k
     low = max(decay, 1e-300) if decay else high * 1e-300
-    return high if excess(high) <= 0 else float(brentq(excess, low, high, xtol=1e-300, rtol=1e-14))
+    return power * (high if excess(high) <= 0 else float(brentq(excess, low, high, xtol=1e-300, rtol=1e-14)))
 
 
 def least_squares(spectrum: np.ndarray, samples: int, sigma_y2: float) -> np.ndarray:
@@ -88,5 +91,7 @@ def ridge(spectrum: np.ndarray, samples: int, sigma_y2: float, decay: float) -> 
 
 
 def _label_part(s: np.ndarray, samples: int, sigma_y2: float, k: float) -> np.ndarray:
+    power = power_of_two(max(float(s.max(initial=0)), k))
+    s, k = s / power, k / power  # so that no square overflows
     seen = np.sum((s / (s + k)) ** 2) / samples
-    return np.asarray(sigma_y2 / samples * s / ((s + k) ** 2 * (1 - seen)))
+    return np.asarray(sigma_y2 / samples * s / ((s + k) ** 2 * (1 - seen)) / power)

@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 from scipy.special import exprel
 
+from theory.arrays import power_of_two
 from theory.linear import online
 from theory.linear.flow import flow_time
 from theory.linear.hypotheses import LEAST_BUDGET, init_variances, label_variance
@@ -138,11 +139,12 @@ def stationary_state_dependent(
     >>> stationary_state_dependent(0.1, np.array([1.0]), batch_size=5, sigma_y2=2.0).round(6).tolist()
     [0.020408]
     """
-    s = np.asarray(s, dtype=float)
+    power = power_of_two(float(np.max(s, initial=0)))
+    s, rate, decay = np.asarray(s, dtype=float) / power, rate * power, decay / power  # so that no square overflows
     c = rate / 2 * np.where(s > 0, 1 / np.where(s > 0, s + decay, 1.0), 0.0)
     below = 1 - (2 * k4 - 1) * c * s**2 / batch_size
     phi = k4 * np.sum(c * s**2 / batch_size / below)
-    return np.asarray(c * s * sigma_y2 / batch_size / ((1 - phi) * below))
+    return np.asarray(c * s * sigma_y2 / batch_size / ((1 - phi) * below) / power)
 
 
 def _variances(setting: Setting, *, state_dependent: bool) -> np.ndarray:

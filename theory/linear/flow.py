@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import exprel
 
+from theory.arrays import power_of_two
 from theory.errors import InvalidInput
 from theory.setting import Training
 
@@ -59,4 +60,5 @@ def flow_variances(
     [1.0, 0.3351]
     """
     p, q = flow_propagators(time, np.asarray(s) + decay)
-    return np.asarray(initial * p**2 + sigma_y2 / samples * s * q**2)
+    power = power_of_two(time)  # q is of the order of the time: its square need not be a number
+    return np.asarray(initial * p**2 + power * (sigma_y2 / samples * (s * power) * (q / power) ** 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from theory.arrays import power_of_two
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput
 from theory.linear.hypotheses import data_factor, init_variances, label_variance, not_linear, rows_not_fixed
@@ -59,7 +60,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     p, q = propagators(setting.training, h, setting.training.readings)
     initial = _in_basis(init_variances(setting, dimension), spaces)
     with np.errstate(over="ignore", invalid="ignore"):
-        labels = label_variance(setting.labels) / samples * s * q**2
+        labels = _taught(label_variance(setting.labels) / samples * s, q)
         readings = tuple(
             _reading(step, spaces, eigenvalues, initial, p_t, labels_t)
             for step, p_t, labels_t in zip(setting.training.readings, p, labels, strict=True)
@@ -87,7 +88,13 @@ def tau(setting: Setting, eigenvalues: np.ndarray, samples: int, dimension: int)
         raise InvalidInput("eigenvalues", float(np.min(eigenvalues)), "must not be negative")
     s = eigenvalues * data_factor(setting, dimension)
     p, q = propagators(setting.training, s + setting.training.weight_decay, setting.training.readings)
-    return initial[0] * p**2 + label_variance(setting.labels) / samples * s * q**2
+    return initial[0] * p**2 + _taught(label_variance(setting.labels) / samples * s, q)
+
+
+def _taught(slope: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """`slope` q², though q², of the order of the squared rate, may be too small or too large for a number."""
+    power = power_of_two(float(np.max(np.abs(q))))
+    return slope * (q / power) ** 2 * power * power
 
 
 def _in_basis(variances: np.ndarray, spaces: Eigenspaces) -> np.ndarray:

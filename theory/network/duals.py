@@ -63,7 +63,8 @@ def gram(rows: Array, others: Array | None = None, covariance: float | Array = 1
     Raises
     ------
     InvalidInput
-        For rows that are not finite real matrices of the same d, a covariance that is not positive semi-definite.
+        For rows that are not finite real matrices of the same d, a covariance that is not positive semi-definite, rows
+        so long or short, in units of Σ_w, that products of their squares are no numbers.
 
     Examples
     --------
@@ -80,6 +81,8 @@ def gram(rows: Array, others: Array | None = None, covariance: float | Array = 1
         raise InvalidInput("rows, others", value, "must have the same number of columns and the same precision")
     root = _root(covariance, x)
     x, z = x @ root if root.ndim else x * root, z @ root if root.ndim else z * root
+    _require_squares(x)
+    _require_squares(z)
     left, right = xp.linalg.vector_norm(x, axis=1), xp.linalg.vector_norm(z, axis=1)
     scale = left[:, None] * right[None, :]
     return Gram(x @ z.T, left**2, right**2, scale * _sines(_directions(x, left), _directions(z, right)))
@@ -215,6 +218,16 @@ def _root(covariance: float | Array, rows: Array) -> Array:
         raise InvalidInput("covariance", f"eigenvalue {float(values[0]):.3g}", "must be positive semi-definite")
     root = vectors * xp.sqrt(xp.maximum(values, xp.zeros_like(values)))
     return xp.astype(root, rows.dtype)
+
+
+def _require_squares(rows: Array) -> None:
+    xp = namespace(rows)
+    limits = xp.finfo(rows.dtype)
+    longest = xp.max(xp.abs(rows), axis=1)
+    outside = (longest > 0) & ((longest < 8 * limits.tiny**0.5) | (longest > limits.max**0.25 / rows.shape[1]))
+    if bool(xp.any(outside)):
+        value = float(longest[outside][0])
+        raise InvalidInput("rows", value, "squares of the largest entry of a row are out of range: rescale the rows")
 
 
 def _directions(rows: Array, lengths: Array) -> Array:

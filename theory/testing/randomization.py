@@ -8,7 +8,7 @@ independent g's without changing their joint law: a test without asymptotics (th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, get_args
 
@@ -132,6 +132,7 @@ def randomization_test(
     check_draws(draws)
     generator = generator_of(seed)
     moments, sizes = block_moments(second_moments, group.dimension, counts, blocks)
+    moments, power = _of_order_one(moments)
     moments, weights = rotated(group.basis, moments), sizes / sizes.sum()
     outside = Outside(group)
     mean = np.einsum("k,kij->ij", weights, moments)
@@ -146,7 +147,8 @@ def randomization_test(
     slack = (
         rounding * np.linalg.cond(commutant) if statistic == "misalignment" else (rounding * np.linalg.norm(mean)) ** 2
     )
-    return _outcome(observed, (kernel(chunk) for chunk in sums), draws, len(weights), statistic, slack)
+    found = _outcome(observed, (kernel(chunk) for chunk in sums), draws, len(weights), statistic, slack)
+    return found if statistic == "misalignment" else _in_units(found, power)
 
 
 def mean_randomization_test(
@@ -175,6 +177,7 @@ def mean_randomization_test(
     if not np.all(np.isfinite(values)):
         raise InvalidInput("means", "nan or inf", "must be finite")
     values, sizes = merge_blocks(values, block_weights("means", len(values), counts), blocks)
+    values, power = _of_order_one(values)
     weights = sizes / sizes.sum()
     free = weights[:, None] * (values @ to_numpy(group.basis))[:, f:]
     observed = float(np.sum(free.sum(axis=0) ** 2))
@@ -189,7 +192,7 @@ def mean_randomization_test(
             return elements[:, f:, f:] @ (elements[origin, f:, f:].T @ free[k])
 
         sums = pooled_sums(orbit, group, len(weights), d - f, draws, generator)
-    return _outcome(observed, (_energy(chunk) for chunk in sums), draws, len(weights), "mean", slack)
+    return _in_units(_outcome(observed, (_energy(chunk) for chunk in sums), draws, len(weights), "mean", slack), power)
 
 
 def escalating_randomization_test(
@@ -272,6 +275,19 @@ def check_draws(draws: int) -> None:
     """Raise InvalidInput unless `draws` is a positive integer."""
     if isinstance(draws, bool) or not isinstance(draws, (int, np.integer)) or draws < 1:
         raise InvalidInput("draws", draws, "must be a positive integer")
+
+
+def _of_order_one(values: np.ndarray) -> tuple[np.ndarray, int]:
+    """`values` over 2^n near the largest of them, and n: p-values do not depend on it, and squares do not overflow."""
+    power = int(np.frexp(np.abs(values).max(initial=0))[1])
+    return np.ldexp(values, -power), power
+
+
+def _in_units(found: RandomizationTest, power: int) -> RandomizationTest:
+    """The statistics, squares, in the units of the data: 0 or infinite where no number is so small or so large."""
+    with np.errstate(over="ignore", under="ignore"):
+        statistic, null = (np.ldexp(part, 2 * power) for part in (found.statistic, found.null_distribution))
+    return replace(found, statistic=float(statistic), null_distribution=null)
 
 
 def _energy(coordinates: np.ndarray) -> np.ndarray:

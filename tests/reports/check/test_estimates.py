@@ -191,21 +191,20 @@ def test_more_filters_are_needed_for_weaker_orientations_and_longer_tails():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("few", [16, 28, 40])
-@pytest.mark.parametrize("steepness", [1.0, 2.0])
-def test_as_many_filters_as_are_needed_suffice(few, steepness):
-    """Aligned Gaussian filters in 27 dimensions, few of them; as many as they say they need are bounded, and "aligned".
+@pytest.mark.parametrize(("dimension", "few", "steepness"), [(27, 28, 2.0), (12, 8, 2.0), (12, 14, 1.0), (12, 20, 1.0)])
+def test_as_many_filters_as_are_needed_suffice(dimension, few, steepness):
+    """Few aligned Gaussian filters; as many as they say they need are bounded, and "aligned".
 
     Of 20 layers of the number that was asked for, at least 12 must be: 9 in 10 by design, and fewer than 12 of 20 then
-    has probability 4e-7.
+    has probability 7e-5.
     """
     rng = np.random.default_rng([12, few, int(steepness)])
-    deviations = np.exp(steepness * np.linspace(0.5, -0.5, 27))
-    rows = rng.standard_normal((20_000, 27)) * 1.15 ** np.arange(27)
+    deviations = np.exp(steepness * np.linspace(0.5, -0.5, dimension))
+    rows = rng.standard_normal((20_000, dimension)) * 1.15 ** np.arange(dimension)
     aligned = 0
     for seed in range(20):
-        asked = check(rng.standard_normal((few, 27)) * deviations, rows, seed=seed).needed
-        found = check(rng.standard_normal((asked, 27)) * deviations, rows, seed=seed)
+        asked = check(rng.standard_normal((few, dimension)) * deviations, rows, seed=seed).needed
+        found = check(rng.standard_normal((asked, dimension)) * deviations, rows, seed=seed)
         assert math.isfinite(found.interval[1])
         aligned += found.verdict == "aligned"
     assert aligned >= 12
