@@ -181,7 +181,11 @@ def decide(case: Case[None], prediction: DescentShape | OnlineShape, measured: S
     if isinstance(prediction, DescentShape):
         about = f"$c$ = {prediction.c:.2g}, $\\eta t s_{{\\max}}$ = {prediction.highest:.2g}"
         shape = prediction.shape
-        note = "" if prediction.criterion == shape else f"the criterion, on the whole range of $\\sigma$: {prediction.criterion}"
+        note = (
+            ""
+            if prediction.criterion == shape
+            else f"the criterion, on the whole range of $\\sigma$: {prediction.criterion}"
+        )
     else:
         about = f"online, $\\eta\\sigma_y^2/(2B\\sigma_0^2)$ = {prediction.ratio:.2g}"
         shape = prediction.leading

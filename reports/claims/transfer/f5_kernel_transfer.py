@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -161,6 +161,11 @@ def _judge_gain(case: Case[WideStudy], prediction: PredictedWideGains, measured:
     )
 
 
+def scaled(prediction: PredictedWideGains, factor: float) -> PredictedWideGains:
+    """The gains times a factor."""
+    return replace(prediction, gains=factor * prediction.gains)
+
+
 @dataclass(frozen=True)
 class WideGainRow:
     """A gain over one reference at one step."""
@@ -238,4 +243,5 @@ CLAIM = Claim(
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    scaled=scaled,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -260,6 +260,11 @@ def _judge_gain(
     )
 
 
+def scaled(prediction: PredictedLinearGains, factor: float) -> PredictedLinearGains:
+    """The gains times a factor."""
+    return replace(prediction, gains=factor * prediction.gains)
+
+
 @dataclass(frozen=True)
 class LinearGainRow:
     """One length of pre-training at one step of the task: gains over weights as drawn, and of the same trace."""
@@ -345,4 +350,5 @@ CLAIM = Claim(
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    scaled=scaled,
 )
