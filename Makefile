@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OUT ?= report
 
-.PHONY: report docs test test-slow bench lint format clean
+.PHONY: report docs test test-slow mutants bench lint format clean
 
 report: $(READY)
 	$(BIN)/eigenalign report --out $(OUT)
@@ -21,6 +21,12 @@ test: lint
 
 test-slow: $(READY)
 	$(BIN)/pytest -n 2 -q -m slow
+
+# plants SAMPLE faults in each of AREAS (theory, kernels, judging, check, or a path) and names those that no test sees
+mutants: SEED ?= 0
+mutants: SAMPLE ?= 50
+mutants: $(VENV)/.mutants
+	$(BIN)/python -m tests.mutants $(AREAS) --sample $(SAMPLE) --seed $(SEED)
 
 bench: $(READY)
 	$(BIN)/pytest -q tests/benchmarks --benchmark-enable --benchmark-only --override-ini addopts=""
@@ -38,6 +44,10 @@ format: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs,test]'
+	touch $@
+
+$(VENV)/.mutants: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]'
 	touch $@
 
 clean:

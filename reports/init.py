@@ -2,7 +2,7 @@
 
 Where the covariance of weights trained on random labels comes from: from the data alone, through the f of a linear
 model; from a setting, through its closed form or an ensemble of it; from an ensemble in a store. A law of weights is
-made by one function a source, and `draw` draws from any of them; `init` is both in one call.
+made by one function a source, and `draw_layer` draws from any of them; `init` is both in one call.
 """
 
 from __future__ import annotations
@@ -199,12 +199,12 @@ def frobenius(norm: float | None, shape: Sequence[int]) -> float:
     return wanted
 
 
-def draw(law: WeightLaw, shape: Sequence[int], *, norm: float | None = None, seed: int = 0) -> np.ndarray:
+def draw_layer(law: WeightLaw, shape: Sequence[int], *, norm: float | None = None, seed: int = 0) -> np.ndarray:
     """Weights of this shape, in single precision: m independent vectors N(0, Σ_w), all scaled to one Frobenius norm.
 
     The norm is that of `frobenius`. The same bits for a seed, on one machine and library.
 
-    >>> w = draw(WeightLaw(np.diag([1.0, 4.0]), "by hand", ""), (300, 2))
+    >>> w = draw_layer(WeightLaw(np.diag([1.0, 4.0]), "by hand", ""), (300, 2))
     >>> w.shape, float(np.linalg.norm(w).round(4))
     ((300, 2), 10.0)
     """
@@ -219,7 +219,7 @@ def draw(law: WeightLaw, shape: Sequence[int], *, norm: float | None = None, see
 
 
 def init(source: Any, shape: Sequence[int], *, norm: float | None = None, seed: int = 0) -> np.ndarray:
-    """First-layer weights of this shape whose covariance is aligned with the data, drawn by `draw`.
+    """First-layer weights of this shape whose covariance is aligned with the data, drawn by `draw_layer`.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def init(source: Any, shape: Sequence[int], *, norm: float | None = None, seed: 
         source = law_of_setting(source, shape)
     elif not isinstance(source, WeightLaw):
         source = law_of_data(source, shape)
-    return draw(source, shape, norm=norm, seed=seed)
+    return draw_layer(source, shape, norm=norm, seed=seed)
 
 
 def _fit(shape: Sequence[int], dimension: int, whose: str) -> None:

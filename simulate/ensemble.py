@@ -18,11 +18,11 @@ from simulate.identity import digest
 from simulate.inputs import Draws, Inputs
 from simulate.kernels import Kernel
 from simulate.moments import Blocks, Sums, block_count
-from simulate.ranges import Range, parse_shard, ranges, rank
+from simulate.ranges import Range, ranges, rank, share_of
 from simulate.results import Population, Simulation
 from simulate.store import Damaged, Description, Store, find_store, open_store
 from simulate.tiles import Trainer
-from simulate.workers import Tell, compute, distribute, placed
+from simulate.workers import Announce, compute, distribute, placed
 from theory.setting import InvalidInput, Setting
 
 log = logging.getLogger(__name__)
@@ -147,8 +147,7 @@ def run(
     for key, number in (("replicas", total), ("chunk", chunk), ("processes", processes)):
         if number is not None and number < 1:
             raise InvalidInput(key, number, "must be at least 1")
-    number, world = rank()
-    share = (number + 1, world) if shard is None else parse_shard(shard)
+    share = share_of(shard)
     if store is None and (resume or share[1] > 1):
         raise InvalidInput("store", None, "is needed by resume, and by shards, which leave their sums there")
     name = kernel if isinstance(kernel, str) else None
@@ -168,7 +167,7 @@ def run(
         data_moment=trainer.draws.data_moment,
     )
     scratch = tempfile.TemporaryDirectory() if store is None and processes > 1 else nullcontext(store)
-    with scratch as folder, _bar(mine, progress and (shard is not None or number == 0)) as tell:
+    with scratch as folder, _bar(mine, progress and (shard is not None or rank()[0] == 0)) as tell:
         kept = None if folder is None else open_store(Path(folder), description, mine, resume=resume)
         try:
             if kept is not None and processes > 1:
@@ -245,7 +244,7 @@ def _add_up(description: Description, device: str, parts: Iterator[Sums]) -> Sim
 
 
 @contextmanager
-def _bar(mine: list[Range], shown: bool) -> Iterator[Tell]:
+def _bar(mine: list[Range], shown: bool) -> Iterator[Announce]:
     """After a second a progress bar on stderr, where that is a terminal: replicas a second, and the time left."""
     total = sum(here.last - here.first for here in mine)
     # Without smoothing the rate is that of all replicas trained now; those found in the store cost nothing.

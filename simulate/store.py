@@ -32,7 +32,7 @@ from simulate.ranges import Range
 from theory.setting import InvalidInput, Setting
 
 # Part of every file: to be raised whenever sums are laid out, or added, in another way.
-FORMAT = 1
+FORMAT = 2
 ENSEMBLE = "ensemble.safetensors"
 
 log = logging.getLogger(__name__)

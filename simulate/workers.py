@@ -27,12 +27,12 @@ from simulate.tiles import Trainer
 from theory.setting import InvalidInput, Setting
 
 # Told how many replicas are done, and whether they were trained now or found in the store.
-Tell = Callable[[int, bool], None]
+Announce = Callable[[int, bool], None]
 J = TypeVar("J", bound=msgspec.Struct)
 
 
 def compute(
-    trainer: Trainer, store: Store | None, mine: Sequence[Range], chunk: int | None, tell: Tell
+    trainer: Trainer, store: Store | None, mine: Sequence[Range], chunk: int | None, tell: Announce
 ) -> Iterator[Sums]:
     """The sums of each range in turn: those in the store, else they are trained, and stored.
 
@@ -67,7 +67,7 @@ def placed(device: str, worker: int | None = None) -> str:
     return f"cuda:{worker % torch.cuda.device_count()}"
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class EnsembleJob(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker process is told."""
 
     setting: Setting
@@ -88,7 +88,7 @@ def distribute(
     chunk: int | None,
     kernel: str | None,
     processes: int,
-    tell: Tell,
+    tell: Announce,
 ) -> None:
     """Train ranges in several processes on this machine, one thread each; their sums are then in the store.
 
@@ -102,7 +102,7 @@ def distribute(
     """
     known = store.description
     jobs = [
-        Job(
+        EnsembleJob(
             setting=known.setting,
             device=placed(device, worker),
             chunk=chunk,
@@ -173,7 +173,7 @@ def employ(
             process.wait()
 
 
-def serve(kind: type[J], work: Callable[[J, Tell], None]) -> None:
+def serve(kind: type[J], work: Callable[[J, Announce], None]) -> None:
     """A worker process: reads a job on stdin, does it, says how far it is in lines of JSON on stdout.
 
     `work` tells what it has done; an InvalidInput that it raises is raised by the process that waits for it.
@@ -202,10 +202,10 @@ def serve(kind: type[J], work: Callable[[J, Tell], None]) -> None:
 
 def main() -> None:
     """A worker process that trains ranges of an ensemble."""
-    serve(Job, _train)
+    serve(EnsembleJob, _train)
 
 
-def _train(job: Job, tell: Tell) -> None:
+def _train(job: EnsembleJob, tell: Announce) -> None:
     trainer = Trainer(job.setting, resolve(job.device), job.kernel)
     description = Description(
         job.setting,

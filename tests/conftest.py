@@ -7,7 +7,11 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, settings
 
-collect_ignore = [] if importlib.util.find_spec("jax") else ["benchmarks/with_jax.py"]
+# modules that need what no extra of the tests installs
+OPTIONAL = {"jax": ["benchmarks/with_jax.py"], "cosmic_ray": [f"mutants/{name}.py" for name in ("mutants", "trial")]}
+collect_ignore = [
+    path for library, paths in OPTIONAL.items() if not importlib.util.find_spec(library) for path in paths
+]
 
 settings.register_profile("dev", deadline=None, max_examples=40)
 settings.register_profile("ci", deadline=None, max_examples=40, derandomize=True, print_blob=True)

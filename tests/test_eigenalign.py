@@ -12,7 +12,7 @@ import pytest
 from mypy import api as mypy
 
 import eigenalign as ea
-from reports.init import draw
+from reports.init import draw_layer
 from reports.transfer import study
 from simulate.transfer import run
 from tests.paths import ROOT
@@ -158,7 +158,7 @@ def test_init_draws_from_what_it_is_given():
         (SETTING, ea.law_of_setting(SETTING, (7, 3))),
         (ea.WeightLaw(np.eye(3), "by hand", ""), ea.WeightLaw(np.eye(3), "by hand", "")),
     ):
-        drawn = draw(law, (7, 3), norm=2.0, seed=5)
+        drawn = draw_layer(law, (7, 3), norm=2.0, seed=5)
         np.testing.assert_array_equal(ea.init(source, (7, 3), norm=2.0, seed=5), drawn)
     with pytest.raises(ea.InvalidInput, match=r"must be a NumPy array or a torch tensor"):
         ea.init("rows.npy", (7, 3))

@@ -48,7 +48,7 @@ def test_every_extra_is_pinned():
     pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
     needed = [
         *PROJECT["dependencies"],
-        *(n for extra in ("docs", "test") for n in PROJECT["optional-dependencies"][extra]),
+        *(n for extra in ("docs", "test", "mutants") for n in PROJECT["optional-dependencies"][extra]),
     ]
     assert not {need.split(">=")[0].lower() for need in needed} - pinned
 

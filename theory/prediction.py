@@ -28,6 +28,9 @@ class PredictedReading:
         Σ_w = E[w wᵀ] in the coordinates of the data, where the form gives the whole matrix.
     mean : ndarray, shape (d,), or None
         E[w], where the form gives it.
+    relative_variance : ndarray, shape (k,), or None
+        An upper bound of the variance over replicas of τ_i of one replica, in units of τ_i², where the form gives it:
+        that of (v·w)² for one direction v and one output. inf where the fourth moment of the weights is.
     """
 
     step: int
@@ -36,6 +39,7 @@ class PredictedReading:
     tau: np.ndarray
     second_moment: np.ndarray | None = None
     mean: np.ndarray | None = None
+    relative_variance: np.ndarray | None = None
 
     @property
     def f(self) -> np.ndarray:

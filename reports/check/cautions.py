@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports.check.independence import FEWEST, Relation
 from reports.check.moments import DataMoment
 from reports.check.weights import Filters
 
@@ -19,9 +20,46 @@ def cautions(
     joined: Sequence[tuple[float, float, int]],
     ridge: float,
     draws: int,
+    related: Sequence[Relation] = (),
+    given: int = 1,
 ) -> tuple[str, ...]:
-    """One sentence or two each; `alive` is how many weight vectors are not zero."""
-    return (*_about_weights(layers, data, rank, alive, ridge), *_about_data(data, joined), *_about_tests(draws))
+    """One sentence or two each. `layers` are the networks that count, of those `given`; `alive`, vectors not zero."""
+    return (
+        *_about_networks(layers, related, given),
+        *_about_weights(layers, data, rank, alive, ridge),
+        *_about_data(data, joined),
+        *_about_tests(draws),
+    )
+
+
+def _about_networks(layers: Sequence[Filters], related: Sequence[Relation], given: int) -> list[str]:
+    found = []
+    if related:
+        listed = "; ".join(_relation(relation) for relation in related[:3])
+        more = f"; and {len(related) - 3} more pairs" if len(related) > 3 else ""
+        found.append(
+            f"not independent trainings: {listed}{more}. Of related networks the first alone counts, so that "
+            f"{len(layers)} of {given} do"
+        )
+    if given > 1 and len(layers[0].vectors) < FEWEST:
+        found.append(
+            f"{len(layers[0].vectors)} weight vectors are too few to notice checkpoints or copies of one run: that "
+            "the networks are independent is taken on trust"
+        )
+    return found
+
+
+def _relation(relation: Relation) -> str:
+    first, second = relation.networks
+    if relation.in_place:
+        return (
+            f"the weight vectors of {first} and {second} correlate by {relation.correlation:.2g} one by one, where "
+            f"independent networks stay within {relation.limit:.2g} in 999 of 1,000 checks"
+        )
+    return (
+        f"{second} is like a permuted copy of {first}: each weight vector has one in the other network that correlates "
+        f"with it by {relation.correlation:.2g} on average, and is nearer than those of its own"
+    )
 
 
 def _about_weights(layers: Sequence[Filters], data: DataMoment, rank: int, alive: int, ridge: float) -> list[str]:
@@ -29,8 +67,8 @@ def _about_weights(layers: Sequence[Filters], data: DataMoment, rank: int, alive
     found = []
     if len(layers) == 1:
         found.append(
-            "one network: its filters share data and labels and are not independent, so that the p-values of exact "
-            "alignment and of isotropy, and all intervals, are optimistic"
+            "one network: the p-values of exact alignment and of isotropy, and all intervals, take its filters for "
+            "independent (of any law), which they are not, as they share data and labels: all are optimistic"
         )
     else:
         found.append(

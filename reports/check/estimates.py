@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from reports.check.turns import Turns
 from reports.check.weights import Filters
 from theory.eigenspaces import Eigenspaces, weight_variances
 from theory.errors import InvalidInput
@@ -19,7 +20,7 @@ from theory.testing import misalignment_interval
 
 _CONFIDENCE = 0.95
 _AFFORDED = 2**22  # resamples × d² × eigenspaces of a bootstrap
-_MANY = 5  # vectors a dimension, for the jackknife of networks to take off their noise
+MANY = 5  # vectors per dimension, for the jackknife of networks to take off their noise
 _NETWORKS = 30  # from which resampling them is any good
 _GROUPS = 20  # of the vectors of one network, for the jackknife
 
@@ -67,6 +68,11 @@ class Weights:
         parts = self.vectors[0, : groups * size].reshape(groups, size, -1)
         return parts.mT @ parts / size
 
+    def scaled(self, spaces: Eigenspaces) -> np.ndarray:
+        """The vectors (K, m, d) in the basis of the data, the mean variance in every eigenspace divided out."""
+        turned = self.vectors @ spaces.basis
+        return turned * Turns(spaces.slices, (True,) * len(spaces.slices)).inverse_roots((turned**2).mean(axis=(0, 1)))
+
     def variances(self, spaces: Eigenspaces) -> np.ndarray:
         """τ of what counts as independent, (n, k): of every network, or of every vector of the only one."""
         if len(self.moments) > 1:
@@ -91,6 +97,7 @@ def interval_of(spaces: Eigenspaces, weights: Weights, floor: float | None, seed
 
     By the bootstrap of `misalignment_interval`, resampling networks, or the vectors of the only one; by
     `jackknife_interval` for few networks, and in many dimensions and eigenspaces, where the bootstrap is too dear.
+    The upper end is infinite where most samples of so few vectors are singular: see `beyond`.
     """
     if not weights.full:
         return None
@@ -99,7 +106,7 @@ def interval_of(spaces: Eigenspaces, weights: Weights, floor: float | None, seed
     if one and resamples < 99:
         return None if floor is None else jackknife_interval(spaces, weights.grouped(_GROUPS), floor)
     if resamples < 99 or 1 < len(weights.moments) < _NETWORKS:
-        many = weights.alive >= _MANY * spaces.dimension
+        many = weights.alive >= MANY * spaces.dimension
         return jackknife_interval(spaces, weights.moments) if many else None
     if not one:
         found = misalignment_interval(spaces, weights.moments, resamples=resamples, seed=seed)
@@ -107,7 +114,20 @@ def interval_of(spaces: Eigenspaces, weights: Weights, floor: float | None, seed
         found = misalignment_interval(spaces, vectors=weights.vectors[0], resamples=resamples, seed=seed)
     else:
         return None
-    return (found.low, found.high) if math.isfinite(found.high) else None
+    unbounded = not math.isfinite(found.null_floor) or beyond(found.high, spaces.dimension)
+    return found.low, math.inf if unbounded else found.high
+
+
+def beyond(high: float, dimension: int) -> bool:
+    """Whether only matrices that are singular to double precision, κ ≥ 1/(4 d eps), are as misaligned as that.
+
+    By Kantorovich's inequality, direction by direction, M² + d ≤ d (√κ + 1/√κ) / 2.
+
+    >>> beyond(100.0, 27), beyond(1e28, 27)
+    (False, True)
+    """
+    root = 1 / math.sqrt(4 * dimension * np.finfo(float).eps)
+    return not high**2 + dimension <= dimension * (root + 1 / root) / 2
 
 
 def jackknife_interval(

@@ -9,19 +9,20 @@ from typing import Literal
 
 import numpy as np
 
-from reports.check import nulls
 from reports.check.cautions import cautions
 from reports.check.estimates import TransferFunction, Weights, interval_of, shape_of, transfer_function, without_noise
+from reports.check.independence import Relation, relations, representatives
 from reports.check.moments import DataMoment
+from reports.check.needed import filters_needed
+from reports.check.random_basis import random_basis_energy, regularised
+from reports.check.turns import Turns, filters_pvalue, isotropic_turns, networks_pvalue
 from reports.check.verdict import LEVEL, Evidence, Verdict, decide
 from reports.check.weights import Filters
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment_squared, null_floor
-from theory.symmetry import symmetry_group
+from theory.symmetry import SymmetryGroup
 from theory.testing import random_basis_test, randomization_test
-
-_MISALIGNMENT_UP_TO = 128  # dimensions up to which the exact test can afford M as its statistic
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,15 @@ class RandomBasis:
 
 @dataclass(frozen=True)
 class Aligned:
-    """Against weights that are exactly aligned: p-value and method; small p: not exactly aligned."""
+    """Against weights that are exactly aligned: p-value and what was turned; small p: not exactly aligned.
+
+    The null is that the law of what is turned does not change under the rotations that commute with the data, and that
+    it is independent: the networks, or, of one network, the filters. Nothing is assumed of the law itself.
+    """
 
     pvalue: float
-    method: Literal["parametric-null", "randomization"]
+    method: Literal["randomization"]
+    turned: Literal["filters", "networks"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +67,11 @@ class Check:
     filters : int
         m, the weight vectors of one network.
     networks : int
-        Independent trainings.
+        How many were given.
+    independent : int
+        How many of them count: of networks that are related only the first does.
+    related : tuple of Relation
+        Pairs of networks that are not independent trainings.
     rank : int
         Of Σ_w, the mean over networks of W'W/m.
     misalignment, misalignment_squared : float
@@ -71,10 +81,12 @@ class Check:
     random_basis : RandomBasis
     aligned : Aligned
     isotropic : float
-        p-value of isotropic weights; what is isotropic is aligned with everything.
+        p-value of isotropic weights; what is isotropic is aligned with everything. The null is that of `aligned`, for
+        flips and cyclic shifts of the coordinates (of several networks: all rotations).
     transfer_function : TransferFunction
     interval : (float, float) or None
-        Of M without the noise of finitely many vectors, 95 %; None where there are too few vectors or trainings.
+        Of M without the noise of finitely many vectors, 95 %; None where there are too few vectors or trainings. The
+        upper end is infinite where so few vectors do not bound M.
     shape : str or None
         Of f: "falls", "rises", "rises, then falls", or "other"; None: undecided.
     joined : tuple of (float, float, int)
@@ -84,8 +96,8 @@ class Check:
     dropped : int
         Coordinates that never vary.
     needed : int or None
-        About how many independent weight vectors a sharper answer needs (see `_needed`); None where there are enough,
-        or nothing is known.
+        How many independent weight vectors bound M and let aligned ones be called so (see `filters_needed`); None where
+        there are as many, or no number helps.
     verdict : "aligned", "not aligned" or "undecided"
     explanation : str
         The verdict in words.
@@ -95,6 +107,8 @@ class Check:
     dimension: int
     filters: int
     networks: int
+    independent: int
+    related: tuple[Relation, ...]
     rank: int
     misalignment: float
     misalignment_squared: float
@@ -128,20 +142,23 @@ def judge(layers: Sequence[Filters], data: DataMoment, *, ridge: float = 0.0, se
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InvalidInput("seed", seed, "must be an integer that is not negative")
     _check_layers(layers)
-    weights = Weights.of(layers, data.varies)
     spaces = data.eigenspaces()
+    given = Weights.of(layers, data.varies)
+    related = relations(given.scaled(spaces), seed=seed)
+    kept = representatives(len(layers), related)
+    weights = given if len(kept) == len(layers) else Weights.of([layers[r] for r in kept], data.varies)
     joined = _joined(spaces, data)
     draws = int(np.clip(999 * (256 / spaces.dimension) ** 3, 99, 999))
     invertible = weights.full or ridge > 0
 
-    squared = float(misalignment_squared(spaces, nulls.regularised(weights.mean, ridge))) if invertible else math.inf
+    squared = float(misalignment_squared(spaces, regularised(weights.mean, ridge))) if invertible else math.inf
     floor = None if ridge else _floor(spaces, weights, seed)
     interval = None if ridge else interval_of(spaces, weights, floor, seed)
-    basis = _random_basis(spaces, nulls.regularised(weights.mean, ridge), invertible, floor, draws, seed)
-    aligned = _aligned(spaces if not joined else data.known_eigenspaces(), weights, bool(joined), ridge, draws, seed)
+    basis = _random_basis(spaces, regularised(weights.mean, ridge), invertible, floor, draws, seed)
+    aligned = _aligned(data, weights, draws, seed)
     isotropic = _isotropic(weights, draws, seed)
     evidence = Evidence(
-        networks=len(layers),
+        networks=len(kept),
         eigenspaces=len(spaces.multiplicity),
         reference=basis.without_noise,
         interval=interval,
@@ -154,6 +171,8 @@ def judge(layers: Sequence[Filters], data: DataMoment, *, ridge: float = 0.0, se
         dimension=spaces.dimension,
         filters=len(layers[0].vectors),
         networks=len(layers),
+        independent=len(kept),
+        related=related,
         rank=weights.rank,
         misalignment=math.sqrt(squared),
         misalignment_squared=squared,
@@ -168,11 +187,19 @@ def judge(layers: Sequence[Filters], data: DataMoment, *, ridge: float = 0.0, se
         samples=data.samples,
         vectors=data.vectors,
         dropped=data.dropped,
-        needed=_needed(spaces, weights, basis, isotropic),
+        needed=_needed(spaces, weights, interval, isotropic),
         verdict=verdict,
         explanation=explanation,
         warnings=cautions(
-            layers, data, rank=weights.rank, alive=weights.alive, joined=joined, ridge=ridge, draws=draws
+            [layers[r] for r in kept],
+            data,
+            rank=weights.rank,
+            alive=weights.alive,
+            joined=joined,
+            ridge=ridge,
+            draws=draws,
+            related=related,
+            given=len(layers),
         ),
     )
 
@@ -219,27 +246,26 @@ def _random_basis(
         if floor is not None and math.isfinite(floor):
             reference = math.sqrt(max(without_noise(median**2, floor, spaces.dimension), 0))
         return RandomBasis(test.pvalue, test.effect, median, reference, "misalignment")
-    observed, null = nulls.random_basis_energy(spaces, mean, draws=draws, seed=seed)
+    observed, null = random_basis_energy(spaces, mean, draws=draws, seed=seed)
     median = float(np.median(null))
     alike = len(spaces.multiplicity) == 1 or median == 0
     pvalue = 1.0 if alike else (1 + int(np.count_nonzero(null <= observed * (1 + 1e-10)))) / (draws + 1)
     return RandomBasis(pvalue, None if alike else 1 - observed / median, median, None, "energy")
 
 
-def _aligned(spaces: Eigenspaces, weights: Weights, joined: bool, ridge: float, draws: int, seed: int) -> Aligned:
+def _aligned(data: DataMoment, weights: Weights, draws: int, seed: int) -> Aligned:
+    """In the spaces that are known; within one that sampling errors have joined nothing but its sign is turned."""
+    spaces = data.known_eigenspaces()
+    joined = {(low.start, low.stop) for low in spaces.slices} - {
+        (s.start, s.stop) for s in data.exact_eigenspaces.slices
+    }
+    turns = Turns(spaces.slices, tuple((s.start, s.stop) not in joined for s in spaces.slices))
+    noise = data.basis_noise(spaces)
     if len(weights.moments) == 1:
-        pvalue = nulls.aligned_pvalue(
-            spaces, weights.mean, weights.alive, joined=joined, ridge=ridge, draws=draws, seed=seed
-        )
-        return Aligned(pvalue, "parametric-null")
-    if joined:
-        pvalue = nulls.between_randomization_pvalue(spaces, weights.moments, draws=draws, seed=seed)
-    else:
-        whole = weights.full and spaces.dimension <= _MISALIGNMENT_UP_TO
-        statistic: Literal["misalignment", "energy"] = "misalignment" if whole else "energy"
-        group = symmetry_group(spaces)
-        pvalue = randomization_test(weights.moments, group, statistic=statistic, draws=draws, seed=seed).pvalue
-    return Aligned(pvalue, "randomization")
+        filters = weights.vectors[0] @ spaces.basis
+        return Aligned(filters_pvalue(turns, filters, noise=noise, draws=draws, seed=seed), "randomization", "filters")
+    moments = spaces.basis.T @ weights.moments @ spaces.basis
+    return Aligned(networks_pvalue(turns, moments, noise=noise, draws=draws, seed=seed), "randomization", "networks")
 
 
 def _isotropic(weights: Weights, draws: int, seed: int) -> float:
@@ -247,21 +273,17 @@ def _isotropic(weights: Weights, draws: int, seed: int) -> float:
     if dimension == 1:
         return 1.0
     if len(weights.moments) == 1:
-        return nulls.isotropic_pvalue(weights.mean, weights.alive, draws=draws, seed=seed)
-    return randomization_test(weights.moments, nulls.isotropic_group(dimension), draws=draws, seed=seed).pvalue
+        return filters_pvalue(isotropic_turns(dimension), weights.vectors[0], draws=draws, seed=seed)
+    group = SymmetryGroup(np.eye(dimension), 0, (dimension,))
+    return randomization_test(weights.moments, group, draws=draws, seed=seed).pvalue
 
 
-def _needed(spaces: Eigenspaces, weights: Weights, basis: RandomBasis, isotropic: float) -> int | None:
-    """N for which noise alone, [d (d + 1) − 2 k] / (2 N) for N ≫ d, is a quarter of a random basis's M² without it.
-
-    Where the weights are singular, so that this M² is unknown, N for which noise alone gives M = 1.
-    """
-    d, k = spaces.dimension, len(spaces.multiplicity)
-    if basis.quantity == "energy":
-        tolerated = 1.0
-    elif isotropic > LEVEL or not basis.without_noise:
+def _needed(
+    spaces: Eigenspaces, weights: Weights, interval: tuple[float, float] | None, isotropic: float
+) -> int | None:
+    """None also for isotropic weights whose M is bounded: however many there are, they say nothing."""
+    bounded = interval is not None and math.isfinite(interval[1])
+    if bounded and isotropic > LEVEL:
         return None
-    else:
-        tolerated = basis.without_noise**2 / 4
-    needed = d + math.ceil((d * (d + 1) - 2 * k) / (2 * tolerated))
-    return needed if needed > weights.alive else None
+    needed = filters_needed(spaces, weights, isotropic > LEVEL)
+    return needed if needed is not None and needed > weights.alive else None

@@ -8,7 +8,7 @@ patch is no independent sample, an image is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -84,17 +84,51 @@ class DataMoment:
         groups = self.groups - cross - cross.mT + np.outer(mean, mean)
         return replace(self, groups=groups, means=self.means - mean, centred=True)
 
-    def standard_errors(self, basis: np.ndarray) -> np.ndarray | None:
-        """Of v_jᵀ A v_j for the columns of `basis`, from the scatter between groups; None for one group.
+    @cached_property
+    def standard_errors(self) -> np.ndarray | None:
+        """Of the eigenvalues of the second moment, ascending, from the scatter between groups; None for one group.
 
-        Var(group mean) = s²/c_k, so s² is estimated by Σ_k c_k (· − mean)² / (K − 1), and SE² = s² / Σ c_k.
+        Var(v_jᵀ A_k v_j) = s²/c_k, so s² is estimated by Σ_k c_k (v_jᵀ A_k v_j − λ_j)² / (K − 1), and SE² = s² / Σ c_k.
         """
+        scatter = self._scatter
+        return None if scatter is None else np.linalg.norm(np.einsum("kii->ki", scatter), axis=0)
+
+    @cached_property
+    def _scatter(self) -> np.ndarray | None:
+        """√(c_k / (n (K − 1))) Vᵀ (A_k − A) V of every group, (K, d, d): Σ_k of the squares estimates the SE²."""
         if len(self.counts) < 2:
             return None
-        values = np.stack([np.sum(basis * (group @ basis), axis=0) for group in self.groups])
-        mean = self.counts / self.vectors @ values
-        variance = self.counts @ (values - mean) ** 2 / (len(self.counts) - 1)
-        return np.sqrt(variance / self.vectors)
+        basis = self.exact_eigenspaces.basis
+        weights = np.sqrt(self.counts / (self.vectors * (len(self.counts) - 1)))
+        mean = self.second_moment
+        return np.stack([w * (basis.T @ (group - mean) @ basis) for w, group in zip(weights, self.groups, strict=True)])
+
+    def basis_noise(self, spaces: Eigenspaces) -> Callable[[np.random.Generator], np.ndarray] | None:
+        """Random rotations (d, d) by which the eigenvectors are off, in their own coordinates; None for one group.
+
+        To first order an error E of A turns V into V (I + Θ), Θ_ij = (Vᵀ E V)_ij / (λ_j − λ_i), which has no meaning
+        within one of the `spaces`. The distance is taken for smaller by its standard error, as it may well be. E is
+        drawn as Σ_k ε_k (A_k − A) with standard normal ε_k, weighted so that its entries have the standard errors of
+        those of A; the rotation is Cayley's, (I − Θ/2)⁻¹ (I + Θ/2).
+        """
+        scatter = self._scatter
+        if scatter is None or len(spaces.multiplicity) == 1:
+            return None
+        values = np.repeat(self.exact_eigenspaces.eigenvalues, self.exact_eigenspaces.multiplicity)
+        errors = np.linalg.norm(np.einsum("kii->ki", scatter), axis=0)
+        place = np.repeat(np.arange(len(spaces.multiplicity)), spaces.multiplicity)
+        apart = place[:, None] != place
+        distances = values - values[:, None]
+        least = np.abs(distances) - np.hypot(errors, errors[:, None])
+        apart &= least > 0
+        inverse = np.divide(np.sign(distances), least, out=np.zeros(apart.shape), where=apart)
+        flat, identity = scatter.reshape(len(scatter), -1), np.eye(len(values))
+
+        def rotation(generator: np.random.Generator) -> np.ndarray:
+            half = (generator.standard_normal(len(flat)) @ flat).reshape(apart.shape) * inverse / 2
+            return np.linalg.solve(identity - half, identity + half)
+
+        return rotation
 
     @cached_property
     def exact_eigenspaces(self) -> Eigenspaces:
@@ -111,7 +145,7 @@ class DataMoment:
         Rayleigh's: above 2 in e⁻² = 13 % of samples, above 3 in 1.1 %.
         """
         exact = self.exact_eigenspaces
-        errors = self.standard_errors(exact.basis)
+        errors = self.standard_errors
         if errors is None:
             return exact
         values = np.repeat(exact.eigenvalues, exact.multiplicity)
@@ -132,7 +166,7 @@ class DataMoment:
         The eigenvectors on both sides of a gap that small may be mixed by chance; what exact alignment demands is
         demanded between these spaces only (theory/derivations.md, 3.4).
         """
-        errors = self.standard_errors(self.exact_eigenspaces.basis)
+        errors = self.standard_errors
         # `eigenspaces` joins up to two of the standard errors that it is given
         return eigenspaces(
             self.second_moment, standard_errors=None if errors is None else (_ERRORS / 2 * errors).tolist()

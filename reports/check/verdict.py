@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,11 +18,11 @@ class Evidence:
     Attributes
     ----------
     networks, eigenspaces : int
-        Independent trainings; eigenspaces of the data.
+        Independent trainings, of related ones the first; eigenspaces of the data.
     reference : float or None
         M of a random basis without the noise of finitely many vectors, None where it is unknown.
     interval : (float, float) or None
-        Of M, without that noise.
+        Of M, without that noise; the upper end may be infinite.
     oriented, aligned, isotropic : float
         p-values: of an orientation that has nothing to do with the data, of exact alignment, of isotropy.
     """
@@ -63,7 +64,8 @@ def decide(evidence: Evidence) -> tuple[Verdict, str]:
     if e.interval is None or not e.reference:
         return "undecided", f"{seen}, but how near cannot be told from these weights. {exactly}"
     low, high = e.interval
-    compared = f"M without sampling noise is {low:.3g} to {high:.3g}, where a random basis has {e.reference:.3g}"
+    ends = f"{low:.3g} to {high:.3g}" if math.isfinite(high) else f"at least {low:.3g}, unbounded above"
+    compared = f"M without sampling noise is {ends}, where a random basis has {e.reference:.3g}"
     if oriented and high <= e.reference / 2:
         return "aligned", f"{seen}: {compared}. {exactly}"
     if low >= e.reference / 2 and e.aligned <= LEVEL:
@@ -77,6 +79,6 @@ def _exactly(e: Evidence) -> str:
     if e.networks > 1:
         return f"They are not exactly aligned (p = {e.aligned:.2g})."
     return (
-        f"As many independent vectors, exactly aligned, would hardly lie as far away (p = {e.aligned:.2g}), but those "
-        "of one network depend on each other: several trainings would decide."
+        f"Independent vectors, exactly aligned, would hardly lie as far away (p = {e.aligned:.2g}), but those of one "
+        "network depend on each other: several trainings would decide."
     )

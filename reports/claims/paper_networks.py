@@ -79,7 +79,7 @@ def thirds(steps: int | tuple[int, ...], rate: float = RATE) -> Training:
     )
 
 
-def filters() -> Network:
+def filter_network() -> Network:
     """256 filters 3×3×3, 64 units, and the output layer, from He's law."""
     return Network(kind="conv", filters=256, hidden=(64,), init_variance=HE)
 
@@ -90,7 +90,7 @@ def along_training(context: Context, labels: Literal["classes", "real"]) -> Sett
     return Setting(
         data=images(context, IMAGES),
         labels=Labels(kind=labels),
-        network=filters(),
+        network=filter_network(),
         training=thirds(tuple(epoch * each for each in EPOCHS)),
         ensemble=Ensemble(replicas=NETWORKS, dtype="float32"),
     )

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
     from reports.views.view import View
 
 DONE, UNCONVINCED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
+
+DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+TRAINING = (
+    click.option("--replicas", type=click.IntRange(min=1), default=None, help="Overrides ensemble.replicas."),
+    DEVICE,
+    click.option(
+        "--store", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Keep what is computed here."
+    ),
+    click.option("--resume", is_flag=True, help="Go on from what the store holds."),
+    click.option("--shard", default=None, metavar="i/n", help="Compute this share only; `merge` joins the shares."),
+    click.option(
+        "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Workers, one core each."
+    ),
+)
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,6 +52,13 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, quiet=quiet, **kwargs)
 
     return with_common
+
+
+def training(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of commands that train an ensemble: how many replicas, where, and who computes which of them."""
+    for option in reversed(TRAINING):
+        command = option(command)
+    return command
 
 
 def show(view: View, as_json: bool) -> None:

@@ -80,7 +80,7 @@ def init(
     **options: Any,
 ) -> int:
     """Draw first-layer weights whose covariance is aligned with the data, as after training on random labels."""
-    from reports.init import draw, frobenius
+    from reports.init import draw_layer, frobenius
     from reports.init_files import check_suffix, law_from, parse_shape, save
     from reports.views.init import view
 
@@ -91,7 +91,7 @@ def init(
     given = {name: value for name, value in options.items() if value is not None}
     law = law_from(sources, sizes, given, progress=not quiet)
     try:
-        saved = save(out, draw(law, sizes, norm=wanted, seed=seed), law, seed=seed)
+        saved = save(out, draw_layer(law, sizes, norm=wanted, seed=seed), law, seed=seed)
     except OSError as error:
         raise click.FileError(str(out), hint=error.strerror or "cannot be written") from None
     show(view(saved), as_json)

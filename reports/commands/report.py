@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
+from reports.commands.group import DEVICE, DONE, UNCONVINCED, common, eigenalign, show
 
 if TYPE_CHECKING:
     from reports.record import ReportRecord
@@ -19,7 +19,7 @@ RECORDS = "records"  # the folder of a report that holds what it was put togethe
 @click.option("--budget", type=click.Choice(["quick", "full", "paper"]), default="quick", show_default=True)
 @click.option("--only", default="", metavar="ID,…", help="Judge these claims only.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Keep what OUT/records holds, and compute what is missing.")
 @click.option(

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
+from reports.commands.group import DEVICE, DONE, UNCONVINCED, common, eigenalign, show, training
 
 
 @eigenalign.command()
 @click.argument("setting_file", metavar="SETTING.toml")
 @click.option("--formula", default=None, help="Force one closed form, or a smaller network: scaling.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@DEVICE
 @common
 def verify(setting_file: str, formula: str | None, device: str, as_json: bool, quiet: bool) -> int:
     """Predict, simulate and compare one setting."""
@@ -44,14 +44,7 @@ def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) 
 
 @eigenalign.command()
 @click.argument("setting_file", metavar="SETTING.toml")
-@click.option("--replicas", type=click.IntRange(min=1), default=None, help="Overrides ensemble.replicas.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--store", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Keep what is computed here."
-)
-@click.option("--resume", is_flag=True, help="Go on from what the store holds.")
-@click.option("--shard", default=None, metavar="i/n", help="Compute this share only; `merge` adds the shares up.")
-@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Workers, one core each.")
+@training
 @common
 def simulate(
     setting_file: str,

@@ -6,19 +6,12 @@ from pathlib import Path
 
 import click
 
-from reports.commands.group import DONE, common, eigenalign, show
+from reports.commands.group import DONE, common, eigenalign, show, training
 
 
 @eigenalign.command()
 @click.argument("experiment_file", metavar="EXPERIMENT.toml")
-@click.option("--replicas", type=click.IntRange(min=1), default=None, help="Overrides ensemble.replicas.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--store", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Keep what is computed here."
-)
-@click.option("--resume", is_flag=True, help="Go on from what the store holds.")
-@click.option("--shard", default=None, metavar="i/n", help="Compute this share only; --resume computes what is left.")
-@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Workers, one core each.")
+@training
 @common
 def transfer(
     experiment_file: str,

@@ -80,15 +80,21 @@ def relative(measured: Moved, reference: Moved) -> tuple[np.ndarray, np.ndarray]
     Student's law with the degrees of freedom of Welch and Satterthwaite, Bonferroni over the eigenspaces; the error of
     the reference counts in the difference and is neglected, being of second order, in the divisor.
     """
-    freedom = np.array([[measured.blocks - 1.0], [reference.blocks - 1.0]])
     with np.errstate(all="ignore"):  # what is not finite is judged as undecided
         error = over(measured.change - reference.change, reference.tau)
-        parts = np.stack([measured.change_se, reference.change_se]) ** 2
-        total = parts.sum(axis=0)
-        degrees = total**2 / (parts**2 / freedom).sum(axis=0)
-        quantile = np.where(total == 0, 0.0, student.isf((1 - CONFIDENCE) / 2 / len(error), degrees))
-        half_width = quantile * over(np.sqrt(total), reference.tau)
+        total = np.hypot(measured.change_se, reference.change_se)
+        tail = (1 - CONFIDENCE) / 2 / len(error)
+        quantile = np.where(total == 0, 0.0, student.isf(tail, welch_degrees(measured, reference)))
+        half_width = quantile * over(total, reference.tau)
     return error, half_width
+
+
+def welch_degrees(one: Moved, other: Moved) -> np.ndarray:
+    """The degrees of freedom (k,) of the errors of a difference, by Welch and Satterthwaite; NaN where both are 0."""
+    freedom = np.array([[one.blocks - 1.0], [other.blocks - 1.0]])
+    parts = np.stack([one.change_se, other.change_se]) ** 2
+    with np.errstate(all="ignore"):
+        return np.asarray(parts.sum(axis=0) ** 2 / (parts**2 / freedom).sum(axis=0))
 
 
 def over(difference: np.ndarray, unit: np.ndarray | float) -> np.ndarray:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 
-from reports.judging.estimate import Estimate, estimate
-from reports.judging.intervals import detectable, half_width
-from reports.judging.rules import LEVEL, POWER, Ruling, exact_verdict, within_budget
+from reports.judging import sufficient
+from reports.judging.estimate import Estimate, data_eigenspaces, estimate
+from reports.judging.rules import CONFIDENCE, LEVEL, POWER, Ruling, exact_verdict, interval_within_budget
+from reports.judging.sufficient import ExactTest
+from simulate.moments import block_count
 from simulate.results import SimulatedReading, Simulation
+from theory.eigenspaces import weight_variances
 from theory.prediction import PredictedReading, Prediction
-from theory.setting import Setting
-from theory.testing import whole_matrix_test
+from theory.testing import variances_test, whole_matrix_test
+from theory.testing.estimated import estimated_means
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,15 @@ class ComparedReading:
     max_abs_z : float or None
         The largest |τ̂ − τ| / SE over the eigenspaces; None without a standard error.
     pvalue : float or None
-        Of the prediction, by the whole-matrix test where the form gives the matrix, else Bonferroni over the z's.
+        Of the prediction, by the whole-matrix test where the form gives the matrix, otherwise Bonferroni over the τ.
     max_relative_error : float
         The largest |τ̂ / τ − 1|.
     detectable : float or None
-        The relative error of one τ that would have been detected with probability .9.
+        The relative error of one τ that would have been detected with probability .9, None where nothing but a gross
+        error would.
     verdict : "holds", "refuted" or "undecided"
+    reason : str or None
+        Why it is undecided, and how many replicas would decide it.
     """
 
     step: int
@@ -40,6 +45,7 @@ class ComparedReading:
     max_relative_error: float
     detectable: float | None
     verdict: Ruling
+    reason: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,43 +101,96 @@ def _compare(
     estimated: Estimate,
 ) -> ComparedReading:
     error = _relative(estimated.tau - predicted.tau, predicted.tau)
-    relative_se = _relative(estimated.tau_se, predicted.tau)
-    known = bool(np.all(np.isfinite(relative_se)))
+    known = bool(np.all(np.isfinite(estimated.tau_se)))
     z = float(np.max(np.abs(_relative(estimated.tau - predicted.tau, estimated.tau_se)))) if known else None
+    largest, diverged = float(np.max(np.abs(error))), simulation.diverged
+    gaussian = prediction.status == "exact" and _gaussian(simulation, predicted)
+    if few := _too_few(simulation, simulated, gaussian=gaussian):
+        return ComparedReading(predicted.step, z, None, largest, None, "undecided", few)
     if prediction.status == "asymptotic":
-        half = half_width(relative_se, tests=len(error))
-        verdict = within_budget(error, half, prediction.error_budget or 0.0, simulation.diverged)
-        return ComparedReading(predicted.step, z, None, float(np.max(np.abs(error))), None, verdict)
-    pvalue, smallest = _exact_test(simulation.setting, predicted, simulated, z, relative_se)
-    verdict = exact_verdict(pvalue, smallest, simulation.diverged)
-    return ComparedReading(predicted.step, z, pvalue, float(np.max(np.abs(error))), smallest, verdict)
+        budget = prediction.error_budget or 0.0
+        return ComparedReading(
+            predicted.step, z, None, largest, None, *_asymptotic(predicted, simulation, simulated, budget)
+        )
+    test = _exact_test(simulation, predicted, simulated, gaussian=gaussian)
+    found = test.detectable if np.isfinite(test.detectable) else None
+    verdict = exact_verdict(test.pvalue, np.inf if found is None else found, diverged)
+    reason: str | None = None
+    if verdict == "undecided":
+        reason = diverged_reason(diverged) if diverged else sufficient.exact_reason(test, simulated.replicas)
+    return ComparedReading(predicted.step, z, test.pvalue, largest, found, verdict, reason)
+
+
+def _gaussian(simulation: Simulation, predicted: PredictedReading) -> bool:
+    """Whether the replicas' weights are independent Gaussian vectors whose second moment is predicted.
+
+    With Gaussian labels and init a linear model's outputs are, given X.
+    """
+    setting = simulation.setting
+    linear = setting.network.kind == "linear" and setting.labels.kind == "gaussian"
+    return linear and predicted.second_moment is not None and setting.full_batch and setting.data.fixed
+
+
+def _too_few(simulation: Simulation, simulated: SimulatedReading, *, gaussian: bool) -> str | None:
+    """Why nothing can be tested: Gaussian vectors must span their space, other replicas have a spread."""
+    outputs, dimension = simulation.setting.labels.outputs, len(simulation.data_moment)
+    if simulated.replicas * outputs > dimension if gaussian else len(simulated.counts) > 1:
+        return None
+    if simulation.diverged:
+        return diverged_reason(simulation.diverged)
+    if gaussian:
+        return (
+            f"needs {-(-sufficient.gaussian_vectors(dimension) // outputs):,} replicas: fewer vectors than dimensions"
+        )
+    return "needs more than one replica"
 
 
 def _exact_test(
-    setting: Setting, predicted: PredictedReading, simulated: SimulatedReading, z: float | None, relative_se: np.ndarray
-) -> tuple[float | None, float | None]:
-    """The p-value of an exact form, and the relative error of one τ that it would have found."""
+    simulation: Simulation, predicted: PredictedReading, simulated: SimulatedReading, *, gaussian: bool
+) -> ExactTest:
+    """The test of an exact form: of the whole matrix where the form gives it, otherwise of every τ."""
+    setting, spread = simulation.setting, predicted.relative_variance
+    blocks = block_count(len(simulation.data_moment))
     if predicted.second_moment is None:
-        if z is None:
-            return None, None
-        tests = len(relative_se)
-        return min(1.0, 2 * tests * float(norm.sf(z))), detectable(float(relative_se.max()), tests=tests)
-    # with Gaussian labels and init a linear model's outputs are independent Gaussian vectors, given X
-    linear = setting.network.kind == "linear" and setting.labels.kind == "gaussian"
-    gaussian = linear and setting.full_batch and setting.data.fixed
-    vectors = simulated.replicas * (setting.labels.outputs if gaussian else 1)
-    if vectors <= len(predicted.second_moment) if gaussian else len(simulated.counts) < 2:
-        return None, None
+        values = weight_variances(data_eigenspaces(simulation), simulated.second_moments)
+        of_tau = variances_test(
+            predicted.tau, values, counts=simulated.counts, variance=spread, level=LEVEL, power=POWER
+        )
+        return sufficient.of_variances(of_tau, spread, blocks)
     test = whole_matrix_test(
         predicted.second_moment,
         simulated.second_moments,
-        vectors if gaussian else None,
+        simulated.replicas * setting.labels.outputs if gaussian else None,
         gaussian=gaussian,
         counts=simulated.counts,
+        variance=None if spread is None else float(np.max(spread)),
         level=LEVEL,
         power=POWER,
     )
-    return test.pvalue, test.detectable
+    return sufficient.of_matrix(test, setting.labels.outputs if gaussian else None, spread, blocks)
+
+
+def _asymptotic(
+    predicted: PredictedReading, simulation: Simulation, simulated: SimulatedReading, budget: float
+) -> tuple[Ruling, str | None]:
+    """The ruling on an asymptotic form by simultaneous intervals of τ / τ predicted − 1, and why it is undecided."""
+    values = weight_variances(data_eigenspaces(simulation), simulated.second_moments)
+    zero = predicted.tau == 0
+    if np.any(values[:, zero]) or np.all(zero):
+        return "undecided", "a tau is predicted to vanish: it has no relative error"
+    means = estimated_means(values[:, ~zero] / predicted.tau[~zero], simulated.counts)
+    low, high = means.interval(CONFIDENCE)
+    verdict = interval_within_budget(low - 1, high - 1, budget, simulation.diverged)
+    if verdict != "undecided":
+        return verdict, None
+    if simulation.diverged:
+        return verdict, diverged_reason(simulation.diverged)
+    return verdict, sufficient.asymptotic_reason(means, budget)
+
+
+def diverged_reason(diverged: int) -> str:
+    """Why nothing holds where replicas diverged."""
+    return f"{diverged} replicas diverged: nothing can hold"
 
 
 def _relative(difference: np.ndarray, unit: np.ndarray) -> np.ndarray:

@@ -1,19 +1,25 @@
-"""Means over replicas, their errors, half-widths of intervals, and what these would have detected."""
+"""Means over replicas, their errors, half-widths of intervals, and what these would have detected.
+
+Student's intervals cover as they say for Gaussian values, and very nearly for symmetric ones with heavy tails. They
+cover less where values are skewed and few: of 10 lognormal values (of a normal variable of variance 1) the interval for
+the mean misses it in about 17 of 100 samples, not in 5. Nothing known mends that at such a size. Hall's transformation
+and the bootstrap of t still miss in 10 of 100, and lose more for symmetric heavy tails than they gain here. The table
+of the guide on calibration shows both.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, norm, t
+from scipy.optimize import brentq
+from scipy.stats import binomtest, chi2, norm, t
 
 from reports.judging.rules import CONFIDENCE, LEVEL, POWER, SEEN
 from theory.errors import Diverged
 
-# Of the normal law: the half-width of a 95 % interval in standard errors, 1.96, and the effect that such an interval
-# separates from 0 with probability `POWER`, 3.24.
-QUANTILE = float(norm.isf((1 - CONFIDENCE) / 2))
-DETECTED = QUANTILE + float(norm.isf(1 - POWER))
+QUANTILE = float(norm.isf((1 - CONFIDENCE) / 2))  # half of a 95 % interval of the normal law, in standard errors
 
 
 def mean_with_error(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -57,17 +63,20 @@ def means_and_halves(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, half
 
 
-def bars(error: Any) -> Any:
-    """Half-widths of pointwise 95 % intervals, from standard errors of any shape."""
-    return QUANTILE * error
+def bars(error: Any, degrees: Any = None) -> Any:
+    """Half-widths of pointwise 95 % intervals, from standard errors of any shape, by the normal law or Student's."""
+    return half_width(error, degrees=degrees)
 
 
-def root_bars(tau: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Half-widths of 95 % intervals of f = √τ, from τ and its standard errors, (k,) each."""
-    return np.asarray(QUANTILE * error / (2 * np.sqrt(tau)))
+def root_bars(tau: np.ndarray, error: np.ndarray, degrees: float | None = None) -> np.ndarray:
+    """Half-widths of pointwise 95 % intervals of f = √τ, from τ and its standard errors, (k,) each.
+
+    To first order in error/τ: the coverage is right to a per cent up to errors of a fifth of τ.
+    """
+    return np.asarray(half_width(error, degrees=degrees) / (2 * np.sqrt(tau)))
 
 
-def half_width(error: Any, *, tests: int = 1, confidence: float = CONFIDENCE, degrees: float | None = None) -> Any:
+def half_width(error: Any, *, tests: int = 1, confidence: float = CONFIDENCE, degrees: Any = None) -> Any:
     """Half-widths of `tests` intervals that hold together (Bonferroni), by the normal law or Student's."""
     tail = (1 - confidence) / 2 / tests
     return (norm.isf(tail) if degrees is None else t.isf(tail, degrees)) * error
@@ -120,37 +129,71 @@ def sign_words(signs: np.ndarray) -> str:
     return ", ".join("positive" if sign > 0 else "negative" if sign < 0 else "no sign" for sign in signs)
 
 
-def detectable(error: float, *, tests: int = 1) -> float:
-    """The effect that the best of `tests` two-sided tests at `LEVEL` together would have detected with 90 % power."""
-    return float((norm.isf(LEVEL / 2 / tests) + norm.ppf(POWER)) * error)
+def detectable(error: float, *, tests: int = 1, degrees: float | None = None, relative: bool = False) -> float:
+    """The effect that any one of `tests` two-sided tests at `LEVEL` together detects with probability .9, either sign.
+
+    From the standard error of one of them, `degrees` and `relative` as in `effect_found`.
+    """
+    return effect_found(error, LEVEL / 2 / tests, degrees=degrees, relative=relative)
+
+
+def detected(error: float, *, tests: int = 1, degrees: float | None = None, relative: bool = False) -> float:
+    """The effect that one of `tests` 95 % intervals that hold together separates from 0 with probability .9.
+
+    From the standard error of one of them, `degrees` and `relative` as in `effect_found`.
+    """
+    return effect_found(error, (1 - CONFIDENCE) / 2 / tests, degrees=degrees, relative=relative)
+
+
+def detectable_excess(error: float, degrees: float) -> float:
+    """The positive effect that the one-sided test of `exceeds_pvalue` at `LEVEL` detects with probability .9."""
+    return effect_found(error, LEVEL, degrees=degrees)
+
+
+def effect_found(error: float, tail: float, *, degrees: float | None = None, relative: bool = False) -> float:
+    """The effect that is found with probability `POWER` by a test that rejects beyond the upper quantile of `tail`.
+
+    With a known standard error s that is (z_tail + z_power) s. With one that is estimated with `degrees` degrees of
+    freedom it is more, since the error is estimated twice: here, where it says what would have been found, and by the
+    test that would have found it. The multiple m solves
+
+        P(Z + m S ≥ t_tail S') = POWER,    Z ~ N(0, 1),    S², S'² ~ χ²_degrees / degrees, independent.
+
+    Parameters
+    ----------
+    error : float
+        The standard error of the estimate.
+    tail : float
+        The size of the test on the side on which the effect lies.
+    degrees : float or None
+        Of the estimated error; None where it is known.
+    relative : bool
+        Whether effect and error are relative to a scale, as τ̂/τ − 1 is. The standard error then grows with the effect,
+        to (1 + ε) s, and ε/(1 + ε) = m s: upward effects are the harder ones, and the answer is theirs. It is infinite
+        where m s ≥ 1.
+    """
+    multiple = norm.isf(tail) + norm.ppf(POWER) if degrees is None else _multiple(tail, degrees)
+    effect = float(multiple * error)
+    if not relative:
+        return effect
+    return effect / (1 - effect) if effect < 1 else np.inf
+
+
+@lru_cache(maxsize=1024)
+def _multiple(tail: float, degrees: float) -> float:
+    """The multiple m of `effect_found`, the expectations taken over 200 quantiles of S and of S'."""
+    scale = np.sqrt(chi2.ppf((np.arange(200) + 0.5) / 200, degrees) / degrees)
+    needed = t.isf(tail, degrees) * scale
+
+    def excess(log_multiple: float) -> float:
+        return float(norm.cdf(np.exp(log_multiple) * scale[:, None] - needed).mean()) - POWER
+
+    return float(np.exp(brentq(excess, -3.0, 100.0, xtol=1e-6)))
 
 
 def exceeds_pvalue(effect: float, error: float, degrees: float) -> float:
     """The p-value of "no more than 0", by Student's one-sided test of an effect with this standard error."""
     return float(t.sf(effect / error, degrees))
-
-
-def detectable_excess(error: float, degrees: float) -> float:
-    """The positive effect that this one-sided test at `LEVEL` would have detected with 90 % power, nearly.
-
-    The law of a shifted mean is taken for normal.
-    """
-    return float((t.isf(LEVEL, degrees) + norm.ppf(POWER)) * error)
-
-
-def detected(error: float) -> float:
-    """The effect that a 95 % interval of this standard error would have separated from 0 with 90 % power."""
-    return DETECTED * error
-
-
-def detected_together(error: float, tests: int) -> float:
-    """The effect that one of `tests` intervals that hold together would have separated from 0 with 90 % power."""
-    return float(half_width(error, tests=tests) + norm.ppf(POWER) * error)
-
-
-def detected_by(half: float) -> float:
-    """The same, from the half-width of that interval."""
-    return DETECTED / QUANTILE * half
 
 
 def error_of(low: float, high: float) -> float:

@@ -1,9 +1,10 @@
 """The rules by which rulings follow from p-values and intervals. Every claim is judged by one of these.
 
 Exact forms are refuted below p = 1e-6 and hold otherwise, provided that a discrepancy of 5 % would have been detected
-with 90 % power. Asymptotic forms hold when the whole interval of the discrepancy lies inside their error budget and are
-refuted when it lies outside. Controls hold when what they break is detected. Signs and shapes hold when the interval
-leaves only the predicted one. A diverged replica forbids "holds". Everything else is undecided.
+with 90 % power; where the law of the statistic is not known well enough for such a level, only an error that no law
+allows is refuted. Asymptotic forms hold when the whole interval of the discrepancy lies inside their error budget and
+are refuted when it lies outside. Controls hold when what they break is detected. Signs and shapes hold when the
+interval leaves only the predicted one. A diverged replica forbids "holds". Everything else is undecided.
 """
 
 from __future__ import annotations
@@ -53,8 +54,17 @@ def within_budget(error: np.ndarray, half_width: np.ndarray, budget: float, dive
     """
     if not (np.all(np.isfinite(error)) and np.all(np.isfinite(half_width))):
         return "undecided"
-    bounds = zip(error - half_width, error + half_width, strict=True)
-    return worst(asymptotic_verdict(low, high, budget, diverged) for low, high in bounds)
+    return interval_within_budget(error - half_width, error + half_width, budget, diverged)
+
+
+def interval_within_budget(low: np.ndarray, high: np.ndarray, budget: float, diverged: int) -> Ruling:
+    """The worst ruling over several discrepancies with simultaneous intervals [low, high], (k,) each.
+
+    Undecided where an end is not a number; an upper end may be inf.
+    """
+    if np.any(np.isnan(low)) or np.any(np.isnan(high)):
+        return "undecided"
+    return worst(asymptotic_verdict(a, b, budget, diverged) for a, b in zip(low, high, strict=True))
 
 
 def identity_verdict(error: float, tolerance: float, diverged: int) -> Ruling:

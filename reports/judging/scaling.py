@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from reports.judging.changes import Moved, from_start, movements, over, relative
+from reports.judging.changes import Moved, from_start, movements, over, relative, welch_degrees
 from reports.judging.compare import ComparedReading, Verification
 from reports.judging.estimate import data_eigenspaces, estimate
 from reports.judging.rules import Ruling, within_budget
@@ -111,6 +111,8 @@ class ScalingError:
     step, b : int
     worst, worst_se : float
         The relative error of the τ that is furthest off, signed, and its standard error.
+    degrees : float
+        Of freedom of that standard error, by Welch and Satterthwaite.
     rms, noise : float
         Root mean square over the eigenspaces of the relative error of τ, and of its standard error; the noise of both
         ensembles counts.
@@ -126,6 +128,7 @@ class ScalingError:
     b: int
     worst: float
     worst_se: float
+    degrees: float
     rms: float
     noise: float
     interval: tuple[float, float]
@@ -305,6 +308,7 @@ def _error(b: int, measured: Moved, predicted: Moved) -> ScalingError:
         b=b,
         worst=float(error[worst]),
         worst_se=float(over(noise, predicted.tau)[worst]),
+        degrees=float(welch_degrees(measured, predicted)[worst]),
         rms=_rms(error),
         noise=_rms(over(noise, predicted.tau)),
         interval=(float(np.min(error - half_width)), float(np.max(error + half_width))),

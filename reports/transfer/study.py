@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from theory.errors import InvalidInput
 from theory.misalignment import misalignment
 from theory.testing import MeanRatio, PairedMean, mean_ratio, paired_mean
 
+STEPS = "steps to target"  # the one measure that is read on a grid
+
 
 @dataclass(frozen=True, eq=False)
 class Estimated:
@@ -20,7 +23,7 @@ class Estimated:
     Attributes
     ----------
     mean, standard_error : float
-        The error is NaN for a single replica.
+        The error is NaN, not estimable, for a single replica, and where all of them have the same value.
     """
 
     mean: float
@@ -36,10 +39,11 @@ class Measure:
     name : str
     estimate : Estimated
     difference : PairedMean or None
-        To training from scratch, replica by replica; None for scratch itself, and for a single replica.
+        To training from scratch, replica by replica; None for scratch itself, and for a single replica. Where nothing
+        varies between replicas its error, interval and p-value are NaN.
     share : MeanRatio or None
         The difference as a share of that of the treatment `TransferStudy.gain_of`; None where the latter may be zero,
-        and for that treatment itself.
+        where nothing varies between replicas, and for that treatment itself.
     """
 
     name: str
@@ -120,7 +124,9 @@ def study(result: TransferResult, *, gain_of: str | None = None, confidence: flo
     """Estimate every measure after every treatment, and compare with training from scratch in pairs of replicas.
 
     Intervals are Student's for differences and Fieller's for shares: the errors are those between replicas, given the
-    moments that drawn treatments share between them.
+    moments that drawn treatments share between them. Steps to the target are read on the grid of readings, and reached
+    somewhere between one reading and the next: their intervals hold for every place between these, and are never
+    narrower than the grid.
 
     Parameters
     ----------
@@ -139,26 +145,49 @@ def study(result: TransferResult, *, gain_of: str | None = None, confidence: flo
         rate = result.experiment.downstream.training.learning_rate
         raise InvalidInput("downstream.training.learning_rate", rate, "lets every replica diverge")
     values = {treated.treatment.name: measures(result, treated) for treated in result.treated}
+    earliest = {treated.treatment.name: _earliest(result, treated) for treated in result.treated}
     if gain_of is None and "pretrained" in values:
         gain_of = "pretrained"
-    scratch = values["scratch"]
-    references = values[result[gain_of].treatment.name] if gain_of is not None else {}
+    whole = "scratch" if gain_of is None else result[gain_of].treatment.name
     spaces = eigenspaces(result.data_moment, gap=1e-9)
+
+    def read(treatment: str, name: str) -> _Read:
+        return _Read(values[treatment][name], earliest[treatment].get(name, values[treatment][name]))
+
+    def measured(treatment: str, name: str) -> Measure:
+        found = read(treatment, name)
+        if treatment == "scratch" or len(found.values) < 2:
+            return Measure(name, _estimated(found.values), None, None)
+        scratch = read("scratch", name)
+        difference = paired_mean(
+            found.values - scratch.values,
+            bounds=(found.earliest - scratch.values, found.values - scratch.earliest),
+            confidence=confidence,
+        )
+        compared = whole not in (treatment, "scratch")
+        share = _share(found, scratch, read(whole, name), confidence) if compared else None
+        return Measure(name, _estimated(found.values), difference, share)
+
     return TransferStudy(
         result,
         gain_of,
         tuple(
             TreatmentStudy(
                 treated.treatment.name,
-                tuple(
-                    _measure(name, found, scratch[name], references.get(name), confidence)
-                    for name, found in values[treated.treatment.name].items()
-                ),
+                tuple(measured(treated.treatment.name, name) for name in values[treated.treatment.name]),
                 _readings(treated, spaces),
             )
             for treated in result.treated
         ),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A measure of every replica, and how much less it may be where it is read on a grid, (R,) both."""
+
+    values: np.ndarray
+    earliest: np.ndarray
 
 
 def measures(result: TransferResult, treated: Treated) -> dict[str, np.ndarray]:
@@ -176,22 +205,29 @@ def measures(result: TransferResult, treated: Treated) -> dict[str, np.ndarray]:
     if curves.test_accuracy is not None:
         found["final test accuracy"] = curves.test_accuracy[:, -1]
     if target is not None:
-        found["steps to target"] = np.minimum(curves.steps_to(target), curves.steps[-1])
+        found[STEPS] = np.minimum(curves.steps_to(target), curves.steps[-1])
     found["mean loss"] = curves.mean_loss()
     if curves.test_loss is not None:
         found["final test loss"] = curves.test_loss[:, -1]
     return found
 
 
-def _measure(
-    name: str, found: np.ndarray, scratch: np.ndarray, reference: np.ndarray | None, confidence: float
-) -> Measure:
-    if found is scratch or len(found) < 2:
-        return Measure(name, _estimated(found), None, None)
-    difference = found - scratch
-    compared = reference is not None and reference is not found
-    share = mean_ratio(difference, reference - scratch, confidence=confidence) if compared else None
-    return Measure(name, _estimated(found), paired_mean(difference, confidence=confidence), share)
+def _earliest(result: TransferResult, treated: Treated) -> dict[str, np.ndarray]:
+    """How small a measure that is read on a grid may be, by name, (R,) each: the reading before."""
+    target, last = result.experiment.downstream.target, treated.curves.steps[-1]
+    return {} if target is None else {STEPS: np.minimum(treated.curves.steps_before(target), last)}
+
+
+def _share(found: _Read, scratch: _Read, whole: _Read, confidence: float) -> MeanRatio | None:
+    """The gain as a share of the whole one; what readings leave open is between the ends of the grid's cells."""
+    cells = [
+        mean_ratio(a - start, b - start, confidence=confidence)
+        for start, a, b in product(*((read.values, read.earliest) for read in (scratch, found, whole)))
+    ]
+    known = [each for each in cells if each is not None]
+    if len(known) < len(cells):
+        return None
+    return MeanRatio(known[0].ratio, min(each.low for each in known), max(each.high for each in known))
 
 
 def _readings(treated: Treated, spaces: Eigenspaces) -> tuple[TransferReading, ...]:
@@ -236,5 +272,6 @@ def _at(values: np.ndarray | None, k: int) -> Estimated | None:
 
 
 def _estimated(values: np.ndarray) -> Estimated:
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    varies = len(values) > 1 and np.ptp(values) > 0
+    error = values.std(ddof=1) / np.sqrt(len(values)) if varies else np.nan
     return Estimated(float(values.mean()), float(error))

@@ -101,11 +101,11 @@ def write(
 
 
 def _section(claim: ClaimReport) -> _Section:
-    judged, outside = summaries.judged(claim.findings), summaries.outside(claim.findings)
+    with_verdict, outside = summaries.with_verdict(claim.findings), summaries.outside(claim.findings)
     return _Section(
         claim,
         verdict_of(claim),
-        summaries.findings_table(claim) if judged else None,
+        summaries.findings_table(claim) if with_verdict else None,
         summaries.outside_table(claim) if outside else None,
         settings(claim.departures),
     )

@@ -68,7 +68,7 @@ def render(figure: Figure) -> Drawn:
     import matplotlib.style
 
     with matplotlib.style.context(["default", dict(_STYLE)]):
-        drawing = draw(figure)
+        drawing = draw_figure(figure)
         return Drawn(
             _saved(drawing, "pdf", {"CreationDate": None, "ModDate": None}), _saved(drawing, "svg", {"Date": None})
         )
@@ -91,7 +91,7 @@ def _saved(drawing: Drawing, kind: str, metadata: dict[str, Any]) -> bytes:
     return out.getvalue()
 
 
-def draw(figure: Figure) -> Drawing:
+def draw_figure(figure: Figure) -> Drawing:
     """The figure as matplotlib's, laid out, in the style of the current rcParams."""
     from matplotlib.figure import Figure as Drawing
 

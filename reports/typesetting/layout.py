@@ -24,7 +24,7 @@ _NARROW, _WIDE, _CAPITAL = set("iljtfrI.,;:'!|()[]/- "), set("mwMW—%@"), set("
 
 
 @dataclass(frozen=True)
-class Cell:
+class SetCell:
     """One cell: a rounded number, or text (empty where there is nothing)."""
 
     text: str = ""
@@ -38,7 +38,7 @@ class ColumnLayout:
     Attributes
     ----------
     column : Column
-    cells : tuple of Cell
+    cells : tuple of SetCell
     heading : tuple of str
         The lines of the heading.
     width : float
@@ -50,7 +50,7 @@ class ColumnLayout:
     """
 
     column: Column
-    cells: tuple[Cell, ...]
+    cells: tuple[SetCell, ...]
     heading: tuple[str, ...]
     width: float = 0.0
     wrap: tuple[float, float] | None = None
@@ -76,7 +76,7 @@ class Layout:
     """All columns of a table, and its rows cell by cell."""
 
     columns: tuple[ColumnLayout, ...]
-    rows: tuple[tuple[Cell, ...], ...] = field(repr=False)
+    rows: tuple[tuple[SetCell, ...], ...] = field(repr=False)
 
     @property
     def wraps(self) -> bool:
@@ -167,31 +167,31 @@ def _letter(char: str) -> float:
     return 0.72 if char in _CAPITAL else 0.5
 
 
-def _cells(column: Column, values: Sequence[Any]) -> list[Cell]:
+def _cells(column: Column, values: Sequence[Any]) -> list[SetCell]:
     """One digit rule a column: the same number of digits on all errors, `column.digits` on numbers without one."""
     values = [plain(value) for value in values]
     digits = error_digits(value[1] for value in values if is_pair(value) and math.isfinite(value[0]))
     return [_cell(column, value, digits) for value in values]
 
 
-def _cell(column: Column, value: Any, digits: int) -> Cell:
+def _cell(column: Column, value: Any, digits: int) -> SetCell:
     if value is None:
-        return Cell()
+        return SetCell()
     if is_pair(value):
         value, error = plain(value[0]), None if value[1] is None else float(value[1])
     else:
         error = None
     if not is_number(value):
-        return Cell(str(value))
+        return SetCell(str(value))
     if value != value:  # NaN
-        return Cell()
+        return SetCell()
     if value in (float("inf"), float("-inf")):
-        return Cell(r"$\infty$" if value > 0 else r"$-\infty$")
+        return SetCell(r"$\infty$" if value > 0 else r"$-\infty$")
     number = rounded(value, error, digits=column.digits, error_digits=digits)
-    return Cell(number=number) if column.kind == "number" else Cell(f"${number.math()}$")
+    return SetCell(number=number) if column.kind == "number" else SetCell(f"${number.math()}$")
 
 
-def _natural(column: Column, cells: tuple[Cell, ...]) -> ColumnLayout:
+def _natural(column: Column, cells: tuple[SetCell, ...]) -> ColumnLayout:
     """A column at the width of its longest cell, its head broken where it is wider than that."""
     if column.kind == "text":
         mark = 1.2 if column.heading.lower() == "verdict" else 0.2  # a document may put a mark before the word

@@ -42,16 +42,16 @@ _LABEL_COMMANDS = [
 ]
 _SIMPLE_NUMBER = re.compile(r"(?:\\(?:times|pm|cdot|,|;|leq?|geq?)(?![A-Za-z])|\^\{-?\d+\}|[-−\d.,()\[\]<>=\s])+")
 
-Kind = Literal["text", "math", "code"]
+PieceKind = Literal["text", "math", "code"]
 
 
-def pieces(text: str) -> list[tuple[Kind, str]]:
+def pieces(text: str) -> list[tuple[PieceKind, str]]:
     r"""`text` cut into text, math and code, without their marks.
 
     >>> pieces(r"at $\sigma_1$, run `a_b`")
     [('text', 'at '), ('math', '\\sigma_1'), ('text', ', run '), ('code', 'a_b')]
     """
-    found: list[tuple[Kind, str]] = []
+    found: list[tuple[PieceKind, str]] = []
     end = 0
     for match in _PIECE.finditer(text):
         found += _symbols(text[end : match.start()])
@@ -60,9 +60,9 @@ def pieces(text: str) -> list[tuple[Kind, str]]:
     return found + _symbols(text[end:])
 
 
-def _symbols(text: str) -> list[tuple[Kind, str]]:
+def _symbols(text: str) -> list[tuple[PieceKind, str]]:
     """Text without math, but for what is math without dollars: letters with a subscript (Σ_w, τ_i²), 2e-10."""
-    found: list[tuple[Kind, str]] = []
+    found: list[tuple[PieceKind, str]] = []
     end = 0
     for match in sorted([*_SYMBOL.finditer(text), *_POWER.finditer(text)], key=re.Match.start):
         math = _grouped_subscript(match[0]) if match.re is _SYMBOL else _power_of_ten(match[1], int(match[2]))
@@ -92,7 +92,7 @@ def to_latex(text: str) -> str:
     >>> to_latex("50% of Σ ≥ σ², $\\tau_i$")
     '50~\\% of \\ensuremath{\\Sigma} \\ensuremath{\\geq} \\ensuremath{\\sigma}\\ensuremath{^{2}}, $\\tau_i$'
     """
-    shown: dict[Kind, Callable[[str], str]] = {
+    shown: dict[PieceKind, Callable[[str], str]] = {
         "text": _latex_text,
         "math": lambda piece: f"${latex_math(piece)}$",
         "code": latex_code,
@@ -113,7 +113,7 @@ def to_html(text: str) -> str:
     >>> to_html(r"p < 1: $3\times10^{-7}$")
     'p &lt; 1: 3×10<sup>−7</sup>'
     """
-    shown: dict[Kind, Callable[[str], str]] = {
+    shown: dict[PieceKind, Callable[[str], str]] = {
         "text": escape,
         "math": _html_math,
         "code": lambda piece: f"<code>{escape(piece)}</code>",

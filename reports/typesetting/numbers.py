@@ -72,7 +72,7 @@ def to_decimals(value: float, decimals: int) -> Number:
     return _parts(Decimal(repr(float(value))), -decimals)
 
 
-def like(value: float, other: Number) -> Number:
+def rounded_as(value: float, other: Number) -> Number:
     """`value` to the last decimal of `other`, in the same notation unless it is far larger."""
     exact = Decimal(repr(float(value)))
     magnitude = _magnitude(exact)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from reports.findings import CONTINUED, ClaimReport, Column, Finding, Table
 from reports.record import ReportRecord, count, verdict_of
-from reports.typesetting.numbers import Number, error_digits, is_number, like, plain, pvalue, rounded, to_decimals
+from reports.typesetting.numbers import Number, error_digits, is_number, plain, pvalue, rounded, rounded_as, to_decimals
 
 OUTSIDE = "outside the hypotheses"
 _NOTATION = (
@@ -26,7 +26,7 @@ class Annotated:
     notes: tuple[tuple[str, str], ...] = ()
 
 
-def judged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def with_verdict(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Those with a verdict."""
     return tuple(finding for finding in findings if finding.verdict != OUTSIDE)
 
@@ -62,7 +62,7 @@ def headlines(report: ReportRecord) -> Table:
     heads = ("Claim", "Case", "Quantity", "Predicted", "Measured", "$p$", "Verdict")
     rows = []
     for claim in report.claims:
-        deciding = next((f for f in judged(claim.findings) if f.verdict == verdict_of(claim)), None)
+        deciding = next((f for f in with_verdict(claim.findings) if f.verdict == verdict_of(claim)), None)
         if deciding is not None:
             cells = (deciding.case, deciding.quantity, predicted(deciding), measured(deciding))
             rows.append((claim.id, *cells, pvalue(deciding.pvalue), deciding.verdict))
@@ -80,7 +80,7 @@ def judged_summary(report: ReportRecord) -> Table:
     ]
     rows = []
     for claim in report.claims:
-        for i, finding in enumerate(judged(claim.findings)):
+        for i, finding in enumerate(with_verdict(claim.findings)):
             cells = (finding.case, finding.quantity, predicted(finding), measured(finding), pvalue(finding.pvalue))
             rows.append((claim.id if i == 0 else CONTINUED, *cells, finding.verdict))
     caption = f"All judged findings. {_NOTATION}"
@@ -104,7 +104,7 @@ def outside_summary(report: ReportRecord) -> Table:
 
 def findings_table(claim: ClaimReport) -> Annotated:
     """The judged findings of a claim, with what would have been detected, and notes."""
-    findings = judged(claim.findings)
+    findings = with_verdict(claim.findings)
     notes = _Notes()
     heads = ["Case", "Quantity", "Predicted", "Measured", "$p$", "Would be detected", "Error found", "Verdict"]
     rows = [
@@ -174,7 +174,7 @@ def predicted(finding: Finding) -> str:
     if not math.isfinite(value):
         return "not finite"
     if value != 0 and _has_error(finding) and is_number(finding.measurement):
-        number = like(value, _measured_number(finding))
+        number = rounded_as(value, _measured_number(finding))
         if any(digit in "123456789" for digit in number.integer + number.fraction):
             return f"${number.math()}$"
     return f"${rounded(value, digits=3).math()}$"

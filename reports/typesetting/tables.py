@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, get_args
 
 from reports.findings import CONTINUED, Table, Verdict
-from reports.typesetting.layout import ARTICLE, GAP, REPORT, Cell, ColumnLayout, Layout, lay_out
+from reports.typesetting.layout import ARTICLE, GAP, REPORT, ColumnLayout, Layout, SetCell, lay_out
 from reports.typesetting.markup import pieces, to_html, to_latex
 from reports.typesetting.numbers import Number, is_number, is_pair, plain
 
@@ -123,7 +123,7 @@ def _latex_heading(column: ColumnLayout) -> str:
     return rf"{{\begin{{tabular}}[b]{{@{{}}c@{{}}}}{stacked}\end{{tabular}}}}"
 
 
-def _grouped(layout: Layout, mark: str) -> list[tuple[tuple[Cell, ...], str]]:
+def _grouped(layout: Layout, mark: str) -> list[tuple[tuple[SetCell, ...], str]]:
     """Rows, each with `mark` where a group starts (and not the first): where some first cells are blank."""
     grouped = any(row[0].text == CONTINUED for row in layout.rows)
     return [(row, mark if grouped and i and row[0].text != CONTINUED else "") for i, row in enumerate(layout.rows)]
@@ -137,11 +137,11 @@ def _latex_rows(layout: Layout) -> list[str]:
     return lines
 
 
-def _latex_row(row: tuple[Cell, ...], layout: Layout) -> str:
+def _latex_row(row: tuple[SetCell, ...], layout: Layout) -> str:
     return " & ".join(_latex_cell(cell, column) for cell, column in zip(row, layout.columns, strict=True))
 
 
-def _latex_cell(cell: Cell, column: ColumnLayout) -> str:
+def _latex_cell(cell: SetCell, column: ColumnLayout) -> str:
     if cell.number is not None:
         return cell.number.siunitx()
     text = verdict_latex(cell.text) if _is_verdict(cell, column) else to_latex(cell.text)
@@ -158,7 +158,7 @@ def _html_class(column: ColumnLayout) -> str:
     return f'class="txt" style="min-width:{column.wrap[0]:.1f}em"' if column.wrap else 'class="txt"'
 
 
-def _html_cell(cell: Cell, column: ColumnLayout) -> str:
+def _html_cell(cell: SetCell, column: ColumnLayout) -> str:
     if cell.number is not None:
         return f'<td class="num">{_html_number(cell.number, column)}</td>'
     kind = "num" if column.numeric else "txt"
@@ -180,5 +180,5 @@ def _html_number(number: Number, column: ColumnLayout) -> str:
     )
 
 
-def _is_verdict(cell: Cell, column: ColumnLayout) -> bool:
+def _is_verdict(cell: SetCell, column: ColumnLayout) -> bool:
     return column.column.heading.lower() == "verdict" and cell.text in get_args(Verdict)

@@ -20,7 +20,7 @@ def view(check: Check) -> View:
         "misalignment_squared": check.misalignment_squared,
         "null_floor": check.null_floor,
         "random_basis": {"pvalue": check.random_basis.pvalue, "effect": check.random_basis.effect},
-        "aligned": check.aligned,
+        "aligned": {"pvalue": check.aligned.pvalue, "method": check.aligned.method},
         "transfer_function": [
             {"sigma": sigma, "f": height, "multiplicity": m}
             for sigma, height, m in zip(f.sigma, f.f, f.multiplicity, strict=True)
@@ -29,6 +29,12 @@ def view(check: Check) -> View:
         "warnings": check.warnings,
         "details": {
             "explanation": check.explanation,
+            "aligned_turned": check.aligned.turned,
+            "independent_networks": check.independent,
+            "related_networks": [
+                {"networks": r.networks, "correlation": r.correlation, "limit": r.limit, "in_place": r.in_place}
+                for r in check.related
+            ],
             "misalignment_interval": interval,
             "random_basis_median": check.random_basis.median,
             "random_basis_without_noise": check.random_basis.without_noise,
@@ -64,7 +70,7 @@ def facts(check: Check) -> Facts:
     basis, energy = check.random_basis, check.random_basis.quantity == "energy"
     samples = f"{check.vectors} vectors from {check.samples} samples"
     found = [
-        ("weights", f"{check.networks} × {check.filters} vectors, rank {check.rank} in dimension {check.dimension}"),
+        ("weights", f"{check.independent} × {check.filters} vectors, rank {check.rank} in dimension {check.dimension}"),
         ("data", samples if check.vectors != check.samples else f"{check.samples} samples"),
         ("misalignment M", _number(check.misalignment)),
         ("random basis", f"{'energy outside alignment' if energy else 'M'} {basis.median:.3g} (median)"),
@@ -72,7 +78,7 @@ def facts(check: Check) -> Facts:
             "nearer than random",
             f"p = {basis.pvalue:.2g}" + ("" if basis.effect is None else f", effect {basis.effect:.2g}"),
         ),
-        ("exactly aligned", f"p = {check.aligned.pvalue:.2g} ({check.aligned.method})"),
+        ("exactly aligned", f"p = {check.aligned.pvalue:.2g} ({check.aligned.turned} turned one by one)"),
         ("isotropic", f"p = {check.isotropic:.2g}"),
         ("shape of f", check.shape or "undecided"),
     ]
@@ -82,10 +88,16 @@ def facts(check: Check) -> Facts:
         )
     if check.interval is not None:
         against = "" if basis.without_noise is None else f", random basis {basis.without_noise:.3g}"
-        found.insert(4, ("M without that noise", "{:.3g} to {:.3g} (95 %)".format(*check.interval) + against))
+        found.insert(4, ("M without that noise", f"{_ends(*check.interval)} (95 %){against}"))
+    if check.related:
+        found.insert(1, ("not independent", f"{check.networks} networks were given, {check.independent} of them count"))
     if check.needed is not None:
         found.append(("for a sharper answer", f"about {check.needed} independent weight vectors"))
     return Facts(tuple(found))
+
+
+def _ends(low: float, high: float) -> str:
+    return f"{low:.3g} to {high:.3g}" if high < float("inf") else f"{low:.3g} and more, unbounded above"
 
 
 def _number(value: float) -> str:

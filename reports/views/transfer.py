@@ -7,6 +7,8 @@ from reports.transfer.study import Estimated, TransferStudy
 from reports.views.view import Grid, Section, View
 from theory.testing import MeanRatio, PairedMean
 
+NO_INTERVAL = "not estimable"  # of a difference that is the same in all replicas
+
 
 def view(study: TransferStudy) -> View:
     """The view of a transfer study."""
@@ -43,7 +45,12 @@ def _comparison(study: TransferStudy, measure: str) -> Grid:
     for treatment in study.treatments:
         found = treatment[measure]
         mean, gain, part = found.estimate, found.difference, found.share
-        compared = (None,) * 4 if gain is None else (gain.mean, gain.standard_error, _interval(gain), gain.pvalue)
+        compared: tuple[object, ...] = (None,) * 4
+        if gain is not None:
+            spread = (
+                (gain.standard_error, _interval(gain), gain.pvalue) if gain.estimable else (None, NO_INTERVAL, None)
+            )
+            compared = (gain.mean, *spread)
         share = None if part is None else f"{part.ratio:.4g} {_interval(part)}"
         rows.append((treatment.name, mean.mean, mean.standard_error, *compared, share))
     last = f"share of {study.gain_of}" if study.gain_of else "share"

@@ -54,8 +54,8 @@ def _reading(
     ]
     if isinstance(verification, ScalingVerification):
         parts += _scaling_errors(verification, predicted.step)
-    elif compared.verdict == "undecided" and not verification.simulation.diverged:
-        parts.append("more replicas would decide it")
+    elif compared.reason is not None and not verification.simulation.diverged:
+        parts.append(compared.reason)
     return parts
 
 

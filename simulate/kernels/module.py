@@ -81,7 +81,7 @@ def _alone(inputs: Inputs, r: int) -> Inputs:
 def _train_one(setting: Setting, inputs: Inputs, read: dict[int, tuple[Tensor, ...]]) -> None:
     """Train the one replica of `inputs`, whose initial parameters are overwritten; its readings go into `read`."""
     network, training, parameters = setting.network, setting.training, inputs.parameters
-    net = build(network, parameters)
+    net = build_module(network, parameters)
     trained = [w for w in net.parameters() if w.requires_grad]
     optimizer = torch.optim.SGD(
         trained,
@@ -106,7 +106,7 @@ def _train_one(setting: Setting, inputs: Inputs, read: dict[int, tuple[Tensor, .
             optimizer.step()
 
 
-def build(network: Network, parameters: tuple[Tensor, ...]) -> nn.Sequential:
+def build_module(network: Network, parameters: tuple[Tensor, ...]) -> nn.Sequential:
     """The network as a module on `parameters` of one replica, (1, out, in) and (1, out), whose memory it shares.
 
     Each layer's multiplier acts on what the layer is given.
@@ -118,7 +118,7 @@ def build(network: Network, parameters: tuple[Tensor, ...]) -> nn.Sequential:
     for i, (w, scale) in enumerate(zip(weights, scales, strict=True)):
         filters = convolved[i] if i < len(convolved) else None
         # Linear draws initial weights from torch's global generator, but not on the device that holds no numbers.
-        layer = Filters(filters) if filters else nn.Linear(w.shape[1], len(w), bias=network.bias, device="meta")
+        layer = FilterBank(filters) if filters else nn.Linear(w.shape[1], len(w), bias=network.bias, device="meta")
         learns = i == 0 or network.train == "all"
         layer.weight = nn.Parameter(w, requires_grad=learns)
         layer.bias = nn.Parameter(parameters[2 * i + 1][0], requires_grad=learns) if network.bias else None
@@ -130,7 +130,7 @@ def build(network: Network, parameters: tuple[Tensor, ...]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class Filters(nn.Module):
+class FilterBank(nn.Module):
     """What Conv2d computes, (n, C, H, W) → (n, filters, H', W'), of weights (filters, C kh kw).
 
     Without a border as products with patches: up to twice as fast here.

@@ -27,7 +27,7 @@ from simulate.tiles import tile_size
 from simulate.transfer.draws import TransferDraws, TransferInputs
 from simulate.transfer.measures import finite, scores
 from simulate.transfer.moments import of_others, one, summed
-from simulate.transfer.readings import Measured, Readings, measure
+from simulate.transfer.readings import Readings, ReplicaReadings, read_replicas
 from simulate.transfer.results import TransferResult, UpstreamEnd
 from simulate.transfer.store import TransferStore, marks, open_transfer_store, transfer_range_size
 from simulate.transfer.treatments import Parameters, Switch, treat
@@ -207,7 +207,9 @@ class Engine:
         # Moments of others say how many others there are.
         return names, marks(ends, [trained.moment, *trained.variances, trained.finite]), len(trained.finite)
 
-    def _measured(self, here: Range, ends: Ends, trained: Trained | None, tell: Tell) -> dict[Treatment, Measured]:
+    def _measured(
+        self, here: Range, ends: Ends, trained: Trained | None, tell: Tell
+    ) -> dict[Treatment, ReplicaReadings]:
         """What is measured of a range after the treatments that need no others or, with `trained`, after the others.
 
         From the store or trained now, and then stored. `ends` are those of the range.
@@ -220,7 +222,7 @@ class Engine:
         known = here.first + sum(len(part[0].finite) for part in parts)
         tell((known - here.first) * len(treatments))
         parts += self._downstream_range(known, here, ends, trained, tell)
-        whole = [Measured.joined(column) for column in zip(*parts, strict=True)]
+        whole = [ReplicaReadings.joined(column) for column in zip(*parts, strict=True)]
         if store is not None and known < here.last:
             store.save_downstream(here, *self.key(ends, trained), whole)
         return dict(zip(treatments, whole, strict=True))
@@ -248,7 +250,7 @@ class Engine:
 
     def _downstream_range(
         self, first: int, whole: Range, ends: Ends, trained: Trained | None, tell: Tell
-    ) -> Iterator[tuple[Measured, ...]]:
+    ) -> Iterator[tuple[ReplicaReadings, ...]]:
         """Train the replicas of a range downstream, from replica `first` on."""
         for replicas, here, inputs in self._pieces(first, whole.last):
             switches = [
@@ -262,7 +264,7 @@ class Engine:
                 start = self._start(treatment, switches, inputs.downstream)
                 read = self._kernel.train(self.draws.downstream, start)
                 classes, weights = self.draws.classes, self.weights
-                measured.append(measure(self.network, read, inputs, here, classes=classes, weights=weights))
+                measured.append(read_replicas(self.network, read, inputs, here, classes=classes, weights=weights))
                 tell(here.stop - here.start)
             yield tuple(measured)
 

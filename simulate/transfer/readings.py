@@ -19,7 +19,7 @@ SCORES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class ReplicaReadings:
     """Some replicas at all K readings after one treatment, on the host.
 
     Attributes
@@ -56,21 +56,21 @@ class Measured:
         }
 
     @staticmethod
-    def of(arrays: Mapping[str, np.ndarray]) -> Measured:
+    def of(arrays: Mapping[str, np.ndarray]) -> ReplicaReadings:
         """What `arrays` gave."""
         rest = (arrays[name] for name in ("norms", "states", "moments", "means", "finite"))
-        return Measured(tuple(arrays.get(name) for name in SCORES), *rest)
+        return ReplicaReadings(tuple(arrays.get(name) for name in SCORES), *rest)
 
     @staticmethod
-    def joined(parts: Sequence[Measured]) -> Measured:
+    def joined(parts: Sequence[ReplicaReadings]) -> ReplicaReadings:
         """The replicas of all parts, one after the other."""
         if len(parts) == 1:
             return parts[0]
         columns = [part.arrays() for part in parts]
-        return Measured.of({name: np.concatenate([column[name] for column in columns]) for name in columns[0]})
+        return ReplicaReadings.of({name: np.concatenate([column[name] for column in columns]) for name in columns[0]})
 
 
-def measure(
+def read_replicas(
     network: Network,
     read: dict[int, tuple[Tensor, ...]],
     inputs: TransferInputs,
@@ -78,7 +78,7 @@ def measure(
     *,
     classes: bool,
     weights: bool = True,
-) -> Measured:
+) -> ReplicaReadings:
     """The replicas in slots `here` at every reading, from the parameters that training has left there.
 
     `classes` says whether labels are classes, `weights` whether moments of the first layer are wanted.
@@ -105,7 +105,7 @@ def measure(
     assert moments is not None
     assert means is not None
     assert ends_ is not None
-    return Measured(tuple(four), sizes, states_, moments, means, np.all(ends_, axis=1))
+    return ReplicaReadings(tuple(four), sizes, states_, moments, means, np.all(ends_, axis=1))
 
 
 class Readings:
@@ -127,7 +127,7 @@ class Readings:
         self._blocks = [Blocks(step, dimension, blocks) for step in steps if dimension]
         self._parts: list[tuple[np.ndarray | None, ...]] = []
 
-    def add(self, first: int, measured: Measured, kept: np.ndarray) -> None:
+    def add(self, first: int, measured: ReplicaReadings, kept: np.ndarray) -> None:
         """Add replicas first, first + 1, …, without those that are not `kept` (r,)."""
         arrays = (*measured.scores, measured.norms, measured.states)
         self._parts.append(tuple(None if array is None else array[kept] for array in arrays))

@@ -48,6 +48,14 @@ class Curves:
         reached = self._accuracy() >= accuracy
         return np.where(reached.any(1), self.steps[reached.argmax(1)], np.inf)
 
+    def steps_before(self, accuracy: float) -> np.ndarray:
+        """The last reading before the one that `steps_to` gives, (R,): the accuracy is reached after it.
+
+        The first reading where it is reached there; inf where it never is.
+        """
+        reached = self._accuracy() >= accuracy
+        return np.where(reached.any(1), self.steps[np.maximum(reached.argmax(1) - 1, 0)], np.inf)
+
     def _accuracy(self) -> np.ndarray:
         if self.train_accuracy is None:
             raise InvalidInput("downstream.labels", "reals", "must be classes for an accuracy to exist")

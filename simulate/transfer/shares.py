@@ -28,8 +28,7 @@ from simulate.store import Damaged
 from simulate.transfer.experiment import Engine, Tell, Trained
 from simulate.transfer.results import TransferResult
 from simulate.transfer.store import TransferStore, count_rows, find_transfer_store
-from simulate.workers import Tell as Report
-from simulate.workers import employ, placed, serve
+from simulate.workers import Announce, employ, placed, serve
 from theory.setting import Experiment, InvalidInput
 
 # Computes one phase for some ranges, and stores it: the second phase is given what all replicas have left upstream.
@@ -127,7 +126,7 @@ def run(
                 return engine.downstream(engine.upstream(bar.update), bar.update)
             fill = Engine.fill
             if processes > 1:
-                fill = partial(distribute, store=kept, device=device, processes=processes)
+                fill = partial(distribute_shares, store=kept, device=device, processes=processes)
             return _through_the_store(engine, kept, mine, fill, bar, whole=share[1] == 1)
         except KeyboardInterrupt:
             if store is not None and kept is not None:
@@ -244,7 +243,7 @@ def _found(engine: Engine, store: TransferStore) -> Trained | None:
     return engine.trained(ends)
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class TransferJob(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker process is told; `drawn` says which phase it is."""
 
     experiment: Experiment
@@ -258,7 +257,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     drawn: bool
 
 
-def distribute(
+def distribute_shares(
     engine: Engine,
     mine: Sequence[Range],
     trained: Trained | None,
@@ -276,7 +275,7 @@ def distribute(
         What a worker raises, or that one was ended from outside.
     """
     jobs = [
-        Job(
+        TransferJob(
             experiment=engine.experiment,
             device=placed(device, worker),
             chunk=engine.chunk,
@@ -294,10 +293,10 @@ def distribute(
 
 def main() -> None:
     """A worker process that trains ranges of a transfer experiment."""
-    serve(Job, _work)
+    serve(TransferJob, _work)
 
 
-def _work(job: Job, tell: Report) -> None:
+def _work(job: TransferJob, tell: Announce) -> None:
     engine = Engine(job.experiment, resolve(job.device), job.chunk, weights=job.weights, tile=job.tile)
     engine.use(TransferStore(Path(job.folder), job.digest, engine.device.type, job.tile, weights=job.weights))
     trained = engine.upstream(_silent) if job.drawn else None

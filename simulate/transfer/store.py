@@ -42,7 +42,7 @@ from simulate.store import (
     written,
 )
 from simulate.tiles import GPU_SPEED, RANGE_BYTES, RANGE_OPERATIONS
-from simulate.transfer.readings import Measured
+from simulate.transfer.readings import ReplicaReadings
 from simulate.transfer.upstream import Ends
 from theory.setting import Experiment, InvalidInput, Setting
 
@@ -113,7 +113,7 @@ class TransferStore:
 
     def read_downstream(
         self, here: Range, names: Sequence[str], marks: np.ndarray, total: int | None
-    ) -> tuple[Measured, ...]:
+    ) -> tuple[ReplicaReadings, ...]:
         """What was measured after the treatments of these names; `marks` (r, 32) are those of the range's replicas."""
         about = self._about("downstream", here, weights=self._weights)
         tensors = self._read(self.downstream_path(here, total), about, here)
@@ -121,13 +121,13 @@ class TransferStore:
         if not np.array_equal(found, marks[: len(found)]):
             raise Damaged("continues another upstream training")
         return tuple(
-            Measured.of({key[len(name) + 1 :]: w for key, w in tensors.items() if key.startswith(f"{name}/")})
+            ReplicaReadings.of({key[len(name) + 1 :]: w for key, w in tensors.items() if key.startswith(f"{name}/")})
             for name in names
         )
 
     def load_downstream(
         self, here: Range, names: Sequence[str], marks: np.ndarray, total: int | None
-    ) -> tuple[Measured, ...] | None:
+    ) -> tuple[ReplicaReadings, ...] | None:
         """As `read_downstream`; None where there is nothing."""
         return _or_none(self.downstream_path(here, total), lambda: self.read_downstream(here, names, marks, total))
 
@@ -137,7 +137,7 @@ class TransferStore:
         names: Sequence[str],
         marks: np.ndarray,
         total: int | None,
-        measured: Sequence[Measured],
+        measured: Sequence[ReplicaReadings],
     ) -> None:
         tensors = {
             f"{name}/{key}": array

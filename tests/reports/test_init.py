@@ -10,7 +10,7 @@ from scipy.stats import norm as normal
 
 import simulate
 import theory
-from reports.init import WeightLaw, draw, frobenius, law_of_data, law_of_setting, law_of_store, vectors_of
+from reports.init import WeightLaw, draw_layer, frobenius, law_of_data, law_of_setting, law_of_store, vectors_of
 from reports.setting_file import load
 from simulate.aligned_draws import draw_weights
 from tests.oracles.statistics import FALSE_ALARM, assert_second_moment, second_moment_test
@@ -40,13 +40,13 @@ def test_weights_are_those_vectors_scaled_to_the_norm(rows):
     law = law_of_data(rows, (50, 4))
     w = draw_weights(law.covariance, 50, np.random.default_rng(7))
     expected = w * 3.5 / np.sqrt((w**2).sum())
-    np.testing.assert_allclose(draw(law, (50, 4), norm=3.5, seed=7), expected, rtol=1e-5)
+    np.testing.assert_allclose(draw_layer(law, (50, 4), norm=3.5, seed=7), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (37, 4), (5, 1, 2, 2), (5, 2, 2), (3, 4, 1, 1)])
 @pytest.mark.parametrize("norm", [None, 1e-20, 12.0, 1e20])
 def test_shapes_and_norms(shape, norm):
-    w = draw(WeightLaw(np.diag([1e-300, 1.0, 2.0, 1e200]), "", ""), shape, norm=norm)
+    w = draw_layer(WeightLaw(np.diag([1e-300, 1.0, 2.0, 1e200]), "", ""), shape, norm=norm)
     assert (w.shape, w.dtype) == (shape, np.float32)
     np.testing.assert_allclose(np.linalg.norm(w.astype(float)), norm or np.sqrt(shape[0] / 3), rtol=1e-7)
 
@@ -62,8 +62,8 @@ def test_the_default_norm_is_that_of_torch(layer):
 
 def test_a_seed_is_all_the_randomness(rows):
     law = law_of_data(rows, (8, 4))
-    assert np.array_equal(draw(law, (8, 4), seed=5), draw(law, (8, 4), seed=5))
-    assert not np.array_equal(draw(law, (8, 4), seed=5), draw(law, (8, 4), seed=6))
+    assert np.array_equal(draw_layer(law, (8, 4), seed=5), draw_layer(law, (8, 4), seed=5))
+    assert not np.array_equal(draw_layer(law, (8, 4), seed=5), draw_layer(law, (8, 4), seed=6))
 
 
 def test_misalignment_of_draws_is_that_of_noise_alone_and_falls_as_one_over_their_number(rows):
@@ -209,7 +209,7 @@ def test_predictions_that_are_no_law(sources, monkeypatch, covariance, why):
 
 def test_draws_that_are_refused():
     with pytest.raises(InvalidInput, match="must have 4 numbers a vector"):
-        draw(WeightLaw(np.eye(4), "", ""), (3, 2))
+        draw_layer(WeightLaw(np.eye(4), "", ""), (3, 2))
     with pytest.raises(InvalidInput, match="seed = -1"):
-        draw(WeightLaw(np.eye(4), "", ""), (3, 4), seed=-1)
+        draw_layer(WeightLaw(np.eye(4), "", ""), (3, 4), seed=-1)
     assert vectors_of((5, 2, 3, 4)) == (5, 24)

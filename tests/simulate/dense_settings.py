@@ -36,6 +36,9 @@ SETTINGS = {
     "deep, tanh, first": Setting(
         data=DATA, network=mlp(5, 4, activation="tanh", train="first"), training=Training(steps=12, momentum=0.3)
     ),
+    "first, bias": Setting(
+        data=DATA, network=mlp(5, bias=True, train="first"), training=Training(steps=12, weight_decay=0.1)
+    ),
     "erf, ntk": Setting(
         data=DATA, network=mlp(5, 4, activation="erf", parametrization="ntk"), training=Training(steps=12)
     ),

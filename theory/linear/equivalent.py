@@ -34,7 +34,7 @@ from scipy.optimize import brentq
 
 from theory.errors import InvalidInput
 
-Function = Callable[[np.ndarray], np.ndarray]
+AnalyticFunction = Callable[[np.ndarray], np.ndarray]
 """g: complex z (m,) → (r, m), real on the real axis, analytic inside the contour."""
 
 COARSE_NODES, FEWEST_NODES = 64, 400
@@ -140,7 +140,7 @@ def _newton(
 
 
 def deterministic_equivalent(
-    function: Function, spectrum: np.ndarray, samples: int, *, margin: float, nodes: int = FEWEST_NODES
+    function: AnalyticFunction, spectrum: np.ndarray, samples: int, *, margin: float, nodes: int = FEWEST_NODES
 ) -> tuple[np.ndarray, np.ndarray]:
     """E[g(S)]_ii for rows N(0, Σ): the leading order, and the term of order 1/n to be added to it; both (r, d).
 

@@ -24,11 +24,13 @@ import numpy as np
 
 from theory.errors import InvalidInput
 from theory.linear.hypotheses import init_variances, label_variance, not_linear
+from theory.linear.online_fourth import fourth_moments, label_fourth, moment_ratios
 from theory.linear.population import fourth_moment_ratio, not_centred_law, population_readings, population_spectrum
 from theory.linear.propagators import stability_limit, update
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Student, Training
 
+_FOURTH_COST = 2**25
 ASSUMPTIONS = (
     "averaged over the rows: each update sees rows that no other has seen (online, or a first epoch)",
     "rows independent, centred, Gaussian or elliptical with a finite fourth moment",
@@ -70,7 +72,8 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     """E[w wᵀ] over rows, labels and initial weights, exact at every step: `variances`, in the eigenbasis of Σ.
 
     Normalisation: loss ½ · mean over rows, summed over outputs; standard σ_0² = v_1/d; ntk σ_0² = v_1 and Σ/d in place
-    of Σ, with `sigma` still of the undivided x. E[w] = 0. The weights are not Gaussian.
+    of Σ, with `sigma` still of the undivided x. E[w] = 0. The weights are not Gaussian: how unequal replicas are,
+    `relative_variance`, comes from `fourth_moments`, without momentum, and where d² times the steps is below 2²⁵.
 
     Raises
     ------
@@ -91,7 +94,24 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
             limit = mean_square_limit(setting.training, s, batch_size=setting.batch_rows, k4=k4)
             rule = f"makes the mean square overflow by step {step}: it stays bounded below {limit:.4g}"
             raise InvalidInput("training.learning_rate", setting.training.learning_rate, rule)
-    return FORM.exact(population_readings(setting, p))
+    return FORM.exact(population_readings(setting, p, _fourth(setting, s)))
+
+
+def _fourth(setting: Setting, s: np.ndarray) -> np.ndarray | None:
+    """E[w_i⁴] (r, d) at the readings; None with momentum, and where that takes more than a second or so."""
+    training = setting.training
+    if training.momentum or training.readings[-1] * len(s) ** 2 > _FOURTH_COST:
+        return None
+    moments = fourth_moments(
+        training,
+        s,
+        init_variances(setting, len(s)),
+        batch_size=setting.batch_rows,
+        sigma_y2=label_variance(setting.labels),
+        y4=label_fourth(setting.labels),
+        ratios=moment_ratios(setting.data),
+    )
+    return np.diagonal(moments, axis1=1, axis2=2)
 
 
 def variances(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import repeat
 
 import numpy as np
 
@@ -70,8 +71,12 @@ def spaces(eigenvalues: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[int, 
     return order, first, tuple(np.diff(first, append=len(order)).tolist())
 
 
-def population_readings(setting: Setting, variances: Iterable[np.ndarray]) -> tuple[PredictedReading, ...]:
+def population_readings(
+    setting: Setting, variances: Iterable[np.ndarray], fourth: Iterable[np.ndarray] | None = None
+) -> tuple[PredictedReading, ...]:
     """One reading a step from E[w_i²] in the eigendirections, (d,) each, in the order of data.spectrum.
+
+    `fourth` gives E[w_i⁴] likewise, for the relative variance of w_i²; the largest of an eigenspace counts.
 
     τ is the mean over an eigenspace. The matrix Σ_w is given where data.rotate = false: the eigendirections then are
     the coordinate axes; otherwise they are drawn, and no formula knows them. E[w] = 0.
@@ -80,6 +85,7 @@ def population_readings(setting: Setting, variances: Iterable[np.ndarray]) -> tu
     order, first, multiplicity = spaces(eigenvalues)
     sizes = np.array(multiplicity)
     sigma = np.sqrt(np.add.reduceat(eigenvalues[order], first) / sizes)
+    fourths = repeat(None) if fourth is None else fourth
     return tuple(
         PredictedReading(
             step=step,
@@ -88,6 +94,14 @@ def population_readings(setting: Setting, variances: Iterable[np.ndarray]) -> tu
             tau=np.add.reduceat(variance[order], first) / sizes,
             second_moment=None if setting.data.rotate else np.diag(variance),
             mean=np.zeros(len(order)),
+            relative_variance=None if w4 is None else np.maximum.reduceat(_excess(variance, w4)[order], first),
         )
-        for step, variance in zip(setting.training.readings, variances, strict=True)
+        for step, variance, w4 in zip(setting.training.readings, variances, fourths, strict=fourth is not None)
     )
+
+
+def _excess(second: np.ndarray, fourth: np.ndarray) -> np.ndarray:
+    """E[w⁴] / E[w²]² − 1, 0 where the weight is 0, inf where its fourth moment is too large for a number."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        ratio = np.where(second > 0, fourth / second / second - 1, 0.0)
+    return np.where(np.isnan(ratio), np.inf, np.maximum(ratio, 0.0))

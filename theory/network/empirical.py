@@ -16,14 +16,14 @@ from theory.errors import InvalidInput
 if TYPE_CHECKING:
     from torch import Tensor
 
-Function = Callable[[tuple["Tensor", ...], "Tensor"], "Tensor"]
+NetworkFunction = Callable[[tuple["Tensor", ...], "Tensor"], "Tensor"]
 
 # Numbers that the gradients of a chunk of rows may hold, two of which are held at a time: a quarter of a gigabyte each.
 HELD = 2**25
 
 
 def empirical_ntk(
-    function: Function,
+    function: NetworkFunction,
     parameters: Sequence[Tensor],
     rows: Tensor,
     others: Tensor | None = None,
@@ -95,7 +95,7 @@ def empirical_ntk(
 
 
 def empirical_nngp(
-    function: Function,
+    function: NetworkFunction,
     parameters: Sequence[Tensor],
     rows: Tensor,
     others: Tensor | None = None,
@@ -141,7 +141,7 @@ def empirical_nngp(
     return output_variance * empirical_ntk(function, parameters, rows, others, among=(position,))
 
 
-def _outputs(function: Function, parameters: Sequence[Tensor], rows: Tensor) -> int:
+def _outputs(function: NetworkFunction, parameters: Sequence[Tensor], rows: Tensor) -> int:
     """C, by asking for the outputs of one row."""
     if not rows.ndim or not len(rows):
         raise InvalidInput("rows.shape", tuple(rows.shape), "must be (n, …) with n >= 1")
@@ -155,7 +155,9 @@ def _chunks(rows: Tensor, size: int) -> Iterator[Tensor]:
     return (rows[first : first + size] for first in range(0, len(rows), size))
 
 
-def _gradients(function: Function, parameters: Sequence[Tensor], chosen: tuple[int, ...], rows: Tensor) -> Tensor:
+def _gradients(
+    function: NetworkFunction, parameters: Sequence[Tensor], chosen: tuple[int, ...], rows: Tensor
+) -> Tensor:
     """∂f_c(x)/∂θ of the chosen parameters, shape (k, C, P)."""
     import torch
     from torch.func import jacrev, vmap

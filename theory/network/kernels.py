@@ -15,7 +15,7 @@ from theory.arrays import Array, namespace
 from theory.errors import InvalidInput
 from theory.network.duals import Gram, dual, gram, matrix
 
-Trained = Literal["first", "last", "all"]
+TrainedLayers = Literal["first", "last", "all"]
 
 
 def arc_cosine(order: int, rows: Array, others: Array | None = None, covariance: float | Array = 1.0) -> Array:
@@ -78,7 +78,7 @@ def ntk(
     *,
     covariance: float | Array = 1.0,
     variances: Sequence[float] = (1.0,),
-    trained: Trained = "all",
+    trained: TrainedLayers = "all",
 ) -> Array:
     """The tangent kernel K(x, z) = ∇f(x)·∇f(z) of one output, in the limit of wide layers, shape (n, p).
 
@@ -107,7 +107,7 @@ def _recursion(
     others: Array | None,
     covariance: float | Array,
     variances: Sequence[float],
-    trained: Trained,
+    trained: TrainedLayers,
 ) -> tuple[Array, Array]:
     """N and K, shape (n, p); with several hidden layers all rows are taken against all on the way."""
     if not len(variances) or not all(0 < v < float("inf") for v in variances):

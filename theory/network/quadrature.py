@@ -20,7 +20,7 @@ import numpy as np
 from theory.arrays import Array, like, namespace, to_numpy
 from theory.errors import InvalidInput
 
-Function = Callable[[Array], Array]
+ScalarFunction = Callable[[Array], Array]
 
 # What the terms left out may hold of √(E f² E g²), for |ρ| up to FAR: 494 terms, of which every second one is 0.
 LEFT_OUT = 1e-11
@@ -68,7 +68,7 @@ def _slope(z: Array) -> Array:
     return 4 * decayed / (1 + decayed) ** 2
 
 
-DERIVATIVES: tuple[Function, ...] = (
+DERIVATIVES: tuple[ScalarFunction, ...] = (
     _tanh,
     _slope,
     lambda z: -2 * _tanh(z) * _slope(z),
@@ -76,7 +76,7 @@ DERIVATIVES: tuple[Function, ...] = (
 )
 
 
-def _expectation(f: Function, g: Function, parity: int, cross: Array, left: Array, right: Array) -> Array:
+def _expectation(f: ScalarFunction, g: ScalarFunction, parity: int, cross: Array, left: Array, right: Array) -> Array:
     """E f(u_i) g(v_k), f and g both even (`parity` 0) or both odd (1), in blocks of rows that stay in the cache."""
     xp = namespace(cross)
     largest = max(float(xp.max(left)), float(xp.max(right)))
@@ -108,7 +108,7 @@ def _mehler(a: Array, b: Array, parity: int, rho: Array) -> Array:
     return total * rho if parity else total
 
 
-def _plane(f: Function, g: Function, first: Array, second: Array, rho: Array) -> Array:
+def _plane(f: ScalarFunction, g: ScalarFunction, first: Array, second: Array, rho: Array) -> Array:
     """E f(√l ζ) g(√r(ρζ + √(1 − ρ²) ξ)) for pairs (√l, √r, ρ), each of shape (N,), by the trapezoidal rule in ζ and ξ.
 
     The nearer to parallel a pair is, the fewer nodes it needs in ξ: blocks are of pairs alike.
@@ -136,7 +136,7 @@ def _rule(spread: float) -> tuple[np.ndarray, np.ndarray]:
     return nodes, step * np.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi)
 
 
-def _coefficients(f: Function, variances: np.ndarray) -> np.ndarray:
+def _coefficients(f: ScalarFunction, variances: np.ndarray) -> np.ndarray:
     """a_k(l) = E[f(√l ζ) h_k(ζ)] for k < TERMS and variances l (n,), shape (n, TERMS), by the trapezoidal rule.
 
     The step resolves Hermite functions up to order K, of frequency √K, too.

@@ -18,7 +18,7 @@ from theory.setting.network import Network
 from theory.setting.setting import Ensemble, Setting
 from theory.setting.training import Training
 
-Kind = Literal[
+TreatmentKind = Literal[
     "scratch",
     "pretrained",
     "rescaled",
@@ -89,7 +89,7 @@ class Treatment(Checked, frozen=True, kw_only=True):
     """
 
     table: ClassVar[str] = "treatment"
-    kind: Kind
+    kind: TreatmentKind
     layers: int = 0
     rescale: bool = False
 
@@ -121,7 +121,7 @@ class Treatments(Checked, frozen=True, kw_only=True):
     """
 
     table: ClassVar[str] = "treatment"
-    kinds: tuple[Kind | Treatment, ...] = ("scratch", "pretrained", "rescaled", "covariance")
+    kinds: tuple[TreatmentKind | Treatment, ...] = ("scratch", "pretrained", "rescaled", "covariance")
 
     def check(self) -> None:
         each = tuple(kind if isinstance(kind, Treatment) else Treatment(kind=kind) for kind in self.kinds)
@@ -233,4 +233,4 @@ class Experiment(Checked, frozen=True, kw_only=True):
 
 
 # Treatments that need the moments of other replicas.
-DRAWN: tuple[Kind, ...] = ("covariance", "recursive", "eigenvectors", "spectrum")
+DRAWN: tuple[TreatmentKind, ...] = ("covariance", "recursive", "eigenvectors", "spectrum")

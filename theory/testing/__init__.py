@@ -18,6 +18,7 @@ from theory.testing.randomization import (
     mean_randomization_test,
     randomization_test,
 )
+from theory.testing.variances import VariancesTest, variances_test
 from theory.testing.whole_matrix import WholeMatrixTest, tau_zscores, whole_matrix_test
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "RandomBasisTest",
     "RandomizationTest",
     "RotationPower",
+    "VariancesTest",
     "WholeMatrixTest",
     "detectable_energy",
     "detectable_mean",
@@ -43,5 +45,6 @@ __all__ = [
     "randomization_test",
     "rotation_power_table",
     "tau_zscores",
+    "variances_test",
     "whole_matrix_test",
 ]

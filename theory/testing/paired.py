@@ -1,4 +1,11 @@
-"""Paired replicas: the mean of a difference, and the ratio of two mean differences, with their intervals."""
+"""Paired replicas: the mean of a difference, and the ratio of two mean differences, with their intervals.
+
+Student's and Fieller's intervals are exact for Gaussian values, and nearly right for symmetric ones with heavy tails.
+Where values are skewed and few they cover less: at 10 replicas 95 % intervals for the mean of lognormal differences (of
+a normal variable of variance 1) miss it in 17 of 100 experiments. Hall's transformation and the bootstrap of t, which
+correct for skewness, still miss in 10 of 100 there, and lose coverage for symmetric heavy tails; so neither is used,
+and 95 % is not promised for values that are both skewed and few.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +22,19 @@ from theory.errors import InvalidInput
 class PairedMean:
     """The mean of independent differences, with Student's interval.
 
+    Where all differences are the same number nothing can be said of their spread: the error, the interval and the
+    p-value are then NaN, not estimable.
+
     Attributes
     ----------
     mean, standard_error : float
     low, high : float
-        mean ± t_{R−1} · standard error.
+        mean ± t_{R−1} · standard error, widened by what is left open where differences are only known within bounds.
     pvalue : float
-        Two-sided, of the hypothesis that the mean is zero.
+        Two-sided, of the hypothesis that the mean is zero; below 1 − confidence just where the interval leaves out 0.
     replicas : int
+    confidence : float
+        Of the interval.
     """
 
     mean: float
@@ -31,6 +43,12 @@ class PairedMean:
     high: float
     pvalue: float
     replicas: int
+    confidence: float
+
+    @property
+    def estimable(self) -> bool:
+        """Whether the differences vary, without which there is no interval."""
+        return not np.isnan(self.standard_error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,30 +66,48 @@ class MeanRatio:
     high: float
 
 
-def paired_mean(differences: ArrayLike, *, confidence: float = 0.95) -> PairedMean:
+def paired_mean(
+    differences: ArrayLike, *, bounds: tuple[ArrayLike, ArrayLike] | None = None, confidence: float = 0.95
+) -> PairedMean:
     """The mean of differences (R,) between two treatments of the same replicas, with Student's t interval.
 
-    Exact for Gaussian differences, to leading order in 1/R for others.
+    Exact for Gaussian differences, to leading order in 1/R for others; see the head of this module for skewed ones.
+
+    Where differences are read on a grid, as times are, each of them is known only to lie between two `bounds`, lower
+    and upper, (R,) both. The interval then reaches from the lower end of Student's interval for the mean lower bound to
+    the upper end of that for the mean upper bound. Whatever the differences are, their own interval lies between
+    these, up to how much less or more they vary than the bounds do; and it is never narrower than the grid.
 
     Raises
     ------
     InvalidInput
-        For fewer than two differences, or any that is not finite.
+        For fewer than two differences, or any that is not finite, or lies outside its bounds.
 
     >>> result = paired_mean([1.0, 2.0, 3.0])
     >>> result.mean, round(result.low, 3), round(result.high, 3)
     (2.0, -0.484, 4.484)
+    >>> paired_mean([2.0, 2.0, 2.0]).estimable
+    False
     """
     values = _replicas("differences", differences)
-    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-    half = _quantile(confidence, len(values)) * error
-    # Differences that are all the same number leave nothing to chance.
-    pvalue = 2 * stats.t.sf(abs(mean) / error, len(values) - 1) if error else float(mean == 0)
-    return PairedMean(mean, error, mean - half, mean + half, float(pvalue), len(values))
+    lower, upper = (values, values) if bounds is None else (_replicas("bounds", each) for each in bounds)
+    if not len(lower) == len(values) == len(upper) or np.any(lower > values) or np.any(upper < values):
+        raise InvalidInput("bounds", (lower.tolist(), upper.tolist()), "must hold every difference between them")
+    quantile = _quantile(confidence, len(values))
+    mean = float(values.mean())
+    if min(map(_spread, (lower, values, upper))) == 0:
+        return PairedMean(mean, np.nan, np.nan, np.nan, np.nan, len(values), confidence)
+    low, high = lower.mean() - quantile * _spread(lower), upper.mean() + quantile * _spread(upper)
+    # by how many standard errors the nearer bound lies beyond 0
+    beyond = max(lower.mean() / _spread(lower), -upper.mean() / _spread(upper), 0.0)
+    pvalue = float(2 * stats.t.sf(beyond, len(values) - 1))
+    return PairedMean(mean, _spread(values), float(low), float(high), pvalue, len(values), confidence)
 
 
 def mean_ratio(numerators: ArrayLike, denominators: ArrayLike, *, confidence: float = 0.95) -> MeanRatio | None:
-    """E[a]/E[b] from independent pairs (a, b), both (R,), with Fieller's interval; None where E[b] may be zero.
+    """E[a]/E[b] from independent pairs (a, b), both (R,), with Fieller's interval.
+
+    None where E[b] may be zero, and where a is the same multiple of b in every pair: nothing says how sure that is.
 
     The interval (E. C. Fieller, J. R. Stat. Soc. B 16 (1954) 175) holds the ρ that a t-test of E[a − ρ b] = 0 does not
     reject: (ā − ρ b̄)² ≤ t² (s_aa − 2 ρ s_ab + ρ² s_bb)/R. With g = t² s_bb/(R b̄²) its ends are
@@ -100,7 +136,7 @@ def mean_ratio(numerators: ArrayLike, denominators: ArrayLike, *, confidence: fl
     square = b.mean() ** 2 - t**2 * s_bb / n
     linear = a.mean() * b.mean() - t**2 * s_ab / n
     constant = a.mean() ** 2 - t**2 * s_aa / n
-    if square <= 0:
+    if square <= 0 or np.ptp(a - a.mean() / b.mean() * b) <= 64 * np.finfo(float).eps * np.max(np.abs(a)):
         return None
     half = np.sqrt(max(linear**2 - square * constant, 0.0))
     return MeanRatio(float(a.mean() / b.mean()), float((linear - half) / square), float((linear + half) / square))
@@ -113,6 +149,13 @@ def _replicas(name: str, values: ArrayLike) -> np.ndarray:
     if not np.isfinite(array).all():
         raise InvalidInput(name, array[~np.isfinite(array)][0].item(), "must be finite")
     return array
+
+
+def _spread(values: np.ndarray) -> float:
+    """The standard error of the mean; 0 where the values are one number, up to rounding."""
+    if np.ptp(values) <= 64 * np.finfo(float).eps * np.max(np.abs(values)):
+        return 0.0
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def _quantile(confidence: float, replicas: int) -> float:

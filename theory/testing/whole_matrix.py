@@ -15,8 +15,12 @@ from theory.arrays import Array, symmetric, to_numpy
 from theory.eigenspaces import Eigenspaces, weight_variances
 from theory.errors import InvalidInput
 from theory.testing.blocks import block_moments
+from theory.testing.estimated import ROUNDING, block_shape, estimated_means, normal_scores, unskewed
+from theory.testing.likelihood_ratio import likelihood_ratio_sf
+from theory.testing.variances import ZERO, checked_variances
 
 _COLUMN_SPACE = 1e-12
+_COLUMNS = 2**16  # off-diagonal entries that are looked at together: they need not all fit into memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +45,16 @@ class WholeMatrixTest:
     replicas : int
         N, the number of independent vectors.
     detectable : float
-        The relative error of one whitened diagonal (one τ) that is found at `level` with probability `power`.
+        The relative error of one whitened diagonal (one τ) that is found at `level` with probability `power`, on the
+        side where that is harder. inf where nothing but a gross error is found.
     level, power : float
+    sharp : bool
+        Whether the law of the statistics is known well enough: always for Gaussian vectors. Otherwise p is that of a
+        bound which holds for every law, and only a gross error makes it small.
+    needed : int
+        Replicas from which on it is, as far as these can tell.
+    variance_bound : float or None
+        An upper 95 % bound for the relative variance of a whitened diagonal over replicas; None for Gaussian vectors.
     """
 
     pvalue: float
@@ -55,6 +67,9 @@ class WholeMatrixTest:
     detectable: float
     level: float
     power: float
+    sharp: bool
+    needed: int
+    variance_bound: float | None
 
 
 def whole_matrix_test(
@@ -65,6 +80,7 @@ def whole_matrix_test(
     *,
     gaussian: bool,
     counts: Array | None = None,
+    variance: float | None = None,
     level: float = 1e-6,
     power: float = 0.9,
 ) -> WholeMatrixTest:
@@ -74,15 +90,14 @@ def whole_matrix_test(
     every entry must vanish up to 1e-12 of the largest eigenvalue, else p = 0.
 
     **gaussian=True**: N independent vectors w ~ N(0, Σ), so N·Ŝ ~ Wishart(N, I_k). Each diagonal is χ²_N / N *exactly*.
-    The likelihood ratio N (tr Ŝ − log det Ŝ − k), times the Bartlett factor 1 − (2k² + 3k − 1) / (6N(k + 1)) (Muirhead,
-    Aspects of Multivariate Statistical Theory, theorem 8.4.9), is χ² with k(k + 1)/2 degrees of freedom up to O(N⁻²);
-    N ≥ 10 k² keeps p right to a few per cent at 1e-6, and N > k is required. The diagonals find the error of one τ, the
-    likelihood ratio one of orientation; p = 2 min(both), at most 1.
+    The law of the likelihood ratio N (tr Ŝ − log det Ŝ − k) is known as well, `likelihood_ratio_sf`: p is exact in all
+    tails at every N > k. The diagonals find the error of one τ, the likelihood ratio one of orientation; p is twice the
+    smaller of both, at most 1.
 
-    **gaussian=False**: `second_moment` (K, d, d) gives independent block means; the variance of each whitened entry
-    is estimated between them. Diagonals are compared on the cube-root scale (Wilson–Hilferty: for q ~ χ²_ν/ν, q^(1/3)
-    is nearly N(1 − 2/(9ν), 2/(9ν)), ν = 2/SE²), off-diagonal entries as they are, both against Student's t with K − 1
-    degrees of freedom. Asymptotic in the replicas a block; meant for K ≥ 100 and N ≥ 50,000.
+    **gaussian=False**: `second_moment` (K, d, d) gives independent block means, between which the variance of each
+    whitened entry is estimated. Diagonals are tested as `estimated_means`; off-diagonal entries by Student's t with
+    K − 1 degrees of freedom, corrected for the skewness of the blocks as there. From N = 1,000 replicas on; below, and
+    where a few blocks carry the sum, `sharp` is false: only bounds on the diagonals count, which hold for every law.
 
     Parameters
     ----------
@@ -96,6 +111,9 @@ def whole_matrix_test(
     gaussian : bool
         Whether the vectors are exactly Gaussian: full batch, Gaussian labels and init, X fixed.
     counts : (K,), optional
+    variance : float, optional
+        gaussian=False: the relative variance of (vᵀw)² over replicas, if it is predicted; the largest over directions
+        v, or an upper bound; may be inf. It says how many replicas are needed, and bounds errors downwards.
     level, power : float
         For `detectable`.
 
@@ -133,17 +151,25 @@ def whole_matrix_test(
     mean = np.einsum("k,kij->ij", sizes / sizes.sum(), moments)
     outside = float(np.max(np.abs(outer.T @ mean), initial=0.0) / top)
     joint: float | None
+    bound: float | None = None
     if gaussian:
         scores, joint = _wishart(whitener.T @ mean @ whitener, n)
-        detectable = _detectable_gaussian(n, k, level, power)
+        diagonal = min(1.0, k * float(2 * stats.norm.sf(np.max(np.abs(scores)))))
+        detectable, sharp, needed = detectable_variance(n, k, level, power), True, k + 1
     else:
-        scores, joint, spread = _estimated(whitener.T @ moments @ whitener, sizes)
-        detectable = float((stats.norm.isf(level / (4 * k)) + stats.norm.ppf(power)) * spread)
-    diagonal = min(1.0, k * float(2 * stats.norm.sf(np.max(np.abs(scores)))))
+        white = whitener.T @ moments @ whitener
+        spread = None if variance is None else np.full(k, float(variance))
+        found = estimated_means(white[:, np.arange(k), np.arange(k)], sizes, spread)
+        joint = _off_diagonal(white, sizes, sharp=found.sharp)
+        scores, diagonal, bound = found.scores, found.pvalue, found.variance_bound
+        sharp, needed = found.sharp, found.needed
+        detectable = found.detectable(level, power, k if joint is None else 2 * k)
     pvalue = diagonal if joint is None else min(1.0, 2 * min(diagonal, joint))
     if outside > _COLUMN_SPACE:
         pvalue = 0.0
-    return WholeMatrixTest(pvalue, diagonal, joint, scores, k, outside, n, detectable, level, power)
+    return WholeMatrixTest(
+        pvalue, diagonal, joint, scores, k, outside, n, detectable, level, power, sharp, needed, bound
+    )
 
 
 def tau_zscores(
@@ -151,10 +177,12 @@ def tau_zscores(
 ) -> np.ndarray:
     """How many standard errors each measured τ_i lies from the predicted one: nearly N(0, 1) each, shape (k,).
 
-    τ̂_i = Σ_k N_k τ_ik / Σ N_k over independent block means, with its standard error between blocks, on the cube-root
-    scale, (q^(1/3) − 1 + SE²/9) / (SE/3), q = τ̂_i / τ_i, which takes out the skewness of a mean of squares; Student's t
-    (K − 1) is carried over to the normal scale. Asymptotic in the replicas. The z of different i are dependent.
-    A predicted τ_i = 0 gives 0 where τ̂_i is below 1e-12 of the largest τ, else ±inf.
+    τ̂_i = Σ_k N_k τ_ik / Σ N_k over independent block means, with its standard error c τ̂_i between blocks, on the
+    cube-root scale, 3 (q^{1/3} − 1 + c²/9) / c, q = τ̂_i / τ_i, which takes out the skewness of a mean of squares;
+    Student's t is carried over to the normal scale, with the degrees of freedom of `estimated_means`. Right where block
+    means have gamma laws; heavier ones give too many scores far below 0 from few replicas, for which `variances_test`
+    allows. The z of different i are dependent. A predicted τ_i = 0 gives 0 where τ̂_i is below 1e-12 of the largest τ,
+    otherwise inf.
 
     Parameters
     ----------
@@ -167,17 +195,13 @@ def tau_zscores(
     Raises InvalidInput for bad shapes and negative predictions.
     """
     moments, sizes = block_moments(second_moments, spaces.dimension, counts)
-    tau = to_numpy(predicted)
-    if tau.shape != (len(spaces.multiplicity),) or not np.all(np.isfinite(tau)) or np.any(tau < 0):
-        rule = f"must be {len(spaces.multiplicity)} finite numbers, none negative, one an eigenspace"
-        raise InvalidInput("predicted", tau.tolist(), rule)
+    tau = checked_variances(predicted, len(spaces.multiplicity))
     local = Eigenspaces(to_numpy(spaces.eigenvalues), spaces.multiplicity, to_numpy(spaces.basis), spaces.gap)
     measured = weight_variances(local, moments)
     zero = tau == 0
-    with np.errstate(invalid="ignore"):
-        scores, _ = _cube_root_scores(measured / np.where(zero, 1.0, tau), sizes)
+    scores = estimated_means(measured / np.where(zero, 1.0, tau), sizes).scores
     largest = np.max(np.abs(measured), initial=0.0)
-    nothing = np.max(np.abs(measured), axis=0) <= _COLUMN_SPACE * largest
+    nothing = np.max(np.abs(measured), axis=0) <= ZERO * largest
     return np.where(zero, np.where(nothing, 0.0, np.inf), scores)
 
 
@@ -202,7 +226,7 @@ def _column_space(sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _wishart(white: np.ndarray, n: int) -> tuple[np.ndarray, float]:
-    """Exact normal scores of the diagonals, and the p-value of the Bartlett-corrected likelihood ratio."""
+    """Exact normal scores of the diagonals, and the p-value of the likelihood ratio."""
     k = len(white)
     quantile = n * np.diag(white)
     low, high = stats.chi2.cdf(quantile, n), stats.chi2.sf(quantile, n)
@@ -211,49 +235,36 @@ def _wishart(white: np.ndarray, n: int) -> tuple[np.ndarray, float]:
     sign, logdet = np.linalg.slogdet(white)
     if sign <= 0:  # N > k vectors of the predicted law span the space almost surely
         return scores, 0.0
-    ratio = n * (np.trace(white) - logdet - k)
-    bartlett = 1 - (2 * k * k + 3 * k - 1) / (6 * n * (k + 1))
-    return scores, float(stats.chi2.sf(ratio * max(bartlett, 0.0), k * (k + 1) / 2))
+    return scores, likelihood_ratio_sf(n * float(np.trace(white) - logdet - k), k, n)
 
 
-def _estimated(white: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, float | None, float]:
-    """Scores of the diagonals, the p-value of the off-diagonal entries, the largest standard error of a diagonal."""
-    k = white.shape[-1]
-    index = np.arange(k)
-    scores, errors = _cube_root_scores(white[:, index, index], sizes)
-    i, j = np.triu_indices(k, 1)
-    if not len(i):
-        return scores, None, float(np.max(errors))
-    mean, error = _mean_and_error(white[:, i, j], sizes)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(mean == 0, 0.0, mean / error)
-    joint = float(2 * stats.t.sf(np.max(np.abs(t)), len(sizes) - 1))
-    return scores, min(1.0, len(i) * joint), float(np.max(errors))
+def _off_diagonal(white: np.ndarray, sizes: np.ndarray, *, sharp: bool) -> float | None:
+    """The p-value of the off-diagonal entries of whitened block means, Bonferroni; None at rank 1.
+
+    Their mean is 0, so that t itself has skewness −2γ/√K where blocks have γ.
+    """
+    rows, columns = np.triu_indices(white.shape[-1], 1)
+    if not len(rows):
+        return None
+    if not sharp:
+        return 1.0
+    largest = 0.0
+    for first in range(0, len(rows), _COLUMNS):
+        here = slice(first, first + _COLUMNS)
+        mean, error, skewness, _ = block_shape(white[:, rows[here], columns[here]], sizes)
+        scores = normal_scores(mean / np.maximum(error, ROUNDING), len(sizes) - 1)
+        corrected = unskewed(np.abs(scores), 2 * skewness / np.sqrt(len(sizes)))
+        largest = max(largest, float(np.max(corrected)))
+    return min(1.0, len(rows) * float(2 * stats.norm.sf(largest)))
 
 
-def _cube_root_scores(ratios: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Normal scores (q,) of block ratios (K, q) whose mean should be 1, and their standard errors."""
-    mean, error = _mean_and_error(ratios, sizes)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = (np.cbrt(mean) - 1 + error**2 / 9) / (error / 3)
-    t = np.where((error == 0) & (mean == 1), 0.0, t)
-    tail = stats.t.sf(np.abs(t), len(sizes) - 1)
-    return np.sign(t) * stats.norm.isf(np.maximum(tail, 5e-324)), error
-
-
-def _mean_and_error(values: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The weighted mean of block means (K, q) and its standard error: Var(block k) = s²/N_k gives SE² = s²/ΣN_k."""
-    mean = sizes / sizes.sum() @ values
-    variance = sizes @ (values - mean) ** 2 / (len(sizes) - 1)
-    return mean, np.sqrt(variance / sizes.sum())
-
-
-def _detectable_gaussian(n: int, k: int, level: float, power: float) -> float:
+def detectable_variance(vectors: int, rank: int, level: float, power: float) -> float:
     """The ε with P(one diagonal (1 ± ε) χ²_N / N is rejected) = power, the larger of the two signs.
 
-    Two tests, k diagonals, two tails: each tail is rejected at level / (4k).
+    Of `whole_matrix_test(gaussian=True)`: two tests, k diagonals, two tails, so that each tail is rejected at
+    level / (4k). The likelihood ratio, which is tested too, adds at most a few per cent to the power.
     """
-    alpha = level / (4 * k)
-    above = stats.chi2.isf(alpha, n) / stats.chi2.ppf(1 - power, n) - 1
-    below = 1 - stats.chi2.ppf(alpha, n) / stats.chi2.ppf(power, n)
+    alpha = level / (4 * rank)
+    above = stats.chi2.isf(alpha, vectors) / stats.chi2.ppf(1 - power, vectors) - 1
+    below = 1 - stats.chi2.ppf(alpha, vectors) / stats.chi2.ppf(power, vectors)
     return float(max(above, below))

@@ -14,6 +14,11 @@ In wide networks with one hidden layer, by their kernels:
 - `kernel_regime`: a network starts from first-layer weights N(0, Σ_w), which change its tangent kernel.
 - `kept_output`: the pre-trained network goes on, its output layer included; what changes is where it starts.
 - `linearised`: the same condition evaluated on one actual network, from its empirical kernels.
+
+In networks of any depth and width, by their Jacobians:
+
+- `linearised_training`: an actual network, linearised where training begins, trained as the setting says.
+- `training_transfer`: the condition, read off two such trainings, in accuracy and in loss.
 """
 
 from theory.transfer.frozen_features import FrozenFeatureTransfer, frozen_feature_loss, frozen_feature_transfer
@@ -38,6 +43,8 @@ from theory.transfer.linearised import (
     linearised_loss,
     linearised_transfer,
 )
+from theory.transfer.linearised_training import LinearisedTraining, linearised_training
+from theory.transfer.training_transfer import MeanGain, TrainingTransfer, training_transfer
 
 __all__ = [
     "FrozenFeatureTransfer",
@@ -45,8 +52,11 @@ __all__ = [
     "KeptOutputTransfer",
     "KernelRegimeTransfer",
     "LinearisedNetwork",
+    "LinearisedTraining",
     "LinearisedTransfer",
+    "MeanGain",
     "RandomLabels",
+    "TrainingTransfer",
     "early_slope_guide",
     "frozen_feature_loss",
     "frozen_feature_transfer",
@@ -57,6 +67,8 @@ __all__ = [
     "kept_output_transfer",
     "kernel_regime_transfer",
     "linearised_loss",
+    "linearised_training",
     "linearised_transfer",
+    "training_transfer",
     "wide_network",
 ]

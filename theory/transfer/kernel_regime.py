@@ -20,7 +20,7 @@ import numpy as np
 
 from theory.arrays import symmetric
 from theory.errors import InvalidInput
-from theory.network.kernels import Trained, nngp, ntk
+from theory.network.kernels import TrainedLayers, nngp, ntk
 from theory.setting import Training
 from theory.transfer.linearised import LinearisedNetwork, LinearisedTransfer, Targets, linearised_transfer
 
@@ -55,7 +55,7 @@ def kernel_regime_transfer(
     training: Training,
     *,
     activation: str = "relu",
-    trained: Trained = "all",
+    trained: TrainedLayers = "all",
     output_variance: float = 1.0,
     init_variance: float | None = None,
     subtract_initial: bool = False,
@@ -136,7 +136,7 @@ def wide_network(
     covariance: np.ndarray | float,
     *,
     activation: str = "relu",
-    trained: Trained = "all",
+    trained: TrainedLayers = "all",
     output_variance: float = 1.0,
     subtract_initial: bool = False,
 ) -> LinearisedNetwork:

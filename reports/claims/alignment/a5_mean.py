@@ -97,10 +97,11 @@ class FixedMeanEvidence:
 
 @dataclass(frozen=True)
 class MeanDirection:
-    """E[w] · μ/|μ| and its standard error, in units of sqrt(tr Σ_w)."""
+    """E[w] · μ/|μ| and its standard error, in units of sqrt(tr Σ_w), from so many blocks of replicas."""
 
     along: float
     standard_error: float
+    blocks: int
     replicas: int
     diverged: int
 
@@ -121,7 +122,8 @@ def _direction(trained: TrainedEnsemble) -> MeanDirection:
     simulation, reading, unit = trained.simulation, trained.reading, trained.unit
     mu = simulate.population(simulation.setting).mean
     along, error = mean_with_error(reading.means @ (mu / np.linalg.norm(mu)), reading.counts)
-    return MeanDirection(float(along / unit), float(error / unit), simulation.replicas, simulation.diverged)
+    blocks = len(reading.counts)
+    return MeanDirection(float(along / unit), float(error / unit), blocks, simulation.replicas, simulation.diverged)
 
 
 def decide(
@@ -161,7 +163,7 @@ def decide(
 
 
 def _negative(prediction: ForMean, measured: MeanDirection) -> Judgement:
-    half = bars(measured.standard_error)
+    half = bars(measured.standard_error, measured.blocks - 1)
     low, high = measured.along - half, measured.along + half
     return Judgement(
         quantity=r"$\mathrm{E}\,w\cdot\mu/|\mu|$, in units of $\sqrt{\mathrm{tr}\,\Sigma_w}$",
@@ -169,7 +171,7 @@ def _negative(prediction: ForMean, measured: MeanDirection) -> Judgement:
         measurement=measured.along,
         standard_error=measured.standard_error,
         interval=(low, high),
-        power=f"{detected(measured.standard_error):.2g} found with probability .9",
+        power=f"{detected(measured.standard_error, degrees=measured.blocks - 1):.2g} found with probability .9",
         verdict=sign_verdict(low, high, "negative", measured.diverged),
         note=r"the first ReLU step gives $\mathrm{E}\,dw$ along $-\mathrm{E}(|x|x)$",
     )

@@ -52,11 +52,12 @@ class BasisDistance:
 
 @dataclass(frozen=True, eq=False)
 class VarianceCurve:
-    """τ (k,) and its standard errors (k,) at one reading."""
+    """τ (k,) and its standard errors (k,) at one reading, which rest on so many blocks."""
 
     step: int
     tau: np.ndarray
     tau_se: np.ndarray
+    blocks: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +115,7 @@ def _against_random(spaces: Eigenspaces, reading: SimulatedReading, seed: int) -
 
 
 def _curve(spaces: Eigenspaces, reading: SimulatedReading) -> VarianceCurve:
-    return VarianceCurve(reading.step, *tau_with_error(reading, spaces))
+    return VarianceCurve(reading.step, *tau_with_error(reading, spaces), len(reading.counts))
 
 
 def distance_table(name: str, caption: str, rows: Iterable[tuple[str, DistanceFromAlignment]]) -> Table:
@@ -137,7 +138,7 @@ def transfer_panel(title: str, distance: DistanceFromAlignment, *, decades: bool
     """f(σ) before and after training; σ on a logarithmic axis where it spans decades."""
     series = []
     for curve in (distance.before, distance.after):
-        half = root_bars(curve.tau, curve.tau_se)
+        half = root_bars(curve.tau, curve.tau_se, curve.blocks - 1)
         style: Literal["both", "dashed"] = "both" if curve.step else "dashed"
         series.append(Series(f"step {curve.step}", distance.sigma, np.sqrt(curve.tau), half, style))
     return Panel(title, r"$\sigma$", r"$f(\sigma)$", tuple(series), xlog=decades, from_zero=True)

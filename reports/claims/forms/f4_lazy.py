@@ -9,25 +9,26 @@ import msgspec
 import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
-from reports.claims.forms.lazy_changes import Changes, measure_changes
+from reports.claims.forms.lazy_changes import measure_changes
 from reports.claims.forms.lazy_evidence import (
     DROPPED,
     FittedPower,
     TermName,
     TermShare,
+    WidthChanges,
     WidthEvidence,
     first_inside,
     fitted_power,
     term_share,
-    width_evidence,
+    width_changes,
 )
-from reports.claims.forms.lazy_families import FAMILIES, SPECTRUM, WidthFamily, narrowed
+from reports.claims.forms.lazy_families import FAMILIES, WidthFamily, narrowed
+from reports.claims.forms.lazy_predictions import LazyPrediction, predict_changes
 from reports.claims.forms.trace_modes import TraceByModes, TraceRow, trace_by_modes, trace_judgement, trace_table
 from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, Verdict, number, table_of, text
 from reports.judging.intervals import bars, detectable_excess, half_width
 from reports.judging.rules import asymptotic_verdict, control_verdict, within_budget
 from theory.network.lazy import LARGEST_DISPLACEMENT
-from theory.network.model import hidden_layer_constants
 from theory.setting import Ensemble, Setting
 
 EXPONENT_BUDGET = 0.15  # how far a fitted exponent may lie from that of the theory's error
@@ -65,51 +66,42 @@ RATES = {"relu": ErrorRate(-0.5, LARGEST_DISPLACEMENT), "erf": ErrorRate(-1.0, 0
 
 @dataclass(frozen=True, eq=False)
 class FamilyPrediction:
-    """What is predicted of a family; the changes of τ along single directions are predicted as they are measured.
+    """What is predicted of a family.
 
     Attributes
     ----------
+    widths : tuple of LazyPrediction
+        The changes of τ at the last reading, ascending in width.
     rate : ErrorRate or None
         Where the rate is to be decided.
     trace : TraceByModes or None
         Where the law of the trace is exact.
     """
 
+    widths: tuple[LazyPrediction, ...]
     rate: ErrorRate | None
     trace: TraceByModes | None
 
 
 def predict(case: Case[WidthFamily]) -> FamilyPrediction:
-    """How the error falls with the width, and how much weights grow altogether, times m, at any width."""
-    rate = RATES[case.setting.network.activation] if case.study.rate else None
-    return FamilyPrediction(rate, trace_by_modes(case.setting))
+    """The changes at every width, how their error falls with it, and the growth of all weights, times m, by modes."""
+    return FamilyPrediction(
+        widths=tuple(predict_changes(setting)[-1] for setting in _settings(case)),
+        rate=RATES[case.setting.network.activation] if case.study.rate else None,
+        trace=trace_by_modes(case.setting),
+    )
+
+
+def _settings(case: Case[WidthFamily]) -> tuple[Setting, ...]:
+    """Of every width, ascending."""
+    return tuple(narrowed(case.setting, width) for width in (*case.study.narrower, case.setting.network.widths[0]))
 
 
 @dataclass(frozen=True, eq=False)
-class FamilyEvidence:
-    """What the networks of one family say.
+class FamilyChanges:
+    """The changes of τ in the networks of one family, ascending in width."""
 
-    Attributes
-    ----------
-    widths : tuple of WidthEvidence
-        Ascending.
-    shares : tuple of TermShare
-        Of every term that the theory has, at the largest width.
-    law : FittedPower or None
-        None where none is asked for, or no gap is seen.
-    """
-
-    widths: tuple[WidthEvidence, ...]
-    shares: tuple[TermShare, ...]
-    law: FittedPower | None
-
-    @property
-    def inside(self) -> WidthEvidence:
-        """The networks that are judged: the narrowest inside the regime, the widest if none is.
-
-        With the width the budget falls faster than the error of measurement.
-        """
-        return self.widths[first_inside(self.widths)]
+    widths: tuple[WidthChanges, ...]
 
     @property
     def replicas(self) -> int:
@@ -122,32 +114,59 @@ class FamilyEvidence:
         return sum(each.diverged for each in self.widths)
 
 
-def measure(case: Case[WidthFamily], prediction: FamilyPrediction, context: Context) -> FamilyEvidence:
-    """The changes at every width, from as many neurons.
+def measure(case: Case[WidthFamily], prediction: FamilyPrediction, context: Context) -> FamilyChanges:
+    """The changes at every width, from as many neurons; nothing that is predicted enters."""
+    return FamilyChanges(
+        tuple(
+            width_changes(setting.network.widths[0], measure_changes(setting, first=number * APART))
+            for number, setting in enumerate(_settings(case))
+        )
+    )
 
-    What is known of the motion in the kernel limit is subtracted, so that the theory is evaluated here, on the very
-    rows.
+
+@dataclass(frozen=True, eq=False)
+class FamilyEvidence:
+    """The networks of one family beside what is predicted of them.
+
+    Attributes
+    ----------
+    widths : tuple of WidthEvidence
+        Ascending.
+    diverged : int
+        Replicas, of all widths.
     """
-    widths = (*case.study.narrower, case.setting.network.widths[0])
-    changes = [_changes(case.setting, width, number) for number, width in enumerate(widths)]
-    evidence = tuple(
-        width_evidence(hidden_layer_constants(narrowed(case.setting, width), len(SPECTRUM)), found)
-        for width, found in zip(widths, changes, strict=True)
-    )
-    shares = [term_share(changes[-1], term) for term in DROPPED]
-    return FamilyEvidence(
-        widths=evidence,
-        shares=tuple(share for share in shares if share is not None),
-        law=None if prediction.rate is None else fitted_power(evidence, prediction.rate.largest),
-    )
+
+    widths: tuple[WidthEvidence, ...]
+    diverged: int
+
+    @property
+    def inside(self) -> WidthEvidence:
+        """The networks that are judged: the narrowest inside the regime, the widest if none is.
+
+        With the width the budget falls faster than the error of measurement.
+        """
+        return self.widths[first_inside(self.widths)]
+
+    @property
+    def shares(self) -> tuple[TermShare, ...]:
+        """Of every term that the theory has, at the largest width."""
+        found = (term_share(self.widths[-1], term) for term in DROPPED)
+        return tuple(share for share in found if share is not None)
+
+    def law(self, rate: ErrorRate) -> FittedPower | None:
+        """The power of m with which the error falls; None where no gap is seen."""
+        return fitted_power(self.widths, rate.largest)
 
 
-def _changes(setting: Setting, width: int, number: int) -> Changes:
-    return measure_changes(narrowed(setting, width), first=number * APART)
+def evidence_of(prediction: FamilyPrediction, measured: FamilyChanges) -> FamilyEvidence:
+    """Both, width by width."""
+    pairs = zip(prediction.widths, measured.widths, strict=True)
+    return FamilyEvidence(tuple(WidthEvidence(*pair) for pair in pairs), measured.diverged)
 
 
-def decide(case: Case[WidthFamily], prediction: FamilyPrediction, evidence: FamilyEvidence) -> tuple[Judgement, ...]:
+def decide(case: Case[WidthFamily], prediction: FamilyPrediction, measured: FamilyChanges) -> tuple[Judgement, ...]:
     """The changes and their sum within budget, the exponent, and every term missed if it is dropped."""
+    evidence = evidence_of(prediction, measured)
     judgements = [_changes_judgement(evidence)]
     if prediction.rate is not None:
         judgements.append(_exponent_judgement(prediction.rate, evidence))
@@ -160,30 +179,30 @@ def decide(case: Case[WidthFamily], prediction: FamilyPrediction, evidence: Fami
 def _changes_judgement(evidence: FamilyEvidence) -> Judgement:
     """τ along every direction, by simultaneous 95 % intervals against the declared budget."""
     inside = evidence.inside
-    predicted = inside.predicted_change
-    scale = inside.initial + predicted
-    relative, error = (inside.change - predicted) / scale, inside.change_se / scale
-    half = half_width(error, tests=len(error), degrees=inside.degrees)
-    budget = inside.declared / float(scale.min())
+    predicted, measured = inside.prediction, inside.measured
+    scale = predicted.initial + predicted.change
+    relative, error = (measured.change - predicted.change) / scale, inside.change_se / scale
+    half = half_width(error, tests=len(error), degrees=measured.degrees)
+    budget = predicted.declared / float(scale.min())
     verdict: Verdict = within_budget(relative, half, budget, evidence.diverged)
-    if inside.displacement > LARGEST_DISPLACEMENT:
+    if predicted.displacement > LARGEST_DISPLACEMENT:
         verdict = OUTSIDE
     worst = int(np.argmax(np.abs(relative)))
     return Judgement(
-        quantity=rf"largest relative error of $\tau$, $m = {inside.width}$",
+        quantity=rf"largest relative error of $\tau$, $m = {measured.width}$",
         prediction=f"within {budget:.2g}",
         measurement=float(relative[worst]),
         standard_error=float(error[worst]),
         interval=(float(relative[worst] - half[worst]), float(relative[worst] + half[worst])),
-        power=f"of changes up to {np.abs(predicted / scale).max():.2g}",
+        power=f"of changes up to {np.abs(predicted.change / scale).max():.2g}",
         verdict=verdict,
-        note=rf"displacement $\varepsilon = {inside.displacement:.2f}$; the interval is simultaneous",
+        note=rf"displacement $\varepsilon = {predicted.displacement:.2f}$; the interval is simultaneous",
     )
 
 
 def _exponent_judgement(rate: ErrorRate, evidence: FamilyEvidence) -> Judgement:
     """The power of m with which the error of the trace falls, by its 95 % interval."""
-    quantity, law = "exponent of $m$ in the error of the trace", evidence.law
+    quantity, law = "exponent of $m$ in the error of the trace", evidence.law(rate)
     if law is None:
         return Judgement(quantity, rate.exponent, "no error of the trace is seen", "undecided")
     half = half_width(law.error, degrees=law.degrees)
@@ -206,7 +225,7 @@ def _share_judgement(share: TermShare, evidence: FamilyEvidence) -> Judgement:
     found = 0.5 + detectable_excess(share.error, share.degrees)
     return Judgement(
         kind="control",
-        quantity=f"share of {name}, $m = {evidence.widths[-1].width}$",
+        quantity=f"share of {name}, $m = {evidence.widths[-1].measured.width}$",
         prediction=1.0,
         measurement=share.value,
         standard_error=share.error,
@@ -228,26 +247,30 @@ class LazyRow:
     def without(self, term: TermName) -> float | None:
         """The distance of the theory without a term; None where it has none."""
         part = self.width.part(term)
-        return self.width.distance(self.width.predicted_change - part) if part.any() else None
+        return self.width.distance(self.width.prediction.change - part) if part.any() else None
 
 
-FamilyOutcome = Outcome[WidthFamily, FamilyPrediction, FamilyEvidence]
+FamilyOutcome = Outcome[WidthFamily, FamilyPrediction, FamilyChanges]
 
 
-def illustrate(outcomes: Outcomes[WidthFamily, FamilyPrediction, FamilyEvidence]) -> Exhibits:
+def _evidence(outcome: FamilyOutcome) -> FamilyEvidence:
+    return evidence_of(outcome.prediction, outcome.measurement)
+
+
+def illustrate(outcomes: Outcomes[WidthFamily, FamilyPrediction, FamilyChanges]) -> Exhibits:
     """Every width of every family, and the law of the trace; the change of τ over σ, the gaps with their power laws."""
     table = table_of(
         "f4-lazy",
         "Networks of one hidden layer near the kernel limit: the displacement $\\varepsilon$ of their weights, "
         "the trace of $m(\\Sigma_w - s_0^2 I)$ predicted and measured, and the relative error of the changes over all "
         "directions (root mean square, its noise subtracted) of the whole theory and without one of its terms.",
-        [LazyRow(outcome.case.name, width) for outcome in outcomes for width in outcome.measurement.widths],
+        [LazyRow(outcome.case.name, width) for outcome in outcomes for width in _evidence(outcome).widths],
         text("networks", lambda row: row.name, once=True),
-        number("$m$", lambda row: row.width.width),
-        number(r"$\varepsilon$", lambda row: row.width.displacement, digits=2),
+        number("$m$", lambda row: row.width.measured.width),
+        number(r"$\varepsilon$", lambda row: row.width.prediction.displacement, digits=2),
         number("trace", lambda row: row.width.predicted_trace),
         number("measured", lambda row: (row.width.trace, row.width.trace_se)),
-        number("error", lambda row: row.width.distance(row.width.predicted_change), digits=2),
+        number("error", lambda row: row.width.distance(row.width.prediction.change), digits=2),
         number(f"without {DROPPED['own_output']}", lambda row: row.without("own_output"), digits=2),
         number(f"without {DROPPED['gates']}", lambda row: row.without("gates"), digits=2),
         number(f"without {DROPPED['output_weights']}", lambda row: row.without("output_weights"), digits=2),
@@ -263,7 +286,7 @@ def illustrate(outcomes: Outcomes[WidthFamily, FamilyPrediction, FamilyEvidence]
         panels=tuple(panels),
     )
     traces = [
-        TraceRow(outcome.case.name, outcome.prediction.trace, outcome.measurement.inside)
+        TraceRow(outcome.case.name, outcome.prediction.trace, _evidence(outcome).inside)
         for outcome in outcomes
         if outcome.prediction.trace is not None
     ]
@@ -272,20 +295,24 @@ def illustrate(outcomes: Outcomes[WidthFamily, FamilyPrediction, FamilyEvidence]
 
 def _change_panel(outcome: FamilyOutcome) -> Panel:
     """m(τ − s_0²) over σ, predicted and at two widths."""
-    narrowest, *_, widest = outcome.measurement.widths
-    theory = Series("theory", widest.sigma, widest.predicted_change, style="line")
+    narrowest, *_, widest = _evidence(outcome).widths
+    sigma = widest.measured.sigma
+    theory = Series("theory", sigma, widest.prediction.change, style="line")
     measured = (
-        Series(f"$m = {each.width}$", each.sigma, each.change, bars(each.change_se)) for each in (narrowest, widest)
+        Series(f"$m = {each.measured.width}$", sigma, each.measured.change, bars(each.change_se))
+        for each in (narrowest, widest)
     )
     return Panel(outcome.case.name, r"$\sigma$", r"$m(\tau - s_0^2)$", (theory, *measured))
 
 
 def _gap_series(outcome: FamilyOutcome) -> tuple[Series, ...]:
     """The error of the trace over the width with the power law that is fitted; nothing where none is."""
-    rate, law, found = outcome.prediction.rate, outcome.measurement.law, outcome.measurement.widths
+    rate, evidence = outcome.prediction.rate, _evidence(outcome)
+    law = None if rate is None else evidence.law(rate)
     if rate is None or law is None:
         return ()
-    widths, gaps, errors = np.array([(each.width, each.gap, each.trace_se) for each in found]).T
+    found = evidence.widths
+    widths, gaps, errors = np.array([(each.measured.width, each.gap, each.trace_se) for each in found]).T
     start = first_inside(found, rate.largest)
     line = np.abs(gaps[start]) * (widths / widths[start]) ** law.exponent
     return (
@@ -301,8 +328,10 @@ CLAIM = Claim(
     "$\\Sigma_w$ at order $1/m$ is known in closed form at any time; the error falls as $m^{-1/2}$ for ReLU, whose "
     "gates have kinks, and as $1/m$ for erf.",
     reference="arXiv:2006.10455 asks for $f$ of such networks; derived in theory/derivations.md, section 2.2",
-    method="Networks of several widths on the same rows, from as many neurons each; what is known of their motion in "
-    "the kernel limit is subtracted as a control variate. The error of the trace is fitted by one power of the width, "
+    method="Networks of several widths on the same rows, from as many neurons each; their motion at a fixed kernel is "
+    "subtracted as a control variate. The kernel is that of drawn neurons, and the mean of the variate is taken from "
+    "networks that are not trained, with its error in the interval: nothing that is predicted enters the measurement. "
+    "The error of the trace is fitted by one power of the width, "
     "over widths whose weights move little: it holds where the 95 % interval lies within 0.15 of the exponent. The "
     "changes of $\\tau$ at the narrowest width inside the regime hold within the budget that the form declares "
     "beforehand. There, too, the trace of ReLU networks whose first layer alone is trained is held against its law by "

@@ -16,7 +16,7 @@ from reports.claims.claim import Case
 from reports.findings import Judgement
 from reports.judging.compare import ComparedReading, compare
 from reports.judging.estimate import Estimate, estimate
-from reports.judging.intervals import detected_together, found, half_width
+from reports.judging.intervals import detected, found, half_width
 from reports.judging.rules import control_verdict
 from simulate.results import SimulatedReading, Simulation
 from theory.prediction import Prediction
@@ -122,7 +122,11 @@ def form_judgement(case: Case[Any], prediction: Prediction, evidence: FormEviden
         standard_error=error,
         interval=interval,
         pvalue=compared.pvalue,
-        power=found(compared.detectable if budget is None else detected_together(error, tests)),
+        power=found(
+            compared.detectable
+            if budget is None
+            else detected(error, tests=tests, degrees=evidence.degrees, relative=True)
+        ),
         verdict=control_verdict(pvalue, evidence.diverged) if wrong else compared.verdict,
         note="a wrong description, to be refuted" if wrong else note,
     )

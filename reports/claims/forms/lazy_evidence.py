@@ -10,9 +10,9 @@ import numpy as np
 from scipy import optimize, stats
 
 from reports.claims.forms.lazy_changes import Changes
-from reports.judging.intervals import exceeds_pvalue, sample_mean
-from theory.network.lazy import LARGEST_DISPLACEMENT, LazyTerms, declared_share
-from theory.network.model import Model
+from reports.claims.forms.lazy_predictions import LazyPrediction
+from reports.judging.intervals import exceeds_pvalue
+from theory.network.lazy import LARGEST_DISPLACEMENT
 
 SEEN = 3.0  # standard errors that a gap must exceed at the narrowest width before a power of the width is fitted
 
@@ -21,56 +21,68 @@ DROPPED: dict[TermName, str] = {"own_output": "$T_2$", "gates": "$T_3$", "output
 
 
 @dataclass(frozen=True, eq=False)
-class WidthEvidence:
-    """The changes of τ in networks of one width at the last reading; the values of single replicas are left out.
+class WidthChanges:
+    """The changes of τ in networks of one width at the last reading, as measured; single replicas are left out.
 
     Attributes
     ----------
     width, replicas, diverged : int
     degrees : int
         Of freedom, of the standard errors.
-    displacement : float
-        ε of `theory.network.lazy`.
-    initial : float
-        m s_0².
-    share : float
-        The share of its terms' sizes by which the theory declares to be off at most.
-    predicted : LazyTerms
-        In the basis of the directions, (d, d) each.
-    sigma, change, change_se : ndarray, shape (d,)
-        m(τ − s_0²) along every direction as measured, and its standard error.
-    trace, trace_se : float
-        The sum over all directions.
+    sigma, change : ndarray, shape (d,)
+        m(τ − s_0²) along every direction.
+    covariance : ndarray, shape (d, d)
+        Of its errors.
     """
 
     width: int
     replicas: int
     diverged: int
     degrees: int
-    displacement: float
-    initial: float
-    share: float
-    predicted: LazyTerms
     sigma: np.ndarray
     change: np.ndarray
-    change_se: np.ndarray
-    trace: float
-    trace_se: float
+    covariance: np.ndarray
+
+
+def width_changes(width: int, changes: Changes) -> WidthChanges:
+    """The last reading of networks of this width."""
+    return WidthChanges(
+        width=width,
+        replicas=changes.replicas,
+        diverged=changes.diverged,
+        degrees=changes.degrees,
+        sigma=changes.sigma,
+        change=changes.change[-1],
+        covariance=changes.covariance(-1),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class WidthEvidence:
+    """Networks of one width, and what is predicted of them."""
+
+    prediction: LazyPrediction
+    measured: WidthChanges
 
     @property
-    def declared(self) -> float:
-        """By how much the theory declares to be off, at most, in m(τ − s_0²) along any direction."""
-        return self.share * self.predicted.size
+    def change_se(self) -> np.ndarray:
+        """The standard error of the change along every direction, (d,)."""
+        return np.sqrt(np.diagonal(self.measured.covariance))
 
     @property
-    def predicted_change(self) -> np.ndarray:
-        """m(τ − s_0²) along every direction as predicted, (d,)."""
-        return np.diagonal(self.predicted.total)
+    def trace(self) -> float:
+        """The sum over all directions, as measured."""
+        return float(self.measured.change.sum())
+
+    @property
+    def trace_se(self) -> float:
+        """Its standard error."""
+        return float(np.sqrt(self.measured.covariance.sum()))
 
     @property
     def predicted_trace(self) -> float:
         """The sum over all directions, as predicted."""
-        return float(np.trace(self.predicted.total))
+        return float(self.prediction.change.sum())
 
     @property
     def gap(self) -> float:
@@ -79,33 +91,12 @@ class WidthEvidence:
 
     def part(self, term: TermName) -> np.ndarray:
         """One of the terms along every direction, (d,)."""
-        return np.diagonal(getattr(self.predicted, term))
+        return np.diagonal(getattr(self.prediction.terms, term))
 
     def distance(self, predicted: np.ndarray) -> float:
         """‖measured − predicted‖ over the norm of the theory, with Σ SE² subtracted from the square; 0 if below."""
-        square = float(np.sum((self.change - predicted) ** 2 - self.change_se**2))
-        return float(np.sqrt(max(square, 0.0)) / np.linalg.norm(self.predicted_change))
-
-
-def width_evidence(model: Model, changes: Changes) -> WidthEvidence:
-    """The last reading of networks with these constants."""
-    (change, change_se), (trace, trace_se) = changes.measured(-1), changes.trace(-1)
-    terms, epsilon = changes.predicted[-1], changes.displacement[-1]
-    return WidthEvidence(
-        width=model.width,
-        replicas=changes.replicas,
-        diverged=changes.diverged,
-        degrees=len(changes.values) - 1,
-        displacement=epsilon,
-        initial=model.width * model.s0,
-        share=declared_share(model, epsilon),
-        predicted=terms,
-        sigma=changes.sigma,
-        change=change,
-        change_se=change_se,
-        trace=trace,
-        trace_se=trace_se,
-    )
+        square = float(np.sum((self.measured.change - predicted) ** 2 - self.change_se**2))
+        return float(np.sqrt(max(square, 0.0)) / np.linalg.norm(self.prediction.change))
 
 
 @dataclass(frozen=True)
@@ -131,16 +122,15 @@ class TermShare:
     pvalue: float
 
 
-def term_share(changes: Changes, term: TermName) -> TermShare | None:
-    """The share of a term at the last reading; None where the theory does not have it."""
-    predicted = changes.predicted[-1]
-    part = np.diagonal(getattr(predicted, term))
+def term_share(evidence: WidthEvidence, term: TermName) -> TermShare | None:
+    """The share of a term; None where the theory does not have it."""
+    part, measured = evidence.part(term), evidence.measured
     if not part.any():
         return None
-    rest = np.diagonal(predicted.total) - part
-    value, error = sample_mean((changes.values[:, -1] - rest) @ part / (part @ part))
-    degrees = len(changes.values) - 1
-    return TermShare(term, value, error, degrees, exceeds_pvalue(value - 0.5, error, degrees))
+    along = part / (part @ part)
+    value = float(along @ (measured.change - evidence.prediction.change + part))
+    error = float(np.sqrt(along @ measured.covariance @ along))
+    return TermShare(term, value, error, measured.degrees, exceeds_pvalue(value - 0.5, error, measured.degrees))
 
 
 @dataclass(frozen=True)
@@ -152,7 +142,7 @@ class FittedPower:
     exponent, error : float
         p, and its standard error.
     degrees : int
-        Of freedom, the fewest of any width.
+        Of freedom, the fewest of these widths.
     quality : float
         The p-value of one power law over all these widths; 1 for two of them.
     """
@@ -169,7 +159,7 @@ def fitted_power(widths: Sequence[WidthEvidence], largest: float) -> FittedPower
     None where no gap is seen: less than three times its error at the narrowest of them, which has the largest.
     """
     fitted = widths[first_inside(widths, largest) :]
-    m, gaps, errors = np.array([(each.width, each.gap, each.trace_se) for each in fitted]).T
+    m, gaps, errors = np.array([(each.measured.width, each.gap, each.trace_se) for each in fitted]).T
     if len(m) < 2 or not abs(gaps[0]) > SEEN * errors[0]:
         return None
 
@@ -179,10 +169,10 @@ def fitted_power(widths: Sequence[WidthEvidence], largest: float) -> FittedPower
     fit = optimize.least_squares(residuals, [gaps[0], -0.5])
     covariance = np.linalg.inv(fit.jac.T @ fit.jac)
     quality = float(stats.chi2.sf(2 * fit.cost, len(m) - 2)) if len(m) > 2 else 1.0
-    degrees = min(each.degrees for each in widths)
+    degrees = min(each.measured.degrees for each in fitted)
     return FittedPower(float(fit.x[1]), float(np.sqrt(covariance[1, 1])), degrees, quality)
 
 
 def first_inside(widths: Sequence[WidthEvidence], largest: float = LARGEST_DISPLACEMENT) -> int:
     """The narrowest width at which weights move by no more than `largest` of what they were; the last one if none."""
-    return next((i for i, each in enumerate(widths) if each.displacement <= largest), len(widths) - 1)
+    return next((i for i, each in enumerate(widths) if each.prediction.displacement <= largest), len(widths) - 1)

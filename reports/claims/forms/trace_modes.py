@@ -94,21 +94,24 @@ def trace_by_modes(setting: Setting) -> TraceByModes | None:
 
 def trace_judgement(law: TraceByModes, inside: WidthEvidence, diverged: int) -> Judgement:
     """The measured trace by its 95 % interval, against the law and its budget."""
-    budget, half = inside.share * law.size, float(half_width(inside.trace_se, degrees=inside.degrees))
+    budget, half = (
+        inside.prediction.share * law.size,
+        float(half_width(inside.trace_se, degrees=inside.measured.degrees)),
+    )
     low, high = inside.trace - half, inside.trace + half
     verdict: Verdict = asymptotic_verdict(low - law.total, high - law.total, budget, diverged)
-    if inside.displacement > LARGEST_DISPLACEMENT:
+    if inside.prediction.displacement > LARGEST_DISPLACEMENT:
         verdict = OUTSIDE
     modes = f"{law.lengthen} modes lengthen weights, {law.shorten} shorten them, {law.never} of these for good"
     return Judgement(
-        quantity=rf"$m(E|w|^2 - d s_0^2)$ by the modes of the tangent kernel, $m = {inside.width}$",
+        quantity=rf"$m(E|w|^2 - d s_0^2)$ by the modes of the tangent kernel, $m = {inside.measured.width}$",
         prediction=law.total,
         measurement=inside.trace,
         standard_error=inside.trace_se,
         interval=(low, high),
-        power=f"an error of {detected(inside.trace_se):.2g} found with probability .9",
+        power=f"an error of {detected(inside.trace_se, degrees=inside.measured.degrees):.2g} found with probability .9",
         verdict=verdict,
-        note=rf"within {budget:.2g}; displacement $\varepsilon = {inside.displacement:.2f}$; {modes}",
+        note=rf"within {budget:.2g}; displacement $\varepsilon = {inside.prediction.displacement:.2f}$; {modes}",
     )
 
 
@@ -131,12 +134,12 @@ def trace_table(rows: Iterable[TraceRow]) -> Table:
         "share of both effects. A mode shortens weights for good where the output varies more than the labels do.",
         rows,
         text("networks", lambda row: row.name),
-        number("$m$", lambda row: row.inside.width),
+        number("$m$", lambda row: row.inside.measured.width),
         number("by labels", lambda row: float(row.law.lengthening.sum())),
         number("by unlearning", lambda row: -float(row.law.shortening.sum())),
         number("law", lambda row: row.law.total),
         number("measured", lambda row: (row.inside.trace, row.inside.trace_se)),
-        number("budget", lambda row: row.inside.share * row.law.size, digits=2),
+        number("budget", lambda row: row.inside.prediction.share * row.law.size, digits=2),
         number("modes that lengthen", lambda row: row.law.lengthen),
         number("shorten", lambda row: row.law.shorten),
         number("for good", lambda row: row.law.never),

@@ -13,7 +13,7 @@ from reports.claims.linear_variants import at_width, variants
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.changes import from_start
 from reports.judging.estimate import data_eigenspaces
-from reports.judging.intervals import bars, bootstrap_interval, detected, detected_together, error_of
+from reports.judging.intervals import bars, bootstrap_interval, detected, error_of
 from reports.judging.rules import control_above_verdict, sign_verdict, worst
 from theory.eigenspaces import weight_variances
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
@@ -188,7 +188,7 @@ def conclude(outcomes: ScatterOutcomes) -> tuple[tuple[Judgement, ScatterOutcome
         measurement=float(highest.slope[-1]),
         standard_error=error,
         interval=highest.joint_interval,
-        power=f"a slope of {-detected_together(error, TOGETHER):.2g} found with probability .9",
+        power=f"a slope of {-detected(error, tests=TOGETHER):.2g} found with probability .9",
         verdict=worst(sign_verdict(*each.joint_interval, "negative", each.diverged) for each in measured),
         note=f"the interval is one of {TOGETHER} that hold together with 95 %; {_untrained(measured)}",
     )

@@ -178,8 +178,10 @@ def illustrate(outcomes: Outcomes[None, PredictedCurve, SimulatedCurve]) -> Exhi
 
 
 def _panel(title: str, outcome: Outcome[None, PredictedCurve, SimulatedCurve]) -> Panel:
-    predicted, measured = outcome.prediction, outcome.measurement.evidence.estimate
-    points = Series("simulation", measured.sigma, np.sqrt(measured.tau), root_bars(measured.tau, measured.tau_se))
+    predicted, evidence = outcome.prediction, outcome.measurement.evidence
+    measured = evidence.estimate
+    half = root_bars(measured.tau, measured.tau_se, evidence.degrees)
+    points = Series("simulation", measured.sigma, np.sqrt(measured.tau), half)
     line = Series("closed form", predicted.sigma, predicted.f, style="line")
     return Panel(title, r"$\sigma$", r"$f(\sigma)$", (line, points), from_zero=True)
 

@@ -11,7 +11,7 @@ from reports.claims import paper_networks
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.estimate import data_eigenspaces
-from reports.judging.intervals import detected_by, mean_and_half, means_and_halves, sample_mean
+from reports.judging.intervals import detected, mean_and_half, means_and_halves, sample_mean
 from reports.judging.rules import sign_verdict
 from theory.eigenspaces import weight_variances
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
@@ -110,15 +110,15 @@ def decide(case: Case[Epochs], prediction: str, measured: FilterCurves) -> tuple
     """By the 95 % interval, over networks, of log10 f after/f before at middle σ: above 0 it rises, above 1 tenfold."""
     decades = measured.decades[:, measured.middle]
     mean, half = mean_and_half(decades)
-    low, high = mean - half, mean + half
+    low, high, error = mean - half, mean + half, sample_mean(decades)[1]
     rise = Judgement(
         quantity=f"decades by which $f$ rises at $\\sigma$ = {measured.sigma[measured.middle]:.2g}",
         prediction=prediction,
         measurement=mean,
         verdict=sign_verdict(low, high, "positive", measured.diverged),
-        standard_error=sample_mean(decades)[1],
+        standard_error=error,
         interval=(low, high),
-        power=f"a rise of {detected_by(half):.2g} found with probability .9",
+        power=f"a rise of {detected(error, degrees=len(decades) - 1):.2g} found with probability .9",
         note=f"a factor of {10**mean:.2g}",
     )
     if case.setting.network.layer_variances[0] >= USUAL:

@@ -27,7 +27,7 @@ from reports.claims.shape.panel_networks import (
     panel_setting,
 )
 from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
-from reports.judging.intervals import detected_by, mean_and_half, means_and_halves, sample_mean
+from reports.judging.intervals import detected, mean_and_half, means_and_halves, sample_mean
 from reports.judging.rules import one_left_verdict, sign_verdict
 from reports.judging.scaling import ERROR_BUDGET, warnings
 from reports.judging.shape import ONE_LEFT
@@ -123,15 +123,16 @@ def _paper_besides(observed: str, measured: PanelCurves) -> tuple[Judgement, ...
         return ()
     quantity, said = BESIDES[observed]
     values = besides(observed, measured)
-    mean, half = mean_and_half(values)
+    (mean, half), error = mean_and_half(values), sample_mean(values)[1]
+    smallest = detected(error, degrees=len(values) - 1)
     return (
         Judgement(
             quantity=quantity,
             prediction=f"negative: {said}",
             measurement=mean,
-            standard_error=sample_mean(values)[1],
+            standard_error=error,
             interval=(mean - half, mean + half),
-            power=f"{-detected_by(half):.2g} found with probability .9; $f_0$ = {measured.initial:.3g}",
+            power=f"{-smallest:.2g} found with probability .9; $f_0$ = {measured.initial:.3g}",
             verdict=sign_verdict(mean - half, mean + half, "negative", measured.diverged),
             note=_note(measured),
         ),

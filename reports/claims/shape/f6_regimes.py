@@ -10,12 +10,12 @@ import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.claims.forms.lazy_changes import measure_changes
+from reports.claims.forms.lazy_predictions import predict_changes
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
-from reports.judging.intervals import bars, sample_mean
+from reports.judging.intervals import bars, means_and_halves, sample_mean
 from reports.judging.rules import Ruling, both_shapes_verdict, worst
 from reports.judging.shape import mean_shape
-from theory.network.lazy import LARGEST_DISPLACEMENT, error_budget
-from theory.network.model import hidden_layer_constants
+from theory.network.lazy import LARGEST_DISPLACEMENT
 from theory.setting import Data, Ensemble, Network, Setting, Training
 from theory.shape import RISES_THEN_FALLS
 
@@ -181,23 +181,22 @@ def measure(case: Case[Regime], prediction: str, context: Context) -> RegimePoin
     """Networks on many draws of the rows, a few on each, with the theory conditional on each beside them."""
     setting, networks = case.setting, case.study.networks
     draws = setting.ensemble.replicas // networks
-    model = hidden_layer_constants(setting, len(SPECTRUM))
     predicted, simulated, squares, declared, diverged = [], [], [], [], 0
     for draw in range(draws):
         seed = np.random.SeedSequence([setting.ensemble.seed, draw]).generate_state(1, np.uint64)
         ensemble = Ensemble(replicas=networks, seed=int(seed[0]))
-        changes = measure_changes(msgspec.structs.replace(setting, ensemble=ensemble), directions=np.eye(len(SPECTRUM)))
+        drawn, directions = msgspec.structs.replace(setting, ensemble=ensemble), np.eye(len(SPECTRUM))
+        changes, theory = measure_changes(drawn, directions=directions), predict_changes(drawn, directions)
         diverged += changes.diverged
         if len(changes.values):
-            predicted.append([np.diagonal(terms.total) for terms in changes.predicted])
-            simulated.append(changes.values.mean(axis=0))
-            squares.append(np.square(changes.displacement))
-            small = zip(changes.predicted, changes.displacement, strict=True)
-            declared.append([model.width * error_budget(model, terms, epsilon, 1.0) for terms, epsilon in small])
-    theory, means = np.stack(predicted, axis=1), np.stack(simulated, axis=1)
+            predicted.append([each.change for each in theory])
+            simulated.append(changes.change)
+            squares.append([each.displacement**2 for each in theory])
+            declared.append([each.declared for each in theory])
+    expected, means = np.stack(predicted, axis=1), np.stack(simulated, axis=1)
     epsilons, errors = np.sqrt(np.mean(squares, axis=0)), np.mean(declared, axis=0)
     points = tuple(
-        RegimePoint(time, float(epsilons[i]), float(errors[i]), theory[i], means[i])
+        RegimePoint(time, float(epsilons[i]), float(errors[i]), expected[i], means[i])
         for i, time in enumerate(times(case))
     )
     return RegimePoints(points, setting.ensemble.replicas, diverged)
@@ -289,7 +288,8 @@ def bend_panel(points: list[RegimePoint]) -> Panel:
         if chosen:
             theory = np.array([bend(point.predicted)[0] for point in chosen])
             networks, errors = np.array([bend(point.simulated) for point in chosen]).T
-            series.append(Series(label, theory, networks, bars(errors)))
+            draws = np.array([len(point.simulated) for point in chosen])
+            series.append(Series(label, theory, networks, bars(errors, draws - 1)))
     if points:
         every = [bend(point.predicted)[0] for point in points]
         ends = np.array([min(every), max(every)])
@@ -309,8 +309,8 @@ def _panel(outcomes: MapOutcomes, samples: int) -> Panel:
     for regime, point in chosen:
         if not series:
             series.append(Series("theory", sigma, point.predicted.mean(axis=0), style="line"))
-        error = point.simulated.std(axis=0, ddof=1) / np.sqrt(len(point.simulated))
-        series.append(Series(f"$m = {regime.width}$", sigma, point.simulated.mean(axis=0), bars(error), "both"))
+        mean, half = means_and_halves(point.simulated)
+        series.append(Series(f"$m = {regime.width}$", sigma, mean, half, "both"))
     title = f"$n/d$ = {samples / len(SPECTRUM):g}, $s_y^2/V_0$ = {SHOWN:g}"
     return Panel(title, r"$\sigma$", r"$m(\tau - s_0^2)$", tuple(series))
 

@@ -19,7 +19,7 @@ from reports.claims.shape.surrogate_settings import (
 )
 from reports.findings import CONTINUED, Exhibits, Figure, Judgement, Kind, Panel, Series, Table, number, table_of, text
 from reports.judging.changes import from_start
-from reports.judging.intervals import detected, root_bars
+from reports.judging.intervals import detected, found, root_bars
 from reports.judging.rules import Ruling, refusal_verdict
 from reports.judging.scaling import (
     ERROR_BUDGET,
@@ -158,7 +158,7 @@ def held_surrogate(found: Surrogate, simulation: Simulation) -> HeldSurrogate:
         sigma=last.sigma,
         sizes=np.sqrt([size.tau / size.initial for size in last.sizes]),
         full=np.sqrt(ratio),
-        full_bars=root_bars(ratio, full.change_se / full.initial),
+        full_bars=root_bars(ratio, full.change_se / full.initial, full.blocks - 1),
         replicas=verified.replicas,
         diverged=verified.diverged,
     )
@@ -191,7 +191,7 @@ def decide(case: Case[Proportions], prediction: float | Agreement, measured: Hel
             measurement=error.worst,
             standard_error=error.worst_se,
             interval=error.interval,
-            power=f"{detected(error.worst_se):.1%} found with probability .9",
+            power=found(detected(error.worst_se, tests=len(measured.sigma), degrees=error.degrees, relative=True)),
             verdict=last.verdict,
             note=f"own check: {measured.agreement}; {moved}; {cheaper}",
         ),

@@ -107,7 +107,7 @@ def _judge_share(measured: Effects, share: MeanRatio | None) -> Judgement:
         interval=interval,
         verdict=above_verdict(interval, MOST, measured.diverged),
         power="no interval is bounded" if share is None else "Fieller's interval",
-        note=f"the layer gains {layer.mean:+.4f} ± {layer.standard_error:.4f}",
+        note=f"the layer gains {layer.mean:+.4f} (standard error {layer.standard_error:.4f})",
     )
 
 

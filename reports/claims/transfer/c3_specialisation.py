@@ -79,7 +79,7 @@ def predict(case: Case[SpecialisationStudy]) -> Sign | None:
 
 
 def measure(case: Case[SpecialisationStudy], prediction: Sign | None, context: Context) -> SpecialisationEffects:
-    """The gains of a point and what kernels predict, or the gains of networks and of their linearisations."""
+    """The gains of a point, or those of one task, and the kernels of the networks, by which they are predicted."""
     if isinstance(case.study, LinearisedInit):
         return tangent_gains(case.experiment, context.device, context.store)
     return measure_effects(case, context) if isinstance(case.study, Vgg) else measure_mapped(case, context)
@@ -105,7 +105,7 @@ def _judge_gain(measured: Effects, sign: Sign, count: int) -> Judgement:
         sign,
         measured.diverged,
         quantity="gain in mean train accuracy, pretrained",
-        note=f"rescaled {rescaled.mean:+.4f} ± {rescaled.standard_error:.4f}; "
+        note=f"rescaled {rescaled.mean:+.4f} (standard error {rescaled.standard_error:.4f}); "
         f"upstream accuracy {measured.upstream_accuracy.mean():.3f}",
     )
 
@@ -131,7 +131,7 @@ def _judge_kernels(measured: TangentGains, k: int) -> Judgement:
         standard_error=seen.standard_error,
         interval=(seen.low, seen.high),
         verdict=same_sign_verdict((predicted.low, predicted.high), (seen.low, seen.high)),
-        power=f"predicted ± {predicted.standard_error:.2g}; signs must agree",
+        power=f"predicted with standard error {predicted.standard_error:.2g}; signs must agree",
         note="by the tangent kernels of these networks, squared error",
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 import simulate.transfer
 from reports.claims.claim import Case, Context
 from reports.findings import Cell, Judgement, Panel, Series, Table, number, table_of, text
-from reports.judging.intervals import detected_by, means_and_halves, sample_mean
+from reports.judging.intervals import effect_found, means_and_halves, sample_mean
 from reports.judging.rules import CONFIDENCE, Sign, sign_verdict
 from simulate.transfer import TransferResult
 from theory.errors import Diverged, InvalidInput
@@ -112,7 +112,17 @@ def effects_of(result: TransferResult) -> Effects:
 
 
 def judge_sign(found: PairedMean, sign: Sign, diverged: int, *, quantity: str, note: str = "") -> Judgement:
-    """A paired difference, judged by its sign."""
+    """A paired difference, judged by its sign; undecided where it does not vary between replicas."""
+    if not found.estimable:
+        return Judgement(
+            quantity=quantity,
+            prediction=sign,
+            measurement=found.mean,
+            verdict="undecided",
+            power="not estimable: the difference is the same in all replicas",
+            note=note,
+        )
+    smallest = effect_found(found.standard_error, (1 - found.confidence) / 2, degrees=found.replicas - 1)
     return Judgement(
         quantity=quantity,
         prediction=sign,
@@ -120,7 +130,7 @@ def judge_sign(found: PairedMean, sign: Sign, diverged: int, *, quantity: str, n
         standard_error=found.standard_error,
         interval=(found.low, found.high),
         verdict=sign_verdict(found.low, found.high, sign, diverged),
-        power=f"a difference of {detected_by((found.high - found.low) / 2):.2g} found with probability .9",
+        power=f"a difference of {smallest:.2g} found with probability .9",
         note=note,
     )
 

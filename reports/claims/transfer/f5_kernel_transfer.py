@@ -10,6 +10,7 @@ import numpy as np
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.claims.transfer.kernel_gains import (
     KeptOutput,
+    MeasuredGains,
     PretrainedWeights,
     WideStudy,
     budget,
@@ -59,85 +60,61 @@ def trials(context: Context) -> Mapping[str, Trial[WideStudy]]:
 
 
 @dataclass(frozen=True, eq=False)
-class WideGains:
-    """Gains over the references, at r steps downstream, as a share of the larger of the two losses at the start.
+class PredictedWideGains:
+    """Gains by the kernels of infinitely wide networks, as a share of the larger of the two losses at the start.
 
     Attributes
     ----------
     references : tuple of str, length k
     steps : tuple of int, length r
     gains : ndarray, shape (k, r)
+        Over each reference, at every step downstream.
+    units : ndarray, shape (k,)
+        That larger loss.
+    along : ndarray, shape (k, t), or None
+        The gains at every step up to the last; None for the control, which is not drawn.
     """
 
     references: tuple[str, ...]
     steps: tuple[int, ...]
     gains: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedWideGains(WideGains):
-    """Gains of trained networks, with standard errors (k, r)."""
-
-    errors: np.ndarray
-    replicas: int
-    diverged: int
-
-
-@dataclass(frozen=True, eq=False)
-class PredictedWideGains(WideGains):
-    """Gains by the kernels of infinitely wide networks.
-
-    Attributes
-    ----------
-    units : ndarray, shape (k,)
-        The larger of the two losses at the start, against each reference.
-    infinite : ndarray, shape (k, r)
-        The gains without the control's mistake.
-    along : ndarray, shape (k, t), or None
-        Those at every step up to the last; None for the control, which is not drawn.
-    """
-
     units: np.ndarray
-    infinite: np.ndarray
     along: np.ndarray | None
 
 
 def predict(case: Case[WideStudy]) -> PredictedWideGains:
     """By the kernels of infinitely wide networks; the control's mistake is labels of variance 0 upstream."""
     study, setting, control = case.study, case.setting, case.kind == "control"
-    units = start_losses(study, setting)
-    infinite = infinite_gains(study, setting, study.steps, units)
+    units, variance = start_losses(study, setting), 0.0 if control else None
+    along = tuple(range(study.steps[-1] + 1))
     return PredictedWideGains(
         references=study.references,
         steps=study.steps,
-        gains=infinite_gains(study, setting, study.steps, units, variance=0.0) if control else infinite,
+        gains=infinite_gains(study, setting, study.steps, units, variance=variance),
         units=units,
-        infinite=infinite,
-        along=None if control else infinite_gains(study, setting, tuple(range(study.steps[-1] + 1)), units),
+        along=None if control else infinite_gains(study, setting, along, units),
     )
 
 
-def measure(case: Case[WideStudy], prediction: PredictedWideGains, context: Context) -> TrainedWideGains:
-    """Networks trained after the prediction's experiment, and fresh ones from the same random numbers."""
-    beyond, units = train_wide(case.study, case.setting), prediction.units[:, None]
-    return TrainedWideGains(
-        references=prediction.references,
-        steps=prediction.steps,
-        gains=prediction.infinite + beyond.mean / units,
-        errors=beyond.error / units,
-        replicas=beyond.replicas,
-        diverged=beyond.diverged,
-    )
+def measure(case: Case[WideStudy], prediction: PredictedWideGains, context: Context) -> MeasuredGains:
+    """Networks pre-trained and trained, and fresh ones from the same random numbers; in units of the loss."""
+    return train_wide(case.study, case.setting)
 
 
-def decide(case: Case[WideStudy], prediction: PredictedWideGains, measured: TrainedWideGains) -> tuple[Judgement, ...]:
+def shares(prediction: PredictedWideGains, measured: MeasuredGains) -> tuple[np.ndarray, np.ndarray]:
+    """The measured gains (k, r) and their errors in the units of the predicted ones."""
+    units = prediction.units[:, None]
+    return measured.mean / units, measured.error / np.abs(units)
+
+
+def decide(case: Case[WideStudy], prediction: PredictedWideGains, measured: MeasuredGains) -> tuple[Judgement, ...]:
     """Over each reference: both steps within the budget, and the signs that the budget leaves no doubt of are seen."""
-    return tuple(_judge_gain(case, prediction, measured, k) for k in range(len(measured.references)))
+    return tuple(_judge_gain(case, prediction, measured, k) for k in range(len(prediction.references)))
 
 
-def _judge_gain(case: Case[WideStudy], prediction: PredictedWideGains, measured: TrainedWideGains, k: int) -> Judgement:
-    expected, value, error = prediction.gains[k], measured.gains[k], measured.errors[k]
-    (early, late), tests, allowed = measured.steps, len(measured.steps), budget(case.study, case.setting)
+def _judge_gain(case: Case[WideStudy], prediction: PredictedWideGains, measured: MeasuredGains, k: int) -> Judgement:
+    expected, value, error = (each[k] for each in (prediction.gains, *shares(prediction, measured)))
+    (early, late), tests, allowed = prediction.steps, len(prediction.steps), budget(case.study, case.setting)
     degrees, control = measured.replicas - measured.diverged - 1, case.kind == "control"
     half = half_width(error, tests=tests, degrees=degrees)
     pvalue = pvalue_beyond(value - expected, error, allowed, degrees)
@@ -149,7 +126,7 @@ def _judge_gain(case: Case[WideStudy], prediction: PredictedWideGains, measured:
         ruling = within_budget(value - expected, half, allowed, measured.diverged)
         verdict = seen_verdict(ruling, seen[clear], expected[clear])
     return Judgement(
-        quantity=f"gain after step {early} over {measured.references[k]}, as a share",
+        quantity=f"gain after step {early} over {prediction.references[k]}, as a share",
         prediction=f"not {expected[0]:.4f}" if control else float(expected[0]),
         measurement=float(value[0]),
         standard_error=float(error[0]),
@@ -178,15 +155,18 @@ class WideGainRow:
     error: float
 
 
-def _rows(outcome: Outcome[WideStudy, PredictedWideGains, TrainedWideGains]) -> Iterator[WideGainRow]:
-    prediction, measured = outcome.prediction, outcome.measurement
-    for k, reference in enumerate(measured.references):
-        for i, step in enumerate(measured.steps):
-            numbers = (float(each[k, i]) for each in (prediction.gains, measured.gains, measured.errors))
-            yield WideGainRow(outcome.case.name, reference, step, *numbers)
+WideOutcome = Outcome[WideStudy, PredictedWideGains, MeasuredGains]
 
 
-def illustrate(outcomes: Outcomes[WideStudy, PredictedWideGains, TrainedWideGains]) -> Exhibits:
+def _rows(outcome: WideOutcome) -> Iterator[WideGainRow]:
+    prediction = outcome.prediction
+    shown = (prediction.gains, *shares(prediction, outcome.measurement))
+    for k, reference in enumerate(prediction.references):
+        for i, step in enumerate(prediction.steps):
+            yield WideGainRow(outcome.case.name, reference, step, *(float(each[k, i]) for each in shown))
+
+
+def illustrate(outcomes: Outcomes[WideStudy, PredictedWideGains, MeasuredGains]) -> Exhibits:
     """Every gain, predicted and measured; the predicted ones along the whole training, with the measured points."""
     table = table_of(
         "f5-gains",
@@ -207,21 +187,19 @@ def illustrate(outcomes: Outcomes[WideStudy, PredictedWideGains, TrainedWideGain
         caption="The gain as a share of the loss at the start, along the downstream training: kernel regime (lines) "
         "and networks (points, 95 % intervals). Below zero pre-training hurts.",
         panels=tuple(
-            _panel(outcome.case.name, outcome.prediction.along, outcome.measurement)
-            for outcome in outcomes
-            if outcome.prediction.along is not None
+            _panel(outcome, outcome.prediction.along) for outcome in outcomes if outcome.prediction.along is not None
         ),
     )
     return Exhibits((table,), (figure,))
 
 
-def _panel(title: str, along: np.ndarray, measured: TrainedWideGains) -> Panel:
-    every, steps = np.arange(along.shape[1]), np.array(measured.steps)
+def _panel(outcome: WideOutcome, along: np.ndarray) -> Panel:
+    prediction, every = outcome.prediction, np.arange(along.shape[1])
     series = [Series("none", every[[0, -1]], np.zeros(2), style="dashed")]
-    for k, reference in enumerate(measured.references):
-        series.append(Series(f"over {reference}", every, along[k], style="line"))
-        series.append(Series("networks", steps, measured.gains[k], bars(measured.errors[k])))
-    return Panel(title, "step", "gain", tuple(series))
+    for k, (gains, errors) in enumerate(zip(*shares(prediction, outcome.measurement), strict=True)):
+        series.append(Series(f"over {prediction.references[k]}", every, along[k], style="line"))
+        series.append(Series("networks", np.array(prediction.steps), gains, bars(errors)))
+    return Panel(outcome.case.name, "step", "gain", tuple(series))
 
 
 CLAIM = Claim(
@@ -233,11 +211,13 @@ CLAIM = Claim(
     "With the output layer kept, the memory of random labels works against what pre-training forgot of the init.",
     reference="arXiv:2006.10455 asks when transfer is positive; the conditions are derived in theory/derivations.md",
     method="ReLU networks with one hidden layer are trained downstream, the compared ones from the same random "
-    "numbers, and read early and late; a control variate with a known mean takes out noise. The closed form neglects "
-    "what a finite width adds, by a budget of $0.5\\,m^{-1/2}$ of the loss at the start for weights and "
-    "$2\\,m^{-1/2}$ for kept networks, whose kernel has moved: simultaneous 95 % intervals must lie within it, and "
-    "every predicted gain larger than that must be seen with its sign. As a control, the form without the memory of "
-    "the upstream labels must be refuted.",
+    "numbers, and read early and late. Noise of labels and starts is taken out by a control variate, the gain at the "
+    "fixed kernel of drawn neurons; its mean is taken from networks that are not trained, with its error in the "
+    "interval, so that nothing that is predicted enters the measurement. The closed form neglects what a "
+    "finite width adds, by a budget of $0.5\\,m^{-1/2}$ of the loss at the start for weights and $2\\,m^{-1/2}$ for "
+    "kept networks, whose kernel has moved: simultaneous 95 % intervals must lie within it, and every predicted gain "
+    "larger than that must be seen with its sign. As a control, the form without the memory of the upstream labels "
+    "must be refuted.",
     trials=trials,
     predict=predict,
     measure=measure,

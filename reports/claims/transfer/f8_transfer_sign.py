@@ -11,7 +11,7 @@ import numpy as np
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.claims.transfer.sign_counts import RealisedSigns, SignCount, count_signs, shuffled_shares
 from reports.claims.transfer.sign_design import DESIGN, MECHANISMS, Route, comparison
-from reports.claims.transfer.sign_settings import Comparison, ExpectedGain
+from reports.claims.transfer.sign_settings import Comparison
 from reports.findings import Exhibits, Figure, Judgement, Kind, Panel, Series, number, table_of, text
 from reports.judging.intervals import signs_seen
 from reports.judging.rules import SEEN, SHARE, Ruling, control_verdict, share_verdict
@@ -49,24 +49,22 @@ def comparisons_of(case: Case[Route]) -> tuple[Comparison, ...]:
 
 @dataclass(frozen=True, eq=False)
 class PredictedSigns:
-    """The gain of every setting as it is predicted, (k,), and what each was before the control shuffled them."""
+    """The gain of every setting as it is predicted, (k,)."""
 
     gains: np.ndarray
-    expected: tuple[ExpectedGain, ...]
 
 
 def predict(case: Case[Route]) -> PredictedSigns:
     """The gain of every setting; the control's mistake is to hand them to other settings."""
-    expected = tuple(each.predict() for each in comparisons_of(case))
-    gains = np.array([each.gain for each in expected])
+    gains = np.array([each.predict() for each in comparisons_of(case)])
     if case.kind == "control":
         gains = np.random.default_rng([DESIGN, len(gains)]).permutation(gains)
-    return PredictedSigns(gains, expected)
+    return PredictedSigns(gains)
 
 
 def measure(case: Case[Route], prediction: PredictedSigns, context: Context) -> RealisedSigns:
     """Every setting trained, with pre-training and without, from common random numbers."""
-    found = [each.realise(expected) for each, expected in zip(comparisons_of(case), prediction.expected, strict=True)]
+    found = [each.realise() for each in comparisons_of(case)]
     gains, errors = np.array([(each.gain, each.error) for each in found]).T
     degrees = np.array([max(each.trainings - each.diverged - 1, 1) for each in found])
     return RealisedSigns(

@@ -1,12 +1,13 @@
 """Downstream gains of wide networks: what the kernel regime predicts, and what networks trained by `simulate` say.
 
-Measured losses have a control variate: the loss that the infinitely wide kernel gives from the same start and labels.
-Its mean over networks is the predicted loss exactly, so that it takes out noise, and no error of the theory.
+The two share nothing. Measured gains have a control variate: the gain of networks of fixed kernels from the same
+starts and labels. The kernels are those of drawn neurons; the mean of the variate is taken from the starts and labels
+of many networks that are not trained, and its error is part of the gain's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -20,25 +21,39 @@ import simulate
 from reports.judging.intervals import mean_with_error
 from simulate import Inputs
 from simulate.networks import forward
-from theory.network.kernels import ntk
 from theory.setting import Network, Setting, Training
 from theory.transfer import LinearisedTransfer, RandomLabels, kept_output_transfer, kernel_regime_transfer
 
 BATCH = 8  # networks trained at once
 EXPONENT = 0.75  # weights Σ_w ∝ S^¾, of the trace of fresh ones
+PILOT = 16  # neurons of the kernel of variates, for each of a network
+UNTRAINED, AT_ONCE = 256, 1024  # networks that are drawn for the mean of the variate, for each that is trained
+NARROW = 64  # their width: outputs have the same second moment at any
+SET_APART = 2**40  # between the numbers of networks that are trained and of others
 
 
 @dataclass(frozen=True, eq=False)
-class WideDeviations:
-    """By how much the gains of trained networks exceed those of infinitely wide ones, in units of the loss itself.
+class MeasuredGains:
+    """Gains of trained networks over each reference at every step of the study, in units of the loss.
 
-    Means over networks and their standard errors, against each reference at every step of the study, (k, r) both.
+    Attributes
+    ----------
+    mean, error : ndarray, shape (k, r)
+        Over networks, and the standard error, that of the variate's mean included.
+    start : ndarray, shape (k,)
+        The larger of the two mean losses before training, against each reference.
+    replicas, diverged : int
     """
 
     mean: np.ndarray
     error: np.ndarray
+    start: np.ndarray
     replicas: int
     diverged: int
+
+
+# the gains (R, k, r) of networks of fixed kernels, from the starts and labels of some replicas of a setting
+Variate = Callable[[Setting, Sequence[int]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -69,27 +84,40 @@ class PretrainedWeights:
         at = -1 if self.target == "high variance" else 0
         return np.asarray(rows @ basis[:, at] / np.sqrt(values[at]))
 
-    def deviations(self, setting: Setting, replicas: Sequence[int]) -> np.ndarray:
-        """Gains (R, k, r) of networks minus those of the infinitely wide kernel from the same start."""
+    def losses(self, setting: Setting, replicas: Sequence[int]) -> np.ndarray:
+        """Of trained networks, first with pretrained weights, then with each reference's, (R, 1 + k, 1 + r)."""
         rows, inputs = scaled_rows(setting), simulate.replica_inputs(setting, replicas)
         given = inputs.y if self.target == "random" else torch.from_numpy(self.targets(rows)[:, None])
         y = given.expand(len(replicas), len(rows), 1)
-        sigma = self.law(rows)
-        second_moment = rows.T @ rows
-        same = float(np.sum(sigma * second_moment) / np.trace(second_moment))
+        linear = msgspec.structs.replace(setting, network=Network())
         losses = []
-        for law in (sigma, np.eye(len(sigma)), same * np.eye(len(sigma))):
-            values, basis = np.linalg.eigh(law)
-            root = torch.from_numpy((basis * np.sqrt(np.maximum(values, 0))) @ basis.T)
-            w = inputs.parameters[0] @ root
+        for law in self._laws(rows):
+            w = inputs.parameters[0] @ torch.from_numpy(root_of(law))
             features = torch.relu(torch.from_numpy(rows) @ w.transpose(1, 2)) / w.shape[1] ** 0.5
             start = (torch.zeros(len(replicas), 1, w.shape[1], dtype=w.dtype),)
-            linear = msgspec.structs.replace(setting, network=Network(), training=read_at(setting, self.steps))
-            found = losses_of(linear, Inputs(features, y, start, None))
-            kernel = ntk("relu", rows, covariance=law, trained="last")
-            losses.append(found - kernel_losses(setting, kernel, self.steps, -y))
-        mine, *others = losses
-        return np.stack([other - mine for other in others], axis=1)
+            losses.append(losses_of(linear, Inputs(features, y, start, None), self.steps))
+        return np.stack(losses, axis=1)
+
+    def variate(self, setting: Setting) -> Variate | None:
+        """From random labels; None where the target is given, for then only the kernel varies."""
+        if self.target != "random":
+            return None
+        rows = scaled_rows(setting)
+        w, _ = pilot_neurons(setting)
+        features = (np.maximum(rows @ (w @ root_of(law)).T, 0.0) for law in self._laws(rows))
+        left = [left_over(setting, each @ each.T / len(w), self.steps) for each in features]
+
+        def gains(drawn: Setting, replicas: Sequence[int]) -> np.ndarray:
+            y = simulate.replica_inputs(of_width(drawn, 1), replicas).y[:, :, 0].numpy()
+            return gains_over(np.stack([halved_squares(y, each) for each in left], axis=1))
+
+        return gains
+
+    def _laws(self, rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Σ_w of the pretrained weights, and isotropic ones of the same trace and of the same tr Σ_w S."""
+        sigma, second_moment = self.law(rows), rows.T @ rows
+        same = float(np.sum(sigma * second_moment) / np.trace(second_moment))
+        return sigma, np.eye(len(sigma)), same * np.eye(len(sigma))
 
 
 @dataclass(frozen=True)
@@ -125,25 +153,38 @@ class KeptOutput:
         )
         return (found.transfer,)
 
-    def deviations(self, setting: Setting, replicas: Sequence[int]) -> np.ndarray:
-        """Gains (R, k, r) of networks minus those of the infinitely wide kernel from the same start."""
-        rows, others = self.rows(setting)
+    def losses(self, setting: Setting, replicas: Sequence[int]) -> np.ndarray:
+        """Of trained networks, first of those that go on, then of fresh ones, (R, 2, 1 + r)."""
+        _, others = self.rows(setting)
         inputs = simulate.replica_inputs(setting, replicas)
         upstream = msgspec.structs.replace(setting, training=read_at(setting, (self.length,)))
         trained = simulate.train(upstream, inputs)[self.length]
-        x, z = (torch.from_numpy(part * np.sqrt(part.shape[1])) for part in (rows, others))
+        z = torch.from_numpy(others * np.sqrt(others.shape[1]))
         y = torch.from_numpy(self.targets(others)[:, None]).expand(len(replicas), len(others), 1)
-        task = msgspec.structs.replace(setting, training=read_at(setting, self.steps))
-        kernel, here, across = ntk("relu", rows), ntk("relu", others), ntk("relu", others, rows)
-        left = matrix_power(np.eye(len(rows)) - setting.training.learning_rate / len(rows) * kernel, self.length)
-        moved = torch.from_numpy(across @ np.linalg.solve(kernel, np.eye(len(rows)) - left))
-        start = outputs(setting, inputs.parameters, z)
-        went = start + moved @ (inputs.y - outputs(setting, inputs.parameters, x))
-        losses = [
-            losses_of(task, Inputs(z, y, parameters, None)) - kernel_losses(setting, here, self.steps, begun - y)
-            for parameters, begun in ((trained, went), (inputs.parameters, start))
-        ]
-        return (losses[1] - losses[0])[:, None]
+        both = [losses_of(setting, Inputs(z, y, each, None), self.steps) for each in (trained, inputs.parameters)]
+        return np.stack(both, axis=1)
+
+    def variate(self, setting: Setting) -> Variate:
+        """From random labels and outputs at the start, which go through both trainings."""
+        rows, others = self.rows(setting)
+        pilot, targets = pilot_neurons(setting), self.targets(others)
+        x, z = (torch.from_numpy(part * np.sqrt(part.shape[1])) for part in (rows, others))
+        here, across = tangent_kernel(pilot, rows, rows), tangent_kernel(pilot, others, rows)
+        rate = setting.training.learning_rate / len(rows)
+        kept, summed = np.eye(len(rows)), np.zeros((len(rows), len(rows)))
+        for _ in range(self.length):
+            summed += rate * kept
+            kept = kept - rate * here @ kept
+        moved = across @ summed
+        left = left_over(setting, tangent_kernel(pilot, others, others), self.steps)
+
+        def gains(drawn: Setting, replicas: Sequence[int]) -> np.ndarray:
+            inputs = simulate.replica_inputs(drawn, replicas)
+            f, begun = (outputs(drawn, inputs.parameters, each)[:, :, 0].numpy() for each in (x, z))
+            went = begun + (inputs.y[:, :, 0].numpy() - f) @ moved.T
+            return gains_over(np.stack([halved_squares(start - targets, left) for start in (went, begun)], axis=1))
+
+        return gains
 
 
 WideStudy = PretrainedWeights | KeptOutput
@@ -175,14 +216,33 @@ def infinite_gains(
     return np.asarray(np.stack([transfer.gain for transfer in transfers]) / units[:, None])
 
 
-def train_wide(study: WideStudy, setting: Setting) -> WideDeviations:
+def train_wide(study: WideStudy, setting: Setting) -> MeasuredGains:
     """Train all replicas of the setting; the networks that are compared share their random numbers."""
-    total = setting.ensemble.replicas
-    parts = [study.deviations(setting, range(first, min(first + BATCH, total))) for first in range(0, total, BATCH)]
-    samples = np.concatenate(parts)
+    total, variate = setting.ensemble.replicas, study.variate(setting)
+    losses, subtracted = [], []
+    for first in range(0, total, BATCH):
+        numbers = range(first, min(first + BATCH, total))
+        losses.append(study.losses(setting, numbers))
+        subtracted.append(0.0 if variate is None else variate(setting, numbers))
+    trained = np.concatenate(losses)
+    samples = gains_over(trained)[:, :, 1:] - (0.0 if variate is None else np.concatenate(subtracted))
     finite = np.isfinite(samples).all(axis=(1, 2))
     mean, error = mean_with_error(samples[finite], np.ones(finite.sum()))
-    return WideDeviations(mean, error, total, int((~finite).sum()))
+    if variate is not None:
+        added, its_error = _mean_of(variate, setting)
+        mean, error = mean + added, np.hypot(error, its_error)
+    mine, *others = trained[finite].mean(axis=0)[:, 0]
+    return MeasuredGains(mean, error, np.maximum(mine, others), total, int((~finite).sum()))
+
+
+def _mean_of(variate: Variate, setting: Setting) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of a variate and its standard error, (k, r), from networks that are not trained."""
+    narrow, total = of_width(setting, NARROW), UNTRAINED * setting.ensemble.replicas
+    parts = [
+        variate(narrow, range(SET_APART + first, SET_APART + min(first + AT_ONCE, total)))
+        for first in range(0, total, AT_ONCE)
+    ]
+    return mean_with_error(np.concatenate(parts), np.ones(total))
 
 
 def scaled_rows(setting: Setting, apart: int = 0) -> np.ndarray:
@@ -211,16 +271,53 @@ def outputs(setting: Setting, parameters: tuple[Tensor, ...], x: Tensor) -> Tens
     return forward(setting.network, parameters, x.expand(len(parameters[0]), *x.shape[-2:]))
 
 
-def losses_of(task: Setting, inputs: Inputs) -> np.ndarray:
-    """½ mean over rows of ‖f_t − y‖² of every network at the steps of the task, (R, r)."""
+def losses_of(setting: Setting, inputs: Inputs, steps: tuple[int, ...]) -> np.ndarray:
+    """½ mean over rows of ‖f_t − y‖² of every network, at the start and after r steps, (R, 1 + r)."""
+    task = msgspec.structs.replace(setting, training=read_at(setting, tuple(sorted({0, *steps}))))
     trained = simulate.train(task, inputs)
-    errors = [outputs(task, trained[step], inputs.x) - inputs.y for step in task.training.readings]
+    errors = [outputs(task, trained[step], inputs.x) - inputs.y for step in (0, *steps)]
     return torch.stack([e.square().sum(dim=2).mean(dim=1) / 2 for e in errors], dim=1).numpy()
 
 
-def kernel_losses(setting: Setting, kernel: np.ndarray, steps: tuple[int, ...], start: Tensor) -> np.ndarray:
-    """½ mean over rows of ‖(1 − ηK/n)^t (f_0 − y)‖² from f_0 − y (R, n, C), (R, r)."""
-    n = len(kernel)
-    once = np.eye(n) - setting.training.learning_rate / n * kernel
-    left = [torch.from_numpy(matrix_power(once, step)) @ start for step in steps]
-    return torch.stack([e.square().sum(dim=2).mean(dim=1) / 2 for e in left], dim=1).numpy()
+def gains_over(losses: np.ndarray) -> np.ndarray:
+    """Losses (R, 1 + k, r), the pretrained first, as gains over the others, (R, k, r)."""
+    return losses[:, 1:] - losses[:, :1]
+
+
+def left_over(setting: Setting, kernel: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+    """(1 − ηK/n)^t at some steps, (r, n, n)."""
+    once = np.eye(len(kernel)) - setting.training.learning_rate / len(kernel) * kernel
+    return np.stack([matrix_power(once, step) for step in steps])
+
+
+def halved_squares(start: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """½ mean over rows of the squares of what is left (r, n, n) of f_0 − y (R, n), (R, r)."""
+    return np.stack([np.square(start @ each.T).mean(axis=1) / 2 for each in left], axis=1)
+
+
+def of_width(setting: Setting, width: int) -> Setting:
+    """The setting at another width; a replica has the same labels at any."""
+    return msgspec.structs.replace(setting, network=msgspec.structs.replace(setting.network, hidden=(width,)))
+
+
+def pilot_neurons(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
+    """First-layer weights (N, d) and output weights (N,) of networks that are used for nothing else."""
+    (width,) = setting.network.widths
+    count = -(-PILOT * width // NARROW)
+    first = 2 * SET_APART
+    w, a = simulate.replica_inputs(of_width(setting, NARROW), range(first, first + count)).parameters
+    return w.flatten(0, 1).numpy(), a.flatten().numpy()
+
+
+def tangent_kernel(pilot: tuple[np.ndarray, np.ndarray], rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Of drawn ReLUs, both layers trained, between scaled rows (n, d) and others (p, d): their mean, (n, p)."""
+    w, a = pilot
+    u, v = rows @ w.T, others @ w.T
+    below = (rows @ others.T) * ((u > 0) * a**2 @ (v > 0).T)
+    return np.asarray((below + np.maximum(u, 0.0) @ np.maximum(v, 0.0).T) / len(w))
+
+
+def root_of(law: np.ndarray) -> np.ndarray:
+    """Σ_w^½."""
+    values, basis = np.linalg.eigh(law)
+    return np.asarray((basis * np.sqrt(np.maximum(values, 0))) @ basis.T)

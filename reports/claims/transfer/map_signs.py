@@ -17,13 +17,14 @@ import numpy as np
 from reports.claims.claim import Case, Context
 from reports.claims.transfer.effects import Effects, effects_of
 from reports.claims.transfer.sign_counts import RealisedSigns, count_signs, shuffled_shares
-from reports.claims.transfer.tangent_gains import linearised, silent
+from reports.claims.transfer.tangent_gains import silent
+from reports.claims.transfer.tangent_modes import TangentModes, modes_of, stacked
 from reports.findings import OUTSIDE, Judgement
 from simulate.devices import resolve
 from simulate.labels import one_hot
 from simulate.transfer.experiment import Engine, Trained
+from theory.errors import Diverged
 from theory.setting import Training
-from theory.transfer import LinearisedNetwork, linearised_transfer
 
 ROWS, NETWORKS = 20, 3  # downstream rows, and networks of each point, whose kernels are computed
 RATE = 0.5  # downstream, in units of the largest curvature κ/n of both networks: on the squared error the maps' diverge
@@ -31,15 +32,36 @@ RATE = 0.5  # downstream, in units of the largest curvature κ/n of both network
 
 @dataclass(frozen=True, eq=False)
 class MappedEffects(Effects):
-    """The effects of one point of the maps, and what the kernels of its first networks predict.
+    """The effects of one point of the maps, and the tangent kernels of its first networks.
 
     Attributes
     ----------
-    predicted : ndarray, shape (k,)
-        Gains of k networks, as `gains_by_kernels`.
+    readings : tuple of int
+        The steps downstream over which gains are averaged.
+    init, kept : TangentModes
+        Of k networks before upstream training and after it, (k, nC).
     """
 
-    predicted: np.ndarray
+    readings: tuple[int, ...]
+    init: TangentModes
+    kept: TangentModes
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The gain in loss of k networks over their own inits, averaged over downstream training, (k,).
+
+        T⁻¹ ∫ (L_t⁰ − L_t) dt, by trapezoids over the readings, as a share of the larger of both losses at the start,
+        with L_t = ½ n⁻¹ ‖p_t(K/n)(y − f_0)‖²: see `theory.transfer.linearised_transfer`.
+        """
+        gains, steps = [], self.readings
+        parts = (self.init.curvature, self.init.energy, self.kept.curvature, self.kept.energy)
+        for before, its_energy, after, own_energy in zip(*parts, strict=True):
+            training = Training(learning_rate=RATE / max(before.max(), after.max()), steps=steps)
+            reference = TangentModes(before, its_energy).losses(training)
+            loss = TangentModes(after, own_energy).losses(training)
+            unit = max(loss[0], reference[0])
+            gains.append(np.trapezoid(reference - loss, steps) / (steps[-1] - steps[0]) / unit)
+        return np.array(gains)
 
 
 def measure_mapped(case: Case[Any], context: Context) -> MappedEffects:
@@ -48,37 +70,34 @@ def measure_mapped(case: Case[Any], context: Context) -> MappedEffects:
     if context.store is not None:
         engine.keep(context.store, resume=True)
     trained = engine.upstream(silent)
-    predicted = gains_by_kernels(engine, trained)
-    return MappedEffects(**vars(effects_of(engine.downstream(trained, silent))), predicted=predicted)
+    init, kept = modes_of_first(engine, trained)
+    effects = effects_of(engine.downstream(trained, silent))
+    readings = case.experiment.downstream.training.readings
+    return MappedEffects(**vars(effects), readings=readings, init=init, kept=kept)
 
 
-def gains_by_kernels(engine: Engine, trained: Trained) -> np.ndarray:
-    """The gain in loss of the first networks over their own inits, averaged over downstream training, (k,).
+def modes_of_first(engine: Engine, trained: Trained) -> tuple[TangentModes, TangentModes]:
+    """Of the first networks before and after upstream training, on a few rows; the infinite are passed over.
 
-    T⁻¹ ∫ (L_t⁰ − L_t) dt, by trapezoids over the readings, as a share of the larger of both losses at the start, with
-    L_t = ½ n⁻¹ ‖p_t(K/n)(y − f_0)‖²: see `theory.transfer.linearised_transfer`. Labels are one-hot, centred;
-    networks that are not finite are passed over.
+    Labels are one-hot, centred.
+
+    Raises
+    ------
+    Diverged
+        Where none is finite.
     """
     network, classes = engine.network, engine.draws.shapes[-1][0]
-    steps = engine.experiment.downstream.training.readings
-    gains = []
+    found = []
     for replica in np.flatnonzero(trained.finite)[:NETWORKS].tolist():
         inputs = engine.draws.take([replica])
         rows, labels = inputs.downstream.x[0, :ROWS], inputs.downstream.y[0, :ROWS].numpy()
-        before = linearised(network, tuple(w[0] for w in inputs.init), rows)
-        after = linearised(network, tuple(w[replica].double() for w in trained.parameters), rows)
-        training = Training(learning_rate=RATE / max(map(curvature, (before, after))), steps=steps)
-        found = linearised_transfer(after, before, one_hot(labels, classes), training)
-        unit = max(found.loss[0], found.reference_loss[0])
-        gains.append(np.trapezoid(found.gain, steps) / (steps[-1] - steps[0]) / unit)
-    return np.array(gains)
-
-
-def curvature(network: LinearisedNetwork) -> float:
-    """The largest eigenvalue of K/n, K between all outputs."""
-    rows, _, outputs, _ = network.kernel.shape
-    kernel = network.kernel.transpose(0, 2, 1, 3).reshape(rows * outputs, -1)
-    return float(np.linalg.eigvalsh(kernel)[-1]) / rows
+        both = tuple(w[0] for w in inputs.init), tuple(w[replica].double() for w in trained.parameters)
+        found.append([modes_of(network, each, rows, one_hot(labels, classes)) for each in both])
+    if not found:
+        rate = engine.experiment.upstream.training.learning_rate
+        raise Diverged("upstream.training.learning_rate", rate, "lets every replica diverge")
+    before, after = (stacked(part) for part in zip(*found, strict=True))
+    return before, after
 
 
 def agreement(found: Sequence[MappedEffects]) -> Judgement:

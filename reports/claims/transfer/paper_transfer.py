@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from reports.claims.claim import Context
-from reports.claims.paper_networks import BATCH, EPOCHS, HE, IMAGES, NETWORKS, filters, images, thirds
+from reports.claims.paper_networks import BATCH, EPOCHS, HE, IMAGES, NETWORKS, filter_network, images, thirds
 from reports.claims.transfer.digits import FIRST_LAYER, PLAIN
 from reports.claims.transfer.effects import Effects, curves_panel, gains_table
 from reports.findings import Exhibits, Figure, Panel, Series
@@ -129,7 +129,7 @@ def switch_of_tasks(context: Context) -> Experiment:
         upstream=Upstream(
             data=images(context, half),
             labels=Labels(kind="classes"),
-            network=filters(),
+            network=filter_network(),
             training=thirds(EPOCHS[-1] * (half // BATCH)),
         ),
         treatment=Treatments(kinds=FIRST_LAYER),

@@ -30,6 +30,11 @@ def teacher(task: Setting, rows: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.lstsq(rows, labels, rcond=None)[0])
 
 
+def of_lengths(fresh: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Fresh weights (R, C, d), every vector scaled to the length of its pre-trained one: isotropic, of that trace."""
+    return fresh * (weights.norm(dim=-1, keepdim=True) / fresh.norm(dim=-1, keepdim=True))
+
+
 def task_losses(task: Setting, other: Inputs, starts: list[torch.Tensor], *, frozen: bool) -> np.ndarray:
     """½ mean (f − y)² at each downstream step, (S, R, r), from S initial weights (R, C, d) or from 0 on their features.
 

@@ -1,6 +1,7 @@
 """The comparisons of claim F8: pre-training on random labels, a task, a reference; a predicted gain, real trainings.
 
-A gain is a share of the larger of the two losses at the start, as the formulas predict them.
+A gain is a share of the larger of the two losses at the start: a predicted one of the losses that are predicted, a
+realised one of those that are measured. Both ask only the networks themselves what learning rate is stable.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from reports.claims.transfer.kernel_gains import (
     start_losses,
     train_wide,
 )
-from reports.claims.transfer.pretraining import OUTPUTS, pretrained, task_losses
+from reports.claims.transfer.pretraining import OUTPUTS, of_lengths, pretrained, task_losses
+from reports.claims.transfer.tangent_modes import modes_of
 from reports.judging.intervals import mean_with_error
 from simulate import Inputs
 from simulate.networks import forward, losses
@@ -37,28 +39,6 @@ from theory.transfer import (
 )
 
 ROUNDING = 1e-12  # of a share of the loss
-
-
-@dataclass(frozen=True)
-class ExpectedGain:
-    """What is predicted of a comparison, and what its trainings take from the prediction.
-
-    Attributes
-    ----------
-    gain : float
-        Over the reference, as a share of the larger of the two losses at the start.
-    loss : float
-        That larger loss.
-    rate : float
-        The learning rate of the task.
-    scale : float
-        The factor on the fresh weights of the reference.
-    """
-
-    gain: float
-    loss: float
-    rate: float
-    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -80,11 +60,11 @@ class Comparison(Protocol):
     @property
     def setting(self) -> Setting: ...
 
-    def predict(self) -> ExpectedGain:
-        """The gain over the reference."""
+    def predict(self) -> float:
+        """The gain over the reference, as a share of the larger of the two losses at the start."""
 
-    def realise(self, expected: ExpectedGain) -> RealisedGain:
-        """The same of real trainings, after what was predicted."""
+    def realise(self) -> RealisedGain:
+        """The same of real trainings; nothing of it is predicted."""
 
 
 @dataclass(frozen=True)
@@ -113,39 +93,56 @@ class Linear:
 
     def task(self, rate: float) -> Setting:
         """The task at a learning rate; its labels are the noise."""
-        labels, training = Labels(variance=self.noise, outputs=OUTPUTS), Training(learning_rate=rate, steps=self.length)
+        labels = Labels(variance=self.noise, outputs=OUTPUTS)
+        training = Training(learning_rate=rate, steps=(0, self.length))
         return msgspec.structs.replace(self.setting, labels=labels, training=training)
 
-    def predict(self) -> ExpectedGain:
-        """By the losses of `theory.transfer`. Descent runs at s_i, on features at s_iτ_i: `rate` is in these units."""
+    def trained(self) -> torch.Tensor:
+        """Weights after random labels, (R, C, d)."""
+        upstream = simulate.replica_inputs(self.setting, range(self.setting.ensemble.replicas))
+        (weights,) = simulate.train(self.setting, upstream)[self.setting.training.readings[0]]
+        return weights
+
+    def learning_rate(self) -> float:
+        """`rate` in units of what descent runs at: s_i, and s_iτ_i on features, τ that of the trained weights."""
+        s, basis, _ = self.directions(simulate.rows(self.setting))
+        largest = s.max()
+        if self.frozen:
+            tau = np.square(self.trained().numpy() @ basis).mean(axis=(0, 1))
+            largest = max(largest * tau.mean(), (s * tau).max())
+        return float(self.rate / largest)
+
+    def predict(self) -> float:
+        """By the losses of `theory.transfer`."""
         rows, drawn = simulate.rows(self.setting), self.setting.network.layer_variances[0]
         s, _, teacher = self.directions(rows)
         (tau,) = pretrained(self.setting, rows)
         isotropic = float(tau.mean()) if self.matched else drawn / len(tau)
-        largest = max(s.max() * isotropic, float((s * tau).max())) if self.frozen else s.max()
-        training = Training(learning_rate=float(self.rate / largest), steps=(0, self.length))
+        training = self.task(self.learning_rate()).training
         form = frozen_feature_loss if self.frozen else initial_weight_training_loss
         both = np.full(len(s), isotropic), tau
         losses = np.stack([form(s, each, teacher**2, self.noise, len(rows), training) for each in both])
-        loss, (reference, after) = float(losses[:, 0].max()), losses[:, 1]
-        scale = (isotropic * len(s) / drawn) ** 0.5
-        return ExpectedGain(float((reference - after) / loss), loss, training.learning_rate, scale)
+        (reference, after), start = losses[:, 1], losses[:, 0].max()
+        return float((reference - after) / start)
 
-    def realise(self, expected: ExpectedGain) -> RealisedGain:
-        """From the same rows, labels and fresh weights; upstream labels and noise are of different replicas."""
-        count, rows, task = self.setting.ensemble.replicas, simulate.rows(self.setting), self.task(expected.rate)
+    def realise(self) -> RealisedGain:
+        """From the same rows, labels and fresh weights; upstream labels and noise are of different replicas.
+
+        Weights of the same trace are fresh ones of the lengths of the trained.
+        """
+        count, rows, task = self.setting.ensemble.replicas, simulate.rows(self.setting), self.task(self.learning_rate())
         _, basis, teacher = self.directions(rows)
-        upstream = simulate.replica_inputs(self.setting, range(count))
-        (weights,) = simulate.train(self.setting, upstream)[self.setting.training.readings[0]]
+        weights = self.trained()
         drawn = simulate.replica_inputs(task, range(count, 2 * count))
         clean = torch.from_numpy(rows @ (basis @ teacher))[:, None]
         other = Inputs(drawn.x, drawn.y + clean, drawn.parameters, None)
-        starts = [drawn.parameters[0] * expected.scale, weights]
-        reference, after = task_losses(task, other, starts, frozen=self.frozen)[:, :, 0]
-        gains = (reference - after) / expected.loss
-        kept = gains[np.isfinite(gains)]
-        mean, error = mean_with_error(kept, np.ones(len(kept)))
-        return RealisedGain(float(mean), float(error), len(gains), len(gains) - len(kept))
+        (fresh,) = drawn.parameters
+        starts = [of_lengths(fresh, weights) if self.matched else fresh, weights]
+        losses = task_losses(task, other, starts, frozen=self.frozen)
+        kept = losses[:, np.isfinite(losses).all(axis=(0, 2))]
+        (reference, after), start = kept[:, :, 1], kept[:, :, 0].mean(axis=1).max()
+        mean, error = mean_with_error((reference - after) / start, np.ones(kept.shape[1]))
+        return RealisedGain(float(mean), float(error), losses.shape[1], losses.shape[1] - kept.shape[1])
 
 
 @dataclass(frozen=True)
@@ -188,18 +185,18 @@ class Wide:
     study: WideStudy
     reference: int
 
-    def predict(self) -> ExpectedGain:
+    def predict(self) -> float:
         """By the kernels of infinitely wide networks."""
         units = start_losses(self.study, self.setting)
-        gains = infinite_gains(self.study, self.setting, self.study.steps, units)
-        rate = self.setting.training.learning_rate
-        return ExpectedGain(float(gains[self.reference, 0]), float(units[self.reference]), rate)
+        return float(infinite_gains(self.study, self.setting, self.study.steps, units)[self.reference, 0])
 
-    def realise(self, expected: ExpectedGain) -> RealisedGain:
-        """The expected gain is the mean of the control variate."""
-        beyond, at = train_wide(self.study, self.setting), (self.reference, 0)
-        gain = expected.gain + float(beyond.mean[at]) / expected.loss
-        return RealisedGain(gain, float(beyond.error[at]) / expected.loss, beyond.replicas, beyond.diverged)
+    def realise(self) -> RealisedGain:
+        """With the variate of `kernel_gains`."""
+        found, at = train_wide(self.study, self.setting), (self.reference, 0)
+        start = float(found.start[self.reference])
+        return RealisedGain(
+            float(found.mean[at]) / start, float(found.error[at]) / start, found.replicas, found.diverged
+        )
 
 
 @dataclass(frozen=True)
@@ -233,28 +230,30 @@ class Actual:
         kernel = empirical_ntk(function, parameters, rows, full=True)
         return LinearisedNetwork(kernel.numpy(), outputs=function(parameters, rows).numpy())
 
-    def predict(self) -> ExpectedGain:
+    def training(self, starts: tuple[Inputs, Inputs]) -> Training:
+        """Of the task: plain descent, at a rate that is stable for both kernels."""
+        network, labels = self.setting.network, starts[0].y[0].numpy()
+        curvature = max(
+            float(modes_of(network, tuple(w[0] for w in start.parameters), start.x[0], labels).curvature.max())
+            for start in starts
+        )
+        return Training(learning_rate=self.rate / curvature, steps=(0, self.length))
+
+    def predict(self) -> float:
         """By both kernels; where pre-training diverges there is nothing to predict from, and no number is given."""
         starts = self.starts()
         if not _finite(starts[1]):
-            return ExpectedGain(np.nan, np.nan, np.nan)
+            return np.nan
         before, after = (self._linearised(start) for start in starts)
-        labels = starts[0].y[0]
-        count = labels.numel()
-        flat = [each.kernel.transpose(0, 2, 1, 3).reshape(count, count) for each in (before, after)]
-        curvature = max(float(np.linalg.eigvalsh(kernel)[-1]) for kernel in flat) / len(labels)
-        training = Training(learning_rate=self.rate / curvature, steps=(0, self.length))
-        found = linearised_transfer(after, before, labels.numpy(), training)
-        loss = float(max(found.loss[0], found.reference_loss[0]))
-        return ExpectedGain(float(found.gain[1] / loss), loss, training.learning_rate)
+        found = linearised_transfer(after, before, starts[0].y[0].numpy(), self.training(starts))
+        return float(found.gain[1] / max(found.loss[0], found.reference_loss[0]))
 
-    def realise(self, expected: ExpectedGain) -> RealisedGain:
+    def realise(self) -> RealisedGain:
         """Both networks trained on the task; they are pre-trained again, by the same random numbers."""
         starts = self.starts()
         if not _finite(starts[1]):
             return RealisedGain(np.nan, np.nan, 1, diverged=1)
-        training = Training(learning_rate=expected.rate, steps=(0, self.length))
-        task = msgspec.structs.replace(self.setting, labels=Labels(kind="real"), training=training)
+        task = msgspec.structs.replace(self.setting, labels=Labels(kind="real"), training=self.training(starts))
         both = []
         for start in starts:
             trained = simulate.train(task, start)

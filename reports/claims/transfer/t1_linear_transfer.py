@@ -12,7 +12,7 @@ import torch
 
 import simulate
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
-from reports.claims.transfer.pretraining import BUDGET, OUTPUTS, WIDTH, pretrained, task_losses, teacher
+from reports.claims.transfer.pretraining import BUDGET, OUTPUTS, WIDTH, of_lengths, pretrained, task_losses, teacher
 from reports.findings import Exhibits, Figure, Judgement, Kind, Panel, Series, number, table_of, text
 from reports.judging.intervals import (
     bars,
@@ -107,7 +107,7 @@ class LinearGains:
     ----------
     lengths, steps : tuple of int, lengths u and r
     gains, losses : ndarray, shape (2, u, r)
-        The gain over fresh weights as drawn, and over fresh weights of the predicted trace of the pre-trained ones;
+        The gain over fresh weights as drawn, and over fresh weights of the trace of the pre-trained ones;
         and the larger of the two losses of which it is the difference.
     """
 
@@ -123,13 +123,10 @@ class PredictedLinearGains(LinearGains):
 
     Attributes
     ----------
-    variances : ndarray, shape (u,)
-        Of every coordinate of isotropic weights that have the trace of the pre-trained ones.
     along : LinearGains or None
         At every length up to the longest, where several are trained.
     """
 
-    variances: np.ndarray
     along: LinearGains | None
 
 
@@ -145,13 +142,12 @@ class TrainedLinearGains(LinearGains):
 def predict(case: Case[LinearStudy]) -> PredictedLinearGains:
     """The losses of `theory.transfer` with τ of the pre-trained weights, of the fresh ones, and of τ̄ everywhere."""
     trained = case.setting.training.readings
-    gains, variances = _gains_at(case, trained)
-    along = _gains_at(case, tuple(range(1, trained[-1] + 1)))[0] if len(trained) > 1 else None
-    return PredictedLinearGains(**vars(gains), variances=variances, along=along)
+    along = _gains_at(case, tuple(range(1, trained[-1] + 1))) if len(trained) > 1 else None
+    return PredictedLinearGains(**vars(_gains_at(case, trained)), along=along)
 
 
-def _gains_at(case: Case[LinearStudy], lengths: tuple[int, ...]) -> tuple[LinearGains, np.ndarray]:
-    """The gains after so long a pre-training, and τ̄ (u,)."""
+def _gains_at(case: Case[LinearStudy], lengths: tuple[int, ...]) -> LinearGains:
+    """The gains after so long a pre-training."""
     upstream, task = case.setting, downstream_of(case)
     upstream = msgspec.structs.replace(upstream, training=msgspec.structs.replace(upstream.training, steps=lengths))
     rows = simulate.rows(upstream)
@@ -167,23 +163,20 @@ def _gains_at(case: Case[LinearStudy], lengths: tuple[int, ...]) -> tuple[Linear
     after = np.array([loss(each) for each in tau])
     matched = np.array([loss(np.full(len(s), each.mean())) for each in tau])
     losses = np.stack([np.broadcast_to(start, matched.shape), matched])
-    gains = LinearGains(lengths, task.training.readings, losses - after, np.maximum(losses, after))
-    return gains, tau.mean(axis=1)
+    return LinearGains(lengths, task.training.readings, losses - after, np.maximum(losses, after))
 
 
 def measure(case: Case[LinearStudy], prediction: PredictedLinearGains, context: Context) -> TrainedLinearGains:
     """Pre-train, go on, and compare: every start has the same rows and labels downstream, so that gains are paired.
 
     Frozen features are the weights of 64 models that were pre-trained on the same rows; on them a second layer is
-    trained from zero.
+    trained from zero. Weights of the same trace are fresh ones of the lengths of the pre-trained.
     """
     upstream, task, frozen = case.setting, downstream_of(case), case.study.carrier == "frozen features"
-    variance = upstream.network.layer_variances[0] / len(SPECTRUM)
-    ratios = np.sqrt(prediction.variances / variance)
     parts = []
     for weights, other in _batches(upstream, task):
         (fresh,) = other.parameters
-        starts = [fresh, *weights, *(fresh * float(ratio) for ratio in ratios)]
+        starts = [fresh, *weights, *(of_lengths(fresh, each) for each in weights)]
         drawn, *rest = task_losses(task, other, starts, frozen=frozen)
         after, matched = np.stack(rest[: len(weights)]), np.stack(rest[len(weights) :])
         parts.append(np.stack([np.broadcast_to(drawn, matched.shape), matched, after]))
@@ -256,7 +249,8 @@ def _judge_gain(
         pvalue=None if asymptotic else pvalue,
         power=f"{signs} seen, early and late" if asymptotic else f"{found(smallest)}; {signs} seen",
         verdict=verdict,
-        note=f"after step {late} predicted {expected[1]:+.4f}, measured {value[1]:+.4f} ± {error[1]:.4f}",
+        note=f"after step {late} predicted {expected[1]:+.4f}, measured {value[1]:+.4f} "
+        f"(standard error {error[1]:.4f})",
     )
 
 

@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from torch import Tensor
 
+from reports.claims.transfer.tangent_modes import TangentModes, modes_of, stacked
 from simulate.devices import resolve
-from simulate.networks import forward
 from simulate.transfer.experiment import Engine
 from theory.errors import Diverged
-from theory.network.empirical import empirical_ntk
-from theory.setting import Downstream, Ensemble, Experiment, Labels, Network, Training, Treatments, Upstream
-from theory.transfer import LinearisedNetwork, linearised_transfer
+from theory.setting import Downstream, Ensemble, Experiment, Labels, Training, Treatments, Upstream
 
 # downstream the squared error on few rows: kernels between all outputs are large
 ROWS, STEPS = 24, (0, 5, 20)
@@ -43,65 +40,69 @@ class TangentGains:
 
     Attributes
     ----------
-    steps : tuple of int, length r
-    predicted, measured : ndarray, shape (R, r)
+    training : Training
+        Downstream, read at r steps.
+    init, kept : TangentModes
+        Of every replica's init, and of the network as it is kept, (R, nC).
+    measured : ndarray, shape (R, r)
     diverged : int
         None: where a replica diverges, there are no such gains.
     """
 
-    steps: tuple[int, ...]
-    predicted: np.ndarray
+    training: Training
+    init: TangentModes
+    kept: TangentModes
     measured: np.ndarray
     diverged: int = 0
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The r steps."""
+        return self.training.readings
 
     @property
     def replicas(self) -> int:
         return len(self.measured)
 
+    @property
+    def predicted(self) -> np.ndarray:
+        """The same gains by `theory.transfer`, from the modes of every replica's two networks, (R, r).
+
+        ½ n⁻¹ ‖p_t(K/n)(y − f_0)‖², K the tangent kernel and f_0 the outputs of that very network: exact but for the
+        motion of the kernel.
+        """
+        return _gains(self.init.losses(self.training), self.kept.losses(self.training))
+
 
 def tangent_gains(experiment: Experiment, device: str = "cpu", store: Path | None = None) -> TangentGains:
-    """Linearise every replica's two networks where downstream training begins, and train them.
-
-    The prediction is ½ n⁻¹ ‖p_t(K/n)(y − f_0)‖² of `theory.transfer.linearised_transfer`, K (n, n, C, C) the tangent
-    kernel and f_0 the outputs of that very network: exact but for the motion of the kernel.
+    """Train every replica's two networks downstream, and take the modes of both where that begins.
 
     Raises
     ------
     Diverged
-        Where a replica diverges.
-    InvalidInput
-        Where its linearisation does.
+        Where a replica diverges, or would if its kernel stayed.
     """
     engine = Engine(experiment, resolve(device), weights=False)
     if store is not None:
         engine.keep(store, resume=True)
     trained = engine.upstream(silent)
     result = engine.downstream(trained, silent)
+    rate = experiment.downstream.training.learning_rate
     if result.diverged:
-        rate = experiment.downstream.training.learning_rate
         raise Diverged("downstream.training.learning_rate", rate, "lets a replica diverge")
-    network, training = experiment.upstream.network, experiment.downstream.training
-    predicted = []
+    network, modes = experiment.upstream.network, []
     for replica in range(result.replicas):
         inputs = engine.draws.take([replica])
         x, y = inputs.downstream.x[0], inputs.downstream.y[0].numpy()
         init = tuple(w[0] for w in inputs.init)
         own = (w[replica].double() for w in trained.parameters)
         kept = tuple(w * (v.norm() / w.norm()) for w, v in zip(own, init, strict=True))
-        transfer = linearised_transfer(linearised(network, kept, x), linearised(network, init, x), y, training)
-        predicted.append((transfer.reference_loss, transfer.loss))
+        modes.append([modes_of(network, each, x, y) for each in (init, kept)])
+    before, after = (stacked(part) for part in zip(*modes, strict=True))
+    if rate * max(before.curvature.max(), after.curvature.max()) >= 2:
+        raise Diverged("downstream.training.learning_rate", rate, "lets the linearisation of a replica diverge")
     measured = [result[name].curves.train_loss for name in ("scratch", TREATMENT)]
-    return TangentGains(training.readings, _gains(*np.swapaxes(predicted, 0, 1)), _gains(*measured))
-
-
-def linearised(network: Network, parameters: tuple[Tensor, ...], rows: Tensor) -> LinearisedNetwork:
-    """One network by its tangent kernel between all outputs, and its outputs, on some rows."""
-
-    def outputs(one: tuple[Tensor, ...], x: Tensor) -> Tensor:
-        return forward(network, tuple(w.unsqueeze(0) for w in one), x.unsqueeze(0))[0]
-
-    kernel = empirical_ntk(outputs, parameters, rows, full=True)
-    return LinearisedNetwork(kernel.numpy(), outputs(parameters, rows).numpy())
+    return TangentGains(experiment.downstream.training, before, after, _gains(*measured))
 
 
 def _gains(reference: np.ndarray, loss: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ def trainings(covariance, count=12, vectors=40):
 def test_an_aligned_layer():
     found = check(layer(FALLING), X)
     assert (found.verdict, found.shape, found.rank, found.joined) == ("aligned", "falls", 6, ())
-    assert found.aligned.method == "parametric-null"
+    assert (found.aligned.method, found.aligned.turned) == ("randomization", "filters")
     assert found.aligned.pvalue > 0.01 >= found.random_basis.pvalue
     low, high = found.interval
     assert low == 0

@@ -131,7 +131,7 @@ def test_standard_errors_of_eigenvalues():
     scores = []
     for _ in range(repetitions):
         found = data_moment(samples(rng.standard_normal((640, 3)) * np.sqrt(variances), layer(4, 3)))
-        error = found.standard_errors(np.eye(3))
+        error = found.standard_errors
         scores.append((np.diag(found.second_moment) - variances) / error)
     total = np.sum(np.square(scores)) / (63 / 61)
     count = repetitions * 3
@@ -161,7 +161,7 @@ def test_a_long_run_of_neighbours_is_not_one_eigenvalue():
     spaces, known = found.eigenspaces(), found.known_eigenspaces()
     assert known.multiplicity == (30,)
     assert 4 <= len(spaces.multiplicity) <= 15
-    errors = found.standard_errors(spaces.basis)
+    errors = found.standard_errors
     values = np.linalg.eigvalsh(found.second_moment)
     for s in spaces.slices:
         a, b = s.start, s.stop - 1
@@ -174,7 +174,7 @@ def test_patches_of_one_image_are_no_independent_samples():
     """Constant images: patches repeat each other, and the error is that of as many numbers as there are images."""
     values = np.random.default_rng(2).standard_normal(2000)
     images = np.broadcast_to(values[:, None, None, None], (2000, 1, 6, 6))
-    error = data_moment(samples(images, layer(4, 1, 1, 1))).standard_errors(np.eye(1))[0]
+    error = data_moment(samples(images, layer(4, 1, 1, 1))).standard_errors[0]
     assert abs(error / np.sqrt(np.var(values**2) / 2000) - 1) < 0.5  # 30 times smaller were patches counted
 
 

@@ -27,3 +27,13 @@ def test_counts_are_binomial(networks):
         return
     assert tail(least, Fraction(1, 100)) < Fraction(1, 10**6) <= tail(least - 1, Fraction(1, 100))
     assert float(tail(least, Fraction(detectable_rate(networks, 0.01)))) == pytest.approx(0.9, rel=1e-9)
+
+
+def test_counts_that_decide_are_counted_from_one_to_all() -> None:
+    """One network decides alone where its chance is below the level; all of them must be tried."""
+    assert decisive_count(1, 0.9e-6) == 1
+    assert decisive_count(1, 1.1e-6) is None
+    assert decisive_count(2, 0.9e-3) == 2
+    assert decisive_count(2, 1.1e-3) is None
+    assert detectable_rate(1, 0.9e-6) == pytest.approx(0.9, rel=1e-12)
+    assert detectable_rate(2, 0.9e-3) == pytest.approx(0.9**0.5, rel=1e-12)

@@ -20,8 +20,14 @@ def test_pvalues_of_no_excess_are_uniform():
     assert kstest(pvalues(0.0, 12), "uniform").pvalue > 1e-4
 
 
-@pytest.mark.parametrize(("count", "power"), [(40, 0.86), (400, 0.9)])
-def test_an_excess_is_detected_about_as_often_as_is_said(count, power):
-    """Nine times in ten; a little less often where the standard error rests on few values."""
-    found = np.mean(pvalues(detectable_excess(count**-0.5, count - 1), count) < LEVEL)
-    assert found == pytest.approx(power, abs=0.025)
+@pytest.mark.parametrize("count", [5, 40, 400])
+def test_an_excess_is_detected_as_often_as_is_said(count):
+    """Nine times in ten, where its size is named by the error of another sample of as many values."""
+    named = np.random.default_rng(4).standard_normal((4000, count)).std(axis=1, ddof=1) / np.sqrt(count)
+    size = named * detectable_excess(1.0, count - 1)
+    values = size[:, None] + np.random.default_rng(5).standard_normal((4000, count))
+    errors = values.std(axis=1, ddof=1) / np.sqrt(count)
+    found = [
+        exceeds_pvalue(mean, error, count - 1) < LEVEL for mean, error in zip(values.mean(axis=1), errors, strict=True)
+    ]
+    assert np.mean(found) == pytest.approx(0.9, abs=0.025)

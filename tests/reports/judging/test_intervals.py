@@ -63,9 +63,11 @@ def test_a_detectable_effect_is_detected_with_the_stated_power(tests):
 def test_what_an_interval_separates_from_zero():
     """With the same power: an effect of that size leaves 0 outside its 95 % interval nine times of ten."""
     error = 0.2
-    for size in (intervals.detected(error), intervals.detected_by(float(intervals.bars(error)))):
-        power = stats.norm.sf((intervals.bars(error) - size) / error)
-        assert power == pytest.approx(POWER, abs=2e-3)
+    for tests in (1, 10):
+        power = stats.norm.sf(
+            (intervals.half_width(error, tests=tests) - intervals.detected(error, tests=tests)) / error
+        )
+        assert power == pytest.approx(POWER, rel=1e-9)
     low, high = 1 - float(intervals.bars(error)), 1 + float(intervals.bars(error))
     assert intervals.error_of(low, high) == pytest.approx(error)
 
@@ -91,7 +93,23 @@ def test_a_bootstrap_interval_leaves_its_share_of_draws_on_both_sides(tests):
             assert np.mean(outside) == pytest.approx(0.025 / tests, abs=1 / TRIALS)
 
 
-def test_one_of_several_intervals_detects_with_the_stated_power():
-    size = intervals.detected_together(0.3, 10)
-    assert stats.norm.sf((intervals.half_width(0.3, tests=10) - size) / 0.3) == pytest.approx(POWER, rel=1e-9)
-    assert size > intervals.detected_together(0.3, 1) == pytest.approx(intervals.detected(0.3), rel=1e-3)
+@pytest.mark.parametrize("degrees", [2, 9, 63])
+@pytest.mark.parametrize("tail", [0.025, 0.025 / 6, LEVEL / 2])
+def test_effects_are_found_as_often_as_said_where_errors_are_estimated_twice(degrees, tail):
+    rng = np.random.default_rng([SEED, degrees])
+    named, tested = np.sqrt(rng.chisquare(degrees, (2, TRIALS)) / degrees)
+    size = named * intervals.effect_found(1.0, tail, degrees=degrees)
+    found = rng.standard_normal(TRIALS) + size > stats.t.isf(tail, degrees) * tested
+    assert within(float(np.mean(found)), POWER)
+
+
+def test_of_a_relative_effect_the_harder_sign_is_named():
+    """The standard error grows with τ: upward effects of that size are found with the stated power, downward more."""
+    rng, relative = np.random.default_rng(SEED), 0.04
+    size = intervals.detected(relative, relative=True)
+    up, down = ((1 + sign * size) * (1 + relative * rng.standard_normal(TRIALS)) for sign in (1, -1))
+    half = intervals.bars(relative)
+    assert within(float(np.mean((up - 1) / (1 + size) > half)), POWER)
+    assert np.mean((1 - down) / (1 - size) > half) > POWER
+    assert intervals.detected(0.4, relative=True) == np.inf
+    assert intervals.detectable(1e-3, degrees=40, relative=True) > intervals.detectable(1e-3, degrees=40)

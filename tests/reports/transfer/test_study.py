@@ -32,6 +32,8 @@ def test_the_study_is_computed_from_pairs(result):
         measure = found["covariance"][name]
         np.testing.assert_allclose(measure.estimate.mean, drawn.mean())
         np.testing.assert_allclose(measure.estimate.standard_error, drawn.std(ddof=1) / 2)
+        if name == "steps to target":
+            continue
         assert vars(measure.difference) == vars(paired_mean(drawn - scratch))
         share = mean_ratio(drawn - scratch, pretrained - scratch)
         assert (measure.share is None) == (share is None)
@@ -56,3 +58,42 @@ def test_replicas_that_never_reach_the_target_count_as_the_last_reading(result):
     accuracy = np.array([[0.1, 0.2, 0.3], [0.1, 0.2, 0.2], [0.5, 0.2, 0.3], [0.0, 0.3, 0.1]])
     given = replace(treated, curves=replace(treated.curves, train_accuracy=accuracy))
     assert measures(result, given)["steps to target"].tolist() == [8, 8, 0, 4]
+
+
+def reaching(result, curves):
+    """The experiment, with a train accuracy that reaches the target at given readings (treatments, R); 3 is never."""
+    treated = []
+    for each, at in zip(result.treated, curves, strict=True):
+        accuracy = (np.arange(3) >= np.array(at)[:, None]).astype(float)
+        treated.append(replace(each, curves=replace(each.curves, train_accuracy=accuracy)))
+    return replace(result, treated=tuple(treated))
+
+
+def test_steps_to_a_target_are_not_known_better_than_the_grid_of_readings(result):
+    """Reached between one reading and the next: the ends are Student's for the earliest and the latest differences."""
+    given = reaching(result, [[2, 2, 1, 2], [1, 0, 1, 1], [0, 0, 0, 0], [2, 1, 1, 3]])
+    found = study(given)["pretrained"]["steps to target"].difference
+    latest, earliest = np.array([4.0, 0, 4, 4]), np.array([0.0, 0, 0, 0])
+    scratch, scratch_before = np.array([8.0, 8, 4, 8]), np.array([4.0, 4, 0, 4])
+    assert vars(found) == vars(paired_mean(latest - scratch, bounds=(earliest - scratch, latest - scratch_before)))
+    assert found.high - found.low >= 4
+
+
+def test_equal_differences_are_not_estimable(result):
+    given = reaching(result, [[2] * 4, [1] * 4, [1, 1, 0, 1], [2] * 4])
+    found = study(given)
+    for name in ("pretrained", "covariance"):
+        difference = found[name]["steps to target"].difference
+        assert not difference.estimable
+        assert np.isnan([difference.low, difference.high, difference.pvalue]).all()
+    assert np.isnan(found["scratch"]["steps to target"].estimate.standard_error)
+    assert found["covariance"]["steps to target"].share is None
+
+
+def test_the_share_of_a_gain_in_steps_holds_for_every_place_between_readings(result):
+    given = reaching(result, [[3, 3, 3, 3], [0, 1, 0, 0], [0, 0, 0, 0], [1, 2, 1, 2]])
+    found = study(given)["covariance"]["steps to target"].share
+    for part in ([0.0, 4, 0, 4], [2.0, 6, 2, 6], [4.0, 8, 4, 8]):
+        exact = mean_ratio(np.array(part) - 8, [-8.0, -4, -8, -8])
+        assert found.low <= exact.low < exact.high <= found.high
+    assert found.ratio == exact.ratio

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from reports.findings import Figure, Panel, Picture, Series
-from reports.typesetting.figures import boundary, draw, render
+from reports.typesetting.figures import boundary, draw_figure, render
 from tests.reports.typesetting.samples import sample_report
 
 FIGURES = [figure for claim in sample_report().claims for figure in claim.figures]
@@ -56,7 +56,7 @@ def test_svg_is_print_size_and_well_formed(transfer):
 
 
 def test_the_legend_names_each_series_once_and_lies_below_the_axes():
-    drawing = draw(FIGURES[0])
+    drawing = draw_figure(FIGURES[0])
     (legend,) = drawing.legends
     assert [text.get_text() for text in legend.get_texts()] == ["exact", "first order in 1/m", "measured"]
     renderer = FigureCanvasAgg(drawing).get_renderer()
@@ -65,7 +65,7 @@ def test_the_legend_names_each_series_once_and_lies_below_the_axes():
 
 
 def test_a_series_keeps_its_look_in_all_panels():
-    colors = [[line.get_color() for line in axes.lines[:2]] for axes in draw(FIGURES[0]).axes]
+    colors = [[line.get_color() for line in axes.lines[:2]] for axes in draw_figure(FIGURES[0]).axes]
     assert colors[0] == colors[1] == colors[2]
     assert colors[0][0] != colors[0][1]
 
@@ -82,7 +82,7 @@ def test_any_numbers_can_be_drawn(values, xlog, ylog, style, with_error):
     values = np.clip(np.array(values, dtype=float), -1e30, 1e30)
     error = np.abs(values) if with_error else None
     series = (Series("a", values, values[::-1], error, style), Series("b", values, values, None, style))
-    draw(Figure("f", "", (Panel("t", "x", "y", series, xlog=xlog, ylog=ylog),)))
+    draw_figure(Figure("f", "", (Panel("t", "x", "y", series, xlog=xlog, ylog=ylog),)))
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 10])
@@ -93,13 +93,13 @@ def test_any_number_of_panels_and_pictures(count):
     panels = tuple(Panel("t", series=(Series(f"label {i}", X, X + i),)) for i in range(count))
     if count < 5:
         with pytest.warns(UserWarning, match="missing"):  # no font of matplotlib has the letter
-            draw(Figure("f", "", (panel,)))
-    assert len(draw(Figure("f", "", panels)).axes) == count
+            draw_figure(Figure("f", "", (panel,)))
+    assert len(draw_figure(Figure("f", "", panels)).axes) == count
 
 
 def test_pictures_share_one_symmetric_scale():
     pictures = (Picture("a", np.array([[1.0, -4.0]])), Picture("b", np.array([[np.nan, 0.0]])))
-    drawing = draw(
+    drawing = draw_figure(
         Figure("f", "", (Panel("", pictures=pictures), Panel("", pictures=(Picture("0", np.zeros((2, 2))),))))
     )
     limits = [image.get_clim() for axes in drawing.axes for image in axes.images]
@@ -131,7 +131,7 @@ def test_the_boundary_lies_where_neighbours_differ_in_sign():
 def test_marks_stand_in_their_cells():
     marks = np.array([[1.0, -0.5], [0.0, np.nan]])
     picture = Picture("a", np.array([[1.0, 2.0], [3.0, 4.0]]), marks)
-    axes = next(axes for axes in draw(Figure("f", "", (Panel("", pictures=(picture,)),))).axes if axes.images)
+    axes = next(axes for axes in draw_figure(Figure("f", "", (Panel("", pictures=(picture,)),))).axes if axes.images)
     assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "+", (1, 0): "−"}
     (line,) = axes.lines
     assert (tuple(line.get_xdata()), tuple(line.get_ydata())) == ((0.5, 0.5), (-0.5, 0.5))

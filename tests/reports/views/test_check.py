@@ -23,7 +23,8 @@ def test_one_network_gives_the_contract(capfd, files):
     assert (record["dimension"], record["filters"], record["networks"], record["rank"]) == (4, 200, 1, 4)
     assert record["misalignment_squared"] == pytest.approx(record["misalignment"] ** 2)
     assert list(record["random_basis"]) == ["pvalue", "effect"]
-    assert record["aligned"]["method"] == "parametric-null"
+    assert record["aligned"]["method"] == "randomization"
+    assert record["details"]["aligned_turned"] == "filters"
     assert [set(entry) for entry in record["transfer_function"]] == [{"sigma", "f", "multiplicity"}] * 4
     sigma = [entry["sigma"] for entry in record["transfer_function"]]
     assert sigma == sorted(sigma)

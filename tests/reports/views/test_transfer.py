@@ -29,7 +29,9 @@ def test_the_json_contract(capfd, file):
     ]
     assert list(first["measures"][0]) == ["name", "estimate", "difference", "share"]
     assert list(first["measures"][0]["estimate"]) == ["mean", "standard_error"]
-    assert list(first["measures"][0]["difference"]) == ["mean", "standard_error", "low", "high", "pvalue", "replicas"]
+    assert list(first["measures"][0]["difference"]) == [
+        "mean", "standard_error", "low", "high", "pvalue", "replicas", "confidence"
+    ]  # fmt: skip
     assert all(measure["difference"] is measure["share"] is None for measure in scratch["measures"])
     assert all(measure["share"] is None for measure in pretrained["measures"])
     reading = first["readings"][-1]
@@ -47,6 +49,18 @@ def test_the_text_names_every_treatment_and_measure(capfd, file):
     assert out.count("first-layers 1") == 6 + 2 * 3
     for words in ("mean accuracy", "steps to target", "share of pretrained", "layers at downstream step 8"):
         assert words in out
+
+
+def test_what_does_not_vary_is_not_estimable(capfd, file):
+    """No replica reaches the target: the steps to it are all the same, before and after."""
+    text = (UPSTREAM + REST).replace("target = 0.3", "target = 1.0")
+    status, out, _ = run_quietly(capfd, "transfer", file(text), "--json")
+    (steps,) = (m for m in json.loads(out)["treatments"][1]["measures"] if m["name"] == "steps to target")
+    difference = steps["difference"]
+    assert (status, steps["estimate"], difference["mean"]) == (0, {"mean": 8.0, "standard_error": None}, 0.0)
+    assert [difference[key] for key in ("standard_error", "low", "high", "pvalue")] == [None] * 4
+    _, out, _ = run_quietly(capfd, "transfer", file(text))
+    assert out.count("not estimable") == 3
 
 
 def test_one_replica_has_no_error(capfd, file):

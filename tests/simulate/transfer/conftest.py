@@ -25,7 +25,7 @@ def trained_pieces(monkeypatch):
         return call
 
     monkeypatch.setattr(engine, "train_upstream", counting("upstream", engine.train_upstream))
-    monkeypatch.setattr(engine, "measure", counting("downstream", engine.measure))
+    monkeypatch.setattr(engine, "read_replicas", counting("downstream", engine.read_replicas))
     return counted
 
 
@@ -33,7 +33,7 @@ def trained_pieces(monkeypatch):
 def trained_replicas(monkeypatch):
     """How many replicas were trained upstream, and how many times one downstream."""
     counted = {"upstream": 0, "downstream": 0}
-    upstream, measure = engine.train_upstream, engine.measure
+    upstream, measure = engine.train_upstream, engine.read_replicas
 
     def trained_upstream(setting, until, inputs):
         counted["upstream"] += 1
@@ -44,5 +44,5 @@ def trained_replicas(monkeypatch):
         return measure(network, read, inputs, here, **options)
 
     monkeypatch.setattr(engine, "train_upstream", trained_upstream)
-    monkeypatch.setattr(engine, "measure", measured)
+    monkeypatch.setattr(engine, "read_replicas", measured)
     return counted

@@ -203,7 +203,7 @@ def test_workers_of_one_machine_share_its_devices(tmp_path, monkeypatch, small_r
     monkeypatch.setattr(shares, "employ", lambda entry, jobs, **options: employed.append((entry, jobs)))
     made = engine.Engine(small(replicas=9), engine.torch.device("cpu"))
     store = made.keep(tmp_path, resume=False)
-    shares.distribute(made, made.ranges(), None, print, store=store, device="cuda", processes=3)
+    shares.distribute_shares(made, made.ranges(), None, print, store=store, device="cuda", processes=3)
     ((entry, jobs),) = employed
     assert entry is shares.main
     assert [job.device for job in jobs] == ["cuda:0", "cuda:1", "cuda:0"]
@@ -231,12 +231,12 @@ def test_what_a_worker_refuses_is_said_by_its_master(tmp_path, monkeypatch):
     upstream = msgspec.structs.replace(
         experiment.upstream, data=Data(kind="array", path=str(tmp_path / "x.npy"), samples=26)
     )
-    distribute = shares.distribute
+    distribute_shares = shares.distribute_shares
 
     def late(*args, **kwargs):
         (tmp_path / "x.npy").unlink()
-        distribute(*args, **kwargs)
+        distribute_shares(*args, **kwargs)
 
-    monkeypatch.setattr(shares, "distribute", late)
+    monkeypatch.setattr(shares, "distribute_shares", late)
     with pytest.raises(InvalidInput, match=r"data\.path = .*x\.npy': there is no such file"):
         run(msgspec.structs.replace(experiment, upstream=upstream), processes=2)

@@ -199,7 +199,7 @@ def test_an_interruption_says_what_is_kept(tmp_path, monkeypatch, caplog):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(engine, "measure", interrupted)
+    monkeypatch.setattr(engine, "read_replicas", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(small(kinds=("scratch",), replicas=3), store=tmp_path)
     assert "2 shards are kept in" in caplog.text

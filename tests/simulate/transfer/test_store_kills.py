@@ -50,7 +50,7 @@ def dying(function, after: int, *, first: bool):
 
 POINTS = [
     *((engine, "train_upstream", k, True) for k in (0, 1, 2)),
-    *((engine, "measure", k, False) for k in (0, 4, 5, 11)),
+    *((engine, "read_replicas", k, False) for k in (0, 4, 5, 11)),
     *((files, "write_file", k, first) for k in (0, 1, 2, 4, 6) for first in (True, False)),
     (simulate.store.os, "replace", 3, True),
     (engine, "marks", 0, True),

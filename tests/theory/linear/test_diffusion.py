@@ -159,6 +159,87 @@ def test_budgets_cover_the_distance_to_the_exact_recursion(
             np.testing.assert_array_equal(truth.tau[~moving], 0.0)
 
 
+def budgets(setting: Setting) -> tuple[float, float]:
+    """Of both forms, from the module's head: every direction and reading in a loop, φ from its own sum."""
+    training, s = setting.training, np.array(setting.data.eigenvalues)
+    size, sigma_y2, initial = training.batch_size, setting.labels.variance, setting.network.layer_variances[0] / len(s)
+    k4 = setting.data.radial.k4 if isinstance(setting.data.radial, TwoPoint) else 1.0
+    decay, last = training.weight_decay, training.readings[-1]
+    rates = [training.learning_rate_at(step) for step in range(last)]
+    top = max(rates)
+    x = [top / (h * (2 - top * h)) * v**2 / size if v else 0.0 for v, h in ((v, v + decay) for v in s)]
+    phi = k4 * sum(v / (1 - (2 * k4 - 1) * v) for v in x)
+    options = {"batch_size": size, "sigma_y2": sigma_y2, "k4": k4}
+    state = diffusion_variances(training, s, np.full(len(s), initial), **options)
+    additive = diffusion_variances(training, s, np.full(len(s), initial), **options, state_dependent=False)
+    worst = 0.0
+    for step, row in zip(training.readings, state, strict=True):
+        time = sum(rates[:step])
+        for v, p in zip(s, row, strict=True):
+            share = initial * np.exp(-2 * (v + decay) * time) / p if p > 0 else 0.0
+            worst = max(worst, top * (v + decay) * (1 + (v + decay) * time * share))
+    steps = 1.5 * worst / (1 - phi)
+    forgotten = max(abs(a / b - 1) for a, b in zip(state.flat, additive.flat, strict=True) if b > 0)
+    return max(0.02, steps), max(0.02, (1 + forgotten) * (1 + steps) - 1)
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "options"),
+    [
+        ((1.0, 2.0), {"learning_rate": 0.05}),
+        ((0.0, 0.5, 2.0), {"learning_rate": 0.05, "weight_decay": 0.6}),
+        ((1.0, 2.0), {"learning_rate": 0.05, "drops": ((1, 0.5),)}),
+        ((1.0, 2.0), {"learning_rate": 0.1, "drops": ((0, 0.5),)}),
+        ((0.0, 0.5, 2.0), {"learning_rate": 0.01, "weight_decay": 1.5, "drops": ((2, 0.5), (9, 4.0))}),
+        ((0.3, 0.3), {"learning_rate": 0.2}),
+        ((0.3,), {"learning_rate": 0.001}),
+    ],
+)
+@pytest.mark.parametrize("k4", [1.0, 1.4])
+@pytest.mark.parametrize("initial", [0.0, 2.0])
+def test_budgets_number_by_number(spectrum: tuple, options: dict, k4: float, initial: float) -> None:
+    setting = Setting(
+        data=Data(kind="elliptical", spectrum=spectrum, samples="online", radial=TwoPoint(k4=k4)),
+        network=Network(init_variance=initial),
+        labels=Labels(variance=1.3),
+        training=Training(batch_size=4, sampling="fresh", steps=(1, 12), **options),
+    )
+    state, additive = budgets(setting)
+    assert predict(setting, formula="linear-diffusion").error_budget == pytest.approx(state, rel=1e-10)
+    assert predict(setting, formula="linear-diffusion-additive").error_budget == pytest.approx(additive, rel=1e-10)
+
+
+def test_directions_without_variance_only_decay() -> None:
+    """p = p_0 e^{−2λT} there, T through a drop; without decay they keep what they have."""
+    training = Training(learning_rate=0.1, weight_decay=0.7, drops=((3, 0.5),), steps=(0, 2, 8))
+    s, initial = np.array([0.0, 1.0]), np.array([0.9, 0.2])
+    for decay in (0.7, 0.0):
+        chosen = msgspec.structs.replace(training, weight_decay=decay)
+        for state_dependent in (True, False):
+            p = diffusion_variances(chosen, s, initial, batch_size=3, sigma_y2=1.0, state_dependent=state_dependent)
+            times = np.array([0.0, 0.2, 0.3 + 5 * 0.05])
+            np.testing.assert_allclose(p[:, 0], 0.9 * np.exp(-2 * decay * times), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("share", "refused"), [(0.4999, False), (0.5001, True)])
+def test_the_regime_ends_at_one_half(share: float, refused: bool) -> None:
+    """ηh, with the decay and the largest rate of the schedule; and φ, which for Σ = 1, d = 2, B = 1 is η/(1 − η)."""
+    by_rate = Setting(
+        data=Data(kind="gaussian", spectrum=(1.0, 0.1), samples="online"),
+        training=Training(
+            learning_rate=share / 2 / 1.5, drops=((5, 2.0),), weight_decay=0.5, batch_size=64, sampling="fresh", steps=9
+        ),
+    )
+    by_noise = Setting(
+        data=Data(kind="gaussian", spectrum=(1.0, 1.0), samples="online"),
+        training=Training(learning_rate=share / (1 + share), batch_size=1, sampling="fresh", steps=9),
+    )
+    for setting, sign in ((by_rate, "ηh"), (by_noise, "φ")):
+        reason = diffusion.refusal(setting)
+        assert (reason is not None) == refused
+        assert reason is None or f"{sign} = 0.5 exceeds 0.5" in reason
+
+
 BASE = Setting(
     data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples="online"),
     training=Training(batch_size=4, sampling="fresh", steps=20),

@@ -53,6 +53,29 @@ def test_companion_solves_its_equation(spectrum: list[float], samples: int, heig
     assert (m.imag > 0).all()
 
 
+@pytest.mark.parametrize(("d", "n", "variance"), [(1, 1, 1.0), (25, 100, 1.0), (100, 100, 3.0), (40, 10, 0.2)])
+def test_the_width_of_the_edge_of_white_rows(d: int, n: int, variance: float) -> None:
+    """(√n + √d)(1/√n + 1/√d)^⅓ of n S, to leading order, is what Johnstone (2001) has for Σ = 1."""
+    expected = variance / n * (np.sqrt(n) + np.sqrt(d)) * (1 / np.sqrt(n) + 1 / np.sqrt(d)) ** (1 / 3)
+    assert upper_edge(np.full(d, variance), n).scale == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_width_of_the_edge_is_half_a_second_derivative() -> None:
+    """Of x(m) at its minimum, by finite differences, for a spectrum that is not white: (x''/2)^⅓ n^(−⅔)."""
+    s, n = np.array([0.1, 0.5, 0.5, 2.0, 3.0]), 9
+
+    def x(m: np.ndarray) -> np.ndarray:
+        return -1 / m + (s / (1 + s * m[:, None])).sum(axis=1) / n
+
+    m = np.linspace(-1 / 3, 0, 400_001)[1:-1]
+    least = m[np.argmin(x(m))]
+    step = 1e-4
+    low, middle, high = x(np.array([least - step, least, least + step]))
+    curvature = (low - 2 * middle + high) / step**2
+    assert upper_edge(s, n).scale == pytest.approx((curvature / 2) ** (1 / 3) * n ** (-2 / 3), rel=1e-4)
+    assert upper_edge(s, n).position == pytest.approx(middle, rel=1e-8)
+
+
 def test_largest_eigenvalues_stray_from_the_edge_as_said() -> None:
     """The mean of the Tracy–Widom law (β = 1) is −1.2065, its standard deviation 1.268."""
     generator, n = np.random.default_rng(5), 300

@@ -12,7 +12,7 @@ from theory.catalogue import predict
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 from theory.linear import population
-from theory.setting import Data, Setting, Sphere, Student, Training, TwoPoint
+from theory.setting import Data, Network, Setting, Sphere, Student, Training, TwoPoint
 
 
 @given(
@@ -35,6 +35,50 @@ def test_eigenspaces_of_the_population(eigenvalues: list[float], seed: int) -> N
         if reading.second_moment is not None:
             projected = [np.trace(p @ reading.second_moment) / np.trace(p) for p in expected.projectors]
             np.testing.assert_allclose(reading.tau, projected, rtol=1e-12)
+
+
+def test_eigenvalues_join_up_to_sixty_four_roundings_a_dimension() -> None:
+    """64 d ε of the largest eigenvalue: one rounding less joins neighbours, one more parts them, whatever the order."""
+    for d in (2, 3):
+        for extra, parts in ((-2, False), (2, True)):
+            gap = (64 * d + extra) * np.finfo(float).eps
+            values = np.array([1.0, *[0.5] * (d - 2), 1.0 - gap])
+            order, first, multiplicity = population.spaces(values)
+            assert sorted(order.tolist()) == list(range(d))
+            assert np.all(np.diff(values[order]) >= 0)
+            assert multiplicity == ((d - 2,) if d > 2 else ()) + ((1, 1) if parts else (2,))
+            assert first.tolist() == np.cumsum([0, *multiplicity[:-1]]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"data": Data(kind="digits")}, "data.kind = 'digits'"),
+        ({"data": Data(kind="gaussian", spectrum=(1.0, 2.0), fixed=True)}, "data.fixed = true"),
+        ({"data": Data(kind="gaussian", spectrum=(1.0, 2.0), mean=(0.0, 1e-9))}, "data.mean"),
+        ({"network": Network(init_spectrum=(1.0, 2.0))}, "network.init_spectrum"),
+        ({"network": Network(init_spectrum=(2.0, 2.0))}, None),
+        ({"data": Data(kind="gaussian", spectrum=(1.0, 2.0), mean=(0.0, 0.0))}, None),
+        ({"data": Data(kind="elliptical", spectrum=(1.0, 2.0))}, None),
+    ],
+)
+def test_what_is_no_centred_law(changes: dict, reason: str | None) -> None:
+    setting = Setting(**{"data": Data(kind="gaussian", spectrum=(1.0, 2.0)), **changes})
+    answer = population.not_centred_law(setting)
+    assert answer is None if reason is None else str(answer).startswith(reason)
+
+
+def test_the_fourth_moment_ends_at_four_degrees_of_freedom() -> None:
+    with pytest.raises(InvalidInput, match=r"data.radial.dof = 4.0: must exceed 4"):
+        population.fourth_moment_ratio(elliptical(Student(dof=4.0)))
+    assert population.fourth_moment_ratio(elliptical(Student(dof=4.5))) == 5.0
+
+
+def test_the_spectrum_is_divided_by_the_dimension_in_ntk() -> None:
+    data = Data(kind="gaussian", spectrum=(3.0, 1.0, 0.0, 2.0))
+    np.testing.assert_array_equal(population.population_spectrum(Setting(data=data)), [3.0, 1.0, 0.0, 2.0])
+    ntk = Setting(data=data, network=Network(parametrization="ntk"))
+    np.testing.assert_array_equal(population.population_spectrum(ntk), [0.75, 0.25, 0.0, 0.5])
 
 
 def test_fourth_moments() -> None:

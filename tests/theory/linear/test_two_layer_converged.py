@@ -163,3 +163,49 @@ def test_converged_form_refuses(changes: dict, match: str) -> None:
     )
     with pytest.raises(NoClosedForm, match=match):
         two_layer_converged.predict(setting, SMALL)
+
+
+def accepted(setting: Setting) -> bool:
+    try:
+        two_layer_converged.predict(setting, SMALL)
+    except NoClosedForm:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("drops", [(), ((2000, 0.5),)])
+def test_the_first_step_that_is_accepted(drops: tuple) -> None:
+    """Plateau and decay for labels a quarter of their size: s_min |β| (t − log(4|β|/|p_0|²)/(2|b|)) >= 4."""
+    s = np.linalg.eigvalsh(SMALL.T @ SMALL / 20)
+    beta, b = 0.25 * np.sqrt(np.sum(1 / 20 / s)), 0.25 * np.sqrt(np.sum(s) / 20)
+    start = 2 * (1e-6 / 3 + 1e-6 / 2)
+    needed = 4 / (s.min() * beta) + np.log(4 * beta / start) / (2 * b)
+    first, time = 0, 0.0
+    while time < needed:
+        time += 0.05 * (0.5 if drops and first >= 2000 else 1.0)
+        first += 1
+    for steps, enough in ((first - 1, False), (first, True)):
+        setting = two_layer_setting(
+            SMALL, 2, Training(learning_rate=0.05, steps=steps, drops=drops), init_variance=1e-6
+        )
+        assert accepted(setting) == enough
+    assert first > 2000
+
+
+def test_initial_variances_may_be_half_the_budget() -> None:
+    """The larger of σ_1² and σ_2², per weight, over the smallest τ: at most 2.5 %."""
+    s = np.linalg.eigvalsh(SMALL.T @ SMALL / 20)
+    least = converged_average(1 / 20 / s).min() / 2
+    for first, second in ((1.0, 0.1), (0.1, 1.0)):
+        for factor, enough in ((0.0249, True), (0.0251, False)):
+            variances = (3 * first * factor * least, 2 * second * factor * least)
+            assert accepted(converged_setting(SMALL, 16_000, init_variance=variances)) == enough
+
+
+def test_the_rate_may_be_twice_the_budget_over_the_curvature() -> None:
+    """η s_max |β| at most 10 %, |β| the root mean square of labels' solutions."""
+    s = np.linalg.eigvalsh(SMALL.T @ SMALL / 20)
+    limit = 0.1 / (s.max() * np.sqrt(np.sum(1 / 20 / s)))
+    for factor, enough in ((0.999, True), (1.001, False)):
+        training = Training(learning_rate=factor * limit, steps=16_000)
+        assert accepted(two_layer_setting(SMALL, 2, training, init_variance=1e-6)) == enough

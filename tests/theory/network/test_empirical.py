@@ -130,6 +130,53 @@ def test_the_covariance_of_outputs() -> None:
     assert np.linalg.norm(found - expected) <= 0.05 * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_outputs_that_are_almost_linear(dtype: torch.dtype, scale: float) -> None:
+    """A curvature f(2w) − 2 f(w) + f(0) beyond √ε of the outputs, or of 1 where these are smaller, is refused."""
+    allowed = torch.finfo(dtype).eps ** 0.5
+    rows, weights = torch.ones(1, 1, dtype=dtype), (torch.tensor([scale], dtype=dtype),)
+
+    def bent(curvature: float):
+        return lambda w, x: x @ w[0] + curvature / 2 * (x @ w[0]) ** 2 / scale
+
+    found = empirical_nngp(bent(0.5 * allowed), weights, rows)
+    assert found.item() == pytest.approx(1.0, rel=4 * allowed)
+    with pytest.raises(InvalidInput, match="not linear"):
+        empirical_nngp(bent(2 * allowed), weights, rows)
+
+
+def test_a_kink_below_is_seen_at_negative_weights_only() -> None:
+    with pytest.raises(InvalidInput, match="not linear"):
+        empirical_nngp(lambda w, x: torch.relu(x @ w[0]), (torch.ones(1),), torch.ones(1, 1))
+
+
+def test_small_outputs_are_held_against_one() -> None:
+    """Without a unit of 1 a network that is zero would never be linear."""
+    rows, weights = torch.ones(1, 1, dtype=torch.float64), (torch.tensor([1e-9], dtype=torch.float64),)
+    assert empirical_nngp(lambda w, x: x @ w[0] + (x @ w[0]) ** 2, weights, rows).item() == pytest.approx(1.0)
+
+
+def test_no_more_gradients_are_held_at_once_than_said(monkeypatch) -> None:
+    """Rows a chunk: HELD over the numbers of a row's gradients, 2 outputs by 6 parameters; the last one is shorter."""
+    sizes: list[int] = []
+    vmap = torch.func.vmap
+
+    def counting(*arguments, **options):
+        mapped = vmap(*arguments, **options)
+        return lambda parameters, rows: sizes.append(len(rows)) or mapped(parameters, rows)
+
+    rows, weights = torch.randn(7, 3, dtype=torch.float64), (torch.randn(2, 3, dtype=torch.float64),)
+    monkeypatch.setattr(torch.func, "vmap", counting)
+    for held, chunks in ((3 * 12, (3, 3, 1)), (3 * 12 - 1, (2, 2, 2, 1)), (7 * 12, (7,)), (1, (1,) * 7)):
+        monkeypatch.setattr(empirical, "HELD", held)
+        sizes.clear()
+        found = empirical_ntk(lambda w, x: x @ w[0].T, weights, rows)
+        torch.testing.assert_close(found, rows @ rows.T)
+        # a chunk against itself is not computed twice
+        assert sizes == [size for i, first in enumerate(chunks) for size in (first, *chunks[:i], *chunks[i + 1 :])]
+
+
 @pytest.mark.gpu
 def test_the_device_stays() -> None:
     function, parameters, rows = network_of(NETWORKS["one hidden layer"], 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 import time
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -103,6 +104,30 @@ def test_kernels_are_positive(seed: int, activation: str, depth: int) -> None:
         np.testing.assert_allclose(kernel, kernel.T, atol=1e-12)
         np.testing.assert_allclose(kernel[0], kernel[4], atol=1e-7)
         assert np.linalg.eigvalsh(kernel)[0] >= -1e-7
+
+
+@pytest.mark.parametrize("angle", [1e-6, 1e-5, 1e-3])
+def test_small_angles_of_deep_networks_are_told_from_none(angle: float) -> None:
+    """The recursion above on unit rows, in forty digits; what a float keeps of a small angle is ε/θ."""
+    rows = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+    with mpmath.workdps(40):
+        cosine = kernel = mpmath.cos(mpmath.mpf(angle))
+        for _ in range(3):
+            theta = mpmath.acos(cosine)
+            cosine = (mpmath.sin(theta) + (mpmath.pi - theta) * cosine) / mpmath.pi
+            kernel = cosine / 2 + kernel * (1 - theta / mpmath.pi)
+    tolerance = 1e-14 / angle
+    assert nngp("relu", rows, variances=(2.0,) * 3)[0, 1] == pytest.approx(float(cosine), abs=1e-14)
+    assert ntk("relu", rows, variances=(2.0,) * 3)[0, 1] == pytest.approx(float(kernel), abs=tolerance)
+
+
+def test_rows_along_one_line_have_no_angle() -> None:
+    """K(x, c x) = c K(x, x) of ReLU networks of any depth, to rounding: no angle is made of rounding errors."""
+    row = np.random.default_rng(5).standard_normal(7)
+    rows = np.stack([row, 3 * row, row / 7])
+    for depth in (1, 2, 4):
+        kernel = ntk("relu", rows, variances=(1.7,) * depth)
+        np.testing.assert_allclose(kernel, kernel[0, 0] * np.outer([1, 3, 1 / 7], [1, 3, 1 / 7]), rtol=1e-13)
 
 
 def test_torch_is_numpy() -> None:

@@ -247,6 +247,11 @@ def test_readings(parametrization: str) -> None:
     np.testing.assert_allclose(moved.mean, 4.5 / 4 * terms.mean, rtol=1e-12)
     wide = msgspec.structs.replace(setting, network=Network(kind="mlp", hidden=(4000,), **network))
     assert predict(wide, rows=ROWS).error_budget == 0.02 < prediction.error_budget
+    # all terms without their signs, 1.5/m² of the largest of them over τ
+    eigenvectors = np.linalg.eigh(ROWS.T @ ROWS)[1]
+    sizes = 4.5**2 * (terms.squared + terms.reaction) - a * 4.5 * terms.own
+    ratios = np.diag(eigenvectors.T @ sizes @ eigenvectors) / np.diag(eigenvectors.T @ expected @ eigenvectors)
+    assert prediction.error_budget == pytest.approx(1.5 / 16 * ratios.max(), rel=1e-9)
 
 
 @pytest.mark.parametrize(

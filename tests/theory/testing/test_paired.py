@@ -26,10 +26,37 @@ def test_the_paired_mean_is_scipys_one_sample_test(replicas, seed, confidence):
     assert found.replicas == replicas
 
 
-def test_differences_that_are_all_the_same():
-    same, none = paired_mean([2.0, 2.0, 2.0]), paired_mean([0.0, 0.0])
-    assert (same.low, same.high, same.pvalue) == (2, 2, 0)
-    assert (none.low, none.high, none.pvalue) == (0, 0, 1)
+@pytest.mark.parametrize("values", [[2.0, 2.0, 2.0], [0.0, 0.0], [0.1 + 0.2, 0.3, 0.3]])
+def test_differences_that_are_all_the_same_have_no_interval(values):
+    found = paired_mean(values)
+    assert found.mean == pytest.approx(np.mean(values))
+    assert not found.estimable
+    assert np.isnan([found.standard_error, found.low, found.high, found.pvalue]).all()
+    assert not paired_mean([1.0, 2.0], bounds=([0.0, 0.0], [1.0, 2.0])).estimable
+    assert mean_ratio(values, [1.0] * len(values)) is None
+    assert mean_ratio([0.3, 0.6, 0.7], [0.6, 1.2, 1.4]) is None
+
+
+def test_an_interval_within_bounds_is_that_of_the_bounds():
+    lower, values, upper = np.array([[1.0, 2.0, 4.0], [1.5, 2.0, 5.0], [2.0, 4.0, 5.0]])
+    found = paired_mean(values, bounds=(lower, upper), confidence=0.9)
+    below, above = (stats.ttest_1samp(v, 0).confidence_interval(0.9) for v in (lower, upper))
+    assert (found.low, found.high) == pytest.approx((below.low, above.high))
+    assert (found.mean, found.standard_error) == pytest.approx((values.mean(), stats.sem(values)))
+    assert found.pvalue == pytest.approx(stats.ttest_1samp(lower, 0).pvalue)
+    negative = paired_mean(-values, bounds=(-upper, -lower), confidence=0.9)
+    assert (negative.low, negative.high, negative.pvalue) == pytest.approx((-found.high, -found.low, found.pvalue))
+    assert paired_mean(values, bounds=(lower - 9, upper), confidence=0.9).pvalue == 1
+
+
+@given(st.integers(2, 12), st.integers(0, 2**32 - 1), st.floats(0.5, 0.999))
+def test_an_interval_excludes_zero_where_its_p_value_is_small(replicas, seed, confidence):
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal(replicas) + 1
+    found = paired_mean(
+        values, bounds=(values - rng.random(replicas), values + rng.random(replicas)), confidence=confidence
+    )
+    assert (found.low > 0 or found.high < 0) == (found.pvalue < 1 - confidence)
 
 
 def pairs(rng: np.random.Generator, replicas: int, ratio: float) -> tuple[np.ndarray, np.ndarray]:
@@ -104,6 +131,9 @@ def test_an_end_by_bisection():
         (lambda: paired_mean([[1.0, 2.0]]), "differences.shape"),
         (lambda: paired_mean([1.0, np.nan]), "differences"),
         (lambda: paired_mean([1.0, 2.0], confidence=1.0), "confidence"),
+        (lambda: paired_mean([1.0, 2.0], bounds=([0.0, 2.5], [1.0, 3.0])), "bounds"),
+        (lambda: paired_mean([1.0, 2.0], bounds=([0.0, 1.0], [0.5, 3.0])), "bounds"),
+        (lambda: paired_mean([1.0, 2.0], bounds=([0.0, 1.0, 1.0], [1.0, 3.0])), "bounds"),
         (lambda: mean_ratio([1.0, 2.0], [1.0, np.inf]), "denominators"),
         (lambda: mean_ratio([1.0, 2.0], [1.0, 2.0, 3.0]), "denominators.shape"),
         (lambda: mean_ratio([1.0], [1.0]), "numerators.shape"),

@@ -160,9 +160,9 @@ def test_tau_scores_are_normal_and_count_standard_errors():
 
 @pytest.mark.parametrize("q", [0.6, 0.9, 1.0, 1.3, 1.6])
 def test_cube_root_scores_are_those_of_a_chi_square_mean(q):
-    """Blocks that alternate about q with a standard error of .2, as χ²_50 / 50 has: Wilson–Hilferty, to 1 %."""
+    """Blocks that alternate about q with a standard error of .2 q, as q χ²_50 / 50 has: Wilson–Hilferty, to 1 %."""
     spaces, blocks = Eigenspaces(np.ones(1), (1,), np.eye(1), 0.0), 4000
-    moments = (q + 0.2 * np.sqrt(blocks - 1) * np.tile([1.0, -1.0], blocks // 2)).reshape(-1, 1, 1)
+    moments = q * (1 + 0.2 * np.sqrt(blocks - 1) * np.tile([1.0, -1.0], blocks // 2)).reshape(-1, 1, 1)
     expected = stats.norm.isf(stats.chi2.sf(50 * q, 50))
     assert tau_zscores(spaces, np.ones(1), moments)[0] == pytest.approx(expected, abs=0.03)
 

@@ -88,6 +88,6 @@ def test_each_group_has_the_test_that_is_asked_of_it():
     [(-0.3, 0, "holds"), (-0.1, 0, "undecided"), (0.3, 0, "refuted"), (-0.3, 1, "undecided")],
 )
 def test_a_sign_can_be_refuted(along, diverged, verdict):
-    measured = MeanDirection(along, 0.1, 200, diverged)
+    measured = MeanDirection(along, 0.1, 64, 200, diverged)
     (judgement,) = a5_mean.decide(case_of(a5_mean.CLAIM, FIRST_STEP), "negative", measured)
     assert judgement.verdict == verdict

@@ -38,7 +38,9 @@ def test_distances_are_shown():
     before, after = transfer_panel("title", found, decades=False).series
     assert (before.label, before.style, after.label, after.style) == ("step 0", "dashed", "step 7", "both")
     np.testing.assert_allclose(after.x, [1, 2, 3])
-    np.testing.assert_allclose(after.error, root_bars(found.after.tau, found.after.tau_se))
+    np.testing.assert_allclose(
+        after.error, root_bars(found.after.tau, found.after.tau_se, len(TRAINED.reading.counts) - 1)
+    )
     own, random = misalignment_panel("title", found).series
     np.testing.assert_array_equal(own.x, [0, 7])
     assert own.y[1] == found.misalignment

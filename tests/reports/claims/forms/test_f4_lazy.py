@@ -6,45 +6,62 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from reports.claims.forms import f4_lazy
-from reports.claims.forms.f4_lazy import CLAIM, FamilyEvidence
-from reports.claims.forms.lazy_evidence import FittedPower, WidthEvidence, term_share
-from reports.findings import OUTSIDE
+from reports.claims.forms.f4_lazy import CLAIM, FamilyChanges
+from reports.claims.forms.lazy_evidence import WidthEvidence
+from reports.findings import OUTSIDE, Judgement
 from tests.reports.claims.forms.outcomes import QUICK, case_of, outcome_of
-from tests.reports.claims.forms.test_lazy_evidence import imagined, imagined_changes
-from theory.network.lazy import LazyTerms
+from tests.reports.claims.forms.test_lazy_evidence import imagined
 
 EXPONENT = "exponent of $m$ in the error of the trace"
 LARGEST = "largest relative error of $\\tau$"
 
 
-def verdicts(*widths: WidthEvidence, law: FittedPower | None = None) -> dict[str, str]:
+def judged(*widths: WidthEvidence) -> dict[str, Judgement]:
     """What is decided of erf networks that decide the rate, by quantity."""
-    change = imagined_changes(0.0, 0.01)
-    shares = [term_share(change, "own_output"), term_share(replace(change, values=change.values + 1.0), "gates")]
-    evidence = FamilyEvidence(widths, tuple(share for share in shares if share is not None), law)
     case = case_of(CLAIM, "erf, first layer", 40)
-    found = CLAIM.decide(case, CLAIM.predict(case), evidence)
-    return {judgement.quantity.split(",")[0]: judgement.verdict for judgement in found}
+    prediction = replace(CLAIM.predict(case), widths=tuple(each.prediction for each in widths))
+    found = CLAIM.decide(case, prediction, FamilyChanges(tuple(each.measured for each in widths)))
+    return {judgement.quantity.split(",")[0]: judgement for judgement in found}
+
+
+def verdicts(*widths: WidthEvidence) -> dict[str, str]:
+    return {quantity: judgement.verdict for quantity, judgement in judged(*widths).items()}
 
 
 def test_a_wrong_exponent_is_refuted_and_a_vague_one_undecided() -> None:
-    widths = tuple(imagined(0.01, 0.01, width) for width in (16, 64, 256))
-    assert verdicts(*widths, law=FittedPower(-1.02, 0.01, 399, 0.5))[EXPONENT] == "holds"
-    assert verdicts(*widths, law=FittedPower(-0.5, 0.01, 399, 0.5))[EXPONENT] == "refuted"
-    assert verdicts(*widths, law=FittedPower(-1.0, 0.2, 399, 0.5))[EXPONENT] == "undecided"
-    assert verdicts(*widths)[EXPONENT] == "undecided"
+    def falling(power: float, error: float) -> str:
+        return verdicts(*(imagined(2.0 * (m / 16) ** power, error, m) for m in (16, 64, 256)))[EXPONENT]
+
+    assert falling(-1.02, 0.002) == "holds"
+    assert falling(-0.5, 0.002) == "refuted"
+    assert falling(-1.0, 0.2) == "undecided"
+    assert falling(0.0, 1.0) == "undecided"  # no gap is seen
 
 
 def test_changes_within_the_budget_hold_and_others_are_refuted() -> None:
     """The declared error of three terms of size 1 is 3 ε² · 3 = 0.09 along every direction, 0.45 of the trace."""
-    assert imagined(0.0, 0.01).declared == pytest.approx(0.09)
+    assert imagined(0.0, 0.01).prediction.declared == pytest.approx(0.09)
     assert verdicts(imagined(0.2, 0.01))[LARGEST] == "holds"
     assert verdicts(imagined(1.0, 0.01))[LARGEST] == "refuted"
     assert verdicts(imagined(0.45, 0.1))[LARGEST] == "undecided"
-    assert verdicts(replace(imagined(0.2, 0.01), diverged=1))[LARGEST] == "undecided"
+    assert verdicts(imagined(0.2, 0.01, diverged=1))[LARGEST] == "undecided"
     assert verdicts(imagined(0.2, 0.01, displacement=0.6))[LARGEST] == OUTSIDE
+
+
+def test_errors_are_shares_of_the_variance_that_is_predicted() -> None:
+    """τ = (m s_0² + 1)/m here: a gap of 1 in five directions is one of −.2 in each, over 64 · .09 + 1."""
+    found, scale = judged(imagined(1.0, 0.01))[LARGEST], 64 * 0.09 + 1
+    assert found.measurement == pytest.approx(-0.2 / scale)
+    assert found.standard_error == pytest.approx(0.01 / np.sqrt(5) / scale)
+    assert found.prediction == f"within {0.09 / scale:.2g}"
+    assert found.power == f"of changes up to {1 / scale:.2g}"
+    assert found.interval is not None
+    low, high = found.interval
+    assert low < found.measurement < high
+    assert (high - low) / 2 == pytest.approx(t.isf(0.05 / 2 / 5, 399) * found.standard_error)
 
 
 def test_the_narrowest_width_inside_the_regime_is_judged() -> None:
@@ -54,9 +71,9 @@ def test_the_narrowest_width_inside_the_regime_is_judged() -> None:
 
 
 def test_a_control_that_is_not_seen_is_undecided() -> None:
-    found = verdicts(imagined(0.01, 0.01))
-    assert found["share of $T_2$"] == "holds"
-    assert found["share of $T_3$"] == "undecided"
+    assert verdicts(imagined(0.01, 0.01))["share of $T_2$"] == "holds"
+    assert verdicts(imagined(0.01, 1.0))["share of $T_2$"] == "undecided"
+    assert verdicts(imagined(-5.0, 0.01))["share of $T_3$"] == "undecided"  # T_3 is not in the measured change
 
 
 def test_a_family_is_what_its_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,8 +113,9 @@ def test_families_of_relus_whose_first_layer_is_trained_have_a_law_of_the_trace(
 def test_the_law_of_the_trace_is_judged_and_shown() -> None:
     """It is the trace of the theory that is evaluated beside the measurement, on the same rows."""
     outcome = outcome_of(CLAIM, case_of(CLAIM, "ReLU, three outputs", 4))
-    inside, law = outcome.measurement.inside, outcome.prediction.trace
-    assert inside.width == 256
+    inside = f4_lazy.evidence_of(outcome.prediction, outcome.measurement).inside
+    law = outcome.prediction.trace
+    assert inside.measured.width == 256
     assert law.total == pytest.approx(inside.predicted_trace, rel=1e-10)
     judgement = outcome.judgements[1]
     assert judgement.prediction == law.total
@@ -111,12 +129,18 @@ def test_the_law_of_the_trace_is_judged_and_shown() -> None:
 def test_only_families_whose_rate_is_decided_are_drawn() -> None:
     case = case_of(CLAIM, "erf, first layer", 2)
     outcome = outcome_of(CLAIM, replace(case, study=replace(case.study, narrower=(100,))))
-    law = FittedPower(-1.0, 0.1, 1, 1.0)
-    outcome = replace(outcome, measurement=replace(outcome.measurement, law=law))
-    (figure,) = CLAIM.illustrate((outcome,)).figures
+    precise, noisy = (
+        replace(
+            outcome,
+            prediction=replace(outcome.prediction, widths=tuple(each.prediction for each in widths)),
+            measurement=FamilyChanges(tuple(each.measured for each in widths)),
+        )
+        for widths in ([imagined(100 / m, error, m) for m in (100, 1000)] for error in (0.001, 9.0))
+    )
+    (figure,) = CLAIM.illustrate((precise,)).figures
     assert [panel.title for panel in figure.panels] == ["erf, first layer", "error of the trace"]
     assert [series.label for series in figure.panels[1].series] == ["erf, first layer", "$m^{-1.00}$"]
-    (figure,) = CLAIM.illustrate((replace(outcome, measurement=replace(outcome.measurement, law=None)),)).figures
+    (figure,) = CLAIM.illustrate((noisy,)).figures
     assert len(figure.panels) == 1
 
 
@@ -124,4 +148,3 @@ def test_a_theory_without_a_term_has_no_row_without_it() -> None:
     row = f4_lazy.LazyRow("imagined", imagined(0.0, 0.01))
     assert row.without("output_weights") is None
     assert row.without("gates") == pytest.approx(1.0, rel=0.01)
-    assert isinstance(row.width.predicted, LazyTerms)

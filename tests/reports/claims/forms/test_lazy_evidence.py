@@ -8,25 +8,51 @@ import numpy as np
 import pytest
 
 from reports.claims.forms.lazy_changes import Changes
-from reports.claims.forms.lazy_evidence import WidthEvidence, first_inside, fitted_power, term_share, width_evidence
+from reports.claims.forms.lazy_evidence import (
+    WidthChanges,
+    WidthEvidence,
+    first_inside,
+    fitted_power,
+    term_share,
+    width_changes,
+)
+from reports.claims.forms.lazy_predictions import LazyPrediction
 from theory.network.lazy import LARGEST_DISPLACEMENT, LazyTerms
-from theory.network.model import Model
 
 
-def imagined_changes(gap: float, error: float, displacement: float = 0.1, replicas: int = 400) -> Changes:
-    """A change of trace 5 in five directions, measured with this gap and this standard error of the trace."""
+def imagined(
+    gap: float, error: float, width: int = 64, displacement: float = 0.1, replicas: int = 400, diverged: int = 0
+) -> WidthEvidence:
+    """A change of trace 5 in five directions, measured with this gap and this standard error of the trace.
+
+    The error declared is that of erf, 3 ε² of the terms' sizes.
+    """
     part = np.diag(np.full(5, 1.0))
-    predicted = LazyTerms(part, part, -part, np.zeros((5, 5)))
-    noise = np.random.default_rng(2).standard_normal((replicas, 1, 5))
-    noise = (noise - noise.mean(axis=0)) * error * np.sqrt(replicas / 5)
-    values = (5.0 - gap) / 5 + noise
-    return Changes((7,), np.arange(1.0, 6.0), values, (predicted,), (displacement,), 0)
+    terms = LazyTerms(part, part, -part, np.zeros((5, 5)))
+    prediction = LazyPrediction(width, displacement, width * 0.09, 3 * displacement**2, terms)
+    measured = WidthChanges(
+        width=width,
+        replicas=replicas,
+        diverged=diverged,
+        degrees=replicas - 1,
+        sigma=np.arange(1.0, 6.0),
+        change=np.full(5, (5.0 - gap) / 5),
+        covariance=np.eye(5) * error**2 / 5,
+    )
+    return WidthEvidence(prediction, measured)
 
 
-def imagined(gap: float, error: float, width: int = 64, displacement: float = 0.1) -> WidthEvidence:
-    """The same as evidence, of a network of that width."""
-    model = Model("erf", width=width, outputs=1, s0=0.09, sa=1.0, a4=3.0, sy=1.0)
-    return width_evidence(model, imagined_changes(gap, error, displacement))
+def test_both_parts_of_a_measurement_have_an_error() -> None:
+    """Trained replicas less their variates, and the variates' mean: sums of both, and of their variances."""
+    rng = np.random.default_rng(3)
+    values, means = rng.standard_normal((30, 2, 3)), 5 + 2 * rng.standard_normal((7, 2, 3))
+    changes = Changes((4, 9), np.arange(3.0), values, means, 2)
+    found = width_changes(12, changes)
+    assert (found.width, found.replicas, found.diverged, found.degrees) == (12, 32, 2, 6)
+    np.testing.assert_allclose(found.change, values[:, 1].mean(axis=0) + means[:, 1].mean(axis=0))
+    off = [part[:, 1] - part[:, 1].mean(axis=0) for part in (values, means)]
+    expected = off[0].T @ off[0] / 29 / 30 + off[1].T @ off[1] / 6 / 7
+    np.testing.assert_allclose(found.covariance, expected)
 
 
 @pytest.mark.parametrize("exponent", [-0.5, -1.0])
@@ -54,21 +80,24 @@ def test_no_exponent_without_a_gap_or_with_one_width() -> None:
 
 def test_a_term_that_is_not_there_is_not_found() -> None:
     """A measured change from which T_3 is missing: its share is 0, and leaving it out is no control that holds."""
-    change = imagined_changes(0.0, 0.01)
-    missing = term_share(replace(change, values=change.values + 1.0), "gates")
+    evidence = imagined(0.0, 0.01)
+    changed = replace(evidence.measured, change=evidence.measured.change + 1.0)
+    missing = term_share(replace(evidence, measured=changed), "gates")
     assert missing is not None
-    assert abs(missing.value) < 5 * missing.error
+    assert abs(missing.value) < 1e-12
     assert missing.pvalue > 0.5
-    present = term_share(change, "gates")
+    present = term_share(evidence, "gates")
     assert present is not None
-    assert abs(present.value - 1) < 5 * present.error
+    assert present.value == pytest.approx(1)
+    assert present.error == pytest.approx(0.01 / 5)  # of the mean of five directions
     assert present.pvalue < 1e-6
-    assert term_share(change, "output_weights") is None
+    assert term_share(evidence, "output_weights") is None
 
 
 def test_distances_are_shares_of_the_theory() -> None:
     """A fifth of the change is missing along every direction."""
     evidence = imagined(1.0, 1e-4)
     assert evidence.gap == pytest.approx(1.0)
-    assert evidence.distance(evidence.predicted_change) == pytest.approx(0.2, rel=1e-3)
-    assert imagined(0.0, 0.5).distance(evidence.predicted_change) == 0.0  # nothing but noise, which is subtracted
+    assert evidence.distance(evidence.prediction.change) == pytest.approx(0.2, rel=1e-3)
+    near = imagined(0.05, 0.5)
+    assert near.distance(near.prediction.change) == 0.0  # nothing but noise, which is subtracted

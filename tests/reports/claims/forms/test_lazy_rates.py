@@ -16,11 +16,12 @@ from scipy import stats
 import simulate
 from reports.claims.forms.f4_lazy import APART, EXPONENT_BUDGET, RATES
 from reports.claims.forms.lazy_changes import measure_changes
-from reports.claims.forms.lazy_evidence import DROPPED, WidthEvidence, fitted_power, term_share, width_evidence
+from reports.claims.forms.lazy_evidence import DROPPED, WidthEvidence, fitted_power, term_share, width_changes
+from reports.claims.forms.lazy_predictions import predict_changes
 from reports.judging.intervals import bars
 from tests.oracles.statistics import FALSE_ALARM
 from theory.network.lazy import kernel_limit
-from theory.network.model import hidden_layer_constants, model_of
+from theory.network.model import model_of
 from theory.setting import Data, Ensemble, Network, Setting, Training
 
 ERROR = 0.005
@@ -51,7 +52,10 @@ def family(
 def evidence_of(settings: list[Setting]) -> tuple[WidthEvidence, ...]:
     """Independent ensembles on the same rows."""
     return tuple(
-        width_evidence(hidden_layer_constants(setting, len(SPECTRUM)), measure_changes(setting, first=number * APART))
+        WidthEvidence(
+            predict_changes(setting)[-1],
+            width_changes(setting.network.widths[0], measure_changes(setting, first=number * APART)),
+        )
         for number, setting in enumerate(settings)
     )
 
@@ -82,8 +86,9 @@ def test_rate_of_the_trace(
     check_regime(settings[0])
     found, rate = evidence_of(settings), RATES[activation]
     for each in found:
-        print(f"{activation} m = {each.width}: gap {each.gap:.4f} ± {each.trace_se:.4f}, ε {each.displacement:.2f}")
-        assert each.displacement <= rate.largest
+        width, epsilon = each.measured.width, each.prediction.displacement
+        print(f"{activation} m = {width}: gap {each.gap:.4f} ± {each.trace_se:.4f}, ε {epsilon:.2f}")
+        assert epsilon <= rate.largest
         assert each.trace_se <= ERROR * each.predicted_trace
     law = fitted_power(found, rate.largest)
     assert law is not None
@@ -107,8 +112,8 @@ def test_rate_of_the_trace(
 )
 def test_no_term_can_be_dropped(activation: str, rate: float, steps: int, keys: dict) -> None:
     """At m = 1024 the theory without T_2, T_3 or T_4 is farther from the networks than the whole, p below 1e-7."""
-    change = measure_changes(family(activation, rate, steps, 1024, 2.5e5, **keys))
-    shares = [share for share in (term_share(change, term) for term in DROPPED) if share is not None]
+    (evidence,) = evidence_of([family(activation, rate, steps, 1024, 2.5e5, **keys)])
+    shares = [share for share in (term_share(evidence, term) for term in DROPPED) if share is not None]
     assert len(shares) == (3 if keys else 2)
     for share in shares:
         print(f"{activation} {keys} {DROPPED[share.term]}: share {share.value:.3f} ± {share.error:.3f}")

@@ -64,13 +64,13 @@ def test_a_law_of_other_layers_or_activations_is_not_exact() -> None:
 def test_a_trace_beyond_the_budget_is_refuted() -> None:
     """A share of 0.03 of both effects, L + U = 11, is 0.33; the directions' budgets add up to 0.45."""
     inside = imagined(0.2, 0.01)
-    assert inside.share == pytest.approx(0.03)
+    assert inside.prediction.share == pytest.approx(0.03)
     assert trace_judgement(LAW, inside, 0).verdict == "holds"
     assert trace_judgement(LAW, imagined(0.4, 0.01), 0).verdict == "refuted"
     assert trace_judgement(LAW, imagined(-0.4, 0.01), 0).verdict == "refuted"
     assert trace_judgement(LAW, imagined(0.2, 0.1), 0).verdict == "undecided"
     assert trace_judgement(LAW, inside, 1).verdict == "undecided"
-    assert trace_judgement(LAW, replace(inside, displacement=0.6), 0).verdict == OUTSIDE
+    assert trace_judgement(LAW, imagined(0.2, 0.01, displacement=0.6), 0).verdict == OUTSIDE
 
 
 def test_weights_that_only_lengthen_are_refuted() -> None:

@@ -77,9 +77,8 @@ def test_what_is_kept_of_the_ensembles(found: Surrogate, full: Simulation) -> No
     np.testing.assert_allclose(measured.full**2 * last.initial, last.tau)
     np.testing.assert_allclose(measured.sizes[1] ** 2, found.readings[0].sizes[1].tau * 6)
     # d sqrt(τ/τ_0) = dτ / (2 sqrt(τ τ_0))
-    np.testing.assert_allclose(
-        measured.full_bars, stats.norm.ppf(0.975) * last.change_se / (2 * np.sqrt(last.tau / 6)), rtol=1e-4
-    )
+    half = stats.t.ppf(0.975, last.blocks - 1) * last.change_se / (2 * np.sqrt(last.tau / 6))
+    np.testing.assert_allclose(measured.full_bars, half, rtol=1e-4)
 
 
 def test_the_full_budget_adds_settings_that_are_fixed_and_can_be_shrunk() -> None:

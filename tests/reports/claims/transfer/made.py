@@ -6,6 +6,8 @@ import numpy as np
 
 from reports.claims.transfer.digits import LAYER, NEW_OUTPUT
 from reports.claims.transfer.effects import Effects
+from reports.claims.transfer.map_signs import MappedEffects
+from reports.claims.transfer.tangent_modes import TangentModes
 
 
 def made(gains: dict[str, float], *, noise: float = 0.01, replicas: int = 12, active: float = 0.3) -> Effects:
@@ -14,7 +16,7 @@ def made(gains: dict[str, float], *, noise: float = 0.01, replicas: int = 12, ac
     base = 0.6 + noise * generator.standard_normal(replicas)
     accuracy = np.stack([base, *(base + gain + noise * generator.standard_normal(replicas) for gain in gains.values())])
     shares = np.full((len(accuracy), replicas, 2, 2), 0.5) + 0.01 * generator.standard_normal((replicas, 1, 1))
-    shares[1:] += active - 0.5
+    shares[1:] += active - 0.5 + 0.001 * generator.standard_normal((len(gains), replicas, 1, 1))
     return Effects(
         treatments=("scratch", *gains),
         steps=np.array([0, 6]),
@@ -27,6 +29,23 @@ def made(gains: dict[str, float], *, noise: float = 0.01, replicas: int = 12, ac
         replicas=replicas,
         diverged=0,
     )
+
+
+def modes_of_gains(gains: np.ndarray) -> tuple[TangentModes, TangentModes]:
+    """Of two networks each, of which the second has this gain (k,), between −1 and 1, over the first at every step.
+
+    Of their two modes one never decays, and the other one has nothing left to lose.
+    """
+    curvature = np.tile([0.0, 1.0], (len(gains), 1))
+    energies = (np.where(gains < 0, 1 + gains, 1.0), np.where(gains > 0, 1 - gains, 1.0))
+    before, after = (TangentModes(curvature, np.stack([each, 0 * each], axis=1)) for each in energies)
+    return before, after
+
+
+def mapped(effects: Effects, predicted: float) -> MappedEffects:
+    """The effects of a point of the maps, and three networks whose kernels predict this gain."""
+    init, kept = modes_of_gains(np.full(3, predicted))
+    return MappedEffects(**vars(effects), readings=(0, 6), init=init, kept=kept)
 
 
 PLAIN = made({"pretrained": 0.1, "rescaled": 0.05})

@@ -14,12 +14,12 @@ import reports
 from reports.claims.claim import Case, Context, Outcome
 from reports.claims.transfer.c3_specialisation import CLAIM, LinearisedInit
 from reports.claims.transfer.map_points import LINE, SMALL, MapPoint, points_of
-from reports.claims.transfer.map_signs import MappedEffects
 from reports.claims.transfer.tangent_gains import TangentGains
 from reports.experiment_file import load
 from reports.typesetting.figures import render
-from tests.reports.claims.transfer.made import PLAIN, made
-from theory.testing import paired_mean
+from tests.reports.claims.transfer.made import PLAIN, made, modes_of_gains
+from tests.reports.claims.transfer.made import mapped as mapped_effects
+from theory.setting import Training
 
 CASES = {case.study: case for case in CLAIM.cases(Context(seed=999))}
 
@@ -29,13 +29,13 @@ def verdicts(case: Case, measured) -> list[str]:
 
 
 def mapped(gain_of: Callable[[MapPoint], float]) -> tuple[Outcome, ...]:
-    """Outcomes of the quick points, whose gains are a function of the point; by kernels they are less by 1."""
+    """Outcomes of the quick points, whose gains are a function of the point; by kernels they are tanh(gain − 1)."""
     found = []
     for point in points_of(SMALL):
         gain = gain_of(point)
         measured = made({"pretrained": gain, "rescaled": gain})
         case = CASES[point]
-        measured = MappedEffects(**vars(measured), predicted=np.full(3, gain - 1))
+        measured = mapped_effects(measured, np.tanh(gain - 1))
         found.append(Outcome(case, CLAIM.predict(case), measured, ()))
     return tuple(found)
 
@@ -53,13 +53,18 @@ def test_specialised_layers_are_judged_by_gain_and_active_units():
 
 def test_the_sign_of_the_wrong_kernel_is_refuted():
     case = CASES[LinearisedInit(0.5)]
-    gains = np.array([[0.0, 0.3, 0.2]]) + 0.01 * np.random.default_rng(0).standard_normal((6, 3))
-    right = TangentGains((0, 5, 20), gains, gains + 0.01)
-    assert verdicts(case, right) == ["holds", "holds"]
-    assert verdicts(case, replace(right, predicted=-gains)) == ["refuted", "refuted"]
-    assert paired_mean(gains[:, 1]).low > 0
-    unknown = gains * np.array([[1], [-1], [1], [-1], [1], [-1]])
-    assert verdicts(case, replace(right, predicted=unknown)) == ["undecided", "undecided"]
+    gains = 0.3 + 0.01 * np.random.default_rng(0).standard_normal(6)
+    measured = np.array([[0.0, 1.0, 0.7]]) * (gains[:, None] + 0.01)
+
+    def judged(predicted: np.ndarray) -> list[str]:
+        training = Training(learning_rate=0.1, steps=(0, 5, 20))
+        found = TangentGains(training, *modes_of_gains(predicted), measured)
+        np.testing.assert_allclose(found.predicted, np.tile(predicted[:, None], 3))
+        return verdicts(case, found)
+
+    assert judged(gains) == ["holds", "holds"]
+    assert judged(-gains) == ["refuted", "refuted"]
+    assert judged(gains * np.resize([1, -1], 6)) == ["undecided", "undecided"]
 
 
 def slope(point: MapPoint) -> float:
@@ -78,7 +83,7 @@ def test_maps_show_every_point_in_its_place():
                 assert panel.pictures[0].values[i, j] == expected.mean
                 marks = panel.pictures[0].marks
                 assert marks is not None
-                assert marks[i, j] == pytest.approx(slope(point) - 1)
+                assert marks[i, j] == pytest.approx(np.tanh(slope(point) - 1))
     assert len({*maps.panels[1].pictures[0].values.ravel()}) == 4
     assert switch.panels[0].series[1].y[1] == pytest.approx(maps.panels[0].pictures[0].values[1, 1])  # both width 32
     assert render(maps).svg

@@ -13,7 +13,7 @@ from reports.claims.transfer.digits import Digits
 from reports.claims.transfer.effects import effects_of, gains_table, judge_sign
 from tests.reports.claims.transfer.made import PLAIN, made
 from theory.errors import Diverged, InvalidInput
-from theory.testing import PairedMean
+from theory.testing import PairedMean, paired_mean
 
 TINY = Digits(0.5, hidden=(12, 6), rows=40, batch=20, limit=2, until=False)
 
@@ -28,10 +28,27 @@ TINY = Digits(0.5, hidden=(12, 6), rows=40, batch=20, limit=2, until=False)
     ],
 )
 def test_a_sign_is_judged_by_the_whole_interval(low, high, diverged, positive, negative):
-    found = PairedMean((low + high) / 2, 0.1, low, high, 0.5, 9)
+    found = PairedMean((low + high) / 2, 0.1, low, high, 0.5, 9, 0.95)
     for sign, verdict in (("positive", positive), ("negative", negative)):
         judgement = judge_sign(found, sign, diverged, quantity="gain")
         assert (judgement.verdict, judgement.prediction, judgement.interval) == (verdict, sign, (low, high))
+
+
+def test_a_difference_that_does_not_vary_is_undecided():
+    judgement = judge_sign(paired_mean([0.1, 0.1, 0.1]), "positive", 0, quantity="gain")
+    assert (judgement.verdict, judgement.interval, judgement.standard_error) == ("undecided", None, None)
+    assert judgement.power.startswith("not estimable")
+
+
+def test_what_a_gain_would_have_shown_is_found_as_often_as_said():
+    """With probability .9, by its simultaneous interval, where another experiment names the size."""
+    rng, found = np.random.default_rng(5), 0
+    for _ in range(2000):
+        first, second = 0.3 * rng.standard_normal((2, 8))
+        words = judge_sign(paired_mean(first, confidence=0.975), "positive", 0, quantity="gain").power
+        size = float(words.split()[3])
+        found += paired_mean(second + size, confidence=0.975).low > 0
+    assert abs(found / 2000 - 0.9) < 0.03
 
 
 def test_effects_are_those_of_the_replicas():

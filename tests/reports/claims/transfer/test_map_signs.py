@@ -11,11 +11,12 @@ from scipy import stats
 from reports.claims.claim import Case, Context
 from reports.claims.transfer import map_signs
 from reports.claims.transfer.digits import Digits
-from reports.claims.transfer.effects import measure_effects
-from reports.claims.transfer.map_signs import MappedEffects, agreement, gains_by_kernels, measure_mapped
+from reports.claims.transfer.effects import Effects, measure_effects
+from reports.claims.transfer.map_signs import MappedEffects, agreement, measure_mapped
 from reports.claims.transfer.tangent_gains import silent
 from simulate.devices import resolve
 from simulate.transfer.experiment import Engine
+from tests.reports.claims.transfer.made import mapped as mapped_effects
 
 TINY = Digits(1.5, hidden=(8, 5), rows=40, batch=20, limit=4, until=False)
 
@@ -24,7 +25,7 @@ def mapped(gain: float, predicted: float, *, noise: float = 0.01) -> MappedEffec
     """Eight replicas that gain about as much over scratch, and three networks whose kernels say `predicted`."""
     scratch = 0.6 + 0.01 * np.random.default_rng(1).standard_normal(8)
     accuracy = np.stack([scratch, scratch + gain + noise * np.resize([1.0, -1.0], 8)])
-    return MappedEffects(
+    effects = Effects(
         treatments=("scratch", "pretrained"),
         steps=np.array([0, 6]),
         curves=np.repeat(accuracy[:, :, None], 2, axis=2),
@@ -35,8 +36,8 @@ def mapped(gain: float, predicted: float, *, noise: float = 0.01) -> MappedEffec
         fitted=8,
         replicas=8,
         diverged=0,
-        predicted=np.full(3, predicted),
     )
+    return mapped_effects(effects, predicted)
 
 
 GAINS = (0.1, -0.1, 0.2, -0.2, 0.05, -0.05)
@@ -75,9 +76,9 @@ def test_kernel_gains_are_those_of_plain_loops(monkeypatch):
     """Gradients one by one, descent of the linearised networks step by step, trapezoids by hand."""
     monkeypatch.setattr(map_signs, "ROWS", 4)
     experiment = TINY.experiment(2)
+    found = measure_mapped(Case("tiny", experiment, None, "outside"), Context()).predicted
     engine = Engine(experiment, resolve("cpu"), None)
     trained = engine.upstream(silent)
-    found = gains_by_kernels(engine, trained)
     assert found.shape == (2,)
     steps = experiment.downstream.training.readings
     for replica in range(2):
@@ -117,8 +118,8 @@ def test_untrained_networks_gain_nothing():
     experiment = TINY.experiment(2)
     still = msgspec.structs.replace(experiment.upstream.training, steps=0)
     upstream = msgspec.structs.replace(experiment.upstream, training=still)
-    engine = Engine(msgspec.structs.replace(experiment, upstream=upstream), resolve("cpu"), None)
-    assert np.abs(gains_by_kernels(engine, engine.upstream(silent))).max() < 1e-6  # trained in float32
+    still_case = Case("still", msgspec.structs.replace(experiment, upstream=upstream), None, "outside")
+    assert np.abs(measure_mapped(still_case, Context()).predicted).max() < 1e-6  # trained in float32
 
 
 def test_effects_are_those_of_the_experiment():

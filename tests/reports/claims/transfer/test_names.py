@@ -20,14 +20,14 @@ from reports.claims.transfer import (
     t1_linear_transfer,
 )
 from reports.claims.transfer.c3_specialisation import LinearisedInit
-from reports.claims.transfer.f5_kernel_transfer import TrainedWideGains
 from reports.claims.transfer.f8_transfer_sign import PredictedSigns
-from reports.claims.transfer.map_signs import MappedEffects
+from reports.claims.transfer.kernel_gains import MeasuredGains
 from reports.claims.transfer.sign_counts import RealisedSigns
 from reports.claims.transfer.t1_linear_transfer import TrainedLinearGains
 from reports.claims.transfer.tangent_gains import TangentGains
 from reports.codec import pack
-from tests.reports.claims.transfer.made import ALL
+from tests.reports.claims.transfer.made import ALL, mapped, modes_of_gains
+from theory.setting import Training
 
 QUICK = Context(seed=999)
 SIGNS = np.resize([1.0, -1.0, 1.0], 24)
@@ -36,14 +36,15 @@ SIGNS = np.resize([1.0, -1.0, 1.0], 24)
 def transferred(case: Case[Any], predicted: Any) -> Any:
     """Measurements that are made up for claims C1 to C4."""
     if isinstance(case.study, LinearisedInit):
-        gains = np.array([[0.0, 0.3, 0.2]]) + 0.01 * np.random.default_rng(0).standard_normal((6, 3))
-        return TangentGains((0, 5, 20), gains, gains)
-    return ALL if case.study is None else MappedEffects(**vars(ALL), predicted=np.full(3, 0.1))
+        gains = 0.3 + 0.01 * np.random.default_rng(0).standard_normal(6)
+        training = Training(learning_rate=0.1, steps=(0, 5, 20))
+        return TangentGains(training, *modes_of_gains(gains), np.array([[0.0, 1.0, 0.7]]) * gains[:, None])
+    return ALL if case.study is None else mapped(ALL, 0.1)
 
 
-def wide(case: Case[Any], predicted: Any) -> TrainedWideGains:
-    errors = np.full_like(predicted.gains, 1e-3)
-    return TrainedWideGains(predicted.references, predicted.steps, predicted.infinite, errors, 24, 0)
+def wide(case: Case[Any], predicted: Any) -> MeasuredGains:
+    units = predicted.units[:, None]
+    return MeasuredGains(predicted.gains * units, 1e-3 * np.ones_like(predicted.gains) * units, predicted.units, 24, 0)
 
 
 def linear(case: Case[Any], predicted: Any) -> TrainedLinearGains:
@@ -63,7 +64,7 @@ CLAIMS: dict[str, tuple[AnyClaim, Callable[[Case[Any], Any], Any]]] = {
     "C4": (c4_scale.CLAIM, transferred),
     "F5": (f5_kernel_transfer.CLAIM, wide),
     # its predictions take longer
-    "F8": (replace(f8_transfer_sign.CLAIM, predict=lambda case: PredictedSigns(0.2 * SIGNS, ())), signs),
+    "F8": (replace(f8_transfer_sign.CLAIM, predict=lambda case: PredictedSigns(0.2 * SIGNS)), signs),
     "T1": (t1_linear_transfer.CLAIM, linear),
 }
 

@@ -14,11 +14,11 @@ from reports.campaign.settle import judge
 from reports.claims import paper_networks
 from reports.claims.claim import Case, Claim, Context, Outcome, Trial, seeded
 from reports.claims.transfer import c1_positive, c2_covariance, c3_specialisation, paper_transfer
-from reports.claims.transfer.map_signs import MappedEffects
 from reports.claims.transfer.paper_transfer import Vgg
 from reports.typesetting.figures import render
 from tests.changes import changed
 from tests.pretend_images import write
+from tests.reports.claims.transfer.made import mapped
 
 GIVEN = Context(budget="paper", seed=3, cifar10=Path("/images"))
 ROWS, BATCH = 60, 10  # of the images made up here
@@ -139,8 +139,8 @@ def test_losses_of_vgg(small):
     change = measured.active_at_switch("pretrained") - measured.active_at_switch("scratch")
     assert active.measurement == pytest.approx(change[:, -1].mean())  # of the upper layer
     # beside the line of widths and the maps, which it leaves as they were
-    mapped = MappedEffects(**vars(measured), predicted=np.full(3, 0.1))
-    line = tuple(Outcome(case, None, mapped, ()) for case in c3_specialisation.CLAIM.cases(Context())[2:])
+    point = mapped(measured, 0.1)
+    line = tuple(Outcome(case, None, point, ()) for case in c3_specialisation.CLAIM.cases(Context())[2:])
     before, after = (c3_specialisation.illustrate(found) for found in (line, line + outcomes))
     assert before.tables == after.tables[:-1]
     assert [figure.caption for figure in before.figures] == [figure.caption for figure in after.figures[:-1]]

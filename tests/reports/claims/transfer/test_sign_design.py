@@ -37,7 +37,7 @@ def test_networks_are_near_their_prediction(route: Route) -> None:
     """Within the margin and eight standard errors; of the other sign they would not be."""
     found = comparison(route, CLEAR[route], 123_456)
     expected = found.predict()
-    measured = found.realise(expected)
+    measured = found.realise()
     allowed = MECHANISMS[route].margin + 8 * measured.error
-    assert abs(measured.gain - expected.gain) <= allowed < abs(measured.gain + expected.gain)
+    assert abs(measured.gain - expected) <= allowed < abs(measured.gain + expected)
     assert measured.diverged == 0

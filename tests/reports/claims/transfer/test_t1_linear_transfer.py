@@ -12,7 +12,14 @@ import simulate
 from reports.claims.claim import Case, Context, Outcome
 from reports.claims.transfer import t1_linear_transfer as t1
 from reports.claims.transfer.pretraining import OUTPUTS, WIDTH, teacher
-from reports.claims.transfer.t1_linear_transfer import DECAYS, FEATURES, MISTAKEN, WEIGHTS, LinearStudy
+from reports.claims.transfer.t1_linear_transfer import (
+    DECAYS,
+    FEATURES,
+    MISTAKEN,
+    WEIGHTS,
+    LinearStudy,
+    TrainedLinearGains,
+)
 from theory.linear import full_batch
 from theory.transfer import frozen_feature_transfer, initial_weight_transfer_of
 
@@ -45,9 +52,6 @@ def literal_gains(case: Case[LinearStudy]) -> np.ndarray:
     first = simulate.replica_inputs(upstream, range(total))
     other = simulate.replica_inputs(task, range(total, 2 * total))
     fresh = other.parameters[0].numpy()
-    readings = full_batch.predict(upstream, rows).readings
-    trace = [np.repeat(reading.tau, reading.multiplicity).mean() for reading in readings]
-    drawn = upstream.network.layer_variances[0] / rows.shape[1]
 
     def loss(weights: np.ndarray, number: int, step: int) -> float:
         labels = other.y[number].numpy()
@@ -60,7 +64,7 @@ def literal_gains(case: Case[LinearStudy]) -> np.ndarray:
         return ((second @ hidden.T - labels.T) ** 2).mean() / 2
 
     networks = total * OUTPUTS // WIDTH if frozen else total
-    gains = np.empty((networks, 2, len(readings), len(task.training.readings)))
+    gains = np.empty((networks, 2, len(upstream.training.readings), len(task.training.readings)))
     for at, length in enumerate(upstream.training.readings):
         rate = upstream.training.learning_rate
         after = np.stack(
@@ -69,7 +73,10 @@ def literal_gains(case: Case[LinearStudy]) -> np.ndarray:
                 for y, w in zip(first.y, first.parameters[0], strict=True)
             ]
         )
-        matched = fresh * np.sqrt(trace[at] / drawn)
+        matched = np.empty_like(fresh)
+        for replica, output in np.ndindex(fresh.shape[:2]):
+            u, w = fresh[replica, output], after[replica, output]
+            matched[replica, output] = u * np.sqrt((w @ w) / (u @ u))
         for number in range(networks):
             for i, step in enumerate(task.training.readings):
                 pre = loss(after, number, step)
@@ -161,6 +168,40 @@ def test_a_wrong_sign_and_a_wrong_mechanism_are_refuted():
     control = replace(case, study=MISTAKEN, kind="control")
     assert verdicts(control, other, measured) == {"holds"}
     assert verdicts(control, predicted, measured) == {"undecided"}
+
+
+def test_every_length_is_judged_over_both_references_by_its_own_numbers():
+    """Numbers that tell where they are from: reference, length, step."""
+    case = case_of(WEIGHTS)
+    predicted = t1.predict(case)
+    shape = predicted.gains.shape
+    numbers = 1 + np.arange(predicted.gains.size, dtype=float).reshape(shape)
+    measured = TrainedLinearGains(predicted.lengths, predicted.steps, numbers, 10 * numbers + 7, numbers / 100, 50, 0)
+    found = t1.decide(case, replace(predicted, gains=numbers + 0.5), measured)
+    asked = [(length, reference) for length in (t1.SHORT, t1.LONG) for reference in (t1.DRAWN, t1.MATCHED)]
+    for judgement, (length, reference) in zip(found, asked, strict=True):
+        own, late = numbers[reference, predicted.lengths.index(length)]
+        assert judgement.about == f"{case.name}, {length} steps of pre-training"
+        assert judgement.quantity.endswith(f"over weights {('as drawn', 'of the same trace')[reference]}, as a share")
+        unit = 10 * own + 7
+        assert judgement.measurement == pytest.approx(own / unit)
+        assert judgement.prediction == pytest.approx((own + 0.5) / unit)
+        assert judgement.standard_error == pytest.approx(own / 100 / unit)
+        assert f"measured {late / (10 * late + 7):+.4f}" in judgement.note
+
+
+def test_a_control_is_judged_over_weights_of_the_same_trace():
+    """Over weights as drawn a control of initial weights would hold or not by their size alone."""
+    case = case_of(MISTAKEN)
+    predicted = t1.predict(case)
+    losses, errors = np.ones_like(predicted.gains), np.full_like(predicted.gains, 0.01)
+    for wrong, verdict in ((t1.MATCHED, "holds"), (t1.DRAWN, "undecided")):
+        gains = predicted.gains.copy()
+        gains[wrong] += 1.0
+        measured = TrainedLinearGains(predicted.lengths, predicted.steps, gains, losses, errors, 50, 0)
+        (judgement,) = t1.decide(case, predicted, measured)
+        assert judgement.verdict == verdict
+        assert judgement.quantity.endswith("over weights of the same trace, as a share")
 
 
 def test_features_of_the_wrong_sign_are_refuted_and_few_decide_nothing():

@@ -8,7 +8,7 @@ import pytest
 
 from reports.claims.transfer.digits import Digits
 from reports.claims.transfer.tangent_gains import kernel_experiment, tangent_gains
-from theory.errors import InvalidInput
+from theory.errors import Diverged
 from theory.setting import Experiment
 
 TINY = Digits(0.5, hidden=(12, 6), rows=40, batch=20, limit=2, until=False)
@@ -39,5 +39,5 @@ def test_a_network_that_diverges_is_named():
     built = small_experiment()
     training = msgspec.structs.replace(built.downstream.training, learning_rate=1e6, steps=(0, 30))
     wild = msgspec.structs.replace(built, downstream=msgspec.structs.replace(built.downstream, training=training))
-    with pytest.raises(InvalidInput, match=r"training\.learning_rate = 1000000\.0: .*diverge"):
+    with pytest.raises(Diverged, match=r"training\.learning_rate = 1000000\.0: .*diverge"):
         tangent_gains(wild)

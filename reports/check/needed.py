@@ -1,0 +1,80 @@
+"""How many filters would do: for an interval of M that is bounded, and so short that it can be below the limit."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+
+from reports.check.estimates import MANY, Weights
+from theory.eigenspaces import Eigenspaces
+from theory.symmetry import haar
+
+_FRAMES = 64
+
+
+def bounded_from(dimension: int) -> int:
+    """The least N for which hardly a bootstrap sample of N vectors holds fewer than d different ones.
+
+    N (1 − 1/e) of them are different on average, with a standard deviation of .31 √N: N (1 − 1/e) − √N ≥ d.
+
+    >>> bounded_from(27)
+    55
+    """
+    share = 1 - 1 / math.e
+    return math.ceil(((1 + math.sqrt(1 + 4 * share * dimension)) / (2 * share)) ** 2)
+
+
+def filters_needed(spaces: Eigenspaces, weights: Weights, isotropic: bool) -> int | None:
+    """About how many independent filters with these variances, if they *are* aligned, get "aligned" for a verdict.
+
+    The upper end of M² for N aligned filters lies at about s/(N − 2 d): with p = d (d + 1)/2 − k numbers outside
+    alignment, N M² ~ χ²_p, and s solves p + s − 1.96 √(2 (p + 2 s)) = p + 1.28 √(2 p), so that nine in ten samples have
+    it so low. s grows with the kurtosis of the filters. It is held against a quarter of the M² of the variances τ in a
+    random basis, where M² = 1 takes the place of none, as isotropic ones have. At least `bounded_from` (d) are needed.
+    """
+    d, k = spaces.dimension, len(spaces.multiplicity)
+    least = bounded_from(d) if len(weights.moments) == 1 else MANY * d
+    if k == 1 or d == 1:
+        return None
+    p = d * (d + 1) / 2 - k
+    a, b = 1.28 * math.sqrt(2 * p), 2 * 1.96**2
+    excess = a + b + math.sqrt((a + b) ** 2 - a**2 + b * p)  # (s − a)² = 1.96² · 2 (p + 2 s)
+    tolerated = (0 if isotropic else random_basis_squared(spaces, weights) / 4) or 1.0
+    return max(least, 2 * d + math.ceil(excess * kurtosis(spaces, weights) / tolerated))
+
+
+def kurtosis(spaces: Eigenspaces, weights: Weights) -> float:
+    """E |z|⁴ / (d (d + 2)) of filters z of unit variance in every eigenspace: 1 for Gaussian ones, at least 1."""
+    squares = weights.scaled(spaces).reshape(-1, spaces.dimension) ** 2
+    squares = squares[squares.any(axis=1)]
+    d = np.count_nonzero(squares.any(axis=0))
+    lengths = squares.sum(axis=1)
+    return max(1.0, float(np.mean(lengths**2) / np.mean(lengths) ** 2) * d / (d + 2))
+
+
+def random_basis_squared(spaces: Eigenspaces, weights: Weights) -> float:
+    """M² of diag(τ) in a random basis, on average, the sampling errors of τ taken off the variance of log τ."""
+    values = weights.variances(spaces)
+    if len(weights.moments) == 1:
+        values = values[values.any(axis=1)]
+    tau, m = values.mean(axis=0), np.array(spaces.multiplicity)
+    known = tau > 1e-12 * tau.max()
+    if known.sum() < 2:
+        return 0.0
+    errors = values.var(axis=0, ddof=1)[known] / len(values) / tau[known] ** 2 if len(values) > 1 else 2 / m[known]
+    logs, share = np.log(tau[known]), m[known] / m[known].sum()
+    centre = float(share @ logs)
+    seen = float(share @ (logs - centre) ** 2)
+    true = max(0.0, seen - float(share @ errors))
+    full = np.full(len(tau), logs.min())
+    full[known] = logs
+    spectrum = np.repeat((full - centre) * math.sqrt(true / seen if seen > 0 else 0), m)
+    direct, inverse = np.exp(spectrum), np.exp(-spectrum)
+    generator, total = np.random.default_rng(0), 0.0
+    for size, count in Counter(spaces.multiplicity).items():
+        squares = haar(generator, len(spectrum), max(4, _FRAMES // size), size) ** 2
+        traces = np.einsum("nda,d->n", squares, direct) * np.einsum("nda,d->n", squares, inverse)
+        total += count * float(np.sqrt(traces).mean() - size)
+    return total

@@ -1,0 +1,55 @@
+"""Turned at random: what weights whose orientation has nothing to do with the data would give, at any rank.
+
+For fewer vectors than dimensions M is infinite, and the distance from alignment is the share e of ‖B‖² that lies
+outside the matrices aligned with A, defined at every rank:
+
+    e = ‖B − Π(B)‖²_F / ‖B‖²_F,   Π(B) = Σ_i (tr(P_i B) / m_i) P_i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from theory.eigenspaces import Eigenspaces
+from theory.symmetry import haar
+
+
+def regularised(matrices: np.ndarray, ridge: float) -> np.ndarray:
+    """(1 − ρ) B + ρ (tr B / d) I: the same trace, the same eigenvectors, and no zero eigenvalue."""
+    d = matrices.shape[-1]
+    scale = np.trace(matrices, axis1=-2, axis2=-1)[..., None, None] / d
+    return (1 - ridge) * matrices + ridge * scale * np.eye(d)
+
+
+def random_basis_energy(
+    spaces: Eigenspaces, second_moment: np.ndarray, *, draws: int = 999, seed: int = 0
+) -> tuple[float, np.ndarray]:
+    """√e of B, and of B against `draws` randomly turned copies of A: the random-basis test at any rank.
+
+    Under H0, that the orientation of B has nothing to do with A, the value of B is exchangeable with the others
+    (theory/derivations.md, 3.2). With B = Σ_a b_a u_a u_aᵀ and u_a turned by Haar matrices,
+    ‖B − Π(B)‖² = ‖B‖² − Σ_i t_i² / m_i, t_i = Σ_a b_a ‖P_i u_a‖²: only as many random directions as B has rank.
+    """
+    generator = np.random.default_rng(seed)
+    values, vectors = np.linalg.eigh(second_moment)
+    kept = values > len(values) * np.finfo(float).eps * values[-1]
+    values, vectors = values[kept], vectors[:, kept]
+
+    def roots(bases: np.ndarray) -> np.ndarray:
+        shares = np.einsum("...ja,a->...j", bases**2, values)
+        traces = _block_sums(shares, spaces.slices)
+        inside_energy = np.sum(traces**2 / np.array(spaces.multiplicity), axis=-1)
+        return np.sqrt(np.maximum(1 - inside_energy / np.sum(values**2), 0))
+
+    step = max(1, 2**20 // (spaces.dimension * len(values)))
+    null = [
+        roots(haar(generator, spaces.dimension, min(step, draws - first), len(values)))
+        for first in range(0, draws, step)
+    ]
+    return float(roots(np.asarray(spaces.basis).T @ vectors)), np.concatenate(null)
+
+
+def _block_sums(values: np.ndarray, slices: Sequence[slice]) -> np.ndarray:
+    return np.stack([values[..., s].sum(axis=-1) for s in slices], axis=-1)

@@ -1,0 +1,118 @@
+"""How many replicas would have decided what is undecided, and why those there are did not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from reports.judging.rules import CONFIDENCE, DISCREPANCY, LEVEL, POWER
+from theory.testing import VariancesTest, WholeMatrixTest
+from theory.testing.estimated import EstimatedMeans, replicas_to_find
+from theory.testing.whole_matrix import detectable_variance
+
+MANY = 10**12  # replicas that nobody trains
+GAUSSIAN = 2.0  # the relative variance of the square of a Gaussian number
+HEAVY = 10 * GAUSSIAN  # from which on replicas are called rare
+
+
+@dataclass(frozen=True)
+class ExactTest:
+    """What a test of an exact form says, and what it would have needed.
+
+    Attributes
+    ----------
+    pvalue, detectable : float
+        `detectable` is inf where nothing but a gross error is found.
+    sharp : bool
+        Whether the law of its statistic is known well enough for a level of `LEVEL`.
+    needed : int or None
+        Replicas that suffice to find an error of `DISCREPANCY`; None if more than `MANY`.
+    variance : float
+        The relative variance of one replica's τ that `needed` is reckoned from: predicted, or a bound from the sample;
+        2, that of the square of a Gaussian number, for Gaussian vectors.
+    """
+
+    pvalue: float
+    detectable: float
+    sharp: bool
+    needed: int | None
+    variance: float
+
+
+def of_matrix(test: WholeMatrixTest, outputs: int | None, predicted: np.ndarray | None, blocks: int) -> ExactTest:
+    """A whole-matrix test; `outputs` Gaussian vectors a replica, None where they are not Gaussian."""
+    if outputs is not None:
+        needed: int | None = -(-gaussian_vectors(test.rank) // outputs)
+        return ExactTest(test.pvalue, test.detectable, True, needed, GAUSSIAN)
+    variance = _variance(test.variance_bound, predicted)
+    tests = test.rank if test.joint_pvalue is None else 2 * test.rank
+    needed = _needed(variance, test.needed, blocks, tests)
+    return ExactTest(float(test.pvalue), test.detectable, test.sharp, needed, variance)
+
+
+def of_variances(test: VariancesTest, predicted: np.ndarray | None, blocks: int) -> ExactTest:
+    """A test of every τ."""
+    if test.means is None:
+        return ExactTest(test.pvalue, test.detectable, True, None, GAUSSIAN)
+    variance = _variance(test.means.variance_bound, predicted)
+    needed = _needed(variance, test.means.needed, blocks, len(test.means.errors))
+    return ExactTest(test.pvalue, test.detectable, test.means.sharp, needed, variance)
+
+
+def gaussian_vectors(rank: int) -> int:
+    """How many Gaussian vectors of this rank show an error of `DISCREPANCY`.
+
+    >>> gaussian_vectors(3)
+    34019
+    """
+    low, high = rank + 1, 2 * (rank + 1)
+    while detectable_variance(high, rank, LEVEL, POWER) > DISCREPANCY:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if detectable_variance(middle, rank, LEVEL, POWER) <= DISCREPANCY else (middle, high)
+    return high
+
+
+def exact_reason(test: ExactTest, replicas: int) -> str:
+    """Why an exact form is undecided."""
+    rare = f"rare replicas carry the mean: over replicas tau has the variance {test.variance:.3g} tau^2"
+    if test.needed is None:
+        return f"no practicable number of replicas decides it: {rare}"
+    if test.sharp:
+        return f"needs {test.needed:,} replicas: an error of {DISCREPANCY:.0%} in one tau might have been missed"
+    few = f"needs {test.needed:,} replicas: {replicas:,} are too few for a level of {LEVEL:g}"
+    return f"{few}; {rare}" if test.variance > HEAVY else few
+
+
+def asymptotic_reason(means: EstimatedMeans, budget: float) -> str:
+    """Why an asymptotic form is undecided, and how many replicas make the intervals fit.
+
+    Reckoned for an error of half the budget, or the least that is left by the intervals, up to three quarters of it.
+    """
+    low, high = means.interval(CONFIDENCE)
+    off = float(np.max(np.maximum(low - 1, 1 - high)))  # the least that the largest error can be
+    gap = min(max(budget - off, budget / 4), budget / 2)
+    quantile = float(norm.isf((1 - CONFIDENCE) / 2 / len(low)) + norm.ppf(POWER))
+    needed = means.variance_bound * (quantile / gap) ** 2 if gap else np.inf
+    if needed > MANY:
+        return "no practicable number of replicas makes the intervals as narrow as the error budget"
+    needed = max(int(np.ceil(needed)), means.replicas + 1)
+    return f"needs some {needed:,} replicas: the intervals of the errors of tau reach across the budget of {budget:.2g}"
+
+
+def _variance(measured: float | None, predicted: np.ndarray | None) -> float:
+    """The relative variance to reckon with: what is predicted, perhaps as an upper bound, or less if replicas say so.
+
+    They say nothing where rare ones carry the mean.
+    """
+    bound = np.inf if measured is None else measured
+    largest = bound if predicted is None else float(np.max(predicted))
+    return largest if largest > HEAVY else min(largest, bound)
+
+
+def _needed(variance: float, sharp: int, blocks: int, tests: int) -> int | None:
+    found = replicas_to_find(DISCREPANCY, variance, blocks, LEVEL, POWER, tests)
+    return None if found is None or sharp > MANY else max(found, sharp)

@@ -1,0 +1,110 @@
+"""Checkpoints and copies are noticed, independent networks are not accused, and what is related counts once."""
+
+import numpy as np
+import pytest
+
+from reports.check import check
+from reports.check.independence import Relation, relations, representatives
+from tests.strategies import orthogonal
+
+VARIANCES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+ROWS = np.random.default_rng(0).standard_normal((5000, 6)) * np.sqrt(VARIANCES)
+
+
+def networks(rng, count, filters=60, dimension=6):
+    return rng.standard_normal((count, filters, dimension))
+
+
+def test_independent_networks_are_not_accused():
+    """80 checks at one in 1,000 for each of two tests: more than 5 alarms have probability below 1e-7."""
+    rng, alarms = np.random.default_rng(1), 0
+    for seed in range(80):
+        alarms += bool(relations(networks(rng, 3, 20), seed=seed))
+    assert alarms <= 5
+
+
+def test_a_common_mean_and_common_lengths_are_no_relation():
+    rng = np.random.default_rng(2)
+    lengths = np.linspace(0.1, 10, 60)[:, None]
+    assert relations((networks(rng, 4) + np.array([3, 0, 0, 0, 0, 0])) * lengths) == ()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, -0.9])
+def test_checkpoints_are_noticed_with_their_correlation(share):
+    found = networks(np.random.default_rng(3), 3)
+    found[2] = share * found[0] + np.sqrt(1 - share**2) * found[2]
+    (relation,) = relations(found)
+    assert relation.networks == (1, 3)
+    assert relation.in_place
+    assert abs(relation.correlation - share) < 0.15
+    assert 0 < relation.limit < abs(relation.correlation)
+
+
+def test_a_permuted_copy_is_noticed():
+    rng = np.random.default_rng(4)
+    found = networks(rng, 3)
+    found[1] = found[2][rng.permutation(60)] + 0.1 * found[1]
+    (relation,) = relations(found)
+    assert (relation.networks, relation.in_place) == ((2, 3), False)
+    assert relation.correlation > 0.95
+
+
+def test_the_limit_is_one_in_a_thousand_permutations():
+    """Two networks of seven filters: the limit is the largest mean cosine over 999 of their 5,040 permutations."""
+    rng = np.random.default_rng(5)
+    units = networks(rng, 2, 7)
+    units /= np.linalg.norm(units, axis=2, keepdims=True)
+    cosines = units[0] @ units[1].T
+    null = np.abs([cosines[np.arange(7), rng.permutation(7)].mean() for _ in range(20_000)] - cosines.mean())
+    units[1, :, :] = units[0] + 0.3 * units[1]  # related, so that the limit is told
+    (relation,) = relations(units)
+    assert np.quantile(null, 0.95) < relation.limit < 1
+    assert relations(units[:, :6]) == ()
+
+
+def test_of_related_networks_the_first_counts():
+    def pairs(*numbers):
+        return [Relation(pair, 0.9, 0.1, True) for pair in numbers]
+
+    assert representatives(3, ()) == (0, 1, 2)
+    assert representatives(5, pairs((2, 4))) == (0, 1, 2, 4)
+    assert representatives(5, pairs((3, 4), (2, 3), (4, 5))) == (0, 1)
+    assert representatives(4, pairs((1, 2), (3, 4), (2, 3))) == (0,)
+
+
+def layers(rng, count, turn=0):
+    root = orthogonal(turn, 6) * np.sqrt(1 / VARIANCES)
+    return [rng.standard_normal((60, 6)) @ root.T for _ in range(count)]
+
+
+def test_copies_do_not_sharpen_the_answer():
+    """Ten checkpoints of one run say what the first of them says, and that they are related."""
+    rng = np.random.default_rng(6)
+    (first,) = layers(rng, 1, turn=5)
+    copies = [first] + [first + 0.05 * first.std(axis=0) * rng.standard_normal(first.shape) for _ in range(9)]
+    alone, together = check(first, ROWS), check(copies, ROWS)
+    assert (together.networks, together.independent, len(together.related)) == (10, 1, 45)
+    assert (together.aligned, together.interval, together.verdict) == (alone.aligned, alone.interval, alone.verdict)
+    assert together.misalignment == alone.misalignment
+    assert "not independent trainings: the weight vectors of 1 and 2 correlate by 0.99" in together.warnings[0]
+    assert "1 of 10 do" in together.warnings[0]
+    assert "and 42 more pairs" in together.warnings[0]
+
+
+def test_independent_networks_all_count():
+    found = check(layers(np.random.default_rng(7), 4), ROWS)
+    assert (found.networks, found.independent, found.related) == (4, 4, ())
+    assert not any("not independent" in text for text in found.warnings)
+
+
+def test_a_permuted_copy_is_said_in_words():
+    rng = np.random.default_rng(8)
+    first, second = layers(rng, 2)
+    found = check([first, second, second[rng.permutation(60)]], ROWS)
+    assert found.independent == 2
+    assert "3 is like a permuted copy of 2" in found.warnings[0]
+
+
+def test_too_few_filters_to_tell_are_said():
+    found = check([w[:5] for w in layers(np.random.default_rng(9), 3)], ROWS)
+    assert any("5 weight vectors are too few to notice" in text for text in found.warnings)

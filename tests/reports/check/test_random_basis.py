@@ -1,0 +1,56 @@
+"""Against random bases at any rank: the literal version, and p-values to the last draw."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from reports.check import check
+from reports.check.random_basis import random_basis_energy, regularised
+from tests.strategies import orthogonal, spectral
+from theory.eigenspaces import Eigenspaces
+from theory.symmetry import symmetry_group, twirl
+
+BASIS = orthogonal(5, 5)
+SPACES = Eigenspaces(np.array([1.0, 2.0, 4.0]), (2, 1, 2), BASIS, 0.0)
+ALIGNED = spectral(np.array([3.0, 3.0, 1.0, 0.5, 0.5]), BASIS)
+
+
+def outside(spaces, matrix):
+    """√e by the definition."""
+    return np.linalg.norm(matrix - twirl(symmetry_group(spaces), matrix)) / np.linalg.norm(matrix)
+
+
+def test_random_basis_energy_is_the_literal_one():
+    w = np.random.default_rng(3).standard_normal((3, 5)) @ np.linalg.cholesky(ALIGNED).T
+    observed, null = random_basis_energy(SPACES, w.T @ w, draws=400, seed=4)
+    assert observed == pytest.approx(outside(SPACES, w.T @ w))
+    literal = [
+        outside(Eigenspaces(SPACES.eigenvalues, SPACES.multiplicity, orthogonal(seed, 5), 0.0), w.T @ w)
+        for seed in range(1, 401)
+    ]
+    assert stats.ks_2samp(null, literal).pvalue > 1e-6
+
+
+def test_regularising_keeps_trace_and_eigenvectors():
+    np.testing.assert_allclose(regularised(np.diag([4.0, 0, 0, 0]), 0.5), np.diag([2.5, 0.5, 0.5, 0.5]))
+
+
+def test_the_p_value_of_singular_weights_counts_the_draws_and_the_weights_themselves():
+    """Two filters along the fourth axis of six: nearer to alignment than any of 999 random bases."""
+    rows = np.random.default_rng(0).standard_normal((5000, 6)) * 2.0 ** np.arange(6)
+    found = check(np.array([[0, 0, 0, 3.0, 0, 0], [0, 0, 0, 1.0, 0, 0]]), rows)
+    assert found.random_basis.quantity == "energy"
+    assert found.random_basis.pvalue == 1 / 1000
+    assert found.random_basis.effect > 0.9
+
+
+def test_the_p_value_of_singular_weights_is_the_share_of_nearer_bases():
+    """Of 999 bases about every third is as near: p and the distribution drawn on its own agree."""
+    rows = np.random.default_rng(0).standard_normal((5000, 6)) * 2.0 ** np.arange(6)
+    w = np.random.default_rng(7).standard_normal((2, 6))
+    found = check(w, rows, seed=1)
+    spaces = Eigenspaces(np.arange(6.0), (1,) * 6, np.linalg.eigh(rows.T @ rows)[1], 0.0)
+    observed, null = random_basis_energy(spaces, w.T @ w, draws=999, seed=1)
+    assert found.random_basis.pvalue == pytest.approx((1 + np.sum(null <= observed)) / 1000)
+    assert found.random_basis.median == pytest.approx(np.median(null))
+    assert found.random_basis.effect == pytest.approx(1 - observed / np.median(null))

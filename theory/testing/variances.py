@@ -1,0 +1,97 @@
+"""Predicted τ held against simulated ones, where the form gives no matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from theory.arrays import Array, to_numpy
+from theory.errors import InvalidInput
+from theory.testing.blocks import block_weights
+from theory.testing.estimated import EstimatedMeans, estimated_means
+
+ZERO = 1e-12  # of the largest τ: what is predicted to vanish may be so large
+
+
+@dataclass(frozen=True, eq=False)
+class VariancesTest:
+    """The outcome of a test of all predicted τ together.
+
+    Attributes
+    ----------
+    pvalue : float
+        Bonferroni over the eigenspaces; 0 where a τ that is predicted to vanish does not.
+    detectable : float
+        The relative error of one τ that is found at `level` with probability `power`, on the side where that is harder.
+        inf where nothing but a gross error is found.
+    level, power : float
+    means : EstimatedMeans or None
+        Of the τ that are not predicted to vanish; None where all are.
+    """
+
+    pvalue: float
+    detectable: float
+    level: float
+    power: float
+    means: EstimatedMeans | None
+
+
+def variances_test(
+    predicted: Array,
+    blocks: Array,
+    /,
+    *,
+    counts: Array | None = None,
+    variance: Array | None = None,
+    level: float = 1e-6,
+    power: float = 0.9,
+) -> VariancesTest:
+    """Test H0: the τ of the eigenspaces are those predicted; as `estimated_means` says.
+
+    Parameters
+    ----------
+    predicted : Array, shape (k,)
+        τ_i, one an eigenspace.
+    blocks : Array, shape (K, k)
+        τ of K ≥ 2 independent blocks of replicas, as `weight_variances` gives them, weighted by `counts`.
+    counts : (K,), optional
+    variance : Array, shape (k,), optional
+        The relative variance of τ_i of one replica, or an upper bound, as it is predicted.
+    level, power : float
+        For `detectable`.
+
+    Raises
+    ------
+    InvalidInput
+        For bad shapes, fewer than two blocks, negative predictions.
+
+    >>> w = np.random.default_rng(0).standard_normal((40_000, 2)) * np.sqrt([1.0, 2.0])
+    >>> found = variances_test(np.array([1.0, 2.0]), (w**2).reshape(400, 100, 2).mean(1), counts=np.full(400, 100))
+    >>> found.pvalue > 1e-6, round(found.detectable, 3)
+    (True, 0.047)
+    """
+    values, tau = to_numpy(blocks), checked_variances(predicted, blocks.shape[-1])
+    if values.ndim != 2:
+        raise InvalidInput("blocks.shape", values.shape, "must be (K, k): τ of each block in each eigenspace")
+    if not 0 < level < 1 or not 0 < power < 1:
+        raise InvalidInput("level, power", (level, power), "must lie between 0 and 1")
+    sizes = block_weights("blocks", len(values), counts)
+    zero = tau == 0
+    largest = np.max(np.abs(values), initial=0.0)
+    if np.any(np.abs(values[:, zero]) > ZERO * largest):
+        return VariancesTest(0.0, np.inf, level, power, None)
+    if np.all(zero):
+        return VariancesTest(1.0, 0.0, level, power, None)
+    spread = None if variance is None else to_numpy(variance)[~zero]
+    means = estimated_means(values[:, ~zero] / tau[~zero], sizes, spread)
+    return VariancesTest(means.pvalue, means.detectable(level, power, len(means.errors)), level, power, means)
+
+
+def checked_variances(predicted: Array, spaces: int) -> np.ndarray:
+    """Predicted τ (k,), float64 NumPy: k finite numbers, none negative."""
+    tau = to_numpy(predicted)
+    if tau.shape != (spaces,) or not np.all(np.isfinite(tau)) or np.any(tau < 0):
+        rule = f"must be {spaces} finite numbers, none negative, one an eigenspace"
+        raise InvalidInput("predicted", tau.tolist(), rule)
+    return tau

@@ -1,0 +1,170 @@
+"""Positive and negative transfer to a task: what networks gain from pre-training, by their own linearisations.
+
+Transfer is positive where the pretrained network reaches a higher accuracy than training from scratch does, on average
+over downstream training; loss by loss likewise. Both are read off linearised networks that follow the downstream
+training as it is (`theory.transfer.linearised_training`): no fit, no threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from theory.arrays import Array, to_numpy
+from theory.errors import Diverged
+from theory.setting import Network, Training
+from theory.transfer.inputs import signs
+from theory.transfer.linearised_training import LinearisedTraining, linearised_training
+
+
+@dataclass(frozen=True, eq=False)
+class MeanGain:
+    """What pre-training gains, averaged over training: network by network, and over networks.
+
+    Attributes
+    ----------
+    each : ndarray, shape (R,)
+        nan where either training has diverged; such networks do not count.
+    mean : float
+    standard_error : float or None
+        Of the mean, from the spread between networks; None for a single one.
+    """
+
+    each: np.ndarray
+    mean: float
+    standard_error: float | None
+
+    @property
+    def sign(self) -> str:
+        """Of the mean: "positive", "negative" or "none"."""
+        return signs(np.array([self.mean]))[0]
+
+    @property
+    def diverged(self) -> int:
+        """How many networks do not count."""
+        return int(np.isnan(self.each).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTransfer:
+    """Both trainings, and the gains: accuracy by accuracy and loss by loss, positive where pre-training helps.
+
+    Attributes
+    ----------
+    pretrained, scratch : LinearisedTraining
+    train_loss : MeanGain
+        The loss from scratch minus that of the pretrained network.
+    train_accuracy : MeanGain or None
+        The pretrained network's accuracy minus that from scratch; None for a single output.
+    test_loss, test_accuracy : MeanGain or None
+        On held-out rows, where there are any.
+    """
+
+    pretrained: LinearisedTraining
+    scratch: LinearisedTraining
+    train_loss: MeanGain
+    train_accuracy: MeanGain | None
+    test_loss: MeanGain | None
+    test_accuracy: MeanGain | None
+
+
+def training_transfer(
+    network: Network,
+    training: Training,
+    pretrained: Sequence[Array],
+    scratch: Sequence[Array],
+    rows: Array,
+    labels: Array,
+    *,
+    batches: Array | None = None,
+    held_out: tuple[Array, Array] | None = None,
+    subtracted: bool = False,
+) -> TrainingTransfer:
+    """Does pre-training help with this task? The gains of R pairs of networks, in accuracy and in loss.
+
+    With a_t the accuracy after t updates, and averages over the readings by trapezoids over their length,
+
+        transfer is positive  ⇔  mean_t [a_t(pretrained) − a_t(scratch)] > 0,
+
+    and for the loss with the opposite sign of the difference. Accuracy and loss may disagree: large outputs cost loss
+    and no accuracy. Regime, and what is neglected, as in `linearised_training`: where gates move, the sign is an
+    estimate that fails near the boundary, and the size of a gain is not to be relied on.
+
+    Parameters
+    ----------
+    network, training
+        As in `linearised_training`.
+    pretrained, scratch : sequence of Array
+        The parameters of R networks where downstream training begins, and of those that they are compared with, such as
+        their own initial values. Pairs share rows, labels and batches.
+    rows, labels, batches, held_out
+        As in `linearised_training`. Another draw of the same law serves as well.
+    subtracted : bool
+        Whether f_0 is subtracted from both, so that only their Jacobians differ: by how much it is the tangent kernel
+        that helps or hurts, and not the memory of other labels.
+
+    Raises
+    ------
+    InvalidInput
+        As `linearised_training`.
+    Diverged
+        Where every pair has a training that diverges.
+
+    Examples
+    --------
+    A linear model, started half way to its target:
+
+    >>> training = Training(learning_rate=0.1, steps=(0, 1, 2))
+    >>> half, zero = [np.full((1, 1, 1), 0.5)], [np.zeros((1, 1, 1))]
+    >>> found = training_transfer(Network(), training, half, zero, np.array([[2.0]]), np.array([[2.0]]))
+    >>> found.train_loss.sign, round(found.train_loss.mean, 4)
+    ('positive', 0.6936)
+    >>> training_transfer(
+    ...     Network(), training, half, zero, np.array([[2.0]]), np.array([[2.0]]), subtracted=True
+    ... ).train_loss.sign
+    'none'
+    """
+    after, before = (
+        linearised_training(
+            network, training, start, rows, labels, batches=batches, held_out=held_out, subtracted=subtracted
+        )
+        for start in (pretrained, scratch)
+    )
+    return TrainingTransfer(
+        pretrained=after,
+        scratch=before,
+        train_loss=_gain(training, before.train_loss, after.train_loss),
+        train_accuracy=_if_any(training, after.train_accuracy, before.train_accuracy),
+        test_loss=_if_any(training, before.test_loss, after.test_loss),
+        test_accuracy=_if_any(training, after.test_accuracy, before.test_accuracy),
+    )
+
+
+def _if_any(training: Training, better: Array | None, worse: Array | None) -> MeanGain | None:
+    return None if better is None or worse is None else _gain(training, better, worse)
+
+
+def _gain(training: Training, better: Array, worse: Array) -> MeanGain:
+    """The mean over steps of better − worse, curves (R, K)."""
+    difference = to_numpy(better) - to_numpy(worse)
+    difference[~np.isfinite(difference)] = np.nan  # inf where a loss has diverged
+    each = mean_over_steps(training.readings, difference)
+    counted = each[np.isfinite(each)]
+    if not len(counted):
+        rule = f"lets the linearised training of all {len(each)} pairs of networks diverge"
+        raise Diverged("training.learning_rate", training.learning_rate, rule)
+    error = float(counted.std(ddof=1) / np.sqrt(len(counted))) if len(counted) > 1 else None
+    return MeanGain(each, float(counted.mean()), error)
+
+
+def mean_over_steps(steps: Sequence[int], curves: np.ndarray) -> np.ndarray:
+    """Curves (…, K) averaged from the first step to the last: the area by trapezoids, over its length.
+
+    >>> mean_over_steps((0, 1, 3), np.array([0.0, 2.0, 2.0])).item()
+    1.6666666666666667
+    """
+    if len(steps) == 1:
+        return curves[..., 0]
+    return np.asarray(np.trapezoid(curves, steps, axis=-1) / (steps[-1] - steps[0]))
