@@ -60,7 +60,8 @@ FIRST_LAYER = RELU, ERF, TANH, THREE, LATER
 TRACE = "by the modes"
 
 F4 = (
-    Plant("the square of the motion × 1.1", "theory.network.lazy:motion", times(1.1), "F4", (*FIRST_LAYER, *BOTH)),
+    Plant("the square of the motion × −1", "theory.network.lazy:motion", times(-1.0), "F4", (*FIRST_LAYER, *BOTH)),
+    Plant("the square of the motion × 1.1", "theory.network.lazy:motion", times(1.1), "F4", (RELU, ERF, TANH, *BOTH)),
     Plant("the neuron's own output × −1", "theory.network.lazy:own_output", times(-1.0), "F4", (*FIRST_LAYER, *BOTH)),
     Plant("gates × −1", "theory.network.lazy:moving_gates", times(-1.0), "F4", (ERF, TANH, THREE, LATER)),
     Plant("the output weights' motion × −1", "theory.network.lazy:moving_output_weights", times(-1.0), "F4", BOTH),
@@ -79,15 +80,8 @@ F4 = (
 F6_CASES = tuple(case.name for case in F6_CLAIM.cases(QUICK))
 
 F6 = (
-    Plant(
-        "the change × −1",
-        "theory.network.lazy:LazyTerms.total",
-        times(-1.0),
-        "F6",
-        F6_CASES,
-        remeasured=True,
-    ),
-    Plant("no square of the motion", "theory.network.lazy:motion", times(0.0), "F6", F6_CASES, remeasured=True),
+    Plant("the change × −1", "theory.network.lazy:LazyTerms.total", times(-1.0), "F6", F6_CASES),
+    Plant("no square of the motion", "theory.network.lazy:motion", times(0.0), "F6", F6_CASES),
 )
 
 PLANTS: tuple[Plant, ...] = (*F3, *F4, *F6)

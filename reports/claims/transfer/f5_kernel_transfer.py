@@ -96,7 +96,7 @@ def predict(case: Case[WideStudy]) -> PredictedWideGains:
     )
 
 
-def measure(case: Case[WideStudy], prediction: PredictedWideGains, context: Context) -> MeasuredGains:
+def measure(case: Case[WideStudy], context: Context) -> MeasuredGains:
     """Networks pre-trained and trained, and fresh ones from the same random numbers; in units of the loss."""
     return train_wide(case.study, case.setting)
 

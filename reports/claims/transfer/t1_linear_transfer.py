@@ -166,7 +166,7 @@ def _gains_at(case: Case[LinearStudy], lengths: tuple[int, ...]) -> LinearGains:
     return LinearGains(lengths, task.training.readings, losses - after, np.maximum(losses, after))
 
 
-def measure(case: Case[LinearStudy], prediction: PredictedLinearGains, context: Context) -> TrainedLinearGains:
+def measure(case: Case[LinearStudy], context: Context) -> TrainedLinearGains:
     """Pre-train, go on, and compare: every start has the same rows and labels downstream, so that gains are paired.
 
     Frozen features are the weights of 64 models that were pre-trained on the same rows; on them a second layer is
