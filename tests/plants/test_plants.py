@@ -40,6 +40,9 @@ def plants_of(claim: str, name: str) -> list[Plant]:
 def every_plant_turns(claim: str, name: str) -> None:
     """Each plant turns a finding of the case, and together they turn all of them."""
     right, found = outcome_of(claim, name), set()
+    if (scaled := CLAIM[claim].scaled) is not None:
+        same = CLAIM[claim].decide(right.case, scaled(right.prediction, 1.0), right.measurement)
+        assert [each.verdict for each in same] == [each.verdict for each in right.judgements]
     for plant in plants_of(claim, name):
         there = turned(plant, name)
         assert there, f"{plant}: not noticed by {name!r}"
