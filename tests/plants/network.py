@@ -73,7 +73,7 @@ F4 = (
         (RELU, THREE, LATER),
         TRACE,
     ),
-    Plant("exponents of −1 for −½", "reports.claims.forms.f4_lazy:RATES", _swapped, "F4", (RELU, ERF)),
+    Plant("exponents of −1 for −½", "reports.claims.forms.f4_lazy:RATES", _swapped, "F4", (RELU,)),
 )
 
 # one verdict on the whole map
