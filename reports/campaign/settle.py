@@ -24,7 +24,7 @@ def settle(claim: AnyClaim, case: Case[Any], context: Context) -> Kept[Any]:
     clock = time.perf_counter()
     prediction = claim.predict(case)
     try:
-        measurement: Any = claim.measure(case, prediction, context)
+        measurement: Any = claim.measure(case, context)
     except Diverged as error:
         measurement = Lost(error.key, error.rule)
     return Kept((prediction, measurement), time.perf_counter() - clock)

@@ -166,7 +166,8 @@ class Claim(Generic[Study, Predicted, Measured]):
         What is checked, and by which rule it is decided.
     trials : callable, Context → name → Trial
     predict : callable, Case → prediction
-    measure : callable, (Case, prediction, Context) → measurement
+    measure : callable, (Case, Context) → measurement
+        It is not given the prediction, and takes no number from a formula that it is to test.
     decide : callable, (Case, prediction, measurement) → tuple of Judgement
     illustrate : callable, tuple of Outcome → Exhibits
         Of the outcomes that have a measurement.
@@ -186,7 +187,7 @@ class Claim(Generic[Study, Predicted, Measured]):
     method: str
     trials: Callable[[Context], Mapping[str, Trial[Study]]]
     predict: Callable[[Case[Study]], Predicted]
-    measure: Callable[[Case[Study], Predicted, Context], Measured]
+    measure: Callable[[Case[Study], Context], Measured]
     decide: Callable[[Case[Study], Predicted, Measured], tuple[Judgement, ...]]
     illustrate: Callable[[Outcomes[Study, Predicted, Measured]], Exhibits]
     conclude: Callable[

@@ -60,15 +60,15 @@ def judged_by(plant: Plant, name: str) -> tuple[Judgement, ...]:
     with planted(plant):
         try:
             prediction = claim.predict(right.case)
-            measurement = measured_by(claim, right.case, prediction) if plant.remeasured else right.measurement
-            return claim.decide(right.case, prediction, measurement)
+            return claim.decide(right.case, prediction, right.measurement)
         except InvalidInput:
             return ()
 
 
-def measured_by(claim: AnyClaim, case: Case[Any], prediction: Any) -> Any:
+@one_thread()
+def measured_by(claim: AnyClaim, case: Case[Any]) -> Any:
     """What the claim measures of a case, by the theory as it stands."""
-    return claim.measure(case, prediction, QUICK)
+    return claim.measure(case, QUICK)
 
 
 def turned(plant: Plant, name: str) -> set[int]:

@@ -166,7 +166,7 @@ FULL = (
     Plant(
         "no momentum",
         "theory.linear.propagators:update",
-        of_training(momentum=0.0),
+        of_training(momentum=0.0, nesterov=False),
         "B2",
         ("heavy ball", "Nesterov, weight decay"),
         VALUES,
@@ -208,7 +208,13 @@ F1 = (
     ),
     Plant("batch noise × 1.2", "theory.linear.mini_batch:batch_noise", times(1.2), "F1", MINI_BATCH),
     Plant("batch noise × −1", "theory.linear.mini_batch:batch_noise", times(-1.0), "F1", (*MINI_BATCH, ENDS)),
-    Plant("no momentum", "theory.linear.propagators:update", of_training(momentum=0.0), "F1", MINI_BATCH[1:]),
+    Plant(
+        "no momentum",
+        "theory.linear.propagators:update",
+        of_training(momentum=0.0, nesterov=False),
+        "F1",
+        MINI_BATCH[1:],
+    ),
     Plant(
         "heavy ball for Nesterov", "theory.linear.propagators:update", of_training(nesterov=False), "F1", MINI_BATCH[1:]
     ),

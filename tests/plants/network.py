@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from reports.claims.shape.f6_regimes import CLAIM as F6_CLAIM
-from tests.plants.plant import Plant, dropped, of_training, times, with_arguments
+from tests.plants.plant import Plant, dropped, of_training, times
 from tests.plants.quick import QUICK
 
 FIXED = (
@@ -19,13 +19,6 @@ FIXED = (
 REDRAWN, ENTROPY = "ReLU, rows redrawn", "ReLU, cross-entropy, ten classes"
 TERMS = "theory.network.first_step:first_step_terms"
 SOFTMAX = "theory.network.softmax_first_step:softmax_first_step_terms"
-
-
-def _of_model(**changes: float) -> Any:
-    """The model with these constants times a factor."""
-    return with_arguments(
-        model=lambda model: replace(model, **{key: factor * getattr(model, key) for key, factor in changes.items()})
-    )
 
 
 def _swapped(rates: dict[str, Any]) -> dict[str, Any]:
@@ -67,38 +60,28 @@ FIRST_LAYER = RELU, ERF, TANH, THREE, LATER
 TRACE = "by the modes"
 
 F4 = (
-    Plant("the square of the motion × 1.1", "theory.network.lazy:motion", times(1.1), "F4", (*FIRST_LAYER, *BOTH)),
+    Plant("the square of the motion × −1", "theory.network.lazy:motion", times(-1.0), "F4", (*FIRST_LAYER, *BOTH)),
+    Plant("the square of the motion × 1.1", "theory.network.lazy:motion", times(1.1), "F4", (RELU, ERF, TANH, *BOTH)),
     Plant("the neuron's own output × −1", "theory.network.lazy:own_output", times(-1.0), "F4", (*FIRST_LAYER, *BOTH)),
-    Plant("the neuron's own output × 1.1", "theory.network.lazy:own_output", times(1.1), "F4", (RELU, ERF)),
-    Plant("gates × −1", "theory.network.lazy:moving_gates", times(-1.0), "F4", FIRST_LAYER),
+    Plant("gates × −1", "theory.network.lazy:moving_gates", times(-1.0), "F4", (ERF, TANH, THREE, LATER)),
     Plant("the output weights' motion × −1", "theory.network.lazy:moving_output_weights", times(-1.0), "F4", BOTH),
-    Plant("the law of the trace × 1.1", "theory.network.trace_law:trace_law", times(1.1), "F4", (RELU,), TRACE),
-    Plant("the law of the trace × −1", "theory.network.trace_law:trace_law", times(-1.0), "F4", (RELU, LATER), TRACE),
     Plant(
-        "the labels' variance × 1.1",
+        "the law of the trace × −1",
         "theory.network.trace_law:trace_law",
-        with_arguments(labels=lambda labels: 1.1 * labels),
+        times(-1.0),
         "F4",
-        (THREE,),
+        (RELU, THREE, LATER),
         TRACE,
     ),
     Plant("exponents of −1 for −½", "reports.claims.forms.f4_lazy:RATES", _swapped, "F4", (RELU,)),
 )
 
-
 # one verdict on the whole map
 F6_CASES = tuple(case.name for case in F6_CLAIM.cases(QUICK))
 
 F6 = (
-    Plant(
-        "the change × −1",
-        "theory.network.lazy:LazyTerms.total",
-        times(-1.0),
-        "F6",
-        F6_CASES,
-        remeasured=True,
-    ),
-    Plant("no square of the motion", "theory.network.lazy:motion", times(0.0), "F6", F6_CASES, remeasured=True),
+    Plant("the change × −1", "theory.network.lazy:LazyTerms.total", times(-1.0), "F6", F6_CASES),
+    Plant("no square of the motion", "theory.network.lazy:motion", times(0.0), "F6", F6_CASES),
 )
 
 PLANTS: tuple[Plant, ...] = (*F3, *F4, *F6)

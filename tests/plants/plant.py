@@ -37,8 +37,6 @@ class Plant:
         Each of which must notice: a finding that holds by the right formula must not hold.
     quantity : str
         Words of the quantity of these findings; any finding will do if empty.
-    remeasured : bool
-        Whether the prediction is made of the networks that are measured, within `measure`.
     """
 
     words: str
@@ -47,7 +45,6 @@ class Plant:
     claim: str
     cases: tuple[str, ...]
     quantity: str = ""
-    remeasured: bool = False
 
     def __str__(self) -> str:
         return f"{self.claim}: {self.words}"

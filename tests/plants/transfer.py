@@ -35,8 +35,8 @@ def _mirrored(tau: Any) -> Any:
     return np.maximum(2 * np.mean(tau) - np.asarray(tau), 0.0)
 
 
-def _exchanged(right: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda network, reference, *rest: right(reference, network, *rest)
+def _upside_down(right: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args, **keys: 1 / right(*args, **keys)
 
 
 T1 = (
@@ -80,15 +80,14 @@ F8 = (
     ),
 )
 
-# the kernels are those of the networks that are measured
+# a measurement keeps the modes of its networks' kernels, of which the prediction is made where it is judged
 C3 = (
     Plant(
-        "the network taken for its reference",
-        "theory.transfer.linearised:linearised_transfer",
-        _exchanged,
+        "gains × −1, by losses upside down",
+        "theory.transfer.linearised:linearised_loss",
+        _upside_down,
         "C3",
         ("tangent kernels, factor 0.5", "tangent kernels, factor 2"),
-        remeasured=True,
     ),
 )
 

@@ -122,7 +122,7 @@ class RotationDiscrepancies:
         return int(np.sum(~np.isfinite(self.values).all(axis=0)))
 
 
-def measure(case: Case[EquivarianceStudy], prediction: float | str, context: Context) -> RotationDiscrepancies:
+def measure(case: Case[EquivarianceStudy], context: Context) -> RotationDiscrepancies:
     """Train the same replicas twice, in the given coordinates and in coordinates turned by one Haar rotation."""
     setting = case.setting
     inputs = simulate.replica_inputs(setting, range(setting.ensemble.replicas))

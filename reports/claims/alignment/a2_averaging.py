@@ -85,7 +85,7 @@ class DrawnAverages:
     diverged: int
 
 
-def measure(case: Case[None], prediction: ContainmentVerdict, context: Context) -> DrawnAverages:
+def measure(case: Case[None], context: Context) -> DrawnAverages:
     """Average a trained covariance over Haar draws, and over the whole group where it is finite."""
     simulation = context.run(case.setting)
     spaces, matrix = data_eigenspaces(simulation), simulation.readings[-1].second_moment

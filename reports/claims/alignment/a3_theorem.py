@@ -160,7 +160,7 @@ class OutsideTheorem:
     diverged: int
 
 
-def measure(case: Case[TheoremStudy], prediction: float | str, context: Context) -> TheoremTests | OutsideTheorem:
+def measure(case: Case[TheoremStudy], context: Context) -> TheoremTests | OutsideTheorem:
     """Train the ensemble; test alignment and E[w] = 0 exactly where the theorem predicts them; estimate M."""
     trained = train_ensemble(case, context)
     if case.kind == "outside":

@@ -77,7 +77,7 @@ class ControlEvidence:
         return self.whole.diverged
 
 
-def measure(case: Case[None], prediction: str, context: Context) -> ControlEvidence:
+def measure(case: Case[None], context: Context) -> ControlEvidence:
     """Train the ensemble and test it under the group that the hypotheses would give."""
     trained = train_ensemble(case, context)
     return ControlEvidence(measure_alignment(trained), measure_power(trained))

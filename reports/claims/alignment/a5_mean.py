@@ -106,7 +106,7 @@ class MeanDirection:
     diverged: int
 
 
-def measure(case: Case[MeanStudy], prediction: ForMean, context: Context) -> FixedMeanEvidence | MeanDirection:
+def measure(case: Case[MeanStudy], context: Context) -> FixedMeanEvidence | MeanDirection:
     """Train the ensemble, and test it under the group that fixes μ and the one that does not, or project E[w] on μ."""
     trained = train_ensemble(case, context, fixing_mean=True)
     if case.study.asks == "direction":

@@ -77,7 +77,7 @@ def trials(context: Context) -> Mapping[str, Trial[FilterStudy]]:
     }
 
 
-def measure(case: Case[FilterStudy], prediction: str, context: Context) -> OrientedNetworks:
+def measure(case: Case[FilterStudy], context: Context) -> OrientedNetworks:
     """Train the ensemble, every block of which is one network; test each network's filters against random bases."""
     simulation = context.run(case.setting)
     spaces = data_eigenspaces(simulation)

@@ -118,7 +118,7 @@ class MatchedEigenvectors:
     diverged: int
 
 
-def measure(case: Case[None], prediction: str, context: Context) -> MatchedEigenvectors:
+def measure(case: Case[None], context: Context) -> MatchedEigenvectors:
     """Train the ensemble, every block of which is one network."""
     simulation = context.run(case.setting)
     spaces, seed = data_eigenspaces(simulation), case.setting.ensemble.seed

@@ -54,7 +54,7 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
     }
 
 
-def measure(case: Case[None], prediction: str, context: Context) -> OrientedNetworks:
+def measure(case: Case[None], context: Context) -> OrientedNetworks:
     """Train; at every reading hold each second layer against its own first layer's activations."""
     setting, total = case.setting, case.setting.ensemble.replicas
     pairs: list[list[tuple[Eigenspaces, np.ndarray]]] = [[] for _ in setting.training.readings]

@@ -140,7 +140,7 @@ def predict(case: Case[FormAsked]) -> Prediction:
     return predicted_readings(setting, formula=case.study.formula)
 
 
-def measure(case: Case[FormAsked], prediction: Prediction, context: Context) -> FormEvidence:
+def measure(case: Case[FormAsked], context: Context) -> FormEvidence:
     """The last reading of an ensemble."""
     return form_evidence(context.run(case.setting))
 

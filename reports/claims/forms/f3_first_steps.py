@@ -147,7 +147,7 @@ def without_own_output(setting: Setting, right: Prediction) -> Prediction:
     return replace(right, formula="without the own output", neglected=(), readings=wrong)
 
 
-def measure(case: Case[StepAsked], prediction: StepPrediction, context: Context) -> FormEvidence:
+def measure(case: Case[StepAsked], context: Context) -> FormEvidence:
     """The last reading of an ensemble."""
     return form_evidence(context.run(case.setting))
 

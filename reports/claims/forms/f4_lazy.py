@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -114,7 +114,7 @@ class FamilyChanges:
         return sum(each.diverged for each in self.widths)
 
 
-def measure(case: Case[WidthFamily], prediction: FamilyPrediction, context: Context) -> FamilyChanges:
+def measure(case: Case[WidthFamily], context: Context) -> FamilyChanges:
     """The changes at every width, from as many neurons; nothing that is predicted enters."""
     return FamilyChanges(
         tuple(
@@ -237,6 +237,17 @@ def _share_judgement(share: TermShare, evidence: FamilyEvidence) -> Judgement:
     )
 
 
+def scaled(prediction: FamilyPrediction, factor: float) -> FamilyPrediction:
+    """All terms, and the law of the trace, times a factor; the errors that they declare and the exponent stay."""
+    widths = tuple(
+        replace(each, terms=each.terms.scaled(factor), share=each.share / abs(factor)) for each in prediction.widths
+    )
+    law = prediction.trace
+    if law is not None:
+        law = replace(law, lengthening=factor * law.lengthening, shortening=factor * law.shortening)
+    return replace(prediction, widths=widths, trace=law)
+
+
 @dataclass(frozen=True)
 class LazyRow:
     """A row of the table: one width of a family."""
@@ -343,4 +354,5 @@ CLAIM = Claim(
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    scaled=scaled,
 )

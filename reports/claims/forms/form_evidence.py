@@ -115,6 +115,8 @@ def form_judgement(case: Case[Any], prediction: Prediction, evidence: FormEviden
         half = float(half_width(error, tests=tests, degrees=evidence.degrees))
         interval = (largest - half, largest + half)
         note += f"; the interval is one of {tests} that hold together with 95 %"
+    if compared.reason is not None:
+        note += f"; {compared.reason}"
     return Judgement(
         quantity=quantity,
         prediction="not 0" if wrong else 0.0 if budget is None else f"within {budget:.2g}",

@@ -98,7 +98,7 @@ class WidthScatter:
 ScatterOutcomes = Outcomes[Widths, str, WidthScatter]
 
 
-def measure(case: Case[Widths], prediction: str, context: Context) -> WidthScatter:
+def measure(case: Case[Widths], context: Context) -> WidthScatter:
     """One small ensemble per width, every block a single network; the bootstrap resamples networks."""
     generator = np.random.default_rng(case.setting.ensemble.seed)
     widths = case.study

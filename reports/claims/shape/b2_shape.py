@@ -113,7 +113,7 @@ class SimulatedCurve:
         return self.evidence.diverged
 
 
-def measure(case: Case[None], prediction: PredictedCurve, context: Context) -> SimulatedCurve:
+def measure(case: Case[None], context: Context) -> SimulatedCurve:
     """An ensemble of linear models on the same X."""
     simulation = context.run(case.setting)
     return SimulatedCurve(form_evidence(simulation), simulated_shape(simulation))

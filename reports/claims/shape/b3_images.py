@@ -98,7 +98,7 @@ class FilterCurves:
         return np.log10(self.f[-1] / self.f[0])
 
 
-def measure(case: Case[Epochs], prediction: str, context: Context) -> FilterCurves:
+def measure(case: Case[Epochs], context: Context) -> FilterCurves:
     """Train the ensemble, every block of which is one network."""
     simulation = context.run(case.setting)
     spaces = data_eigenspaces(simulation)

@@ -84,7 +84,7 @@ def predict(case: Case[ReadPanel]) -> PanelShapes:
     return PanelShapes(panel.observed, criterion_of(panel, reading).shape)
 
 
-def measure(case: Case[ReadPanel], prediction: PanelShapes, context: Context) -> PanelCurves:
+def measure(case: Case[ReadPanel], context: Context) -> PanelCurves:
     """Train the networks, or smaller ones in their place, and read f before and after."""
     setting, b = case.setting, factor(context.budget, case.study.panel.name)
     if b == 1:

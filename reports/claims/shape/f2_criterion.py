@@ -166,7 +166,7 @@ class ShapeLeft:
     diverged: int
 
 
-def measure(case: Case[None], prediction: DescentShape | OnlineShape, context: Context) -> ShapeLeft:
+def measure(case: Case[None], context: Context) -> ShapeLeft:
     """An ensemble, and the shape that its simultaneous intervals leave."""
     simulation = context.run(case.setting)
     return ShapeLeft(simulated_shape(simulation), simulation.replicas, simulation.diverged)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
+from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.claims.forms.lazy_changes import measure_changes
 from reports.claims.forms.lazy_predictions import predict_changes
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
@@ -100,9 +100,74 @@ def times(case: Case[Regime]) -> tuple[float, ...]:
     return tuple(pace * step for step in training.readings)
 
 
-def predict(case: Case[Regime]) -> str:
-    """The theory is averaged over the very rows on which networks are trained, and so read where these are drawn."""
-    return "shape of the theory of order 1/m"
+@dataclass(frozen=True, eq=False)
+class MapTheory:
+    """The theory of order 1/m of one case at T times, on each of D draws of the rows.
+
+    Attributes
+    ----------
+    times : tuple of float, length T
+        u = ηt s_a² tr(Σ)/(4n).
+    changes : ndarray, shape (T, D, d)
+        m(τ − s_0²) along the eigenvectors of Σ.
+    displacement, declared : ndarray, shape (T, D)
+        ε, and the error of these changes that the theory declares.
+    """
+
+    times: tuple[float, ...]
+    changes: np.ndarray
+    displacement: np.ndarray
+    declared: np.ndarray
+
+
+def predict(case: Case[Regime]) -> MapTheory:
+    """The theory, conditional on the very rows on which networks are trained."""
+    found = [predict_changes(setting, np.eye(len(SPECTRUM))) for setting in draws_of(case)]
+    return MapTheory(
+        times=times(case),
+        changes=np.array([[each.change for each in at] for at in zip(*found, strict=True)]),
+        displacement=np.array([[each.displacement for each in at] for at in zip(*found, strict=True)]),
+        declared=np.array([[each.declared for each in at] for at in zip(*found, strict=True)]),
+    )
+
+
+def draws_of(case: Case[Regime]) -> Iterator[Setting]:
+    """The setting of every draw of the rows, with the networks that are trained on it."""
+    setting, networks = case.setting, case.study.networks
+    for draw in range(setting.ensemble.replicas // networks):
+        seed = np.random.SeedSequence([setting.ensemble.seed, draw]).generate_state(1, np.uint64)
+        yield msgspec.structs.replace(setting, ensemble=Ensemble(replicas=networks, seed=int(seed[0])))
+
+
+@dataclass(frozen=True, eq=False)
+class MapNetworks:
+    """The networks of one case at T times, averaged on each of the draws of the rows on which any did not diverge.
+
+    Attributes
+    ----------
+    changes : ndarray, shape (T, D', d)
+        m(τ − s_0²) along the eigenvectors of Σ.
+    draws : ndarray of int, shape (D',)
+        Their numbers.
+    replicas, diverged : int
+    """
+
+    changes: np.ndarray
+    draws: np.ndarray
+    replicas: int
+    diverged: int
+
+
+def measure(case: Case[Regime], context: Context) -> MapNetworks:
+    """Networks on many draws of the rows, a few on each."""
+    found, draws, diverged = [], [], 0
+    for draw, setting in enumerate(draws_of(case)):
+        changes = measure_changes(setting, directions=np.eye(len(SPECTRUM)))
+        diverged += changes.diverged
+        if len(changes.values):
+            found.append(changes.change)
+            draws.append(draw)
+    return MapNetworks(np.stack(found, axis=1), np.array(draws), case.setting.ensemble.replicas, diverged)
 
 
 def bend(blocks: np.ndarray) -> tuple[float, float]:
@@ -165,44 +230,27 @@ class RegimePoint:
         return self.rises and down + CLEAR * error < 0
 
 
-@dataclass(frozen=True, eq=False)
-class RegimePoints:
-    """The points of one case, by time, and the networks behind them."""
-
-    points: tuple[RegimePoint, ...]
-    replicas: int
-    diverged: int
+MapOutcome = Outcome[Regime, MapTheory, MapNetworks]
+MapOutcomes = Outcomes[Regime, MapTheory, MapNetworks]
 
 
-MapOutcomes = Outcomes[Regime, str, RegimePoints]
-
-
-def measure(case: Case[Regime], prediction: str, context: Context) -> RegimePoints:
-    """Networks on many draws of the rows, a few on each, with the theory conditional on each beside them."""
-    setting, networks = case.setting, case.study.networks
-    draws = setting.ensemble.replicas // networks
-    predicted, simulated, squares, declared, diverged = [], [], [], [], 0
-    for draw in range(draws):
-        seed = np.random.SeedSequence([setting.ensemble.seed, draw]).generate_state(1, np.uint64)
-        ensemble = Ensemble(replicas=networks, seed=int(seed[0]))
-        drawn, directions = msgspec.structs.replace(setting, ensemble=ensemble), np.eye(len(SPECTRUM))
-        changes, theory = measure_changes(drawn, directions=directions), predict_changes(drawn, directions)
-        diverged += changes.diverged
-        if len(changes.values):
-            predicted.append([each.change for each in theory])
-            simulated.append(changes.change)
-            squares.append([each.displacement**2 for each in theory])
-            declared.append([each.declared for each in theory])
-    expected, means = np.stack(predicted, axis=1), np.stack(simulated, axis=1)
-    epsilons, errors = np.sqrt(np.mean(squares, axis=0)), np.mean(declared, axis=0)
-    points = tuple(
-        RegimePoint(time, float(epsilons[i]), float(errors[i]), expected[i], means[i])
-        for i, time in enumerate(times(case))
+def points_of(outcome: MapOutcome) -> tuple[RegimePoint, ...]:
+    """The points of one case, by time: theory and networks over the same draws."""
+    theory, networks = outcome.prediction, outcome.measurement
+    draws = networks.draws
+    return tuple(
+        RegimePoint(
+            time=time,
+            displacement=float(np.sqrt(np.mean(theory.displacement[i, draws] ** 2))),
+            declared=float(theory.declared[i, draws].mean()),
+            predicted=theory.changes[i, draws],
+            simulated=networks.changes[i],
+        )
+        for i, time in enumerate(theory.times)
     )
-    return RegimePoints(points, setting.ensemble.replicas, diverged)
 
 
-def decide(case: Case[Regime], prediction: str, measured: RegimePoints) -> tuple[Judgement, ...]:
+def decide(case: Case[Regime], prediction: MapTheory, measured: MapNetworks) -> tuple[Judgement, ...]:
     """Nothing of a single case: the map is judged as a whole."""
     return ()
 
@@ -215,7 +263,7 @@ def conclude(outcomes: MapOutcomes) -> tuple[tuple[Judgement, MapOutcomes], ...]
     """
     if not outcomes:
         return ()
-    points = [(point, outcome.measurement.diverged) for outcome in outcomes for point in outcome.measurement.points]
+    points = [(point, outcome.measurement.diverged) for outcome in outcomes for point in points_of(outcome)]
     inside = [(point, diverged) for point, diverged in points if not point.outside]
     rulings = [point_verdict(point, diverged) for point, diverged in inside if point.decided and not diverged]
     decided = len(rulings)
@@ -244,7 +292,7 @@ def point_verdict(point: RegimePoint, diverged: int) -> Ruling:
 
 def illustrate(outcomes: MapOutcomes) -> Exhibits:
     """Every point with its two shapes and its two bends; curves where theory and networks part."""
-    points = [(outcome.case.study, point) for outcome in outcomes for point in outcome.measurement.points]
+    points = [(outcome.case.study, point) for outcome in outcomes for point in points_of(outcome)]
     peaks = [
         sum(mean_shape(blocks) == RISES_THEN_FALLS for blocks in side)
         for side in ([point.predicted for _, point in points], [point.simulated for _, point in points])
@@ -300,7 +348,7 @@ def bend_panel(points: list[RegimePoint]) -> Panel:
 def _panel(outcomes: MapOutcomes, samples: int) -> Panel:
     """Theory and networks of both widths at one level of labels, at the last time."""
     chosen = [
-        (outcome.case.study, outcome.measurement.points[-1])
+        (outcome.case.study, points_of(outcome)[-1])
         for outcome in outcomes
         if (outcome.case.study.samples, outcome.case.study.level) == (samples, SHOWN)
     ]

@@ -136,7 +136,7 @@ class HeldSurrogate:
     diverged: int
 
 
-def measure(case: Case[Proportions], prediction: float | Agreement, context: Context) -> HeldSurrogate:
+def measure(case: Case[Proportions], context: Context) -> HeldSurrogate:
     """Both smaller networks, and the full size held against them."""
     found = surrogate(case.setting, factors=case.study.factors, device=context.device)
     return held_surrogate(found, context.run(from_start(case.setting)))

@@ -44,7 +44,7 @@ def predict(case: Case[None]) -> Sign:
     return "positive"
 
 
-def measure(case: Case[None], prediction: Sign, context: Context) -> Effects:
+def measure(case: Case[None], context: Context) -> Effects:
     """The gains of the case's experiment."""
     return measure_effects(case, context)
 

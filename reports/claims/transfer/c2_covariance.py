@@ -68,7 +68,7 @@ def predict(case: Case[None]) -> str:
     return "most of the gain"
 
 
-def measure(case: Case[None], prediction: str, context: Context) -> Effects:
+def measure(case: Case[None], context: Context) -> Effects:
     """The gains of the case's experiment."""
     return measure_effects(case, context)
 

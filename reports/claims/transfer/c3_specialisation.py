@@ -76,7 +76,7 @@ def predict(case: Case[SpecialisationStudy]) -> Sign | None:
     return "negative" if study.width in NARROW else "positive" if study.width == WIDEST else None
 
 
-def measure(case: Case[SpecialisationStudy], prediction: Sign | None, context: Context) -> SpecialisationEffects:
+def measure(case: Case[SpecialisationStudy], context: Context) -> SpecialisationEffects:
     """The gains of a point, or those of one task, and the kernels of the networks, by which they are predicted."""
     if isinstance(case.study, LinearisedInit):
         return tangent_gains(case.experiment, context.device, context.store)

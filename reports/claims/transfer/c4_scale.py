@@ -50,7 +50,7 @@ def predict(case: Case[None]) -> dict[str, Sign]:
     return {treatment: signs[number] for treatment, (_, signs) in SIGNS.items()}
 
 
-def measure(case: Case[None], prediction: dict[str, Sign], context: Context) -> Effects:
+def measure(case: Case[None], context: Context) -> Effects:
     """The gains of the case's experiment."""
     return measure_effects(case, context)
 

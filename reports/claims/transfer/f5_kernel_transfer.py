@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def predict(case: Case[WideStudy]) -> PredictedWideGains:
     )
 
 
-def measure(case: Case[WideStudy], prediction: PredictedWideGains, context: Context) -> MeasuredGains:
+def measure(case: Case[WideStudy], context: Context) -> MeasuredGains:
     """Networks pre-trained and trained, and fresh ones from the same random numbers; in units of the loss."""
     return train_wide(case.study, case.setting)
 
@@ -136,6 +136,11 @@ def _judge_gain(case: Case[WideStudy], prediction: PredictedWideGains, measured:
         verdict=verdict,
         note=f"after step {late} predicted {expected[1]:+.4f}, measured {value[1]:+.4f} ± {error[1]:.4f}",
     )
+
+
+def scaled(prediction: PredictedWideGains, factor: float) -> PredictedWideGains:
+    """The gains times a factor."""
+    return replace(prediction, gains=factor * prediction.gains)
 
 
 @dataclass(frozen=True)
@@ -218,4 +223,5 @@ CLAIM = Claim(
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    scaled=scaled,
 )

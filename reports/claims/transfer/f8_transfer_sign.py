@@ -62,7 +62,7 @@ def predict(case: Case[Route]) -> PredictedSigns:
     return PredictedSigns(gains)
 
 
-def measure(case: Case[Route], prediction: PredictedSigns, context: Context) -> RealisedSigns:
+def measure(case: Case[Route], context: Context) -> RealisedSigns:
     """Every setting trained, with pre-training and without, from common random numbers."""
     found = [each.realise() for each in comparisons_of(case)]
     gains, errors = np.array([(each.gain, each.error) for each in found]).T

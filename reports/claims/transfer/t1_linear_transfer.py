@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -166,7 +166,7 @@ def _gains_at(case: Case[LinearStudy], lengths: tuple[int, ...]) -> LinearGains:
     return LinearGains(lengths, task.training.readings, losses - after, np.maximum(losses, after))
 
 
-def measure(case: Case[LinearStudy], prediction: PredictedLinearGains, context: Context) -> TrainedLinearGains:
+def measure(case: Case[LinearStudy], context: Context) -> TrainedLinearGains:
     """Pre-train, go on, and compare: every start has the same rows and labels downstream, so that gains are paired.
 
     Frozen features are the weights of 64 models that were pre-trained on the same rows; on them a second layer is
@@ -254,6 +254,11 @@ def _judge_gain(
     )
 
 
+def scaled(prediction: PredictedLinearGains, factor: float) -> PredictedLinearGains:
+    """The gains times a factor."""
+    return replace(prediction, gains=factor * prediction.gains)
+
+
 @dataclass(frozen=True)
 class LinearGainRow:
     """One length of pre-training at one step of the task: gains over weights as drawn, and of the same trace."""
@@ -339,4 +344,5 @@ CLAIM = Claim(
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    scaled=scaled,
 )

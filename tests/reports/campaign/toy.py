@@ -43,7 +43,7 @@ def predict(case: Case[Factor]) -> float:
     return case.study.value
 
 
-def measure(case: Case[Factor], prediction: float, context: Context) -> Draws:
+def measure(case: Case[Factor], context: Context) -> Draws:
     """The factor times what the seed draws."""
     if len(measured) in interrupt_at:
         raise KeyboardInterrupt

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from reports.findings import Finding
+from reports.findings import ClaimReport, Finding
 from reports.record import verdict_of
 from reports.typesetting.summaries import (
     findings_table,
@@ -62,6 +62,25 @@ def test_summaries_hold_every_finding_once():
     assert sentence(report).startswith(
         "Of 14 judged findings on 4 claims, 11 hold, 1 is refuted and 2 are undecided. 2 more lie"
     )
+
+
+@pytest.mark.parametrize(("error", "printed"), [(None, ""), (0.0187, "1.9 %"), (0.209, "21 %"), (math.inf, "none")])
+def test_the_smallest_error_has_a_column_where_one_is_known(error, printed):
+    findings = (_finding(smallest_error=error), _finding(case="d", smallest_error=0.5))
+    claim = ClaimReport("A3", "t", "s", "r", "m", findings)
+    table = findings_table(claim).table
+    heads = [column.heading for column in table.columns]
+    assert [row[heads.index("Error found")] for row in table.rows] == [printed, "50 %"]
+    assert "had the predicted number been wrong" in table.caption
+    without = findings_table(ClaimReport("A3", "t", "s", "r", "m", (_finding(),))).table
+    assert "Error found" not in [column.heading for column in without.columns]
+    assert without.caption == "Findings on A3."
+
+
+def test_replicas_that_are_the_same_are_told_in_the_caption():
+    findings = (_finding(smallest_error=0.1, replicas=40), _finding(case="d", replicas=40))
+    caption = findings_table(ClaimReport("A3", "t", "s", "r", "m", findings)).table.caption
+    assert caption.startswith("Findings on A3, 40 replicas each. Error found: ")
 
 
 def test_notes_are_lettered_and_name_diverged_replicas():

@@ -111,4 +111,4 @@ def test_filters_along_training_on_given_images(images):
 def test_networks_that_diverge_are_named():
     case = smaller_case(a6_convolutions.CLAIM, "96 filters 3x3x3, random labels", 3, steps=(0, 6), learning_rate=1e30)
     with pytest.raises(Diverged, match="at least two must not diverge for anything to be said"):
-        a6_convolutions.measure(case, "", QUICK)
+        a6_convolutions.measure(case, QUICK)

@@ -62,7 +62,7 @@ def test_second_layers_are_held_against_their_own_activations():
 
 def test_networks_that_diverged_are_left_out(monkeypatch):
     with pytest.raises(InvalidInput, match="networks = 0: at least two must not diverge"):
-        b4_deeper.measure(smaller_case(b4_deeper.CLAIM, GAUSSIAN, 4, steps=(0, 30), learning_rate=1e6), "", QUICK)
+        b4_deeper.measure(smaller_case(b4_deeper.CLAIM, GAUSSIAN, 4, steps=(0, 30), learning_rate=1e6), QUICK)
     draw = simulate.replica_inputs
 
     def with_a_large_one(setting, replicas):

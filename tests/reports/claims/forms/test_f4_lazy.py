@@ -148,3 +148,16 @@ def test_a_theory_without_a_term_has_no_row_without_it() -> None:
     row = f4_lazy.LazyRow("imagined", imagined(0.0, 0.01))
     assert row.without("output_weights") is None
     assert row.without("gates") == pytest.approx(1.0, rel=0.01)
+
+
+def test_a_prediction_is_scaled_and_its_declared_errors_are_not() -> None:
+    prediction = CLAIM.predict(case_of(CLAIM, "ReLU, first layer, later", 40))
+    twice = f4_lazy.scaled(prediction, 2.0)
+    for right, wrong in zip(prediction.widths, twice.widths, strict=True):
+        np.testing.assert_allclose(wrong.change, 2 * right.change)
+        assert wrong.declared == pytest.approx(right.declared)
+        assert wrong.initial == right.initial
+    assert twice.trace.total == pytest.approx(2 * prediction.trace.total)
+    budget = prediction.widths[0].share * prediction.trace.size
+    assert twice.widths[0].share * twice.trace.size == pytest.approx(budget)
+    assert twice.rate == prediction.rate

@@ -81,7 +81,7 @@ class OneDiverges(Context):
 def test_networks_are_counted_over_all_widths_diverged_ones_too() -> None:
     case = smaller_case(case_of(CLAIM, "linear: fresh mini-batches"), 12)
     assert case.study == (8, 32, 128)
-    found = CLAIM.measure(case, "negative", OneDiverges(seed=5))
+    found = CLAIM.measure(case, OneDiverges(seed=5))
     assert (found.replicas, found.diverged) == (36, 5)
 
 

@@ -12,7 +12,7 @@ import pytest
 import simulate
 from reports.claims.claim import Case, Outcome
 from reports.claims.shape import f6_regimes
-from reports.claims.shape.f6_regimes import CLAIM, LEVELS, TRAININGS, RegimePoint, RegimePoints
+from reports.claims.shape.f6_regimes import CLAIM, LEVELS, TRAININGS, MapNetworks, MapTheory, RegimePoint
 from tests.reports.claims.shape.outcomes import QUICK, outcome_of
 from theory.network.duals import dual, gram
 from theory.network.lazy import kernel_limit
@@ -34,8 +34,15 @@ NOISY, OUTSIDE = point(RISES, RISES, noise=30.0), point(RISES, PEAK, epsilon=0.6
 
 
 def outcome(*points: RegimePoint, diverged: int = 0, case: Case[Any] = CASES[0]) -> Outcome[Any, Any, Any]:
-    """A case with these points."""
-    return Outcome(case, CLAIM.predict(case), RegimePoints(points, 40, diverged), ())
+    """A case with these points, one at each time."""
+    theory = MapTheory(
+        times=tuple(point.time for point in points),
+        changes=np.array([point.predicted for point in points]),
+        displacement=np.array([np.full(40, point.displacement) for point in points]),
+        declared=np.array([np.full(40, point.declared) for point in points]),
+    )
+    networks = MapNetworks(np.array([point.simulated for point in points]), np.arange(40), 40, diverged)
+    return Outcome(case, theory, networks, ())
 
 
 @pytest.mark.parametrize(
@@ -73,7 +80,8 @@ def test_rule_of_the_map(points: tuple[RegimePoint, ...], verdict: str, measured
 
 
 def test_no_single_case_is_judged_and_divergence_decides_nothing() -> None:
-    assert CLAIM.decide(CASES[0], CLAIM.predict(CASES[0]), RegimePoints((APART,), 40, 0)) == ()
+    alone = outcome(APART)
+    assert CLAIM.decide(CASES[0], alone.prediction, alone.measurement) == ()
     for only in (AGREES, APART):
         ((judgement, _),) = CLAIM.conclude((outcome(only, diverged=1),))
         assert judgement.verdict == "undecided"
@@ -121,15 +129,28 @@ def test_a_point_for_real() -> None:
     ensemble = msgspec.structs.replace(case.setting.ensemble, replicas=60)
     case = replace(case, trained=msgspec.structs.replace(case.setting, ensemble=ensemble))
     real = outcome_of(CLAIM, case)
-    measured = real.measurement
-    assert [len(found.predicted) for found in measured.points] == [10, 10]
-    assert measured.replicas == 60
-    early = measured.points[0]
+    points = f6_regimes.points_of(real)
+    assert [len(found.predicted) for found in points] == [10, 10]
+    assert real.measurement.replicas == 60
+    early = points[0]
     noise = (early.simulated - early.predicted).std(axis=0, ddof=1).max() / np.sqrt(10)
     assert early.distance <= early.declared + 6 * noise
     assert early.distance < np.abs(early.predicted.mean(axis=0)).max()
     shown = CLAIM.illustrate((real,))
     assert len(shown.tables[0].rows) == 2
+
+
+def test_a_point_is_of_the_draws_that_networks_are_left_on() -> None:
+    """Where all networks of a draw diverge, the theory of that draw is left out as well."""
+    whole = outcome(AGREES)
+    left = np.array([0, 3, 7])
+    networks = replace(whole.measurement, changes=whole.measurement.changes[:, left], draws=left)
+    theory = replace(whole.prediction, displacement=np.arange(40.0)[None], declared=10.0 + np.arange(40.0)[None])
+    (found,) = f6_regimes.points_of(replace(whole, prediction=theory, measurement=networks))
+    np.testing.assert_array_equal(found.predicted, AGREES.predicted[left])
+    np.testing.assert_array_equal(found.simulated, AGREES.simulated[left])
+    assert found.displacement == pytest.approx(np.sqrt((0 + 9 + 49) / 3))
+    assert found.declared == pytest.approx(10 + 10 / 3)
 
 
 def test_the_level_that_is_drawn_is_read_from_the_study() -> None:

@@ -39,7 +39,7 @@ def test_networks_are_near_their_prediction(study: WideStudy) -> None:
     """Within twice the budget, generous for four narrow networks; of the other sign they would not be."""
     case = small(study)
     prediction = f5.predict(case)
-    found, allowed = f5.measure(case, prediction, QUICK), 2 * budget(case.study, case.setting)
+    found, allowed = f5.measure(case, QUICK), 2 * budget(case.study, case.setting)
     gains, errors = f5.shares(prediction, found)
     assert np.all(np.abs(gains - prediction.gains) <= allowed)
     assert (found.replicas, found.diverged) == (4, 0)
@@ -117,7 +117,7 @@ def test_table_and_figure() -> None:
     outcomes = []
     for case in (small(HIGH, replicas=2, width=16), small(LONG, replicas=2, width=16, control=True)):
         prediction = f5.predict(case)
-        found = f5.measure(case, prediction, QUICK)
+        found = f5.measure(case, QUICK)
         outcomes.append(Outcome(case, prediction, found, f5.decide(case, prediction, found)))
     shown = f5.illustrate(tuple(outcomes))
     (table,), (figure,) = shown.tables, shown.figures

@@ -92,7 +92,7 @@ def test_verdicts() -> None:
 def test_opposite_signs_are_refuted() -> None:
     case = few("initial weights", 7)
     prediction = f8.predict(case)
-    measured = f8.measure(case, prediction, QUICK)
+    measured = f8.measure(case, QUICK)
     every = count_signs(prediction.gains, measured)
     assert every.right == every.decided >= 4
     for gains, verdict in ((prediction.gains, "undecided"), (-prediction.gains, "refuted")):

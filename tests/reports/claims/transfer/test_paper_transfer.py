@@ -40,7 +40,7 @@ def added(claim: Claim, context: Context) -> tuple[Case, ...]:
 
 def settled(claim: Claim, case: Case, context: Context) -> Outcome:
     predicted = claim.predict(case)
-    measured = claim.measure(case, predicted, context)
+    measured = claim.measure(case, context)
     return Outcome(case, predicted, measured, claim.decide(case, predicted, measured))
 
 

@@ -87,7 +87,7 @@ def literal_gains(case: Case[LinearStudy]) -> np.ndarray:
 @pytest.mark.parametrize(("study", "replicas"), [(WEIGHTS, 6), (DECAYS, 6), (FEATURES, 128)])
 def test_gains_are_those_of_a_plain_loop(study, replicas):
     case = smaller(study, replicas)
-    literal, measured = literal_gains(case), t1.measure(case, t1.predict(case), QUICK)
+    literal, measured = literal_gains(case), t1.measure(case, QUICK)
     np.testing.assert_allclose(measured.gains, literal.mean(axis=0), rtol=1e-8, atol=1e-12)
     np.testing.assert_allclose(measured.errors, literal.std(axis=0, ddof=1) / np.sqrt(len(literal)), rtol=1e-6)
     assert (measured.replicas, measured.diverged) == (len(literal), 0)
@@ -161,7 +161,7 @@ def test_a_wrong_sign_and_a_wrong_mechanism_are_refuted():
     case = smaller(WEIGHTS, 2048)
     mistaken = replace(case, study=replace(WEIGHTS, formula="frozen features"))
     predicted, other = t1.predict(case), t1.predict(mistaken)
-    measured = t1.measure(case, predicted, QUICK)
+    measured = t1.measure(case, QUICK)
     assert "refuted" not in verdicts(case, predicted, measured)
     for wrong in (replace(predicted, gains=-predicted.gains), other):
         assert verdicts(case, wrong, measured) == {"refuted"}
@@ -207,7 +207,7 @@ def test_a_control_is_judged_over_weights_of_the_same_trace():
 def test_features_of_the_wrong_sign_are_refuted_and_few_decide_nothing():
     case = smaller(FEATURES, 1024)
     predicted = t1.predict(case)
-    measured = t1.measure(case, predicted, QUICK)
+    measured = t1.measure(case, QUICK)
     assert "refuted" not in verdicts(case, predicted, measured)
     assert verdicts(case, replace(predicted, gains=-predicted.gains), measured) == {"refuted"}
     assert "holds" not in verdicts(case, predicted, replace(measured, errors=10 * measured.errors))
@@ -219,7 +219,7 @@ def test_tables_and_figures_have_every_case():
     for study in (WEIGHTS, DECAYS, FEATURES, MISTAKEN):
         case = smaller(study, 128)
         predicted = t1.predict(case)
-        measured = t1.measure(case, predicted, QUICK)
+        measured = t1.measure(case, QUICK)
         outcomes.append(Outcome(case, predicted, measured, t1.decide(case, predicted, measured)))
     shown = t1.illustrate(tuple(outcomes))
     (table,), (figure,) = shown.tables, shown.figures
