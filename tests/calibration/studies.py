@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from tests.calibration import alignment, judging, powers
 from tests.calibration.study import Study
 
-STUDIES: tuple[Study, ...] = ()
+STUDIES: tuple[Study, ...] = (
+    *alignment.STUDIES,
+    *judging.STUDIES,
+    *powers.STUDIES,
+)
