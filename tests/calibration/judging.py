@@ -194,7 +194,7 @@ STUDIES: tuple[Study, ...] = (
         Study("bootstrap_interval", f"slope of scatter, {networks} networks a width{', heavy tails' * heavy}",
               "coverage", 0.95, partial(slope_held, networks=networks, heavy=heavy), draws=1000,
               outside="few networks: percentiles of resamples are too close" if networks < 64 or heavy else "")
-        for networks, heavy in ((8, False), (24, False), (64, False), (64, True), (128, False), (512, False))
+        for networks, heavy in ((12, False), (24, False), (64, False), (64, True), (128, False), (512, False))
     ),
     *(
         Study("signs_seen", f"{tests} signs, {count} values each", "size", SEEN,

@@ -9,7 +9,7 @@ import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.claims.transfer import paper_transfer
-from reports.claims.transfer.effects import Effects, judge_sign, measure_effects
+from reports.claims.transfer.effects import Effects, in_words, judge_sign, measure_effects
 from reports.claims.transfer.map_points import (
     EPOCHS,
     HURT,
@@ -129,7 +129,7 @@ def _judge_kernels(measured: TangentGains, k: int) -> Judgement:
         prediction=predicted.mean,
         measurement=seen.mean,
         standard_error=seen.standard_error,
-        interval=(seen.low, seen.high),
+        interval=(seen.low, seen.high) if seen.estimable else None,
         verdict=same_sign_verdict((predicted.low, predicted.high), (seen.low, seen.high)),
         power=f"predicted with standard error {predicted.standard_error:.2g}; signs must agree",
         note="by the tangent kernels of these networks, squared error",
@@ -179,7 +179,7 @@ def _points_table(found: Mapping[MapPoint, MappedEffects], names: Mapping[MapPoi
 
     def interval(measured: Effects) -> str:
         each = measured.difference("pretrained")
-        return f"[{each.low:+.3f}, {each.high:+.3f}]"
+        return in_words(each, 3)
 
     return table_of(
         "c3-points",
