@@ -39,6 +39,7 @@ GUIDES = tuple(
         ("claim", "add a claim"),
         ("ci", "use it in CI"),
         ("cluster", "run on a cluster"),
+        ("calibration", "calibration"),
     )
 )
 PAGES = (

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tests.calibration import check, verdicts
+from tests.calibration import alignment, check, judging, powers, verdicts
 from tests.calibration.study import Study
 
-STUDIES: tuple[Study, ...] = (*check.STUDIES, *verdicts.STUDIES,)
+STUDIES: tuple[Study, ...] = (
+    *alignment.STUDIES,
+    *check.STUDIES,
+    *judging.STUDIES,
+    *powers.STUDIES,
+    *verdicts.STUDIES,
+)

@@ -17,7 +17,7 @@ from scipy.stats import binom, binomtest
 FALSE_ALARM = 1e-6  # of one study whose procedure keeps its word
 
 # what is counted, and which side of the declared rate breaks the promise
-Promise = Literal["size", "coverage", "power"]
+Promise = Literal["size", "coverage", "power", "power at least"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Study:
         The public name, as users call it.
     setting : str
         What is drawn, in a few words: replicas, dimension, law.
-    promise : "size", "coverage" or "power"
+    promise : "size", "coverage", "power" or "power at least"
         The rate of false rejections is at most `declared`; an interval covers at least so often; a discrepancy of the
-        size that the procedure names is found so often, to within `slack`.
+        size that the procedure names is found so often, to within `slack`, or at least so often, less `slack`.
     declared : float
     draw : callable, Generator → bool
         One draw: whether the test rejected, the interval covered, the discrepancy was found.
@@ -83,10 +83,10 @@ class Rate:
         too_many = binom.sf(
             self.hits - 1, self.draws, min(1.0, declared + (slack if self.study.promise == "power" else 0))
         )
-        too_few = binom.cdf(self.hits, self.draws, declared - (slack if self.study.promise == "power" else 0))
+        too_few = binom.cdf(self.hits, self.draws, declared - (slack if self.study.promise.startswith("power") else 0))
         if self.study.promise == "size":
             return bool(too_many > FALSE_ALARM)
-        if self.study.promise == "coverage":
+        if self.study.promise in ("coverage", "power at least"):
             return bool(too_few > FALSE_ALARM)
         return bool(min(too_many, too_few) > FALSE_ALARM / 2)
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from theory.arrays import Array, to_numpy
 from theory.errors import InvalidInput
 from theory.symmetry import SymmetryGroup
 from theory.testing.blocks import block_weights
-from theory.testing.randomization import RandomizationTest, escalated, mean_randomization_test
-from theory.testing.tails import weighted_chi2_isf
+from theory.testing.null_energy import energy_critical, mean_energies
+from theory.testing.randomization import (
+    RandomizationTest,
+    check_draws,
+    escalated,
+    generator_of,
+    mean_randomization_test,
+    randomized_means,
+)
+from theory.testing.search import Search, check_level_and_power
 
 
 def escalating_mean_randomization_test(
@@ -40,26 +47,41 @@ def detectable_mean(
     counts: Array | None = None,
     level: float = 1e-6,
     power: float = 0.9,
+    draws: int = 999,
+    seed: int = 0,
 ) -> float:
     """The norm of a mean weight outside the fixed directions that the test at `level` finds with probability `power`.
 
-    With C the covariance (estimated between blocks) of the mean w̄ outside those directions, T = ‖w̄‖² is under H0 nearly
-    a Σ_i c_i χ²_1 over its eigenvalues c_i; the critical value is that of the shifted χ² with the same three cumulants
-    (Pearson type III). A mean of norm a along the noisiest direction gives ‖w̄‖ ≥ a + √c_max z, so a = √critical +
-    √c_max z_power is found at least so often in every direction. Approximate: Gaussian w̄, estimated C.
+    The mean is planted where the noise is largest, so that it is found at least so often in every other direction.
+    Ensembles without a mean are Σ_k w_k g_k w̄_k; the planted mean stands in every block, and thereby also widens the
+    test's own null distribution, whose critical value is that of `energy_critical`. Critical value and answer vary from
+    ensemble to ensemble, which the probability counts in. Infinite where no mean is found: too few blocks.
 
-    `means` (K, d) → float. Raises InvalidInput for bad shapes, fewer than two blocks, level or power outside (0, 1).
+    `means` (K, d) → float. Raises InvalidInput for bad shapes, fewer than two blocks, level or power outside (0, 1),
+    draws < 1, a negative seed.
     """
-    if not 0 < level < 1 or not 0 < power < 1:
-        raise InvalidInput("level, power", (level, power), "must lie between 0 and 1")
+    check_draws(draws)
+    check_level_and_power(level, power)
+    generator = generator_of(seed)
     if means.ndim != 2 or means.shape[1] != group.dimension:
         raise InvalidInput("means.shape", tuple(means.shape), f"must be (K, {group.dimension})")
     sizes = block_weights("means", len(means), counts)
-    free = (to_numpy(means) @ to_numpy(group.basis))[:, group.fixed :]
-    if not free.shape[1]:
+    weights, values = sizes / sizes.sum(), to_numpy(means) @ to_numpy(group.basis)
+    values = values - weights @ values  # the mean that they have is not to be planted a second time
+    values *= np.sqrt(len(values) / (len(values) - 1))
+    energies, degrees = mean_energies(weights, values, group)
+    if not len(degrees) or 2.0 ** -((len(values) - 1) * int(degrees.sum())) > level:
+        return np.inf if len(degrees) else 0.0
+    direction = np.zeros(group.dimension)
+    direction[group.slices[int(np.argmax(energies.sum(axis=0)))].start] = 1.0
+    noise = np.concatenate(list(randomized_means(values, weights, group, draws, generator)))
+    unit = float(np.sqrt(energies.sum(axis=0).max()))
+    if unit == 0:
         return 0.0
-    centred = free - sizes / sizes.sum() @ free
-    covariance = np.einsum("k,ki,kj->ij", sizes, centred, centred) / ((len(sizes) - 1) * sizes.sum())
-    spread = np.maximum(np.linalg.eigvalsh(covariance), 0)
-    critical = weighted_chi2_isf(((c, 1) for c in spread), level)
-    return float(np.sqrt(critical) + np.sqrt(spread[-1]) * stats.norm.ppf(power))
+
+    def trial(size: float) -> tuple[np.ndarray, np.ndarray, float]:
+        planted = mean_energies(weights, values + size * direction, group)
+        return noise, size * direction[group.fixed :], float(energy_critical(*planted, level)[0])
+
+    search = Search.over(energies, degrees, level, power, draws, generator)
+    return search.smallest(trial, 1e-3 * unit, 1e6 * unit) or np.inf

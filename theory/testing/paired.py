@@ -107,7 +107,7 @@ def paired_mean(
 def mean_ratio(numerators: ArrayLike, denominators: ArrayLike, *, confidence: float = 0.95) -> MeanRatio | None:
     """E[a]/E[b] from independent pairs (a, b), both (R,), with Fieller's interval.
 
-    None where E[b] may be zero, and where a is the same multiple of b in every pair: nothing says how sure that is.
+    None where E[b] may be zero, and where a is the same multiple of b in every pair, which leaves nothing to judge by.
 
     The interval (E. C. Fieller, J. R. Stat. Soc. B 16 (1954) 175) holds the ρ that a t-test of E[a − ρ b] = 0 does not
     reject: (ā − ρ b̄)² ≤ t² (s_aa − 2 ρ s_ab + ρ² s_bb)/R. With g = t² s_bb/(R b̄²) its ends are

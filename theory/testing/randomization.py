@@ -182,16 +182,7 @@ def mean_randomization_test(
     free = weights[:, None] * (values @ to_numpy(group.basis))[:, f:]
     observed = float(np.sum(free.sum(axis=0) ** 2))
     slack = (64 * d * np.finfo(float).eps) ** 2 * float(np.sum(weights @ values**2))
-    if max(group.sizes, default=1) == 1:
-        # coordinate 0 is a stand-in for a fixed direction: the sign of coordinate i alone
-        index = np.arange(1, d - f + 1)
-        sums = signed_sums(free, index, np.zeros_like(index), 1, draws, generator)
-    else:
-
-        def orbit(k: int, elements: np.ndarray, origin: int) -> np.ndarray:
-            return elements[:, f:, f:] @ (elements[origin, f:, f:].T @ free[k])
-
-        sums = pooled_sums(orbit, group, len(weights), d - f, draws, generator)
+    sums = randomized_means(values @ to_numpy(group.basis), weights, group, draws, generator)
     return _in_units(_outcome(observed, (_energy(chunk) for chunk in sums), draws, len(weights), "mean", slack), power)
 
 
@@ -258,6 +249,23 @@ def randomized_coordinates(
         return outside.coordinates(elements @ start @ elements.mT)
 
     return pooled_sums(orbit, group, len(weights), outside.size, draws, generator)
+
+
+def randomized_means(
+    means: np.ndarray, weights: np.ndarray, group: SymmetryGroup, draws: int, generator: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Chunks (n, d − f) of Σ_k w_k g_k w̄_k outside the fixed directions; `means` (K, d) in the basis of the group."""
+    d, f = group.dimension, group.fixed
+    free = weights[:, None] * means[:, f:]
+    if max(group.sizes, default=1) == 1:
+        # coordinate 0 is a stand-in for a fixed direction: the sign of coordinate i alone
+        index = np.arange(1, d - f + 1)
+        return signed_sums(free, index, np.zeros_like(index), 1, draws, generator)
+
+    def orbit(k: int, elements: np.ndarray, origin: int) -> np.ndarray:
+        return elements[:, f:, f:] @ (elements[origin, f:, f:].T @ free[k])
+
+    return pooled_sums(orbit, group, len(weights), d - f, draws, generator)
 
 
 def generator_of(seed: int) -> np.random.Generator:

@@ -206,7 +206,7 @@ def _distance_alone(prediction: float | str, distance: DistanceFromAlignment) ->
         quantity="misalignment $M$ of $\\Sigma_w$ against the data eigenvectors, sampling taken off",
         prediction=prediction,
         measurement=distance.corrected,
-        interval=(distance.low, distance.high),
+        interval=distance.interval,
         power=f"sampling alone gives $M$ = {distance.floor:.2g}",
         verdict=OUTSIDE,
         note=f"{last.effect:.0%} below a random basis ($p$ = {last.pvalue:.2g})",

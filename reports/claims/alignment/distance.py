@@ -89,6 +89,11 @@ class DistanceFromAlignment:
     before: VarianceCurve
     after: VarianceCurve
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """From `low` to `high`; None where nothing bounds M above."""
+        return (self.low, self.high) if np.isfinite(self.high) else None
+
 
 def measure_distance(trained: TrainedEnsemble) -> DistanceFromAlignment:
     """Estimate M, take off what sampling gives, and hold every reading against random bases."""
@@ -128,10 +133,16 @@ def distance_table(name: str, caption: str, rows: Iterable[tuple[str, DistanceFr
         number("$d$", lambda row: row[1].dimension),
         number("$M$", lambda row: row[1].misalignment),
         number("floor", lambda row: row[1].floor),
-        text("95 % interval", lambda row: f"{row[1].low:.3f} to {row[1].high:.3f}"),
+        text("95 % interval", lambda row: _ends(row[1])),
         number("random basis", lambda row: row[1].along[-1].median),
         number("effect", lambda row: row[1].along[-1].effect),
     )
+
+
+def _ends(distance: DistanceFromAlignment) -> str:
+    if distance.interval is None:
+        return f"{distance.low:.3f} and above, unbounded"
+    return f"{distance.low:.3f} to {distance.high:.3f}"
 
 
 def transfer_panel(title: str, distance: DistanceFromAlignment, *, decades: bool) -> Panel:

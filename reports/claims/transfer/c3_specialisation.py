@@ -127,7 +127,7 @@ def _judge_kernels(measured: TangentGains, k: int) -> Judgement:
         prediction=predicted.mean,
         measurement=seen.mean,
         standard_error=seen.standard_error,
-        interval=(seen.low, seen.high),
+        interval=(seen.low, seen.high) if seen.estimable else None,
         verdict=same_sign_verdict((predicted.low, predicted.high), (seen.low, seen.high)),
         power=f"predicted with standard error {predicted.standard_error:.2g}; signs must agree",
         note="by the tangent kernels of these networks, squared error",

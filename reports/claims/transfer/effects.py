@@ -135,6 +135,11 @@ def judge_sign(found: PairedMean, sign: Sign, diverged: int, *, quantity: str, n
     )
 
 
+def in_words(found: PairedMean, decimals: int) -> str:
+    """The interval of a difference."""
+    return f"[{found.low:+.{decimals}f}, {found.high:+.{decimals}f}]" if found.estimable else "not estimable"
+
+
 def gains_table(name: str, caption: str, found: Mapping[str, Effects]) -> Table:
     """Mean accuracy and gain after every treatment, with standard errors, by the names of cases."""
 
@@ -148,7 +153,7 @@ def gains_table(name: str, caption: str, found: Mapping[str, Effects]) -> Table:
 
     def interval(row: tuple[str, Effects, str]) -> Cell:
         each = gain(row)
-        return None if each is None else f"[{each.low:+.4f}, {each.high:+.4f}]"
+        return None if each is None else in_words(each, 4)
 
     return table_of(
         name,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reports.claims.transfer.effects import Effects
+from reports.claims.transfer.effects import Effects, in_words
 from reports.claims.transfer.map_effects import KERNEL_ROWS, MappedEffects
 from reports.claims.transfer.map_points import EPOCHS, HURT, LINE, MapGrid, MapPoint
 from reports.findings import Figure, Panel, Picture, Series, Table, number, table_of, text
@@ -24,7 +24,7 @@ def points_table(found: Mapping[MapPoint, MappedEffects], names: Mapping[MapPoin
 
     def interval(measured: Effects) -> str:
         each = measured.difference("pretrained")
-        return f"[{each.low:+.3f}, {each.high:+.3f}]"
+        return in_words(each, 3)
 
     return table_of(
         "c3-points",

@@ -1,5 +1,7 @@
 """The interval for M: literal resamples, ends, coverage, what it says of one network, bad input."""
 
+from itertools import combinations_with_replacement
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -103,6 +105,34 @@ def test_more_replicas_say_more():
     assert not few.aligned_within(0.05)
     assert not many.aligned_within(many.high)
     assert not many.optimistic
+
+
+def test_resamples_of_three_blocks_are_their_ten_means_widened():
+    """Every draw of three blocks, by hand: the noise is taken to the power sqrt(3/2) t_2(.025) / z(.025)."""
+    rng, spaces = generator(10), spaces_of((1, 1), np.eye(2))
+    moments = replicas_of(np.diag([1.0, 3.0]), 3, 40, rng)
+    found = misalignment_interval(spaces, moments, seed=3)
+    mean = moments.mean(axis=0)
+    root = scipy.linalg.sqrtm(mean)
+    factor = np.sqrt(3 / 2) * 4.302652729696142 / 1.959963984540054
+    known = []
+    for chosen in combinations_with_replacement(range(3), 3):
+        scaled = np.linalg.solve(root, np.linalg.solve(root, moments[list(chosen)].mean(axis=0)).T)
+        wide = root @ scipy.linalg.expm(factor * scipy.linalg.logm(scaled)) @ root
+        known.append(float(misalignment_squared(spaces, wide)))
+    # the basis in which noise is read: M² hangs on the root of the mean in units of its diagonal alone
+    assert np.unique(found.resamples.round(12)) == pytest.approx(np.unique(np.round(known, 12)), rel=1e-6)
+
+
+def test_what_nothing_bounds_has_no_upper_end():
+    """Seven vectors in six dimensions: most resamples leave fewer than six distinct ones."""
+    vectors = generator(11).standard_normal((7, 6))
+    found = misalignment_interval(spaces_of((1,) * 6), vectors=vectors)
+    assert (found.squared_high, found.high, found.squared_low) == (np.inf, np.inf, 0.0)
+    assert not found.aligned_within(1e6)
+    # isotropic up to noise: no direction in which it is turned is known, but many replicas bound it
+    many = misalignment_interval(spaces_of((1, 1)), replicas_of(np.eye(2), 50, 20, generator(12)))
+    assert np.isfinite(many.high)
 
 
 def test_counts_weigh_the_blocks():

@@ -10,7 +10,7 @@ import pytest
 import simulate.transfer
 from reports.claims.transfer import digits
 from reports.claims.transfer.digits import Digits
-from reports.claims.transfer.effects import effects_of, gains_table, judge_sign
+from reports.claims.transfer.effects import effects_of, gains_table, in_words, judge_sign
 from tests.reports.claims.transfer.made import PLAIN, made
 from theory.errors import Diverged, InvalidInput
 from theory.testing import PairedMean, paired_mean
@@ -91,3 +91,8 @@ def test_the_table_has_every_treatment_of_every_case():
     assert table.rows[0][3:] == (None, None)
     gain = PLAIN.difference("pretrained")
     assert table.rows[1][3] == (gain.mean, gain.standard_error)
+
+
+def test_an_interval_in_words():
+    assert in_words(PairedMean(0.2, 0.1, -0.0123, 0.5, 0.5, 9, 0.95), 3) == "[-0.012, +0.500]"
+    assert in_words(paired_mean([0.1, 0.1]), 3) == "not estimable"
