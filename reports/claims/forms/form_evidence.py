@@ -11,7 +11,8 @@ from reports.claims.claim import Case
 from reports.findings import Judgement
 from reports.judging.compare import ComparedReading, compare
 from reports.judging.estimate import Estimate
-from reports.judging.intervals import bars, detected, found
+from reports.judging.intervals import bars, detected, found, half_width
+from reports.judging.needed import by_interval, by_power, by_pvalue, with_need
 from reports.judging.rules import control_verdict
 from simulate.results import Simulation
 from theory.prediction import Prediction
@@ -53,6 +54,7 @@ def form_judgement(case: Case[Any], prediction: Prediction, evidence: FormEviden
     budget, wrong = prediction.error_budget, case.kind == "control"
     pvalue = 1.0 if compared.pvalue is None else compared.pvalue
     neglected = "; ".join(prediction.neglected) or "nothing"
+    verdict = control_verdict(pvalue, evidence.diverged) if wrong else compared.verdict
     return Judgement(
         quantity=quantity,
         prediction="not 0" if wrong else 0.0 if budget is None else f"within {budget:.2g}",
@@ -61,6 +63,23 @@ def form_judgement(case: Case[Any], prediction: Prediction, evidence: FormEviden
         interval=None if budget is None else (largest - bars(error), largest + bars(error)),
         pvalue=compared.pvalue,
         power=found(compared.detectable if budget is None else detected(error)),
-        verdict=control_verdict(pvalue, evidence.diverged) if wrong else compared.verdict,
-        note="a wrong description, to be refuted" if wrong else f"`{prediction.formula}` neglects {neglected}",
+        verdict=verdict,
+        note=with_need(
+            "a wrong description, to be refuted" if wrong else f"`{prediction.formula}` neglects {neglected}",
+            verdict,
+            _needed(prediction, evidence, wrong=wrong),
+        ),
     )
+
+
+def _needed(prediction: Prediction, evidence: FormEvidence, *, wrong: bool) -> str:
+    """What decides it where it is undecided: of several eigenspaces, what the one nearest to the budget needs."""
+    compared, budget, replicas = evidence.compared, prediction.error_budget, evidence.replicas
+    if wrong:
+        return by_pvalue(replicas, 1.0 if compared.pvalue is None else compared.pvalue)
+    if budget is None:
+        return by_power(replicas, compared.detectable)
+    tau = prediction.readings[-1].tau
+    error, half = evidence.estimate.tau / tau - 1, half_width(evidence.estimate.tau_se / tau, tests=len(tau))
+    nearest = int(np.argmax(np.abs(error) + half))
+    return by_interval(replicas, error[nearest] - half[nearest], error[nearest] + half[nearest], (-budget, budget))
