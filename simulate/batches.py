@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from theory.setting import Setting
@@ -49,4 +51,10 @@ def rows_needed(setting: Setting) -> int:
 
 
 def _permutations(generator: np.random.Generator, count: int, n: int) -> np.ndarray:
-    return generator.permuted(np.broadcast_to(np.arange(n), (count, n)), axis=1)
+    return generator.permuted(_unpermuted(count, n), axis=1)
+
+
+@lru_cache(maxsize=8)
+def _unpermuted(count: int, n: int) -> np.ndarray:
+    """0 … n − 1, `count` times over: made once, since making it costs as much as permuting a small batch's rows."""
+    return np.broadcast_to(np.arange(n), (count, n))

@@ -128,23 +128,25 @@ class Draws:
             y = torch.empty((count, n, self._labeller.outputs), dtype=torch.float64)
         shapes = [shape for w in self.shapes for shape in ((w, w[:1]) if bias else (w,))]
         parameters = tuple(torch.empty((count, *shape), dtype=torch.float64) for shape in shapes)
-        arrays = [w.numpy() for w in parameters]
+        # views are made once: small replicas are drawn in the time that a few calls of torch take
+        all_rows, all_labels, arrays = x.numpy(), y.numpy(), [w.numpy() for w in parameters]
+        in_order = ordered(setting)
         orders: list[np.ndarray] = []
         for i, replica in replicas:
             if self._fixed is None:
-                rows = x[i].numpy()
+                rows = all_rows[i]
                 picked = self._source.draw(streams.at(Purpose.DATA, replica), rows)
             else:
                 rows, picked = self._fixed
-            y[i].numpy()[...] = self._labeller.draw(streams.at(Purpose.LABELS, replica), rows, picked)
+            all_labels[i] = self._labeller.draw(streams.at(Purpose.LABELS, replica), rows, picked)
             draw_parameters(setting.network, streams.at(Purpose.INIT, replica), [array[i] for array in arrays])
-            if ordered(setting):
+            if in_order:
                 orders.append(draw_orders(setting, streams.at(Purpose.ORDER, replica)))
         first = replicas[0][0]
         idle = [i for i, replica in enumerate(slots) if replica is None]
         for tensor in (y, *parameters) if self._fixed else (x, y, *parameters):
             tensor[idle] = tensor[first].clone()
-        if not ordered(setting):
+        if not in_order:
             return Inputs(x, y, parameters, None)
         each = iter(orders)
         filled = [orders[0] if replica is None else next(each) for replica in slots]

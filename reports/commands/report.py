@@ -65,7 +65,7 @@ def report(
         show(view(run_shard(shard, out / RECORDS, processes=processes, **asked)), as_json)
         return DONE
     record = run_campaign(folder=out / RECORDS, fresh=not resume, processes=processes, **asked)
-    return _written(record, out, as_json, strict=strict)
+    return _written(record, out, as_json, strict=strict, processes=processes)
 
 
 @eigenalign.command()
@@ -79,11 +79,12 @@ def typeset(folder: Path, strict: bool, as_json: bool, quiet: bool) -> int:
     return _written(assemble(folder / RECORDS), folder, as_json, strict=strict)
 
 
-def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool) -> int:
+def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool, processes: int | None = None) -> int:
     """Write a report, say what was found, and return the exit status."""
+    from reports.processes import cores
     from reports.typesetting.document import write
 
-    files = write(record, out, provenance=record.provenance)
+    files = write(record, out, provenance=record.provenance, processes=processes or cores())
     if as_json:
         click.echo((out / "results.json").read_text())
     else:

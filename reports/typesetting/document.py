@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from markupsafe import Markup
 
 from reports.files import file_name, write_atomically
-from reports.findings import ClaimReport, Table
+from reports.findings import ClaimReport, Figure, Table
+from reports.processes import results
 from reports.provenance import provenance as collect_provenance
 from reports.record import ReportRecord, findings_csv, to_json, verdict_of
 from reports.typesetting import figures, latex, summaries, tables
@@ -21,6 +23,7 @@ from reports.typesetting.markup import to_latex
 TITLE = "Random labels align weights with data"
 SUBTITLE = "A numerical validation of the theory of arXiv:2006.10455"
 _UNBROKEN = 14  # lines of a table that stays on one page; longer ones break, so that none leaves half a page empty
+FIGURES = 4  # what a process draws in the time that it takes to begin
 _LINE = 484  # pt: the text width of report.tex
 
 
@@ -36,7 +39,12 @@ class _Section:
 
 
 def write(
-    report: ReportRecord, out_dir: Path | str, *, provenance: Mapping[str, Any] | None = None, pdf: bool = True
+    report: ReportRecord,
+    out_dir: Path | str,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    pdf: bool = True,
+    processes: int = 1,
 ) -> dict[str, Path]:
     """Write the whole report into `out_dir`, every file whole or not at all.
 
@@ -53,6 +61,9 @@ def write(
         What to print of versions and machine; collected here if not given.
     pdf : bool
         Whether to compile report.tex.
+    processes : int
+        How many of them draw figures, most of the time that this takes; with more than one, a script needs
+        ``if __name__ == "__main__"``.
 
     Returns
     -------
@@ -71,12 +82,11 @@ def write(
         write_atomically(out / "tables" / f"{file_name(table.name)}.tex", tables.to_latex_table(table))
         write_atomically(out / "tables" / f"{file_name(table.name)}.csv", tables.to_csv(table))
     drawings = {}
-    for claim in report.claims:
-        for figure in claim.figures:
-            name, drawn = file_name(figure.name), figures.render(figure)
-            write_atomically(out / "figures" / f"{name}.pdf", drawn.pdf)
-            write_atomically(out / "figures" / f"{name}.svg", drawn.svg)
-            drawings[figure.name] = Markup(figures.inline_svg(drawn.svg, name, figure.caption))
+    for figure, drawn in _drawn([figure for claim in report.claims for figure in claim.figures], processes):
+        name = file_name(figure.name)
+        write_atomically(out / "figures" / f"{name}.pdf", drawn.pdf)
+        write_atomically(out / "figures" / f"{name}.svg", drawn.svg)
+        drawings[figure.name] = Markup(figures.inline_svg(drawn.svg, name, figure.caption))
     context = {
         "report": report,
         "title": TITLE,
@@ -98,6 +108,17 @@ def write(
     if pdf and (compiled := latex.make_pdf(written["report.tex"])):
         written["report.pdf"] = compiled
     return written
+
+
+def _drawn(wanted: Sequence[Figure], processes: int) -> Iterator[tuple[Figure, figures.Drawn]]:
+    """Each figure with its drawing, in any order; those of many panels are begun first."""
+    longest_first = sorted(wanted, key=lambda figure: len(figure.panels), reverse=True)
+    processes = min(processes, len(wanted) // FIGURES)
+    if processes <= 1:
+        yield from ((figure, figures.render(figure)) for figure in longest_first)
+        return
+    with closing(results(figures.render, [(figure,) for figure in longest_first], processes)) as done:
+        yield from ((longest_first[number], drawn) for number, drawn in done)
 
 
 def _section(claim: ClaimReport) -> _Section:

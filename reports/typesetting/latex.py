@@ -59,11 +59,12 @@ def compile_document(source: Path, engine: LatexEngine, *, passes: int = 3, time
 
     Text, date and identifier of the PDF depend on the source alone: the clock is set to the epoch.
     The second pass is for bookmarks, contents and the columns of tables that break over pages, the third for the pages
-    that the contents have moved.
+    that the contents have moved. A pass that leaves the auxiliary files as it found them is the last: another would
+    read the same, and write the same.
     """
     with tempfile.TemporaryDirectory() as scratch:
         environment = os.environ | {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
-        output = ""
+        output, found = "", _auxiliary(scratch)
         for _ in range(passes if engine.name in {"pdflatex", "lualatex"} else 1):
             try:
                 run = subprocess.run(
@@ -81,6 +82,9 @@ def compile_document(source: Path, engine: LatexEngine, *, passes: int = 3, time
             output = run.stdout.decode(errors="replace")
             if run.returncode:
                 return Compilation(None, output)
+            before, found = found, _auxiliary(scratch)
+            if found == before:
+                break
         pdf = Path(scratch) / f"{source.stem}.pdf"
         return Compilation(pdf.read_bytes() if pdf.exists() else None, output)
 
@@ -107,6 +111,11 @@ def make_pdf(source: Path, engine: LatexEngine | None = None) -> Path | None:
         )
         return None
     return write_atomically(target, result.pdf)
+
+
+def _auxiliary(scratch: str) -> dict[str, bytes]:
+    """What a pass leaves for the next one: all its files but the document and the log."""
+    return {path.name: path.read_bytes() for path in Path(scratch).iterdir() if path.suffix not in {".pdf", ".log"}}
 
 
 def _command(engine: LatexEngine, source: Path, scratch: str) -> list[str]:

@@ -27,7 +27,8 @@ def signed_sums(
     padded = np.zeros((8 * width, features))
     padded[:blocks] = values
     # tables[p, 256 b + byte]: the sum over blocks 8b … 8b + 7 for these eight product signs
-    tables = np.einsum("cj,bjp->pbc", _BITS, padded.reshape(width, 8, features)).reshape(features, width * 256)
+    sums_of_eight = _BITS @ padded.reshape(width, 8, features)
+    tables = np.ascontiguousarray(sums_of_eight.transpose(2, 0, 1)).reshape(features, width * 256)
     offsets = 256 * np.arange(width)[:, None]
     coordinates = max(fixed, 1 + int(left.max(initial=0)), 1 + int(right.max(initial=0)))
     chunk = max(256, min(draws, 2**18 // max(features, 4 * width * coordinates)))

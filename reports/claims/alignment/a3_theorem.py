@@ -51,12 +51,12 @@ TheoremStudy = ShownAlone | ShownByTraining
 
 INSIDE: dict[str, tuple[int, ShownAlone, Setting]] = {
     "ReLU network, Gaussian data": (
-        6000,
+        3000,
         ShownAlone("ReLU network"),
         Setting(data=PLAIN, network=RELU, training=Training(learning_rate=0.3, steps=(0, 20, 100))),
     ),
     "ReLU network, repeated eigenvalues, cross-entropy, mini-batches, momentum": (
-        3000,
+        2000,
         ShownAlone(),
         Setting(
             data=Data(kind="gaussian", spectrum=(0.3, 0.3, 0.3, 2.0, 2.0, 4.0), samples=24),

@@ -19,6 +19,7 @@ from reports.claims.alignment.evidence import (
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.findings import Cells, Exhibits, Judgement, Table, number, table_of, text
 from reports.judging.intervals import found
+from reports.judging.needed import by_pvalue, with_need
 from reports.judging.rules import control_verdict
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 from theory.testing import rotation_power_table
@@ -31,6 +32,8 @@ BASE = Setting(
     network=Network(kind="mlp", hidden=(32,), init_variance=(0.02, 1.0)),
     training=Training(learning_rate=0.3, steps=100),
 )
+# the l1 penalty breaks the least: 3.4 % outside the commutant are found by 12,000 replicas, 5.2 % by 4,000
+TRAINED, L1_TRAINED = 4000, 12000
 UNEVEN = tuple(0.02 / len(SPECTRUM) * factor for factor in (0.4, 0.6, 0.8, 1.0, 1.4, 1.8))
 BROKEN: dict[str, dict[str, Any]] = {
     "labels from a teacher": {"labels": Labels(kind="teacher")},
@@ -49,9 +52,12 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
     Adam, sign SGD and L1 decay are equivariant under signed permutations, so that in unrotated coordinates they would
     break nothing that the test sees.
     """
-    ensemble = Ensemble(replicas=context.replicas(4000))
+
+    def ensemble(name: str) -> Ensemble:
+        return Ensemble(replicas=context.replicas(L1_TRAINED if name == "L1 decay" else TRAINED))
+
     return {
-        name: Trial(msgspec.structs.replace(BASE, ensemble=ensemble, **changes), kind="control")
+        name: Trial(msgspec.structs.replace(BASE, ensemble=ensemble(name), **changes), kind="control")
         for name, changes in BROKEN.items()
     }
 
@@ -85,15 +91,19 @@ def measure(case: Case[None], context: Context) -> ControlEvidence:
 
 def decide(case: Case[None], prediction: str, evidence: ControlEvidence) -> tuple[Judgement, ...]:
     """A control holds when alignment is rejected below p = 1e-6; otherwise it is undecided, never refuted."""
+    whole = evidence.whole
+    verdict = control_verdict(whole.pvalue, evidence.diverged)
     return (
         Judgement(
             quantity=r"part of $\Sigma_w$ outside the commutant",
             prediction=prediction,
-            measurement=evidence.whole.outside,
-            pvalue=evidence.whole.pvalue,
+            measurement=whole.outside,
+            pvalue=whole.pvalue,
             power=str(evidence.power),
-            verdict=control_verdict(evidence.whole.pvalue, evidence.diverged),
-            note=f"the whole ensemble: {found(evidence.whole.detectable)}",
+            verdict=verdict,
+            note=with_need(
+                f"the whole ensemble: {found(whole.detectable)}", verdict, by_pvalue(whole.replicas, whole.pvalue)
+            ),
         ),
     )
 

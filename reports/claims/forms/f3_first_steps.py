@@ -23,8 +23,10 @@ from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 SPECTRUM = (0.2, 0.6, 1.0, 1.6, 3.0)
 REPLICAS = 18432
-# loud labels and redrawn rows have heavy tails and want more replicas; the budget of cross-entropy wants fewer
-LOUD_REPLICAS, REDRAWN_REPLICAS, ENTROPY_REPLICAS = 28672, 36864, 8192
+# loud labels, redrawn rows and a narrow network whose weights shrink have heavy tails and want more replicas; smooth
+# activations, several outputs, the budget of cross-entropy and the control want fewer
+LOUD_REPLICAS, REDRAWN_REPLICAS, SHRINKING_REPLICAS = 36864, 36864, 81920
+FEWER_REPLICAS, ENTROPY_REPLICAS, WRONG_REPLICAS = 9216, 4096, 6144
 
 ROWS = Data(kind="gaussian", spectrum=SPECTRUM, samples=12, fixed=True)
 REDRAWN = msgspec.structs.replace(ROWS, fixed=False)
@@ -60,7 +62,7 @@ def _step(data: Data, labels: Labels, network: Network, training: Training, repl
     return Setting(data=data, labels=labels, network=network, training=training, ensemble=ensemble)
 
 
-SHRINKS = _step(ROWS, QUIET, _network("relu", 4), Training(learning_rate=0.4, steps=1))
+SHRINKS = _step(ROWS, QUIET, _network("relu", 4), Training(learning_rate=0.4, steps=1), SHRINKING_REPLICAS)
 GROWS = _step(ROWS, LOUD, _network("relu", 16), Training(learning_rate=3.0, steps=1), LOUD_REPLICAS)
 ERF = _step(ROWS, CLASSES, _network("erf", 8), Training(learning_rate=2.0, steps=1))
 TANH = _step(
@@ -68,8 +70,15 @@ TANH = _step(
     Labels(kind="rademacher"),
     _network("tanh", 8, train="first"),
     Training(learning_rate=1.0, momentum=0.5, nesterov=True, weight_decay=0.05, steps=1),
+    FEWER_REPLICAS,
 )
-THREE = _step(ROWS, Labels(outputs=3), _network("relu", 8, parametrization="ntk"), Training(learning_rate=3.0, steps=1))
+THREE = _step(
+    ROWS,
+    Labels(outputs=3),
+    _network("relu", 8, parametrization="ntk"),
+    Training(learning_rate=3.0, steps=1),
+    FEWER_REPLICAS,
+)
 AVERAGED = _step(REDRAWN, QUIET, _network("relu", 16), Training(learning_rate=2.0, steps=1), REDRAWN_REPLICAS)
 ENTROPY = _step(
     ROWS,
@@ -87,7 +96,11 @@ TRIALS: dict[str, Trial[StepAsked]] = {
     "ReLU, three outputs, NTK": Trial(THREE, StepAsked()),
     "ReLU, rows redrawn": Trial(AVERAGED, StepAsked()),
     "ReLU, cross-entropy, ten classes": Trial(ENTROPY, StepAsked(), "asymptotic"),
-    "ReLU, without the neuron's own output": Trial(SHRINKS, StepAsked("without the own output"), "control"),
+    "ReLU, without the neuron's own output": Trial(
+        msgspec.structs.replace(SHRINKS, ensemble=Ensemble(replicas=WRONG_REPLICAS)),
+        StepAsked("without the own output"),
+        "control",
+    ),
 }
 
 

@@ -17,6 +17,7 @@ from reports.findings import Judgement
 from reports.judging.compare import ComparedReading, compare
 from reports.judging.estimate import Estimate, estimate
 from reports.judging.intervals import detected, found, half_width
+from reports.judging.needed import by_pvalue, with_need
 from reports.judging.rules import control_verdict
 from simulate.results import SimulatedReading, Simulation
 from theory.prediction import Prediction
@@ -117,6 +118,9 @@ def form_judgement(case: Case[Any], prediction: Prediction, evidence: FormEviden
         note += f"; the interval is one of {tests} that hold together with 95 %"
     if compared.reason is not None:
         note += f"; {compared.reason}"
+    verdict = control_verdict(pvalue, evidence.diverged) if wrong else compared.verdict
+    if wrong:
+        note = with_need("a wrong description, to be refuted", verdict, by_pvalue(evidence.replicas, pvalue))
     return Judgement(
         quantity=quantity,
         prediction="not 0" if wrong else 0.0 if budget is None else f"within {budget:.2g}",
@@ -129,8 +133,8 @@ def form_judgement(case: Case[Any], prediction: Prediction, evidence: FormEviden
             if budget is None
             else detected(error, tests=tests, degrees=evidence.degrees, relative=True)
         ),
-        verdict=control_verdict(pvalue, evidence.diverged) if wrong else compared.verdict,
-        note="a wrong description, to be refuted" if wrong else note,
+        verdict=verdict,
+        note=note,
     )
 
 

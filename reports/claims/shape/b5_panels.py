@@ -27,9 +27,11 @@ from reports.claims.shape.panel_networks import (
     panel_setting,
 )
 from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
-from reports.judging.intervals import detected, mean_and_half, means_and_halves, sample_mean
+from reports.judging.intervals import detected, half_width, mean_and_half, means_and_halves, sample_mean
+from reports.judging.needed import by_interval, with_need
 from reports.judging.rules import one_left_verdict, sign_verdict
 from reports.judging.scaling import ERROR_BUDGET, warnings
+from reports.judging.shape import CONFIDENCE as SHAPE_CONFIDENCE
 from reports.judging.shape import ONE_LEFT
 from simulate.scaling import run_shrunken
 from theory.linear.paper_panels import PAPER_PANELS, READINGS, PaperPanel, Reading
@@ -38,6 +40,7 @@ from theory.shape import RISES, RISES_THEN_FALLS
 # b, and how many networks make a curve; b of them have as many neurons as one of full size
 FACTORS = {"quick": {"left": 16, "middle": 16, "right": 8}, "full": dict.fromkeys(HIDDEN, 4)}
 NETWORKS = {"quick": 8, "full": 4, "paper": 4}
+RIGHT_NETWORKS = NETWORKS | {"quick": 72}  # where f levels off, which takes more networks to see, and these are small
 # what is said besides the shape, each of a quantity that has to be negative
 BESIDES = {
     RISES_THEN_FALLS: ("$f$ at the largest fifth of $\\sigma$, less its initial value", "below the init"),
@@ -64,9 +67,13 @@ class ReadPanel:
 def trials(context: Context) -> Mapping[str, Trial[ReadPanel]]:
     """The panels in both readings of their diagonal, at full size, whatever is trained in their place."""
     chosen = [ReadPanel(panel, reading) for reading in READINGS for panel in PAPER_PANELS]
-    replicas = SEEDS * NETWORKS[context.budget]
+
+    def replicas(panel: PaperPanel) -> int:
+        return SEEDS * (RIGHT_NETWORKS if panel.name == "right" else NETWORKS)[context.budget]
+
     return {
-        str(study): Trial(panel_setting(study.panel, study.reading, replicas), study, "asymptotic") for study in chosen
+        str(study): Trial(panel_setting(study.panel, study.reading, replicas(study.panel)), study, "asymptotic")
+        for study in chosen
     }
 
 
@@ -108,14 +115,26 @@ def decide(case: Case[ReadPanel], prediction: PanelShapes, measured: PanelCurves
 
 def _shape(observed: str, measured: PanelCurves) -> Judgement:
     shape = measured.shape
+    verdict = one_left_verdict(shape, observed, measured.diverged)
     return Judgement(
         quantity=f"shape of $f$ after {EPOCHS} epochs",
         prediction=observed,
         measurement=shape or "not decided by the interval",
         power=ONE_LEFT if shape else "several are left",
-        verdict=one_left_verdict(shape, observed, measured.diverged),
-        note=_note(measured),
+        verdict=verdict,
+        note=with_need(_note(measured), verdict, _needed(measured)),
     )
+
+
+def _needed(measured: PanelCurves) -> str:
+    """What decides the shape: what the step between bands needs whose sign is least known; nothing of diverged ones."""
+    if measured.diverged:
+        return ""
+    steps = np.diff(measured.bands, axis=1)
+    mean, error = steps.mean(axis=0), steps.std(axis=0, ddof=1) / len(steps) ** 0.5
+    half = half_width(error, tests=BANDS - 1, confidence=SHAPE_CONFIDENCE, degrees=len(steps) - 1)
+    least = int(np.argmin(np.abs(mean) / half))
+    return by_interval(measured.replicas, mean[least] - half[least], mean[least] + half[least], (0.0,))
 
 
 def _paper_besides(observed: str, measured: PanelCurves) -> tuple[Judgement, ...]:
@@ -125,6 +144,7 @@ def _paper_besides(observed: str, measured: PanelCurves) -> tuple[Judgement, ...
     values = besides(observed, measured)
     (mean, half), error = mean_and_half(values), sample_mean(values)[1]
     smallest = detected(error, degrees=len(values) - 1)
+    verdict = sign_verdict(mean - half, mean + half, "negative", measured.diverged)
     return (
         Judgement(
             quantity=quantity,
@@ -133,8 +153,8 @@ def _paper_besides(observed: str, measured: PanelCurves) -> tuple[Judgement, ...
             standard_error=error,
             interval=(mean - half, mean + half),
             power=f"{-smallest:.2g} found with probability .9; $f_0$ = {measured.initial:.3g}",
-            verdict=sign_verdict(mean - half, mean + half, "negative", measured.diverged),
-            note=_note(measured),
+            verdict=verdict,
+            note=with_need(_note(measured), verdict, by_interval(measured.replicas, mean - half, mean + half, (0.0,))),
         ),
     )
 

@@ -35,7 +35,7 @@ from simulate.results import Simulation
 from theory.setting import Ensemble, Setting
 
 SMALL_FACTORS = (2, 4)  # a network that trains in a second cannot be eight times smaller
-SMALL_REPLICAS, LARGE_REPLICAS = 40, 12  # of the full size: in the quick budget, and in the full one
+SMALL_REPLICAS, LARGE_REPLICAS = 24, 12  # of the full size: in the quick budget, and in the full one
 LINES: tuple[Literal["line", "dashed"], ...] = ("line", "dashed")  # of the larger network, and of the smaller
 # whether the own check says no: it has said neither where it is undecided
 REFUSED: dict[Agreement, bool | None] = {"not converged": True, "converged": False, "undecided": None}

@@ -51,6 +51,14 @@ def test_the_same_record_gives_the_same_bytes(written, tmp_path):
             assert path.read_bytes() == (tmp_path / path.relative_to(written)).read_bytes(), path
 
 
+def test_who_draws_the_figures_changes_no_byte(written, tmp_path, monkeypatch):
+    monkeypatch.setattr("reports.typesetting.document.FIGURES", 1)  # three figures are enough for two processes
+    write(sample_report(), tmp_path, provenance=PROVENANCE, pdf=False, processes=2)
+    for path in written.rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (tmp_path / path.relative_to(written)).read_bytes(), path
+
+
 def test_json_is_strict_and_complete(written):
     def refuse(word):
         raise AssertionError(word)

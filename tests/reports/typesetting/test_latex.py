@@ -75,3 +75,24 @@ def test_a_document_that_fails_is_said_loudly_and_its_log_kept(engine, tmp_path,
     assert "Undefined control sequence" in caplog.text
     assert (tmp_path / "report.log").exists()
     assert not (tmp_path / "report.pdf").exists()
+
+
+def test_a_pass_that_changes_nothing_for_the_next_is_the_last(engine, tmp_path, monkeypatch):
+    """Without contents two passes are enough, with contents that move pages three are; more give the same bytes."""
+    plain = r"\ifdefined\pdftrailerid\pdftrailerid{}\fi\documentclass{article}\begin{document}text%s\end{document}"
+    moving = r"\tableofcontents" + r"\section{a}text" * 80  # contents of two pages
+    passes, run = [], subprocess.run
+
+    def counted(*args, **keys):
+        passes.append(args)
+        return run(*args, **keys)
+
+    monkeypatch.setattr(latex.subprocess, "run", counted)
+    source = tmp_path / "report.tex"
+    for body, least in (("", 2), (moving, 3)):
+        source.write_text(plain % body)
+        passes.clear()
+        result = latex.compile_document(source, engine, passes=9)
+        assert result.pdf is not None, result.errors
+        assert len(passes) == (least if engine.name in {"pdflatex", "lualatex"} else 1)
+        assert latex.compile_document(source, engine, passes=least).pdf == result.pdf
