@@ -35,7 +35,7 @@ from theory.setting import Setting
 
 NARROW = 32  # neurons of a network that is not trained: the more networks, the more labels
 PILOT, SMALLEST_PILOT, LARGEST_PILOT = 16, 8192, 32768  # neurons of the pilot, by the width
-UNTRAINED = 8  # neurons drawn for the mean, for each that is trained
+UNTRAINED = 5  # neurons drawn for the mean, for each that is trained
 BLOCKS, LARGEST_HALF = 128, 32768  # in how many blocks at least, whose means are independent; and half of one at most
 SET_APART = 2**31  # between the numbers of replicas that are trained and of others
 
