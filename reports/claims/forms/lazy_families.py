@@ -55,8 +55,8 @@ RELU_BOTH, ERF_BOTH = Training(learning_rate=4.0, steps=40), Training(learning_r
 # the widest networks, the narrower ones, and how many neurons the quick budget trains at each width
 FAMILIES: dict[str, tuple[Setting, WidthFamily, int]] = {
     "ReLU, first layer": (_first_layer("relu", RELU, 4096), WidthFamily((64, 256, 1024), rate=True), 65536),
-    "erf, first layer": (_first_layer("erf", SMOOTH, 1000), WidthFamily((16, 160, 400), rate=True), 40000),
-    "tanh, first layer": (_first_layer("tanh", SMOOTH, 1024), WidthFamily((64,)), 16384),
+    "erf, first layer": (_first_layer("erf", SMOOTH, 1000), WidthFamily((16, 160, 400), rate=True), 64000),
+    "tanh, first layer": (_first_layer("tanh", SMOOTH, 1024), WidthFamily((64,)), 20480),
     "ReLU, both layers": (_both_layers("relu", RELU_BOTH, 1024), WidthFamily((128,)), 16384),
     "erf, both layers": (_both_layers("erf", ERF_BOTH, 1024), WidthFamily((64,)), 16384),
     "ReLU, three outputs": (_first_layer("relu", RELU, 1024, outputs=3), WidthFamily((256,)), 8192),

@@ -33,10 +33,10 @@ from scipy import special
 import simulate
 from theory.setting import Setting
 
-NARROW = 16  # neurons of a network that is not trained: the more networks, the more labels
-PILOT, SMALLEST_PILOT, LARGEST_PILOT = 16, 8192, 65536  # neurons of the pilot, by the width
-UNTRAINED = 8  # neurons drawn for the mean, for each that is trained
-BLOCKS, LARGEST_HALF = 64, 32768  # in how many blocks at least, whose means are independent; and half of one at most
+NARROW = 32  # neurons of a network that is not trained: the more networks, the more labels
+PILOT, SMALLEST_PILOT, LARGEST_PILOT = 16, 8192, 32768  # neurons of the pilot, by the width
+UNTRAINED = 5  # neurons drawn for the mean, for each that is trained
+BLOCKS, LARGEST_HALF = 128, 32768  # in how many blocks at least, whose means are independent; and half of one at most
 SET_APART = 2**31  # between the numbers of replicas that are trained and of others
 
 
@@ -91,7 +91,7 @@ def felt_rows(setting: Setting, directions: np.ndarray) -> np.ndarray:
 def activate(activation: str, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """φ(z) and φ'(z)."""
     if activation == "relu":
-        return np.maximum(z, 0.0), (z > 0).astype(float)
+        return np.maximum(z, 0), (z > 0).astype(z.dtype)
     if activation == "erf":
         return special.erf(z), 2 / np.sqrt(np.pi) * np.exp(-(z**2))
     h = np.tanh(z)
@@ -162,7 +162,7 @@ def mean_of_variates(setting: Setting, variates: Sequence[Variates], first: int,
 
 @dataclass(frozen=True, eq=False)
 class _Moments:
-    """Means over drawn neurons and labels.
+    """Means over drawn neurons and labels; in single precision, far finer than their errors.
 
     Attributes
     ----------
@@ -186,17 +186,22 @@ class _Moments:
 
 
 def _moments(setting: Setting, variates: Sequence[Variates], x: np.ndarray, drawn: Neurons) -> _Moments:
-    w, count = drawn.w.reshape(-1, drawn.w.shape[2]), drawn.a.shape[1]
-    energies = drawn.energies.reshape(-1, 1)
-    h, gates = activate(setting.network.activation, w @ x.T)
+    w, count = _single(drawn.w.reshape(-1, drawn.w.shape[2])), drawn.a.shape[1]
+    energies, rows = _single(drawn.energies.reshape(-1, 1)), _single(x)
+    h, gates = activate(setting.network.activation, w @ rows.T)
     roots, weighted = np.sqrt(energies), energies * w
+    pulls = ((h @ _single(each.a) * gates) @ rows for each in variates)
     return _Moments(
         gates=(roots * gates).T @ (roots * gates) / len(w),
         outputs=(roots * h).T @ (roots * h) / (len(w) * count),
         labels=float(np.mean(drawn.y**2)),
-        own=np.stack([-2 * np.mean(weighted * ((h @ each.a * gates) @ x), axis=0) for each in variates]),
+        own=np.stack([-2 * np.mean(weighted * pull, axis=0) for pull in pulls]),
         count=count,
     )
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
 
 
 def _block_mean(variates: Sequence[Variates], x: np.ndarray, width: int, halves: Sequence[_Moments]) -> np.ndarray:

@@ -227,11 +227,12 @@ def train_wide(study: WideStudy, setting: Setting) -> MeasuredGains:
     trained = np.concatenate(losses)
     samples = gains_over(trained)[:, :, 1:] - (0.0 if variate is None else np.concatenate(subtracted))
     finite = np.isfinite(samples).all(axis=(1, 2))
-    mean, error = mean_with_error(samples[finite], np.ones(finite.sum()))
+    counts = np.ones(finite.sum())
+    mean, error = mean_with_error(samples[finite], counts)
     if variate is not None:
         added, its_error = _mean_of(variate, setting)
         mean, error = mean + added, np.hypot(error, its_error)
-    mine, *others = trained[finite].mean(axis=0)[:, 0]
+    mine, *others = mean_with_error(trained[finite], counts)[0][:, 0]
     return MeasuredGains(mean, error, np.maximum(mine, others), total, int((~finite).sum()))
 
 

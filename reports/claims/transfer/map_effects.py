@@ -18,7 +18,7 @@ from torch import Tensor
 from reports.claims.claim import Case, Context
 from reports.claims.transfer.effects import Effects, effects_of
 from reports.claims.transfer.tangent_gains import silent
-from reports.claims.transfer.tangent_modes import TangentModes, modes_of, stacked
+from reports.claims.transfer.tangent_modes import TangentModes, modes_of, predicted_gain, stacked
 from simulate.devices import one_thread, resolve
 from simulate.inputs import Inputs
 from simulate.labels import one_hot
@@ -80,17 +80,13 @@ class MappedEffects(Effects):
     def by_squared_error(self) -> np.ndarray:
         """The gain in loss of k networks over their own inits, averaged over downstream training, (k,).
 
-        T⁻¹ ∫ (L_t⁰ − L_t) dt, by trapezoids over the readings, as a share of the larger of both losses at the start,
-        with L_t = ½ n⁻¹ ‖p_t(K/n)(y − f_0)‖²: see `theory.transfer.linearised_transfer`.
+        T⁻¹ ∫ (L_t⁰ − L_t) dt, by trapezoids over the readings, as a share of the larger of both losses at the start.
         """
         gains, steps = [], self.readings
-        parts = (self.init.curvature, self.init.energy, self.kept.curvature, self.kept.energy)
-        for before, its_energy, after, own_energy in zip(*parts, strict=True):
-            training = Training(learning_rate=RATE / max(before.max(), after.max()), steps=steps)
-            reference = TangentModes(before, its_energy).losses(training)
-            loss = TangentModes(after, own_energy).losses(training)
-            unit = max(loss[0], reference[0])
-            gains.append(np.trapezoid(reference - loss, steps) / (steps[-1] - steps[0]) / unit)
+        for kept, init in zip(self.kept, self.init, strict=True):
+            rate = RATE / max(kept.curvature.max(), init.curvature.max())
+            gain = predicted_gain(kept, init, Training(learning_rate=rate, steps=steps))
+            gains.append(np.trapezoid(gain, steps) / (steps[-1] - steps[0]))
         return np.array(gains)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from reports.claims.transfer.tangent_modes import TangentModes, modes_of, stacked
+from reports.claims.transfer.tangent_modes import TangentModes, modes_of, predicted_gain, stacked
 from simulate.devices import resolve
 from simulate.transfer.experiment import Engine
 from theory.errors import Diverged
@@ -68,10 +68,10 @@ class TangentGains:
     def predicted(self) -> np.ndarray:
         """The same gains by `theory.transfer`, from the modes of every replica's two networks, (R, r).
 
-        ½ n⁻¹ ‖p_t(K/n)(y − f_0)‖², K the tangent kernel and f_0 the outputs of that very network: exact but for the
-        motion of the kernel.
+        K is the tangent kernel and f_0 the outputs of that very network: exact but for the motion of the kernel.
         """
-        return _gains(self.init.losses(self.training), self.kept.losses(self.training))
+        pairs = zip(self.kept, self.init, strict=True)
+        return np.array([predicted_gain(kept, init, self.training) for kept, init in pairs])
 
 
 def tangent_gains(experiment: Experiment, device: str = "cpu", store: Path | None = None) -> TangentGains:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from simulate.networks import forward
 from theory.setting import Network, Training
-from theory.transfer import LinearisedNetwork, linearised_loss
+from theory.transfer import LinearisedNetwork, linearised_transfer
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,24 +20,32 @@ class TangentModes:
 
     Attributes
     ----------
-    curvature : ndarray, shape (..., nC)
-    energy : ndarray, shape (..., nC)
+    curvature : ndarray, shape (nC,), or (k, nC) for several networks
+    energy : ndarray, of the same shape
         (uᵀ(y − f_0))² over n.
     """
 
     curvature: np.ndarray
     energy: np.ndarray
 
-    def losses(self, training: Training) -> np.ndarray:
-        """½ Σ_a p_t(κ_a/n)² e_a by `theory.transfer`, at the r steps of the training, (..., r)."""
-        *shape, count = self.curvature.shape
-        pairs = zip(self.curvature.reshape(-1, count), self.energy.reshape(-1, count), strict=True)
-        # a network of one output on nC rows, whose loss is a mean over them
-        found = [
-            count * linearised_loss(LinearisedNetwork(count * np.diag(curvature)), np.sqrt(energy), training)
-            for curvature, energy in pairs
-        ]
-        return np.array(found).reshape(*shape, len(training.readings))
+    def __iter__(self) -> Iterator[TangentModes]:
+        """One network after the other."""
+        for curvature, energy in zip(self.curvature, self.energy, strict=True):
+            yield TangentModes(curvature, energy)
+
+
+def predicted_gain(kept: TangentModes, init: TangentModes, training: Training) -> np.ndarray:
+    """What `theory.transfer` predicts of one network's gain over its init, at the steps of a training that begin at 0.
+
+    ½ n⁻¹ (‖p_t(K⁰/n)(y − f_0⁰)‖² − ‖p_t(K/n)(y − f_0)‖²), as a share of the larger of both at the start, (r,).
+    """
+    count = kept.curvature.size
+    # along modes both are networks of one output on as many rows, with as many times the kernel for the same K/n
+    network, reference = (
+        LinearisedNetwork(count * np.diag(each.curvature), outputs=-np.sqrt(each.energy)) for each in (kept, init)
+    )
+    found = linearised_transfer(network, reference, np.zeros(count), training)
+    return np.asarray(found.gain / max(found.loss[0], found.reference_loss[0]))
 
 
 def modes_of(network: Network, parameters: tuple[Tensor, ...], rows: Tensor, targets: np.ndarray) -> TangentModes:

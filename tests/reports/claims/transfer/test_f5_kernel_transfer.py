@@ -7,6 +7,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from reports.claims.claim import Case, Context, Outcome
 from reports.claims.transfer import f5_kernel_transfer as f5
@@ -103,6 +104,64 @@ def test_verdicts() -> None:
     assert judge(0.3, 0.005, control=True) == "holds"
     assert judge(-0.31, 0.005, control=True) == "undecided"
     assert judge(-0.2, 0.03, control=True) == "undecided"
+
+
+def test_every_gain_is_judged_by_its_own_numbers() -> None:
+    """Two references and two steps, with numbers that tell where they are from, and units of their own."""
+    case, units = small(HIGH, replicas=24, width=2048), np.array([2.0, 5.0])
+    prediction = PredictedWideGains(HIGH.references, (5, 40), np.array([[0.3, 0.2], [0.15, 0.05]]), units, None)
+    shares = np.array([[0.301, 0.202], [0.153, 0.054]])
+    errors = np.array([[0.0011, 0.0012], [0.0013, 0.0014]])
+    found = f5.decide(case, prediction, MeasuredGains(shares * units[:, None], errors * units[:, None], units, 24, 2))
+    for k, judgement in enumerate(found):
+        assert judgement.quantity == f"gain after step 5 over {HIGH.references[k]}, as a share"
+        assert judgement.prediction == prediction.gains[k, 0]
+        assert judgement.measurement == pytest.approx(shares[k, 0])
+        assert judgement.standard_error == pytest.approx(errors[k, 0])
+        assert judgement.interval is not None
+        low, high = judgement.interval  # one of two that hold together, by the 22 networks that did not diverge
+        assert (high - low) / 2 == pytest.approx(t.isf(0.05 / 2 / 2, 21) * errors[k, 0])
+        assert (high + low) / 2 == pytest.approx(shares[k, 0])
+        late = f"predicted {prediction.gains[k, 1]:+.4f}, measured {shares[k, 1]:+.4f} ± {errors[k, 1]:.4f}"
+        assert judgement.note == f"after step 40 {late}"
+        assert judgement.power == "within 1.1% of the loss; positive, positive seen, early and late"
+        assert judgement.verdict == "undecided"  # two have diverged
+
+
+def test_either_step_refutes() -> None:
+    """Beyond the budget of .0625 after the late step alone, and after the early one alone."""
+    case = small(LONG, replicas=24, width=1024)
+    for early, late in ((-0.3, 0.0), (-0.1, -0.1)):
+        gains = UNIT * np.array([[early, late]])
+        found = MeasuredGains(gains, np.full((1, 2), UNIT * 0.005), np.ones(1), 24, 0)
+        assert f5.decide(case, PREDICTED, found)[0].verdict == "refuted"
+
+
+def test_the_control_is_judged_beyond_the_budget() -> None:
+    """Its p-value is Student's for what exceeds the budget, twice for two steps."""
+    (judgement,) = f5.decide(small(LONG, replicas=24, width=1024, control=True), PREDICTED, measured(0.0, 0.03))
+    assert judgement.pvalue == pytest.approx(2 * t.sf((0.3 - 0.0625) / 0.03, 23))
+    assert judgement.prediction == "not -0.3000"
+    assert f5.decide(small(LONG), PREDICTED, measured(0.0, 0.03))[0].pvalue is None
+
+
+def test_the_claim_trains_what_its_names_say() -> None:
+    """Studies, labels upstream, widths and readings of every case."""
+    found = {
+        case.name: (case.study, case.setting.labels.variance, case.setting.network.widths, case.setting.data.samples)
+        for case in f5.CLAIM.cases(QUICK)
+    }
+    assert found == {
+        "weights, target of high variance": (PretrainedWeights("high variance", (5, 40)), 1.0, (2048,), 100),
+        "weights, target of low variance": (PretrainedWeights("low variance", (5, 40)), 1.0, (2048,), 100),
+        "weights, random labels": (PretrainedWeights("random", (5, 40)), 1.0, (2048,), 100),
+        "kept output layer, little to remember": (KeptOutput(20, False, (5, 30)), 0.09, (1024,), 40),
+        "kept output layer, much to remember": (KeptOutput(100, False, (5, 30)), 4.0, (1024,), 40),
+        "kept output layer, new inputs": (KeptOutput(100, True, (5, 30)), 4.0, (1024,), 40),
+        "kept output layer, its memory of the labels left out": (KeptOutput(100, False, (5, 30)), 4.0, (1024,), 40),
+    }
+    assert [case.name for case in f5.CLAIM.cases(QUICK) if case.kind == "control"] == [list(found)[-1]]
+    assert all(case.setting.training.learning_rate == 1.0 for case in f5.CLAIM.cases(QUICK))
 
 
 def test_a_sign_that_is_not_seen_is_undecided() -> None:
