@@ -3,7 +3,8 @@
 A claim declares its trials; a trial with its random seed is a case. The seed of a case is a hash of the user's seed,
 the claim, and what the case is: its setting or experiment, so far as it departs from the defaults, its study and its
 kind. Neither its name nor its place nor the number of replicas enters, so that cases may be renamed, reordered and
-added, and budgets share draws. Trials of several claims that name the same `shared` draws are trained once.
+added, and budgets share draws. Trials that name the same `shared` draws, of one claim or of several, are trained once:
+their seed is a hash of that name and of what is trained alone.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ class Trial(Generic[Study]):
     kind : "exact", "asymptotic", "control" or "outside"
         Which rule decides: a control must be detected, a case outside the hypotheses gets no verdict.
     shared : str
-        A name in place of the claim's own id in the seed, where several claims read the same experiment.
+        A name in place of the claim, the study and the kind in the seed, where several trials read the same networks;
+        they have equally many replicas.
     """
 
     trained: Setting | Experiment
@@ -205,7 +207,7 @@ class Claim(Generic[Study, Predicted, Measured]):
 
 
 def seed_of(trial: Trial[Any], claim: str, seed: int) -> int:
-    """The seed of a case: 48 bits of a hash of the user's seed, the claim (or what shares the draws), and what it is.
+    """The seed of a case: 48 bits of a hash of the user's seed, the claim (or what is shared), and what it is.
 
     >>> from theory.setting import Data, Ensemble
     >>> one = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)))
@@ -215,13 +217,16 @@ def seed_of(trial: Trial[Any], claim: str, seed: int) -> int:
     >>> others = Trial(one, "a study"), Trial(one, kind="control")
     >>> len({seed_of(Trial(one), "A3", 0), seed_of(Trial(one), "A4", 0), *(seed_of(t, "A3", 0) for t in others)})
     4
+    >>> len({seed_of(replace(trial, shared="forms"), "A3", 0) for trial in others})
+    1
     """
     trained = trial.trained
     lines = setting_file.departures(trained) if isinstance(trained, Setting) else experiment_file.departures(trained)
     # not how many replicas there are, nor where a machine keeps its files
     kept = [line for line in lines if not re.match(r"ensemble\.|(upstream\.)?data\.(labels_)?path\b", line)]
     study, _ = pack(trial.study)
-    what = json.dumps([seed, trial.shared or claim, kept, study, trial.kind])
+    asked = [trial.shared, kept] if trial.shared else [claim, kept, study, trial.kind]
+    what = json.dumps([seed, *asked])
     return int.from_bytes(blake2b(what.encode(), digest_size=6).digest())
 
 

@@ -27,6 +27,7 @@ from reports.claims.forms.lazy_predictions import LazyPrediction, predict_change
 from reports.claims.forms.trace_modes import TraceByModes, TraceRow, trace_by_modes, trace_judgement, trace_table
 from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, Verdict, number, table_of, text
 from reports.judging.intervals import bars, detectable_excess, half_width
+from reports.judging.needed import by_interval, by_pvalue, with_need
 from reports.judging.rules import asymptotic_verdict, control_verdict, within_budget
 from theory.network.lazy import LARGEST_DISPLACEMENT
 from theory.setting import Ensemble, Setting
@@ -140,6 +141,11 @@ class FamilyEvidence:
     diverged: int
 
     @property
+    def replicas(self) -> int:
+        """Of all widths."""
+        return sum(each.measured.replicas for each in self.widths)
+
+    @property
     def inside(self) -> WidthEvidence:
         """The networks that are judged: the narrowest inside the regime, the widest if none is.
 
@@ -207,6 +213,9 @@ def _exponent_judgement(rate: ErrorRate, evidence: FamilyEvidence) -> Judgement:
         return Judgement(quantity, rate.exponent, "no error of the trace is seen", "undecided")
     half = half_width(law.error, degrees=law.degrees)
     low, high = float(law.exponent - half), float(law.exponent + half)
+    verdict = asymptotic_verdict(low - rate.exponent, high - rate.exponent, EXPONENT_BUDGET, evidence.diverged)
+    bounds = (rate.exponent - EXPONENT_BUDGET, rate.exponent + EXPONENT_BUDGET)
+    fit = f"one power law over widths with $\\varepsilon \\le {rate.largest:g}$ fits with $p$ = {law.quality:.2g}"
     return Judgement(
         quantity=quantity,
         prediction=rate.exponent,
@@ -214,8 +223,8 @@ def _exponent_judgement(rate: ErrorRate, evidence: FamilyEvidence) -> Judgement:
         standard_error=law.error,
         interval=(low, high),
         power=f"holds within {EXPONENT_BUDGET}",
-        verdict=asymptotic_verdict(low - rate.exponent, high - rate.exponent, EXPONENT_BUDGET, evidence.diverged),
-        note=f"one power law over widths with $\\varepsilon \\le {rate.largest:g}$ fits with $p$ = {law.quality:.2g}",
+        verdict=verdict,
+        note=with_need(fit, verdict, by_interval(evidence.replicas, low, high, bounds)),
     )
 
 
@@ -223,6 +232,7 @@ def _share_judgement(share: TermShare, evidence: FamilyEvidence) -> Judgement:
     """A term that is left out, as a control: the rest must be farther from the measured change than the whole."""
     name, half = DROPPED[share.term], float(half_width(share.error, degrees=share.degrees))
     found = 0.5 + detectable_excess(share.error, share.degrees)
+    verdict = control_verdict(share.pvalue, evidence.diverged)
     return Judgement(
         kind="control",
         quantity=f"share of {name}, $m = {evidence.widths[-1].measured.width}$",
@@ -232,8 +242,12 @@ def _share_judgement(share: TermShare, evidence: FamilyEvidence) -> Judgement:
         interval=(share.value - half, share.value + half),
         pvalue=share.pvalue,
         power=f"a share of {found:.2g} found with probability .9",
-        verdict=control_verdict(share.pvalue, evidence.diverged),
-        note=f"the theory without {name} is farther from the measured change than with it",
+        verdict=verdict,
+        note=with_need(
+            f"the theory without {name} is farther from the measured change than with it",
+            verdict,
+            by_pvalue(evidence.replicas, share.pvalue),
+        ),
     )
 
 

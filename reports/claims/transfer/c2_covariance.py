@@ -12,9 +12,10 @@ from reports.claims.transfer.digits import FIRST_LAYER, LAYER, small_init
 from reports.claims.transfer.effects import Effects, curves_panel, gains_table, judge_sign, measure_effects
 from reports.findings import Exhibits, Figure, Judgement, Panel, number, table_of, text
 from reports.judging.intervals import simultaneous
+from reports.judging.needed import by_interval, with_need
 from reports.judging.rules import above_verdict
 from theory.setting import Data, Downstream, Ensemble, Experiment, Labels, Network, Training, Treatments, Upstream
-from theory.testing import MeanRatio
+from theory.testing import MeanRatio, paired_mean
 
 SAMPLES, BATCH = 200, 25
 UPSTREAM_EPOCHS, EPOCHS = 40, (0, 3, 6, 9, 12, 16, 20)
@@ -100,14 +101,21 @@ def _judge_share(measured: Effects, share: MeanRatio | None) -> Judgement:
     """Whether more than half is recovered, by the whole interval; undecided where the layer may gain nothing."""
     layer = measured.difference(LAYER)
     interval = None if share is None else (share.low, share.high)
+    verdict = above_verdict(interval, MOST, measured.diverged)
+    # the share exceeds `MOST` where this exceeds 0, which is linear in the gains, as Fieller's interval is not
+    excess = paired_mean(measured.of("covariance") - MOST * measured.of(LAYER) - (1 - MOST) * measured.of("scratch"))
     return Judgement(
         quantity="share of the pretrained first layer's gain that one drawn from $N(0, \\Sigma_w)$ recovers",
         prediction=f"above {MOST:g}",
         measurement="unknown: the layer's own gain may be 0" if share is None else share.ratio,
         interval=interval,
-        verdict=above_verdict(interval, MOST, measured.diverged),
+        verdict=verdict,
         power="no interval is bounded" if share is None else "Fieller's interval",
-        note=f"the layer gains {layer.mean:+.4f} (standard error {layer.standard_error:.4f})",
+        note=with_need(
+            f"the layer gains {layer.mean:+.4f} (standard error {layer.standard_error:.4f})",
+            verdict,
+            by_interval(excess.replicas, excess.low, excess.high, (0.0,)),
+        ),
     )
 
 

@@ -16,6 +16,7 @@ import simulate.transfer
 from reports.claims.claim import Case, Context
 from reports.findings import Cell, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.intervals import effect_found, means_and_halves, sample_mean
+from reports.judging.needed import by_interval, with_need
 from reports.judging.rules import CONFIDENCE, Sign, sign_verdict
 from simulate.transfer import TransferResult
 from theory.errors import Diverged, InvalidInput
@@ -122,6 +123,7 @@ def judge_sign(found: PairedMean, sign: Sign, diverged: int, *, quantity: str, n
             power="not estimable: the difference is the same in all replicas",
             note=note,
         )
+    verdict = sign_verdict(found.low, found.high, sign, diverged)
     smallest = effect_found(found.standard_error, (1 - found.confidence) / 2, degrees=found.replicas - 1)
     return Judgement(
         quantity=quantity,
@@ -129,9 +131,9 @@ def judge_sign(found: PairedMean, sign: Sign, diverged: int, *, quantity: str, n
         measurement=found.mean,
         standard_error=found.standard_error,
         interval=(found.low, found.high),
-        verdict=sign_verdict(found.low, found.high, sign, diverged),
+        verdict=verdict,
         power=f"a difference of {smallest:.2g} found with probability .9",
-        note=note,
+        note=with_need(note, verdict, by_interval(found.replicas, found.low, found.high, (0.0,))),
     )
 
 

@@ -14,6 +14,7 @@ from reports.claims.transfer.sign_design import DESIGN, MECHANISMS, Route, compa
 from reports.claims.transfer.sign_settings import Comparison
 from reports.findings import Exhibits, Figure, Judgement, Kind, Panel, Series, number, table_of, text
 from reports.judging.intervals import signs_seen
+from reports.judging.needed import by_pvalue, by_share, with_need
 from reports.judging.rules import SEEN, SHARE, Ruling, control_verdict, share_verdict
 
 EDGES = (0.0, 0.003, 0.01, 0.03, 0.1, np.inf)  # of bins of the predicted gain, as a share of the loss at the start
@@ -96,8 +97,14 @@ def decide(case: Case[Route], prediction: PredictedSigns, realised: RealisedSign
             pvalue=pvalue,
             power=f"{every.settings} settings, {every.settings - every.decided} of them undecided",
             verdict=verdict,
-            note=f"{every.right} of {every.decided}; beyond {margin:.2g} {beyond.right} of {beyond.decided}; "
-            f"{chance:.2f} by shuffled predictions, which do as well with probability {associated:.1e}",
+            note=with_need(
+                f"{every.right} of {every.decided}; beyond {margin:.2g} {beyond.right} of {beyond.decided}; "
+                f"{chance:.2f} by shuffled predictions, which do as well with probability {associated:.1e}",
+                verdict,
+                by_pvalue(realised.replicas, pvalue)
+                if control
+                else by_share(every.right, every.decided, every.settings),
+            ),
         ),
     )
 
