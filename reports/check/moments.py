@@ -103,8 +103,8 @@ class DataMoment:
         mean = self.second_moment
         return np.stack([w * (basis.T @ (group - mean) @ basis) for w, group in zip(weights, self.groups, strict=True)])
 
-    def basis_noise(self, spaces: Eigenspaces) -> Callable[[np.random.Generator], np.ndarray] | None:
-        """Random rotations (d, d) by which the eigenvectors are off, in their own coordinates; None for one group.
+    def basis_noise(self, spaces: Eigenspaces) -> Callable[[np.random.Generator, int], np.ndarray] | None:
+        """Random rotations (count, d, d) by which the eigenvectors are off, in their own basis; None for one group.
 
         To first order an error E of A turns V into V (I + Θ), Θ_ij = (Vᵀ E V)_ij / (λ_j − λ_i), which has no meaning
         within one of the `spaces`. The distance is taken for smaller by its standard error, as it may well be. E is
@@ -124,11 +124,12 @@ class DataMoment:
         inverse = np.divide(np.sign(distances), least, out=np.zeros(apart.shape), where=apart)
         flat, identity = scatter.reshape(len(scatter), -1), np.eye(len(values))
 
-        def rotation(generator: np.random.Generator) -> np.ndarray:
-            half = (generator.standard_normal(len(flat)) @ flat).reshape(apart.shape) * inverse / 2
-            return np.linalg.solve(identity - half, identity + half)
+        def rotations(generator: np.random.Generator, count: int) -> np.ndarray:
+            errors = (generator.standard_normal((count, len(flat))) @ flat).reshape(count, *apart.shape)
+            half = errors * inverse / 2
+            return np.asarray(np.linalg.solve(identity - half, identity + half))
 
-        return rotation
+        return rotations
 
     @cached_property
     def exact_eigenspaces(self) -> Eigenspaces:

@@ -17,8 +17,9 @@ from functools import cached_property
 
 import numpy as np
 
-Noise = Callable[[np.random.Generator], np.ndarray]
+Noise = Callable[[np.random.Generator, int], np.ndarray]
 
+_AT_ONCE = 2**17  # numbers of filters turned together
 _TIE = 1e-10  # relative: rounding decides no rank
 _NEGLIGIBLE = 1e-24  # of the largest variance, below which an eigenspace is not looked at
 
@@ -73,11 +74,11 @@ class Turns:
         return np.array([s.stop - s.start for s in self.slices])
 
     def inverse_roots(self, variances: np.ndarray) -> np.ndarray:
-        """1 / √(mean variance in the space), a number a coordinate; 0 where the space holds next to nothing."""
-        means = np.add.reduceat(variances, self._starts) / self._sizes
-        seen = means > _NEGLIGIBLE * means.max()
+        """1 / √(mean variance in the space), (..., d) → (..., d); 0 where the space holds next to nothing."""
+        means = np.add.reduceat(variances, self._starts, axis=-1) / self._sizes
+        seen = means > _NEGLIGIBLE * means.max(axis=-1, keepdims=True)
         means[~seen] = 1
-        return np.repeat(seen / np.sqrt(means), self._sizes)
+        return np.repeat(seen / np.sqrt(means), self._sizes, axis=-1)
 
 
 def filters_pvalue(
@@ -95,20 +96,25 @@ def filters_pvalue(
     turns : Turns
     filters : ndarray, shape (N, d)
         In the basis of the turns.
-    noise : Generator → (d, d), optional
-        A random rotation by which the basis may be off, `DataMoment.basis_noise`. The turned copies are rotated by it,
+    noise : (Generator, count) → (count, d, d), optional
+        Random rotations by which the basis may be off, `DataMoment.basis_noise`. The turned copies are rotated by it,
         the filters as they are have been already. Exact without it, conservative with it to first order in the angle.
     """
     generator = np.random.default_rng(seed)
     found = filters[filters.any(axis=1)]
-    observed = _direction_energy(turns, found)
+    observed = float(_direction_energy(turns, found[None])[0])
     reached = 0
-    for _ in range(draws):
-        index, signs = turns.draw(generator, len(found))
-        turned = (found if index is None else np.take_along_axis(found, index, axis=1)) * signs
+    n, d = found.shape
+    step = max(1, _AT_ONCE // max(1, n * d))
+    for first in range(0, draws, step):
+        count = min(step, draws - first)
+        index, signs = turns.draw(generator, count * n)
+        copies = np.broadcast_to(found, (count, n, d))
+        turned = copies if index is None else np.take_along_axis(copies, index.reshape(count, n, d), axis=2)
+        turned = turned * signs.reshape(count, n, d)
         if noise is not None:
-            turned = turned @ noise(generator)
-        reached += _direction_energy(turns, turned) >= observed * (1 - _TIE)
+            turned = turned @ noise(generator, count)
+        reached += int(np.count_nonzero(_direction_energy(turns, turned) >= observed * (1 - _TIE)))
     return (1 + reached) / (draws + 1)
 
 
@@ -128,7 +134,7 @@ def networks_pvalue(
         for r, (moment, sign) in enumerate(zip(moments, signs, strict=True)):
             mean += (moment if index is None else moment[np.ix_(index[r], index[r])]) * np.outer(sign, sign)
         if noise is not None:
-            rotation = noise(generator)
+            (rotation,) = noise(generator, 1)
             mean = rotation.T @ mean @ rotation
         reached += _moment_energy(turns, mean / len(moments)) >= observed * (1 - _TIE)
     return (1 + reached) / (draws + 1)
@@ -143,14 +149,14 @@ def isotropic_turns(dimension: int) -> Turns:
     return Turns((slice(0, dimension),), (True,))
 
 
-def _direction_energy(turns: Turns, filters: np.ndarray) -> float:
-    n, d = filters.shape
-    scaled = filters * turns.inverse_roots(np.einsum("nd,nd->d", filters, filters))
-    squares = np.einsum("nd,nd->n", scaled, scaled)
+def _direction_energy(turns: Turns, filters: np.ndarray) -> np.ndarray:
+    """T of filters (b, N, d) → (b,)."""
+    scaled = filters * turns.inverse_roots(np.einsum("bnd,bnd->bd", filters, filters))[:, None]
+    squares = np.einsum("bnd,bnd->bn", scaled, scaled)
     squares[squares == 0] = 1
-    if n < d:
-        return float(np.sum((scaled @ scaled.T) ** 2 / np.outer(squares, squares)))
-    return float(np.sum(((scaled.T / squares) @ scaled) ** 2))
+    directions = scaled / np.sqrt(squares)[..., None]
+    gram = directions @ directions.mT if filters.shape[1] < filters.shape[2] else directions.mT @ directions
+    return np.asarray(np.einsum("bij,bij->b", gram, gram))
 
 
 def _moment_energy(turns: Turns, moment: np.ndarray) -> float:

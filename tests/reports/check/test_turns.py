@@ -222,7 +222,7 @@ def test_the_noise_of_the_basis_is_that_of_samples():
         data = data_moment(samples(rows, layer_of(np.ones((4, 3)))))
         spaces = data.known_eigenspaces()
         angles.append(spaces.basis * np.sign(np.diag(spaces.basis)))
-        rotation = data.basis_noise(spaces)(rng)
+        (rotation,) = data.basis_noise(spaces)(rng, 1)
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
         drawn_angles.append(rotation)
     seen, said = (np.mean(np.square(a), axis=0) for a in (angles, drawn_angles))
