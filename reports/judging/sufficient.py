@@ -67,7 +67,7 @@ def gaussian_vectors(rank: int) -> int:
     """How many Gaussian vectors of this rank show an error of `DISCREPANCY`.
 
     >>> gaussian_vectors(3)
-    34019
+    35308
     """
     low, high = rank + 1, 2 * (rank + 1)
     while detectable_variance(high, rank, LEVEL, POWER) > DISCREPANCY:

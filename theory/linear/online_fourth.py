@@ -150,7 +150,7 @@ def fourth_limit(training: Training, s: np.ndarray, *, batch_size: int, ratios: 
     By bisection. Without weight decay it lies below `mean_square_limit`.
 
     >>> round(fourth_limit(Training(), np.array([1.0]), batch_size=1), 6)
-    0.376577
+    0.383451
     """
     low, high = 0.0, 2 / float(np.max(s) + training.weight_decay)
     while high - low > 1e-9 * high:

@@ -37,7 +37,7 @@ def likelihood_ratio_sf(value: float, rank: int, vectors: int) -> float:
         k ≥ 1 and N ≥ k.
 
     >>> f"{likelihood_ratio_sf(9.0, 1, 4):.6f}"  # of one χ²_4: both its tails
-    '0.005162'
+    '0.003777'
     """
     if value <= 0:
         return 1.0

@@ -11,6 +11,7 @@ from reports.judging.compare import Verification, compare
 from reports.judging.estimate import data_eigenspaces, estimate, tau_with_error
 from reports.judging.intervals import mean_with_error
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
+from theory.testing.whole_matrix import detectable_variance
 
 
 def setting(**changes) -> Setting:
@@ -34,6 +35,11 @@ def test_the_truth_holds(labels):
     verification = compared(setting(labels=labels))
     assert [reading.verdict for reading in verification.comparison] == ["holds", "holds"]
     assert verification.convinced
+
+
+def test_what_was_detectable_is_what_the_test_says_at_the_level_and_power_of_the_rules():
+    (_, last) = compared(setting()).comparison
+    assert last.detectable == detectable_variance(50_000, 3, 1e-6, 0.9)
 
 
 def test_a_planted_error_of_seven_percent_is_refuted():

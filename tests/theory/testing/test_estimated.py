@@ -191,6 +191,17 @@ def test_detectable_errors_by_hand_and_where_nothing_is_found():
     assert detectable_error(0.04, 2, 1e-6, 0.9) == np.inf
 
 
+def test_errors_that_differ_by_noise_alone_are_shrunk_and_others_are_not():
+    alike = estimated_means(gamma_blocks(generator(15), 32, 50.0, 500), np.full(32, 100))
+    assert np.max(alike.errors) > 1.3 * np.mean(alike.errors)
+    assert np.max(alike.typical) < 1.1 * np.mean(alike.errors)
+    blocks = gamma_blocks(generator(15), 512, 50.0, 2) ** [1.0, 0.2]
+    apart = estimated_means(blocks / blocks.mean(axis=0), np.full(512, 100))
+    assert apart.typical == pytest.approx(apart.errors, rel=0.01)
+    alone = estimated_means(gamma_blocks(generator(15), 32, 50.0), np.full(32, 100))
+    assert alone.typical == pytest.approx(alone.errors)
+
+
 def test_critical_values_are_where_pvalues_cross_the_level():
     critical = critical_values(np.array([20.0]), np.array([0.2]), 1e-4)
     z = normal_scores(critical, 20.0)

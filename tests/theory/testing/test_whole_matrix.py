@@ -47,8 +47,8 @@ def test_pvalues_are_uniform_under_the_null(k, d, n):
         assert stats.binomtest(rejected, len(found), alpha, "greater").pvalue > 1e-6
 
 
-def test_without_the_bartlett_factor_the_likelihood_ratio_would_be_wrong():
-    """At N = 20, k = 5 the uncorrected statistic is visibly too large: the correction does something."""
+def test_a_chi_square_law_would_be_wrong_for_the_likelihood_ratio():
+    """At N = 20, k = 5 the statistic is visibly larger than its limit."""
     sigma, root = prediction(5, 5)
     rng, found, raw = generator(3), [], []
     for _ in range(1500):
@@ -139,6 +139,31 @@ def test_estimated_variances_find_planted_errors():
     turn[:2, :2] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
     moments = skewed_blocks(generator(9), turn @ root, 200, 250)
     assert whole_matrix_test(sigma, moments, gaussian=False, counts=np.full(200, 250)).joint_pvalue < 1e-6
+
+
+def test_entries_that_never_vary_agree_or_do_not():
+    """Off-diagonal entries without any spread: 0 as predicted, or not."""
+    values = generator(12).gamma(50.0, 1 / 50, (100, 2))
+    blocks = values[:, :, None] * np.eye(2)
+    counts = np.full(100, 100)
+    assert whole_matrix_test(np.eye(2), blocks, gaussian=False, counts=counts).joint_pvalue == 1
+    stray = blocks + 1e-6 * (1 - np.eye(2))
+    found = whole_matrix_test(np.eye(2), stray, gaussian=False, counts=counts)
+    assert found.joint_pvalue < 1e-6
+    assert found.pvalue == pytest.approx(2 * found.joint_pvalue)
+
+
+def test_a_level_that_cannot_be_kept_is_told():
+    few = whole_matrix_test(I2, skewed_blocks(generator(13), I2, 99, 10), gaussian=False, counts=np.full(99, 10))
+    assert (few.sharp, few.needed, few.joint_pvalue, few.detectable) == (False, few.needed, 1.0, np.inf)
+    assert few.needed > 990
+    blocks = skewed_blocks(generator(13), I2, 100, 1000)
+    enough = whole_matrix_test(I2, blocks, gaussian=False, counts=np.full(100, 1000))
+    assert enough.sharp
+    assert 3.7 < enough.variance_bound < 7.4  # E z⁴ − 1 of such vectors is 3.69, and twice that is not needed
+    assert not whole_matrix_test(I2, blocks, gaussian=False, counts=np.full(100, 1000), variance=300.0).sharp
+    gaussian = whole_matrix_test(I2, blocks, 100_000, gaussian=True)
+    assert (gaussian.sharp, gaussian.needed, gaussian.variance_bound) == (True, 3, None)
 
 
 def test_tau_scores_are_normal_and_count_standard_errors():
