@@ -14,7 +14,7 @@ GUIDES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md"))}
 CONTRIBUTIONS = ("claim", "formula")  # they add files to the project
 
 
-@pytest.mark.parametrize("name", sorted(set(GUIDES) - set(CONTRIBUTIONS)))
+@pytest.mark.parametrize("name", sorted(set(GUIDES) - set(CONTRIBUTIONS) - {"calibration"}))  # which runs nothing
 def test_a_guide_runs(name, tmp_path):
     written = [Path(file).stem for _, file, _ in FENCE.findall(GUIDES[name]) if file.endswith(".py")]
     printed = tell(GUIDES[name], tmp_path, tuple(written))
