@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import is_dataclass
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,6 @@ from reports.claims.transfer.digits import Digits
 from reports.claims.transfer.effects import measure_effects
 from reports.claims.transfer.map_effects import measure_mapped
 from reports.cli import main
-from reports.codec import pack
 from simulate.identity import experiment_digest
 from simulate.transfer import run
 from tests.simulate.transfer.experiments import (
@@ -227,6 +228,15 @@ def test_the_command(tmp_path, capfd, trained_pieces):
     assert "is needed by resume" in capfd.readouterr().err
 
 
+def assert_same(one: Any, other: Any) -> None:
+    """The same numbers, in records within records."""
+    for name, value in vars(one).items():
+        if is_dataclass(value):
+            assert_same(value, getattr(other, name))
+        else:
+            np.testing.assert_array_equal(value, getattr(other, name))
+
+
 def test_claims_go_on_from_the_store_of_a_report(tmp_path, trained_pieces):
     tiny = Case("tiny", Digits(0.5, hidden=(8, 6), rows=40, batch=20, limit=2).experiment(3), None, "asymptotic")
     context = Context(store=tmp_path)
@@ -235,10 +245,7 @@ def test_claims_go_on_from_the_store_of_a_report(tmp_path, trained_pieces):
         before = dict(trained_pieces)
         again = measured(tiny, context)
         assert trained_pieces == before == {"upstream": 2, "downstream": 6}  # by the first of them
-        (plain, arrays), (same, others) = pack(found), pack(again)
-        assert plain == same
-        for name, value in arrays.items():
-            np.testing.assert_array_equal(value, others[name])
+        assert_same(found, again)
     plain = measure_effects(tiny, Context())
     for name, value in vars(plain).items():
         np.testing.assert_array_equal(value, getattr(found, name))

@@ -14,6 +14,7 @@ from reports.claims.forms.lazy_evidence import WidthEvidence
 from reports.findings import OUTSIDE, Judgement
 from tests.reports.claims.forms.outcomes import QUICK, case_of, outcome_of
 from tests.reports.claims.forms.test_lazy_evidence import imagined
+from theory.network.lazy import LazyTerms
 
 EXPONENT = "exponent of $m$ in the error of the trace"
 LARGEST = "largest relative error of $\\tau$"
@@ -62,6 +63,14 @@ def test_errors_are_shares_of_the_variance_that_is_predicted() -> None:
     low, high = found.interval
     assert low < found.measurement < high
     assert (high - low) / 2 == pytest.approx(t.isf(0.05 / 2 / 5, 399) * found.standard_error)
+
+
+def test_the_budget_is_one_of_the_smallest_variance() -> None:
+    """Changes of 0 to 4 along five directions: the size of the terms is 4, and m s_0² the smallest variance."""
+    evidence, none = imagined(0.0, 0.01), np.zeros((5, 5))
+    terms = LazyTerms(np.diag(np.arange(5.0)), none, none, none)
+    found = judged(replace(evidence, prediction=replace(evidence.prediction, terms=terms)))[LARGEST]
+    assert found.prediction == f"within {0.03 * 4 / (64 * 0.09):.2g}"
 
 
 def test_the_narrowest_width_inside_the_regime_is_judged() -> None:
