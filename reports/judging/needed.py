@@ -8,6 +8,7 @@ measured may lie on the bound itself, and no number of replicas decides it: that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from scipy.stats import norm
@@ -27,6 +28,8 @@ def by_interval(replicas: int, low: float, high: float, bounds: Sequence[float])
     'measured 0.07 of its half-width from the bound: may lie on it, where no number of replicas decides'
     """
     half, middle = (high - low) / 2, (high + low) / 2
+    if not math.isfinite(half + middle):
+        return "no interval is known: how many replicas would be needed is not either"
     inside = [bound for bound in bounds if low < bound < high] or list(bounds)
     distance = min(abs(middle - bound) for bound in inside)
     if distance < NEAREST * half:

@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 import simulate
 from reports.check import check
-from reports.init import draw, law_of_data, law_of_store
+from reports.init import draw_layer, law_of_data, law_of_store
 from reports.setting_file import load
 from tests.reports.command_line import run
 
@@ -28,7 +28,7 @@ def test_the_contract(capfd, sources):
         weights, about = file.get_tensor("weight"), json.loads(file.metadata()["about"])
     assert weights.dtype == torch.float32
     np.testing.assert_array_equal(
-        weights, draw(law_of_data(np.load(sources / "x.npy"), (300, 4)), (300, 4), norm=2.5, seed=3)
+        weights, draw_layer(law_of_data(np.load(sources / "x.npy"), (300, 4)), (300, 4), norm=2.5, seed=3)
     )
     assert about == record["details"]
     assert (about["formula"], about["seed"], about["source"]) == ("linear-flow", 3, f"data: {sources / 'x.npy'}")
@@ -62,7 +62,7 @@ def test_setting_and_store_from_the_command_line(capfd, sources):
         assert status == 0
         assert json.loads(printed)["details"]["formula"] == "simulated"
     law = law_of_store(sources / "runs", (9, 3))
-    np.testing.assert_array_equal(np.load(out), draw(law, (9, 3)))
+    np.testing.assert_array_equal(np.load(out), draw_layer(law, (9, 3)))
 
 
 DATA = ("--data", "x.npy")

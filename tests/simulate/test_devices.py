@@ -77,7 +77,7 @@ PLACED = """
 def test_every_kernel_keeps_to_the_device(path):
     done = python(PLACED, path)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) == 43
+    assert int(done.stdout) == 44
 
 
 def test_free_memory_is_a_power_of_two(monkeypatch):

@@ -28,7 +28,7 @@ from theory.misalignment import closest_aligned, jeffreys, misalignment, misalig
 from theory.network import duals, kernels
 from theory.overlaps import overlaps
 from theory.setting import Data, Network, Setting, Training
-from theory.testing import blocks, tails
+from theory.testing import blocks, null_energy
 from theory.transfer import inputs
 
 RNG = np.random.default_rng(0)
@@ -123,7 +123,7 @@ LAWS = [
     Law(blocks.rotated, 1, lambda c: blocks.rotated(SPACES.basis, c * MOMENTS)),
     Law(blocks.block_moments, 1, lambda c: blocks.block_moments(c * MOMENTS, 4, None, 3)[0]),
     Law(blocks.merge_blocks, 1, lambda c: blocks.merge_blocks(c * VECTORS, np.ones(8), 3)[0]),
-    Law(tails.weighted_chi2_isf, 1, lambda c: tails.weighted_chi2_isf([(c, 2), (3 * c, 1)], 0.01)),
+    Law(null_energy.energy_critical, 1, lambda c: null_energy.energy_critical(c * VECTORS**2, np.ones(4), 0.01)),
     # spectra
     Law(population.spaces, 0, lambda c: population.spaces(c * SPECTRUM)[2]),
     Law(averaged_limits.effective_decay, 1, lambda c: averaged_limits.effective_decay(c * SPECTRUM, 3, c / 8)),
@@ -204,6 +204,7 @@ NOT_SWEPT = {
     "theory.linear.mini_batch": PREDICTED,
     "theory.linear.mini_batch_scalar": PREDICTED,
     "theory.linear.online": LEARNING,
+    "theory.linear.online_fourth": LEARNING,
     "theory.linear.phase_diagram": "takes dimensionless numbers",
     "theory.linear.population": PREDICTED,
     "theory.linear.propagators": "takes dimensionless numbers: rates times curvatures",
@@ -217,12 +218,15 @@ NOT_SWEPT = {
     "theory.network": PREDICTED,
     "theory.rows": "checks rows and leaves them as they are",
     "theory.testing.blocks.block_weights": "takes counts",
+    "theory.testing.estimated": "takes dimensionless numbers: measured over predicted variances",
     "theory.testing.interval": OWN_RANGE,
     "theory.testing.mean": OWN_RANGE,
+    "theory.testing.null_energy": PARTS,
     "theory.testing.orbits": PARTS,
     "theory.testing.paired": OWN_RANGE,
     "theory.testing.power": OWN_RANGE,
     "theory.testing.randomization": PARTS,
+    "theory.testing.variances": OWN_RANGE,
     "theory.testing.whole_matrix": OWN_RANGE,
     "theory.transfer": "takes learning rates beside the spectrum or the rows, and refuses what its kernels refuse",
 }
@@ -257,6 +261,7 @@ def test_every_function_of_arrays_has_a_law_or_a_reason():
 
 
 OWN = {
+    "variances_test": (0, lambda c: testing.variances_test(c * np.ones(4), c * (1 + 0.1 * VECTORS)).pvalue),
     "paired_mean": (1, lambda c: testing.paired_mean(c * VECTORS[:, 0]).high),
     "mean_ratio": (0, lambda c: testing.mean_ratio(c * VECTORS[:, 0], c * (5 + VECTORS[:, 1])).ratio),
     "misalignment_interval": (0, lambda c: testing.misalignment_interval(SPACES, c * MOMENTS, resamples=99).high),

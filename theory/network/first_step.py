@@ -145,7 +145,9 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             moved = first_step_moment(felt, model, rate, training.weight_decay)
-    except InvalidInput as error:  # of the duals of tanh
+    except InvalidInput as error:  # of the duals of tanh, or of rows whose squares leave the range
+        if error.key == "rows":
+            raise NoClosedForm("rows", error.value, error.rule) from None
         raise NoClosedForm("network.init_variance", setting.network.layer_variances, str(error)) from None
     refuse_overflow(rate, moved)
     found = first_step_readings(setting, rows, model, moved, first_step_mean(felt, model, rate))

@@ -199,7 +199,7 @@ class MisalignmentPath:
         spectrum, vectors = np.linalg.eigh(root @ (means * units) @ root)
         self._regular = spectrum[:, 0] > 1e-12 * spectrum[:, -1]
         spectrum, vectors = spectrum[self._regular], vectors[self._regular]
-        self.noiseless = bool(np.all(np.abs(spectrum - 1) <= 64 * d * np.finfo(float).eps))
+        self.noiseless = bool(spectrum.size and np.all(np.abs(spectrum - 1) <= 64 * d * np.finfo(float).eps))
         # a power of the noise widens it as a factor on its deviation does, and keeps it positive definite
         wide = spectrum**widening
         self._direct = ((vectors * wide[:, None]) @ vectors.mT).reshape(len(wide), d * d)

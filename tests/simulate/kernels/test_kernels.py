@@ -125,6 +125,9 @@ def test_training_is_equivariant(setting, seed):
     for step in plain:
         first, *others = plain[step]
         turned_first, *turned_others = turned[step]
+        if not all(w.isfinite().all() for w in plain[step]):  # a replica has diverged: so has the turned one
+            assert not all(w.isfinite().all() for w in turned[step])
+            continue
         scale = max(1.0, first.norm().item())
         assert (turned_first - first @ torch.from_numpy(rotation).T).norm() <= 1e-10 * scale
         for a, b in zip(others, turned_others, strict=True):

@@ -237,7 +237,7 @@ def test_hypotheses(changes: dict, match: str) -> None:
     ("changes", "rows", "key"),
     [
         ({"training": Training(learning_rate=1e200, steps=1)}, PLANE, "training.learning_rate"),
-        ({}, 1e100 * PLANE, "training.learning_rate"),
+        ({}, 1e100 * PLANE, "rows"),
         ({"network": Network(kind="mlp", activation="tanh", init_variance=1e7)}, PLANE, "network.init_variance"),
     ],
 )
