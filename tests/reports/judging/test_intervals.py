@@ -32,6 +32,7 @@ def test_one_block_has_no_error_and_none_no_mean():
 
 
 @pytest.mark.parametrize("count", [2, 3, 10])
+@pytest.mark.slow
 def test_students_interval_covers(count):
     values = np.random.default_rng(SEED + count).standard_normal((count, TRIALS))
     mean, half = intervals.means_and_halves(values)

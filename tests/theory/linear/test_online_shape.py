@@ -32,6 +32,7 @@ def test_leading_order_is_the_shape_of_the_additive_diffusion(
 
 
 @pytest.mark.parametrize("initial", [0.0, 1e-4])
+@pytest.mark.slow
 def test_from_small_weights_it_rises_at_every_step(initial: float) -> None:
     setting = msgspec.structs.replace(BASE, network=Network(init_variance=initial * 12))
     shapes = predicted_online_shapes(setting)

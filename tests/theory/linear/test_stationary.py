@@ -160,6 +160,7 @@ def test_what_is_left_of_the_start_is_bounded(case: tuple[Setting, np.ndarray]) 
 
 @given(trainings())
 @settings(max_examples=60, deadline=None)
+@pytest.mark.slow
 def test_the_error_is_within_the_budget(case: tuple[Setting, np.ndarray]) -> None:
     setting, rows = case
     try:

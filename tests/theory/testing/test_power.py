@@ -97,6 +97,7 @@ def test_critical_values_of_resampled_blocks_are_those_of_their_copies():
 
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("kind", ["rotation", "energy"])
+@pytest.mark.slow
 def test_the_detectable_violation_is_found_with_the_stated_probability(group, kind):
     """Planted into fresh ensembles, at level .005: between .8 and .97, beyond binomial error at 1e-6."""
     rng, found = generator(4), 0

@@ -33,6 +33,7 @@ def skewed_blocks(rng, root, blocks, size):
 
 
 @pytest.mark.parametrize(("k", "d", "n"), [(1, 3, 50), (4, 4, 400), (6, 9, 5000)])
+@pytest.mark.slow
 def test_pvalues_are_uniform_under_the_null(k, d, n):
     sigma, root = prediction(k, d)
     rng = generator(2)
@@ -47,6 +48,7 @@ def test_pvalues_are_uniform_under_the_null(k, d, n):
         assert stats.binomtest(rejected, len(found), alpha, "greater").pvalue > 1e-6
 
 
+@pytest.mark.slow
 def test_a_chi_square_law_would_be_wrong_for_the_likelihood_ratio():
     """At N = 20, k = 5 the statistic is visibly larger than its limit."""
     sigma, root = prediction(5, 5)

@@ -62,6 +62,7 @@ def renamed(plain: Any, before: str, after: str) -> Any:
         (b4_deeper, 3, {"steps": (0, 8)}),
     ],
 )
+@pytest.mark.slow
 def test_names_decide_nothing(claim, replicas, training):
     first, second = (
         to_builtins(judge(few(claim.CLAIM, replicas, names, training), QUICK)) for names in ("one", "linear")

@@ -38,6 +38,7 @@ def under_names(value: Any, names: dict[str, str]) -> Any:
 @pytest.mark.parametrize(
     ("claim", "replicas"), [(f1_closed_forms.CLAIM, 32), (f3_first_steps.CLAIM, 64), (f4_lazy.CLAIM, 2)]
 )
+@pytest.mark.slow
 def test_names_decide_nothing(claim: AnyClaim, replicas: int) -> None:
     names = {name: f"case {number}" for number, name in enumerate(claim.trials(QUICK))}
     before, after = (to_builtins(judge(few(claim, replicas, renamed=renamed), QUICK)) for renamed in (False, True))

@@ -57,6 +57,7 @@ def renamed(plain: Any, before: str, after: str) -> Any:
         (f7_surrogate, 3, {"steps": (16, 32)}),
     ],
 )
+@pytest.mark.slow
 def test_names_decide_nothing(claim: Any, replicas: int, training: dict[str, Any]) -> None:
     first, second = (
         to_builtins(judge(few(claim.CLAIM, replicas, names, training), QUICK)) for names in ("number", "linear")
