@@ -20,7 +20,7 @@ import simulate
 import theory
 from reports.check.data import Samples, open_samples, samples
 from reports.check.moments import DataMoment, data_moment
-from reports.check.weights import Filters
+from reports.check.weights import WeightVectors
 from reports.judging.verify import fixed_rows
 from simulate.aligned_draws import draw_weights, of_norm
 from theory.eigenspaces import eigenspaces
@@ -252,11 +252,11 @@ def _fit(shape: Sequence[int], dimension: int, whose: str) -> None:
         raise InvalidInput("shape", tuple(shape), f"must have {dimension} numbers a vector, as {whose} have, not {d}")
 
 
-def _layer(shape: Sequence[int]) -> Filters:
+def _layer(shape: Sequence[int]) -> WeightVectors:
     """A layer of this shape that has no vectors yet: what it will see of data does not depend on them."""
     _, d = vectors_of(shape)
     kernel = None if len(shape) == 2 else (shape[1], 1 if len(shape) == 3 else shape[2], shape[-1])
-    return Filters(np.empty((0, d)), kernel)
+    return WeightVectors(np.empty((0, d)), kernel)
 
 
 def _of_stream(

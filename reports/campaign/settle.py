@@ -37,7 +37,7 @@ def background(claim: AnyClaim) -> Kept[Any]:
     return Kept(claim.background(), time.perf_counter() - clock)
 
 
-def judge(claim: AnyClaim, context: Context) -> ClaimReport:
+def judge_claim(claim: AnyClaim, context: Context) -> ClaimReport:
     """Everything of one claim, in this process and without a folder."""
     kept = {case: round_trip(settle(claim, case, context), claim) for case in claim.cases(context)}
     return judged(claim, kept, round_trip(background(claim), claim, background=True))

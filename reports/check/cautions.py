@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from reports.check.independence import FEWEST, Relation
 from reports.check.moments import DataMoment
-from reports.check.weights import Filters
+from reports.check.weights import WeightVectors
 
 _MEAN_SHARE = 0.01
 
 
 def cautions(
-    layers: Sequence[Filters],
+    layers: Sequence[WeightVectors],
     data: DataMoment,
     *,
     rank: int,
@@ -32,7 +32,7 @@ def cautions(
     )
 
 
-def _about_networks(layers: Sequence[Filters], related: Sequence[Relation], given: int) -> list[str]:
+def _about_networks(layers: Sequence[WeightVectors], related: Sequence[Relation], given: int) -> list[str]:
     found = []
     if related:
         listed = "; ".join(_relation(relation) for relation in related[:3])
@@ -62,7 +62,7 @@ def _relation(relation: Relation) -> str:
     )
 
 
-def _about_weights(layers: Sequence[Filters], data: DataMoment, rank: int, alive: int, ridge: float) -> list[str]:
+def _about_weights(layers: Sequence[WeightVectors], data: DataMoment, rank: int, alive: int, ridge: float) -> list[str]:
     dimension, total = int(data.varies.sum()), sum(len(layer.vectors) for layer in layers)
     found = []
     if len(layers) == 1:
@@ -90,7 +90,7 @@ def _about_weights(layers: Sequence[Filters], data: DataMoment, rank: int, alive
     return found
 
 
-def _about_layout(layer: Filters) -> list[str]:
+def _about_layout(layer: WeightVectors) -> list[str]:
     """What shapes alone cannot tell."""
     m, d = layer.vectors.shape
     if layer.kernel is None and m == d:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from reports.check.files import printable, stored
-from reports.check.weights import Filters, host
+from reports.check.weights import WeightVectors, host
 from theory.errors import InvalidInput
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -40,7 +40,7 @@ class Samples:
     read: Callable[[int, int], np.ndarray]
 
 
-def open_samples(source: str, layer: Filters, *, channels_last: bool = False) -> Samples:
+def open_samples(source: str, layer: WeightVectors, *, channels_last: bool = False) -> Samples:
     """The data in FILE[:KEY] or in a folder of images, as `layer` sees them; see `samples`."""
     if Path(source).is_dir():
         return _folder(Path(source), layer)
@@ -48,7 +48,7 @@ def open_samples(source: str, layer: Filters, *, channels_last: bool = False) ->
     return _fitted(array.shape, array.read, layer, channels_last)
 
 
-def samples(rows: Any, layer: Filters, *, channels_last: bool = False) -> Samples:
+def samples(rows: Any, layer: WeightVectors, *, channels_last: bool = False) -> Samples:
     """An array or a tensor as samples for `layer`.
 
     For a dense layer (n, d), or (n, …) with d numbers a sample. For filters images (n, C, H, W), or (n, H, W) for one
@@ -64,7 +64,7 @@ def samples(rows: Any, layer: Filters, *, channels_last: bool = False) -> Sample
 
 
 def _fitted(
-    shape: tuple[int, ...], read: Callable[[int, int], np.ndarray], layer: Filters, channels_last: bool
+    shape: tuple[int, ...], read: Callable[[int, int], np.ndarray], layer: WeightVectors, channels_last: bool
 ) -> Samples:
     """Samples of `shape` as the layer sees them, or what does not fit."""
     if len(shape) < 2:
@@ -96,13 +96,13 @@ def _fitted(
     return Samples(shape[0], (channels, *image[1:]), layer.kernel, read_images)
 
 
-def _group(images: np.ndarray, layer: Filters) -> np.ndarray:
+def _group(images: np.ndarray, layer: WeightVectors) -> np.ndarray:
     """The channels that the layer's group of filters sees."""
     j, channels = layer.group[0], layer.kernel[0] if layer.kernel else 0
     return images[:, (j - 1) * channels : j * channels]
 
 
-def _row_rule(shape: tuple[int, ...], layer: Filters) -> str:
+def _row_rule(shape: tuple[int, ...], layer: WeightVectors) -> str:
     d, m = layer.vectors.shape[1], len(layer.vectors)
     found = math.prod(shape[1:])
     hint = ""
@@ -113,7 +113,7 @@ def _row_rule(shape: tuple[int, ...], layer: Filters) -> str:
     return f"must have {d} numbers a sample, as a weight vector has, not {found}{hint}"
 
 
-def _channel_rule(shape: tuple[int, ...], found: int, layer: Filters, channels_last: bool) -> str:
+def _channel_rule(shape: tuple[int, ...], found: int, layer: WeightVectors, channels_last: bool) -> str:
     assert layer.kernel is not None
     wanted = layer.kernel[0] * layer.group[1]
     rule = f"must have {wanted} channels, as the filters take, not {found}"
@@ -126,7 +126,7 @@ def _channel_rule(shape: tuple[int, ...], found: int, layer: Filters, channels_l
     return rule
 
 
-def _folder(folder: Path, layer: Filters) -> Samples:
+def _folder(folder: Path, layer: WeightVectors) -> Samples:
     """Images in a folder and the folders in it, in the order of their names; grey or colour as the layer needs."""
     from PIL import Image
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from reports.check.turns import Turns
-from reports.check.weights import Filters
+from reports.check.weights import WeightVectors
 from theory.eigenspaces import Eigenspaces, weight_variances
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment_squared
@@ -39,7 +39,7 @@ class Weights:
     alive: int
 
     @classmethod
-    def of(cls, layers: Sequence[Filters], varies: np.ndarray) -> Weights:
+    def of(cls, layers: Sequence[WeightVectors], varies: np.ndarray) -> Weights:
         vectors = np.stack([layer.vectors[:, varies] for layer in layers])
         if not vectors.any(axis=(1, 2)).all():
             raise InvalidInput("weights", "zero", "are all zero where the data vary")
@@ -181,7 +181,7 @@ def transfer_function(spaces: Eigenspaces, weights: Weights) -> TransferFunction
     return TransferFunction(sigma, f, low, high, spaces.multiplicity)
 
 
-def shape_of(values: np.ndarray) -> str | None:
+def shape_seen(values: np.ndarray) -> str | None:
     """The shape of f from the variances (n, k) of what counts as independent; None: undecided."""
     if values.shape[0] < 2 or values.shape[1] < 2:
         return None

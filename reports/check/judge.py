@@ -10,14 +10,14 @@ from typing import Literal
 import numpy as np
 
 from reports.check.cautions import cautions
-from reports.check.estimates import TransferFunction, Weights, interval_of, shape_of, transfer_function, without_noise
+from reports.check.estimates import TransferFunction, Weights, interval_of, shape_seen, transfer_function, without_noise
 from reports.check.independence import Relation, relations, representatives
 from reports.check.moments import DataMoment
 from reports.check.needed import filters_needed
 from reports.check.random_basis import random_basis_energy, regularised
 from reports.check.turns import Turns, filters_pvalue, isotropic_turns, networks_pvalue
-from reports.check.verdict import LEVEL, Evidence, Verdict, decide
-from reports.check.weights import Filters
+from reports.check.verdict import LEVEL, Evidence, Verdict, verdict_on
+from reports.check.weights import WeightVectors
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment_squared, null_floor
@@ -129,7 +129,7 @@ class Check:
     warnings: tuple[str, ...]
 
 
-def judge(layers: Sequence[Filters], data: DataMoment, *, ridge: float = 0.0, seed: int = 0) -> Check:
+def judge_layer(layers: Sequence[WeightVectors], data: DataMoment, *, ridge: float = 0.0, seed: int = 0) -> Check:
     """Hold the weights of one network, or of several independent trainings, against the moments of the data.
 
     Raises
@@ -166,7 +166,7 @@ def judge(layers: Sequence[Filters], data: DataMoment, *, ridge: float = 0.0, se
         aligned=aligned.pvalue,
         isotropic=isotropic,
     )
-    verdict, explanation = decide(evidence)
+    verdict, explanation = verdict_on(evidence)
     return Check(
         dimension=spaces.dimension,
         filters=len(layers[0].vectors),
@@ -182,7 +182,7 @@ def judge(layers: Sequence[Filters], data: DataMoment, *, ridge: float = 0.0, se
         isotropic=isotropic,
         transfer_function=transfer_function(spaces, weights),
         interval=interval,
-        shape=shape_of(weights.variances(spaces)),
+        shape=shape_seen(weights.variances(spaces)),
         joined=joined,
         samples=data.samples,
         vectors=data.vectors,
@@ -204,7 +204,7 @@ def judge(layers: Sequence[Filters], data: DataMoment, *, ridge: float = 0.0, se
     )
 
 
-def _check_layers(layers: Sequence[Filters]) -> None:
+def _check_layers(layers: Sequence[WeightVectors]) -> None:
     if not layers:
         raise InvalidInput("weights", (), "at least one network is needed")
     shapes = {(layer.vectors.shape, layer.kernel) for layer in layers}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.check.data import Samples, open_samples, samples
-from reports.check.judge import Check, judge
+from reports.check.judge import Check, judge_layer
 from reports.check.moments import data_moment
-from reports.check.weights import Filters, filters, read_filters
+from reports.check.weights import WeightVectors, filters, read_filters
 from theory.errors import InvalidInput
 
 
@@ -95,7 +95,13 @@ def check_files(
 
 
 def _judged(
-    layers: Sequence[Filters], stream: Samples, dilation: int, center: bool, ridge: float, seed: int, progress: bool
+    layers: Sequence[WeightVectors],
+    stream: Samples,
+    dilation: int,
+    center: bool,
+    ridge: float,
+    seed: int,
+    progress: bool,
 ) -> Check:
     moment = data_moment(stream, dilation=dilation, progress=progress)
-    return judge(layers, moment.centre() if center else moment, ridge=ridge, seed=seed)
+    return judge_layer(layers, moment.centre() if center else moment, ridge=ridge, seed=seed)

@@ -36,7 +36,7 @@ class Evidence:
     isotropic: float
 
 
-def decide(evidence: Evidence) -> tuple[Verdict, str]:
+def verdict_on(evidence: Evidence) -> tuple[Verdict, str]:
     """The verdict and its reasons.
 
     With δ half the M of a random basis, both without the noise of finitely many vectors, for weights that are not
@@ -80,5 +80,5 @@ def _exactly(e: Evidence) -> str:
         return f"They are not exactly aligned (p = {e.aligned:.2g})."
     return (
         f"Independent vectors, exactly aligned, would hardly lie as far away (p = {e.aligned:.2g}), but those of one "
-        "network depend on each other: several trainings would decide."
+        "network depend on each other: several trainings would verdict_on."
     )

@@ -13,13 +13,13 @@ from theory.errors import InvalidInput
 
 
 @dataclass(frozen=True, eq=False)
-class Filters:
+class WeightVectors:
     """The weight vectors of one layer of one network.
 
     Attributes
     ----------
     vectors : ndarray, shape (m, d), float64
-        Filters flattened C × kh × kw, as patches are.
+        WeightVectors flattened C × kh × kw, as patches are.
     kernel : tuple of int, or None
         (C, kh, kw) of filters, None for a dense layer.
     group : (int, int)
@@ -34,14 +34,14 @@ class Filters:
     integers: bool = False
 
 
-def read_filters(source: str, *, transposed: bool = False, group: tuple[int, int] = (1, 1)) -> Filters:
+def read_filters(source: str, *, transposed: bool = False, group: tuple[int, int] = (1, 1)) -> WeightVectors:
     """The layer in FILE[:KEY]; see `filters`."""
     array = stored(source, "weights", (2, 3, 4))
     _check_shape(array.shape)
     return filters(array.read(0, array.shape[0]), transposed=transposed, group=group)
 
 
-def filters(array: Any, *, transposed: bool = False, group: tuple[int, int] = (1, 1)) -> Filters:
+def filters(array: Any, *, transposed: bool = False, group: tuple[int, int] = (1, 1)) -> WeightVectors:
     """A layer's weights from an array or a tensor.
 
     Parameters
@@ -82,7 +82,7 @@ def filters(array: Any, *, transposed: bool = False, group: tuple[int, int] = (1
     kernel = None
     if values.ndim > 2:
         kernel = (values.shape[1], 1 if values.ndim == 3 else values.shape[2], values.shape[-1])
-    return Filters(vectors, kernel, group, values.dtype.kind in "iu")
+    return WeightVectors(vectors, kernel, group, values.dtype.kind in "iu")
 
 
 def parse_group(text: str) -> tuple[int, int]:

@@ -53,13 +53,13 @@ def view(check: Check) -> View:
     sections: list[Section] = [
         [f"{check.verdict}: {check.explanation}"],
         [facts(check)],
-        [transfer_function(check)],
+        [function_table(check)],
         [Notes(check.warnings)],
     ]
     return View(to_builtins(value), sections)
 
 
-def transfer_function(check: Check) -> Grid:
+def function_table(check: Check) -> Grid:
     """f, eigenspace by eigenspace, with the ends of its 95 % intervals."""
     f = check.transfer_function
     return grid({"sigma": f.sigma, "multiplicity": f.multiplicity, "f": f.f, "from": f.low, "to": f.high})

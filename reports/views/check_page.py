@@ -12,7 +12,7 @@ from reports.check.judge import Check
 from reports.findings import Column, Figure, Panel, Series, Table
 from reports.typesetting.environments import html_environment
 from reports.typesetting.figures import inline_svg, render
-from reports.views.check import facts, transfer_function
+from reports.views.check import facts, function_table
 
 TITLE = "Is the layer aligned with its data?"
 _SYMBOLS = {"sigma": r"$\sigma$", "f": "$f$"}
@@ -61,6 +61,6 @@ def figure(check: Check) -> Figure:
 
 def table(check: Check) -> Table:
     """f eigenspace by eigenspace."""
-    listed = transfer_function(check)
+    listed = function_table(check)
     columns = tuple(Column(_SYMBOLS.get(name, name)) for name in listed.head)
     return Table("transfer-function", "The transfer function with its 95 % intervals.", columns, listed.rows)

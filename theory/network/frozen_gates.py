@@ -21,7 +21,15 @@ from scipy import special
 
 from theory.arrays import Array, namespace
 from theory.errors import InvalidInput
-from theory.network.patches import Filters, filters_of, from_patches, over_windows, patches, strongest, window_sums
+from theory.network.patches import (
+    FrozenFilters,
+    cut_patches,
+    filters_of,
+    from_patches,
+    over_windows,
+    strongest,
+    window_sums,
+)
 from theory.setting import Network
 
 
@@ -63,7 +71,7 @@ class FrozenGates:
         Of every layer; filters are flattened C × kh × kw.
     scales : tuple of float
         c_l: 1, or 1/sqrt(fan_in).
-    filters : tuple of Filters or None
+    filters : tuple of FrozenFilters or None
         By layer; None for dense layers.
     given : tuple of Array, shapes (R, n, in) or (R, n, H, W, C)
         What each layer is given.
@@ -77,7 +85,7 @@ class FrozenGates:
     outputs: Array
     weights: tuple[Array, ...]
     scales: tuple[float, ...]
-    filters: tuple[Filters | None, ...]
+    filters: tuple[FrozenFilters | None, ...]
     given: tuple[Array, ...]
     gates: tuple[Array, ...]
     bias: bool
@@ -225,14 +233,14 @@ def freeze(network: Network, parameters: Sequence[Array], rows: Array) -> Frozen
     return FrozenGates(z, weights, scales, filters, tuple(given), tuple(gates), network.bias, trained)
 
 
-def seen(filters: Filters | None, h: Array) -> Array:
+def seen(filters: FrozenFilters | None, h: Array) -> Array:
     """What a layer is given as the rows that its weights multiply, (R, rows · places, in).
 
     Patches for filters; for a dense layer the vector itself, of an image channel by channel.
     """
     xp = namespace(h)
     if filters is not None:
-        cut = patches(filters, h)
+        cut = cut_patches(filters, h)
         return xp.reshape(cut, (cut.shape[0], -1, cut.shape[-1]))
     if h.ndim == 5:
         return xp.reshape(xp.permute_dims(h, (0, 1, 4, 2, 3)), (*h.shape[:2], -1))
@@ -253,7 +261,7 @@ def _scaled(values: Array, scale: float) -> Array:
     return values if scale == 1.0 else values * scale
 
 
-def _pools(filters: Filters | None) -> bool:
+def _pools(filters: FrozenFilters | None) -> bool:
     return filters is not None and filters.pools
 
 
@@ -287,7 +295,7 @@ def _checked(network: Network, parameters: Sequence[Array], rows: Array) -> tupl
     return weights, biases
 
 
-def _check_fit(layer: int, filters: Filters | None, w: Array, h: Array) -> None:
+def _check_fit(layer: int, filters: FrozenFilters | None, w: Array, h: Array) -> None:
     """Raise InvalidInput unless weights (R, out, in) fit what the layer is given."""
     if filters is not None and min(filters.handed_on(h.shape[2:4])) < 1:
         raise InvalidInput(

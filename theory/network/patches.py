@@ -1,7 +1,7 @@
 """What layers of filters see and hand on, and the adjoints of both, in NumPy or torch.
 
 Images lie with their channels last, (R, n, H, W, C). A layer of filters is then a dense layer on one row per place, its
-patch, and all that is peculiar to it is linear: cutting patches, and picking one of 2 × 2 places.
+patch, and all that is peculiar to it is linear: cutting cut_patches, and picking one of 2 × 2 places.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from theory.setting import Network
 WINDOW = 2  # the side of what is pooled
 
 
-class Filters(NamedTuple):
+class FrozenFilters(NamedTuple):
     """One layer of filters, stride 1.
 
     Attributes
@@ -44,23 +44,25 @@ class Filters(NamedTuple):
         return (down // WINDOW, across // WINDOW) if self.pools else (down, across)
 
 
-def filters_of(network: Network) -> tuple[Filters, ...]:
+def filters_of(network: Network) -> tuple[FrozenFilters, ...]:
     """The layers of filters of a network, first layer first; none of a network of dense layers.
 
     >>> filters_of(Network(kind="vgg", blocks=((4, 4),)))[1]
-    Filters(kernel=(3, 3), border=1, pools=True)
+    FrozenFilters(kernel=(3, 3), border=1, pools=True)
     """
     if network.kind == "conv":
-        return (Filters(network.kernel),)
+        return (FrozenFilters(network.kernel),)
     return tuple(
-        Filters((3, 3), border=1, pools=i + 1 == len(block)) for block in network.blocks for i in range(len(block))
+        FrozenFilters((3, 3), border=1, pools=i + 1 == len(block))
+        for block in network.blocks
+        for i in range(len(block))
     )
 
 
-def patches(layer: Filters, images: Array) -> Array:
+def cut_patches(layer: FrozenFilters, images: Array) -> Array:
     """What a filter sees at every place of images (R, n, H, W, C), shape (R, n, H', W', C·kh·kw), C slowest.
 
-    >>> patches(Filters((1, 2)), np.arange(6.0).reshape(1, 1, 2, 3, 1))[0, 0, 0].tolist()
+    >>> cut_patches(FrozenFilters((1, 2)), np.arange(6.0).reshape(1, 1, 2, 3, 1))[0, 0, 0].tolist()
     [[0.0, 1.0], [1.0, 2.0]]
     """
     xp = namespace(images)
@@ -72,10 +74,10 @@ def patches(layer: Filters, images: Array) -> Array:
     return xp.reshape(seen, (replicas, n, down, across, channels * len(_offsets(layer))))
 
 
-def from_patches(layer: Filters, seen: Array, sides: tuple[int, int]) -> Array:
-    """The adjoint of `patches`: (R, n, H', W', C·kh·kw) → (R, n, H, W, C), every place the sum over its patches.
+def from_patches(layer: FrozenFilters, seen: Array, sides: tuple[int, int]) -> Array:
+    """The adjoint of `patches`: (R, n, H', W', C·kh·kw) → (R, n, H, W, C), every place the sum over its cut_patches.
 
-    >>> from_patches(Filters((1, 2)), np.ones((1, 1, 1, 2, 2)), (1, 3))[0, 0, 0, :, 0].tolist()
+    >>> from_patches(FrozenFilters((1, 2)), np.ones((1, 1, 1, 2, 2)), (1, 3))[0, 0, 0, :, 0].tolist()
     [1.0, 2.0, 1.0]
     """
     replicas, n, down, across, numbers = seen.shape
@@ -115,7 +117,7 @@ def over_windows(pooled: Array, sides: tuple[int, int]) -> Array:
     return _from_windows(spread, sides)
 
 
-def _offsets(layer: Filters) -> list[tuple[int, int]]:
+def _offsets(layer: FrozenFilters) -> list[tuple[int, int]]:
     """Where the numbers of a patch lie from its corner, row by row."""
     return [(i, j) for i in range(layer.kernel[0]) for j in range(layer.kernel[1])]
 

@@ -14,7 +14,7 @@ import numpy as np
 from theory.errors import InvalidInput
 from theory.testing.null_energy import energy_critical
 
-Trial = Callable[[float], tuple[np.ndarray, np.ndarray, float]]
+Attempt = Callable[[float], tuple[np.ndarray, np.ndarray, float]]
 _HALVINGS = 30
 
 
@@ -65,7 +65,7 @@ class Search:
         tested, named = (energy_critical(energies, degrees, level, each) for each in copies)
         return cls(level, power, tested, np.sqrt(named / here))
 
-    def smallest(self, trial: Trial, low: float, high: float, scale: np.ndarray | None = None) -> float | None:
+    def smallest(self, trial: Attempt, low: float, high: float, scale: np.ndarray | None = None) -> float | None:
         """Between `low` and `high`, by bisection on a logarithmic scale; None where not even `high` is found.
 
         `trial(size)` gives the coordinates (n, P) of the noise of n means, those of the effect (P,), and the critical

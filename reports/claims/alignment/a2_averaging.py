@@ -168,10 +168,10 @@ def decide(case: Case[None], prediction: ContainmentVerdict, measured: DrawnAver
 
     That holds of every matrix B: replicas that diverged are not in it, and forbid nothing.
     """
-    return judge(prediction, hold(measured), measured.draws)
+    return judge_average(prediction, hold(measured), measured.draws)
 
 
-def judge(prediction: ContainmentVerdict, held: HeldAverage, draws: int) -> tuple[Judgement, ...]:
+def judge_average(prediction: ContainmentVerdict, held: HeldAverage, draws: int) -> tuple[Judgement, ...]:
     """One judgement of Π(B) alone, one against so many draws, and one against the whole group where it is finite."""
     before, after = held.before, held.after
     left = None if after.verdict == "undecided" else after.verdict

@@ -33,7 +33,7 @@ REDRAWN = msgspec.structs.replace(ROWS, fixed=False)
 QUIET, LOUD = Labels(variance=0.1), Labels(variance=4.0)
 CLASSES = Labels(kind="classes", classes=10)
 
-Description = Literal["right", "both", "without the own output"]
+DescribedAs = Literal["right", "both", "without the own output"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class StepAsked:
     drawn : bool
     """
 
-    description: Description = "right"
+    description: DescribedAs = "right"
     drawn: bool = False
 
 

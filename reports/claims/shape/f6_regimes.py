@@ -234,7 +234,7 @@ MapOutcome = Outcome[Regime, MapTheory, MapNetworks]
 MapOutcomes = Outcomes[Regime, MapTheory, MapNetworks]
 
 
-def points_of(outcome: MapOutcome) -> tuple[RegimePoint, ...]:
+def regime_points(outcome: MapOutcome) -> tuple[RegimePoint, ...]:
     """The points of one case, by time: theory and networks over the same draws."""
     theory, networks = outcome.prediction, outcome.measurement
     draws = networks.draws
@@ -263,7 +263,7 @@ def conclude(outcomes: MapOutcomes) -> tuple[tuple[Judgement, MapOutcomes], ...]
     """
     if not outcomes:
         return ()
-    points = [(point, outcome.measurement.diverged) for outcome in outcomes for point in points_of(outcome)]
+    points = [(point, outcome.measurement.diverged) for outcome in outcomes for point in regime_points(outcome)]
     inside = [(point, diverged) for point, diverged in points if not point.outside]
     rulings = [point_verdict(point, diverged) for point, diverged in inside if point.decided and not diverged]
     decided = len(rulings)
@@ -292,7 +292,7 @@ def point_verdict(point: RegimePoint, diverged: int) -> Ruling:
 
 def illustrate(outcomes: MapOutcomes) -> Exhibits:
     """Every point with its two shapes and its two bends; curves where theory and networks part."""
-    points = [(outcome.case.study, point) for outcome in outcomes for point in points_of(outcome)]
+    points = [(outcome.case.study, point) for outcome in outcomes for point in regime_points(outcome)]
     peaks = [
         sum(mean_shape(blocks) == RISES_THEN_FALLS for blocks in side)
         for side in ([point.predicted for _, point in points], [point.simulated for _, point in points])
@@ -348,7 +348,7 @@ def bend_panel(points: list[RegimePoint]) -> Panel:
 def _panel(outcomes: MapOutcomes, samples: int) -> Panel:
     """Theory and networks of both widths at one level of labels, at the last time."""
     chosen = [
-        (outcome.case.study, points_of(outcome)[-1])
+        (outcome.case.study, regime_points(outcome)[-1])
         for outcome in outcomes
         if (outcome.case.study.samples, outcome.case.study.level) == (samples, SHOWN)
     ]

@@ -14,7 +14,7 @@ import pytest
 
 from reports import cli
 from reports.campaign.run import run_campaign
-from reports.campaign.settle import judge
+from reports.campaign.settle import judge_claim
 from reports.claims import CLAIMS, paper_networks
 from reports.claims.alignment import a6_convolutions
 from reports.claims.claim import BUDGETS, Case, Context, Trial
@@ -163,7 +163,7 @@ def test_networks_that_diverge_do_not_cost_the_report_of_others(small):
     """In an ensemble: an undecided finding that says where."""
     case = added("A6", small)[0]
     wild = Trial(smaller(case.setting, steps=(0, 6), learning_rate=1e30), case.study, case.kind)
-    (finding,) = judge(replace(a6_convolutions.CLAIM, trials=lambda _: {case.name: wild}), small).findings
+    (finding,) = judge_claim(replace(a6_convolutions.CLAIM, trials=lambda _: {case.name: wild}), small).findings
     assert (finding.verdict, finding.note) == (
         "undecided",
         "networks: at least two must not diverge for anything to be said",

@@ -3,7 +3,7 @@
 import pytest
 
 from reports.campaign.run import assemble, run_campaign, run_shard
-from reports.campaign.settle import judge
+from reports.campaign.settle import judge_claim
 from reports.claims.claim import Context
 from reports.record import to_builtins
 from tests.reports.campaign import toy
@@ -28,7 +28,7 @@ def test_a_report_is_assembled_again_from_its_records(only_the_toy, tmp_path):
 
 
 def test_one_claim_alone_is_judged_as_within_a_report(only_the_toy):
-    alone = to_builtins(judge(toy.CLAIM, Context()))
+    alone = to_builtins(judge_claim(toy.CLAIM, Context()))
     assert alone.pop("seconds") >= 0
     assert [alone] == found(run_campaign())
 

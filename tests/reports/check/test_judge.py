@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reports.check import Check, alignment_metric, check, monitor
-from reports.check.verdict import Evidence, decide
+from reports.check.verdict import Evidence, verdict_on
 from tests.strategies import orthogonal, spectral
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
@@ -224,14 +224,14 @@ def test_the_verdict(changes, verdict):
         "networks": 1, "eigenspaces": 5, "reference": 4.0, "interval": (0.5, 1.9),
         "oriented": 0.001, "aligned": 0.5, "isotropic": 0.001,
     }  # fmt: skip
-    assert decide(Evidence(**{**base, **changes}))[0] == verdict
+    assert verdict_on(Evidence(**{**base, **changes}))[0] == verdict
 
 
 def test_every_verdict_has_a_reason_in_words():
     for networks, interval, oriented, aligned, isotropic in itertools.product(
         (1, 2), (None, (0, 1), (1, 3), (3, 4)), (0.001, 0.5), (0.001, 0.5), (0.001, 0.5)
     ):
-        verdict, words = decide(Evidence(networks, 3, 4.0, interval, oriented, aligned, isotropic))
+        verdict, words = verdict_on(Evidence(networks, 3, 4.0, interval, oriented, aligned, isotropic))
         assert verdict in ("aligned", "not aligned", "undecided")
         assert words.endswith(".")
         assert "label" not in words  # it never guesses what the labels were

@@ -10,10 +10,18 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from tests.strategies import seeds
-from theory.network.patches import Filters, filters_of, from_patches, over_windows, patches, strongest, window_sums
+from theory.network.patches import (
+    FrozenFilters,
+    cut_patches,
+    filters_of,
+    from_patches,
+    over_windows,
+    strongest,
+    window_sums,
+)
 from theory.setting import Network
 
-layers = st.builds(Filters, st.tuples(st.integers(1, 3), st.integers(1, 3)), st.integers(0, 2))
+layers = st.builds(FrozenFilters, st.tuples(st.integers(1, 3), st.integers(1, 3)), st.integers(0, 2))
 sides = st.tuples(st.integers(3, 6), st.integers(3, 6))
 
 
@@ -26,19 +34,19 @@ def channels_first(images: np.ndarray) -> torch.Tensor:
 
 
 @given(seed=seeds, layer=layers, size=sides, channels=st.integers(1, 3))
-def test_patches_are_what_unfold_cuts(seed: int, layer: Filters, size: tuple[int, int], channels: int) -> None:
+def test_patches_are_what_unfold_cuts(seed: int, layer: FrozenFilters, size: tuple[int, int], channels: int) -> None:
     images = drawn(seed, 1, 2, *size, channels)
-    cut = patches(layer, images)
+    cut = cut_patches(layer, images)
     wanted = functional.unfold(channels_first(images), layer.kernel, padding=layer.border)
     assert cut.shape[2:4] == layer.places(size)
     np.testing.assert_array_equal(cut.reshape(2, -1, cut.shape[-1]), wanted.transpose(1, 2).numpy())
 
 
 @given(seed=seeds, layer=layers, size=sides, channels=st.integers(1, 3))
-def test_from_patches_is_the_adjoint(seed: int, layer: Filters, size: tuple[int, int], channels: int) -> None:
-    """⟨patches(a), b⟩ = ⟨a, from_patches(b)⟩."""
+def test_from_patches_is_the_adjoint(seed: int, layer: FrozenFilters, size: tuple[int, int], channels: int) -> None:
+    """⟨cut_patches(a), b⟩ = ⟨a, from_patches(b)⟩."""
     a = drawn(seed, 2, 2, *size, channels)
-    cut = patches(layer, a)
+    cut = cut_patches(layer, a)
     b = drawn(seed + 1, *cut.shape)
     back = from_patches(layer, b, size)
     assert back.shape == a.shape
@@ -68,7 +76,7 @@ def test_over_windows_is_the_adjoint(seed: int, size: tuple[int, int]) -> None:
 
 def test_layers_of_filters_of_each_kind() -> None:
     assert filters_of(Network()) == filters_of(Network(kind="mlp")) == ()
-    assert filters_of(Network(kind="conv", kernel=(2, 3))) == (Filters((2, 3)),)
+    assert filters_of(Network(kind="conv", kernel=(2, 3))) == (FrozenFilters((2, 3)),)
     first, second, third = filters_of(Network(kind="vgg", blocks=((4, 5), (6,))))
     assert (first.pools, second.pools, third.pools) == (False, True, True)
     assert second.handed_on((7, 6)) == (3, 3)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.campaign.settle import judge
+from reports.campaign.settle import judge_claim
 from reports.claims.alignment import a1_equivariance
 from reports.claims.alignment.a1_equivariance import TOLERANCE, RotationDiscrepancies
 from tests.reports.claims.alignment.ensembles import QUICK, case_of
@@ -17,7 +17,7 @@ ADAM = case_of(a1_equivariance.CLAIM, "Adam")
 
 
 def test_equivariance_holds_and_its_controls_are_seen():
-    report = judge(a1_equivariance.CLAIM, QUICK)
+    report = judge_claim(a1_equivariance.CLAIM, QUICK)
     assert {finding.verdict for finding in report.findings} == {"holds"}
     assert len(report.findings) == 9
     equal, unequal = report.figures[0].panels

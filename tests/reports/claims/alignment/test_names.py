@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports.campaign.settle import judge
+from reports.campaign.settle import judge_claim
 from reports.claims.alignment import (
     a1_equivariance,
     a2_averaging,
@@ -65,7 +65,7 @@ def renamed(plain: Any, before: str, after: str) -> Any:
 @pytest.mark.slow
 def test_names_decide_nothing(claim, replicas, training):
     first, second = (
-        to_builtins(judge(few(claim.CLAIM, replicas, names, training), QUICK)) for names in ("one", "linear")
+        to_builtins(judge_claim(few(claim.CLAIM, replicas, names, training), QUICK)) for names in ("one", "linear")
     )
     for report in (first, second):
         assert report.pop("seconds") > 0
@@ -76,7 +76,7 @@ def test_names_decide_nothing(claim, replicas, training):
 @pytest.mark.parametrize("claim", [a6_convolutions, a7_eigenvectors, b4_deeper])
 def test_whole_claims(claim):
     """At another seed than the report's: nothing that is judged is refuted, and the untrained are not called."""
-    report = judge(claim.CLAIM, Context(seed=999))
+    report = judge_claim(claim.CLAIM, Context(seed=999))
     assert report.tables
     assert report.figures
     assert "refuted" not in {finding.verdict for finding in report.findings}

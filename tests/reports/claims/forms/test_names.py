@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reports.campaign.settle import judge
+from reports.campaign.settle import judge_claim
 from reports.claims.claim import AnyClaim, Context, Trial
 from reports.claims.forms import f1_closed_forms, f3_first_steps, f4_lazy
 from reports.record import to_builtins
@@ -41,7 +41,9 @@ def under_names(value: Any, names: dict[str, str]) -> Any:
 @pytest.mark.slow
 def test_names_decide_nothing(claim: AnyClaim, replicas: int) -> None:
     names = {name: f"case {number}" for number, name in enumerate(claim.trials(QUICK))}
-    before, after = (to_builtins(judge(few(claim, replicas, renamed=renamed), QUICK)) for renamed in (False, True))
+    before, after = (
+        to_builtins(judge_claim(few(claim, replicas, renamed=renamed), QUICK)) for renamed in (False, True)
+    )
     for report in (before, after):
         del report["seconds"]
     assert under_names(before, names) == after

@@ -129,7 +129,7 @@ def test_a_point_for_real() -> None:
     ensemble = msgspec.structs.replace(case.setting.ensemble, replicas=60)
     case = replace(case, trained=msgspec.structs.replace(case.setting, ensemble=ensemble))
     real = outcome_of(CLAIM, case)
-    points = f6_regimes.points_of(real)
+    points = f6_regimes.regime_points(real)
     assert [len(found.predicted) for found in points] == [10, 10]
     assert real.measurement.replicas == 60
     early = points[0]
@@ -146,7 +146,7 @@ def test_a_point_is_of_the_draws_that_networks_are_left_on() -> None:
     left = np.array([0, 3, 7])
     networks = replace(whole.measurement, changes=whole.measurement.changes[:, left], draws=left)
     theory = replace(whole.prediction, displacement=np.arange(40.0)[None], declared=10.0 + np.arange(40.0)[None])
-    (found,) = f6_regimes.points_of(replace(whole, prediction=theory, measurement=networks))
+    (found,) = f6_regimes.regime_points(replace(whole, prediction=theory, measurement=networks))
     np.testing.assert_array_equal(found.predicted, AGREES.predicted[left])
     np.testing.assert_array_equal(found.simulated, AGREES.simulated[left])
     assert found.displacement == pytest.approx(np.sqrt((0 + 9 + 49) / 3))

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 import simulate
-from reports.campaign.settle import judge
+from reports.campaign.settle import judge_claim
 from reports.claims.claim import Context
 from reports.claims.shape.f7_surrogate import CLAIM, HeldSurrogate, held_surrogate
 from reports.claims.shape.surrogate_settings import network_of
@@ -114,7 +114,7 @@ def test_figures_are_those_that_studies_name() -> None:
     }
     first = next(iter(few))
     few[first] = replace(few[first], study=replace(few[first].study, figure="own"))
-    report = judge(replace(CLAIM, trials=lambda _: few), QUICK)
+    report = judge_claim(replace(CLAIM, trials=lambda _: few), QUICK)
     assert [(figure.name, len(figure.panels)) for figure in report.figures] == [("f7-small", 2), ("f7-own", 1)]
     (table,) = report.tables
     assert [row[2] for row in table.rows] == [2, 4] * 6

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reports.campaign.settle import judge
+from reports.campaign.settle import judge_claim
 from reports.claims.claim import AnyClaim, Context
 from reports.claims.shape import (
     b1_function,
@@ -60,7 +60,7 @@ def renamed(plain: Any, before: str, after: str) -> Any:
 @pytest.mark.slow
 def test_names_decide_nothing(claim: Any, replicas: int, training: dict[str, Any]) -> None:
     first, second = (
-        to_builtins(judge(few(claim.CLAIM, replicas, names, training), QUICK)) for names in ("number", "linear")
+        to_builtins(judge_claim(few(claim.CLAIM, replicas, names, training), QUICK)) for names in ("number", "linear")
     )
     for report in (first, second):
         assert report.pop("seconds") >= 0
@@ -77,7 +77,7 @@ def test_where_every_training_diverged_there_is_nothing_to_show_and_nothing_brea
 @pytest.mark.parametrize("claim", [b3_images, f2_criterion, f6_regimes])
 def test_whole_claims(claim: Any) -> None:
     """At another seed than the report's: nothing that is judged is refuted."""
-    report = judge(claim.CLAIM, Context(seed=999))
+    report = judge_claim(claim.CLAIM, Context(seed=999))
     assert report.tables
     assert report.figures
     assert "refuted" not in {finding.verdict for finding in report.findings}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reports.campaign.settle import judge
+from reports.campaign.settle import judge_claim
 from reports.claims import paper_networks
 from reports.claims.claim import Case, Claim, Context, Outcome, Trial, seeded
 from reports.claims.transfer import c1_positive, c2_covariance, c3_specialisation, paper_transfer
@@ -165,7 +165,7 @@ def test_networks_that_diverge_do_not_cost_the_report_of_others(small):
         "downstream": changed(fits, downstream=wild),
     }
     trials = {name: Trial(experiment, vgg, "asymptotic") for name, experiment in experiments.items()}
-    report = judge(replace(c3_specialisation.CLAIM, trials=lambda _: trials), small)
+    report = judge_claim(replace(c3_specialisation.CLAIM, trials=lambda _: trials), small)
     lost = [finding for finding in report.findings if finding.measurement == "diverged"]
     assert [(each.case, each.verdict) for each in lost] == [("upstream", "undecided"), ("downstream", "undecided")]
     assert lost[0].note.startswith("upstream.training.learning_rate: leaves 0 of 3 replicas finite")
