@@ -15,6 +15,7 @@ import numpy as np
 
 import simulate
 from reports.claims.forms.lazy_variates import (
+    BLOCKS,
     SET_APART,
     Variates,
     activate,
@@ -71,12 +72,14 @@ class Changes:
         return np.asarray(sum(parts))
 
 
-def measure_changes(setting: Setting, first: int = 0, directions: np.ndarray | None = None) -> Changes:
+def measure_changes(
+    setting: Setting, first: int = 0, directions: np.ndarray | None = None, *, blocks: int = BLOCKS
+) -> Changes:
     """Train the ensemble of a setting with fixed rows and one hidden layer, by full-batch descent, at any width.
 
     Its replicas are numbered from `first`: ensembles of several widths on the same rows are independent where their
     numbers differ by more than twice `SET_APART`. `directions` (d, d), orthonormal columns, are the eigenvectors of
-    X'X/n if None.
+    X'X/n if None. The error of the variates' mean is known from `blocks` independent ones at least.
     """
     rows = simulate.rows(setting)
     moment = rows.T @ rows / len(rows)
@@ -84,7 +87,7 @@ def measure_changes(setting: Setting, first: int = 0, directions: np.ndarray | N
         directions = np.linalg.eigh(moment)[1]
     (width,) = setting.network.widths
     variates = pilot_variates(setting, first + SET_APART, directions)
-    means = mean_of_variates(setting, variates, first + SET_APART + SET_APART // 2, directions)
+    means = mean_of_variates(setting, variates, first + SET_APART + SET_APART // 2, directions, blocks)
     per, total = max(1, NEURONS // width), setting.ensemble.replicas
     parts = [
         _estimates(setting, range(first + i, first + min(i + per, total)), directions, variates)

@@ -36,7 +36,7 @@ from theory.setting import Setting
 NARROW = 32  # neurons of a network that is not trained: the more networks, the more labels
 PILOT, SMALLEST_PILOT, LARGEST_PILOT = 16, 8192, 32768  # neurons of the pilot, by the width
 UNTRAINED = 5  # neurons drawn for the mean, for each that is trained
-BLOCKS, LARGEST_HALF = 128, 32768  # in how many blocks at least, whose means are independent; and half of one at most
+BLOCKS, LARGEST_HALF = 128, 32768  # in how many blocks, whose means are independent; and half of one at most
 SET_APART = 2**31  # between the numbers of replicas that are trained and of others
 
 
@@ -146,11 +146,16 @@ def _paths(setting: Setting, kappa: np.ndarray) -> list[tuple[np.ndarray, np.nda
     return found
 
 
-def mean_of_variates(setting: Setting, variates: Sequence[Variates], first: int, directions: np.ndarray) -> np.ndarray:
-    """The mean of what is subtracted, in blocks of independent draws, (B, r, d); networks are numbered from `first`."""
+def mean_of_variates(
+    setting: Setting, variates: Sequence[Variates], first: int, directions: np.ndarray, blocks: int = BLOCKS
+) -> np.ndarray:
+    """The mean of what is subtracted, in at least so many blocks of independent draws, (B, r, d).
+
+    Networks are numbered from `first`.
+    """
     (width,) = setting.network.widths
     total = UNTRAINED * setting.ensemble.replicas * width
-    blocks = max(BLOCKS, -(-total // (2 * LARGEST_HALF)))
+    blocks = max(blocks, -(-total // (2 * LARGEST_HALF)))
     count = -(-total // (2 * blocks))
     x, found = felt_rows(setting, directions), []
     for block in range(blocks):

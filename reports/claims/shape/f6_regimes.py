@@ -162,7 +162,8 @@ def measure(case: Case[Regime], context: Context) -> MapNetworks:
     """Networks on many draws of the rows, a few on each."""
     found, draws, diverged = [], [], 0
     for draw, setting in enumerate(draws_of(case)):
-        changes = measure_changes(setting, directions=np.eye(len(SPECTRUM)))
+        # errors are those between draws of the rows
+        changes = measure_changes(setting, directions=np.eye(len(SPECTRUM)), blocks=2)
         diverged += changes.diverged
         if len(changes.values):
             found.append(changes.change)

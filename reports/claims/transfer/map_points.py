@@ -36,7 +36,7 @@ class MapPoint:
     @property
     def replicas(self) -> int:
         """By the quick budget: more on the line of widths, whose own findings are judged."""
-        return (20 if self.width <= 64 else 10 if self.width <= 128 else 6) if self in LINE else 8
+        return (20 if self.width <= 64 else 10 if self.width <= 128 else 6) if self in LINE else 12
 
 
 @dataclass(frozen=True)
