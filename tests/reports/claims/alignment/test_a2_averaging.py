@@ -23,7 +23,7 @@ def held(outcome):
 
 
 def verdicts(held, **changes):
-    return [judgement.verdict for judgement in a2_averaging.judge("contained", replace(held, **changes), 20000)]
+    return [judgement.verdict for judgement in a2_averaging.judge_average("contained", replace(held, **changes), 20000)]
 
 
 def test_the_average_is_aligned(outcome, held):
