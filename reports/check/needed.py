@@ -31,8 +31,9 @@ def filters_needed(spaces: Eigenspaces, weights: Weights, isotropic: bool) -> in
 
     The upper end of M² for N aligned filters lies at about s/(N − 2 d): with p = d (d + 1)/2 − k numbers outside
     alignment, N M² ~ χ²_p, and s solves p + s − 1.96 √(2 (p + 2 s)) = p + 1.28 √(2 p), so that nine in ten samples have
-    it so low. s grows with the kurtosis of the filters. It is held against a quarter of the M² of the variances τ in a
-    random basis, where M² = 1 takes the place of none, as isotropic ones have. At least `bounded_from` (d) are needed.
+    it so low. s grows with the kurtosis of the filters. It is held against a quarter of the M² that the variances τ
+    have in a random basis, cautiously, where M² = 1 takes the place of none, as isotropic ones have. At least
+    `bounded_from` (d) are needed.
     """
     d, k = spaces.dimension, len(spaces.multiplicity)
     least = bounded_from(d) if len(weights.moments) == 1 else MANY * d
@@ -41,7 +42,7 @@ def filters_needed(spaces: Eigenspaces, weights: Weights, isotropic: bool) -> in
     p = d * (d + 1) / 2 - k
     a, b = 1.28 * math.sqrt(2 * p), 2 * 1.96**2
     excess = a + b + math.sqrt((a + b) ** 2 - a**2 + b * p)  # (s − a)² = 1.96² · 2 (p + 2 s)
-    tolerated = (0 if isotropic else random_basis_squared(spaces, weights) / 4) or 1.0
+    tolerated = (0 if isotropic else random_basis_squared(spaces, weights, cautious=True) / 4) or 1.0
     return max(least, 2 * d + math.ceil(excess * kurtosis(spaces, weights) / tolerated))
 
 
@@ -54,8 +55,12 @@ def kurtosis(spaces: Eigenspaces, weights: Weights) -> float:
     return max(1.0, float(np.mean(lengths**2) / np.mean(lengths) ** 2) * d / (d + 2))
 
 
-def random_basis_squared(spaces: Eigenspaces, weights: Weights) -> float:
-    """M² of diag(τ) in a random basis, on average, the sampling errors of τ taken off the variance of log τ."""
+def random_basis_squared(spaces: Eigenspaces, weights: Weights, *, cautious: bool = False) -> float:
+    """M² of diag(τ) in a random basis, on average, the sampling errors of τ taken off the variance of log τ.
+
+    If cautious, at the lower end of that variance, which its own sampling error leaves in nine of ten layers, but no
+    less than a tenth of its upper one: what cannot be told from equal variances needs many filters.
+    """
     values = weights.variances(spaces)
     if len(weights.moments) == 1:
         values = values[values.any(axis=1)]
@@ -68,6 +73,10 @@ def random_basis_squared(spaces: Eigenspaces, weights: Weights) -> float:
     centre = float(share @ logs)
     seen = float(share @ (logs - centre) ** 2)
     true = max(0.0, seen - float(share @ errors))
+    if cautious:
+        squares = np.maximum((logs - centre) ** 2 - errors, 0.0)
+        spread = math.sqrt(float(share**2 @ (2 * errors**2 + 4 * squares * errors)))
+        true = max(true - 1.28 * spread, (true + spread) / 10)
     full = np.full(len(tau), logs.min())
     full[known] = logs
     spectrum = np.repeat((full - centre) * math.sqrt(true / seen if seen > 0 else 0), m)
