@@ -35,10 +35,6 @@ def _mirrored(tau: Any) -> Any:
     return np.maximum(2 * np.mean(tau) - np.asarray(tau), 0.0)
 
 
-def _upside_down(right: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *args, **keys: 1 / right(*args, **keys)
-
-
 T1 = (
     Plant("the loss × 1.1", BY_WEIGHTS, times(1.1), "T1", (WEIGHTS, DECAYS)),
     Plant("losses × −1, and gains with them", BY_WEIGHTS, times(-1.0), "T1", (WEIGHTS, DECAYS)),
@@ -81,14 +77,6 @@ F8 = (
 )
 
 # a measurement keeps the modes of its networks' kernels, of which the prediction is made where it is judged
-C3 = (
-    Plant(
-        "gains × −1, by losses upside down",
-        "theory.transfer.linearised:linearised_loss",
-        _upside_down,
-        "C3",
-        ("tangent kernels, factor 0.5", "tangent kernels, factor 2"),
-    ),
-)
+C3 = (Plant("gains × −1", GAIN, times(-1.0), "C3", ("tangent kernels, factor 0.5", "tangent kernels, factor 2")),)
 
 PLANTS: tuple[Plant, ...] = (*T1, *F5, *F8, *C3)

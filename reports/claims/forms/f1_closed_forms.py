@@ -82,7 +82,7 @@ def _two_layers(init_variance: float, training: Training) -> Setting:
     network = Network(
         kind="mlp", hidden=(8,), activation="identity", parametrization="ntk", init_variance=init_variance
     )
-    return msgspec.structs.replace(_model(ROWS, training, FEWER_REPLICAS), network=network)
+    return msgspec.structs.replace(_model(ROWS, training), network=network)
 
 
 CONVERGED = Setting(

@@ -75,7 +75,7 @@ def check_regime(setting: Setting) -> None:
     ("activation", "rate", "steps", "seed", "widths", "neurons", "exponent"),
     [
         ("relu", 0.5, 40, 0, (64, 256, 1024, 4096), 4.5e5, -0.5),
-        ("erf", 0.8, 20, 1, (160, 400, 1000), 5e5, -1.0),
+        ("erf", 0.8, 20, 1, (160, 400, 1000), 2e6, -1.0),
     ],
 )
 def test_rate_of_the_trace(
