@@ -1,11 +1,15 @@
 """Hypothesis profiles and the marks that need something of the machine."""
 
 import importlib.util
+import logging
 import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from reports.processes import LOGGERS
 
 # modules that need what no extra of the tests installs
 OPTIONAL = {"jax": ["benchmarks/with_jax.py"], "cosmic_ray": [f"mutants/{name}.py" for name in ("mutants", "trial")]}
@@ -19,6 +23,16 @@ settings.register_profile(
     "nightly", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@pytest.fixture(autouse=True)
+def _levels_of_loggers() -> Iterator[None]:
+    """What a quiet command left of them would silence the tests that come after it."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
