@@ -33,7 +33,7 @@ def filters_needed(spaces: Eigenspaces, weights: Weights, isotropic: bool) -> in
     alignment, N M² ~ χ²_p, and s solves p + s − 1.96 √(2 (p + 2 s)) = p + 1.28 √(2 p), so that nine in ten samples have
     it so low. s grows with the kurtosis of the filters. It is held against a quarter of the M² that the variances τ
     have in a random basis, cautiously, where M² = 1 takes the place of none, as isotropic ones have. At least
-    `bounded_from` (d) are needed.
+    `bounded_from` (d) are needed. Of filters too few to tell their variances from equal ones it may ask for too few.
     """
     d, k = spaces.dimension, len(spaces.multiplicity)
     least = bounded_from(d) if len(weights.moments) == 1 else MANY * d

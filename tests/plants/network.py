@@ -79,7 +79,7 @@ F4 = (
 # one verdict on the whole map
 F6_CASES = tuple(case.name for case in F6_CLAIM.cases(QUICK))
 
-# without the square of the motion every shape of the map stays what it is: F6 judges shapes, F4 the term
+# not findable: without the square of the motion F6 holds all the same, since it judges shapes; F4 judges the term
 F6 = (Plant("the change × −1", "theory.network.lazy:LazyTerms.total", times(-1.0), "F6", F6_CASES),)
 
 PLANTS: tuple[Plant, ...] = (*F3, *F4, *F6)
