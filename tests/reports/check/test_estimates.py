@@ -190,6 +190,20 @@ def test_more_filters_are_needed_for_weaker_orientations_and_longer_tails():
     assert filters_needed(axes(8), weights_of(*rng.standard_normal((3, 4, 8))), True) >= 5 * 8
 
 
+def test_caution_takes_the_lower_end_of_what_the_variances_may_be():
+    """In nine of ten layers it is below what the true variances have; from many filters it is nearly that."""
+    rng, deviations = np.random.default_rng(8), np.exp(np.linspace(0.5, -0.5, 12))
+    true = random_basis_squared(axes(12), weights_of(rng.standard_normal((200_000, 12)) * deviations))
+    few, many = (
+        [random_basis_squared(axes(12), weights_of(rng.standard_normal((n, 12)) * deviations), cautious=True)
+         for _ in range(count)]
+        for n, count in ((20, 40), (20_000, 3))
+    )  # fmt: skip
+    assert sum(value < true for value in few) >= 25  # of 40; by chance, at nine in ten, with probability 1e-5
+    assert min(few) > 0
+    assert all(0.9 * true < value < 1.02 * true for value in many)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("dimension", "few", "steepness"), [(27, 28, 2.0), (12, 8, 2.0), (12, 14, 1.0), (12, 20, 1.0)])
 def test_as_many_filters_as_are_needed_suffice(dimension, few, steepness):
