@@ -65,6 +65,17 @@ def test_asymptotic_predictions_are_held_against_their_budget():
         assert compare(shifted, simulation).comparison[0].verdict == verdict
 
 
+def test_a_budget_of_zero_is_a_budget():
+    """What is off by 20 % is refuted by it, and the truth is not within an interval of no width."""
+    chosen = setting()
+    prediction = theory.predict(chosen, rows=simulate.rows(chosen))
+    simulation = simulate.run(chosen)
+    for factor, verdict in ((1.0, "undecided"), (1.2, "refuted")):
+        readings = tuple(replace(reading, tau=reading.tau * factor) for reading in prediction.readings)
+        shifted = replace(prediction, status="asymptotic", order="1/n", error_budget=0.0, readings=readings)
+        assert compare(shifted, simulation).comparison[0].verdict == verdict
+
+
 def test_a_diverged_replica_forbids_holds():
     chosen = setting()
     simulation = replace(simulate.run(chosen), diverged=1)
