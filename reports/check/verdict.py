@@ -80,5 +80,5 @@ def _exactly(e: Evidence) -> str:
         return f"They are not exactly aligned (p = {e.aligned:.2g})."
     return (
         f"Independent vectors, exactly aligned, would hardly lie as far away (p = {e.aligned:.2g}), but those of one "
-        "network depend on each other: several trainings would verdict_on."
+        "network depend on each other: several trainings would decide."
     )

@@ -19,7 +19,7 @@ class WeightVectors:
     Attributes
     ----------
     vectors : ndarray, shape (m, d), float64
-        WeightVectors flattened C × kh × kw, as patches are.
+        Filters flattened C × kh × kw, as patches are.
     kernel : tuple of int, or None
         (C, kh, kw) of filters, None for a dense layer.
     group : (int, int)

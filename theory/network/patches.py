@@ -1,7 +1,7 @@
 """What layers of filters see and hand on, and the adjoints of both, in NumPy or torch.
 
 Images lie with their channels last, (R, n, H, W, C). A layer of filters is then a dense layer on one row per place, its
-patch, and all that is peculiar to it is linear: cutting cut_patches, and picking one of 2 × 2 places.
+patch, and all that is peculiar to it is linear: cutting patches, and picking one of 2 × 2 places.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def cut_patches(layer: FrozenFilters, images: Array) -> Array:
 
 
 def from_patches(layer: FrozenFilters, seen: Array, sides: tuple[int, int]) -> Array:
-    """The adjoint of `patches`: (R, n, H', W', C·kh·kw) → (R, n, H, W, C), every place the sum over its cut_patches.
+    """The adjoint of `patches`: (R, n, H', W', C·kh·kw) → (R, n, H, W, C), every place the sum over its patches.
 
     >>> from_patches(FrozenFilters((1, 2)), np.ones((1, 1, 1, 2, 2)), (1, 3))[0, 0, 0, :, 0].tolist()
     [1.0, 2.0, 1.0]
