@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from functools import cache
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -180,6 +181,13 @@ def _classes(path: str, labels: np.ndarray) -> np.ndarray:
 
 
 def _digits(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    rows, labels = _digits_file()
+    return rows.copy(), labels.copy()
+
+
+@cache
+def _digits_file() -> tuple[np.ndarray, np.ndarray]:
+    """Read once: it is a text, and reading it takes as long as training some replicas."""
     from sklearn.datasets import load_digits
 
     return load_digits(return_X_y=True)

@@ -202,8 +202,11 @@ class MisalignmentPath:
         self.noiseless = bool(spectrum.size and np.all(np.abs(spectrum - 1) <= 64 * d * np.finfo(float).eps))
         # a power of the noise widens it as a factor on its deviation does, and keeps it positive definite
         wide = spectrum**widening
-        self._direct = ((vectors * wide[:, None]) @ vectors.mT).reshape(len(wide), d * d)
-        self._inverse = ((vectors / wide[:, None]) @ vectors.mT).reshape(len(wide), d * d)
+        # symmetric, as are the matrices that they are multiplied by: a triangle each, what is off the diagonal twice
+        self._triangle = np.triu_indices(d)
+        twice = np.where(self._triangle[0] == self._triangle[1], 1.0, 2.0)
+        self._direct = ((vectors * wide[:, None]) @ vectors.mT)[:, *self._triangle] * twice
+        self._inverse = ((vectors / wide[:, None]) @ vectors.mT)[:, *self._triangle] * twice
 
     def _power(self, exponent: float) -> np.ndarray:
         return (self._vectors * np.exp(exponent * self._log)) @ self._vectors.T
@@ -221,22 +224,25 @@ class MisalignmentPath:
         for first in range(0, len(self._slices), _AT_ONCE):
             # tr(P F E F) = ⟨F P F, E⟩: one product of matrices for all resamples and many eigenspaces
             chosen = self._slices[first : first + _AT_ONCE]
-            direct = self._direct @ np.stack([(forward[:, s] @ forward[s]).ravel() for s in chosen], axis=1)
-            inverse = self._inverse @ np.stack([(backward[:, s] @ backward[s]).ravel() for s in chosen], axis=1)
+            direct, inverse = (
+                noise @ np.stack([(root[:, s] @ root[s])[self._triangle] for s in chosen], axis=1)
+                for noise, root in ((self._direct, forward), (self._inverse, backward))
+            )
             total += np.sqrt(direct * inverse).sum(axis=1)
         result = np.full(len(self._regular), np.inf)
         result[self._regular] = np.maximum(total, 0)
         return result
 
 
+_HALVINGS = 24  # of an interval whose ends the resamples know to some per cent
 _AT_ONCE = 64  # eigenspaces whose traces are taken by one product
 _SINGULAR = "M is infinite for fewer independent weight vectors than dimensions: project on their span first"
 
 
 def _last(holds: Callable[[float], bool], end: float) -> float:
-    """The end of the interval [0, t] on which `holds`, by bisection on [0, end]."""
+    """The end of the interval [0, t] on which `holds`, by bisection on [0, end]: from below, to within 1e-7 of it."""
     start = 0.0
-    for _ in range(40):
+    for _ in range(_HALVINGS):
         middle = (start + end) / 2
         start, end = (middle, end) if holds(middle) else (start, middle)
     return start

@@ -19,17 +19,23 @@ from theory.prediction import Prediction
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Student, Training
 
 SPECTRUM = (0.1, 0.3, 0.7, 1.2, 2.0, 3.0)
-# outputs have independent labels: eight weight vectors per training, dependent only through rows and batches, which
-# standard errors between replicas account for
-REPLICAS, OUTPUTS = 20480, 8
-# 4 % found with probability .9, which an exact form's rule and the wider budgets of asymptotic forms ask for
-FEWER_REPLICAS = 8192
+# Outputs have independent labels: 32 weight vectors per training, dependent only through rows and batches, which
+# standard errors between replicas account for. Most of the cost of a replica is that it is drawn: by an ensemble of
+# another seed, as many replicas of 32 outputs as are taken here have the standard errors of some three times as many
+# of eight, or smaller ones.
+REPLICAS, OUTPUTS = 7168, 32
+# 4 % found with probability .9, which an exact form's rule and the wider budgets of asymptotic forms ask for; batches
+# with replacement, whose noise all outputs share, need more for it
+FEWER_REPLICAS, REPLACED_REPLICAS = 2560, 4608
 # a budget of 2 %, of which the form itself takes half
-MORE_REPLICAS = 61440
+MORE_REPLICAS = 20480
+# two layers have eight hidden neurons, and as many outputs
+TWO_LAYER_REPLICAS, TWO_LAYER_OUTPUTS = 20480, 8
 # one output, as the form wants, and a thousand steps: fewer replicas, whose error is still a fifth of the budget
 CONVERGED_REPLICAS = 8192
-# few rows with tails, whose replicas are unequal: as many as a level of 1e-6 needs
-HEAVY_REPLICAS = 24576
+# few rows with tails, whose replicas are unequal: as many as a level of 1e-6 needs. Outputs share the tails: more of
+# them would save nothing.
+HEAVY_REPLICAS, HEAVY_OUTPUTS = 24576, 8
 SHARED = "F1"  # forms of one setting are held against one ensemble
 
 ROWS = Data(kind="gaussian", spectrum=SPECTRUM, samples=24, fixed=True)
@@ -68,10 +74,10 @@ class FormAsked:
     described_as: Literal["fresh"] | None = None
 
 
-def _model(data: Data, training: Training, replicas: int = REPLICAS) -> Setting:
+def _model(data: Data, training: Training, replicas: int = REPLICAS, outputs: int = OUTPUTS) -> Setting:
     return Setting(
         data=data,
-        labels=Labels(outputs=OUTPUTS),
+        labels=Labels(outputs=outputs),
         network=Network(init_variance=0.05),
         training=training,
         ensemble=Ensemble(replicas=replicas),
@@ -82,7 +88,7 @@ def _two_layers(init_variance: float, training: Training) -> Setting:
     network = Network(
         kind="mlp", hidden=(8,), activation="identity", parametrization="ntk", init_variance=init_variance
     )
-    return msgspec.structs.replace(_model(ROWS, training), network=network)
+    return msgspec.structs.replace(_model(ROWS, training, TWO_LAYER_REPLICAS, TWO_LAYER_OUTPUTS), network=network)
 
 
 CONVERGED = Setting(
@@ -103,7 +109,7 @@ def _asymptotic(setting: Setting, formula: str) -> Trial[FormAsked]:
 
 TRIALS: dict[str, Trial[FormAsked]] = {
     "fresh mini-batches": _exact(_model(ROWS, FRESH, MORE_REPLICAS)),
-    "mini-batches with replacement, Nesterov": _exact(_model(ROWS, REPLACED, FEWER_REPLICAS)),
+    "mini-batches with replacement, Nesterov": _exact(_model(ROWS, REPLACED, REPLACED_REPLICAS)),
     "fresh mini-batches, diagonal only": _asymptotic(_model(ROWS, FRESH, MORE_REPLICAS), "linear-mini-batch-scalar"),
     "shuffled epochs": _asymptotic(_model(ROWS, EPOCHS), "linear-shuffled"),
     "shuffled epochs, closed form at epoch ends": _asymptotic(_model(ROWS, EPOCHS), "linear-shuffled-ends"),
@@ -111,7 +117,7 @@ TRIALS: dict[str, Trial[FormAsked]] = {
         _model(ROWS, EPOCHS), FormAsked(described_as="fresh"), "control", shared=SHARED
     ),
     "online, Gaussian rows": _exact(_model(ONLINE, FRESH, FEWER_REPLICAS)),
-    "online, Student rows": _exact(_model(STUDENT, COARSE, HEAVY_REPLICAS)),
+    "online, Student rows": _exact(_model(STUDENT, COARSE, HEAVY_REPLICAS, HEAVY_OUTPUTS)),
     "online, as a diffusion": _asymptotic(_model(ONLINE, SLOW, FEWER_REPLICAS), "linear-diffusion"),
     "rows redrawn, full batch": _asymptotic(_model(AFRESH, FULL), "linear-averaged"),
     "rows redrawn, second order": _asymptotic(_model(AFRESH, FULL), "linear-averaged-second-order"),

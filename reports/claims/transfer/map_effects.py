@@ -113,7 +113,10 @@ def measure_mapped(case: Case[Any], context: Context) -> MappedEffects:
 
 
 def gains_by_linearisation(engine: Engine, trained: Trained) -> LinearisedGains:
-    """The gains of all finite replicas by linearised training in double precision, on the engine's device.
+    """The gains of all finite replicas by linearised training in single precision, on the engine's device.
+
+    The networks themselves are trained in it. What rounding changes is a few units of the seventh digit of a loss, and
+    a row in thousands where two outputs are as close: three orders below the standard errors of gains.
 
     Raises
     ------
@@ -122,7 +125,7 @@ def gains_by_linearisation(engine: Engine, trained: Trained) -> LinearisedGains:
     InvalidInput
         Where there is a single output, which has no accuracy.
     """
-    inputs, pretrained = _switch(engine, trained)
+    inputs, pretrained = _switch(engine, trained, torch.float32)
     with one_thread():
         whole, kernels = (
             training_transfer(
@@ -150,7 +153,7 @@ def kernels_at_switch(engine: Engine, trained: Trained) -> tuple[KernelNumbers, 
     Diverged
         Where no replica is finite.
     """
-    inputs, pretrained = _switch(engine, trained)
+    inputs, pretrained = _switch(engine, trained, torch.float64)
     rows = inputs.x[:, :KERNEL_ROWS]
     with one_thread():
         before, after = (
@@ -160,14 +163,14 @@ def kernels_at_switch(engine: Engine, trained: Trained) -> tuple[KernelNumbers, 
     return before, after
 
 
-def _switch(engine: Engine, trained: Trained) -> tuple[Inputs, list[Tensor]]:
+def _switch(engine: Engine, trained: Trained, dtype: torch.dtype) -> tuple[Inputs, list[Tensor]]:
     """What finite replicas are trained on downstream, with their inits, and their networks at the switch."""
     replicas = np.flatnonzero(trained.finite).tolist()
     if not replicas:
         rate = engine.experiment.upstream.training.learning_rate
         raise Diverged("upstream.training.learning_rate", rate, "leaves no replica finite")
-    inputs = engine.draws.take(replicas).downstream.to(engine.device, torch.float64)
-    return inputs, [w[replicas].to(engine.device, torch.float64) for w in trained.parameters]
+    inputs = engine.draws.take(replicas).downstream.to(engine.device, dtype)
+    return inputs, [w[replicas].to(engine.device, dtype) for w in trained.parameters]
 
 
 def modes_of_first(engine: Engine, trained: Trained) -> tuple[TangentModes, TangentModes]:
