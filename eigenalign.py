@@ -30,7 +30,8 @@ By what you want to do:
 - Predict, simulate, compare: `predict` (by one of the closed forms `FORMS`), `simulate`, `verify`; `merge` adds up what
   several runs left in a store.
 - Study transfer: `transfer` runs an `Experiment` of `Upstream` (which may have an `Until`), `Treatments` (each a
-  `Treatment`) and `Downstream`; `load_experiment` reads one from a TOML file.
+  `Treatment`) and `Downstream`, `predict_transfer` says what its treatments gain before anything is trained
+  downstream; `load_experiment` reads one from a TOML file.
 - Examine your own network: `check` and `check_files` say whether a layer is aligned with its data, `monitor` gives a
   number to log while it trains.
 - Begin from aligned weights: `init` draws them, from data, from a setting, or from a law that `law_of_data`,
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from reports.judging.compare import Verification
     from reports.judging.verify import predict, verify
     from reports.setting_file import load as load_setting
-    from reports.transfer import TransferStudy, transfer
+    from reports.transfer import TransferStudy, predict_transfer, transfer
     from simulate import SimulatedReading, Simulation, merge
     from simulate import run as simulate
     from theory import (
@@ -185,6 +186,7 @@ __all__ = [
     "overlaps",
     "paired_mean",
     "predict",
+    "predict_transfer",
     "random_basis_test",
     "randomization_test",
     "simulate",

@@ -91,10 +91,11 @@ def merge(folder: str, as_json: bool, quiet: bool) -> int:
     from simulate import transfer as transfers
 
     if transfers.holds_experiment(folder):
-        from reports.transfer import study
+        from reports.transfer import answer_transfer
         from reports.views import transfer as view_of_transfer
 
-        show(view_of_transfer.view(study(transfers.merge(folder))), as_json)
+        found = answer_transfer(*transfers.merge_with_networks(folder), progress=not quiet)
+        show(view_of_transfer.view(*found), as_json)
         return DONE
     from reports.views.simulation import view
 

@@ -1,9 +1,12 @@
 """A transfer experiment's numbers: estimated, compared in pairs of replicas, shown.
 
-`transfer` trains an experiment and studies it, `study` takes what `simulate.transfer.run` has trained.
+`transfer` trains an experiment and studies it, `study` takes what `simulate.transfer.run` has trained. `conditions`
+says what the theory predicts of networks at the switch, `answers` whether treatments help, in words.
 """
 
-from reports.transfer.run import transfer
+from reports.transfer.answer import Answer, Predicted, answers, predicted
+from reports.transfer.condition import Condition, conditions
+from reports.transfer.run import answer_transfer, predict_transfer, transfer
 from reports.transfer.study import (
     Estimated,
     LayerReading,
@@ -16,13 +19,21 @@ from reports.transfer.study import (
 )
 
 __all__ = [
+    "Answer",
+    "Condition",
     "Estimated",
     "LayerReading",
     "Measure",
+    "Predicted",
     "TransferReading",
     "TransferStudy",
     "TreatmentStudy",
+    "answer_transfer",
+    "answers",
+    "conditions",
     "measures",
+    "predict_transfer",
+    "predicted",
     "study",
     "transfer",
 ]

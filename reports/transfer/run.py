@@ -1,11 +1,14 @@
-"""One transfer experiment, run and studied: the call behind `eigenalign transfer`."""
+"""One transfer experiment, run and studied, or predicted: the calls behind `eigenalign transfer`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import simulate.transfer
+from reports.transfer.answer import Answer, Predicted, answers, predicted
+from reports.transfer.condition import conditions, require_others
 from reports.transfer.study import TransferStudy, study
+from simulate.transfer import Switched, TransferResult
 from theory.setting import Experiment
 
 
@@ -48,3 +51,64 @@ def transfer(
         processes=processes,
     )
     return study(result, gain_of=gain_of, confidence=confidence)
+
+
+def predict_transfer(
+    experiment: Experiment,
+    *,
+    replicas: int | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+    store: str | Path | None = None,
+    resume: bool = False,
+    processes: int = 1,
+) -> tuple[Switched, tuple[Predicted, ...]]:
+    """Train every replica upstream, and predict what every treatment gains; nothing is trained downstream.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    replicas, device, progress, store, resume, processes
+        Of upstream training: see `simulate.transfer.run`. Predictions are shared by the processes, too.
+
+    Returns
+    -------
+    The networks at the switch, and a prediction for every treatment but scratch.
+
+    Raises
+    ------
+    InvalidInput
+        Where "scratch" is the only treatment, and what upstream training refuses.
+    """
+    require_others(experiment)
+    switched = simulate.transfer.train_upstream_alone(
+        experiment,
+        replicas=replicas,
+        device=device,
+        progress=progress,
+        store=store,
+        resume=resume,
+        processes=processes,
+    )
+    return switched, _predictions(switched, processes, progress)
+
+
+def answer_transfer(
+    result: TransferResult, switched: Switched | None, *, processes: int = 1, progress: bool = False
+) -> tuple[TransferStudy, tuple[Answer, ...]]:
+    """Study a result, and answer for every treatment; predictions are made where networks at the switch are known.
+
+    Raises
+    ------
+    InvalidInput
+        Where every replica has diverged.
+    """
+    found = study(result)
+    compared = switched is not None and len(result.treated) > 1
+    foretold = _predictions(switched, processes, progress) if switched is not None and compared else None
+    return found, answers(found, foretold)
+
+
+def _predictions(switched: Switched, processes: int, progress: bool) -> tuple[Predicted, ...]:
+    found = conditions(switched, processes=processes, progress=progress)
+    return tuple(predicted(switched.experiment, each) for each in found)

@@ -1,17 +1,20 @@
-"""`eigenalign transfer`: every measure after every treatment beside scratch, and the layers around the training."""
+"""`eigenalign transfer`: every measure after every treatment beside scratch, the layers, and a sentence a treatment."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reports.record import to_builtins
+from reports.transfer.answer import Answer
 from reports.transfer.study import Estimated, TransferStudy
-from reports.views.view import Grid, Section, View
+from reports.views.view import Grid, Section, View, wrapped
 from theory.testing import MeanRatio, PairedMean
 
 NO_INTERVAL = "not estimable"  # of a difference that is the same in all replicas
 
 
-def view(study: TransferStudy) -> View:
-    """The view of a transfer study."""
+def view(study: TransferStudy, answers: Sequence[Answer]) -> View:
+    """The view of a transfer study and its answers."""
     result = study.result
     end = result.upstream
     value = {
@@ -27,6 +30,7 @@ def view(study: TransferStudy) -> View:
         },
         "gain_of": study.gain_of,
         "treatments": study.treatments,
+        "answers": answers,
     }
     head = (
         f"{result.replicas} replicas, {result.diverged} diverged, seed {result.experiment.ensemble.seed}, "
@@ -36,7 +40,7 @@ def view(study: TransferStudy) -> View:
     measures: list[Section] = [
         [measure.name, _comparison(study, measure.name)] for measure in study.treatments[0].measures
     ]
-    return View(to_builtins(value), [[head], *measures, _layers(study, 0), _layers(study, -1)])
+    return View(to_builtins(value), [[head], *measures, _layers(study, 0), _layers(study, -1), *_closing(answers)])
 
 
 def _comparison(study: TransferStudy, measure: str) -> Grid:
@@ -71,6 +75,11 @@ def _layers(study: TransferStudy, k: int) -> Section:
     )
     head = ("treatment", "layer", "norm", "active", "alive", "effective rank", "misalignment M")
     return [f"layers at downstream step {study.treatments[0].readings[k].step}", Grid(head, rows)]
+
+
+def _closing(answers: Sequence[Answer]) -> list[Section]:
+    """What all tables come to, in words."""
+    return [[*wrapped(answer.text)] for answer in answers] or [["nothing is compared with scratch"]]
 
 
 def _mean(value: Estimated | None) -> float | None:

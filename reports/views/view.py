@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from reports.record import to_builtins
+
+WIDTH = 120  # of a line of words
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,15 @@ def grid(columns: Mapping[str, Any], heads: Mapping[str, str] | None = None) -> 
     """Columns side by side, each under its key, or under what `heads` calls it."""
     head = tuple((heads or {}).get(name, name) for name in columns)
     return Grid(head, tuple(zip(*map(to_builtins, columns.values()), strict=True)))
+
+
+def wrapped(sentence: str) -> list[str]:
+    """A long sentence as lines, all but the first indented.
+
+    >>> wrapped("word " * 30)[1]
+    '  word word word word word word'
+    """
+    return textwrap.wrap(sentence, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def shown(value: object) -> str:

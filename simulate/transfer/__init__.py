@@ -22,22 +22,37 @@
     result["pretrained"].weights[0].second_moment  # Σ_w (d, d) at the switch, for `theory.misalignment`
 
 With ``processes=8`` it takes eight cores; with a store, ``shard="2/5"`` or `torchrun` its share of the replicas, and
-`merge` puts the shares together. Treatments are described in `theory.setting.Treatment`.
+`merge` puts the shares together. `run_with_networks` returns the networks at the switch, too, and
+`train_upstream_alone` nothing else: a `Switched`, from which theories predict what follows. Treatments are described in
+`theory.setting.Treatment`.
 """
 
 from simulate.transfer.results import Curves, Layers, TransferResult, Treated, UpstreamEnd
-from simulate.transfer.shares import Progress, merge, progress, run
+from simulate.transfer.shares import (
+    Progress,
+    merge,
+    merge_with_networks,
+    progress,
+    run,
+    run_with_networks,
+    train_upstream_alone,
+)
 from simulate.transfer.store import holds_experiment
+from simulate.transfer.switch import Switched
 
 __all__ = [
     "Curves",
     "Layers",
     "Progress",
+    "Switched",
     "TransferResult",
     "Treated",
     "UpstreamEnd",
     "holds_experiment",
     "merge",
+    "merge_with_networks",
     "progress",
     "run",
+    "run_with_networks",
+    "train_upstream_alone",
 ]

@@ -28,6 +28,7 @@ from simulate.store import Damaged
 from simulate.transfer.experiment import Engine, Tell, Trained
 from simulate.transfer.results import TransferResult
 from simulate.transfer.store import TransferStore, count_rows, find_transfer_store
+from simulate.transfer.switch import Switched
 from simulate.workers import Announce, employ, placed, serve
 from theory.setting import Experiment, InvalidInput
 
@@ -37,7 +38,6 @@ Fill = Callable[[Engine, Sequence[Range], Trained | None, Tell], None]
 log = logging.getLogger(__name__)
 
 
-@one_thread()
 def run(
     experiment: Experiment,
     *,
@@ -53,8 +53,9 @@ def run(
 ) -> TransferResult:
     """Train every replica upstream, and after every treatment downstream.
 
-    The result is the same, bit for bit, on the same machine and libraries, whatever `chunk`, `processes`, the shards
-    that a cluster cuts the experiment into, and however often it was ended and resumed.
+    `run_with_networks` returns the networks at the switch as well. The result is the same, bit for bit, on the same
+    machine and libraries, whatever `chunk`, `processes`, the shards that a cluster cuts the experiment into, and
+    however often it was ended and resumed.
 
     Parameters
     ----------
@@ -105,16 +106,39 @@ def run(
     >>> run(experiment)["pretrained"].curves.train_loss.shape
     (3, 2)
     """
-    for key, value in (("replicas", replicas), ("chunk", chunk), ("processes", processes)):
-        if value is not None and value < 1:
-            raise InvalidInput(key, value, "must be at least 1")
+    return run_with_networks(
+        experiment,
+        replicas=replicas,
+        device=device,
+        progress=progress,
+        chunk=chunk,
+        store=store,
+        resume=resume,
+        shard=shard,
+        processes=processes,
+        weights=weights,
+    )[0]
+
+
+@one_thread()
+def run_with_networks(
+    experiment: Experiment,
+    *,
+    replicas: int | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+    chunk: int | None = None,
+    store: str | Path | None = None,
+    resume: bool = False,
+    shard: str | None = None,
+    processes: int = 1,
+    weights: bool = True,
+) -> tuple[TransferResult, Switched | None]:
+    """As `run`, and beside the result all networks at the switch; None where a shard does not know those of others."""
     share = share_of(shard)
     if store is None and (resume or share[1] > 1):
         raise InvalidInput("store", None, "is needed by resume, and by shards, which leave their replicas there")
-    if replicas is not None:
-        ensemble = msgspec.structs.replace(experiment.ensemble, replicas=replicas)
-        experiment = msgspec.structs.replace(experiment, ensemble=ensemble)
-    engine = Engine(experiment, resolve(placed(device)), chunk, weights=weights)
+    engine = _engine(experiment, replicas, device, processes, chunk, weights=weights)
     scratch = tempfile.TemporaryDirectory() if store is None and processes > 1 else nullcontext(store)
     shown = progress and (shard is not None or rank()[0] == 0)
     with scratch as folder, tqdm(unit=" trainings", disable=None if shown else True, leave=False, delay=1) as bar:
@@ -123,7 +147,8 @@ def run(
         try:
             if kept is None or share[1] == processes == 1:
                 bar.total = engine.trainings(mine, drawn=True)
-                return engine.downstream(engine.upstream(bar.update), bar.update)
+                trained = engine.upstream(bar.update)
+                return engine.downstream(trained, bar.update), Switched(engine, trained)
             fill = Engine.fill
             if processes > 1:
                 fill = partial(distribute_shares, store=kept, device=device, processes=processes)
@@ -135,6 +160,52 @@ def run(
 
 
 @one_thread()
+def train_upstream_alone(
+    experiment: Experiment,
+    *,
+    replicas: int | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+    store: str | Path | None = None,
+    resume: bool = False,
+    processes: int = 1,
+) -> Switched:
+    """Train every replica upstream, and nothing downstream: the networks at the switch, with the bits that `run` has.
+
+    Parameters and errors are those of `run`; with a store, `run` goes on from there.
+
+    Examples
+    --------
+    >>> from theory.setting import Data, Downstream, Network, Treatments, Upstream
+    >>> data, network = Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8), Network(kind="mlp", hidden=(4,))
+    >>> kinds = Treatments(kinds=("scratch", "pretrained"))
+    >>> experiment = Experiment(
+    ...     upstream=Upstream(data=data, network=network), treatment=kinds, downstream=Downstream(samples=8)
+    ... )
+    >>> switched = train_upstream_alone(experiment, replicas=3)
+    >>> [tuple(w.shape) for w in switched.start(experiment.treatment.each[1], switched.replicas)]
+    [(3, 4, 2), (3, 1, 4)]
+    """
+    engine = _engine(experiment, replicas, device, processes)
+    if store is None and resume:
+        raise InvalidInput("store", None, "is needed by resume")
+    scratch = tempfile.TemporaryDirectory() if store is None and processes > 1 else nullcontext(store)
+    with scratch as folder, tqdm(unit=" trainings", disable=None if progress else True, leave=False, delay=1) as bar:
+        mine = engine.ranges()
+        if folder is not None:
+            # downstream shards are in nobody's way: nothing is written beside them
+            kept = engine.keep(Path(folder), resume=resume)
+            mine = engine.ranges()
+            bar.total = engine.experiment.ensemble.replicas
+            if processes > 1:
+                distribute_shares(
+                    engine, mine, None, bar.update, store=kept, device=device, processes=processes, downstream=False
+                )
+                return Switched(engine, engine.trained(engine.ends(mine, _silent)))
+        bar.total = engine.experiment.ensemble.replicas
+        return Switched(engine, engine.trained(engine.ends(mine, bar.update)))
+
+
 def merge(folder: str | Path) -> TransferResult:
     """Put together what is in a store, or in the folder of one experiment in it: the same bits as one run of the whole.
 
@@ -158,6 +229,12 @@ def merge(folder: str | Path) -> TransferResult:
     >>> [len(part.treated) for part in parts], len(both.treated), [part.replicas for part in parts], whole.replicas
     ([3, 4], 4, [32, 8], 40)
     """
+    return merge_with_networks(folder)[0]
+
+
+@one_thread()
+def merge_with_networks(folder: str | Path) -> tuple[TransferResult, Switched]:
+    """As `merge`, and beside the result the networks at the switch."""
     store, experiment, device = find_transfer_store(Path(folder))
     engine = Engine(experiment, torch.device(device), tile=store.tile)
     engine.use(store)
@@ -176,7 +253,7 @@ def merge(folder: str | Path) -> TransferResult:
             return len(store.read_downstream(here, *engine.key(ends, others))[0].finite)
 
         _require(store, "downstream", needed, partial(store.downstream_path, total=total), measured)
-    return engine.downstream(trained, _silent)
+    return engine.downstream(trained, _silent), Switched(engine, trained)
 
 
 @dataclass(frozen=True)
@@ -215,9 +292,28 @@ def progress(experiment: Experiment, folder: str | Path) -> Progress:
     return Progress(total, upstream, downstream)
 
 
+def _engine(
+    experiment: Experiment,
+    replicas: int | None,
+    device: str,
+    processes: int,
+    chunk: int | None = None,
+    *,
+    weights: bool = True,
+) -> Engine:
+    """The engine of an experiment with so many replicas, of arguments that are checked."""
+    for key, value in (("replicas", replicas), ("chunk", chunk), ("processes", processes)):
+        if value is not None and value < 1:
+            raise InvalidInput(key, value, "must be at least 1")
+    if replicas is not None:
+        ensemble = msgspec.structs.replace(experiment.ensemble, replicas=replicas)
+        experiment = msgspec.structs.replace(experiment, ensemble=ensemble)
+    return Engine(experiment, resolve(placed(device)), chunk, weights=weights)
+
+
 def _through_the_store(
     engine: Engine, store: TransferStore, mine: Sequence[Range], fill: Fill, bar: tqdm, *, whole: bool
-) -> TransferResult:
+) -> tuple[TransferResult, Switched | None]:
     """What `fill` leaves of these ranges in the store, in two phases: without and with the moments of all replicas."""
     bar.total = engine.trainings(mine, drawn=whole)
     fill(engine, mine, None, bar.update)
@@ -226,8 +322,9 @@ def _through_the_store(
         bar.total = engine.trainings(mine, drawn=True)
         fill(engine, mine, trained, bar.update)
     if trained is None:
-        return engine.result(mine, engine.ends(mine, _silent), None, _silent)
-    return engine.result(mine, [trained.ends.part(here.first, here.last) for here in mine], trained, _silent)
+        return engine.result(mine, engine.ends(mine, _silent), None, _silent), None
+    ends = [trained.ends.part(here.first, here.last) for here in mine]
+    return engine.result(mine, ends, trained, _silent), Switched(engine, trained)
 
 
 def _found(engine: Engine, store: TransferStore) -> Trained | None:
@@ -244,7 +341,7 @@ def _found(engine: Engine, store: TransferStore) -> Trained | None:
 
 
 class TransferJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker process is told; `drawn` says which phase it is."""
+    """What a worker process is told; `drawn` says which phase it is, `downstream` whether it goes that far."""
 
     experiment: Experiment
     device: str
@@ -255,6 +352,7 @@ class TransferJob(msgspec.Struct, frozen=True, kw_only=True):
     tile: int
     mine: list[Range]
     drawn: bool
+    downstream: bool
 
 
 def distribute_shares(
@@ -266,8 +364,9 @@ def distribute_shares(
     store: TransferStore,
     device: str,
     processes: int,
+    downstream: bool = True,
 ) -> None:
-    """`Engine.fill` in several processes on this machine, one thread each.
+    """`Engine.fill` in several processes on this machine, one thread each; `Engine.ends` where not `downstream`.
 
     Raises
     ------
@@ -285,6 +384,7 @@ def distribute_shares(
             tile=store.tile,
             mine=list(mine[worker::processes]),
             drawn=trained is not None,
+            downstream=downstream,
         )
         for worker in range(min(processes, len(mine)))
     ]
@@ -299,6 +399,9 @@ def main() -> None:
 def _work(job: TransferJob, tell: Announce) -> None:
     engine = Engine(job.experiment, resolve(job.device), job.chunk, weights=job.weights, tile=job.tile)
     engine.use(TransferStore(Path(job.folder), job.digest, engine.device.type, job.tile, weights=job.weights))
+    if not job.downstream:
+        engine.ends(job.mine, lambda count: tell(count, True))
+        return
     trained = engine.upstream(_silent) if job.drawn else None
     engine.fill(job.mine, trained, lambda count: tell(count, True))
 

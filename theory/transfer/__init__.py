@@ -46,7 +46,7 @@ from theory.transfer.linearised import (
     linearised_transfer,
 )
 from theory.transfer.linearised_training import LinearisedTraining, linearised_training
-from theory.transfer.training_transfer import MeanGain, TrainingTransfer, training_transfer
+from theory.transfer.training_transfer import MeanGain, TrainingTransfer, training_transfer, transfer_between
 
 __all__ = [
     "FrozenFeatureTransfer",
@@ -74,5 +74,6 @@ __all__ = [
     "linearised_training",
     "linearised_transfer",
     "training_transfer",
+    "transfer_between",
     "wide_network",
 ]

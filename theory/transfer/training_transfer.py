@@ -132,13 +132,35 @@ def training_transfer(
         )
         for start in (pretrained, scratch)
     )
+    return transfer_between(training, after, before)
+
+
+def transfer_between(
+    training: Training, pretrained: LinearisedTraining, scratch: LinearisedTraining
+) -> TrainingTransfer:
+    """The gains of one linearised training over another: `training_transfer` of trainings that are there already.
+
+    Several treatments share the training from scratch, and blocks of networks may be trained apart and joined.
+
+    Raises
+    ------
+    Diverged
+        Where every pair has a training that diverges.
+
+    Examples
+    --------
+    >>> training = Training(steps=(0, 1))
+    >>> after, before = (LinearisedTraining((0, 1), np.array([[1.0, loss]]), None, None, None) for loss in (0.2, 0.6))
+    >>> round(transfer_between(training, after, before).train_loss.mean, 2)
+    0.2
+    """
     return TrainingTransfer(
-        pretrained=after,
-        scratch=before,
-        train_loss=_gain(training, before.train_loss, after.train_loss),
-        train_accuracy=_if_any(training, after.train_accuracy, before.train_accuracy),
-        test_loss=_if_any(training, before.test_loss, after.test_loss),
-        test_accuracy=_if_any(training, after.test_accuracy, before.test_accuracy),
+        pretrained=pretrained,
+        scratch=scratch,
+        train_loss=_gain(training, scratch.train_loss, pretrained.train_loss),
+        train_accuracy=_if_any(training, pretrained.train_accuracy, scratch.train_accuracy),
+        test_loss=_if_any(training, scratch.test_loss, pretrained.test_loss),
+        test_accuracy=_if_any(training, pretrained.test_accuracy, scratch.test_accuracy),
     )
 
 
@@ -148,14 +170,15 @@ def _if_any(training: Training, better: Array | None, worse: Array | None) -> Me
 
 def _gain(training: Training, better: Array, worse: Array) -> MeanGain:
     """The mean over steps of better − worse, curves (R, K)."""
-    difference = to_numpy(better) - to_numpy(worse)
-    difference[~np.isfinite(difference)] = np.nan  # inf where a loss has diverged
-    each = mean_over_steps(training.readings, difference)
+    with np.errstate(over="ignore", invalid="ignore"):  # inf, or inf − inf, where losses have diverged
+        each = mean_over_steps(training.readings, to_numpy(better) - to_numpy(worse))
+    each[~np.isfinite(each)] = np.nan
     counted = each[np.isfinite(each)]
     if not len(counted):
         rule = f"lets the linearised training of all {len(each)} pairs of networks diverge"
         raise Diverged("training.learning_rate", training.learning_rate, rule)
-    error = float(counted.std(ddof=1) / np.sqrt(len(counted))) if len(counted) > 1 else None
+    with np.errstate(over="ignore"):
+        error = float(counted.std(ddof=1) / np.sqrt(len(counted))) if len(counted) > 1 else None
     return MeanGain(each, float(counted.mean()), error)
 
 

@@ -1,6 +1,6 @@
 """What is measured at the points of claim C3's maps, and what is predicted of those very networks.
 
-The condition is that of `theory.transfer.training_transfer` on all replicas of a point, each against its own init, on
+The condition is that of `reports.transfer.condition` on all replicas of a point, each against its own init, on
 the rows, labels and batches that downstream training uses: accuracy by accuracy, loss by loss, and once more with
 f_0 := 0, which leaves what the tangent kernels alone do. Beside it stands the condition of the squared error, which
 fails: `theory.transfer.linearised_transfer` on a few rows, full-batch descent.
@@ -13,23 +13,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from reports.claims.claim import Case, Context
 from reports.claims.transfer.effects import Effects, effects_of
 from reports.claims.transfer.tangent_gains import silent
 from reports.claims.transfer.tangent_modes import TangentModes, modes_of, predicted_gain, stacked
+from reports.transfer.condition import Condition, condition, linearise
 from simulate.devices import one_thread, resolve
-from simulate.inputs import Inputs
 from simulate.labels import one_hot
+from simulate.transfer import Switched
 from simulate.transfer.experiment import Engine, Trained
 from theory.errors import Diverged, InvalidInput
-from theory.network.frozen_gates import freeze
-from theory.network.frozen_kernel import frozen_ntk
 from theory.setting import Training
-from theory.transfer import KernelNumbers, MeanGain, kernel_numbers, training_transfer
+from theory.transfer import KernelNumbers, MeanGain
 
-KERNEL_ROWS = 30  # downstream rows on which kernels are described
 ROWS, NETWORKS = 20, 3  # of the squared error: downstream rows, and networks of each point
 RATE = 0.5  # downstream, in units of the largest curvature κ/n of both networks: on the squared error the maps' diverge
 
@@ -61,7 +58,8 @@ class MappedEffects(Effects):
         The mean train loss downstream from scratch less that of the pretrained network.
     linearised : LinearisedGains
     before, after : KernelNumbers
-        Of the tangent kernels of all finite replicas at their init and at the switch, on `KERNEL_ROWS` downstream rows.
+        Of the tangent kernels of all finite replicas at their init and at the switch, on a few downstream rows: see
+        `reports.transfer.condition`.
     readings : tuple of int
         The steps downstream over which gains are averaged.
     init, kept : TangentModes
@@ -98,12 +96,13 @@ def measure_mapped(case: Case[Any], context: Context) -> MappedEffects:
     trained = engine.upstream(silent)
     result = engine.downstream(trained, silent)
     scratch, pretrained = (result[kind].curves.mean_loss() for kind in ("scratch", "pretrained"))
-    before, after = kernels_at_switch(engine, trained)
+    predicted = condition_at_switch(engine, trained)
+    before, after = kernels_of(predicted)
     init, kept = modes_of_first(engine, trained)
     return MappedEffects(
         **vars(effects_of(result)),
         loss_gains=scratch - pretrained,
-        linearised=gains_by_linearisation(engine, trained),
+        linearised=gains_of(predicted),
         before=before,
         after=after,
         readings=case.experiment.downstream.training.readings,
@@ -112,8 +111,8 @@ def measure_mapped(case: Case[Any], context: Context) -> MappedEffects:
     )
 
 
-def gains_by_linearisation(engine: Engine, trained: Trained) -> LinearisedGains:
-    """The gains of all finite replicas by linearised training in single precision, on the engine's device.
+def condition_at_switch(engine: Engine, trained: Trained) -> Condition:
+    """The condition for all finite replicas, by linearised training in single precision, on the engine's device.
 
     The networks themselves are trained in it. What rounding changes is a few units of the seventh digit of a loss, and
     a row in thousands where two outputs are as close: three orders below the standard errors of gains.
@@ -121,56 +120,52 @@ def gains_by_linearisation(engine: Engine, trained: Trained) -> LinearisedGains:
     Raises
     ------
     Diverged
-        Where no replica is finite, or no linearised training stays so.
-    InvalidInput
-        Where there is a single output, which has no accuracy.
+        Where no replica is finite.
     """
-    inputs, pretrained = _switch(engine, trained, torch.float32)
+    switched = Switched(engine, trained)
+    replicas = switched.replicas
+    if not replicas:
+        rate = engine.experiment.upstream.training.learning_rate
+        raise Diverged("upstream.training.learning_rate", rate, "leaves no replica finite")
+    training = engine.experiment.downstream.training
+    inputs = switched.downstream(replicas)
+    pretrained = [w[replicas].to(engine.device, torch.float64) for w in trained.parameters]
     with one_thread():
-        whole, kernels = (
-            training_transfer(
-                engine.network,
-                engine.experiment.downstream.training,
-                pretrained,
-                inputs.parameters,
-                inputs.x,
-                inputs.y,
-                batches=inputs.orders,
-                subtracted=subtracted,
-            )
-            for subtracted in (False, True)
+        after, before = (
+            linearise(engine.network, training, parameters, inputs, torch.float32)
+            for parameters in (pretrained, inputs.parameters)
         )
-    if whole.train_accuracy is None or kernels.train_accuracy is None:
-        raise InvalidInput("downstream.labels", "one output", "must be classes for an accuracy to exist")
-    return LinearisedGains(whole.train_accuracy, whole.train_loss, kernels.train_accuracy)
+    return condition("pretrained", training, after, before)
 
 
-def kernels_at_switch(engine: Engine, trained: Trained) -> tuple[KernelNumbers, KernelNumbers]:
-    """The tangent kernels of all finite replicas at their init and after upstream training, by their numbers.
+def gains_of(found: Condition) -> LinearisedGains:
+    """The gains of a condition in accuracy and in loss.
 
     Raises
     ------
     Diverged
-        Where no replica is finite.
+        Where no linearised training stays finite.
+    InvalidInput
+        Where there is a single output, which has no accuracy.
     """
-    inputs, pretrained = _switch(engine, trained, torch.float64)
-    rows = inputs.x[:, :KERNEL_ROWS]
-    with one_thread():
-        before, after = (
-            kernel_numbers(frozen_ntk(freeze(engine.network, parameters, rows)))
-            for parameters in (inputs.parameters, pretrained)
-        )
-    return before, after
+    if found.loss is None or found.by_kernels is None:
+        raise Diverged("networks", found.replicas, "none of their linearised trainings stays finite")
+    if found.accuracy is None:
+        raise InvalidInput("downstream.labels", "one output", "must be classes for an accuracy to exist")
+    return LinearisedGains(found.accuracy, found.loss, found.by_kernels)
 
 
-def _switch(engine: Engine, trained: Trained, dtype: torch.dtype) -> tuple[Inputs, list[Tensor]]:
-    """What finite replicas are trained on downstream, with their inits, and their networks at the switch."""
-    replicas = np.flatnonzero(trained.finite).tolist()
-    if not replicas:
-        rate = engine.experiment.upstream.training.learning_rate
-        raise Diverged("upstream.training.learning_rate", rate, "leaves no replica finite")
-    inputs = engine.draws.take(replicas).downstream.to(engine.device, dtype)
-    return inputs, [w[replicas].to(engine.device, dtype) for w in trained.parameters]
+def kernels_of(found: Condition) -> tuple[KernelNumbers, KernelNumbers]:
+    """The numbers of both tangent kernels.
+
+    Raises
+    ------
+    InvalidInput
+        Where there is a single output.
+    """
+    if found.before is None or found.after is None:
+        raise InvalidInput("downstream.labels", "one output", "must be several for kernels to be centred")
+    return found.before, found.after
 
 
 def modes_of_first(engine: Engine, trained: Trained) -> tuple[TangentModes, TangentModes]:

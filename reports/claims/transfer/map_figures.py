@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from reports.claims.transfer.effects import Effects, in_words
-from reports.claims.transfer.map_effects import KERNEL_ROWS, MappedEffects
+from reports.claims.transfer.map_effects import MappedEffects
 from reports.claims.transfer.map_points import EPOCHS, HURT, LINE, MapGrid, MapPoint
 from reports.findings import Figure, Panel, Picture, Series, Table, number, table_of, text
 from reports.judging.intervals import mean_and_half, means_and_halves, sample_mean
+from reports.transfer.condition import KERNEL_ROWS
 from theory.transfer import KernelNumbers
 
 

@@ -11,7 +11,7 @@ from reports.claims.claim import Case, Context
 from reports.claims.transfer import map_effects
 from reports.claims.transfer.digits import Digits
 from reports.claims.transfer.effects import measure_effects
-from reports.claims.transfer.map_effects import gains_by_linearisation, kernels_at_switch, measure_mapped
+from reports.claims.transfer.map_effects import condition_at_switch, gains_of, kernels_of, measure_mapped
 from reports.claims.transfer.tangent_gains import silent
 from simulate.devices import one_thread, resolve
 from simulate.networks import forward
@@ -36,7 +36,7 @@ def test_it_is_about_the_networks_that_are_trained():
     experiment = TINY.experiment(3)
     engine = Engine(experiment, resolve("cpu"), weights=False)
     trained = engine.upstream(silent)
-    found = gains_by_linearisation(engine, trained)
+    found = gains_of(condition_at_switch(engine, trained))
     training = experiment.downstream.training
 
     def accuracy(parameters, down, subtracted):
@@ -59,7 +59,9 @@ def test_kernels_are_those_of_each_network_before_and_after():
     trained = engine.upstream(silent)
     inputs = engine.draws.take([0, 1]).downstream
     pretrained = [w.double() for w in trained.parameters]
-    for found, parameters in zip(kernels_at_switch(engine, trained), (inputs.parameters, pretrained), strict=True):
+    for found, parameters in zip(
+        kernels_of(condition_at_switch(engine, trained)), (inputs.parameters, pretrained), strict=True
+    ):
         for r in range(2):
             kernel = empirical_ntk(
                 lambda w, x: forward(engine.network, tuple(one[None] for one in w), x[None])[0],
@@ -87,7 +89,7 @@ def test_no_finite_replica_is_no_gain():
     trained = engine.upstream(silent)
     trained.ends.finite[...] = False
     with pytest.raises(Diverged, match="leaves no replica finite"):
-        gains_by_linearisation(engine, trained)
+        gains_of(condition_at_switch(engine, trained))
 
 
 def test_effects_are_those_of_the_experiment():
