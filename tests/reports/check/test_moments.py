@@ -96,6 +96,9 @@ def test_layouts_of_images():
     np.testing.assert_allclose(flat.second_moment, images.reshape(6, 60).T @ images.reshape(6, 60) / 6)
     grey = data_moment(samples(images[:, 0], layer(2, 1, 2, 2)))
     np.testing.assert_allclose(grey.second_moment, data_moment(samples(images[:, :1], layer(2, 1, 2, 2))).second_moment)
+    flat_filters = layer(2, 1, 1, 2)  # one row high, as those of signals are
+    grey, coloured = (data_moment(samples(each, flat_filters)).second_moment for each in (images[:, 0], images[:, :1]))
+    np.testing.assert_allclose(grey, coloured)
     signals = data_moment(samples(images[:, :, 0], layer(2, 3, 2)))
     np.testing.assert_allclose(signals.second_moment, patches(images[:, :, :1], (1, 2)).T @ patches(
         images[:, :, :1], (1, 2)) / 18)  # fmt: skip
@@ -121,6 +124,9 @@ def test_a_folder_of_images(tmp_path):
     np.testing.assert_allclose(found.second_moment, data_moment(samples(images, layer(4, 3, 2, 2))).second_moment)
     dense = data_moment(open_samples(str(tmp_path), layer(4, 126)))
     np.testing.assert_allclose(dense.second_moment, images.reshape(5, -1).T @ images.reshape(5, -1) / 5)
+    green = filters(np.ones((3, 1, 2, 2)), group=(2, 3))
+    of_one_channel = data_moment(samples(images[:, 1:2], layer(4, 1, 2, 2))).second_moment
+    np.testing.assert_allclose(data_moment(open_samples(str(tmp_path), green)).second_moment, of_one_channel)
     Image.fromarray(rng.integers(0, 256, (9, 8, 3), dtype=np.uint8)).save(tmp_path / "large.png")
     assert data_moment(open_samples(str(tmp_path), layer(4, 3, 2, 2))).vectors == found.vectors + 8 * 7
 

@@ -113,5 +113,5 @@ def test_estimates_use_the_group_that_fixes_the_mean():
     simulation = simulate.run(chosen)
     (kept,) = estimate(simulation, mean=simulate.population(chosen).mean)
     (forgotten,) = estimate(simulation)
-    assert kept.alignment_pvalue > 1e-6
+    assert kept.alignment_pvalue > 0.001  # one in 1,000 of other seeds would fail
     assert forgotten.alignment_pvalue == 0.001  # the least p-value of 999 draws
