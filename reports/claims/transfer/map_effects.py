@@ -17,6 +17,7 @@ from torch import Tensor
 
 from reports.claims.claim import Case, Context
 from reports.claims.transfer.effects import Effects, effects_of
+from reports.claims.transfer.map_points import LINE
 from reports.claims.transfer.tangent_gains import silent
 from reports.claims.transfer.tangent_modes import TangentModes, modes_of, predicted_gain, stacked
 from simulate.devices import one_thread, resolve
@@ -60,8 +61,9 @@ class MappedEffects(Effects):
     loss_gains : ndarray, shape (R,)
         The mean train loss downstream from scratch less that of the pretrained network.
     linearised : LinearisedGains
-    before, after : KernelNumbers
-        Of the tangent kernels of all finite replicas at their init and at the switch, on `KERNEL_ROWS` downstream rows.
+    before, after : KernelNumbers or None
+        Of the tangent kernels of all finite replicas at their init and at the switch, on `KERNEL_ROWS` downstream rows;
+        of points of the line of widths, of which they are shown.
     readings : tuple of int
         The steps downstream over which gains are averaged.
     init, kept : TangentModes
@@ -70,8 +72,8 @@ class MappedEffects(Effects):
 
     loss_gains: np.ndarray
     linearised: LinearisedGains
-    before: KernelNumbers
-    after: KernelNumbers
+    before: KernelNumbers | None
+    after: KernelNumbers | None
     readings: tuple[int, ...]
     init: TangentModes
     kept: TangentModes
@@ -98,7 +100,7 @@ def measure_mapped(case: Case[Any], context: Context) -> MappedEffects:
     trained = engine.upstream(silent)
     result = engine.downstream(trained, silent)
     scratch, pretrained = (result[kind].curves.mean_loss() for kind in ("scratch", "pretrained"))
-    before, after = kernels_at_switch(engine, trained)
+    before, after = kernels_at_switch(engine, trained) if case.study in LINE else (None, None)
     init, kept = modes_of_first(engine, trained)
     return MappedEffects(
         **vars(effects_of(result)),
