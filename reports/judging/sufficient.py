@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from scipy.stats import norm
@@ -28,37 +29,37 @@ class ExactTest:
         `detectable` is inf where nothing but a gross error is found.
     sharp : bool
         Whether the law of its statistic is known well enough for a level of `LEVEL`.
-    needed : int or None
-        Replicas that suffice to find an error of `DISCREPANCY`; None if more than `MANY`.
+    count_needed : callable, () → int or None
+        Replicas that suffice to find an error of `DISCREPANCY`; None if more than `MANY`. A search that costs more
+        than the test: it is made where nothing was decided.
     variance : float
-        The relative variance of one replica's τ that `needed` is reckoned from: predicted, or a bound from the sample;
+        The relative variance of one replica's τ that they are reckoned from: predicted, or a bound from the sample;
         2, that of the square of a Gaussian number, for Gaussian vectors.
     """
 
     pvalue: float
     detectable: float
     sharp: bool
-    needed: int | None
+    count_needed: Callable[[], int | None]
     variance: float
 
 
 def of_matrix(test: WholeMatrixTest, outputs: int | None, predicted: np.ndarray | None, blocks: int) -> ExactTest:
     """A whole-matrix test; `outputs` Gaussian vectors a replica, None where they are not Gaussian."""
     if outputs is not None:
-        needed: int | None = -(-gaussian_vectors(test.rank) // outputs)
-        return ExactTest(test.pvalue, test.detectable, True, needed, GAUSSIAN)
+        return ExactTest(test.pvalue, test.detectable, True, partial(_gaussian_replicas, test.rank, outputs), GAUSSIAN)
     variance = _variance(test.variance_bound, predicted)
     tests = test.rank if test.joint_pvalue is None else 2 * test.rank
-    needed = _needed(variance, test.needed, blocks, tests)
+    needed = partial(_needed, variance, test.needed, blocks, tests)
     return ExactTest(float(test.pvalue), test.detectable, test.sharp, needed, variance)
 
 
 def of_variances(test: VariancesTest, predicted: np.ndarray | None, blocks: int) -> ExactTest:
     """A test of every τ."""
     if test.means is None:
-        return ExactTest(test.pvalue, test.detectable, True, None, GAUSSIAN)
+        return ExactTest(test.pvalue, test.detectable, True, lambda: None, GAUSSIAN)
     variance = _variance(test.means.variance_bound, predicted)
-    needed = _needed(variance, test.means.needed, blocks, len(test.means.errors))
+    needed = partial(_needed, variance, test.means.needed, blocks, len(test.means.errors))
     return ExactTest(test.pvalue, test.detectable, test.means.sharp, needed, variance)
 
 
@@ -81,11 +82,12 @@ def gaussian_vectors(rank: int) -> int:
 def exact_reason(test: ExactTest, replicas: int) -> str:
     """Why an exact form is undecided."""
     rare = f"rare replicas carry the mean: over replicas tau has the variance {test.variance:.3g} tau^2"
-    if test.needed is None:
+    needed = test.count_needed()
+    if needed is None:
         return f"no practicable number of replicas decides it: {rare}"
     if test.sharp:
-        return f"needs {test.needed:,} replicas: an error of {DISCREPANCY:.0%} in one tau might have been missed"
-    few = f"needs {test.needed:,} replicas: {replicas:,} are too few for a level of {LEVEL:g}"
+        return f"needs {needed:,} replicas: an error of {DISCREPANCY:.0%} in one tau might have been missed"
+    few = f"needs {needed:,} replicas: {replicas:,} are too few for a level of {LEVEL:g}"
     return f"{few}; {rare}" if test.variance > HEAVY else few
 
 
@@ -103,6 +105,11 @@ def asymptotic_reason(means: EstimatedMeans, budget: float) -> str:
         return "no practicable number of replicas makes the intervals as narrow as the error budget"
     needed = max(int(np.ceil(needed)), means.replicas + 1)
     return f"needs some {needed:,} replicas: the intervals of the errors of tau reach across the budget of {budget:.2g}"
+
+
+def _gaussian_replicas(rank: int, outputs: int) -> int:
+    """Of replicas with so many Gaussian vectors each."""
+    return -(-gaussian_vectors(rank) // outputs)
 
 
 def _variance(measured: float | None, predicted: np.ndarray | None) -> float:

@@ -51,8 +51,8 @@ class Linearised:
     by_kernels : LinearisedTraining
         With f_0 := 0: what the tangent kernels alone do.
     kernels : KernelNumbers or None
-        On `KERNEL_ROWS` downstream rows; None for a single output or row, which cannot be centred, and where the
-        gradients of filters would take more than `KERNEL_HELD` numbers.
+        On `KERNEL_ROWS` downstream rows; None where they are not wanted, for a single output or row, which cannot be
+        centred, and where the gradients of filters would take more than `KERNEL_HELD` numbers.
     """
 
     whole: LinearisedTraining
@@ -102,10 +102,12 @@ def linearise(
     parameters: Sequence[Tensor],
     inputs: Inputs,
     dtype: torch.dtype = torch.float64,
+    *,
+    kernels: bool = True,
 ) -> Linearised:
     """Linearise networks (r, …), and train them in precision `dtype` on `inputs`, whose own parameters are not used.
 
-    Kernels are described in the precision that the parameters and inputs have.
+    If `kernels` is true they are described, in the precision that the parameters and inputs have.
 
     Raises
     ------
@@ -122,7 +124,8 @@ def linearise(
         rounded.y,
         batches=rounded.orders,
     )
-    return Linearised(train(), train(subtracted=True), _kernels(network, parameters, inputs.x))
+    described = _kernels(network, parameters, inputs.x) if kernels else None
+    return Linearised(train(), train(subtracted=True), described)
 
 
 def condition(treatment: str, training: Training, after: Linearised, before: Linearised) -> Condition:

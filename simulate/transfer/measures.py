@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -42,11 +44,12 @@ def finite(parameters: tuple[Tensor, ...]) -> Tensor:
     return torch.stack([w.double().square().flatten(1).sum(1).isfinite() for w in parameters]).all(0)
 
 
-def layer_states(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Tensor:
+def layer_states(network: Network, parameters: tuple[Tensor, ...], x: Tensor, *, ranks: bool = True) -> Tensor:
     """Three numbers of every hidden layer's activations h on the first rows of x: (R, L − 1, 3), in float64.
 
     The share of (row, unit) with h > 0; the share of units with h > 0 on some row; the effective rank
     (tr C)² / ‖C‖_F² of the covariance C of h over rows, zero where nothing varies. A filter at a place is a unit.
+    Covariances are most of the cost: without `ranks` the last number is nan.
     """
     states = []
     probed = x[:, :PROBED]
@@ -56,11 +59,17 @@ def layer_states(network: Network, parameters: tuple[Tensor, ...], x: Tensor) ->
         positive = h > 0
         active = positive.double().mean((1, 2))
         alive = positive.any(1).double().mean(1)
-        centred = h - h.mean(1, keepdim=True)
-        # C and the Gram matrix of the centred rows have the same eigenvalues, but for zeros.
-        wide = centred.shape[2] > centred.shape[1]
-        gram = torch.bmm(centred, centred.transpose(1, 2)) if wide else torch.bmm(centred.transpose(1, 2), centred)
-        trace = gram.diagonal(dim1=1, dim2=2).double().sum(1)
-        rank = trace.square() / gram.double().square().sum((1, 2))
-        states.append(torch.stack([active, alive, torch.where(trace == 0, 0.0, rank)], 1))
+        rank = _effective_rank(h) if ranks else torch.full_like(active, math.nan)
+        states.append(torch.stack([active, alive, rank], 1))
     return torch.stack(states, 1) if states else torch.zeros(len(x), 0, 3, dtype=torch.float64, device=x.device)
+
+
+def _effective_rank(h: Tensor) -> Tensor:
+    """Of the covariance over rows of activations (R, n, width): (R,), in float64; zero where nothing varies."""
+    centred = h - h.mean(1, keepdim=True)
+    # C and the Gram matrix of the centred rows have the same eigenvalues, but for zeros.
+    wide = centred.shape[2] > centred.shape[1]
+    gram = torch.bmm(centred, centred.transpose(1, 2)) if wide else torch.bmm(centred.transpose(1, 2), centred)
+    trace = gram.diagonal(dim1=1, dim2=2).double().sum(1)
+    rank = trace.square() / gram.double().square().sum((1, 2))
+    return torch.where(trace == 0, 0.0, rank)

@@ -81,7 +81,7 @@ def read_replicas(
 ) -> ReplicaReadings:
     """The replicas in slots `here` at every reading, from the parameters that training has left there.
 
-    `classes` says whether labels are classes, `weights` whether moments of the first layer are wanted.
+    `classes` says whether labels are classes, `weights` whether moments of the first layer and ranks are wanted.
     """
     x, y = inputs.downstream.x, inputs.downstream.y
     found: list[list[Tensor | None]] = []
@@ -92,7 +92,7 @@ def read_replicas(
         )
         layers = parameters[:: 1 + network.bias]
         ends = finite(parameters) & train[0].isfinite()
-        states = layer_states(network, parameters, x)
+        states = layer_states(network, parameters, x, ranks=weights)
         first = parameters[0].double() if weights else parameters[0][:, :, :0]
         found.append([*train, *test, norms(layers), states, second_moments(first), first.mean(1), ends])
     columns = [

@@ -86,7 +86,7 @@ class Layers:
     alive : ndarray, shape (R, K, L − 1)
         The share of hidden units that are positive on some row.
     effective_rank : ndarray, shape (R, K, L − 1)
-        (tr C)² / ‖C‖_F² of the covariance C of a hidden layer's activations.
+        (tr C)² / ‖C‖_F² of the covariance C of a hidden layer's activations; nan where weights are not wanted.
     """
 
     norm: np.ndarray

@@ -82,8 +82,9 @@ def run(
     processes : int
         Worker processes on this machine, one thread each.
     weights : bool
-        Whether downstream second moments of first layers are wanted. Without them ``Treated.weights`` is empty, and a
-        store takes little more than the upstream networks.
+        Whether downstream second moments of first layers, and effective ranks of activations, are wanted, which take
+        time. Without them ``Treated.weights`` is empty, ranks are nan, and a store takes little more than the upstream
+        networks.
 
     Raises
     ------

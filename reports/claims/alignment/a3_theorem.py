@@ -49,14 +49,16 @@ class ShownByTraining:
 
 TheoremStudy = ShownAlone | ShownByTraining
 
+# Replicas by which an off-commutant part of 4 % is found with probability .9, by ensembles of another seed: the rule
+# asks for 5 %, and what is found depends on the seed's basis by some tenths of itself.
 INSIDE: dict[str, tuple[int, ShownAlone, Setting]] = {
     "ReLU network, Gaussian data": (
-        3000,
+        2000,
         ShownAlone("ReLU network"),
         Setting(data=PLAIN, network=RELU, training=Training(learning_rate=0.3, steps=(0, 20, 100))),
     ),
     "ReLU network, repeated eigenvalues, cross-entropy, mini-batches, momentum": (
-        2000,
+        1400,
         ShownAlone(),
         Setting(
             data=Data(kind="gaussian", spectrum=(0.3, 0.3, 0.3, 2.0, 2.0, 4.0), samples=24),
@@ -66,7 +68,7 @@ INSIDE: dict[str, tuple[int, ShownAlone, Setting]] = {
         ),
     ),
     "deep tanh network, Student data, weight decay": (
-        6000,
+        4500,
         ShownAlone(),
         Setting(
             data=Data(kind="elliptical", spectrum=SPECTRUM, samples=24),
@@ -84,7 +86,7 @@ INSIDE: dict[str, tuple[int, ShownAlone, Setting]] = {
         ),
     ),
 }
-VARIANT_REPLICAS = 5120
+VARIANT_REPLICAS = 3072
 REAL_REPLICAS = 120
 
 
@@ -118,9 +120,13 @@ def trials(context: Context) -> Mapping[str, Trial[TheoremStudy]]:
         return msgspec.structs.replace(setting, ensemble=Ensemble(replicas=context.replicas(replicas)))
 
     in_single_precision = Ensemble(replicas=context.replicas(REAL_REPLICAS), dtype="float32")
-    chosen: dict[str, Trial[TheoremStudy]] = {
-        name: Trial(with_replicas(setting, replicas), study) for name, (replicas, study, setting) in INSIDE.items()
-    }
+    chosen: dict[str, Trial[TheoremStudy]] = {}
+    for name, (replicas, study, setting) in INSIDE.items():
+        # rounding, of 1e-7, is far below what is tested: per cents
+        ensemble = Ensemble(
+            replicas=context.replicas(replicas), dtype="float64" if setting.network.kind == "linear" else "float32"
+        )
+        chosen[name] = Trial(msgspec.structs.replace(setting, ensemble=ensemble), study)
     for name, (study, setting) in ON_REAL_DATA.items():
         chosen[name] = Trial(msgspec.structs.replace(setting, ensemble=in_single_precision), study, kind="outside")
     for variant in linear_variants():

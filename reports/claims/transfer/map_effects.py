@@ -16,6 +16,7 @@ import torch
 
 from reports.claims.claim import Case, Context
 from reports.claims.transfer.effects import Effects, effects_of
+from reports.claims.transfer.map_points import LINE
 from reports.claims.transfer.tangent_gains import silent
 from reports.claims.transfer.tangent_modes import TangentModes, modes_of, predicted_gain, stacked
 from reports.transfer.condition import Condition, condition, linearise
@@ -57,9 +58,9 @@ class MappedEffects(Effects):
     loss_gains : ndarray, shape (R,)
         The mean train loss downstream from scratch less that of the pretrained network.
     linearised : LinearisedGains
-    before, after : KernelNumbers
-        Of the tangent kernels of all finite replicas at their init and at the switch, on a few downstream rows: see
-        `reports.transfer.condition`.
+    before, after : KernelNumbers or None
+        Of the tangent kernels of all finite replicas at their init and at the switch, on a few downstream rows (see
+        `reports.transfer.condition`); of points of the line of widths, of which they are shown.
     readings : tuple of int
         The steps downstream over which gains are averaged.
     init, kept : TangentModes
@@ -68,8 +69,8 @@ class MappedEffects(Effects):
 
     loss_gains: np.ndarray
     linearised: LinearisedGains
-    before: KernelNumbers
-    after: KernelNumbers
+    before: KernelNumbers | None
+    after: KernelNumbers | None
     readings: tuple[int, ...]
     init: TangentModes
     kept: TangentModes
@@ -96,8 +97,9 @@ def measure_mapped(case: Case[Any], context: Context) -> MappedEffects:
     trained = engine.upstream(silent)
     result = engine.downstream(trained, silent)
     scratch, pretrained = (result[kind].curves.mean_loss() for kind in ("scratch", "pretrained"))
-    predicted = condition_at_switch(engine, trained)
-    before, after = kernels_of(predicted)
+    shown = case.study in LINE
+    predicted = condition_at_switch(engine, trained, kernels=shown)
+    before, after = kernels_of(predicted) if shown else (None, None)
     init, kept = modes_of_first(engine, trained)
     return MappedEffects(
         **vars(effects_of(result)),
@@ -111,8 +113,10 @@ def measure_mapped(case: Case[Any], context: Context) -> MappedEffects:
     )
 
 
-def condition_at_switch(engine: Engine, trained: Trained) -> Condition:
+def condition_at_switch(engine: Engine, trained: Trained, *, kernels: bool = True) -> Condition:
     """The condition for all finite replicas, by linearised training in single precision, on the engine's device.
+
+    Tangent kernels are described if `kernels` is true.
 
     The networks themselves are trained in it. What rounding changes is a few units of the seventh digit of a loss, and
     a row in thousands where two outputs are as close: three orders below the standard errors of gains.
@@ -132,7 +136,7 @@ def condition_at_switch(engine: Engine, trained: Trained) -> Condition:
     pretrained = [w[replicas].to(engine.device, torch.float64) for w in trained.parameters]
     with one_thread():
         after, before = (
-            linearise(engine.network, training, parameters, inputs, torch.float32)
+            linearise(engine.network, training, parameters, inputs, torch.float32, kernels=kernels)
             for parameters in (pretrained, inputs.parameters)
         )
     return condition("pretrained", training, after, before)

@@ -148,7 +148,7 @@ def mechanism_figure(found: Mapping[MapPoint, MappedEffects]) -> Figure:
     def panel(title: str, ylabel: str, read: Callable[[KernelNumbers], np.ndarray]) -> Panel:
         series = []
         for label, numbers in (("before", [e.before for e in line]), ("at the switch", [e.after for e in line])):
-            mean, half = np.array([mean_and_half(read(each)) for each in numbers]).T
+            mean, half = np.array([mean_and_half(read(each)) for each in numbers if each is not None]).T
             series.append(Series(label, widths, mean, half, "both"))
         return Panel(title, r"$\log_2$ upper width", ylabel, tuple(series), ylog=True)
 

@@ -132,7 +132,7 @@ def test_what_asymptotic_forms_want_narrows_their_intervals_into_the_budget():
 
 
 def test_reasons_name_what_is_missing():
-    few = ExactTest(1.0, np.inf, sharp=False, needed=5000, variance=2.0)
+    few = ExactTest(1.0, np.inf, sharp=False, count_needed=lambda: 5000, variance=2.0)
     assert exact_reason(few, 30) == "needs 5,000 replicas: 30 are too few for a level of 1e-06"
     rare = exact_reason(replace(few, variance=20.5), 30)
     assert rare.endswith(
@@ -140,7 +140,7 @@ def test_reasons_name_what_is_missing():
     )
     assert "rare" not in exact_reason(replace(few, variance=sufficient.HEAVY), 30)
     assert "might have been missed" in exact_reason(replace(few, sharp=True), 30)
-    assert "no practicable" in exact_reason(replace(few, needed=None), 30)
+    assert "no practicable" in exact_reason(replace(few, count_needed=lambda: None), 30)
 
 
 def test_views_show_the_reason():

@@ -112,3 +112,14 @@ def test_labels_that_are_reals_have_no_accuracy():
     assert result["rescaled"].layers.active.shape == (3, 2, 0)
     with pytest.raises(InvalidInput, match="must be classes for an accuracy to exist"):
         curves.mean_accuracy()
+
+
+def test_without_ranks_the_other_states_are_the_same():
+    generator = np.random.default_rng(3)
+    network = Network(kind="mlp", hidden=(6, 4))
+    weights = tuple(torch.tensor(generator.standard_normal((2, *s))) for s in ((6, 3), (4, 6), (2, 4)))
+    x = torch.tensor(generator.standard_normal((2, 20, 3)))
+    whole, without = (layer_states(network, weights, x, ranks=ranks) for ranks in (True, False))
+    assert torch.equal(whole[..., :2], without[..., :2])
+    assert torch.isfinite(whole).all()
+    assert torch.isnan(without[..., 2]).all()

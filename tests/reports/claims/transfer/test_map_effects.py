@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from reports.claims.transfer import map_effects
 from reports.claims.transfer.digits import Digits
 from reports.claims.transfer.effects import measure_effects
 from reports.claims.transfer.map_effects import condition_at_switch, gains_of, kernels_of, measure_mapped
+from reports.claims.transfer.map_points import LINE
 from reports.claims.transfer.tangent_gains import silent
 from simulate.devices import one_thread, resolve
 from simulate.networks import forward
@@ -98,7 +101,14 @@ def test_effects_are_those_of_the_experiment():
     for name, value in vars(expected).items():
         np.testing.assert_array_equal(getattr(found, name), value)
     assert found.loss_gains.shape == found.linearised.accuracy.each.shape == (3,)
-    assert found.by_squared_error.shape == found.before.trace.shape == found.after.trace.shape == (3,)
+    assert found.by_squared_error.shape == (3,)
+    assert found.before is None
+    assert found.after is None
+    shown = measure_mapped(replace(tiny, study=LINE[0]), context)
+    assert shown.before is not None
+    assert shown.after is not None
+    assert shown.before.trace.shape == shown.after.trace.shape == (3,)
+    assert not np.array_equal(shown.before.trace, shown.after.trace)
 
 
 def test_the_squared_error_is_that_of_plain_loops(monkeypatch):
