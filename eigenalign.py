@@ -31,6 +31,8 @@ By what you want to do:
   several runs left in a store.
 - Study transfer: `transfer` runs an `Experiment` of `Upstream` (which may have an `Until`), `Treatments` (each a
   `Treatment`) and `Downstream`; `load_experiment` reads one from a TOML file.
+- Study plasticity: `run_sequence` trains a `TaskSequence`, one set of random labels after another, with every `Remedy`
+  that it names; `task_inputs` are what one of the tasks is made from.
 - Examine your own network: `check` and `check_files` say whether a layer is aligned with its data, `monitor` gives a
   number to log while it trains.
 - Begin from aligned weights: `init` draws them, from data, from a setting, or from a law that `law_of_data`,
@@ -63,7 +65,7 @@ if TYPE_CHECKING:
     from reports.judging.verify import predict, verify
     from reports.setting_file import load as load_setting
     from reports.transfer import TransferStudy, transfer
-    from simulate import SimulatedReading, Simulation, merge
+    from simulate import SequenceResult, SimulatedReading, Simulation, TaskCurves, merge, run_sequence, task_inputs
     from simulate import run as simulate
     from theory import (
         FORMS,
@@ -94,9 +96,11 @@ if TYPE_CHECKING:
         Labels,
         Network,
         PowerLaw,
+        Remedy,
         Setting,
         Sphere,
         Student,
+        TaskSequence,
         Training,
         Treatment,
         Treatments,
@@ -145,12 +149,16 @@ __all__ = [
     "Prediction",
     "RandomBasisTest",
     "RandomizationTest",
+    "Remedy",
+    "SequenceResult",
     "Setting",
     "SimulatedReading",
     "Simulation",
     "Sphere",
     "Student",
     "SymmetryGroup",
+    "TaskCurves",
+    "TaskSequence",
     "Training",
     "TransferStudy",
     "Treatment",
@@ -187,8 +195,10 @@ __all__ = [
     "predict",
     "random_basis_test",
     "randomization_test",
+    "run_sequence",
     "simulate",
     "symmetry_group",
+    "task_inputs",
     "transfer",
     "transfer_function",
     "twirl",
