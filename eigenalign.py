@@ -32,6 +32,8 @@ By what you want to do:
 - Study transfer: `transfer` runs an `Experiment` of `Upstream` (which may have an `Until`), `Treatments` (each a
   `Treatment`) and `Downstream`, `predict_transfer` says what its treatments gain before anything is trained
   downstream; `load_experiment` reads one from a TOML file.
+- Study plasticity: `run_sequence` trains a `TaskSequence`, one set of random labels after another, with every `Remedy`
+  that it names; `task_inputs` are what one of the tasks is made from.
 - Examine your own network: `check` and `check_files` say whether a layer is aligned with its data, `monitor` gives a
   number to log while it trains.
 - Begin from aligned weights: `init` draws them, from data, from a setting, or from a law that `law_of_data`,
@@ -64,7 +66,7 @@ if TYPE_CHECKING:
     from reports.judging.verify import predict, verify
     from reports.setting_file import load as load_setting
     from reports.transfer import TransferStudy, predict_transfer, transfer
-    from simulate import SimulatedReading, Simulation, merge
+    from simulate import SequenceResult, SimulatedReading, Simulation, TaskCurves, merge, run_sequence, task_inputs
     from simulate import run as simulate
     from theory import (
         FORMS,
@@ -95,9 +97,11 @@ if TYPE_CHECKING:
         Labels,
         Network,
         PowerLaw,
+        Remedy,
         Setting,
         Sphere,
         Student,
+        TaskSequence,
         Training,
         Treatment,
         Treatments,
@@ -146,12 +150,16 @@ __all__ = [
     "Prediction",
     "RandomBasisTest",
     "RandomizationTest",
+    "Remedy",
+    "SequenceResult",
     "Setting",
     "SimulatedReading",
     "Simulation",
     "Sphere",
     "Student",
     "SymmetryGroup",
+    "TaskCurves",
+    "TaskSequence",
     "Training",
     "TransferStudy",
     "Treatment",
@@ -189,8 +197,10 @@ __all__ = [
     "predict_transfer",
     "random_basis_test",
     "randomization_test",
+    "run_sequence",
     "simulate",
     "symmetry_group",
+    "task_inputs",
     "transfer",
     "transfer_function",
     "twirl",

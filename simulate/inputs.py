@@ -112,10 +112,12 @@ class Draws:
             return patch_moment(x, self.setting.network.kernel) if x.ndim == 4 else x.T @ x / len(x)
         return self.population.covariance if self.setting.data.mean else self.population.second_moment
 
-    def take(self, slots: Sequence[int | None]) -> Inputs:
+    def take(self, slots: Sequence[int | None], task: int = 0, *, fresh: bool = False) -> Inputs:
         """The inputs of the replicas named in `slots`, on the host in float64.
 
         A slot of None is idle: it is filled with a copy of the first replica, and its training is thrown away.
+        Successive tasks have labels, batches and initial values of their own, and with `fresh` rows; number 0 is that
+        of the setting.
         """
         setting, streams, bias = self.setting, self._streams, self.setting.network.bias
         count, n = len(slots), rows_needed(setting)
@@ -135,13 +137,13 @@ class Draws:
         for i, replica in replicas:
             if self._fixed is None:
                 rows = all_rows[i]
-                picked = self._source.draw(streams.at(Purpose.DATA, replica), rows)
+                picked = self._source.draw(streams.at(Purpose.DATA, replica, task if fresh else 0), rows)
             else:
                 rows, picked = self._fixed
-            all_labels[i] = self._labeller.draw(streams.at(Purpose.LABELS, replica), rows, picked)
-            draw_parameters(setting.network, streams.at(Purpose.INIT, replica), [array[i] for array in arrays])
+            all_labels[i] = self._labeller.draw(streams.at(Purpose.LABELS, replica, task), rows, picked)
+            draw_parameters(setting.network, streams.at(Purpose.INIT, replica, task), [array[i] for array in arrays])
             if in_order:
-                orders.append(draw_orders(setting, streams.at(Purpose.ORDER, replica)))
+                orders.append(draw_orders(setting, streams.at(Purpose.ORDER, replica, task)))
         first = replicas[0][0]
         idle = [i for i, replica in enumerate(slots) if replica is None]
         for tensor in (y, *parameters) if self._fixed else (x, y, *parameters):

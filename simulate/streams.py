@@ -1,7 +1,8 @@
 """Random streams: one per replica and purpose, so that no draw depends on how many others were made before it.
 
-A stream is NumPy's Philox with key (seed, replica) and the purpose in the highest word of the counter: streams of
-different replicas or purposes never meet, and replica r is the same whether it is drawn first, last or alone.
+A stream is NumPy's Philox with key (seed, replica) and the purpose in the highest word of the counter, the number of
+the task in the next: streams of different replicas, purposes or tasks never meet, and replica r is the same whether it
+is drawn first, last or alone.
 """
 
 from __future__ import annotations
@@ -47,8 +48,10 @@ class Streams:
         self._generator = np.random.Generator(self._bits)
         self._state = self._bits.state
 
-    def at(self, purpose: Purpose, replica: int = SHARED) -> np.random.Generator:
+    def at(self, purpose: Purpose, replica: int = SHARED, task: int = 0) -> np.random.Generator:
         """The generator at the beginning of a stream; it is valid until the next call, which moves it elsewhere.
+
+        Of successive tasks, number 0 draws what a setting draws that has one only.
 
         Resetting one generator costs 2 µs, making a new one four times that.
 
@@ -60,6 +63,6 @@ class Streams:
         """
         state = self._state["state"]
         state["key"][1] = replica
-        state["counter"][:] = (0, 0, 0, purpose)
+        state["counter"][:] = (0, 0, task, purpose)
         self._bits.state = self._state
         return self._generator

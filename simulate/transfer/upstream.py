@@ -132,16 +132,30 @@ def train_upstream(setting: Setting, until: Until | None, inputs: Inputs) -> End
 class Course:
     """Training that can be looked at between updates: the optimizer's state is kept.
 
+    Parameters
+    ----------
+    setting : Setting
+    inputs : Inputs
+    towards : tuple of Tensor
+        Values of all parameters towards which they decay, the gradient of ½ `strength` ‖w − towards‖² being added to
+        that of the loss.
+    strength : float
+        0 for no such decay.
+
     Attributes
     ----------
     parameters : tuple of Tensor
         Those of now; they change with every update.
     """
 
-    def __init__(self, setting: Setting, inputs: Inputs) -> None:
+    def __init__(
+        self, setting: Setting, inputs: Inputs, towards: tuple[Tensor, ...] = (), strength: float = 0.0
+    ) -> None:
         network = setting.network
         self.parameters = tuple(w.clone() for w in inputs.parameters)
         trained = self.parameters[: 1 + network.bias] if network.train == "first" else self.parameters
+        self._pulled = tuple(zip(trained, towards[: len(trained)], strict=True)) if strength else ()
+        self._strength = strength
         self._optimizer = make_optimizer(setting.training, trained)
         self._batches = Batches(setting, inputs)
         self._gradients = (
@@ -153,7 +167,10 @@ class Course:
     def advance(self, step: int) -> None:
         """Train until `step` updates have been made in all."""
         for t in range(self._optimizer.steps, step):
-            self._optimizer.step(self._gradients(*self._batches.at(t)))
+            gradients = self._gradients(*self._batches.at(t))
+            for g, (w, middle) in zip(gradients, self._pulled, strict=False):
+                g.add_(w, alpha=self._strength).add_(middle, alpha=-self._strength)
+            self._optimizer.step(gradients)
 
 
 def _reached(setting: Setting, until: Until, parameters: tuple[Tensor, ...], inputs: Inputs) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.calibration import alignment, check, judging, powers, verdicts
+from tests.calibration import alignment, check, judging, plasticity, powers, verdicts
 from tests.calibration.study import Study
 
 STUDIES: tuple[Study, ...] = (
     *alignment.STUDIES,
     *check.STUDIES,
     *judging.STUDIES,
+    *plasticity.STUDIES,
     *powers.STUDIES,
     *verdicts.STUDIES,
 )

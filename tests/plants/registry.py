@@ -23,6 +23,8 @@ NO_FORMULA: dict[str, str] = {
     "C1": "predicts that transfer is positive",
     "C2": "predicts most of a gain; random bases and whitened layers are its controls",
     "C4": "predicts signs by the size of the init",
+    "C8": "predicts signs of slopes and of differences; linearised training reads the very networks, as on C3's maps, "
+    "and is measured with them; a new network per task is the control of slopes, shuffled signs that of predictions",
     "F7": "holds a smaller network against the full size: no formula; n far beyond d² is its control",
 }
 

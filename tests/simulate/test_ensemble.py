@@ -20,14 +20,18 @@ def test_public_names():
     assert simulate.__all__ == [
         "Inputs",
         "Population",
+        "SequenceResult",
         "SimulatedReading",
         "Simulation",
+        "TaskCurves",
         "digest",
         "merge",
         "population",
         "replica_inputs",
         "rows",
         "run",
+        "run_sequence",
+        "task_inputs",
         "train",
     ]
 

@@ -16,6 +16,7 @@ def test_streams_are_independent_of_each_other():
     starts = [streams.at(purpose, 0).standard_normal() for purpose in Purpose]
     starts += [streams.at(purpose).standard_normal() for purpose in Purpose]
     starts += [Streams(1).at(purpose, 0).standard_normal() for purpose in Purpose]
+    starts += [streams.at(purpose, 0, task).standard_normal() for purpose in Purpose for task in (1, 2)]
     assert len(set(starts)) == len(starts)
 
 

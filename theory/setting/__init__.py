@@ -15,6 +15,7 @@ from theory.setting.labels import Labels
 from theory.setting.laws import PowerLaw, Sphere, Student, TwoPoint
 from theory.setting.network import Network
 from theory.setting.setting import Ensemble, Setting
+from theory.setting.tasks import Remedy, TaskSequence
 from theory.setting.training import Training
 
 __all__ = [
@@ -28,9 +29,11 @@ __all__ = [
     "Labels",
     "Network",
     "PowerLaw",
+    "Remedy",
     "Setting",
     "Sphere",
     "Student",
+    "TaskSequence",
     "Training",
     "Treatment",
     "Treatments",
