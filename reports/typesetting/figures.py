@@ -192,14 +192,19 @@ def _draw_series(axes: Axes, series: Series, x: np.ndarray, y: np.ndarray, error
     if series.style in {"points", "both"}:
         line = dash if series.style == "both" else "none"
         return axes.errorbar(
-            x, y, yerr=error, color=color, marker=marker, linestyle=line, markerfacecolor="white", markeredgewidth=1.0,
-            elinewidth=0.9, capsize=1.8, capthick=0.7, zorder=4,
+            x, y, xerr=_xerror(series, x), yerr=error, color=color, marker=marker, linestyle=line,
+            markerfacecolor="white", markeredgewidth=1.0, elinewidth=0.9, capsize=1.8, capthick=0.7, zorder=4,
         )  # fmt: skip
     band = None
     if error is not None:
         band = axes.fill_between(x, y - error, y + error, color=color, alpha=0.22, linewidth=0, zorder=2)
     (line2d,) = axes.plot(x, y, color=color, linestyle="--" if series.style == "dashed" else dash, zorder=3)
     return (band, line2d) if band is not None else line2d
+
+
+def _xerror(series: Series, x: np.ndarray) -> np.ndarray | None:
+    """Those of the points that are drawn; of none where some are not."""
+    return None if series.xerror is None or len(series.xerror) != len(x) else np.nan_to_num(series.xerror)
 
 
 def _draw_pictures(drawing: Drawing, cell: Any, panel: Panel) -> None:
