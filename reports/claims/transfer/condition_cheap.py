@@ -21,25 +21,6 @@ CHEAP: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class CheapScore:
-    """How often the sign of a number was that of the gain in accuracy, among decided signs of the full design.
-
-    Attributes
-    ----------
-    name : str
-        A field of `theory.transfer.KernelChange`.
-    horizon : int
-        Epochs over which the gain is averaged.
-    right, decided : int
-    """
-
-    name: str
-    horizon: int
-    right: int
-    decided: int
-
-
 @dataclass(frozen=True, eq=False)
 class _Row:
     """One condition at one horizon."""

@@ -14,10 +14,9 @@ from reports.claims.transfer.condition_predictions import PredictedTransfer
 from reports.claims.transfer.map_signs import WHY_SQUARED_ERROR_FAILS, best_constant, condition_verdict
 from reports.claims.transfer.sign_counts import RealisedSigns, SignCount, count_signs, shuffled_shares
 from reports.findings import OUTSIDE, Judgement
-from reports.judging.intervals import QUANTILE
+from reports.judging.intervals import QUANTILE, half_width
 from reports.judging.needed import by_share, with_need
 from reports.judging.rules import LEVEL, SHARE
-from theory.testing import paired_mean
 
 FAR = 2.0  # medians of the distance from the boundary
 
@@ -70,17 +69,12 @@ def score_signs(predicted: np.ndarray, gains: np.ndarray) -> SignScores:
     A setting of which any network has diverged has no gain, and is left out.
     """
     places = np.flatnonzero(np.isfinite(gains).all(axis=1))
-    means = [paired_mean(gains[place]) for place in places]
-    with np.errstate(invalid="ignore"):
-        signs = np.array([float(mean.low > 0) - float(mean.high < 0) for mean in means])
+    replicas, means = gains.shape[1], gains[places].mean(axis=1)
+    errors = gains[places].std(axis=1, ddof=1) / np.sqrt(replicas)
+    outside = (np.abs(means) > half_width(errors, degrees=replicas - 1)) & (errors > 0)
+    signs = np.where(outside, np.sign(means), 0.0)
     each = predicted[places] if predicted.ndim == 2 else predicted[places, None]
-    realised = RealisedSigns(
-        gains=np.array([mean.mean for mean in means]),
-        errors=np.array([mean.standard_error for mean in means]),
-        signs=signs,
-        replicas=gains.shape[1] * len(places),
-        diverged=0,
-    )
+    realised = RealisedSigns(means, errors, signs, replicas=replicas * len(places), diverged=0)
     spread = each.std(axis=1, ddof=1) if each.shape[1] > 1 else np.zeros(len(each))
     return SignScores(places, np.nan_to_num(each.mean(axis=1)), np.nan_to_num(spread), realised)
 
