@@ -110,6 +110,6 @@ def fresh_task(network: Network, scratch: Sequence[Array], pretrained: Sequence[
 
 
 def _pairs(network: Network, parameters: Sequence[Array]) -> list[Array]:
-    """With a replica axis, where there is none."""
-    last = parameters[len(parameters) - 1 - network.bias]
-    return [w[None] for w in parameters] if last.ndim == 2 else list(parameters)
+    """With a replica axis, where there is none, and apart from gradients."""
+    given = [w.detach() if hasattr(w, "detach") else w for w in parameters]
+    return [w[None] for w in given] if given and given[-1 - network.bias].ndim == 2 else given

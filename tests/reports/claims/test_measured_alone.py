@@ -150,7 +150,7 @@ def pack_equal(one: Any, other: Any) -> bool:
     return (
         first == second
         and arrays.keys() == others.keys()
-        and all(np.array_equal(values, others[key]) for key, values in arrays.items())
+        and all(np.array_equal(each, others[key], equal_nan=each.dtype.kind == "f") for key, each in arrays.items())
     )
 
 
