@@ -162,13 +162,17 @@ def number(heading: str, read: Callable[[Item], Cell], digits: int = 3) -> Cells
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One curve, or one set of points: x, y, and half-widths of 95 % intervals where there are any. All shape (k,)."""
+    """One curve, or one set of points: x, y, and half-widths of 95 % intervals where there are any. All shape (k,).
+
+    `xerror` is that of x, which points alone show.
+    """
 
     label: str
     x: np.ndarray
     y: np.ndarray
     error: np.ndarray | None = None
     style: Literal["line", "points", "both", "dashed", "band"] = "points"
+    xerror: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

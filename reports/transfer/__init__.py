@@ -1,11 +1,13 @@
 """A transfer experiment's numbers: estimated, compared in pairs of replicas, shown.
 
 `transfer` trains an experiment and studies it, `study` takes what `simulate.transfer.run` has trained. `conditions`
-says what the theory predicts of networks at the switch, `answers` whether treatments help, in words.
+says what the theory predicts of networks at the switch, `answers` whether treatments help, in words. `fresh_task` says
+of pretrained networks, without training, whether they would learn a fresh task faster than from scratch.
 """
 
 from reports.transfer.answer import Answer, Predicted, answers, predicted
 from reports.transfer.condition import Condition, conditions
+from reports.transfer.fresh_task import BEST, CheapScore, FreshTask, fresh_task
 from reports.transfer.run import answer_transfer, predict_transfer, transfer
 from reports.transfer.study import (
     Estimated,
@@ -19,9 +21,12 @@ from reports.transfer.study import (
 )
 
 __all__ = [
+    "BEST",
     "Answer",
+    "CheapScore",
     "Condition",
     "Estimated",
+    "FreshTask",
     "LayerReading",
     "Measure",
     "Predicted",
@@ -31,6 +36,7 @@ __all__ = [
     "answer_transfer",
     "answers",
     "conditions",
+    "fresh_task",
     "measures",
     "predict_transfer",
     "predicted",

@@ -145,19 +145,19 @@ def _single(panels: tuple[Panel, ...]) -> list[Panel]:
 
 def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, int], handles: dict[str, Any]) -> None:
     drawn = [_visible(series, panel) for series in panel.series]
-    if panel.xlog and any(np.any(x > 0) for x, _, _ in drawn):
+    if panel.xlog and any(np.any(x > 0) for x, *_ in drawn):
         axes.set_xscale("log")
-    if panel.ylog and any(np.any(y > 0) for _, y, _ in drawn):
+    if panel.ylog and any(np.any(y > 0) for _, y, *_ in drawn):
         axes.set_yscale("log", nonpositive="clip")
     for scale, limit, values in (
-        (axes.get_xscale(), axes.set_xlim, [x for x, _, _ in drawn]),
-        (axes.get_yscale(), axes.set_ylim, [y for _, y, _ in drawn]),
+        (axes.get_xscale(), axes.set_xlim, [x for x, *_ in drawn]),
+        (axes.get_yscale(), axes.set_ylim, [y for _, y, *_ in drawn]),
     ):
         positive = np.unique(np.concatenate(values)) if values else np.zeros(0)
         if scale == "log" and positive.size == 1:  # a single value spans no decade
             limit(positive[0] / 2, positive[0] * 2)
-    for series, (x, y, error) in zip(panel.series, drawn, strict=True):
-        handle = _draw_series(axes, series, x, y, error, looks[series.label])
+    for series, (x, y, error, xerror) in zip(panel.series, drawn, strict=True):
+        handle = _draw_series(axes, series, x, y, error, xerror, looks[series.label])
         handles.setdefault(series.label, handle)
     axes.set_xlabel(to_label(panel.xlabel))
     axes.set_ylabel(to_label(panel.ylabel))
@@ -167,23 +167,33 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, int], handles: dic
         axes.set_ylim(bottom=0)
 
 
-def _visible(series: Series, panel: Panel) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """The points that can be drawn: finite, and positive on a logarithmic axis, as float64."""
+Shown = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
+
+
+def _visible(series: Series, panel: Panel) -> Shown:
+    """The points that can be drawn, with their errors: finite, and positive on a logarithmic axis, as float64."""
     x, y = np.asarray(series.x, dtype=float), np.asarray(series.y, dtype=float)
     shown = np.isfinite(x) & np.isfinite(y)
     if panel.xlog and np.any(x[shown] > 0):
         shown &= x > 0
     if panel.ylog and np.any(y[shown] > 0):
         shown &= y > 0
-    error = (
-        None
-        if series.error is None
-        else np.nan_to_num(np.broadcast_to(np.asarray(series.error, dtype=float), y.shape)[shown])
+    error, xerror = (
+        None if each is None else np.nan_to_num(np.broadcast_to(np.asarray(each, dtype=float), y.shape)[shown])
+        for each in (series.error, series.xerror)
     )
-    return x[shown], y[shown], error
+    return x[shown], y[shown], error, xerror
 
 
-def _draw_series(axes: Axes, series: Series, x: np.ndarray, y: np.ndarray, error: np.ndarray | None, look: int) -> Any:
+def _draw_series(
+    axes: Axes,
+    series: Series,
+    x: np.ndarray,
+    y: np.ndarray,
+    error: np.ndarray | None,
+    xerror: np.ndarray | None,
+    look: int,
+) -> Any:
     import matplotlib
 
     palette = matplotlib.color_sequences["okabe_ito"]
@@ -192,8 +202,8 @@ def _draw_series(axes: Axes, series: Series, x: np.ndarray, y: np.ndarray, error
     if series.style in {"points", "both"}:
         line = dash if series.style == "both" else "none"
         return axes.errorbar(
-            x, y, yerr=error, color=color, marker=marker, linestyle=line, markerfacecolor="white", markeredgewidth=1.0,
-            elinewidth=0.9, capsize=1.8, capthick=0.7, zorder=4,
+            x, y, xerr=xerror, yerr=error, color=color, marker=marker, linestyle=line,
+            markerfacecolor="white", markeredgewidth=1.0, elinewidth=0.9, capsize=1.8, capthick=0.7, zorder=4,
         )  # fmt: skip
     band = None
     if error is not None:

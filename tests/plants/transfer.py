@@ -1,4 +1,4 @@
-"""Errors in the theory of transfer, which claims T1, F5, F8 and C3 must notice."""
+"""Errors in the theory of transfer, which claims T1, F5, F8, C3 and C5 must notice."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reports.claims.transfer.condition_design import FAMILIES
 from tests.plants.plant import Plant, times, with_arguments
 
 WEIGHTS, DECAYS, FEATURES = "initial weights", "initial weights, tiny labels: the init decays", "frozen features"
@@ -79,4 +80,33 @@ F8 = (
 # a measurement keeps the modes of its networks' kernels, of which the prediction is made where it is judged
 C3 = (Plant("gains × −1", GAIN, times(-1.0), "C3", ("tangent kernels, factor 0.5", "tangent kernels, factor 2")),)
 
-PLANTS: tuple[Plant, ...] = (*T1, *F5, *F8, *C3)
+
+def _exchanged(right: Callable[..., Any]) -> Callable[..., Any]:
+    """Fresh networks taken for the pretrained ones."""
+
+    def call(network: Any, training: Any, pretrained: Any, scratch: Any, *args: Any, **keys: Any) -> Any:
+        return right(network, training, scratch, pretrained, *args, **keys)
+
+    return call
+
+
+def _of_the_next(parameters: Any) -> list[Any]:
+    """The parameters of the next replica."""
+    return [w.roll(1, 0) for w in parameters]
+
+
+CONDITION = "theory.transfer.training_transfer:training_transfer"
+DRAWN = tuple(family.name for family in FAMILIES)
+C5 = (
+    Plant("pretrained and fresh networks exchanged", CONDITION, _exchanged, "C5", DRAWN),
+    Plant(
+        "the parameters of the next replica",
+        CONDITION,
+        with_arguments(pretrained=_of_the_next, scratch=_of_the_next),
+        "C5",
+        DRAWN,
+        "between networks of one setting",
+    ),
+)
+
+PLANTS: tuple[Plant, ...] = (*T1, *F5, *F8, *C3, *C5)

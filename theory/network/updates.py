@@ -25,6 +25,8 @@ class Updates:
         Its optimizer, learning rate with drops, momentum, decay and l1.
     start : sequence of Array
         θ_0, one array per trained parameter; left as they are.
+    velocity : sequence of Array, optional
+        v of momentum before the first update; zero by default.
 
     Attributes
     ----------
@@ -43,7 +45,7 @@ class Updates:
     [-2.5]
     """
 
-    def __init__(self, training: Training, start: Sequence[Array]) -> None:
+    def __init__(self, training: Training, start: Sequence[Array], velocity: Sequence[Array] | None = None) -> None:
         self.training = training
         self.changes = [namespace(w).zeros_like(w) for w in start]
         self._start = start
@@ -51,6 +53,8 @@ class Updates:
         averaged = training.optimizer == "adam" or training.momentum > 0
         squared = training.optimizer in ("adam", "rmsprop")
         self._means = [namespace(w).zeros_like(w) for w in start] if averaged else []
+        if velocity is not None:
+            self._means = [mean + v for mean, v in zip(self._means, velocity, strict=True)]
         self._squares = [namespace(w).zeros_like(w) for w in start] if squared else []
 
     def step(self, gradients: Sequence[Array]) -> None:

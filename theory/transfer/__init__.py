@@ -19,7 +19,8 @@ In networks of any depth and width, by their Jacobians:
 
 - `linearised_training`: an actual network, linearised where training begins, trained as the setting says.
 - `training_transfer`: the condition, read off two such trainings, in accuracy and in loss.
-- `kernel_numbers`: what the tangent kernels say without labels and without training.
+- `kernel_numbers`: what the tangent kernels say without labels and without training; `kernel_change`: how pre-training
+  changes that, the cheapest condition for the sign of transfer.
 """
 
 from theory.transfer.frozen_features import FrozenFeatureTransfer, frozen_feature_loss, frozen_feature_transfer
@@ -31,6 +32,7 @@ from theory.transfer.initial_weights import (
     initial_weight_transfer_of,
 )
 from theory.transfer.kept_output import KeptOutputTransfer, kept_output_transfer
+from theory.transfer.kernel_change import KernelChange, kernel_change, kernel_change_of
 from theory.transfer.kernel_numbers import KernelNumbers, kernel_numbers
 from theory.transfer.kernel_regime import (
     KernelRegimeTransfer,
@@ -52,6 +54,7 @@ __all__ = [
     "FrozenFeatureTransfer",
     "InitialWeightTransfer",
     "KeptOutputTransfer",
+    "KernelChange",
     "KernelNumbers",
     "KernelRegimeTransfer",
     "LinearisedNetwork",
@@ -68,6 +71,8 @@ __all__ = [
     "initial_weight_transfer",
     "initial_weight_transfer_of",
     "kept_output_transfer",
+    "kernel_change",
+    "kernel_change_of",
     "kernel_numbers",
     "kernel_regime_transfer",
     "linearised_loss",

@@ -28,6 +28,8 @@ class LinearisedTask:
     batches : Array, shape (R, T, B), or None
         None where every update sees all rows.
     held_out : (rows, targets) or None
+    velocity : tuple of Array or None
+        Of what is trained; None where training begins.
     """
 
     network: Network
@@ -37,6 +39,7 @@ class LinearisedTask:
     targets: Array
     batches: Array | None
     held_out: tuple[Array, Array] | None
+    velocity: tuple[Array, ...] | None = None
 
     @property
     def trained(self) -> tuple[Array, ...]:
@@ -61,6 +64,7 @@ class LinearisedTask:
                 targets=self.targets[here],
                 batches=None if self.batches is None else self.batches[here],
                 held_out=None if self.held_out is None else (self.held_out[0][here], self.held_out[1][here]),
+                velocity=None if self.velocity is None else tuple(v[here] for v in self.velocity),
             )
 
 
@@ -72,6 +76,7 @@ def checked_task(
     labels: Array,
     batches: Array | None = None,
     held_out: tuple[Array, Array] | None = None,
+    velocity: Sequence[Array] | None = None,
 ) -> LinearisedTask:
     """The task in the parameters' dtype; arguments and errors as `theory.transfer.linearised_training`."""
     namespace(rows, labels, *parameters, *(held_out or ()), *(() if batches is None else (batches,)))
@@ -87,7 +92,7 @@ def checked_task(
     if held_out is not None:
         unseen = _rows("held_out[0]", network, held_out[0], weights[last])
         others = unseen, _targets("held_out[1]", held_out[1], entropy, unseen.shape[1], weights[last])
-    return LinearisedTask(
+    task = LinearisedTask(
         network=network,
         training=training,
         parameters=weights,
@@ -96,6 +101,17 @@ def checked_task(
         batches=_batches(training, batches, replicas, n),
         held_out=others,
     )
+    return task if velocity is None else replace(task, velocity=_velocity(task, velocity))
+
+
+def _velocity(task: LinearisedTask, velocity: Sequence[Array]) -> tuple[Array, ...]:
+    """The velocity of what is trained, in its dtype."""
+    if not (task.training.optimizer == "sgd" and task.training.momentum):
+        raise InvalidInput("velocity", "given", "needs training.momentum: without it there is none")
+    shapes, wanted = [tuple(v.shape) for v in velocity], [tuple(w.shape) for w in task.trained]
+    if shapes != wanted:
+        raise InvalidInput("velocity", shapes, f"must have the shapes of what is trained, {wanted}")
+    return tuple(namespace(v).astype(_without_history(v), w.dtype) for v, w in zip(velocity, task.trained, strict=True))
 
 
 def _without_history(array: Array) -> Array:

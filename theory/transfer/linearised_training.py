@@ -55,6 +55,7 @@ def linearised_training(
     batches: Array | None = None,
     held_out: tuple[Array, Array] | None = None,
     subtracted: bool = False,
+    velocity: Sequence[Array] | None = None,
 ) -> LinearisedTraining:
     """Train the linearisation of R networks as the setting says, and read loss and accuracy.
 
@@ -87,6 +88,9 @@ def linearised_training(
         What is not trained on but read, of the same forms.
     subtracted : bool
         Whether f_0 is subtracted, so that outputs start at zero: what the Jacobian alone does.
+    velocity : sequence of Array, optional
+        Where training goes on and does not begin: v of every trained parameter before the first update, which momentum
+        keeps, of the shapes of `parameters`. Zero by default.
 
     Returns
     -------
@@ -96,7 +100,7 @@ def linearised_training(
     ------
     InvalidInput
         For shapes or kinds of arrays that do not fit, values that are not finite, classes or batches that name what is
-        not there, labels that do not fit the loss.
+        not there, labels that do not fit the loss; for a velocity without momentum, or of other shapes.
 
     Examples
     --------
@@ -108,7 +112,7 @@ def linearised_training(
     >>> curves.train_loss.round(4).tolist()  # ½ (1 − 0.4)⁴
     [[0.5, 0.0648]]
     """
-    task = checked_task(network, training, parameters, rows, labels, batches, held_out)
+    task = checked_task(network, training, parameters, rows, labels, batches, held_out, velocity)
     with np.errstate(over="ignore", invalid="ignore"):  # where training diverges, the curves say so
         parts = [_train(group, subtracted) for group in task.groups(HELD)]
     return LinearisedTraining(training.readings, *(_joined(curves) for curves in zip(*parts, strict=True)))
@@ -117,7 +121,7 @@ def linearised_training(
 def _train(task: LinearisedTask, subtracted: bool) -> tuple[Array | None, ...]:
     """The four curves of some replicas, (r, K) each."""
     training = task.training
-    updates = Updates(training, task.trained)
+    updates = Updates(training, task.trained, velocity=task.velocity)
     rows = LinearisedRows(task, task.rows, task.targets, held=HELD, subtracted=subtracted)
     others = None if task.held_out is None else LinearisedRows(task, *task.held_out, held=HELD, subtracted=subtracted)
     read: list[tuple[Array | None, ...]] = []

@@ -17,6 +17,8 @@ from reports.claims.claim import AnyClaim, Case, Context
 from reports.claims.forms import f4_lazy
 from reports.claims.transfer import (
     c3_specialisation,
+    c5_condition,
+    condition_design,
     f5_kernel_transfer,
     f8_transfer_sign,
     map_effects,
@@ -49,6 +51,13 @@ def few(name: str, settings: int) -> Case[Any]:
     (case,) = (case for case in claim.cases(CONTEXT) if case.name == name)
     each = case.setting.ensemble.replicas // len(f8_transfer_sign.comparisons_of(case))
     return smaller(claim, name, settings * each)
+
+
+def few_drawn() -> Case[Any]:
+    """One setting of a family of C5."""
+    case = c5_condition.CLAIM.cases(CONTEXT)[0]
+    ensemble = msgspec.structs.replace(case.experiment.ensemble, replicas=condition_design.REPLICAS)
+    return replace(case, trained=msgspec.structs.replace(case.experiment, ensemble=ensemble))
 
 
 def tiny_tangents() -> Case[Any]:
@@ -88,6 +97,7 @@ CASES: dict[str, tuple[AnyClaim, Callable[[], Case[Any]]]] = {
         if kind != "control"
     },
     "C3, kernels": (c3_specialisation.CLAIM, tiny_tangents),
+    "C5": (c5_condition.CLAIM, few_drawn),
 }
 
 
@@ -140,7 +150,7 @@ def pack_equal(one: Any, other: Any) -> bool:
     return (
         first == second
         and arrays.keys() == others.keys()
-        and all(np.array_equal(values, others[key]) for key, values in arrays.items())
+        and all(np.array_equal(each, others[key], equal_nan=each.dtype.kind == "f") for key, each in arrays.items())
     )
 
 

@@ -81,7 +81,7 @@ def test_a_series_keeps_its_look_in_all_panels():
 def test_any_numbers_can_be_drawn(values, xlog, ylog, style, with_error):
     values = np.clip(np.array(values, dtype=float), -1e30, 1e30)
     error = np.abs(values) if with_error else None
-    series = (Series("a", values, values[::-1], error, style), Series("b", values, values, None, style))
+    series = (Series("a", values, values[::-1], error, style), Series("b", values, values, None, style, xerror=error))
     draw_figure(Figure("f", "", (Panel("t", "x", "y", series, xlog=xlog, ylog=ylog),)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -160,6 +161,46 @@ def test_cross_entropy_against_its_recursion_in_function_space():
             f = f - ENTROPY.learning_rate * u
     found = linearised_training(network, ENTROPY, parameters, rows, classes(4)[:1], batches=index)
     np.testing.assert_allclose(found.train_loss[0].numpy(), losses, rtol=1e-10)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("network", [Network(bias=True), mlp(5, activation="identity", train="first")])
+def test_training_that_goes_on_with_its_velocity(network, nesterov):
+    """Half way: from the parameters and the velocity that an optimizer of torch has there, the rest is the same."""
+    half, training = 3, msgspec.structs.replace(ENTROPY, nesterov=nesterov, steps=(0, 3, 4, 7))
+    parameters, rows = draw(network)
+    y, index = labels_of(training, 4), orders(training)
+    whole = linearised_training(network, training, parameters, rows, y, batches=index)
+    trained = [w.clone() for w in parameters]
+    count = len(parameters) if network.train == "all" else 1 + network.bias
+    optimizer = torch.optim.SGD(trained[:count], training.learning_rate, momentum=0.9, nesterov=nesterov)
+    for step in range(half):
+        for w in trained:
+            w.requires_grad_()
+        chosen = index[:, step]
+        outputs = forward(network, tuple(trained), torch.stack([x[i] for x, i in zip(rows, chosen, strict=True)]))
+        wanted = torch.stack([each[i] for each, i in zip(y, chosen, strict=True)])
+        torch.nn.functional.cross_entropy(outputs.transpose(1, 2), wanted).mul(REPLICAS).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        trained = [w.requires_grad_(False) for w in trained]
+    velocity = [optimizer.state[w]["momentum_buffer"] for w in trained[:count]]
+    rest = msgspec.structs.replace(training, steps=(0, 1, 4))
+    found = linearised_training(network, rest, trained, rows, y, batches=index[:, half:], velocity=velocity)
+    torch.testing.assert_close(found.train_loss, whole.train_loss[:, 1:], **EXACT)
+    without = linearised_training(network, rest, trained, rows, y, batches=index[:, half:])
+    assert (without.train_loss[:, -1] - found.train_loss[:, -1]).abs().min() > 1e-3
+
+
+def test_a_velocity_must_fit():
+    network = mlp(5)
+    parameters, rows = draw(network)
+    y, index = labels_of(ENTROPY, 4), orders(ENTROPY)
+    plain = msgspec.structs.replace(ENTROPY, momentum=0.0)
+    with pytest.raises(InvalidInput, match=r"velocity = 'given': needs training.momentum"):
+        linearised_training(network, plain, parameters, rows, y, batches=index, velocity=parameters)
+    with pytest.raises(InvalidInput, match="must have the shapes of what is trained"):
+        linearised_training(network, ENTROPY, parameters, rows, y, batches=index, velocity=parameters[:1])
 
 
 def test_decay_draws_a_homogeneous_network_to_a_negative_multiple_of_its_outputs():

@@ -15,6 +15,7 @@ from reports.claims.transfer import (
     c2_covariance,
     c3_specialisation,
     c4_scale,
+    c5_condition,
     f5_kernel_transfer,
     f8_transfer_sign,
     t1_linear_transfer,
@@ -27,9 +28,11 @@ from reports.claims.transfer.t1_linear_transfer import TrainedLinearGains
 from reports.claims.transfer.tangent_gains import TangentGains
 from reports.codec import pack
 from tests.reports.claims.transfer.made import ALL, mapped, modes_of_gains
+from tests.reports.claims.transfer.made_design import REAL, made_design
 from theory.setting import Training
 
 QUICK = Context(seed=999)
+DRAWN = made_design(REAL, REAL)
 SIGNS = np.resize([1.0, -1.0, 1.0], 24)
 
 
@@ -62,6 +65,7 @@ CLAIMS: dict[str, tuple[AnyClaim, Callable[[Case[Any], Any], Any]]] = {
     "C2": (c2_covariance.CLAIM, transferred),
     "C3": (c3_specialisation.CLAIM, transferred),
     "C4": (c4_scale.CLAIM, transferred),
+    "C5": (replace(c5_condition.CLAIM, predict=lambda case: DRAWN[0]), lambda case, predicted: DRAWN[1]),
     "F5": (f5_kernel_transfer.CLAIM, wide),
     # its predictions take longer
     "F8": (replace(f8_transfer_sign.CLAIM, predict=lambda case: PredictedSigns(0.2 * SIGNS)), signs),

@@ -1,0 +1,144 @@
+"""C5, a condition for the sign of transfer, on settings of real networks that are drawn beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
+from reports.claims.transfer.condition_design import (
+    AGAIN,
+    CYCLE,
+    DESIGN,
+    FAMILIES,
+    HORIZONS,
+    LONG,
+    LONGEST,
+    REPLICAS,
+    TWICE,
+    DrawnSetting,
+    Family,
+    settings_of,
+)
+from reports.claims.transfer.condition_exhibits import exhibit
+from reports.claims.transfer.condition_networks import MeasuredTransfer, measure_settings
+from reports.claims.transfer.condition_predictions import PredictedTransfer, predict_settings
+from reports.claims.transfer.condition_signs import (
+    FAR,
+    joined_measurements,
+    joined_predictions,
+    judge_design,
+    judge_signs,
+    score_signs,
+)
+from reports.claims.transfer.map_signs import CHANCE
+from reports.findings import Exhibits, Judgement
+from reports.judging.rules import SHARE
+from simulate.devices import resolve
+
+QUICK, FULL = 3, 52  # rounds of the design
+DOUBLES = 20
+
+
+def trials(context: Context) -> Mapping[str, Trial[Family]]:
+    """A case per family; its experiment is the first of the family, with the replicas of all of them.
+
+    Settings at double size follow in larger budgets.
+    """
+    quick = context.budget == "quick"
+    rounds = QUICK if quick else FULL
+    counts = {family: rounds * CYCLE.count(family.number) for family in FAMILIES} | ({} if quick else {TWICE: DOUBLES})
+    found = {}
+    for family, count in counts.items():
+        first = settings_of(family, 1, 0)[0].experiment
+        ensemble = msgspec.structs.replace(first.ensemble, replicas=count * REPLICAS)
+        found[family.name] = Trial(msgspec.structs.replace(first, ensemble=ensemble), family, "asymptotic")
+    return found
+
+
+def settings_in(case: Case[Family]) -> tuple[DrawnSetting, ...]:
+    """All settings of a case: as many as its replicas are enough for."""
+    ensemble = case.experiment.ensemble
+    return settings_of(case.study, ensemble.replicas // REPLICAS, ensemble.seed)
+
+
+def predict(case: Case[Family]) -> PredictedTransfer:
+    """By linearised training, by its relatives, and by numbers of tangent kernels."""
+    return predict_settings(settings_in(case))
+
+
+def measure(case: Case[Family], context: Context) -> MeasuredTransfer:
+    """What pretraining gains in real training."""
+    return measure_settings(settings_in(case), resolve(context.device))
+
+
+def decide(case: Case[Family], prediction: PredictedTransfer, measured: MeasuredTransfer) -> tuple[Judgement, ...]:
+    """Settings at double size by themselves; families are judged together."""
+    if not case.study.double:
+        return ()
+    return (judge_signs(score_signs(prediction.accuracy[:, 0], measured.accuracy[:, 0]), "accuracy"),)
+
+
+ConditionOutcome = Outcome[Family, PredictedTransfer, MeasuredTransfer]
+ConditionOutcomes = Outcomes[Family, PredictedTransfer, MeasuredTransfer]
+
+
+def conclude(outcomes: ConditionOutcomes) -> tuple[tuple[Judgement, ConditionOutcomes], ...]:
+    """The findings of the design, all families together."""
+    design = _design(outcomes)
+    if not design:
+        return ()
+    return tuple((judgement, design) for judgement in judge_design(*_joined(design)))
+
+
+def _design(outcomes: ConditionOutcomes) -> ConditionOutcomes:
+    return tuple(outcome for outcome in outcomes if not outcome.case.study.double)
+
+
+def _joined(design: ConditionOutcomes) -> tuple[PredictedTransfer, MeasuredTransfer]:
+    return (
+        joined_predictions([outcome.prediction for outcome in design]),
+        joined_measurements([outcome.measurement for outcome in design]),
+    )
+
+
+def illustrate(outcomes: ConditionOutcomes) -> Exhibits:
+    """Right signs by horizon and by family, cheap conditions, magnitudes; predicted against realised gains."""
+    design = _design(outcomes)
+    if not design:
+        return Exhibits()
+    families = [outcome.case.name for outcome in design for _ in outcome.measurement.accuracy]
+    return exhibit(*_joined(design), families)
+
+
+CLAIM = Claim(
+    id="C5",
+    title="A condition for the sign of transfer",
+    statement="Whether a pretrained network learns a fresh task faster than from scratch is the sign of the gain of "
+    "its linearisation, which follows the optimizer, the loss and the batches of the task: on settings that are "
+    "drawn before anything runs, dense and convolutional.",
+    reference="arXiv:2006.10455 asks when transfer is positive; the condition is derived in theory/derivations.md, 2.6",
+    method=f"Settings are drawn from a seed of their own ({DESIGN}) over data (digits, Gaussian rows with a linear "
+    "teacher, or without labels, crops of photographs), one to four hidden layers and filters, widths, activations, "
+    "the scale of the init, learning rate and momentum, length upstream (random labels), what is kept of the "
+    "pretrained network, real or fresh random labels downstream, cross-entropy or squared error; a smaller budget "
+    f"takes the first of the same list. {REPLICAS} networks of each are trained with pretraining and from scratch, "
+    "on the same rows and batches; the gain is the difference in mean train accuracy (in loss) up to "
+    f"{', '.join(map(str, HORIZONS))} epochs, the last two in every {LONG}th and {LONGEST}th round of the design "
+    "alone, none of which is in the quick budget. A sign is decided where the paired 95 % interval excludes 0. "
+    "Every network is linearised where training begins; its gain at the same horizons is the prediction. Over one "
+    "epoch it holds where Clopper and Pearson's interval of the share right among decided signs lies above "
+    f"{SHARE:g}, shuffled predictions do as well with a probability below {CHANCE:g}, and no constant sign does as "
+    f"well; beyond {FAR:g} median distances from the boundary the share is noted. Networks of one setting must "
+    "follow their own predictions: exchanged replicas would be seen. The squared error's condition is the control "
+    f"and has to fail. In every {AGAIN}th round networks are linearised again after an epoch. A setting of which a "
+    f"network diverges has no gain. Larger budgets add {DOUBLES} settings at double widths and rows, from another "
+    "seed. The law was chosen on pilot seeds so that both signs occur.",
+    trials=trials,
+    predict=predict,
+    measure=measure,
+    decide=decide,
+    illustrate=illustrate,
+    conclude=conclude,
+)

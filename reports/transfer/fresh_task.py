@@ -1,0 +1,115 @@
+"""Would a fresh task be learned faster than from scratch? By the tangent kernels alone, with how often that was right.
+
+The condition costs a second and no training: of two dozen rows without labels, and of the weights before and after
+pre-training. It was scored on claim C5's drawn settings. What is sure, but as long as the task itself, is
+`theory.transfer.training_transfer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.judging.intervals import share_interval
+from theory.arrays import Array, namespace
+from theory.errors import InvalidInput
+from theory.setting import Network
+from theory.transfer import kernel_change_of
+
+
+@dataclass(frozen=True)
+class CheapScore:
+    """How often the sign of a number was that of the gain in accuracy, among decided signs of C5's full design.
+
+    Attributes
+    ----------
+    name : str
+        A field of `theory.transfer.KernelChange`.
+    words : str
+    epochs : int
+        Over which the gain was averaged.
+    right, decided : int
+    """
+
+    name: str
+    words: str
+    epochs: int
+    right: int
+    decided: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Clopper and Pearson's 95 % interval for the share right."""
+        found = share_interval(self.right, self.decided)
+        if found is None:
+            raise InvalidInput("decided", self.decided, "must be positive")
+        return found
+
+
+# the best of the cheap conditions: `eigenalign report --only C5 --budget full`, seed 0, table c5-cheap
+BEST = CheapScore("trace", "log ratio of centred traces", epochs=6, right=0, decided=1)
+
+
+@dataclass(frozen=True, eq=False)
+class FreshTask:
+    """What the best cheap condition says of R pairs of networks.
+
+    Attributes
+    ----------
+    each : ndarray, shape (R,)
+        The logarithm of the ratio, after pre-training to before.
+    score : CheapScore
+        How often its sign was right.
+    """
+
+    each: np.ndarray
+    score: CheapScore = BEST
+
+    @property
+    def mean(self) -> float:
+        """Over pairs."""
+        return float(self.each.mean())
+
+    @property
+    def faster(self) -> bool:
+        """Whether a fresh task is expected to be learned faster than from scratch."""
+        return self.mean > 0
+
+    def __str__(self) -> str:
+        low, high = self.score.interval
+        return (
+            f"A fresh task would be learned {'faster' if self.faster else 'more slowly'} than from scratch: "
+            f"{self.score.words} {self.mean:+.2f}, whose sign was right in {self.score.right} of {self.score.decided} "
+            f"decided settings over {self.score.epochs} epochs (95 % interval {low:.2f} to {high:.2f})."
+        )
+
+
+def fresh_task(network: Network, scratch: Sequence[Array], pretrained: Sequence[Array], rows: Array) -> FreshTask:
+    """Hold the tangent kernels of pretrained networks against those of fresh ones, on rows without labels.
+
+    Parameters
+    ----------
+    network : Network
+    scratch, pretrained : sequence of Array
+        Every layer's weights (R, out, in), then with `bias` its biases (R, out), first layer first; of a single pair
+        (out, in) and (out,).
+    rows : Array, shape (n, d) or (n, C, H, W)
+        Two dozen are enough; all pairs share them.
+
+    Raises
+    ------
+    InvalidInput
+        As `theory.transfer.kernel_change_of`.
+    """
+    before, after = (_pairs(network, each) for each in (scratch, pretrained))
+    shared = namespace(rows).stack([rows] * len(before[0]))
+    change = kernel_change_of(network, before, after, shared)
+    return FreshTask(np.asarray(getattr(change, BEST.name)))
+
+
+def _pairs(network: Network, parameters: Sequence[Array]) -> list[Array]:
+    """With a replica axis, where there is none, and apart from gradients."""
+    given = [w.detach() if hasattr(w, "detach") else w for w in parameters]
+    return [w[None] for w in given] if given and given[-1 - network.bias].ndim == 2 else given

@@ -1,0 +1,60 @@
+"""Claim C5: it can say no, shows every family, and judges double size apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reports.claims.claim import Context, Outcome
+from reports.claims.transfer.c5_condition import CLAIM
+from reports.typesetting.figures import render
+from tests.reports.claims.transfer.made_design import REAL, made_design
+
+QUICK, FULL = CLAIM.cases(Context(seed=999)), CLAIM.cases(Context(budget="full", seed=999))
+
+
+def outcomes(cases, said):
+    """As many settings of every family as there are in `REAL`, predicted as told."""
+    found = []
+    for number, case in enumerate(cases):
+        predicted, measured = made_design(REAL, said(REAL), seed=number)
+        found.append(Outcome(case, predicted, measured, CLAIM.decide(case, predicted, measured)))
+    return tuple(found)
+
+
+def test_families_are_judged_together():
+    right = outcomes(QUICK, lambda real: real)
+    assert not any(outcome.judgements for outcome in right)
+    found = CLAIM.conclude(right)
+    assert [judgement.verdict for judgement, _ in found[:4]] == ["holds"] * 4
+    assert all(of == right for _, of in found)
+    wrong = outcomes(QUICK, lambda real: [-each for each in real])
+    assert [judgement.verdict for judgement, _ in CLAIM.conclude(wrong)[:2]] == ["refuted"] * 2
+    assert CLAIM.conclude(()) == ()
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1, "holds"), (-1, "refuted")])
+def test_double_size_is_judged_by_itself(factor, verdict):
+    found = outcomes(FULL[-1:], lambda real: [factor * each for each in real])
+    ((judgement,),) = (outcome.judgements for outcome in found)
+    assert judgement.verdict == verdict
+    assert CLAIM.conclude(found) == ()
+    assert CLAIM.illustrate(found).tables == ()
+
+
+def test_tables_and_figure_show_every_family():
+    shown = CLAIM.illustrate(outcomes(QUICK, lambda real: real))
+    tables = {table.name: table for table in shown.tables}
+    (figure,) = shown.figures
+    assert list(tables) == ["c5-horizons", "c5-families", "c5-cheap", "c5-magnitudes"]
+    assert len(tables["c5-horizons"].rows) == 6  # two gains at the short horizons
+    assert len(tables["c5-families"].rows) == 3 * len(QUICK)
+    assert tables["c5-horizons"].rows[0][2:6] == (150, 78, 72, 150)
+    once, again = tables["c5-magnitudes"].rows[:2]
+    assert once[3] == pytest.approx(0.0, abs=1e-12)
+    assert once[5] == again[5] == pytest.approx(1.0)
+    assert len(figure.panels) == 3
+    for panel in figure.panels:
+        assert [series.label for series in panel.series[1:]] == [case.name for case in QUICK]
+        assert all(series.xerror is not None and np.all(series.xerror > 0) for series in panel.series[1:])
+    assert render(figure).svg

@@ -1,0 +1,112 @@
+"""Signs of claim C5: planted failures that the rules detect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reports.claims.transfer.condition_design import REPLICAS
+from reports.claims.transfer.condition_signs import judge_design, score_signs, within_settings
+from tests.reports.claims.transfer.made_design import REAL, made_design
+from theory.testing import paired_mean
+
+
+def verdicts(predicted, measured):
+    return [judgement.verdict for judgement in judge_design(predicted, measured)]
+
+
+def test_signs_that_are_all_right_hold_and_the_squared_error_is_seen_to_fail():
+    found = judge_design(*made_design(REAL, REAL))
+    assert [each.verdict for each in found] == ["holds"] * 4 + ["outside the hypotheses"]
+    assert [each.measurement for each in found[:2]] == [1.0, 1.0]
+    assert found[2].measurement == pytest.approx(1.0)
+    assert found[3].measurement == 0.0
+    assert found[3].kind == "control"
+    assert found[4].measurement == "not up to 6 epochs"
+    assert "25 of 25, 13 positive and 12 negative; 13 right by the better constant" in found[0].note
+
+
+@pytest.mark.parametrize("wrong", [3, 12, 25])
+def test_planted_flips_are_detected(wrong):
+    """Three of 25 leave the lower end below .8; half of them, and all, refute, and the horizon is the first."""
+    said = [-real if number < wrong else real for number, real in enumerate(REAL)]
+    found = judge_design(*made_design(REAL, said))
+    assert found[0].verdict == ("undecided" if wrong == 3 else "refuted")
+    assert found[4].measurement == ("not up to 6 epochs" if wrong == 3 else 1.0)
+
+
+def test_parameters_of_other_networks_are_detected():
+    """Fresh networks taken for the pretrained ones, and the networks of other settings."""
+    assert verdicts(*made_design(REAL, [-real for real in REAL]))[0] == "refuted"
+    shuffled = np.random.default_rng(0).permutation(REAL)
+    assert verdicts(*made_design(REAL, shuffled))[0] == "refuted"
+    assert verdicts(*made_design(REAL, [1.0] * 25))[0] == "refuted"
+
+
+def test_exchanged_replicas_are_detected():
+    """They leave all signs, and nothing of what distinguishes networks of one setting."""
+    predicted, measured = made_design(REAL, REAL)
+    rolled = replace(predicted, accuracy=np.roll(predicted.accuracy, 1, axis=2))
+    assert verdicts(rolled, measured)[:3] == ["holds", "holds", "undecided"]
+    assert verdicts(*made_design(REAL, REAL, follow=-1.0))[2] == "refuted"
+
+
+def test_the_correlation_is_as_exact_as_exchanged_replicas_make_it():
+    """Its error over many exchanges; false alarms at this level are rarer than one in a million."""
+    rng = np.random.default_rng(1)
+    found = np.array([within_settings(*rng.standard_t(3, (2, 5, REPLICAS))) for _ in range(4000)])
+    mean, error = found[:, 0], found[0, 1]
+    assert abs(mean.mean()) < 5 * error / 4000**0.5
+    assert mean.std() == pytest.approx(error, rel=5 / (2 * 4000) ** 0.5)
+
+
+def test_one_sign_alone_shows_nothing():
+    reals = np.abs(REAL)
+    assert verdicts(*made_design(reals, reals))[0] == "undecided"
+
+
+def test_a_control_that_is_right_does_not_hold():
+    predicted, measured = made_design(REAL, REAL)
+    assert verdicts(replace(predicted, squared=-predicted.squared), measured)[3] == "undecided"
+
+
+def test_a_setting_with_a_diverged_network_has_no_gain():
+    predicted, measured = made_design(REAL, REAL)
+    measured.accuracy[3, 0, 5] = np.nan
+    scores = score_signs(predicted.accuracy[:, 0], measured.accuracy[:, 0])
+    assert (scores.count.settings, scores.count.right) == (24, 24)
+    assert 3 not in scores.places
+
+
+def test_signs_are_those_of_paired_intervals():
+    gains = np.random.default_rng(2).standard_normal((200, REPLICAS)) + np.linspace(-2, 2, 200)[:, None]
+    means = [paired_mean(each) for each in gains]
+    found = score_signs(gains, gains).realised
+    np.testing.assert_array_equal(found.signs, [float(each.low > 0) - float(each.high < 0) for each in means])
+    np.testing.assert_allclose(found.errors, [each.standard_error for each in means])
+    assert score_signs(np.ones((1, 4)), np.ones((1, 4))).count.decided == 0  # nothing varies
+
+
+def test_nothing_predicted_is_no_sign():
+    """Where linearised training diverges: counted as wrong."""
+    predicted, measured = made_design(REAL, REAL)
+    predicted.accuracy[3, 0] = np.nan
+    scores = score_signs(predicted.accuracy[:, 0], measured.accuracy[:, 0])
+    assert (scores.count.decided, scores.count.right) == (25, 24)
+
+
+def test_distance_is_in_units_of_the_spread_between_networks():
+    predicted, measured = made_design((0.2, -0.2, 0.02), (0.2, -0.2, 0.02))
+    scores = score_signs(predicted.accuracy[:, 0], measured.accuracy[:, 0])
+    spread = measured.accuracy[:, 0].std(axis=1, ddof=1)
+    np.testing.assert_allclose(scores.distance, np.array([0.2, 0.2, 0.02]) / spread)
+    assert scores.beyond.settings == int((scores.distance > 2 * np.median(scores.distance)).sum())
+
+
+def test_nothing_decided_is_said():
+    found = judge_design(*made_design([0.0001, -0.0001], [1.0, 1.0], noise=0.1))
+    assert [each.measurement for each in found[:2]] == ["no sign is decided"] * 2
+    assert found[4].measurement == "no sign is decided"
+    assert not any("nan" in each.note for each in found)

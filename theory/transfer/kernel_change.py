@@ -1,0 +1,108 @@
+"""What pre-training does to tangent kernels, as the logarithm of three numbers: conditions that need no task.
+
+A positive number says that a fresh task would be learned faster than from scratch, a negative one slower. How often
+that is right is not derived: claim C5 counts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from theory.arrays import Array
+from theory.errors import InvalidInput
+from theory.network.frozen_gates import freeze
+from theory.network.frozen_kernel import frozen_ntk
+from theory.setting import Network
+from theory.transfer.kernel_numbers import KernelNumbers, kernel_numbers
+
+LARGEST = 100.0  # of a logarithm: a kernel that has vanished
+
+
+@dataclass(frozen=True, eq=False)
+class KernelChange:
+    """Logarithms of ratios, after pre-training to before, of R pairs of networks; (R,) each, within ± `LARGEST`.
+
+    Attributes
+    ----------
+    trace : ndarray
+        Of the centred kernel.
+    effective_rank : ndarray
+    geometric_mean : ndarray
+        Of the eigenvalues that centring leaves: the volume, in which size and spread count both.
+    """
+
+    trace: np.ndarray
+    effective_rank: np.ndarray
+    geometric_mean: np.ndarray
+
+
+def kernel_change(before: KernelNumbers, after: KernelNumbers) -> KernelChange:
+    """log(after/before) of the three numbers of R kernels each.
+
+    Raises
+    ------
+    InvalidInput
+        Where there are not as many kernels before as after.
+
+    Examples
+    --------
+    >>> one, two = (KernelNumbers(*np.full((3, 1), value)) for value in (1.0, np.e))
+    >>> kernel_change(one, two).trace.item(), kernel_change(two, one).effective_rank.item()
+    (1.0, -1.0)
+    """
+    if len(before.trace) != len(after.trace):
+        rule = f"must be as many kernels as before ({len(before.trace)})"
+        raise InvalidInput("after", len(after.trace), rule)
+    return KernelChange(
+        *(
+            _log_ratio(getattr(after, name), getattr(before, name))
+            for name in ("trace", "effective_rank", "geometric_mean")
+        )
+    )
+
+
+def kernel_change_of(
+    network: Network, scratch: Sequence[Array], pretrained: Sequence[Array], rows: Array
+) -> KernelChange:
+    """The same of R pairs of actual networks on some rows, whose labels are not needed.
+
+    Twenty or thirty rows do; memory is that of the kernels, R n² C² numbers.
+
+    Parameters
+    ----------
+    network : Network
+    scratch, pretrained : sequence of Array
+        Every layer's weights (R, out, in), then with `bias` its biases (R, out), first layer first: fresh ones, and
+        those where a fresh task would begin.
+    rows : Array, shape (R, n, d)
+        Images are (R, n, C, H, W).
+
+    Raises
+    ------
+    InvalidInput
+        For shapes that do not fit the network, fewer than two rows or outputs, numbers that are not finite.
+
+    Examples
+    --------
+    Both layers three times as large: the kernel of a ReLU network is nine times as large, and of the same form.
+
+    >>> rng = np.random.default_rng(0)
+    >>> fresh = [rng.standard_normal((1, 5, 4)), rng.standard_normal((1, 3, 5))]
+    >>> found = kernel_change_of(
+    ...     Network(kind="mlp", hidden=(5,)), fresh, [3 * w for w in fresh], rng.standard_normal((1, 6, 4))
+    ... )
+    >>> round(found.trace.item() - np.log(9), 12), round(found.effective_rank.item(), 12)
+    (0.0, 0.0)
+    """
+    before, after = (kernel_numbers(frozen_ntk(freeze(network, w, rows))) for w in (scratch, pretrained))
+    return kernel_change(before, after)
+
+
+def _log_ratio(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Where a number has vanished, the largest logarithm there is; 0 where both have."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.log(after) - np.log(before)
+    return np.clip(np.nan_to_num(found, nan=0.0), -LARGEST, LARGEST)
