@@ -24,7 +24,7 @@ ABSENT = 0.01  # an accuracy, or a share of the loss from scratch: an interval w
 
 
 @dataclass(frozen=True, eq=False)
-class KernelChange:
+class KernelRatios:
     """How the tangent kernel of treated networks differs from that of their inits.
 
     Attributes
@@ -58,7 +58,7 @@ class Predicted:
         The gain in loss, also where accuracy is the measure.
     by_kernels : float or None
         With f_0 := 0: the tangent kernels alone.
-    kernels : KernelChange or None
+    kernels : KernelRatios or None
     broken : tuple of str
         Hypotheses of the theory that the experiment breaks, in words.
     text : str
@@ -72,7 +72,7 @@ class Predicted:
     single: float | None
     loss: PairedMean | None
     by_kernels: float | None
-    kernels: KernelChange | None
+    kernels: KernelRatios | None
     broken: tuple[str, ...]
     text: str
 
@@ -190,10 +190,10 @@ def _estimate(found: MeanGain | None) -> tuple[PairedMean | None, float | None]:
     return (paired_mean(each), None) if len(each) > 1 else (None, float(each[0]))
 
 
-def _change(before: KernelNumbers | None, after: KernelNumbers | None) -> KernelChange | None:
+def _change(before: KernelNumbers | None, after: KernelNumbers | None) -> KernelRatios | None:
     if before is None or after is None or len(before.trace) < 2:
         return None
-    return KernelChange(mean_ratio(after.trace, before.trace), mean_ratio(after.effective_rank, before.effective_rank))
+    return KernelRatios(mean_ratio(after.trace, before.trace), mean_ratio(after.effective_rank, before.effective_rank))
 
 
 def _broken(experiment: Experiment, found: Condition) -> list[str]:
@@ -234,7 +234,7 @@ def _foretold(
     gain: PairedMean | None,
     single: float | None,
     by_kernels: float | None,
-    kernels: KernelChange | None,
+    kernels: KernelRatios | None,
     broken: Sequence[str],
 ) -> str:
     mean = single if gain is None else gain.mean
@@ -257,7 +257,7 @@ def _because(mean: float, measure: str, by_kernels: float) -> str:
     return f"the outputs that training starts with do it, more than the tangent kernel, {alone}"
 
 
-def _changed(kernels: KernelChange | None) -> str:
+def _changed(kernels: KernelRatios | None) -> str:
     if kernels is None or kernels.trace is None:
         return ""
     words = f"; the tangent kernel's centred trace is {_ratio(kernels.trace)} times that of the fresh network's"

@@ -8,8 +8,8 @@ from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.claims.transfer.map_signs import CHANCE
 from reports.claims.transfer.plasticity_effects import PlasticityEffects, measure_plasticity
 from reports.claims.transfer.plasticity_figures import (
-    gains_table,
     map_figure,
+    next_gains_table,
     remedies_table,
     slopes_table,
     tasks_figure,
@@ -18,8 +18,8 @@ from reports.claims.transfer.plasticity_judging import (
     SMALLEST,
     judge_anew,
     judge_axes,
+    judge_next_signs,
     judge_remedies,
-    judge_signs,
     judge_slope,
 )
 from reports.claims.transfer.plasticity_points import (
@@ -81,7 +81,7 @@ def conclude(outcomes: PlasticityOutcomes) -> tuple[tuple[Judgement, PlasticityO
     if not found:
         return ()
     mapped = tuple(outcome for outcome in outcomes if not outcome.case.study.compared)
-    return tuple((judgement, mapped) for judgement in (*judge_axes(found), judge_anew(found), *judge_signs(found)))
+    return tuple((judgement, mapped) for judgement in (*judge_axes(found), judge_anew(found), *judge_next_signs(found)))
 
 
 def _found(outcomes: PlasticityOutcomes, *, compared: bool) -> dict[TaskPoint, PlasticityEffects]:
@@ -94,7 +94,7 @@ def illustrate(outcomes: PlasticityOutcomes) -> Exhibits:
     mapped, compared = (_found(outcomes, compared=each) for each in (False, True))
     shown = [Exhibits()]
     if mapped:
-        shown.append(Exhibits((slopes_table(mapped), gains_table(mapped)), (map_figure(mapped),)))
+        shown.append(Exhibits((slopes_table(mapped), next_gains_table(mapped)), (map_figure(mapped),)))
     if compared:
         shown.append(Exhibits((remedies_table(compared),), (tasks_figure(compared),)))
     return Exhibits(

@@ -8,7 +8,7 @@ import numpy as np
 
 from reports.claims.transfer.effects import in_words
 from reports.claims.transfer.plasticity_effects import PlasticityEffects, slopes
-from reports.claims.transfer.plasticity_judging import course_of, predicted, realised
+from reports.claims.transfer.plasticity_judging import course_of, foretold, realised
 from reports.claims.transfer.plasticity_points import ANEW, NONE, RATES, READ, WIDTHS, TaskPoint
 from reports.findings import Cell, Cells, Figure, Panel, Series, Table, number, table_of, text
 from reports.judging.intervals import means_and_halves, sample_mean
@@ -63,12 +63,12 @@ def ranking(measured: PlasticityEffects) -> list[str]:
     return [measured.remedies[i] for i in np.argsort(-reached, kind="stable")]
 
 
-def gains_table(found: Found) -> Table:
+def next_gains_table(found: Found) -> Table:
     """Every point: the gain over a new network in the tasks of `READ`, as it is seen and as it is predicted."""
 
     def of_task(k: int) -> tuple[Cells[Row], Cells[Row]]:
         seen: Cells[Row] = number(f"task {READ[k]}", lambda row: sample_mean(row[1].gains[k]))
-        return seen, number("predicted", lambda row: float(predicted([row[1]], slice(k, k + 1))[0]))
+        return seen, number("predicted", lambda row: float(foretold([row[1]], slice(k, k + 1))[0]))
 
     columns: list[Cells[Row]] = [text("point", lambda row: row[0].name)]
     for k in range(len(READ)):
@@ -115,7 +115,7 @@ def map_figure(found: Found) -> Figure:
     each = tuple(found.values())
     points = []
     for k, task in enumerate(READ):
-        seen, here = realised(each, slice(k, k + 1)), predicted(each, slice(k, k + 1))
+        seen, here = realised(each, slice(k, k + 1)), foretold(each, slice(k, k + 1))
         points.append(Series(f"task {task}", here, seen.gains, 2 * np.nan_to_num(seen.errors)))
     panels.append(Panel("gain over a new network", "predicted", "seen", tuple(points)))
     return Figure(

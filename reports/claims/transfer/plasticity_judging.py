@@ -164,7 +164,7 @@ def judge_anew(found: Mapping[TaskPoint, PlasticityEffects]) -> Judgement:
     )
 
 
-def judge_signs(found: Mapping[TaskPoint, PlasticityEffects]) -> tuple[Judgement, ...]:
+def judge_next_signs(found: Mapping[TaskPoint, PlasticityEffects]) -> tuple[Judgement, ...]:
     """The signs of gains over new networks: of the mean over the tasks in `READ`, and of each of these tasks."""
     each = tuple(found.values())
     rows = [slice(None), *(slice(k, k + 1) for k in range(len(READ)))]
@@ -184,14 +184,14 @@ def realised(found: Sequence[PlasticityEffects], tasks: slice) -> RealisedSigns:
     )
 
 
-def predicted(found: Sequence[PlasticityEffects], tasks: slice) -> np.ndarray:
+def foretold(found: Sequence[PlasticityEffects], tasks: slice) -> np.ndarray:
     """The mean gains that are predicted of the same; nan where all linearised trainings diverge."""
     means = [each.predicted[tasks].mean(axis=0) for each in found]
     return np.array([values[np.isfinite(values)].mean() if np.isfinite(values).any() else np.nan for values in means])
 
 
 def _judge_sign_count(what: str, found: Sequence[PlasticityEffects], tasks: slice) -> Judgement:
-    seen, numbers = realised(found, tasks), predicted(found, tasks)
+    seen, numbers = realised(found, tasks), foretold(found, tasks)
     counted = count_signs(numbers, seen)
     note = f"{counted.right} of {counted.decided}; {int((numbers > 0).sum())} points are predicted positive"
     if counted.decided:
