@@ -29,8 +29,9 @@ REPLICAS, OUTPUTS = 7168, 32
 FEWER_REPLICAS, REPLACED_REPLICAS = 2560, 4608
 # a budget of 2 %, of which the form itself takes half
 MORE_REPLICAS = 20480
-# two layers have eight hidden neurons, and as many outputs
-TWO_LAYER_REPLICAS, TWO_LAYER_OUTPUTS = 20480, 8
+# Two layers have eight hidden neurons, and as many outputs. Shuffled epochs have eight, since other outputs are other
+# rows: on these, leaving out batch noise is an error above the budget, as tests/plants asks for.
+EIGHT_REPLICAS, EIGHT_OUTPUTS = 20480, 8
 # one output, as the form wants, and a thousand steps: fewer replicas, whose error is still a fifth of the budget
 CONVERGED_REPLICAS = 8192
 # few rows with tails, whose replicas are unequal: as many as a level of 1e-6 needs. Outputs share the tails: more of
@@ -88,7 +89,7 @@ def _two_layers(init_variance: float, training: Training) -> Setting:
     network = Network(
         kind="mlp", hidden=(8,), activation="identity", parametrization="ntk", init_variance=init_variance
     )
-    return msgspec.structs.replace(_model(ROWS, training, TWO_LAYER_REPLICAS, TWO_LAYER_OUTPUTS), network=network)
+    return msgspec.structs.replace(_model(ROWS, training, EIGHT_REPLICAS, EIGHT_OUTPUTS), network=network)
 
 
 CONVERGED = Setting(
@@ -97,6 +98,9 @@ CONVERGED = Setting(
     training=Training(learning_rate=0.2, steps=1000),
     ensemble=Ensemble(replicas=CONVERGED_REPLICAS),
 )
+
+
+SHUFFLED = _model(ROWS, EPOCHS, EIGHT_REPLICAS, EIGHT_OUTPUTS)
 
 
 def _exact(setting: Setting) -> Trial[FormAsked]:
@@ -111,10 +115,10 @@ TRIALS: dict[str, Trial[FormAsked]] = {
     "fresh mini-batches": _exact(_model(ROWS, FRESH, MORE_REPLICAS)),
     "mini-batches with replacement, Nesterov": _exact(_model(ROWS, REPLACED, REPLACED_REPLICAS)),
     "fresh mini-batches, diagonal only": _asymptotic(_model(ROWS, FRESH, MORE_REPLICAS), "linear-mini-batch-scalar"),
-    "shuffled epochs": _asymptotic(_model(ROWS, EPOCHS), "linear-shuffled"),
-    "shuffled epochs, closed form at epoch ends": _asymptotic(_model(ROWS, EPOCHS), "linear-shuffled-ends"),
+    "shuffled epochs": _asymptotic(SHUFFLED, "linear-shuffled"),
+    "shuffled epochs, closed form at epoch ends": _asymptotic(SHUFFLED, "linear-shuffled-ends"),
     "shuffled epochs, taken for independent batches": Trial(
-        _model(ROWS, EPOCHS), FormAsked(described_as="fresh"), "control", shared=SHARED
+        SHUFFLED, FormAsked(described_as="fresh"), "control", shared=SHARED
     ),
     "online, Gaussian rows": _exact(_model(ONLINE, FRESH, FEWER_REPLICAS)),
     "online, Student rows": _exact(_model(STUDENT, COARSE, HEAVY_REPLICAS, HEAVY_OUTPUTS)),
