@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 import simulate
 from reports.claims.forms.lazy_variates import (
@@ -105,20 +106,28 @@ def measure_changes(
 
 
 def _estimates(setting: Setting, replicas: range, directions: np.ndarray, variates: Sequence[Variates]) -> np.ndarray:
-    """m[(v·w_t)² − (v·w_0)²] of some replicas, averaged over neurons, less the variates, (R, r, d)."""
-    inputs = simulate.replica_inputs(setting, list(replicas))
+    """m[(v·w_t)² − (v·w_0)²] of some replicas, averaged over neurons, less the variates, (R, r, d).
+
+    In the precision of the ensemble: weights move by far more than the rounding of single precision.
+    """
+    dtype = getattr(torch, setting.ensemble.dtype)
+    inputs = simulate.replica_inputs(setting, list(replicas)).to(torch.device("cpu"), dtype)
     trained = simulate.train(setting, inputs)
-    drawn, x = neurons_of(setting, inputs, directions), felt_rows(setting, directions)
+    start, turn = inputs.parameters[0].numpy(), torch.tensor(directions, dtype=dtype).numpy()
+    drawn, x = neurons_of(setting, inputs, turn), felt_rows(setting, directions).astype(start.dtype)
     w, a, m = drawn.w, drawn.a, drawn.w.shape[1]
     h, gates = activate(setting.network.activation, w @ x.T)
-    residual = drawn.y - a @ h / np.sqrt(m)
+    root = float(np.sqrt(m))
+    residual = drawn.y - a @ h / root
     found = []
     for step, variate in zip(setting.training.readings, variates, strict=True):
-        drive = a.transpose(0, 2, 1) @ (residual @ variate.a) / np.sqrt(m)
+        along, forms = variate.a.astype(start.dtype), variate.forms.astype(start.dtype)
+        drive = a.transpose(0, 2, 1) @ (residual @ along) / root
         moved = (drive * gates) @ x
-        own = -(drawn.energies[:, :, None] / m * (h @ variate.a) * gates) @ x
-        squares = (trained[step][0].numpy() @ directions) ** 2 - w**2
+        own = -(drawn.energies[:, :, None] / m * (h @ along) * gates) @ x
+        went = (trained[step][0].numpy() - start) @ turn
+        squares = went * (went + 2 * w)
         change = m * (squares - (moved - own) ** 2 - 2 * w * moved).mean(axis=1)
-        second = np.einsum("rca,vab,rcb->rv", residual, variate.forms, residual, optimize=True)
+        second = np.einsum("rca,vab,rcb->rv", residual, forms, residual, optimize=True)
         found.append(change - second)
-    return np.stack(found, axis=1)
+    return np.stack(found, axis=1).astype(np.float64)

@@ -135,7 +135,7 @@ def term_share(evidence: WidthEvidence, term: TermName) -> TermShare | None:
 
 @dataclass(frozen=True)
 class FittedPower:
-    """gap = c m^p, fitted over the widths whose weights move little.
+    """gap = c m^p, or c m^p (1 + b/m), fitted over the widths whose weights move little.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ class FittedPower:
     degrees : int
         Of freedom, the fewest of these widths.
     quality : float
-        The p-value of one power law over all these widths; 1 for two of them.
+        The p-value of one such law over all these widths; 1 where it has as many numbers as there are widths.
     """
 
     exponent: float
@@ -153,22 +153,30 @@ class FittedPower:
     quality: float
 
 
-def fitted_power(widths: Sequence[WidthEvidence], largest: float) -> FittedPower | None:
+def fitted_power(widths: Sequence[WidthEvidence], largest: float, *, corrected: bool = False) -> FittedPower | None:
     """Least squares with the gaps' errors, over widths whose displacement is at most `largest`.
 
-    None where no gap is seen: less than three times its error at the narrowest of them, which has the largest.
+    If `corrected`, b is fitted, too. None where no gap is seen: less than three times its error at the narrowest of
+    these widths, which has the largest. None, too, where no power is found, as where gaps change their sign.
     """
     fitted = widths[first_inside(widths, largest) :]
     m, gaps, errors = np.array([(each.measured.width, each.gap, each.trace_se) for each in fitted]).T
-    if len(m) < 2 or not abs(gaps[0]) > SEEN * errors[0]:
+    start = [gaps[0], -0.5, *([0.0] if corrected else [])]
+    if len(m) < len(start) or not abs(gaps[0]) > SEEN * errors[0]:
         return None
 
     def residuals(parameters: np.ndarray) -> np.ndarray:
-        return np.asarray((gaps - parameters[0] * (m / m[0]) ** parameters[1]) / errors)
+        size, power, *further = parameters
+        law = size * (m / m[0]) ** power
+        return np.asarray((gaps - law * (1 + sum(further) * m[0] / m)) / errors)
 
-    fit = optimize.least_squares(residuals, [gaps[0], -0.5])
-    covariance = np.linalg.inv(fit.jac.T @ fit.jac)
-    quality = float(stats.chi2.sf(2 * fit.cost, len(m) - 2)) if len(m) > 2 else 1.0
+    fit = optimize.least_squares(residuals, start)
+    information = fit.jac.T @ fit.jac
+    if not np.linalg.cond(information) < 1 / np.finfo(float).eps:
+        return None
+    covariance = np.linalg.inv(information)
+    spare = len(m) - len(start)
+    quality = float(stats.chi2.sf(2 * fit.cost, spare)) if spare else 1.0
     degrees = min(each.measured.degrees for each in fitted)
     return FittedPower(float(fit.x[1]), float(np.sqrt(covariance[1, 1])), degrees, quality)
 

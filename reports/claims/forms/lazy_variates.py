@@ -13,12 +13,14 @@ three quantities are subtracted from m[(v·w_t)² − (v·w_0)²], averaged over
 
 Any matrices A and Z_v will do: what they are decides how much noise is taken away, and nothing of the mean. They follow
 from a pilot, the kernel of many drawn neurons, by summing the path of the residuals step by step. The means of the last
-two are taken from neurons and labels that are drawn besides, `UNTRAINED` for each that is trained. Per neuron that
-costs a fraction of training, since labels and neurons are independent: with means ⟨·⟩ over neurons,
+two are taken from first-layer weights that are drawn besides, `UNTRAINED` neurons for each that is trained. Output
+weights and labels are drawn independently of these, with variances s_a² and s_y² that the setting gives. With means ⟨·⟩
+over neurons the means are
 
-    ⟨Σ_c a_jc² vᵀXᵀ diag(φ') A S' A diag(φ') Xv⟩ − 2⟨Σ_c a_jc² (v·w_j) vᵀXᵀ diag(φ') A φ(X w_j)⟩ + C Σ S ∘ Z_v,
+    C s_a² ⟨vᵀXᵀ diag(φ') A S' A diag(φ') Xv⟩ − 2C s_a² ⟨(v·w_j) vᵀXᵀ diag(φ') A φ(X w_j)⟩ + C Σ S ∘ Z_v,
 
-S' = ⟨y²⟩ I + (1 − 1/m) N of the labels and the other neurons, S = ⟨y²⟩ I + N, N = ⟨a_jc² φφᵀ⟩. No closed form enters.
+S' = s_y² I + (1 − 1/m) N of the labels and the other neurons, S = s_y² I + N, N = s_a² ⟨φφᵀ⟩. Nothing is known of φ but
+its values at the weights that are drawn: no closed form enters.
 """
 
 from __future__ import annotations
@@ -28,15 +30,16 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from scipy import special
+import torch
 
 import simulate
+from theory.errors import InvalidInput
 from theory.setting import Setting
 
-NARROW = 32  # neurons of a network that is not trained: the more networks, the more labels
-PILOT, SMALLEST_PILOT, LARGEST_PILOT = 16, 8192, 32768  # neurons of the pilot, by the width
-UNTRAINED = 5  # neurons drawn for the mean, for each that is trained
-BLOCKS, LARGEST_HALF = 128, 32768  # in how many blocks, whose means are independent; and half of one at most
+NARROW = 128  # neurons of a network that is not trained; only its first layer is read
+PILOT, SMALLEST_PILOT, LARGEST_PILOT = 16, 8192, 16384  # neurons of the pilot, by the width
+UNTRAINED = 1  # neurons drawn for the mean, for each that is trained
+BLOCKS, AT_ONCE = 128, 32768  # in how many blocks, whose means are independent; and neurons that are drawn at once
 SET_APART = 2**31  # between the numbers of replicas that are trained and of others
 
 
@@ -92,10 +95,11 @@ def activate(activation: str, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """φ(z) and φ'(z)."""
     if activation == "relu":
         return np.maximum(z, 0), (z > 0).astype(z.dtype)
+    u = torch.from_numpy(z)
     if activation == "erf":
-        return special.erf(z), 2 / np.sqrt(np.pi) * np.exp(-(z**2))
-    h = np.tanh(z)
-    return h, 1 - h**2
+        return torch.erf(u).numpy(), (u.square().neg_().exp_() * (2 / np.pi**0.5)).numpy()
+    h = torch.tanh(u)
+    return h.numpy(), (1 - h.square()).numpy()
 
 
 def pilot_variates(setting: Setting, first: int, directions: np.ndarray) -> list[Variates]:
@@ -107,10 +111,9 @@ def pilot_variates(setting: Setting, first: int, directions: np.ndarray) -> list
     """
     (width,) = setting.network.widths
     count = int(np.clip(PILOT * width, SMALLEST_PILOT, LARGEST_PILOT))
-    drawn = _untrained(setting, first, count, directions)
-    x, w = felt_rows(setting, directions), drawn.w.reshape(-1, drawn.w.shape[2])
-    sa, s0, both = float(np.mean(drawn.a**2)), float(np.mean(w**2)), setting.network.train == "all"
-    u = w @ x.T
+    x, w = felt_rows(setting, directions), _first_layers(setting, first, count, directions)
+    sa, s0, both = output_variance(setting), float(np.mean(w**2)), setting.network.train == "all"
+    u = w @ _single(x).T
     h, gates = activate(setting.network.activation, u)
     lengths, products = np.sum(x**2, axis=1), x @ x.T
     p = gates.T @ gates / len(w)
@@ -149,59 +152,55 @@ def _paths(setting: Setting, kappa: np.ndarray) -> list[tuple[np.ndarray, np.nda
 def mean_of_variates(
     setting: Setting, variates: Sequence[Variates], first: int, directions: np.ndarray, blocks: int = BLOCKS
 ) -> np.ndarray:
-    """The mean of what is subtracted, in at least so many blocks of independent draws, (B, r, d).
+    """The mean of what is subtracted, in `blocks` blocks of independent draws, (B, r, d).
 
     Networks are numbered from `first`.
+
+    Raises
+    ------
+    InvalidInput
+        Where the variance of labels is not set: they must be Gaussian or Rademacher.
     """
-    (width,) = setting.network.widths
+    labels, (width,) = setting.labels, setting.network.widths
+    if labels.kind not in ("gaussian", "rademacher"):
+        raise InvalidInput("labels.kind", labels.kind, "must be gaussian or rademacher: their variance is read")
     total = UNTRAINED * setting.ensemble.replicas * width
-    blocks = max(blocks, -(-total // (2 * LARGEST_HALF)))
-    count = -(-total // (2 * blocks))
-    x, found = felt_rows(setting, directions), []
-    for block in range(blocks):
-        numbers = (first + (2 * block + half) * count for half in range(2))
-        halves = [_moments(setting, variates, x, _untrained(setting, at, count, directions)) for at in numbers]
-        found.append(_block_mean(variates, x, width, halves))
-    return np.stack(found)
+    half = -(-total // (2 * blocks * NARROW)) * NARROW
+    x, moments, per = felt_rows(setting, directions), [], max(1, AT_ONCE // half)
+    for begin in range(0, 2 * blocks, per):
+        many = min(per, 2 * blocks - begin)
+        drawn = _first_layers(setting, first + begin * half // NARROW, many * half, directions)
+        moments += [_moments(setting, variates, x, w) for w in drawn.reshape(many, half, -1)]
+    return np.stack(
+        [_block_mean(variates, x, setting, halves) for halves in zip(moments[::2], moments[1::2], strict=True)]
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class _Moments:
-    """Means over drawn neurons and labels; in single precision, far finer than their errors.
+    """Means over drawn neurons; in single precision, far finer than their errors.
 
     Attributes
     ----------
-    gates : ndarray, shape (n, n)
-        Of Σ_c a_jc² φ'φ'ᵀ.
-    outputs : ndarray, shape (n, n)
-        N, of a_jc² φφᵀ.
-    labels : float
-        Of y².
+    gates, outputs : ndarray, shape (n, n)
+        Of Σ_c s_a² φ'φ'ᵀ; N.
     own : ndarray, shape (r, d)
         Of 2m (v·w_j)(v·own_j).
-    count : int
-        C.
     """
 
     gates: np.ndarray
     outputs: np.ndarray
-    labels: float
     own: np.ndarray
-    count: int
 
 
-def _moments(setting: Setting, variates: Sequence[Variates], x: np.ndarray, drawn: Neurons) -> _Moments:
-    w, count = _single(drawn.w.reshape(-1, drawn.w.shape[2])), drawn.a.shape[1]
-    energies, rows = _single(drawn.energies.reshape(-1, 1)), _single(x)
+def _moments(setting: Setting, variates: Sequence[Variates], x: np.ndarray, w: np.ndarray) -> _Moments:
+    sa, count, rows = output_variance(setting), setting.labels.outputs, _single(x)
     h, gates = activate(setting.network.activation, w @ rows.T)
-    roots, weighted = np.sqrt(energies), energies * w
     pulls = ((h @ _single(each.a) * gates) @ rows for each in variates)
     return _Moments(
-        gates=(roots * gates).T @ (roots * gates) / len(w),
-        outputs=(roots * h).T @ (roots * h) / (len(w) * count),
-        labels=float(np.mean(drawn.y**2)),
-        own=np.stack([-2 * np.mean(weighted * pull, axis=0) for pull in pulls]),
-        count=count,
+        gates=count * sa * (gates.T @ gates) / len(w),
+        outputs=sa * (h.T @ h) / len(w),
+        own=np.stack([-2 * count * sa * np.mean(w * pull, axis=0) for pull in pulls]),
     )
 
 
@@ -209,22 +208,29 @@ def _single(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def _block_mean(variates: Sequence[Variates], x: np.ndarray, width: int, halves: Sequence[_Moments]) -> np.ndarray:
+def _block_mean(
+    variates: Sequence[Variates], x: np.ndarray, setting: Setting, halves: tuple[_Moments, _Moments]
+) -> np.ndarray:
     """The mean (r, d) from two halves of a block: a product is one of moments of different halves, and so unbiased."""
-    identity = np.eye(len(x))
+    (width,), count = setting.network.widths, setting.labels.outputs
+    labels = setting.labels.variance * np.identity(len(x))
     found = np.zeros((len(variates), x.shape[1]))
     for mine, other in (halves, halves[::-1]):
-        around = other.labels * identity + (1 - 1 / width) * other.outputs
-        start = mine.labels * identity + mine.outputs
+        around, start = labels + (1 - 1 / width) * other.outputs, labels + mine.outputs
         for reading, each in enumerate(variates):
             squares = np.sum(x * ((mine.gates * (each.a @ around @ each.a)) @ x), axis=0)
-            second = mine.count * np.tensordot(each.forms, start, axes=2)
+            second = count * np.tensordot(each.forms, start, axes=2)
             found[reading] += (squares + mine.own[reading] + second) / 2
     return found
 
 
-def _untrained(setting: Setting, first: int, count: int, directions: np.ndarray) -> Neurons:
-    """At least `count` neurons, in networks of `NARROW`."""
+def output_variance(setting: Setting) -> float:
+    """s_a², the variance with which output weights times √m are drawn."""
+    return setting.network.layer_variances[1]
+
+
+def _first_layers(setting: Setting, first: int, count: int, directions: np.ndarray) -> np.ndarray:
+    """Along the directions, those of at least `count` neurons in networks of `NARROW`, (N, d), in single precision."""
     narrow = msgspec.structs.replace(setting, network=msgspec.structs.replace(setting.network, hidden=(NARROW,)))
-    replicas = range(first, first + -(-count // NARROW))
-    return neurons_of(narrow, simulate.replica_inputs(narrow, replicas), directions)
+    inputs = simulate.replica_inputs(narrow, range(first, first + -(-count // NARROW)))
+    return _single(inputs.parameters[0].flatten(0, 1).numpy() @ directions)

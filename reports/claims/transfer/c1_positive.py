@@ -7,17 +7,24 @@ from collections.abc import Iterable, Mapping
 from reports.claims import paper_networks
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.claims.transfer import paper_transfer
-from reports.claims.transfer.digits import PLAIN, Digits, downstream_epochs, he_init, small_init
+from reports.claims.transfer.digits import (
+    BATCH,
+    HIDDEN,
+    PLAIN,
+    ROWS,
+    Digits,
+    downstream_epochs,
+    he_init,
+    small_init,
+)
 from reports.claims.transfer.effects import Effects, curves_panel, gains_table, judge_sign, measure_effects
 from reports.findings import Exhibits, Figure, Judgement
 from reports.judging.intervals import simultaneous
 from reports.judging.rules import Sign
 from theory.setting import Experiment
 
-# random labels are learnt slowly: 20 epochs downstream, of a smaller network
-NEW_LABELS = Digits(
-    0.5, hidden=(128, 32), rows=300, batch=32, limit=40, until=False, labels="classes", epochs=20, kinds=PLAIN
-)
+# random labels are learnt slowly: 20 epochs downstream
+NEW_LABELS = Digits(0.5, HIDDEN, ROWS, BATCH, limit=40, until=False, labels="classes", epochs=20, kinds=PLAIN)
 REPLICAS = 20
 JUDGED = {"pretrained": "as trained", "rescaled": "every layer at its norm at init"}
 
@@ -102,7 +109,7 @@ CLAIM = Claim(
     statement="After training on random labels a fresh task, real or again random, is learnt faster than from "
     "scratch, also where every layer is rescaled to its norm at initialisation.",
     reference="arXiv:2006.10455, Figure 1",
-    method="Digits 8x8, half of them with random labels until these are fitted, then the other half with their own; "
+    method="Digits 8x8, 300 of them with random labels until these are fitted, then 300 others with their own; "
     "and new random labels, upstream for 40 epochs. Every replica is trained downstream from scratch, from the trained "
     "weights and from these rescaled, on the same rows, labels and batches: differences of the mean train accuracy are "
     "paired. A gain holds where its 95 % interval, simultaneous over both gains of a case, lies above 0, and is "

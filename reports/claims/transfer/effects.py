@@ -17,7 +17,7 @@ from reports.claims.claim import Case, Context
 from reports.findings import Cell, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.intervals import effect_found, means_and_halves, sample_mean
 from reports.judging.needed import by_interval, with_need
-from reports.judging.rules import CONFIDENCE, Sign, sign_verdict
+from reports.judging.rules import CONFIDENCE, Sign, asymptotic_verdict, sign_verdict
 from simulate.transfer import TransferResult
 from theory.errors import Diverged, InvalidInput
 from theory.testing import MeanRatio, PairedMean, mean_ratio, paired_mean
@@ -134,6 +134,21 @@ def judge_sign(found: PairedMean, sign: Sign, diverged: int, *, quantity: str, n
         verdict=verdict,
         power=f"a difference of {smallest:.2g} found with probability .9",
         note=with_need(note, verdict, by_interval(found.replicas, found.low, found.high, (0.0,))),
+    )
+
+
+def judge_absent(found: PairedMean, smallest: float, diverged: int, *, quantity: str, note: str = "") -> Judgement:
+    """A paired difference that is predicted to be smaller than the smallest that matters, on either side of 0."""
+    verdict = asymptotic_verdict(found.low, found.high, smallest, diverged) if found.estimable else "undecided"
+    return Judgement(
+        quantity=quantity,
+        prediction=f"within {smallest:g} of 0",
+        measurement=found.mean,
+        standard_error=found.standard_error if found.estimable else None,
+        interval=(found.low, found.high) if found.estimable else None,
+        verdict=verdict,
+        power="the whole interval" if found.estimable else "not estimable: the difference is the same in all replicas",
+        note=with_need(note, verdict, by_interval(found.replicas, found.low, found.high, (-smallest, smallest))),
     )
 
 

@@ -26,7 +26,7 @@ STUDIED: dict[str, tuple[Route, int, Kind]] = {
     "frozen features": ("frozen features", 24, "asymptotic"),
     "weights, by kernels": ("kernel regime", 20, "asymptotic"),
     "kept output layer": ("kept output", 20, "asymptotic"),
-    "one network, by its own kernel": ("actual network", 18, "asymptotic"),
+    "one network, by its own kernel": ("actual network", 48, "asymptotic"),
     "shuffled predictions": ("initial weights", 16, "control"),
 }
 

@@ -7,12 +7,12 @@ realised one of those that are measured. Both ask only the networks themselves w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import msgspec
 import numpy as np
 import torch
-from torch import Tensor
 
 import simulate
 from reports.claims.transfer.kernel_gains import (
@@ -25,18 +25,12 @@ from reports.claims.transfer.kernel_gains import (
     train_wide,
 )
 from reports.claims.transfer.pretraining import OUTPUTS, of_lengths, pretrained, task_losses
-from reports.claims.transfer.tangent_modes import modes_of
+from reports.claims.transfer.tangent_modes import TangentModes, modes_of, predicted_gain
 from reports.judging.intervals import mean_with_error
 from simulate import Inputs
 from simulate.networks import forward, losses
-from theory.network.empirical import empirical_ntk
 from theory.setting import Labels, Setting, Training
-from theory.transfer import (
-    LinearisedNetwork,
-    frozen_feature_loss,
-    initial_weight_training_loss,
-    linearised_transfer,
-)
+from theory.transfer import frozen_feature_loss, initial_weight_training_loss
 
 ROUNDING = 1e-12  # of a share of the loss
 
@@ -220,40 +214,25 @@ class Actual:
         after = trained if self.kept else (*trained[:-1], upstream.parameters[-1])
         return Inputs(task.x, task.y, upstream.parameters, None), Inputs(task.x, task.y, after, None)
 
-    def _linearised(self, start: Inputs) -> LinearisedNetwork:
-        """By the kernel between all outputs."""
-
-        def function(parameters: tuple[Tensor, ...], rows: Tensor) -> Tensor:
-            return forward(self.setting.network, tuple(w[None] for w in parameters), rows[None])[0]
-
-        parameters, rows = tuple(w[0] for w in start.parameters), start.x[0]
-        kernel = empirical_ntk(function, parameters, rows, full=True)
-        return LinearisedNetwork(kernel.numpy(), outputs=function(parameters, rows).numpy())
-
-    def training(self, starts: tuple[Inputs, Inputs]) -> Training:
+    def training(self, modes: tuple[TangentModes, TangentModes]) -> Training:
         """Of the task: plain descent, at a rate that is stable for both kernels."""
-        network, labels = self.setting.network, starts[0].y[0].numpy()
-        curvature = max(
-            float(modes_of(network, tuple(w[0] for w in start.parameters), start.x[0], labels).curvature.max())
-            for start in starts
-        )
+        curvature = max(float(each.curvature.max()) for each in modes)
         return Training(learning_rate=self.rate / curvature, steps=(0, self.length))
 
     def predict(self) -> float:
         """By both kernels; where pre-training diverges there is nothing to predict from, and no number is given."""
-        starts = self.starts()
-        if not _finite(starts[1]):
+        _, modes = begun(self)
+        if modes is None:
             return np.nan
-        before, after = (self._linearised(start) for start in starts)
-        found = linearised_transfer(after, before, starts[0].y[0].numpy(), self.training(starts))
-        return float(found.gain[1] / max(found.loss[0], found.reference_loss[0]))
+        before, after = modes
+        return float(predicted_gain(after, before, self.training(modes))[1])
 
     def realise(self) -> RealisedGain:
-        """Both networks trained on the task; they are pre-trained again, by the same random numbers."""
-        starts = self.starts()
-        if not _finite(starts[1]):
+        """Both networks trained on the task; their kernels say how fast, and nothing else."""
+        starts, modes = begun(self)
+        if modes is None:
             return RealisedGain(np.nan, np.nan, 1, diverged=1)
-        task = msgspec.structs.replace(self.setting, labels=Labels(kind="real"), training=self.training(starts))
+        task = msgspec.structs.replace(self.setting, labels=Labels(kind="real"), training=self.training(modes))
         both = []
         for start in starts:
             trained = simulate.train(task, start)
@@ -262,6 +241,22 @@ class Actual:
         reference, after = both
         gain = (reference[1] - after[1]) / max(reference[0], after[0])
         return RealisedGain(gain, ROUNDING, 1, diverged=int(not np.isfinite(gain)))
+
+
+@lru_cache(maxsize=64)
+def begun(actual: Actual) -> tuple[tuple[Inputs, Inputs], tuple[TangentModes, TangentModes] | None]:
+    """The starts of the task and the modes of their kernels, None where pre-training diverges.
+
+    Held for those that predict and realise one after the other.
+    """
+    starts = actual.starts()
+    if not _finite(starts[1]):
+        return starts, None
+    targets = starts[0].y[0].numpy()
+    before, after = (
+        modes_of(actual.setting.network, tuple(w[0] for w in start.parameters), start.x[0], targets) for start in starts
+    )
+    return starts, (before, after)
 
 
 def _finite(start: Inputs) -> bool:

@@ -144,7 +144,7 @@ def test_only_families_whose_rate_is_decided_are_drawn() -> None:
             prediction=replace(outcome.prediction, widths=tuple(each.prediction for each in widths)),
             measurement=FamilyChanges(tuple(each.measured for each in widths)),
         )
-        for widths in ([imagined(100 / m, error, m) for m in (100, 1000)] for error in (0.001, 9.0))
+        for widths in ([imagined(100 / m, error, m) for m in (100, 300, 1000)] for error in (0.001, 9.0))
     )
     (figure,) = CLAIM.illustrate((precise,)).figures
     assert [panel.title for panel in figure.panels] == ["erf, first layer", "error of the trace"]

@@ -64,6 +64,23 @@ def test_a_power_law_is_found(exponent: float) -> None:
     assert law.degrees == 399
 
 
+def test_the_next_order_flattens_one_power_and_not_a_corrected_one() -> None:
+    """gap = (1 − 12/m)/m, from 32 neurons on: one power falls more slowly."""
+    widths = [imagined(32 / m * (1 - 12 / m), 2e-4, m) for m in (32, 64, 128, 512)]
+    one, corrected = (fitted_power(widths, 0.2, corrected=each) for each in (False, True))
+    assert one is not None
+    assert corrected is not None
+    assert one.exponent > -0.9
+    assert one.quality < 1e-6
+    assert abs(corrected.exponent + 1) < 4 * corrected.error < 0.02
+    assert corrected.quality > 1e-4
+    assert fitted_power(widths[:2], 0.2, corrected=True) is None
+
+
+def test_gaps_of_two_signs_have_no_power() -> None:
+    assert fitted_power((imagined(2.0, 0.02, 16), imagined(-2.0, 0.02, 4096)), 0.2) is None
+
+
 def test_widths_outside_the_regime_are_left_out() -> None:
     widths = (imagined(9.0, 0.01, 16, displacement=0.6), imagined(1.0, 0.01, 64), imagined(0.5, 0.01, 256))
     assert first_inside(widths) == 1

@@ -85,12 +85,13 @@ def test_rate_of_the_trace(
     settings = [family(activation, rate, steps, width, neurons, seed) for width in widths]
     check_regime(settings[0])
     found, rate = evidence_of(settings), RATES[activation]
+    largest = 0.2 if rate.corrected else rate.largest  # one power is fitted here, whatever the claim does
     for each in found:
         width, epsilon = each.measured.width, each.prediction.displacement
         print(f"{activation} m = {width}: gap {each.gap:.4f} ± {each.trace_se:.4f}, ε {epsilon:.2f}")
-        assert epsilon <= rate.largest
+        assert epsilon <= largest
         assert each.trace_se <= ERROR * each.predicted_trace
-    law = fitted_power(found, rate.largest)
+    law = fitted_power(found, largest)
     assert law is not None
     print(f"{activation}: exponent {law.exponent:.3f} ± {law.error:.3f}, one power law p = {law.quality:.2g}")
     assert rate.exponent == exponent

@@ -19,7 +19,7 @@ from tests.reports.claims.transfer.made import ALL, made
 from theory.testing import MeanRatio
 
 QUICK = Context(seed=999)
-DIGITS, FILTERS = CLAIM.cases(QUICK)
+DIGITS, TWO_LAYERS, FILTERS = CLAIM.cases(QUICK)
 
 
 def verdicts(measured) -> list[str]:
@@ -58,6 +58,18 @@ def test_no_share_is_given_of_a_layer_that_may_gain_nothing():
     assert share.interval is None
     shares = CLAIM.illustrate((Outcome(FILTERS, "", silent, ()),)).tables[1]
     assert {row[3] for row in shares.rows} == {"the layer's gain may be 0"}
+
+
+def test_of_two_layers_only_what_the_second_adds_is_judged():
+    measured = made({"covariance": 0.09, "recursive": 0.12})
+    (found,) = CLAIM.decide(TWO_LAYERS, CLAIM.predict(TWO_LAYERS), measured)
+    assert found.verdict == "holds"
+    assert found.measurement == measured.difference("recursive", "covariance").mean
+    assert "over scratch" in found.note
+    (found,) = CLAIM.decide(TWO_LAYERS, "", made({"covariance": 0.12, "recursive": 0.09}))
+    assert found.verdict == "refuted"
+    shares = CLAIM.illustrate((Outcome(TWO_LAYERS, "", measured, ()),)).tables[1]
+    assert shares.rows == ()
 
 
 def test_gains_shares_and_curves_are_shown():

@@ -8,7 +8,7 @@ import pytest
 from reports.claims.claim import Context, Outcome
 from reports.claims.transfer.c4_scale import CLAIM, DRAWN
 from reports.claims.transfer.digits import NEW_OUTPUT
-from tests.reports.claims.transfer.made import ALL
+from tests.reports.claims.transfer.made import ALL, made
 
 CASES = CLAIM.cases(Context(seed=999))
 
@@ -17,8 +17,8 @@ CASES = CLAIM.cases(Context(seed=999))
     ("number", "expected"),
     [
         (0, ["holds"] * 3),
-        (1, ["refuted", "holds", "holds"]),  # negative is predicted of the first
-        (2, ["refuted", "refuted", "holds"]),
+        (1, ["refuted", "holds", "refuted"]),  # negative is predicted of the first, nothing that matters of the last
+        (2, ["refuted", "refuted", "refuted"]),
     ],
 )
 def test_the_scale_of_the_init_decides_the_sign(number, expected):
@@ -26,6 +26,24 @@ def test_the_scale_of_the_init_decides_the_sign(number, expected):
     prediction = CLAIM.predict(case)
     assert list(prediction) == [NEW_OUTPUT, "pretrained", DRAWN]
     assert [judgement.verdict for judgement in CLAIM.decide(case, prediction, ALL)] == expected
+
+
+@pytest.mark.parametrize(
+    ("gain", "noise", "verdict"),
+    [
+        (0.0, 0.01, "holds"),
+        (0.004, 0.01, "holds"),
+        (0.06, 0.01, "refuted"),
+        (-0.06, 0.01, "refuted"),
+        (0.0, 0.1, "undecided"),
+    ],
+)
+def test_a_drawn_layer_gains_nothing_that_matters_at_large_factors(gain, noise, verdict):
+    measured = made({NEW_OUTPUT: -0.1, "pretrained": -0.1, DRAWN: gain}, noise=noise)
+    *_, found = CLAIM.decide(CASES[2], CLAIM.predict(CASES[2]), measured)
+    assert found.verdict == verdict
+    assert found.prediction == "within 0.02 of 0"
+    assert ("would need" in found.note or "may lie" in found.note) is (verdict == "undecided")
 
 
 def test_gains_are_shown_by_the_factor():

@@ -13,7 +13,7 @@ QUICK = Context(seed=999)
 
 
 def test_upstream_and_downstream_halve_the_digits():
-    experiment = digits.SMALL_INIT.experiment(2)
+    experiment = digits.Digits(0.5).experiment(2)
     assert experiment.upstream.network.layer_variances == (0.5,) * 3
     assert experiment.rows == 2 * 898 <= 1797
     assert experiment.downstream.training.readings == tuple(14 * epoch for epoch in range(7))
@@ -41,8 +41,8 @@ def test_the_factor_is_read_off_the_setting(factor):
 
 def test_claims_share_what_they_train():
     """Equal experiments are settled one after the other, and what one claim has trained the next reads."""
-    one, two, four = (claim.CLAIM.cases(QUICK) for claim in (c1_positive, c2_covariance, c4_scale))
-    assert one[0].trained == two[0].trained == four[0].trained
+    one, four = (claim.CLAIM.cases(QUICK) for claim in (c1_positive, c4_scale))
+    assert one[0].trained == four[0].trained
     assert one[1].trained == four[1].trained
     for claim in (c1_positive, c2_covariance, c4_scale):
         for trial in claim.trials(QUICK).values():

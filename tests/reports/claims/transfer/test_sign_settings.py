@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import simulate
-from reports.claims.transfer.sign_settings import Actual, Linear, SlantedWeights, slanted
+from reports.claims.transfer.sign_settings import Actual, Linear, SlantedWeights, begun, slanted
 from simulate.networks import forward
 from theory.linear import full_batch
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
@@ -160,7 +160,7 @@ def test_an_actual_network_by_autograd(kept: bool, filters: bool) -> None:
     unit = max(linearised[0][0], linearised[1][0])
     expected = found.predict()
     assert expected == pytest.approx((linearised[0][1] - linearised[1][1]) / unit, rel=1e-8)
-    assert found.training(found.starts()).learning_rate == pytest.approx(rate, rel=1e-8)
+    assert found.training(begun(found)[1]).learning_rate == pytest.approx(rate, rel=1e-8)
     realised = found.realise()
     assert realised.gain == pytest.approx((real[0] - real[1]) / unit, rel=1e-8)
     assert (realised.trainings, realised.diverged) == (1, 0)
