@@ -177,7 +177,7 @@ def _gain(training: Training, better: Array, worse: Array) -> MeanGain:
     if not len(counted):
         rule = f"lets the linearised training of all {len(each)} pairs of networks diverge"
         raise Diverged("training.learning_rate", training.learning_rate, rule)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # of gains whose squares are too large
         error = float(counted.std(ddof=1) / np.sqrt(len(counted))) if len(counted) > 1 else None
     return MeanGain(each, float(counted.mean()), error)
 

@@ -30,24 +30,8 @@ DESIGN, DOUBLE = 20_061_051, 20_061_052  # entropies of the design, and of the s
 REPLICAS = 12
 HORIZONS = (1, 3, 6, 20, 60)  # epochs downstream; the last two of a part of the settings
 SHORT = 3  # how many horizons every setting has
-EPOCHS = (
-    0,
-    0.25,
-    0.5,
-    0.75,
-    *range(1, 7),
-    8,
-    10,
-    12,
-    14,
-    17,
-    20,
-    25,
-    30,
-    40,
-    50,
-    60,
-)  # at which training downstream is read
+# at which training downstream is read
+EPOCHS = (0, 0.25, 0.5, 0.75, *range(1, 7), 8, 10, 12, 14, 17, 20, 25, 30, 40, 50, 60)  # fmt: skip
 AGAIN, LONG, LONGEST = 4, 8, 16  # of so many rounds the last is linearised again, or has one long horizon, or both
 UPDATES = 12  # of an epoch
 CLASSES = 5  # where the data do not say how many

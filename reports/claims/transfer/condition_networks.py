@@ -72,15 +72,12 @@ class Beginning:
         Parameters (R, …), the second after the setting's treatment.
     inputs : Inputs
         Rows, labels and batches.
-    diverged : int
-        How many networks did not stay finite upstream.
     """
 
     setting: Setting
     scratch: tuple[Tensor, ...]
     pretrained: tuple[Tensor, ...]
     inputs: Inputs
-    diverged: int
 
     @property
     def network(self) -> Network:
@@ -115,7 +112,6 @@ def begin(drawn: DrawnSetting, device: torch.device) -> Beginning | None:
         inputs.parameters,
         tuple(w.to(device, dtype) for w in pretrained),
         inputs,
-        experiment.ensemble.replicas - len(kept),
     )
 
 
