@@ -23,6 +23,8 @@ NO_FORMULA: dict[str, str] = {
     "C1": "predicts that transfer is positive",
     "C2": "predicts most of a gain; random bases and whitened layers are its controls",
     "C4": "predicts signs by the size of the init",
+    "C6": "predicts most of a gain, and a sign; that networks gain nothing before they are trained is its control",
+    "C7": "predicts most of a gain; layers without mean, covariance or rotation are its controls",
     "F7": "holds a smaller network against the full size: no formula; n far beyond d² is its control",
 }
 

@@ -43,7 +43,7 @@ class Digits:
     """
 
     factor: float
-    hidden: tuple[int, int] = (256, 64)
+    hidden: tuple[int, ...] = (256, 64)
     rows: int = 898
     batch: int = 64
     rate: float = 0.01
