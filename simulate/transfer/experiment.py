@@ -74,6 +74,8 @@ class Engine:
     device : torch.device
     chunk, weights
         As in `simulate.transfer.run`; attributes, too.
+    only : sequence of str or None
+        The names of the treatments that are trained downstream; all if None.
     tile : int or None
         How many replicas are trained as one batch; if None what is fast, which on a CPU the experiment alone decides.
 
@@ -92,6 +94,7 @@ class Engine:
         *,
         weights: bool = True,
         tile: int | None = None,
+        only: Sequence[str] | None = None,
     ) -> None:
         self.experiment = experiment
         self.device = device
@@ -104,6 +107,7 @@ class Engine:
         self._tile = tile or min(self._most, *(tile_size(setting, self.draws, device) for setting in settings))
         self.chunk, self.weights = chunk, weights
         self._dtype = getattr(torch, experiment.ensemble.dtype)
+        self._each = tuple(t for t in experiment.treatment.each if only is None or t.name in only)
         self.drawn = bool(self.treatments(drawn=True))
         kinds = {treatment.kind for treatment in experiment.treatment.each}
         self._recursive = "recursive" in kinds
@@ -135,11 +139,11 @@ class Engine:
 
     def treatments(self, *, drawn: bool) -> tuple[Treatment, ...]:
         """Those that draw from the moments of other replicas, or those that need a replica's own network alone."""
-        return tuple(t for t in self.experiment.treatment.each if (t.kind in DRAWN) == drawn)
+        return tuple(t for t in self._each if (t.kind in DRAWN) == drawn)
 
     def trainings(self, mine: Sequence[Range], *, drawn: bool) -> int:
         """How many trainings these ranges take, upstream and downstream, with or without drawn weights."""
-        treatments = self.experiment.treatment.each if drawn else self.treatments(drawn=False)
+        treatments = self._each if drawn else self.treatments(drawn=False)
         return sum(here.last - here.first for here in mine) * (1 + len(treatments))
 
     def fill(self, mine: Sequence[Range], trained: Trained | None, tell: Tell) -> None:
@@ -189,7 +193,7 @@ class Engine:
         alone = self.treatments(drawn=False)
         readings = {
             treatment: Readings(setting.training.readings, dimension, replicas)
-            for treatment in self.experiment.treatment.each
+            for treatment in self._each
             if trained is not None or treatment in alone
         }
         kept = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.calibration import alignment, check, judging, powers, verdicts
+from tests.calibration import alignment, check, judging, powers, stages, verdicts
 from tests.calibration.study import Study
 
 STUDIES: tuple[Study, ...] = (
@@ -10,5 +10,6 @@ STUDIES: tuple[Study, ...] = (
     *check.STUDIES,
     *judging.STUDIES,
     *powers.STUDIES,
+    *stages.STUDIES,
     *verdicts.STUDIES,
 )

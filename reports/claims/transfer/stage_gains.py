@@ -98,7 +98,7 @@ class StageGains:
         confidence = simultaneous(len(self.others))
         ratios = {epoch: mean_ratio(self.at(EARLY), self.at(epoch), confidence=confidence) for epoch in self.others}
         bounded = [each for each in ratios.values() if each is not None and each.ratio > 0]
-        if self.best != EARLY and ratios[self.best] is None:
+        if not bounded or (self.best != EARLY and ratios[self.best] is None):
             return None
         whole = float(self.at(EARLY).mean() / self.at(self.best).mean())
         low, high = (min([1.0, *ends]) for ends in zip(*((each.low, each.high) for each in bounded), strict=True))
@@ -113,21 +113,22 @@ def measure_stages(case: Case[Stages], context: Context) -> StageGains:
     Diverged
         Where replicas that are finite at every stage diverge downstream, after some stages and not after others.
     """
-    engine = Engine(case.experiment, resolve(context.device), weights=False)
-    per_epoch = case.experiment.upstream_setting.batches_per_epoch
+    device, per_epoch = resolve(context.device), case.experiment.upstream_setting.batches_per_epoch
+    whole, again = (Engine(case.experiment, device, weights=False, only=only) for only in (None, ("pretrained",)))
     with one_thread():
-        trained = train_stages(engine, [epoch * per_epoch for epoch in EPOCHS], silent)
+        trained = train_stages(whole, [epoch * per_epoch for epoch in EPOCHS], silent)
         finite = np.logical_and.reduce([stage.finite for stage in trained])
         for stage in trained:
             stage.ends.finite[...] = finite
-        results = [engine.downstream(stage, silent) for stage in trained]
+        # from scratch all stages are trained alike: once is enough
+        results = [whole.downstream(trained[0], silent), *(again.downstream(stage, silent) for stage in trained[1:])]
     if len({result.diverged for result in results}) > 1:
         rate = case.experiment.downstream.training.learning_rate
         raise Diverged("downstream.training.learning_rate", rate, "lets replicas diverge after some stages only")
-    curves = [(result["pretrained"].curves, result["scratch"].curves) for result in results]
+    scratch = results[0]["scratch"].curves.mean_accuracy()
     return StageGains(
         epochs=EPOCHS,
-        gains=np.stack([after.mean_accuracy() - scratch.mean_accuracy() for after, scratch in curves]),
+        gains=np.stack([result["pretrained"].curves.mean_accuracy() - scratch for result in results]),
         upstream=np.stack([result.upstream.accuracy for result in results if result.upstream.accuracy is not None]),
         replicas=results[0].replicas,
         diverged=results[0].diverged,
