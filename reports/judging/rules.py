@@ -14,6 +14,8 @@ from typing import Final, Literal
 
 import numpy as np
 
+from theory.testing import MeanRatio
+
 LEVEL: Final = 1e-6  # an exact claim is refuted below this p-value; a negative control is detected below it
 DISCREPANCY: Final = 0.05  # what must be detectable, with probability `POWER`, before an exact claim may hold
 POWER: Final = 0.9
@@ -21,6 +23,8 @@ CONFIDENCE: Final = 0.95
 BROKEN: Final = 1000.0  # an identity is broken where it is missed by so many times what rounding explains
 LARGEST_RATE: Final = 0.1  # the rate of false calls that must be detectable before a check of that rate may hold
 SEEN: Final = 0.01  # a sign is seen where a two-sided test of this size excludes 0
+RECOVERED: Final = 0.8  # of a gain: the share that what is drawn is to recover
+MOST_OF_IT: Final = 0.5  # and the share that it must surely exceed
 SHARE: Final = 0.8  # of the signs that are seen, how many are to be as predicted
 
 Ruling = Literal["holds", "refuted", "undecided"]
@@ -139,6 +143,19 @@ def above_verdict(interval: tuple[float, float] | None, bound: float, diverged: 
     if interval is None:
         return "undecided"
     return sign_verdict(interval[0] - bound, interval[1] - bound, "positive", diverged)
+
+
+def recovered_verdict(share: MeanRatio | None, diverged: int) -> Ruling:
+    """The rule for the share of a gain that is recovered; undecided where that gain may be 0.
+
+    Holds where it is `RECOVERED` or more, and its interval lies above `MOST_OF_IT`; refuted where that lies below
+    `RECOVERED`.
+    """
+    if share is None:
+        return "undecided"
+    if share.high < RECOVERED:
+        return "refuted"
+    return "holds" if share.ratio >= RECOVERED and share.low > MOST_OF_IT and not diverged else "undecided"
 
 
 def one_left_verdict(left: str | None, predicted: str, diverged: int) -> Ruling:

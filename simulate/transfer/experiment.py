@@ -27,11 +27,12 @@ from simulate.tiles import tile_size
 from simulate.transfer.draws import TransferDraws, TransferInputs
 from simulate.transfer.measures import finite, scores
 from simulate.transfer.moments import of_others, one, summed
+from simulate.transfer.rainbow import chosen, references
 from simulate.transfer.readings import Readings, ReplicaReadings, read_replicas
 from simulate.transfer.results import TransferResult, UpstreamEnd
 from simulate.transfer.store import TransferStore, marks, open_transfer_store, transfer_range_size
 from simulate.transfer.treatments import Parameters, Switch, treat
-from simulate.transfer.upstream import Ends, train_upstream
+from simulate.transfer.upstream import Ended, Ends, train_upstream
 from theory.setting import DRAWN, Diverged, Experiment, Treatment
 
 # How many replicas a tile has at most. Experiments have tens of replicas, seldom hundreds, and a tile that isn't full
@@ -73,6 +74,8 @@ class Engine:
     device : torch.device
     chunk, weights
         As in `simulate.transfer.run`; attributes, too.
+    only : sequence of str or None
+        The names of the treatments that are trained downstream; all if None.
     tile : int or None
         How many replicas are trained as one batch; if None what is fast, which on a CPU the experiment alone decides.
 
@@ -91,6 +94,7 @@ class Engine:
         *,
         weights: bool = True,
         tile: int | None = None,
+        only: Sequence[str] | None = None,
     ) -> None:
         self.experiment = experiment
         self.device = device
@@ -103,8 +107,11 @@ class Engine:
         self._tile = tile or min(self._most, *(tile_size(setting, self.draws, device) for setting in settings))
         self.chunk, self.weights = chunk, weights
         self._dtype = getattr(torch, experiment.ensemble.dtype)
+        self._each = tuple(t for t in experiment.treatment.each if only is None or t.name in only)
         self.drawn = bool(self.treatments(drawn=True))
-        self._recursive = any(treatment.kind == "recursive" for treatment in experiment.treatment.each)
+        kinds = {treatment.kind for treatment in experiment.treatment.each}
+        self._recursive = "recursive" in kinds
+        self._referring = bool(kinds & {"rainbow", "unrotated"})
 
     def keep(self, root: Path, *, resume: bool, share: tuple[int, int] = (1, 1)) -> TransferStore:
         """Leave in the store `root` what is trained, and with `resume` take from there what has been.
@@ -132,11 +139,11 @@ class Engine:
 
     def treatments(self, *, drawn: bool) -> tuple[Treatment, ...]:
         """Those that draw from the moments of other replicas, or those that need a replica's own network alone."""
-        return tuple(t for t in self.experiment.treatment.each if (t.kind in DRAWN) == drawn)
+        return tuple(t for t in self._each if (t.kind in DRAWN) == drawn)
 
     def trainings(self, mine: Sequence[Range], *, drawn: bool) -> int:
         """How many trainings these ranges take, upstream and downstream, with or without drawn weights."""
-        treatments = self.experiment.treatment.each if drawn else self.treatments(drawn=False)
+        treatments = self._each if drawn else self.treatments(drawn=False)
         return sum(here.last - here.first for here in mine) * (1 + len(treatments))
 
     def fill(self, mine: Sequence[Range], trained: Trained | None, tell: Tell) -> None:
@@ -186,7 +193,7 @@ class Engine:
         alone = self.treatments(drawn=False)
         readings = {
             treatment: Readings(setting.training.readings, dimension, replicas)
-            for treatment in self.experiment.treatment.each
+            for treatment in self._each
             if trained is not None or treatment in alone
         }
         kept = []
@@ -205,7 +212,10 @@ class Engine:
         if trained is None:
             return names, marks(ends, []), None
         # Moments of others say how many others there are.
-        return names, marks(ends, [trained.moment, *trained.variances, trained.finite]), len(trained.finite)
+        shared = [trained.moment, *trained.variances, trained.finite]
+        if self._referring:
+            shared += [w.contiguous().numpy() for w in trained.parameters]
+        return names, marks(ends, shared), len(trained.finite)
 
     def _measured(
         self, here: Range, ends: Ends, trained: Trained | None, tell: Tell
@@ -233,26 +243,30 @@ class Engine:
         parts = [] if found is None else [found]
         known = here.first + sum(len(part.finite) for part in parts)
         tell(known - here.first)
-        for _, slots, inputs in self._pieces(known, here.last):
+        for _, slots, inputs in self.pieces(known, here.last):
             ended = train_upstream(self.draws.upstream, self.experiment.upstream.until, inputs.upstream)
-            x, y = inputs.upstream.x, inputs.upstream.y
-            loss, accuracy = scores(self.network, ended.parameters, x, y, classes=self.draws.upstream_classes)
-            ends_finite = finite(ended.parameters) & loss.isfinite()
-            columns = (ended.steps, ended.fitted, loss, loss if accuracy is None else accuracy, ends_finite)
-            steps, fitted, losses, accuracies, ok = (column[slots].cpu().numpy() for column in columns)
-            parameters = tuple(w[slots].cpu() for w in ended.parameters)
-            parts.append(Ends(parameters, steps, fitted, losses, None if accuracy is None else accuracies, ok))
+            parts.append(self.end_of(ended, slots, inputs))
             tell(slots.stop - slots.start)
         ends = Ends.joined(parts)
         if self.store is not None and known < here.last:
             self.store.save_upstream(here, ends)
         return ends
 
+    def end_of(self, ended: Ended, slots: slice, inputs: TransferInputs) -> Ends:
+        """What is kept, on the host, of the replicas in these slots."""
+        x, y = inputs.upstream.x, inputs.upstream.y
+        loss, accuracy = scores(self.network, ended.parameters, x, y, classes=self.draws.upstream_classes)
+        ends_finite = finite(ended.parameters) & loss.isfinite()
+        columns = (ended.steps, ended.fitted, loss, loss if accuracy is None else accuracy, ends_finite)
+        steps, fitted, losses, accuracies, ok = (column[slots].cpu().numpy() for column in columns)
+        parameters = tuple(w[slots].cpu() for w in ended.parameters)
+        return Ends(parameters, steps, fitted, losses, None if accuracy is None else accuracies, ok)
+
     def _downstream_range(
         self, first: int, whole: Range, ends: Ends, trained: Trained | None, tell: Tell
     ) -> Iterator[tuple[ReplicaReadings, ...]]:
         """Train the replicas of a range downstream, from replica `first` on."""
-        for replicas, here, inputs in self._pieces(first, whole.last):
+        for replicas, here, inputs in self.pieces(first, whole.last):
             switches = [
                 self.switch(replica, one(ends.parameters, replica - whole.first), trained, inputs, slot)
                 if replica is not None and ends.finite[replica - whole.first]
@@ -300,7 +314,7 @@ class Engine:
         size = transfer_range_size(self.experiment, shapes, dimension, tile, self._most, self.device.type)
         return ranges(self.experiment.ensemble.replicas, size, share)
 
-    def _pieces(self, first: int, last: int) -> Iterator[tuple[list[int | None], slice, TransferInputs]]:
+    def pieces(self, first: int, last: int) -> Iterator[tuple[list[int | None], slice, TransferInputs]]:
         """Replicas in their order: the slots of a tile, which of them are trained now, and their inputs."""
         tile, chunk = self._tile, self.chunk or self._tile
         while first < last:
@@ -321,11 +335,15 @@ class Engine:
         init, new, none = one(inputs.init, slot), one(inputs.new, slot), np.empty((0, 0))
         if trained is None:
             return Switch(self.network, init, new, mine, none, None, (), self.draws.streams, replica)
-        rows = self.draws.upstream_rows(replica) if self._recursive else None
+        rows = self.draws.upstream_rows(replica) if self._recursive or self._referring else None
         sums, count = (trained.moment, trained.variances), int(trained.finite.sum())
-        others = of_others(self.network, sums, count, mine, rows)
+        others = of_others(self.network, sums, count, mine, rows if self._recursive else None)
+        known = None
+        if rows is not None and self._referring:
+            there = chosen(replica, trained.finite)
+            known = references(self.network, [w[there].double().numpy() for w in trained.parameters], rows)
         rows = none if rows is None else rows
-        return Switch(self.network, init, new, mine, rows, *others, self.draws.streams, replica)
+        return Switch(self.network, init, new, mine, rows, *others, self.draws.streams, replica, known)
 
     def _start(self, treatment: Treatment, switches: list[Switch | None], inputs: Inputs) -> Inputs:
         """The inputs with treated parameters; idle slots and diverged replicas begin with their init."""

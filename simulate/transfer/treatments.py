@@ -17,6 +17,7 @@ from simulate.aligned_draws import draw_weights, of_norm, principal_axes
 from simulate.data import haar_orthogonal
 from simulate.networks import layer_outputs
 from simulate.streams import Purpose, Streams
+from simulate.transfer.rainbow import References
 from theory.setting import Network, Treatment
 
 # Every layer's weights (out, in), then with `bias` its biases (out,), of one replica.
@@ -40,6 +41,8 @@ class Switch:
         Mean over all other replicas of the variances of `principal_variances`; empty if not needed.
     streams : Streams
     replica : int
+    others : References or None
+        Trained networks of other replicas on its upstream rows; None if not needed.
     """
 
     network: Network
@@ -51,6 +54,7 @@ class Switch:
     variances: tuple[np.ndarray, ...]
     streams: Streams
     replica: int
+    others: References | None = None
 
     @property
     def step(self) -> int:
@@ -114,6 +118,28 @@ def _recursive(treatment: Treatment, switch: Switch) -> Parameters:
     return tuple(parameters)
 
 
+def _rainbow(treatment: Treatment, switch: Switch) -> Parameters:
+    return _drawn_in_turn(treatment, switch, rotated=True)
+
+
+def _unrotated(treatment: Treatment, switch: Switch) -> Parameters:
+    return _drawn_in_turn(treatment, switch, rotated=False)
+
+
+def _drawn_in_turn(treatment: Treatment, switch: Switch, *, rotated: bool) -> Parameters:
+    """Hidden layers drawn one upon the other, each from a mean and a covariance: see `simulate.transfer.rainbow`."""
+    assert switch.others is not None
+    generator = switch.normals()
+    parameters = [_drawn_first_layer(switch, generator), *switch.init[1:]]
+    for layer in range(1, treatment.layers or switch.network.layers - 1):
+        given = _given(switch.network, tuple(parameters), switch.rows, layer) if rotated else None
+        place = layer * switch.step
+        w = switch.init[place]
+        mean, covariance = switch.others.moments(layer - 1, given)
+        parameters[place] = _of_norm(mean + draw_weights(covariance, len(w), generator), w)
+    return tuple(parameters)
+
+
 def _eigenvectors(treatment: Treatment, switch: Switch) -> Parameters:
     assert switch.moment is not None
     variances, basis = principal_axes(switch.moment)
@@ -140,6 +166,8 @@ TREATMENTS: Mapping[str, Callable[[Treatment, Switch], Parameters]] = MappingPro
         "first-layers": _first_layers,
         "covariance": _covariance,
         "recursive": _recursive,
+        "rainbow": _rainbow,
+        "unrotated": _unrotated,
         "eigenvectors": _eigenvectors,
         "spectrum": _spectrum,
     }
@@ -170,9 +198,14 @@ def _of_norm(w: np.ndarray, like: np.ndarray) -> np.ndarray:
     return of_norm(w, float(np.linalg.norm(like)))
 
 
-def _principal(network: Network, parameters: Parameters, rows: np.ndarray, layer: int) -> np.ndarray:
-    """Eigenvectors in columns of the second moment of what layer number `layer` (0 is the first) is given."""
+def _given(network: Network, parameters: Parameters, rows: np.ndarray, layer: int) -> np.ndarray:
+    """What layer number `layer` (0 is the first) is given, (n, in)."""
     batch = tuple(torch.tensor(w).unsqueeze(0) for w in parameters)
     outputs = layer_outputs(network, batch, torch.tensor(rows).unsqueeze(0))
-    h = next(islice(outputs, layer - 1, None))[0].numpy()
+    return np.asarray(next(islice(outputs, layer - 1, None))[0].numpy())
+
+
+def _principal(network: Network, parameters: Parameters, rows: np.ndarray, layer: int) -> np.ndarray:
+    """Eigenvectors in columns of the second moment of what layer number `layer` (0 is the first) is given."""
+    h = _given(network, parameters, rows, layer)
     return np.linalg.eigh(h.T @ h / len(h))[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.calibration import alignment, check, judging, plasticity, powers, verdicts
+from tests.calibration import alignment, check, judging, plasticity, powers, stages, verdicts
 from tests.calibration.study import Study
 
 STUDIES: tuple[Study, ...] = (
@@ -11,5 +11,6 @@ STUDIES: tuple[Study, ...] = (
     *judging.STUDIES,
     *plasticity.STUDIES,
     *powers.STUDIES,
+    *stages.STUDIES,
     *verdicts.STUDIES,
 )

@@ -25,6 +25,8 @@ NO_FORMULA: dict[str, str] = {
     "C4": "predicts signs by the size of the init",
     "C8": "predicts signs of slopes and of differences; linearised training reads the very networks, as on C3's maps, "
     "and is measured with them; a new network per task is the control of slopes, shuffled signs that of predictions",
+    "C6": "predicts most of a gain, and a sign; that networks gain nothing before they are trained is its control",
+    "C7": "predicts most of a gain; layers without mean, covariance or rotation are its controls",
     "F7": "holds a smaller network against the full size: no formula; n far beyond d² is its control",
 }
 

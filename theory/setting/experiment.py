@@ -25,9 +25,15 @@ TreatmentKind = Literal[
     "first-layers",
     "covariance",
     "recursive",
+    "rainbow",
+    "unrotated",
     "eigenvectors",
     "spectrum",
 ]
+
+
+# Treatments that draw hidden layers one upon the other.
+STACKED: tuple[TreatmentKind, ...] = ("recursive", "rainbow", "unrotated")
 
 
 class Until(Checked, frozen=True, kw_only=True):
@@ -80,6 +86,10 @@ class Treatment(Checked, frozen=True, kw_only=True):
     ``recursive``: as that, and hidden layers 2, 3, … `layers` (0: all of them) drawn likewise, with the activations of
     the layer below, already drawn, as the data: variances along their principal directions are those that trained
     layers of other replicas have along theirs, matched by rank.
+    ``rainbow``: as ``covariance``, and hidden layers 2, 3, … `layers` (0: all of them) drawn from N(μ, Σ), the mean and
+    covariance of the rows of that layer in trained networks of other replicas, each rotated from the basis of what its
+    trained layers below hand on into that of what the drawn layers do: see `simulate.transfer.rainbow`.
+    ``unrotated``: as that, and nothing is rotated, as if units were the same in all networks.
     ``eigenvectors``: first layer W* Σ_w^-½, rescaled to ‖W⁰‖, the others a new init: what the trained layer has beyond
     its covariance. (Weights *drawn* with the eigenvectors of Σ_w and a constant f would be isotropic: scratch.)
     ``spectrum``: as ``covariance``, with the eigenvectors of Σ_w replaced by random ones.
@@ -94,10 +104,10 @@ class Treatment(Checked, frozen=True, kw_only=True):
     rescale: bool = False
 
     def check(self) -> None:
-        counts = self.kind in ("first-layers", "recursive")
-        self.require(
-            counts or self.layers == 0, "layers", f"belongs to 'first-layers' and 'recursive', not to {self.kind!r}"
-        )
+        counts = self.kind == "first-layers" or self.kind in STACKED
+        stacked = ", ".join(map(repr, STACKED))
+        rule = f"belongs to 'first-layers', {stacked}, not to {self.kind!r}"
+        self.require(counts or self.layers == 0, "layers", rule)
         self.require(self.layers >= 0, "layers", "must not be negative")
         self.require(self.kind != "first-layers" or self.layers >= 1, "layers", "must be at least 1 for 'first-layers'")
         known = self.kind == "first-layers" or not self.rescale
@@ -199,10 +209,10 @@ class Experiment(Checked, frozen=True, kw_only=True):
         hidden = layers - 1
         for i, treatment in enumerate(self.treatment.each):
             key = f"treatment.kinds[{i}]"
-            most = hidden if treatment.kind == "recursive" else layers
+            most = hidden if treatment.kind in STACKED else layers
             require(treatment.layers <= most, f"{key}.layers", treatment.layers, f"must not exceed {most}")
-            dense = treatment.kind != "recursive" or self.upstream.network.kind == "mlp"
-            require(dense, key, "recursive", "needs dense hidden layers: network.kind = 'mlp'")
+            dense = treatment.kind not in STACKED or self.upstream.network.kind == "mlp"
+            require(dense, key, treatment.kind, "needs dense hidden layers: network.kind = 'mlp'")
         others = any(treatment.kind in DRAWN for treatment in self.treatment.each)
         enough = self.ensemble.replicas >= 2 or not others
         rule = f"must be at least 2: treatments {', '.join(DRAWN)} need the moments of other replicas"
@@ -233,4 +243,4 @@ class Experiment(Checked, frozen=True, kw_only=True):
 
 
 # Treatments that need the moments of other replicas.
-DRAWN: tuple[TreatmentKind, ...] = ("covariance", "recursive", "eigenvectors", "spectrum")
+DRAWN: tuple[TreatmentKind, ...] = ("covariance", "recursive", "rainbow", "unrotated", "eigenvectors", "spectrum")

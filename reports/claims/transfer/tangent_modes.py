@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from theory.arrays import to_numpy
-from theory.network.frozen_gates import freeze
-from theory.network.frozen_kernel import frozen_ntk
+from simulate.networks import forward
 from theory.setting import Network, Training
 from theory.transfer import LinearisedNetwork, linearised_transfer
 
@@ -49,13 +48,21 @@ def predicted_gain(kept: TangentModes, init: TangentModes, training: Training) -
     return np.asarray(found.gain / max(found.loss[0], found.reference_loss[0]))
 
 
-def modes_of(network: Network, parameters: Sequence[Tensor], rows: Tensor, targets: np.ndarray) -> TangentModes:
-    """Of a network on rows (n, …), towards targets (n, C); parameters and rows of one dtype."""
-    frozen = freeze(network, [w.unsqueeze(0) for w in parameters], rows.unsqueeze(0))
-    kernel = to_numpy(frozen_ntk(frozen))[0].transpose(0, 2, 1, 3)
-    values, basis = np.linalg.eigh(kernel.reshape(targets.size, targets.size) / len(rows))
-    residual = (targets - to_numpy(frozen.outputs)[0]).reshape(-1)
-    return TangentModes(np.maximum(values, 0.0), np.square(basis.T @ residual) / len(rows))
+def modes_of(network: Network, parameters: tuple[Tensor, ...], rows: Tensor, targets: np.ndarray) -> TangentModes:
+    """Of a network on rows (n, …), towards targets (n, C), by the network's own Jacobian."""
+
+    def outputs(*one: Tensor) -> Tensor:
+        return forward(network, tuple(w.unsqueeze(0) for w in one), rows.unsqueeze(0))[0].flatten()
+
+    jacobian = torch.func.jacrev(outputs, argnums=tuple(range(len(parameters))))(*parameters)
+    flat = torch.cat([part.flatten(1) for part in jacobian], dim=1)
+    return modes_along((flat @ flat.T).numpy(), targets.reshape(-1) - outputs(*parameters).numpy(), len(rows))
+
+
+def modes_along(kernel: np.ndarray, residual: np.ndarray, rows: int) -> TangentModes:
+    """Of a kernel (nC, nC) between all outputs on n rows, and the residual (nC,)."""
+    values, basis = np.linalg.eigh(kernel / rows)
+    return TangentModes(np.maximum(values, 0.0), np.square(basis.T @ residual) / rows)
 
 
 def stacked(modes: Sequence[TangentModes]) -> TangentModes:

@@ -13,6 +13,7 @@ from simulate.transfer import holds_experiment, merge, run
 from tests.simulate.stores import SETTING
 from tests.simulate.transfer.experiments import (
     KINDS,
+    bits,
     content,
     shards,
     small,
@@ -124,3 +125,15 @@ def test_shards_of_others_are_in_nobodys_way(tmp_path, small_ranges):
     with pytest.raises(InvalidInput, match="holds 6 shards of this experiment already: resume it"):
         run(experiment, store=tmp_path)
     assert merge(tmp_path).replicas == 5  # what was refused has left no trace
+
+
+def test_layers_that_refer_to_other_replicas_are_the_same_from_shards(tmp_path, small_ranges):
+    """Their references are whole networks, which shards read from the store."""
+    experiment = small(kinds=("scratch", "rainbow", "unrotated"), replicas=5)
+    whole = run(experiment)
+    for shard in ("1/2", "2/2", "1/2"):
+        run(experiment, store=tmp_path, shard=shard, resume=True)
+    assert bits(merge(tmp_path)) == bits(whole)
+    # more replicas are other references, and nothing that was drawn from fewer is taken for theirs
+    more = msgspec.structs.replace(experiment, ensemble=msgspec.structs.replace(experiment.ensemble, replicas=6))
+    assert bits(run(more, store=tmp_path, resume=True)) == bits(run(more))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from simulate.streams import Purpose, Streams
 from simulate.transfer.draws import TransferDraws
 from simulate.transfer.experiment import Engine
 from simulate.transfer.moments import one
+from simulate.transfer.rainbow import chosen, references, rotations
 from simulate.transfer.treatments import Switch, principal_variances, treat
 from tests.simulate.transfer.experiments import (
     small,
@@ -181,3 +184,104 @@ def test_moments_are_those_of_all_other_replicas():
             found.moment, np.mean([first[r].T @ first[r] / 8 for r in others], axis=0), atol=1e-14
         )
         np.testing.assert_allclose(found.variances[0], np.mean([variances[r] for r in others], axis=0), atol=1e-14)
+
+
+def procrustes(mine: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The orthogonal factor of the polar decomposition of HᵀH_k: Newton's iteration, without an SVD."""
+    x = mine.T @ other
+    for _ in range(200):
+        x = (x + np.linalg.inv(x).T) / 2
+    return x
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("kind", ["rainbow", "unrotated"])
+@pytest.mark.parametrize("layers", [0, 1, 2])
+def test_layers_are_drawn_in_the_basis_of_what_is_below(kind, layers, bias):
+    """Row by row: every row of every reference is rotated, then mean and covariance are taken."""
+    here = switch(bias, activation="tanh")
+    rng, step = np.random.default_rng(8), 1 + bias
+    trained = [parameters(rng, bias, 1.5) for _ in range(3)]
+    found = references(here.network, [np.stack(column) for column in zip(*trained, strict=True)], here.rows)
+    drawn = treat(Treatment(kind=kind, layers=layers), replace(here, others=found))
+    z = normals(*SHAPES[:3])
+    h = here.rows
+    expected = [treat(Treatment(kind="covariance"), here)[0]]
+    theirs = [here.rows] * 3
+    for layer in range(1, layers or 3):
+        h = np.tanh(h @ expected[-1].T + (here.init[2 * layer - 1] if bias else 0))
+        below = (layer - 1) * step
+        theirs = [
+            np.tanh(g @ own[below].T + (own[below + 1] if bias else 0)) for g, own in zip(theirs, trained, strict=True)
+        ]
+        rows = []
+        for g, own in zip(theirs, trained, strict=True):
+            a = procrustes(h, g) if kind == "rainbow" else np.eye(h.shape[1])
+            rows += [a @ w for w in own[layer * step]]
+        mean = np.mean(rows, axis=0)
+        covariance = np.mean([np.outer(w - mean, w - mean) for w in rows], axis=0)
+        got = drawn[layer * step]
+        np.testing.assert_allclose(np.linalg.norm(got), np.linalg.norm(here.init[layer * step]), rtol=1e-12)
+        expected.append(got)
+        moments = found.moments(layer - 1, h if kind == "rainbow" else None)
+        np.testing.assert_allclose(moments[0], mean, atol=1e-9)
+        np.testing.assert_allclose(moments[1], covariance, atol=1e-9)
+        again = moments[0] + draw_weights_of(moments[1], z[layer])
+        np.testing.assert_allclose(got, of_norm(again, here.init[layer * step]), rtol=1e-9, atol=1e-12)
+    assert same(drawn[len(expected) * step :], here.init[len(expected) * step :])
+
+
+def draw_weights_of(covariance: np.ndarray, z: np.ndarray) -> np.ndarray:
+    values, basis = np.linalg.eigh(covariance)
+    return (z * np.sqrt(np.maximum(values, 0.0))) @ basis.T
+
+
+def test_rotations_are_orthogonal_and_undo_a_rotation():
+    rng = np.random.default_rng(2)
+    h, turns = rng.standard_normal((30, 5)), np.linalg.qr(rng.standard_normal((4, 5, 5)))[0]
+    found = rotations(h, h @ turns)
+    np.testing.assert_allclose(found, turns, atol=1e-12)
+    noisy = h @ turns + 0.3 * rng.standard_normal((4, 30, 5))
+    found = rotations(h, noisy)
+    np.testing.assert_allclose(found @ np.swapaxes(found, 1, 2), np.broadcast_to(np.eye(5), (4, 5, 5)), atol=1e-12)
+    for k in range(4):
+        least = np.linalg.norm(h @ found[k] - noisy[k])
+        others = np.linalg.qr(rng.standard_normal((50, 5, 5)))[0]
+        assert all(np.linalg.norm(h @ other - noisy[k]) > least for other in others)
+        np.testing.assert_allclose(found[k], procrustes(h, noisy[k]), atol=1e-9)
+
+
+def test_units_in_another_order_are_found_again():
+    """A reference whose units are permuted, and the layer above with them, gives the same moments; not unrotated."""
+    rng = np.random.default_rng(5)
+    network = Network(kind="mlp", hidden=(6, 5))
+    own = [rng.standard_normal(shape) for shape in ((6, 4), (5, 6), (3, 5))]
+    rows, order = rng.standard_normal((40, 4)), rng.permutation(6)
+    permuted = [own[0][order], own[1][:, order], own[2]]
+    one_of, other = (references(network, [w[None] for w in each], rows) for each in (own, permuted))
+    h = one_of.given[0][0]
+    for a, b in zip(one_of.moments(0, h), other.moments(0, h), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-10)
+    assert np.abs(one_of.moments(0, None)[1] - other.moments(0, None)[1]).max() > 0.1
+
+
+def test_references_are_the_next_finite_replicas_and_never_the_replica_itself():
+    finite = np.ones(12, dtype=bool)
+    finite[4] = False
+    assert chosen(2, finite).tolist() == [3, 5, 6, 7, 8, 9, 10, 11]
+    assert chosen(9, finite).tolist() == [10, 11, 0, 1, 2, 3, 5, 6]
+    for replica in range(12):
+        assert replica not in chosen(replica, finite)
+
+
+def test_the_engine_gives_the_references():
+    experiment = small(kinds=("scratch", "rainbow", "unrotated"), replicas=4)
+    engine = Engine(experiment, torch.device("cpu"), None)
+    trained = engine.upstream(lambda count: None)
+    draws = TransferDraws(experiment)
+    found = engine.switch(1, one(trained.parameters, 1), trained, draws.take([1]), 0).others
+    rows = draws.upstream_rows(1)
+    for k, replica in enumerate((2, 3, 0)):
+        mine = one(trained.parameters, replica)
+        np.testing.assert_allclose(found.given[0][k], np.maximum(rows @ mine[0].T, 0), atol=1e-12)
+        np.testing.assert_array_equal(found.weights[0][k], mine[1])

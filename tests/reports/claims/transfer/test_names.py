@@ -16,6 +16,8 @@ from reports.claims.transfer import (
     c3_specialisation,
     c4_scale,
     c5_condition,
+    c6_stages,
+    c7_layers,
     f5_kernel_transfer,
     f8_transfer_sign,
     t1_linear_transfer,
@@ -23,12 +25,15 @@ from reports.claims.transfer import (
 from reports.claims.transfer.c3_specialisation import LinearisedInit
 from reports.claims.transfer.f8_transfer_sign import PredictedSigns
 from reports.claims.transfer.kernel_gains import MeasuredGains
+from reports.claims.transfer.layer_gains import LayerEffects
 from reports.claims.transfer.sign_counts import RealisedSigns
+from reports.claims.transfer.stage_gains import StageGains
 from reports.claims.transfer.t1_linear_transfer import TrainedLinearGains
 from reports.claims.transfer.tangent_gains import TangentGains
 from reports.codec import pack
-from tests.reports.claims.transfer.made import ALL, mapped, modes_of_gains
+from tests.reports.claims.transfer.made import ALL, made, mapped, modes_of_gains
 from tests.reports.claims.transfer.made_design import REAL, made_design
+from tests.reports.claims.transfer.test_stage_gains import made as along
 from theory.setting import Training
 
 QUICK = Context(seed=999)
@@ -43,6 +48,15 @@ def transferred(case: Case[Any], predicted: Any) -> Any:
         training = Training(learning_rate=0.1, steps=(0, 5, 20))
         return TangentGains(training, *modes_of_gains(gains), np.array([[0.0, 1.0, 0.7]]) * gains[:, None])
     return ALL if case.study is None else mapped(ALL, 0.1)
+
+
+def staged(case: Case[Any], predicted: Any) -> StageGains:
+    return along({0: 0.0, 1: 0.0, 10: 0.08, 80: 0.1})
+
+
+def layers(case: Case[Any], predicted: Any) -> LayerEffects:
+    found = made(dict.fromkeys((each.name for each in case.experiment.treatment.each[1:]), 0.1))
+    return LayerEffects(**vars(found), test_accuracy=found.accuracy)
 
 
 def wide(case: Case[Any], predicted: Any) -> MeasuredGains:
@@ -66,6 +80,8 @@ CLAIMS: dict[str, tuple[AnyClaim, Callable[[Case[Any], Any], Any]]] = {
     "C3": (c3_specialisation.CLAIM, transferred),
     "C4": (c4_scale.CLAIM, transferred),
     "C5": (replace(c5_condition.CLAIM, predict=lambda case: DRAWN[0]), lambda case, predicted: DRAWN[1]),
+    "C6": (c6_stages.CLAIM, staged),
+    "C7": (c7_layers.CLAIM, layers),
     "F5": (f5_kernel_transfer.CLAIM, wide),
     # its predictions take longer
     "F8": (replace(f8_transfer_sign.CLAIM, predict=lambda case: PredictedSigns(0.2 * SIGNS)), signs),

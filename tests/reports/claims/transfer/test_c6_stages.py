@@ -1,0 +1,74 @@
+"""Claim C6: most of the gain early, harm late, and verdicts that can say no."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reports.claims.claim import Context, Outcome
+from reports.claims.transfer.c6_stages import CLAIM, early_verdict
+from reports.findings import OUTSIDE
+from tests.reports.claims.transfer.test_stage_gains import made
+
+EARLY, LATE, SHOWN = CLAIM.cases(Context(seed=999))
+GOOD = made({0: 0.0, 1: 0.0, 5: 0.03, 10: 0.08, 20: 0.1, 80: 0.1})
+SLOW = made({0: 0.0, 1: 0.0, 5: 0.01, 10: 0.02, 20: 0.05, 80: 0.1})
+HARM = made({0: 0.0, 1: 0.0, 10: 0.05, 80: -0.3})
+
+
+def verdicts(case, measured):
+    return [each.verdict for each in CLAIM.decide(case, CLAIM.predict(case), measured)]
+
+
+def test_each_case_is_asked_one_thing():
+    assert verdicts(EARLY, GOOD) == ["holds", "holds", OUTSIDE]
+    assert verdicts(EARLY, SLOW)[0] == "refuted"
+    assert verdicts(LATE, HARM) == ["holds"]
+    assert verdicts(LATE, GOOD) == ["refuted"]
+    assert verdicts(SHOWN, HARM) == [OUTSIDE]
+
+
+def test_noise_and_divergence_forbid_that_it_holds():
+    assert early_verdict(made({0: 0.0, 1: 0.0, 10: 0.06, 80: 0.1}, noise=0.05)) == "undecided"
+    assert early_verdict(replace(GOOD, diverged=1)) == "undecided"
+    still = replace(GOOD, gains=np.repeat(GOOD.gains.mean(axis=1, keepdims=True), 9, axis=1))
+    assert early_verdict(still) == "undecided"
+
+
+def test_stages_that_are_shuffled_do_not_hold():
+    """The planted failure: every replica's stages in an order of its own."""
+    generator = np.random.default_rng(1)
+    wrong = generator.permuted(GOOD.gains, axis=0)
+    wrong[0] = 0
+    assert verdicts(EARLY, replace(GOOD, gains=wrong))[0] != "holds"
+    wrong = generator.permuted(HARM.gains, axis=0)
+    assert verdicts(LATE, replace(HARM, gains=wrong)) != ["holds"]
+
+
+def test_one_stage_that_gains_twice_as_much_is_enough_to_refute():
+    gains = GOOD.gains.copy()
+    gains[2] += 0.3
+    assert early_verdict(replace(GOOD, gains=gains)) == "refuted"
+
+
+def test_a_network_that_gains_before_it_is_trained_refutes_the_identity():
+    gains = GOOD.gains.copy()
+    gains[0, 3] = 1e-12
+    assert verdicts(EARLY, replace(GOOD, gains=gains))[1] == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("last", "words"), [(-0.3, "is seen"), (0.4, "absent: late epochs add to it"), (0.08, "neither seen nor absent")]
+)
+def test_what_is_not_judged_is_said(last, words):
+    (found,) = CLAIM.decide(SHOWN, "no sign", made({0: 0.0, 1: 0.0, 10: 0.08, 80: last}, noise=0.02))
+    assert words in found.note
+
+
+def test_stages_are_shown():
+    shown = CLAIM.illustrate(tuple(Outcome(case, "", GOOD, ()) for case in (EARLY, LATE)))
+    (table,), (figure,) = shown.tables, shown.figures
+    assert [row[1] for row in table.rows] == [0, 1, 5, 10, 20, 80] * 2
+    assert all(np.isfinite(series.y).all() for panel in figure.panels for series in panel.series)
