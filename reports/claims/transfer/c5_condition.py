@@ -134,7 +134,8 @@ CLAIM = Claim(
     "follow their own predictions: exchanged replicas would be seen. The squared error's condition is the control "
     f"and has to fail. In every {AGAIN}th round networks are linearised again after an epoch. A setting of which a "
     f"network diverges has no gain. Larger budgets add {DOUBLES} settings at double widths and rows, from another "
-    "seed. The law was chosen on pilot seeds so that both signs occur.",
+    "seed. The law was chosen on pilot seeds so that both signs occur. Command: "
+    "`eigenalign report --only C5 --budget full` (some 9 minutes of a core).",
     trials=trials,
     predict=predict,
     measure=measure,
