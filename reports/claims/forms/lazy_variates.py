@@ -39,7 +39,7 @@ from theory.setting import Setting
 NARROW = 128  # neurons of a network that is not trained; only its first layer is read
 PILOT, SMALLEST_PILOT, LARGEST_PILOT = 16, 8192, 16384  # neurons of the pilot, by the width
 UNTRAINED = 1  # neurons drawn for the mean, for each that is trained
-BLOCKS, AT_ONCE = 128, 32768  # in how many blocks, whose means are independent; and neurons that are drawn at once
+BLOCKS, AT_ONCE = 128, 32768  # in how many blocks, whose means are independent; and neurons drawn at once at most
 SET_APART = 2**31  # between the numbers of replicas that are trained and of others
 
 
@@ -152,7 +152,7 @@ def _paths(setting: Setting, kappa: np.ndarray) -> list[tuple[np.ndarray, np.nda
 def mean_of_variates(
     setting: Setting, variates: Sequence[Variates], first: int, directions: np.ndarray, blocks: int = BLOCKS
 ) -> np.ndarray:
-    """The mean of what is subtracted, in `blocks` blocks of independent draws, (B, r, d).
+    """The mean of what is subtracted, in at least so many blocks of independent draws, (B, r, d).
 
     Networks are numbered from `first`.
 
@@ -165,6 +165,7 @@ def mean_of_variates(
     if labels.kind not in ("gaussian", "rademacher"):
         raise InvalidInput("labels.kind", labels.kind, "must be gaussian or rademacher: their variance is read")
     total = UNTRAINED * setting.ensemble.replicas * width
+    blocks = max(blocks, -(-total // (2 * AT_ONCE)))
     half = -(-total // (2 * blocks * NARROW)) * NARROW
     x, moments, per = felt_rows(setting, directions), [], max(1, AT_ONCE // half)
     for begin in range(0, 2 * blocks, per):

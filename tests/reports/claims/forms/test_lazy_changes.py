@@ -12,6 +12,7 @@ import theory
 from reports.claims.forms.lazy_changes import measure_changes
 from reports.claims.forms.lazy_variates import mean_of_variates, pilot_variates
 from tests.oracles.statistics import FALSE_ALARM
+from theory.errors import InvalidInput
 from theory.network.lazy import kernel_limit, motion, own_output, stretches, terms
 from theory.network.model import model_of
 from theory.network.propagators import kernel_propagators
@@ -100,6 +101,22 @@ def test_nearly_all_noise_is_taken_away() -> None:
     setting = small(width=1000, replicas=40, parametrization="ntk", training=Training(learning_rate=0.7, steps=20))
     error = np.sqrt(np.diagonal(measure_changes(setting).covariance(0)))
     assert np.all(error < 0.02 * np.sqrt(2 / 40000) * 1000 * 0.9)
+
+
+def test_single_precision_is_enough() -> None:
+    """The same networks in float32: changes differ by a small part of their error."""
+    setting = small(width=200, replicas=40, train="first", training=Training(learning_rate=0.7, steps=20))
+    single = msgspec.structs.replace(setting, ensemble=msgspec.structs.replace(setting.ensemble, dtype="float32"))
+    double, rounded = measure_changes(setting), measure_changes(single)
+    assert rounded.values.dtype == np.float64
+    error = np.sqrt(np.diagonal(double.covariance(0)))
+    assert np.all(np.abs(rounded.change[0] - double.change[0]) < 0.01 * error)
+
+
+def test_labels_need_a_variance() -> None:
+    setting = small(labels=Labels(kind="classes"), replicas=2)
+    with pytest.raises(InvalidInput, match=r"labels\.kind"):
+        measure_changes(setting)
 
 
 def test_replicas_are_numbered_from_the_first() -> None:
