@@ -25,6 +25,7 @@ from reports.claims.transfer import (
 from reports.claims.transfer.digits import Digits
 from reports.claims.transfer.tangent_gains import kernel_experiment
 from reports.codec import pack
+from reports.transfer import condition
 from theory.network import lazy
 from theory.transfer import LinearisedTransfer
 
@@ -122,12 +123,12 @@ def test_predictions_on_the_networks_of_a_map_leave_what_is_measured(monkeypatch
     """
     case = point_of_a_map()
     right = map_effects.measure_mapped(case, CONTEXT)
-    transfer = map_effects.training_transfer
+    between = condition.transfer_between
 
-    def exchanged(network: Any, training: Any, pretrained: Any, scratch: Any, *args: Any, **keys: Any) -> Any:
-        return transfer(network, training, scratch, pretrained, *args, **keys)
+    def exchanged(training: Any, pretrained: Any, scratch: Any) -> Any:
+        return between(training, scratch, pretrained)
 
-    monkeypatch.setattr(map_effects, "training_transfer", exchanged)
+    monkeypatch.setattr(condition, "transfer_between", exchanged)
     wrong = map_effects.measure_mapped(case, CONTEXT)
     np.testing.assert_array_equal(wrong.linearised.loss.each, -right.linearised.loss.each)
     assert np.abs(right.linearised.loss.each).min() > 0
