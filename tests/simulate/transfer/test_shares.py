@@ -53,11 +53,11 @@ def test_processes_shards_and_ranks_are_one_experiment(tmp_path, monkeypatch, ba
     """Also as JSON: every number that is shown has the same bytes."""
     experiment = in_single(small(kinds=ALL, replicas=MANY, steps=6, until=Until(accuracy=0.6), bias=True))
     whole = run(experiment)
-    shown = view(study(whole)).as_json()
+    shown = view(study(whole), ()).as_json()
 
     def same(result):
         assert content(result) == content(whole)
-        assert view(study(result)).as_json() == shown
+        assert view(study(result), ()).as_json() == shown
 
     same(run(experiment, processes=2, chunk=7, progress=True))
     bar, off = bars[-1]
