@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 
 from reports.transfer.condition import Condition
+from reports.transfer.fresh_task import BEST, FreshTask
 from reports.transfer.study import TransferStudy, TreatmentStudy
 from theory.setting import Experiment
 from theory.testing import MeanRatio, PairedMean, mean_ratio, paired_mean
-from theory.transfer import KernelNumbers, MeanGain
+from theory.transfer import KernelNumbers, MeanGain, kernel_change
 
 Effect = Literal["helps", "hurts", "absent", "undecided"]
 ACCURACY, LOSS = "mean accuracy", "mean loss"
@@ -59,6 +60,8 @@ class Predicted:
     by_kernels : float or None
         With f_0 := 0: the tangent kernels alone.
     kernels : KernelRatios or None
+    fresh_task : FreshTask or None
+        The best condition that needs no task; None where `kernels` is unknown for a reason other than a single network.
     broken : tuple of str
         Hypotheses of the theory that the experiment breaks, in words.
     text : str
@@ -73,6 +76,7 @@ class Predicted:
     loss: PairedMean | None
     by_kernels: float | None
     kernels: KernelRatios | None
+    fresh_task: FreshTask | None
     broken: tuple[str, ...]
     text: str
 
@@ -120,7 +124,9 @@ def predicted(experiment: Experiment, found: Condition) -> Predicted:
     by_kernels = None if found.by_kernels is None else found.by_kernels.mean
     linear = experiment.downstream.training.optimizer == "sgd"
     kernels = _change(found.before, found.after) if linear else None
+    cheap = _fresh_task(found.before, found.after) if linear else None
     broken = tuple(_broken(experiment, found))
+    words = _foretold(found, measure, gain, single, by_kernels if linear else None, kernels, broken)
     return Predicted(
         treatment=found.treatment,
         measure=measure,
@@ -130,8 +136,9 @@ def predicted(experiment: Experiment, found: Condition) -> Predicted:
         loss=loss,
         by_kernels=by_kernels if linear else None,
         kernels=kernels,
+        fresh_task=cheap,
         broken=broken,
-        text=_foretold(found, measure, gain, single, by_kernels if linear else None, kernels, broken),
+        text=words if cheap is None else f"{words} {cheap}",
     )
 
 
@@ -194,6 +201,12 @@ def _change(before: KernelNumbers | None, after: KernelNumbers | None) -> Kernel
     if before is None or after is None or len(before.trace) < 2:
         return None
     return KernelRatios(mean_ratio(after.trace, before.trace), mean_ratio(after.effective_rank, before.effective_rank))
+
+
+def _fresh_task(before: KernelNumbers | None, after: KernelNumbers | None) -> FreshTask | None:
+    if before is None or after is None:
+        return None
+    return FreshTask(np.asarray(getattr(kernel_change(before, after), BEST.name)))
 
 
 def _broken(experiment: Experiment, found: Condition) -> list[str]:

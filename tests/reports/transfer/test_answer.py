@@ -158,3 +158,17 @@ def test_a_single_network_is_predicted_without_an_interval():
     one = replace(foretold(0.04), accuracy=MeanGain(np.array([0.04]), 0.04, None), loss=None)
     found = predicted(EXPERIMENT, one)
     assert (found.effect, found.gain, found.mean) == ("helps", None, 0.04)
+
+
+def test_what_kernels_say_of_any_task_stands_beside_the_prediction():
+    condition = foretold(0.04)
+    faster, slower = (
+        replace(condition, after=replace(condition.after, geometric_mean=np.full(5, size))) for size in (3.0, 0.5)
+    )
+    for found, words, size in ((faster, "faster", np.log(3.0)), (slower, "more slowly", np.log(0.5))):
+        each = predicted(EXPERIMENT, found)
+        assert each.fresh_task.mean == pytest.approx(size)
+        assert f"A fresh task would be learned {words} than from scratch" in each.text
+    unknown = replace(condition, before=None, after=None)
+    assert predicted(EXPERIMENT, unknown).fresh_task is None
+    assert "fresh task" not in predicted(EXPERIMENT, unknown).text

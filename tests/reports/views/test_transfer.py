@@ -12,7 +12,7 @@ from tests.reports.experiments import REST, UPSTREAM
 
 ESTIMATE = ["mean", "standard_error", "low", "high", "pvalue", "replicas", "confidence"]
 PREDICTED = [
-    "treatment", "measure", "effect", "gain", "single", "loss", "by_kernels", "kernels", "broken", "text"
+    "treatment", "measure", "effect", "gain", "single", "loss", "by_kernels", "kernels", "fresh_task", "broken", "text"
 ]  # fmt: skip
 EXAMPLES = ROOT / "reports" / "examples"
 
