@@ -1,4 +1,4 @@
-"""Three values and what they mean in words: aligned, not aligned, undecided."""
+"""The verdict on a layer and its explanation: aligned, not aligned, or undecided."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Evidence:
     Attributes
     ----------
     networks, eigenspaces : int
-        Independent trainings, of related ones the first; eigenspaces of the data.
+        Number of independent trainings (only the first of related ones counts), and of eigenspaces of the data.
     reference : float or None
-        M of a random basis without the noise of finitely many vectors, None where it is unknown.
+        M of a random basis, corrected for sampling noise; None where it is unknown.
     interval : (float, float) or None
-        Of M, without that noise; the upper end may be infinite.
+        95 % interval of M, corrected likewise; the upper end may be infinite.
     oriented, aligned, isotropic : float
-        p-values: of an orientation that has nothing to do with the data, of exact alignment, of isotropy.
+        p-values of three null hypotheses: orientation independent of the data, exact alignment, isotropy.
     """
 
     networks: int
@@ -39,46 +39,46 @@ class Evidence:
 def verdict_on(evidence: Evidence) -> tuple[Verdict, str]:
     """The verdict and its reasons.
 
-    With δ half the M of a random basis, both without the noise of finitely many vectors, for weights that are not
-    isotropic:
+    For weights that are not isotropic, with δ half the M of a random basis (M and δ are corrected for sampling noise):
 
-    - *aligned*: nearer to alignment than random bases, and the whole interval of M within δ. Weights whose orientation
-      has nothing to do with the data get it with probability 1 % at most, whatever their spectrum: the p-value of that
-      test, exact, must be at most 1 %.
-    - *not aligned*: the whole interval of M outside δ, and exact alignment rejected too.
+    - *aligned*: closer to alignment than random bases, and the whole interval of M below δ. Weights whose orientation
+      is independent of the data get this verdict with probability 1 % at most, whatever their spectrum, because the
+      exact p-value of that test must be at most 1 %.
+    - *not aligned*: the whole interval of M above δ, and exact alignment rejected too.
     - *undecided* otherwise.
 
-    Whether weights near alignment are *exactly* aligned is a question of its own, answered in the words.
+    Whether such weights are *exactly* aligned is a separate question, which the explanation answers.
     """
     e = evidence
     if e.eigenspaces == 1:
-        return "undecided", "The data have one eigenvalue as far as can be told, so they prefer no direction."
+        return "undecided", "All eigenvalues of the data are equal within their errors, so they prefer no direction."
     if e.isotropic > LEVEL:
         return "undecided", (
-            f"The weights cannot be told from isotropic ones (p = {e.isotropic:.2g}), which are aligned with any data: "
-            "no evidence of an orientation."
+            f"The weights are not significantly different from isotropic ones (p = {e.isotropic:.2g}), and isotropic "
+            "weights are aligned with any data."
         )
     oriented = e.oriented <= LEVEL
-    seen = f"The weights are {'' if oriented else 'no '}nearer to alignment than random bases (p = {e.oriented:.2g})"
+    seen = f"The weights are {'' if oriented else 'not '}closer to alignment than random bases (p = {e.oriented:.2g})"
     exactly = _exactly(e)
     if e.interval is None or not e.reference:
-        return "undecided", f"{seen}, but how near cannot be told from these weights. {exactly}"
+        return "undecided", f"{seen}, but there are too few weights to say how close. {exactly}"
     low, high = e.interval
-    ends = f"{low:.3g} to {high:.3g}" if math.isfinite(high) else f"at least {low:.3g}, unbounded above"
-    compared = f"M without sampling noise is {ends}, where a random basis has {e.reference:.3g}"
+    ends = f"{low:.3g} to {high:.3g}" if math.isfinite(high) else f"at least {low:.3g}, with no upper bound"
+    compared = f"without sampling noise M is {ends}, and {e.reference:.3g} for a random basis"
     if oriented and high <= e.reference / 2:
         return "aligned", f"{seen}: {compared}. {exactly}"
     if low >= e.reference / 2 and e.aligned <= LEVEL:
-        return "not aligned", f"{seen}: {compared}. {exactly}"
-    return "undecided", f"{seen}: {compared}, which settles nothing. {exactly}"
+        part = "The layer is partly aligned: closer to the data than a random basis, but M is above half of its value. "
+        return "not aligned", f"{part if oriented else ''}{seen}: {compared}. {exactly}"
+    return "undecided", f"{seen}: {compared}, which is not conclusive. {exactly}"
 
 
 def _exactly(e: Evidence) -> str:
     if e.aligned > LEVEL:
         return f"Exact alignment is not rejected (p = {e.aligned:.2g})."
     if e.networks > 1:
-        return f"They are not exactly aligned (p = {e.aligned:.2g})."
+        return f"Exact alignment is rejected (p = {e.aligned:.2g})."
     return (
-        f"Independent vectors, exactly aligned, would hardly lie as far away (p = {e.aligned:.2g}), but those of one "
-        "network depend on each other: several trainings would decide."
+        f"Exact alignment is rejected if the vectors are independent (p = {e.aligned:.2g}); those of one network are "
+        "not, so several trainings are needed to decide."
     )

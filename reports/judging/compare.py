@@ -190,7 +190,7 @@ def _asymptotic(
 
 def diverged_reason(diverged: int) -> str:
     """Why nothing holds where replicas diverged."""
-    return f"{diverged} replicas diverged: nothing can hold"
+    return f"{diverged} replicas diverged, so nothing can hold"
 
 
 def _relative(difference: np.ndarray, unit: np.ndarray) -> np.ndarray:

@@ -202,5 +202,9 @@ def error_of(low: float, high: float) -> float:
 
 
 def found(size: float | None) -> str:
-    """What would have been detected, in words."""
-    return "nothing is found with probability .9" if size is None else f"{size:.1%} found with probability .9"
+    """The power of a test in words; `size` is the relative error it detects with probability `POWER`, None if none is.
+
+    >>> found(0.043), found(None)
+    ('detects an error of 4.3% with 90% power', 'detects no error with 90% power')
+    """
+    return f"detects {'no error' if size is None else f'an error of {size:.1%}'} with {POWER:.0%} power"

@@ -34,12 +34,18 @@ class Page:
 GUIDES = tuple(
     Page(f"reports/site/guides/{name}.md", f"{name}.html", label)
     for name, label in (
+        ("settings", "settings"),
         ("network", "check your network"),
-        ("formula", "add a formula"),
-        ("claim", "add a claim"),
+        ("transfer", "transfer"),
+        ("init", "initial weights"),
+        ("json", "JSON output"),
         ("ci", "use it in CI"),
         ("cluster", "run on a cluster"),
+        ("glossary", "glossary"),
+        ("claims", "claims"),
         ("calibration", "calibration"),
+        ("formula", "add a formula"),
+        ("claim", "add a claim"),
     )
 )
 PAGES = (

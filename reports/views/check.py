@@ -1,14 +1,14 @@
-"""`eigenalign check`: the verdict, the numbers it rests on, f with its intervals, and what to be careful about."""
+"""`eigenalign check`: the verdict, the numbers behind it, f with its intervals, and caveats."""
 
 from __future__ import annotations
 
 from reports.check.judge import Check
 from reports.record import to_builtins
-from reports.views.view import Facts, Grid, Notes, Section, View, grid
+from reports.views.view import Facts, Grid, Notes, Section, View, grid, wrapped
 
 
 def view(check: Check) -> View:
-    """The view of a check; null for what is infinite, or cannot be said. `details` may grow."""
+    """The view of a check; null for numbers that are infinite or unknown. Keys may be added to `details`."""
     f = check.transfer_function
     interval = {"low": check.interval[0], "high": check.interval[1]} if check.interval else None
     value = {
@@ -51,7 +51,7 @@ def view(check: Check) -> View:
         },
     }
     sections: list[Section] = [
-        [f"{check.verdict}: {check.explanation}"],
+        wrapped(f"{check.verdict}: {check.explanation}"),
         [facts(check)],
         [function_table(check)],
         [Notes(check.warnings)],
@@ -66,7 +66,7 @@ def function_table(check: Check) -> Grid:
 
 
 def facts(check: Check) -> Facts:
-    """Every number but f, in the order in which they are read."""
+    """All numbers but f, in the order in which they are printed."""
     basis, energy = check.random_basis, check.random_basis.quantity == "energy"
     samples = f"{check.vectors} vectors from {check.samples} samples"
     found = [
@@ -75,29 +75,51 @@ def facts(check: Check) -> Facts:
         ("misalignment M", _number(check.misalignment)),
         ("random basis", f"{'energy outside alignment' if energy else 'M'} {basis.median:.3g} (median)"),
         (
-            "nearer than random",
+            "closer than random",
             f"p = {basis.pvalue:.2g}" + ("" if basis.effect is None else f", effect {basis.effect:.2g}"),
         ),
-        ("exactly aligned", f"p = {check.aligned.pvalue:.2g} ({check.aligned.turned} turned one by one)"),
+        ("exactly aligned", f"p = {check.aligned.pvalue:.2g} ({check.aligned.turned} rotated one by one)"),
         ("isotropic", f"p = {check.isotropic:.2g}"),
         ("shape of f", check.shape or "undecided"),
     ]
     if check.null_floor is not None:
         found.insert(
-            3, ("M of noise alone", f"{_number(check.null_floor**0.5)} (√E[M²] of as many independent vectors)")
+            3,
+            (
+                "M from noise alone",
+                f"{_number(check.null_floor**0.5)} (√E[M²] of as many aligned, independent vectors)",
+            ),
         )
     if check.interval is not None:
         against = "" if basis.without_noise is None else f", random basis {basis.without_noise:.3g}"
-        found.insert(4, ("M without that noise", f"{_ends(*check.interval)} (95 %){against}"))
+        found.insert(4, ("M without noise", f"{_ends(*check.interval)} (95 % interval){against}"))
     if check.related:
-        found.insert(1, ("not independent", f"{check.networks} networks were given, {check.independent} of them count"))
+        found.insert(1, ("not independent", f"{check.independent} of {check.networks} networks count"))
     if check.needed is not None:
-        found.append(("for a sharper answer", f"about {check.needed} independent weight vectors"))
+        found.append(("more data needed", _needed(check)))
     return Facts(tuple(found))
 
 
+def _needed(check: Check) -> str:
+    """How many vectors, and how many trainings of this layer that is.
+
+    >>> _rounded(41836), _rounded(316)
+    (42000, 320)
+    """
+    vectors = _rounded(check.needed or 0)
+    trainings = -(-vectors // check.filters)
+    plural = "training" if trainings == 1 else "trainings"
+    return f"about {vectors:,} independent vectors, that is {trainings} {plural} of this layer"
+
+
+def _rounded(count: int) -> int:
+    """To two digits, upwards."""
+    scale = 10 ** max(len(str(count)) - 2, 0)
+    return -(-count // scale) * scale
+
+
 def _ends(low: float, high: float) -> str:
-    return f"{low:.3g} to {high:.3g}" if high < float("inf") else f"{low:.3g} and more, unbounded above"
+    return f"{low:.3g} to {high:.3g}" if high < float("inf") else f"at least {low:.3g}, with no upper bound"
 
 
 def _number(value: float) -> str:

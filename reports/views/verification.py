@@ -1,6 +1,6 @@
 """`eigenalign verify`: the prediction beside the simulation, and the verdict on every reading.
 
-The surrogate "scaling" adds what its own check found, and the errors of its smaller networks.
+With the surrogate "scaling" it also prints the convergence check and the errors of the smaller networks.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 
 from reports.judging.compare import ComparedReading, Verification
 from reports.judging.estimate import Estimate
+from reports.judging.intervals import found as words_of_power
 from reports.judging.scaling import ScalingVerification, Surrogate
 from reports.record import to_builtins
 from reports.views import prediction, simulation
@@ -32,7 +33,7 @@ def view(verification: Verification) -> View:
         for found in zip(verification.prediction.readings, verification.estimates, verification.comparison, strict=True)
     ]
     diverged = verification.simulation.diverged
-    last = [[f"{diverged} replicas diverged: nothing can hold"]] if diverged else []
+    last = [[f"{diverged} replicas diverged, so nothing can hold"]] if diverged else []
     return View(to_builtins(value), [head, *readings, *last])
 
 
@@ -46,7 +47,7 @@ def _reading(
         "tau measured": estimated.tau,
         "SE": estimated.tau_se,
     }
-    found = "" if compared.detectable is None else f", {compared.detectable:.1%} found with probability .9"
+    found = "" if compared.detectable is None else f"; {words_of_power(compared.detectable)}"
     parts: list[Part] = [
         f"step {predicted.step}",
         grid(columns),
@@ -60,7 +61,7 @@ def _reading(
 
 
 def _scaling_errors(verification: ScalingVerification, step: int) -> list[Part]:
-    """How far each of the smaller networks is off at one step, and whether they agree."""
+    """The error of each smaller network at one step, and whether they agree."""
     found = verification.surrogate
     agreement = next(reading.agreement for reading in found.readings if reading.step == step)
     errors = Grid(
@@ -70,17 +71,17 @@ def _scaling_errors(verification: ScalingVerification, step: int) -> list[Part]:
             for error in verification.errors_at(step)
         ),
     )
-    withheld = [] if agreement == "converged" else ["the surrogate asserts nothing here, so that nothing is decided"]
+    withheld = [] if agreement == "converged" else ["the surrogate has not converged, so it gives no verdict"]
     return [
         "relative errors of tau, initial noise subtracted:",
         errors,
-        f"own check, both within {found.tolerance:.0%}: {agreement}",
+        f"convergence check (both sizes within {found.tolerance:.0%}): {agreement}",
         *withheld,
     ]
 
 
 def _surrogate(found: Surrogate) -> dict[str, Any]:
-    """Two smaller networks: τ of each, whether they agree, what warns of them, what they save."""
+    """The two smaller networks: τ of each, whether they agree, warnings, and the cost they save."""
     return {
         "factors": found.factors,
         "replicas": found.replicas,

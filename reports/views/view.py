@@ -1,4 +1,4 @@
-"""A view of a record: its JSON value, and the same as text for a terminal, in facts, grids and notes."""
+"""What a command prints: a JSON value, and the same as text for a terminal, made of facts, grids and notes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH = 120  # of a line of words
 
 @dataclass(frozen=True)
 class Facts:
-    """Labels, each with its text, in two columns."""
+    """Labels and their texts, in two columns."""
 
     items: tuple[tuple[str, str], ...]
 
@@ -26,7 +26,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows of numbers and words under their heads, in aligned columns."""
+    """A table: rows of numbers and words in aligned columns, below a line of heads."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -39,28 +39,28 @@ class Grid:
 
 @dataclass(frozen=True)
 class Notes:
-    """What to be careful about, a line each."""
+    """Caveats, one per line."""
 
     texts: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        return [f"note: {text}" for text in self.texts]
+        return [line for text in self.texts for line in wrapped(f"note: {text}")]
 
 
 Part = str | Facts | Grid | Notes
-Section = Sequence[Part]  # what stands together; an empty line parts sections
+Section = Sequence[Part]  # printed without a gap; an empty line separates sections
 
 
 @dataclass(frozen=True)
 class View:
-    """What a command shows.
+    """What a command prints.
 
     Attributes
     ----------
     value : JSON value
-        What `--json` prints: dictionaries, lists, strings, finite numbers, null. Its names are a public contract.
+        What `--json` prints: dictionaries, lists, strings, finite numbers, null. Its keys are a public contract.
     sections : sequence of Section
-        What a terminal shows.
+        The text for a terminal.
     """
 
     value: Any
@@ -92,13 +92,13 @@ def as_lines(sections: Iterable[Section]) -> str:
 
 
 def grid(columns: Mapping[str, Any], heads: Mapping[str, str] | None = None) -> Grid:
-    """Columns side by side, each under its key, or under what `heads` calls it."""
+    """A table from columns; a column's head is its key, or the name that `heads` gives for it."""
     head = tuple((heads or {}).get(name, name) for name in columns)
     return Grid(head, tuple(zip(*map(to_builtins, columns.values()), strict=True)))
 
 
 def wrapped(sentence: str) -> list[str]:
-    """A long sentence as lines, all but the first indented.
+    """A long sentence, wrapped; all lines but the first are indented.
 
     >>> wrapped("word " * 30)[1]
     '  word word word word word word'
@@ -107,7 +107,7 @@ def wrapped(sentence: str) -> list[str]:
 
 
 def shown(value: object) -> str:
-    """A number with four significant digits, `-` for what is missing or not finite: what JSON calls null.
+    """A number with four significant digits, `-` for a missing or infinite one (null in JSON).
 
     >>> shown(2 / 3), shown(float("nan")), shown(None), shown(12)
     ('0.6667', '-', '-', '12')

@@ -47,9 +47,7 @@ def relation(one: int, other: int, *, in_place: bool = True) -> Relation:
 def test_an_ordinary_layer_is_told_only_what_its_networks_allow():
     assert said().count(" | ") == 0
     assert said().startswith("one network: ")
-    assert said([dense(), dense()], given=2).startswith(
-        "the test of exact alignment takes the networks for independent"
-    )
+    assert said([dense(), dense()], given=2).startswith("the test of exact alignment assumes independent trainings")
 
 
 @pytest.mark.parametrize(("pairs", "listed", "more"), [(1, 1, ""), (3, 3, ""), (5, 3, "and 2 more pairs")])
@@ -57,7 +55,7 @@ def test_three_related_pairs_are_named_and_the_others_counted(pairs, listed, mor
     text = said(related=[relation(1, k + 2) for k in range(pairs)], given=6)
     assert text.count("correlate by 0.5 one by one") == listed
     assert "stay within 0.25" in text
-    assert "so that 1 of 6 do" in text
+    assert "so 1 of 6 networks count" in text
     assert more in text
     assert ("more pairs" in text) == bool(more)
 
@@ -69,7 +67,7 @@ def test_a_permuted_copy_is_named_after_its_original():
 @pytest.mark.parametrize(("m", "given", "trusted"), [(FEWEST - 1, 2, True), (FEWEST, 2, False), (FEWEST - 1, 1, False)])
 def test_few_vectors_leave_independence_to_trust(m, given, trusted):
     text = said([dense(m)] + [dense(40)] * (given - 1), given=given)
-    assert (f"{m} weight vectors are too few to notice" in text) == trusted
+    assert (f"{m} weight vectors are too few to detect" in text) == trusted
 
 
 @pytest.mark.parametrize(("rank", "short"), [(DIMENSION, False), (DIMENSION - 1, True)])
@@ -108,7 +106,7 @@ def test_coordinates_that_never_vary_are_counted():
 def test_few_samples_and_few_groups_are_said():
     assert "one sample only" in said(data=moment(counts=(50,)))
     assert "3 data vectors in 3 dimensions" in said(data=moment(counts=(1, 2)))
-    assert "hardly known" not in said(data=moment(counts=(2, 2)))
+    assert "hardly determine" not in said(data=moment(counts=(2, 2)))
 
 
 @pytest.mark.parametrize(("groups", "more"), [(1, ""), (4, ""), (6, " and 2 more groups;")])

@@ -87,7 +87,7 @@ def test_copies_do_not_sharpen_the_answer():
     assert (together.aligned, together.interval, together.verdict) == (alone.aligned, alone.interval, alone.verdict)
     assert together.misalignment == alone.misalignment
     assert "not independent trainings: the weight vectors of 1 and 2 correlate by 0.99" in together.warnings[0]
-    assert "1 of 10 do" in together.warnings[0]
+    assert "1 of 10 networks count" in together.warnings[0]
     assert "and 42 more pairs" in together.warnings[0]
 
 
@@ -107,4 +107,4 @@ def test_a_permuted_copy_is_said_in_words():
 
 def test_too_few_filters_to_tell_are_said():
     found = check([w[:5] for w in layers(np.random.default_rng(9), 3)], ROWS)
-    assert any("5 weight vectors are too few to notice" in text for text in found.warnings)
+    assert any("5 weight vectors are too few to detect" in text for text in found.warnings)

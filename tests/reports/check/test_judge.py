@@ -72,7 +72,7 @@ def test_a_slight_turn_is_aligned_but_not_exactly():
     turn = BASIS @ turn @ BASIS.T
     found = check(trainings(turn @ FALLING @ turn.T, count=40), X)
     assert found.verdict == "aligned"
-    assert "They are not exactly aligned" in found.explanation
+    assert "Exact alignment is rejected (p =" in found.explanation
 
 
 def test_numbers_are_those_of_theory():
@@ -104,7 +104,7 @@ def test_few_filters_with_a_strong_orientation_are_seen_but_not_measured():
     found = check(layer(covariance, 10), rows)
     assert found.random_basis.pvalue <= 0.01
     assert found.verdict == "undecided"
-    assert "how near cannot be told" in found.explanation
+    assert "too few weights to say how close" in found.explanation
 
 
 def test_many_filters_that_repeat_each_other_are_singular():
@@ -134,7 +134,7 @@ def test_joined_eigenvalues_are_said_and_do_not_break_exact_alignment():
     found = check(trainings(np.diag([1.0, 9.0, 4.0, 2.0]), count=30), rows)
     assert [m for _, _, m in found.joined] == [2]
     assert found.aligned.pvalue > 0.01
-    assert any("eigenvalues closer than their sampling error are joined" in text for text in found.warnings)
+    assert any("eigenvalues closer than their sampling error are merged" in text for text in found.warnings)
 
 
 def test_constant_coordinates_are_left_out_and_counted():

@@ -105,7 +105,7 @@ def test_a_diverged_replica_is_the_reason():
     chosen = msgspec.structs.replace(ONLINE, ensemble=Ensemble(replicas=100))
     simulation = replace(simulate.run(chosen), diverged=2)
     (found,) = compare(theory.predict(chosen), simulation).comparison
-    assert (found.verdict, found.reason) == ("undecided", "2 replicas diverged: nothing can hold")
+    assert (found.verdict, found.reason) == ("undecided", "2 replicas diverged, so nothing can hold")
 
 
 @pytest.mark.parametrize("replicas", [1, 3, 30])

@@ -245,7 +245,7 @@ def test_the_commands_say_that_it_is_a_surrogate(capfd, tmp_path):
     for name in ("predict", "verify"):
         _, out, _ = command(capfd, tmp_path, name)
         assert "a surrogate and no closed form" in out
-    assert "own check, both within 5%" in out
+    assert "convergence check (both sizes within 5%)" in out
 
 
 def test_bad_proportions_are_bad_input(capfd, tmp_path):

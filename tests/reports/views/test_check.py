@@ -63,11 +63,11 @@ def test_the_text_has_the_verdict_the_numbers_and_the_notes(capfd, files):
     status, out, err = run(capfd, "check", "--weights", files / "w0.npy", "--data", files / "x.npy", "--quiet")
     assert (status, err) == (0, "")
     assert out.startswith("aligned: ")
-    for word in ("misalignment M", "M of noise alone", "nearer than random", "exactly aligned", "sigma", "note: "):
+    for word in ("misalignment M", "M from noise alone", "closer than random", "exactly aligned", "sigma", "note: "):
         assert word in out
     few = view(check(np.eye(4)[:2], np.load(files / "x.npy"))).as_text()
     assert "infinite" in few
-    assert "for a sharper answer" in few
+    assert "more data needed" in few
     assert (
         max(map(len, view(check(np.load(files / "w1.npy"), np.load(files / "x.npy"))).as_text().split("\n")[2:14]))
         < 120
