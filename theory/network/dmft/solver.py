@@ -1,0 +1,126 @@
+"""The limit of many rows and directions at a fixed width, update by update, for given output weights.
+
+One forward pass, no iteration: the law of a row at update t follows from that of the weights at t, the weights at t + 1
+from averages over rows up to t. Gradient descent's own steps are the steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from theory.network.dmft import closure
+from theory.network.dmft.batches import Batches
+from theory.network.dmft.directions import Directions
+from theory.network.dmft.output_layer import OutputLayer
+from theory.network.dmft.problem import Problem
+from theory.network.dmft.row import activated, mean_jacobian, pulled_back, residual
+from theory.network.dmft.samples import Samples
+from theory.network.dmft.tangents import Tangents
+
+
+TRACED = 1024  # rows whose tangents are followed
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The law of the weights for given output weights.
+
+    Attributes
+    ----------
+    remembered, written : ndarray, shape (T + 1, k)
+        τ along every distinct eigenvalue is their sum: what is left of the initial weights, s_0² tr P Pᵀ/m, and what
+        labels have written; means over neurons.
+    stein : ndarray, shape (T,)
+        |E[g ξᵀ] − R C_h| / |E[g ξᵀ]| at every update: how far Stein's identity is from being obeyed.
+    """
+
+    remembered: np.ndarray
+    written: np.ndarray
+    stein: np.ndarray
+
+    @property
+    def tau(self) -> np.ndarray:
+        """(T + 1, k)."""
+        return self.remembered + self.written
+
+
+def solve(
+    problem: Problem, output_weights: np.ndarray, updates: int, *, count: int, seed: int, ridge: float = closure.RIDGE
+) -> Solution:
+    """τ after 0 … T = `updates` updates, in the limit n, d → ∞ at fixed n/d, m and C.
+
+    With C_k = s_0² P P ᵀ + (λ_k/n) Γ C_g Γᵀ of `theory.network.dmft.directions`,
+
+        a row        h^t = ξ^t + (1/n) Σ_{s<t} M(t, s) g^s,   ξ ~ GP(0, C_h),  C_h = Σ_k λ_k C_k,  M = Σ_k λ_k Γ_k
+        its force    g^t = s^t c_2 φ'(h^t) ∘ a ∂ℓ(f^t, y),    f^t = c_2 φ(h^t)ᵀ a
+        the closure  C_g(t, s) = E g^t (g^s)ᵀ,                R(t, s) = E ∂g^t/∂ξ^s .
+
+    Time O(N T² m² + k T³ m³), memory 8 N T m (2 + C/m) + 8 k T² m² bytes.
+
+    Parameters
+    ----------
+    output_weights : ndarray, shape (m, C)
+        At the start.
+    count : int
+        N rows of the Monte Carlo, a power of two, above T m + C.
+    ridge : float
+        δ over tr C_h(t, t)/m.
+    """
+    m, n = problem.width, problem.samples
+    generator = np.random.default_rng([seed, 1])
+    samples = Samples(problem, updates, count, seed)
+    batches, directions = Batches(problem, count, generator), Directions(problem, updates)
+    output = OutputLayer(problem, np.asarray(output_weights, dtype=float), count, generator)
+    tangents = Tangents(min(count, TRACED), 0 if problem.fresh else updates, m, generator)
+    forces = np.zeros((count, updates * m))  # g as rows remember it
+    force, responses = np.zeros((updates * m,) * 2), np.zeros((updates * m,) * 2)  # C_g and R
+    parts, stein = np.zeros((2, updates + 1, len(problem.eigenvalues))), np.zeros(updates)
+    for t in range(updates + 1):
+        past, upto = slice(0, t * m), slice(0, (t + 1) * m)
+        now = slice(t * m, (t + 1) * m)
+        both = directions.remembered(), directions.written(force[past, past])
+        parts[:, t] = [np.einsum("kjj->k", part[:, :, t]) / m for part in both]
+        if t == updates:
+            break
+        h = samples.draw(directions.of_rows(both[0] + both[1]).reshape(m, (t + 1) * m))
+        memory = np.zeros((m, 0))
+        if t and not problem.fresh:
+            memory = directions.memory().reshape(m, t * m) / n
+            h += forces[:, past] @ memory.T
+        at, use = activated(problem.activation, h), batches.use(t)
+        weights = output.weights
+        outputs = problem.scale * (at.value @ weights if weights.ndim == 2 else np.einsum("nj,njc->nc", at.value, weights))
+        found = residual(problem.training.loss, outputs, samples.targets)
+        back = pulled_back(found.value, weights, problem.scale)
+        plain = at.slope * back
+        expected = use.expected[:, None] * plain
+        forces[:, now] = use.drawn[:, None] * plain
+        seen = slice(t * m if problem.fresh else 0, (t + 1) * m)
+        force[now, seen] = forces[:, now].T @ forces[:, seen] / count  # all of one kind: no covariance otherwise
+        force[seen, now] = force[now, seen].T
+        jacobian = mean_jacobian(at, back, found, weights, problem.scale, use.expected)
+        correlation = samples.correlation(expected)
+        earlier = None if problem.fresh else tangents.advance(t, memory, at, back, found, weights, problem.scale, use)
+        if earlier is None:
+            factor = samples.factor[now, now]
+            correlation = correlation[:, -m:]
+            response = np.zeros((m, (t + 1) * m))
+            response[:, now] = closure.corrected(correlation, jacobian, factor, ridge)
+            stein[t] = _share(closure.stein_residual(correlation, response[:, now], factor), correlation @ factor.T)
+        else:
+            factor = samples.factor[upto, upto]
+            first = np.concatenate([earlier, jacobian], axis=1)
+            response = closure.corrected(correlation, first, factor, ridge)
+            stein[t] = _share(closure.stein_residual(correlation, response, factor), correlation @ factor.T)
+        responses[now, upto] = response
+        directions.advance(response.reshape(m, t + 1, m))
+        output.advance(t, at.value, found, use)
+    return Solution(parts[0], parts[1], stein)
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> float:
+    """|part| / |whole|, 0 where both vanish."""
+    size = float(np.linalg.norm(whole))
+    return float(np.linalg.norm(part)) / size if size else 0.0
