@@ -29,11 +29,3 @@ def corrected(correlation: np.ndarray, guess: np.ndarray, factor: np.ndarray, ri
     regularised = covariance + ridge * last * np.eye(len(covariance))
     found = linalg.solve(regularised, stein_residual(correlation, guess, factor).T, assume_a="pos")
     return np.asarray(guess + found.T)
-
-
-def guess(jacobian: np.ndarray, memory: np.ndarray, earlier: np.ndarray) -> np.ndarray:
-    """R(t, ·) were the Jacobian of a row independent of its past: E J^t [(1/n) Σ_r M(t, r) R(r, s), I]; (m, (t + 1) m).
-
-    `memory` is M(t, ·)/n, (m, t m), and `earlier` R(r, s), (t m, t m).
-    """
-    return np.concatenate([jacobian @ (memory @ earlier), jacobian], axis=1)

@@ -1,8 +1,8 @@
 """Fewer eigenvalues that stand for many: Gauss quadrature of the spectrum, and interpolation back to it.
 
-All that the solver makes of an eigenvalue λ is a polynomial in λ, of a degree that grows with time but with coefficients
-that fall: a few nodes do. K nodes and weights of Gauss, from Lanczos' method on diag(λ), integrate polynomials of degree
-2K − 1 over the spectrum exactly, with positive weights, so that covariances stay covariances.
+All that the solver makes of an eigenvalue λ is a polynomial in λ, of a degree that grows with time but with
+coefficients that fall: a few nodes do. K nodes and weights of Gauss, from Lanczos' method on diag(λ), integrate
+polynomials of degree 2K − 1 over the spectrum exactly, with positive weights, so that covariances stay covariances.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Output weights that are trained: their common path, and what a row has written into them itself.
 
-The gradient of a is a mean over n rows: in the limit its average, and Gaussian fluctuations of order n^{-1/2}. A single
-row moves a by 1/n only, but always in the same sense: it reads in the output layer what it has written there. That part,
+The gradient of a is a mean over n rows: in the limit its average, and Gaussian fluctuations of order n^{-1/2}. A row
+moves a by 1/n only, but always in the same sense: it reads in the output layer what it has written there. That part,
 
     b ← the optimizer's update of b by the gradient  A b + s c_2 φ ∂ℓ/n,      A = c_2² E[φ_j φ_k ∂²ℓ/∂f_c∂f_c'],
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from theory.network.dmft.batches import Use
 from theory.network.dmft.problem import Problem, moved
-from theory.network.dmft.row import Residual
+from theory.network.dmft.row import Residual, Rows
 
 
 class OutputLayer:
@@ -34,9 +34,9 @@ class OutputLayer:
         """(m, C), or (N, m, C) where rows have written."""
         return self._common + self._own if self._problem.both and not self._problem.fresh else self._common
 
-    def advance(self, step: int, value: np.ndarray, found: Residual, use: Use) -> None:
-        """One update, from φ (N, m) and the residuals of the rows."""
-        problem = self._problem
+    def advance(self, step: int, rows: Rows, use: Use) -> None:
+        """One update of the weights that `rows` have met."""
+        problem, value, found = self._problem, rows.hidden.value, rows.residual
         if not problem.both:
             return
         training, scale, count = problem.training, problem.scale, len(value)

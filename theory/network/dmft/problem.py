@@ -67,6 +67,11 @@ class Problem:
         weighted = self.multiplicity * self.eigenvalues
         return float(weighted.sum() ** 2 / (weighted @ self.eigenvalues))
 
+    @property
+    def largest_share(self) -> float:
+        """λ_max/Σ λ, the share of the largest direction in the variance of a row."""
+        return float(self.eigenvalues[-1] / (self.multiplicity @ self.eigenvalues))
+
 
 def problem_of(setting: Setting) -> Problem:
     """The constants of a setting of one hidden layer on rows that are not fixed."""

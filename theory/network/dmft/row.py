@@ -1,6 +1,6 @@
 """What one row does at one update: its outputs, its residual, the force on the neurons, and how the force answers.
 
-    f_c = c_2 Σ_j a_jc φ(h_j),      force_j = c_2 φ'(h_j) Σ_c a_jc ∂ℓ/∂f_c .
+f_c = c_2 Σ_j a_jc φ(h_j),      force_j = c_2 φ'(h_j) Σ_c a_jc ∂ℓ/∂f_c .
 """
 
 from __future__ import annotations
@@ -65,22 +65,51 @@ def residual(loss: str, outputs: np.ndarray, targets: np.ndarray) -> Residual:
     return Residual(chances - targets, chances, chances)
 
 
-def pulled_back(value: np.ndarray, output_weights: np.ndarray, scale: float) -> np.ndarray:
-    """c_2 Σ_c a_jc ∂ℓ/∂f_c, (N, m), for output weights (m, C), or each row's own (N, m, C)."""
-    if output_weights.ndim == 2:
-        return scale * value @ output_weights.T
-    return scale * np.einsum("njc,nc->nj", output_weights, value)
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """N rows at one update.
+
+    Attributes
+    ----------
+    hidden : Activated
+    residual : Residual
+    weights : ndarray, shape (m, C), or (N, m, C)
+        The output weights that rows meet, common ones or each row's own.
+    back : ndarray, shape (N, m)
+        c_2 Σ_c a_jc ∂ℓ/∂f_c.
+    scale : float
+        c_2.
+    """
+
+    hidden: Activated
+    residual: Residual
+    weights: np.ndarray
+    back: np.ndarray
+    scale: float
+
+    @property
+    def force(self) -> np.ndarray:
+        """φ'(h_j) back_j, (N, m)."""
+        return self.hidden.slope * self.back
 
 
-def mean_jacobian(
-    h: Activated, back: np.ndarray, found: Residual, output_weights: np.ndarray, scale: float, share: np.ndarray
-) -> np.ndarray:
-    """E[share ∂force/∂h], (m, m): diag(E φ'' back) + c_2² E[φ'_j φ'_k Σ_cc' a_jc ℓ''_cc' a_kc']."""
-    width = back.shape[1]
-    felt = h.slope[:, :, None] * output_weights  # (N, m, C)
+def passed(activation: str, loss: str, h: np.ndarray, targets: np.ndarray, weights: np.ndarray, scale: float) -> Rows:
+    """Rows of pre-activations h (N, m), forward to their outputs and back."""
+    hidden = activated(activation, h)
+    if weights.ndim == 2:
+        found = residual(loss, scale * hidden.value @ weights, targets)
+        return Rows(hidden, found, weights, scale * found.value @ weights.T, scale)
+    found = residual(loss, scale * np.einsum("nj,njc->nc", hidden.value, weights), targets)
+    return Rows(hidden, found, weights, scale * np.einsum("njc,nc->nj", weights, found.value), scale)
+
+
+def mean_jacobian(rows: Rows, share: np.ndarray) -> np.ndarray:
+    """E[share ∂force/∂h], (m, m): diag(E φ'' back) + c_2² E[φ'_j φ'_k Σ_cc' a_jc ℓ''_cc' a_kc']; `share` (N,)."""
+    width, found = rows.back.shape[1], rows.residual
+    felt = rows.hidden.slope[:, :, None] * rows.weights  # (N, m, C)
     weighted = felt * (np.sqrt(share[:, None] * found.weight))[:, None, :]
     columns = weighted.transpose(1, 0, 2).reshape(width, -1)
     pulled = np.sqrt(share)[:, None] * np.einsum("njc,nc->nj", felt, found.pull)
-    curved = scale**2 * (columns @ columns.T - pulled.T @ pulled)
-    curved[np.diag_indices(width)] += share @ (h.bend * back)
-    return curved / len(share)
+    curved = rows.scale**2 * (columns @ columns.T - pulled.T @ pulled)
+    curved[np.diag_indices(width)] += share @ (rows.hidden.bend * rows.back)
+    return np.asarray(curved / len(share))

@@ -9,7 +9,7 @@ from scipy.stats import qmc
 
 from theory.network.dmft.problem import Problem
 
-LEAST = 1e-10  # of the variance of pre-activations, what is new of them at an update is at least
+LEAST = 1e-7  # of the variance of pre-activations, what is new of them at an update is at least
 
 
 class Samples:

@@ -10,17 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from theory.errors import NoClosedForm
 from theory.network.dmft import closure
 from theory.network.dmft.batches import Batches
 from theory.network.dmft.directions import Directions
 from theory.network.dmft.output_layer import OutputLayer
 from theory.network.dmft.problem import Problem
-from theory.network.dmft.row import activated, mean_jacobian, pulled_back, residual
+from theory.network.dmft.row import mean_jacobian, passed
 from theory.network.dmft.samples import Samples
 from theory.network.dmft.tangents import Tangents
 
-
-TRACED = 1024  # rows whose tangents are followed
+LARGEST_GROWTH = 1e4  # of the variance of pre-activations
+TRACED = 512  # rows whose tangents are followed
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,8 @@ def solve(
         its force    g^t = s^t c_2 φ'(h^t) ∘ a ∂ℓ(f^t, y),    f^t = c_2 φ(h^t)ᵀ a
         the closure  C_g(t, s) = E g^t (g^s)ᵀ,                R(t, s) = E ∂g^t/∂ξ^s .
 
-    Time O(N T² m² + k T³ m³), memory 8 N T m (2 + C/m) + 8 k T² m² bytes.
+    Time O(N T² m² + k T³ m³), memory 16 N T m + 4 N' T² m + 8 k T² m² bytes, N' = 512; 8 N m C beside it for
+    output layers that are trained. T = 40, m = 16, N = 4096, k = 16: 0.2 GB and some 3 seconds of a core.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ def solve(
     output = OutputLayer(problem, np.asarray(output_weights, dtype=float), count, generator)
     tangents = Tangents(min(count, TRACED), 0 if problem.fresh else updates, m, generator)
     forces = np.zeros((count, updates * m))  # g as rows remember it
-    force, responses = np.zeros((updates * m,) * 2), np.zeros((updates * m,) * 2)  # C_g and R
+    force = np.zeros((updates * m,) * 2)  # C_g
     parts, stein = np.zeros((2, updates + 1, len(problem.eigenvalues))), np.zeros(updates)
     for t in range(updates + 1):
         past, upto = slice(0, t * m), slice(0, (t + 1) * m)
@@ -84,40 +86,46 @@ def solve(
         parts[:, t] = [np.einsum("kjj->k", part[:, :, t]) / m for part in both]
         if t == updates:
             break
-        h = samples.draw(directions.of_rows(both[0] + both[1]).reshape(m, (t + 1) * m))
+        variance = directions.of_rows(both[0] + both[1])
+        _refuse_divergence(problem, t, variance)
+        h = samples.draw(variance.reshape(m, (t + 1) * m))
         memory = np.zeros((m, 0))
         if t and not problem.fresh:
             memory = directions.memory().reshape(m, t * m) / n
             h += forces[:, past] @ memory.T
-        at, use = activated(problem.activation, h), batches.use(t)
-        weights = output.weights
-        outputs = problem.scale * (at.value @ weights if weights.ndim == 2 else np.einsum("nj,njc->nc", at.value, weights))
-        found = residual(problem.training.loss, outputs, samples.targets)
-        back = pulled_back(found.value, weights, problem.scale)
-        plain = at.slope * back
-        expected = use.expected[:, None] * plain
-        forces[:, now] = use.drawn[:, None] * plain
+        use = batches.use(t)
+        rows = passed(problem.activation, problem.training.loss, h, samples.targets, output.weights, problem.scale)
+        expected = use.expected[:, None] * rows.force
+        forces[:, now] = use.drawn[:, None] * rows.force
         seen = slice(t * m if problem.fresh else 0, (t + 1) * m)
-        force[now, seen] = forces[:, now].T @ forces[:, seen] / count  # all of one kind: no covariance otherwise
+        # drawn with drawn, or it would be no covariance matrix
+        force[now, seen] = forces[:, now].T @ forces[:, seen] / count
         force[seen, now] = force[now, seen].T
-        jacobian = mean_jacobian(at, back, found, weights, problem.scale, use.expected)
-        correlation = samples.correlation(expected)
-        earlier = None if problem.fresh else tangents.advance(t, memory, at, back, found, weights, problem.scale, use)
-        if earlier is None:
-            factor = samples.factor[now, now]
-            correlation = correlation[:, -m:]
-            response = np.zeros((m, (t + 1) * m))
-            response[:, now] = closure.corrected(correlation, jacobian, factor, ridge)
-            stein[t] = _share(closure.stein_residual(correlation, response[:, now], factor), correlation @ factor.T)
-        else:
-            factor = samples.factor[upto, upto]
-            first = np.concatenate([earlier, jacobian], axis=1)
-            response = closure.corrected(correlation, first, factor, ridge)
-            stein[t] = _share(closure.stein_residual(correlation, response, factor), correlation @ factor.T)
-        responses[now, upto] = response
+        jacobian = mean_jacobian(rows, use.expected)
+        # rows that are seen once answer to what is new alone
+        known = now if problem.fresh else upto
+        guess, factor = jacobian, samples.factor[known, known]
+        if not problem.fresh:
+            earlier = tangents.advance(t, memory, rows, use)
+            guess = np.concatenate([earlier, jacobian], axis=1)
+        correlation = samples.correlation(expected)[:, -guess.shape[1] :]
+        response = np.zeros((m, (t + 1) * m))
+        response[:, -guess.shape[1] :] = closure.corrected(correlation, guess, factor, ridge)
+        left = closure.stein_residual(correlation, response[:, -guess.shape[1] :], factor)
+        stein[t] = _share(left, correlation @ factor.T)
         directions.advance(response.reshape(m, t + 1, m))
-        output.advance(t, at.value, found, use)
+        output.advance(t, rows, use)
     return Solution(parts[0], parts[1], stein)
+
+
+def _refuse_divergence(problem: Problem, step: int, covariance: np.ndarray) -> None:
+    """Raise where pre-activations, of covariance (m, t + 1, m) with the past, grow beyond all bounds."""
+    start = problem.s0 * float(problem.multiplicity @ problem.eigenvalues)
+    variance = float(np.mean(np.diagonal(covariance[:, -1])))
+    if not variance <= LARGEST_GROWTH * start:
+        rate = problem.training.learning_rate
+        rule = f"is too large: by update {step} training has diverged for some output weights of their law"
+        raise NoClosedForm("training.learning_rate", rate, rule)
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> float:

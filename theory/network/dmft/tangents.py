@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from theory.network.dmft.batches import Use
-from theory.network.dmft.row import Activated, Residual
+from theory.network.dmft.row import Rows
 
 
 class Tangents:
@@ -24,32 +24,25 @@ class Tangents:
         self._pushes = (2.0 * generator.integers(2, size=(count, updates, width)) - 1).astype(np.float32)
         self._answers = np.zeros((count, updates, updates, width), np.float32)  # row, push s, force t, neuron
 
-    def advance(
-        self,
-        step: int,
-        memory: np.ndarray,
-        at: Activated,
-        back: np.ndarray,
-        found: Residual,
-        weights: np.ndarray,
-        scale: float,
-        use: Use,
-    ) -> np.ndarray:
+    def advance(self, step: int, memory: np.ndarray, rows: Rows, use: Use) -> np.ndarray:
         """R(t, s) for s < t = `step` by the tangents, (m, t m), given M(t, ·)/n (m, t m)."""
         n, m, t = self._count, self._width, step
+
+        def of(values: np.ndarray) -> np.ndarray:
+            return values[:n].astype(np.float32)
+
         moved = np.empty((n, t + 1, m), np.float32)
         past = self._answers[:, :t, :t].reshape(n * t, t * m)
         moved[:, :t] = (past @ memory.T.astype(np.float32)).reshape(n, t, m)
         moved[:, t] = self._pushes[:, t]
-        slope = at.slope[:n].astype(np.float32)[:, None, :]
-        felt = weights[:n] if weights.ndim == 3 else weights
-        outputs = np.matmul(moved * slope, felt.astype(np.float32))
-        pull, weight = (part[:n].astype(np.float32)[:, None, :] for part in (found.pull, found.weight))
-        outputs = weight * outputs - pull * (pull * outputs).sum(axis=2, keepdims=True)
-        turned = np.swapaxes(felt, -1, -2).astype(np.float32)
-        bend = (at.bend[:n] * back[:n]).astype(np.float32)[:, None, :]
-        answers = bend * moved + scale**2 * slope * np.matmul(outputs, turned)
-        expected, drawn = (part[:n].astype(np.float32)[:, None, None] for part in (use.expected, use.drawn))
-        self._answers[:, : t + 1, t] = drawn * answers
-        seen = (expected * answers)[:, :t]
-        return np.einsum("nsj,nsk->jsk", seen, self._pushes[:, :t], optimize=True).reshape(m, t * m).astype(float) / n
+        weights = of(rows.weights) if rows.weights.ndim == 3 else rows.weights.astype(np.float32)
+        slope = of(rows.hidden.slope)[:, None, :]
+        outputs = np.matmul(moved * slope, weights)
+        pull = of(rows.residual.pull)[:, None, :]
+        outputs = of(rows.residual.weight)[:, None, :] * outputs - pull * (pull * outputs).sum(axis=2, keepdims=True)
+        bend = of(rows.hidden.bend * rows.back)[:, None, :]
+        answers = bend * moved + rows.scale**2 * slope * np.matmul(outputs, np.swapaxes(weights, -1, -2))
+        self._answers[:, : t + 1, t] = of(use.drawn)[:, None, None] * answers
+        seen = of(use.expected)[:, None, None] * answers[:, :t]
+        found = np.einsum("nsj,nsk->jsk", seen, self._pushes[:, :t], optimize=True)
+        return np.asarray(found.reshape(m, t * m), dtype=float) / n
