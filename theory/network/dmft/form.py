@@ -110,14 +110,14 @@ def cost(problem: Problem) -> tuple[float, float]:
 def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     """τ at every step of the setting, averaged over rows, labels, weights and batches, for n, d → ∞ at fixed n/d and m.
 
-    Any width, relu, erf, tanh or identity, squared error or cross-entropy, SGD with momentum (Nesterov's too), weight
-    decay and drops, full batches, shuffled epochs, fresh or drawn batches, online; the first layer trained or both. The
+    Any width, relu, erf, tanh or identity, squared error or cross-entropy, SGD with momentum, Nesterov's too, decay and
+    drops, full batches, shuffled epochs, fresh or drawn batches, online; the first layer trained or both. The
     kernel may move as far as it will. Of every eigenvalue λ of Σ
 
         τ(λ) = s_0² tr P Pᵀ/m + (λ/n) tr Γ C_g Γᵀ/m ,
 
-    what is left of the initial weights and what labels have written. The declared error is c max(λ_max/tr Σ, 1/n) of the
-    sizes of both terms, and three standard errors of the Monte Carlo, relative to τ. The Monte Carlo's seed is fixed.
+    what is left of the initial weights and what labels have written. The declared error, relative to τ, is
+    c max(λ_max/tr Σ, 1/n) of their sizes, and three standard errors of the Monte Carlo, whose seed is fixed.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         at_nodes,
         remembered=at_nodes.remembered @ levels.interpolation.T,
         written=at_nodes.written @ levels.interpolation.T,
-        error=np.sqrt(at_nodes.error**2 @ np.abs(levels.interpolation.T)),
+        error=np.abs(at_nodes.error @ levels.interpolation.T),
     )
     scatter = float(np.max(found.error / found.tau))
     if not scatter <= LARGEST_SCATTER:
@@ -150,7 +150,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
 
 
 def error_budget(problem: Problem, found: Average) -> float:
-    """The relative error of τ that is declared: c max(λ_max/tr Σ, 1/n) of a reading's largest term, three errors beside.
+    """The relative error of τ that is declared: c max(λ_max/tr Σ, 1/n) of the largest term, and three errors.
 
     A direction meets its own share of the variance of rows, which the limit takes for none. Terms are what is lost of
     the initial weights and what is written, and count without their signs.

@@ -19,7 +19,8 @@ class Problem:
     ----------
     eigenvalues : ndarray, shape (k,)
         The distinct eigenvalues λ of the second moment of rows as the raw weights feel them, ascending.
-    multiplicity : ndarray of int, shape (k,)
+    multiplicity : ndarray, shape (k,)
+        How many directions have it; the weights of a quadrature where eigenvalues are its nodes.
     samples : int
         n rows; of fresh rows those of one update.
     fresh : bool
@@ -59,7 +60,7 @@ class Problem:
     @property
     def dimension(self) -> int:
         """d."""
-        return int(self.multiplicity.sum())
+        return round(float(self.multiplicity.sum()))
 
     @property
     def effective_dimension(self) -> float:
