@@ -127,22 +127,17 @@ def test_the_first_step_is_that_of_the_exact_form(train: str) -> None:
 
 @pytest.mark.slow
 def test_wide_networks_near_the_kernel_limit() -> None:
-    """The form given the rows, averaged over draws of them: the difference of m Δτ falls with the width."""
+    """The form given the rows, averaged over draws of them: the relative difference falls with the width."""
     gaps = []
-    for width in (4, 16, 64):
-        given = setting(40, 60, width, rate=6.0, steps=12, fixed=True)
-        limit = np.mean(
-            [
-                np.diag(lazy.predict(seeded, simulate.rows(seeded)).readings[0].second_moment)
-                for seed in range(60)
-                if (seeded := msgspec.structs.replace(given, ensemble=Ensemble(replicas=1, seed=seed)))
-            ],
-            axis=0,
-        )
-        found = average(problem(40, 60, width, rate=6.0, steps=12), (12,), seed=0).tau[0]
-        gaps.append(np.linalg.norm(found - limit) / np.linalg.norm(limit - 1))
-    assert gaps[0] > 2 * gaps[1] > 2 * gaps[2]
-    assert gaps[2] < 0.1
+    for width in (4, 32):
+        given = setting(40, 60, width, rate=3.0, steps=8, fixed=True, variance=1.0)
+        draws = (msgspec.structs.replace(given, ensemble=Ensemble(replicas=1, seed=seed)) for seed in range(40))
+        moments = [lazy.predict(draw, simulate.rows(draw)).readings[0].second_moment for draw in draws]
+        limit = np.diag(np.mean(moments, axis=0)) - 1
+        found = average(problem(40, 60, width, rate=3.0, steps=8, variance=1.0), (8,), seed=0).tau[0] - 1
+        gaps.append(np.linalg.norm(found - limit) / np.linalg.norm(limit))
+    assert gaps[0] > 1.5 * gaps[1], gaps
+    assert gaps[1] < 0.1, gaps
 
 
 def measured_change(given: Setting, replicas: int, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,12 +160,12 @@ def test_the_error_falls_as_one_over_d() -> None:
     Without the noise of both: what the squares of the errors of the ensembles explain is taken off.
     """
     errors = []
-    for d, replicas in ((10, 8000), (20, 8000), (40, 4000)):
+    for d, replicas in ((10, 4000), (20, 4000), (40, 2500)):
         given = setting(d, 4 * d, 4, rate=0.15 * 4 * d, steps=30)
         found = problem(d, 4 * d, 4, rate=0.15 * 4 * d, steps=30)
-        runs = np.array([solve(found, SIGNS, 30, count=4096, seed=seed).tau[-1] for seed in range(8)])
+        runs = np.array([solve(found, SIGNS, 30, count=4096, seed=seed).tau[-1] for seed in range(6)])
         change, error = measured_change(given, replicas, SIGNS)
-        noise = np.sum(error**2) + np.sum(runs.var(axis=0, ddof=1) / 8)
+        noise = np.sum(error**2) + np.sum(runs.var(axis=0, ddof=1) / 6)
         gap = np.sum((runs.mean(axis=0) - 1 - change) ** 2) - noise
         errors.append(np.sqrt(max(gap, 0.0)) / np.linalg.norm(change))
     scaled = np.array(errors) * [10, 20, 40]
@@ -195,7 +190,7 @@ def test_networks_are_within_the_budget(name: str) -> None:
     d, n, m, keys = SMALL[name]
     given = setting(d, n, m, **keys)
     prediction = theory.predict(given)
-    (reading,) = simulate.run(given, replicas=3000).readings
+    (reading,) = simulate.run(given, replicas=1500).readings
     tau, blocks = np.diag(reading.second_moment), np.array([np.diag(block) for block in reading.second_moments])
     error = blocks.std(axis=0, ddof=1) / np.sqrt(len(blocks))
     excess = np.abs(tau - prediction.readings[0].tau) - prediction.error_budget * tau
