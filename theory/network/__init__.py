@@ -1,6 +1,6 @@
 """Closed forms of networks with one hidden layer, and the kernels behind them; a new form is one file and one line."""
 
-from theory.network import first_step, first_step_averaged, lazy, softmax_first_step, softmax_lazy
+from theory.network import dmft, first_step, first_step_averaged, lazy, softmax_first_step, softmax_lazy
 from theory.prediction import Form
 
 FORMS: tuple[Form, ...] = (
@@ -9,4 +9,5 @@ FORMS: tuple[Form, ...] = (
     softmax_first_step.FORM,
     lazy.FORM,
     softmax_lazy.FORM,
+    dmft.FORM,
 )

@@ -1,0 +1,117 @@
+"""Slow, literal mean-field training of one hidden layer: plain draws, loops over updates, responses by differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Function = Callable[[np.ndarray], np.ndarray]
+PUSH = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """f = c Σ_j a_j φ(h_j), squared error on Gaussian labels, the first layer trained by full batches.
+
+    `phi` and `slope` are φ and φ'; `samples` is n and `draws` the rows that are drawn for means over them.
+    """
+
+    eigenvalues: np.ndarray
+    multiplicity: np.ndarray
+    samples: int
+    a: np.ndarray
+    scale: float
+    s0: float
+    phi: Function
+    slope: Function
+    labels: float
+    rate: float
+    momentum: float
+    decay: float
+    draws: int
+
+
+def mean_field(plain: Plain, steps: int, seed: int) -> np.ndarray:
+    """τ after 0 … `steps` updates along each eigenvalue, (steps + 1, k)."""
+    generator = np.random.default_rng(seed)
+    m, k = len(plain.a), len(plain.eigenvalues)
+    normals = generator.standard_normal((plain.draws, steps * m))
+    y = np.sqrt(plain.labels) * generator.standard_normal(plain.draws)
+    # W = P W_0 + Σ_s G[s] (force at s), for every eigenvalue; velocities likewise
+    propagators, answers = [[np.eye(m)] for _ in range(k)], [[{}] for _ in range(k)]
+    velocity, answer_velocity = [np.zeros((m, m)) for _ in range(k)], [{} for _ in range(k)]
+    responses: dict[tuple[int, int], np.ndarray] = {}
+    forces: dict[tuple[int, int], np.ndarray] = {}
+    found = []
+    for t in range(steps + 1):
+        weights = [
+            {
+                (p, q): _covariance(plain, i, propagators[i], answers[i], forces, p, q)
+                for p in range(t + 1)
+                for q in range(t + 1)
+            }
+            for i in range(k)
+        ]
+        found.append([np.trace(weights[i][t, t]) / m for i in range(k)])
+        if t == steps:
+            break
+        rows = sum(plain.multiplicity[i] * plain.eigenvalues[i] * _blocks(weights[i], t + 1, m) for i in range(k))
+        xi = normals[:, : (t + 1) * m] @ np.linalg.cholesky(rows).T
+        memory = {
+            (p, q): sum(plain.multiplicity[i] * plain.eigenvalues[i] * answers[i][p][q] for i in range(k))
+            / plain.samples
+            for p in range(t + 1)
+            for q in range(p)
+        }
+        pushes = _forces(plain, xi.reshape(-1, t + 1, m), memory, y)
+        for s in range(t + 1):
+            forces[t, s] = pushes[:, t].T @ pushes[:, s] / plain.draws
+            forces[s, t] = forces[t, s].T
+            response = np.zeros((m, m))
+            for j in range(m):
+                ends = []
+                for sign in (1, -1):
+                    pushed = xi.reshape(-1, t + 1, m).copy()
+                    pushed[:, s, j] += sign * PUSH
+                    ends.append(_forces(plain, pushed, memory, y)[:, t].mean(axis=0))
+                response[:, j] = (ends[0] - ends[1]) / (2 * PUSH)
+            responses[t, s] = response
+        for i in range(k):
+            pull = sum(responses[t, s] @ propagators[i][s] for s in range(t + 1)) * plain.eigenvalues[i]
+            velocity[i] = plain.momentum * velocity[i] + pull + plain.decay * propagators[i][t]
+            propagators[i].append(propagators[i][t] - plain.rate * velocity[i])
+            new = {}
+            for r in range(t + 1):
+                now = answers[i][t].get(r, np.zeros((m, m)))
+                pull = sum((responses[t, s] @ answers[i][s][r] for s in range(r + 1, t + 1)), np.zeros((m, m)))
+                pull = plain.eigenvalues[i] * pull + plain.decay * now + (np.eye(m) if r == t else 0)
+                answer_velocity[i][r] = plain.momentum * answer_velocity[i].get(r, np.zeros((m, m))) + pull
+                new[r] = now - plain.rate * answer_velocity[i][r]
+            answers[i].append(new)
+    return np.array(found)
+
+
+def _forces(plain: Plain, xi: np.ndarray, memory: dict, y: np.ndarray) -> np.ndarray:
+    """g (draws, T, m) of rows with the pre-activations ξ (draws, T, m)."""
+    g = np.zeros_like(xi)
+    for t in range(xi.shape[1]):
+        h = xi[:, t] + sum((g[:, s] @ memory[t, s].T for s in range(t)), np.zeros_like(xi[:, t]))
+        residual = plain.scale * plain.phi(h) @ plain.a - y
+        g[:, t] = plain.scale * plain.slope(h) * plain.a * residual[:, None]
+    return g
+
+
+def _covariance(plain: Plain, i: int, propagators: list, answers: list, forces: dict, p: int, q: int) -> np.ndarray:
+    """E W^p (W^q)ᵀ along eigenvalue number i."""
+    total = plain.s0 * propagators[p] @ propagators[q].T
+    for r, first in answers[p].items():
+        for s, second in answers[q].items():
+            total = total + plain.eigenvalues[i] / plain.samples * first @ forces[r, s] @ second.T
+    return total
+
+
+def _blocks(covariance: dict, count: int, m: int) -> np.ndarray:
+    """The (count m, count m) matrix of the blocks."""
+    return np.block([[covariance[p, q] for q in range(count)] for p in range(count)]).reshape(count * m, count * m)

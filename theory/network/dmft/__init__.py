@@ -1,0 +1,5 @@
+"""One hidden layer away from the kernel limit: dynamical mean-field theory, many rows and directions at one width."""
+
+from theory.network.dmft.form import FORM
+
+__all__ = ["FORM"]

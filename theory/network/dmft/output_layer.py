@@ -1,0 +1,64 @@
+"""Output weights that are trained: their common path, and what a row has written into them itself.
+
+The gradient of a is a mean over n rows: in the limit its average, and Gaussian fluctuations of order n^{-1/2}. A row
+moves a by 1/n only, but always in the same sense: it reads in the output layer what it has written there. That part,
+
+    b ← the optimizer's update of b by the gradient  A b + s c_2 φ ∂ℓ/n,      A = c_2² E[φ_j φ_k ∂²ℓ/∂f_c∂f_c'],
+
+is kept row by row; A is how the other rows pull back what one row writes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from theory.network.dmft.batches import Use
+from theory.network.dmft.problem import Problem, moved
+from theory.network.dmft.row import Residual, Rows
+
+
+class OutputLayer:
+    """a as every row meets it: the common a(t) (m, C), and where it is trained the row's own part (N, m, C)."""
+
+    def __init__(self, problem: Problem, weights: np.ndarray, count: int, generator: np.random.Generator) -> None:
+        self._problem = problem
+        self._common, self._velocity = weights, np.zeros_like(weights)
+        shape = (count, *weights.shape) if problem.both else (0,)
+        self._own, self._own_velocity = np.zeros(shape), np.zeros(shape)
+        # one multiplier a row: the weighted sums of anything are Gaussian, with its covariance over rows
+        multipliers = generator.standard_normal(count)
+        self._multipliers = multipliers - multipliers.mean()
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(m, C), or (N, m, C) where rows have written."""
+        return self._common + self._own if self._problem.both and not self._problem.fresh else self._common
+
+    def advance(self, step: int, rows: Rows, use: Use) -> None:
+        """One update of the weights that `rows` have met."""
+        problem, value, found = self._problem, rows.hidden.value, rows.residual
+        if not problem.both:
+            return
+        training, scale, count = problem.training, problem.scale, len(value)
+        mean = scale * value.T @ (use.expected[:, None] * found.value) / count
+        weight = (self._multipliers * use.drawn)[:, None]
+        scatter = scale * value.T @ (weight * found.value) / np.sqrt(count * problem.samples)
+        self._common, self._velocity = moved(training, step, self._common, self._velocity, mean + scatter)
+        if problem.fresh:
+            return
+        gradient = scale / problem.samples * value[:, :, None] * (use.drawn[:, None] * found.value)[:, None, :]
+        gradient += self._pulled_back(value, found, use)
+        self._own, self._own_velocity = moved(training, step, self._own, self._own_velocity, gradient)
+
+    def _pulled_back(self, value: np.ndarray, found: Residual, use: Use) -> np.ndarray:
+        """A b for every row's own part b, (N, m, C)."""
+        count, m, c = self._own.shape
+        kernel = np.zeros((m, c, m, c))
+        for k in range(c):
+            weight = use.expected * found.weight[:, k]
+            kernel[:, k, :, k] = value.T @ (weight[:, None] * value)
+        if found.pull.any():
+            pulled = (value[:, :, None] * found.pull[:, None, :]).reshape(count, m * c)
+            kernel -= (pulled.T @ (use.expected[:, None] * pulled)).reshape(m, c, m, c)
+        flat = self._own.reshape(count, m * c) @ kernel.reshape(m * c, m * c)
+        return np.asarray(self._problem.scale**2 / count * flat.reshape(count, m, c))

@@ -1,0 +1,119 @@
+"""What the limit of many rows and directions is told: the constants of a setting, and one step of its optimizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from theory.linear.hypotheses import init_variances
+from theory.linear.population import population_spectrum, spaces
+from theory.setting import Labels, Setting, Training
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One hidden layer, f_c = c_2 Σ_j a_jc φ(w_j·x), trained on random labels: all that the limit depends on.
+
+    Attributes
+    ----------
+    eigenvalues : ndarray, shape (k,)
+        The distinct eigenvalues λ of the second moment of rows as the raw weights feel them, ascending.
+    multiplicity : ndarray, shape (k,)
+        How many directions have it; the weights of a quadrature where eigenvalues are its nodes.
+    samples : int
+        n rows; of fresh rows those of one update.
+    fresh : bool
+        Whether every update sees rows that none has seen before.
+    batch : float
+        B/n, the share of rows in a batch.
+    width, outputs : int
+        m and C.
+    s0 : float
+        The variance of a coordinate of w_j at the start.
+    sa : float
+        The variance of a_jc at the start.
+    scale : float
+        c_2: 1, or 1/√m in the ntk parametrization.
+    both : bool
+        Whether output weights are trained.
+    activation : str
+    labels : Labels
+    training : Training
+    """
+
+    eigenvalues: np.ndarray
+    multiplicity: np.ndarray
+    samples: int
+    fresh: bool
+    batch: float
+    width: int
+    outputs: int
+    s0: float
+    sa: float
+    scale: float
+    both: bool
+    activation: str
+    labels: Labels
+    training: Training
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        return round(float(self.multiplicity.sum()))
+
+    @property
+    def effective_dimension(self) -> float:
+        """(Σ λ)²/Σ λ², how many directions share the variance of a row."""
+        weighted = self.multiplicity * self.eigenvalues
+        return float(weighted.sum() ** 2 / (weighted @ self.eigenvalues))
+
+    @property
+    def largest_share(self) -> float:
+        """λ_max/Σ λ, the share of the largest direction in the variance of a row."""
+        return float(self.eigenvalues[-1] / (self.multiplicity @ self.eigenvalues))
+
+
+def problem_of(setting: Setting) -> Problem:
+    """The constants of a setting of one hidden layer on rows that are not fixed."""
+    s = population_spectrum(setting)
+    order, first, multiplicity = spaces(s)
+    sizes = np.array(multiplicity)
+    network, width = setting.network, setting.network.widths[0]
+    ntk, fresh = network.parametrization == "ntk", setting.data.samples == "online"
+    variance = network.layer_variances[1]
+    samples = setting.batch_rows if fresh else setting.data.sample_count
+    return Problem(
+        eigenvalues=np.add.reduceat(s[order], first) / sizes,
+        multiplicity=sizes,
+        samples=samples,
+        fresh=fresh,
+        batch=1.0 if fresh else setting.batch_rows / samples,
+        width=width,
+        outputs=setting.output_count,
+        s0=float(init_variances(setting, len(s))[0]),
+        sa=variance if ntk else variance / width,
+        scale=width**-0.5 if ntk else 1.0,
+        both=network.train == "all",
+        activation=network.activation,
+        labels=setting.labels,
+        training=setting.training,
+    )
+
+
+def moved(
+    training: Training, step: int, weights: np.ndarray, velocity: np.ndarray, gradient: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and velocity after update number `step` by a gradient without weight decay; any shapes.
+
+        g ← g + λ w,   v ← μ v + g,   w ← w − η v,   or w − η (g + μ v) with Nesterov.
+
+    Linear in its arguments: responses obey it as well as weights do.
+
+    >>> moved(Training(learning_rate=0.5, momentum=0.5), 0, np.array(1.0), np.array(2.0), np.array(3.0))
+    (-1.0, 4.0)
+    """
+    gradient = gradient + training.weight_decay * weights
+    velocity = training.momentum * velocity + gradient
+    push = gradient + training.momentum * velocity if training.nesterov else velocity
+    return weights - training.learning_rate_at(step) * push, velocity
