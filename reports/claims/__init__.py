@@ -15,6 +15,7 @@ from reports.claims.forms import (
     f1_closed_forms,
     f3_first_steps,
     f4_lazy,
+    f9_away_from_lazy,
 )
 from reports.claims.shape import (
     b1_function,
@@ -70,6 +71,7 @@ CLAIMS: tuple[AnyClaim, ...] = tuple(
         f6_regimes,
         f7_surrogate,
         f8_transfer_sign,
+        f9_away_from_lazy,
         t1_linear_transfer,
     )
 )

@@ -1,4 +1,4 @@
-"""Errors in the theory of networks with one hidden layer, which claims F3, F4 and F6 must notice."""
+"""Errors in the theory of networks with one hidden layer, which claims F3, F4, F6 and F9 must notice."""
 
 from __future__ import annotations
 
@@ -82,4 +82,14 @@ F6_CASES = tuple(case.name for case in F6_CLAIM.cases(QUICK))
 # not findable: without the square of the motion F6 holds all the same, since it judges shapes; F4 judges the term
 F6 = (Plant("the change × −1", "theory.network.lazy:LazyTerms.total", times(-1.0), "F6", F6_CASES),)
 
-PLANTS: tuple[Plant, ...] = (*F3, *F4, *F6)
+PLAIN, MOMENTUM, SHUFFLED = "erf, full batch", "ReLU, momentum", "tanh, cross-entropy, shuffled batches, momentum"
+DMFT = "theory.network.dmft"
+
+# not findable: without Stein's correction the noise of the Monte Carlo grows, and where it matters the form refuses
+F9 = (
+    Plant("rows without memory", f"{DMFT}.directions:Directions.memory", times(0.0), "F9", (PLAIN, MOMENTUM, SHUFFLED)),
+    Plant("written × 1.2", f"{DMFT}.directions:Directions.written", times(1.2), "F9", (PLAIN, MOMENTUM, SHUFFLED)),
+    Plant("no momentum", f"{DMFT}.problem:moved", of_training(momentum=0.0), "F9", (MOMENTUM, SHUFFLED)),
+)
+
+PLANTS: tuple[Plant, ...] = (*F3, *F4, *F6, *F9)

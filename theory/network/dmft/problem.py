@@ -58,11 +58,6 @@ class Problem:
     training: Training
 
     @property
-    def dimension(self) -> int:
-        """d."""
-        return round(float(self.multiplicity.sum()))
-
-    @property
     def effective_dimension(self) -> float:
         """(Σ λ)²/Σ λ², how many directions share the variance of a row."""
         weighted = self.multiplicity * self.eigenvalues
@@ -110,8 +105,9 @@ def moved(
 
     Linear in its arguments: responses obey it as well as weights do.
 
-    >>> moved(Training(learning_rate=0.5, momentum=0.5), 0, np.array(1.0), np.array(2.0), np.array(3.0))
-    (-1.0, 4.0)
+    >>> after = moved(Training(learning_rate=0.5, momentum=0.5), 0, np.ones(1), np.full(1, 2.0), np.full(1, 3.0))
+    >>> [part.tolist() for part in after]
+    [[-1.0], [4.0]]
     """
     gradient = gradient + training.weight_decay * weights
     velocity = training.momentum * velocity + gradient
