@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Lost:
-    """A case whose training diverged: the argument that lets it, and how."""
+    """A case whose training diverged, or whose rows no closed form covers: the argument that lets it, and how."""
 
     key: str
     rule: str
@@ -61,7 +61,7 @@ class Lost:
 
 @dataclass(frozen=True, eq=False)
 class Kept(Generic[Value]):
-    """What is kept: of a case (prediction, measurement or Lost), and the seconds that it took."""
+    """What is kept: of a case (prediction, measurement), each of which may be Lost, and the seconds that it took."""
 
     value: Value
     seconds: float
@@ -209,7 +209,7 @@ def computed_by(device: str) -> dict[str, str]:
 @cache
 def _kept_type(claim: AnyClaim) -> Any:
     """The type of what is kept of a claim's case: what `predict` and `measure` return."""
-    return tuple[_returned(claim.predict), _returned(claim.measure) | Lost]  # type: ignore[misc]
+    return tuple[_returned(claim.predict) | Lost, _returned(claim.measure) | Lost]  # type: ignore[misc]
 
 
 def _returned(function: Callable[..., Any]) -> Any:

@@ -14,15 +14,19 @@ from reports.campaign.records import Kept, Lost, round_trip
 from reports.claims.claim import AnyClaim, Case, Context, Measurement, Outcome
 from reports.findings import ClaimReport, Finding, Judgement
 from simulate.devices import one_thread
-from theory.errors import Diverged
+from theory.errors import Diverged, NoClosedForm
 from theory.setting import Setting
 
 
 @one_thread()
 def settle(claim: AnyClaim, case: Case[Any], context: Context) -> Kept[Any]:
-    """Predict and measure a case. Training that diverges is kept as such, and does not end the report."""
+    """Predict and measure a case. Rows that no closed form covers and training that diverges do not end the report."""
     clock = time.perf_counter()
-    prediction = claim.predict(case)
+    try:
+        prediction: Any = claim.predict(case)
+    except (NoClosedForm, Diverged) as error:
+        nothing = Lost(error.key, error.rule)
+        return Kept((nothing, nothing), time.perf_counter() - clock)
     try:
         measurement: Any = claim.measure(case, context)
     except Diverged as error:
@@ -51,7 +55,7 @@ def judged(claim: AnyClaim, kept: Mapping[Case[Any], Kept[Any]], behind: Kept[An
     for case, record in kept.items():
         prediction, measurement = record.value
         if isinstance(measurement, Lost):
-            findings.append(_diverged(claim, case, measurement))
+            findings.append(_lost(claim, case, measurement, predicted=not isinstance(prediction, Lost)))
             continue
         judgements = with_smallest_errors(claim, case, prediction, measurement)
         outcomes.append(Outcome(case, prediction, measurement, judgements))
@@ -95,15 +99,15 @@ def _stamped(claim: AnyClaim, case: Case[Any] | None, judgement: Judgement, *mea
     )
 
 
-def _diverged(claim: AnyClaim, case: Case[Any], lost: Lost) -> Finding:
-    """What is found where training diverged."""
+def _lost(claim: AnyClaim, case: Case[Any], lost: Lost, *, predicted: bool) -> Finding:
+    """What is found where training diverged, or where nothing was predicted of the rows that were drawn."""
     return Finding(
         claim=claim.id,
         case=case.name,
         kind=case.kind,
-        quantity="training",
-        prediction="finite numbers",
-        measurement="diverged",
+        quantity="training" if predicted else "prediction",
+        prediction="finite numbers" if predicted else "none",
+        measurement="diverged" if predicted else "not made",
         verdict="undecided",
         note=f"{lost.key}: {lost.rule}",
     )

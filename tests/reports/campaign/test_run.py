@@ -1,5 +1,7 @@
 """The walk: who computed what, in which order, and how often it was interrupted does not show in a report."""
 
+from dataclasses import replace
+
 import pytest
 
 from reports.campaign.run import assemble, run_campaign, run_shard
@@ -7,7 +9,7 @@ from reports.campaign.settle import judge_claim
 from reports.claims.claim import Context
 from reports.record import to_builtins
 from tests.reports.campaign import toy
-from theory.errors import InvalidInput
+from theory.errors import InvalidInput, NoClosedForm
 
 
 def found(report):
@@ -46,6 +48,24 @@ def test_findings_are_stamped(only_the_toy):
     lost = findings[4]
     assert (lost.quantity, lost.measurement, lost.verdict) == ("training", "diverged", "undecided")
     assert "too large" in lost.note
+
+
+def test_rows_that_no_closed_form_covers_do_not_end_a_report(only_the_toy, tmp_path, monkeypatch):
+    def predict(case) -> float:
+        if case.study.value == 2:
+            raise NoClosedForm("setting", "these rows", "learning rates are too large for them")
+        return case.study.value
+
+    claim = replace(toy.CLAIM, predict=predict)
+    monkeypatch.setattr("reports.campaign.run.CLAIMS", (claim,))
+    report = run_campaign(folder=tmp_path)
+    lost = report.findings[2]
+    assert (lost.case, lost.quantity, lost.measurement, lost.verdict) == (
+        "factor 2", "prediction", "not made", "undecided",
+    )  # fmt: skip
+    assert "too large for them" in lost.note
+    assert toy.measured == [1.0, 3.0]
+    assert found(assemble(tmp_path)) == found(report)
 
 
 def test_tables_that_depend_on_no_case_follow_the_others(only_the_toy):
