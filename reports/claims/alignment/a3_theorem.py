@@ -49,7 +49,7 @@ class ShownByTraining:
 
 TheoremStudy = ShownAlone | ShownByTraining
 
-# Replicas by which an off-commutant part of 4 % is found with probability .9, by ensembles of another seed: the rule
+# Replicas by which an off-commutant part of 4 % is detected with 90 % power, by ensembles of another seed: the rule
 # asks for 5 %, and what is found depends on the seed's basis by some tenths of itself.
 INSIDE: dict[str, tuple[int, ShownAlone, Setting]] = {
     "ReLU network, Gaussian data": (
@@ -267,7 +267,7 @@ def variants_table(outcomes: TheoremOutcomes) -> Table:
         "The theorem by training variant: linear models and linear networks of two layers, data and labels "
         "redrawn in every replica. The part of $\\Sigma_w$ outside the commutant, and $|\\mathrm{E}\\,w|$ in units of "
         "$\\sqrt{\\mathrm{tr}\\,\\Sigma_w}$, both with their sampling noise; the $p$-values of the exact tests; what "
-        "these would have found with probability .9; and the anisotropy that training left. All but $p$ in per cent.",
+        "these would have detected with 90 % power; and the anisotropy that training left. All but $p$ in per cent.",
         rows,
         text("training", lambda row: row[0].training),
         number("outside", lambda row: 100 * row[1].alignment.outside),
@@ -293,7 +293,7 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Proposition 1",
     method="Exact randomization test of invariance under that group, on the part of $\\Sigma_w$ outside its commutant "
     "and on the mean weight; every replica draws its own data, labels and init. Refuted below $p = 10^{-6}$; holds if "
-    "not, and a part of 5 % would have been found with probability .9.",
+    "not, and a part of 5 % would have been detected with 90 % power.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -23,7 +23,7 @@ from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.findings import Exhibits, Judgement
 from reports.judging.estimate import data_symmetry
 from reports.judging.intervals import bars, detected, found, mean_with_error
-from reports.judging.rules import LEVEL, control_verdict, exact_verdict, sign_verdict
+from reports.judging.rules import LEVEL, POWER, control_verdict, exact_verdict, sign_verdict
 from theory.setting import Data, Ensemble, Network, Setting, Training
 
 TWO_EIGENSPACES = Setting(
@@ -172,7 +172,7 @@ def _negative(prediction: ForMean, measured: MeanDirection) -> Judgement:
         measurement=measured.along,
         standard_error=measured.standard_error,
         interval=(low, high),
-        power=f"{detected(measured.standard_error, degrees=measured.blocks - 1):.2g} found with probability .9",
+        power=f"detects {detected(measured.standard_error, degrees=measured.blocks - 1):.2g} with {POWER:.0%} power",
         verdict=sign_verdict(low, high, "negative", measured.diverged),
         note=r"the first ReLU step gives $\mathrm{E}\,dw$ along $-\mathrm{E}(|x|x)$",
     )

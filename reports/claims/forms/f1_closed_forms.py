@@ -24,7 +24,7 @@ SPECTRUM = (0.1, 0.3, 0.7, 1.2, 2.0, 3.0)
 # another seed, as many replicas of 32 outputs as are taken here have the standard errors of some three times as many
 # of eight, or smaller ones.
 REPLICAS, OUTPUTS = 7168, 32
-# 4 % found with probability .9, which an exact form's rule and the wider budgets of asymptotic forms ask for; batches
+# 4 % detected with 90 % power, which an exact form's rule and the wider budgets of asymptotic forms ask for; batches
 # with replacement, whose noise all outputs share, need more for it
 FEWER_REPLICAS, REPLACED_REPLICAS = 2560, 4608
 # a budget of 2 %, of which the form itself takes half

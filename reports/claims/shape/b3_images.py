@@ -12,7 +12,7 @@ from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.estimate import data_eigenspaces
 from reports.judging.intervals import detected, mean_and_half, means_and_halves, sample_mean
-from reports.judging.rules import sign_verdict
+from reports.judging.rules import POWER, sign_verdict
 from theory.eigenspaces import weight_variances
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
@@ -24,7 +24,7 @@ MOST_NETWORKS = 512
 TENFOLD = 1.0  # in decades
 USUAL = 1.0  # init variance; a tenfold rise is judged from smaller ones only
 RANDOM, REAL = Labels(kind="classes"), Labels(kind="real")
-# by a pilot's scatter eight networks find the tenfold rise on real labels with probability .95, six too seldom
+# by a pilot's scatter eight networks detect the tenfold rise on real labels with 95 % power, and six are too few
 CROPS = {
     "random labels, init variance 1": (RANDOM, USUAL, 4),
     "real labels, init variance 1": (REAL, USUAL, 4),
@@ -118,7 +118,7 @@ def decide(case: Case[Epochs], prediction: str, measured: FilterCurves) -> tuple
         verdict=sign_verdict(low, high, "positive", measured.diverged),
         standard_error=error,
         interval=(low, high),
-        power=f"a rise of {detected(error, degrees=len(decades) - 1):.2g} found with probability .9",
+        power=f"detects a rise of {detected(error, degrees=len(decades) - 1):.2g} with {POWER:.0%} power",
         note=f"a factor of {10**mean:.2g}",
     )
     if case.setting.network.layer_variances[0] >= USUAL:
