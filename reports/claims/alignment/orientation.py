@@ -104,7 +104,7 @@ def orient(
 
 
 def judge_networks(kind: Kind, measured: OrientedNetworks, quantity: str) -> tuple[Judgement, ...]:
-    """Of trained networks M² beside its floor, and nearer than random bases; of untrained ones the rate of calls."""
+    """For trained networks M² with its floor, and the count of those closer than random bases; otherwise its rate."""
     found, diverged = measured.orientation, measured.diverged
     if kind == "exact":
         return (judge_rate(found, diverged),)
@@ -112,13 +112,13 @@ def judge_networks(kind: Kind, measured: OrientedNetworks, quantity: str) -> tup
 
 
 def judge_nearer(measured: Orientation, diverged: int, *, unit: str = "networks") -> Judgement:
-    """Nearer than random bases: holds below p = 1e-6, otherwise undecided; absence is never concluded."""
+    """Closer than random bases: holds below p = 1e-6, otherwise undecided; absence is never concluded."""
     count, networks = int(measured.nearer[-1]), measured.networks
     pvalue, least = binomial_tail(count, networks, RATE), decisive_count(networks, RATE)
-    enough = f"too few {unit} to be decided" if least is None else f"{least} of {networks} would have been enough"
+    enough = f"too few {unit} to decide" if least is None else f"{least} of {networks} would be enough"
     return Judgement(
         kind="control",
-        quantity=f"{unit} nearer to the data eigenvectors than {1 - RATE:.0%} of random bases",
+        quantity=f"{unit} closer to the data eigenvectors than {1 - RATE:.0%} of random bases",
         prediction="more than by chance",
         measurement=f"{count} of {networks}",
         pvalue=pvalue,
@@ -134,7 +134,7 @@ def judge_rate(measured: Orientation, diverged: int) -> Judgement:
     pvalue, found = binomial_tail(count, networks, RATE), detectable_rate(networks, RATE)
     return Judgement(
         kind="exact",
-        quantity="share of untrained networks called nearer to the data eigenvectors",
+        quantity="share of untrained networks called closer to the data eigenvectors",
         prediction=RATE,
         measurement=count / networks,
         pvalue=pvalue,

@@ -191,7 +191,7 @@ def conclude(outcomes: ScatterOutcomes) -> tuple[tuple[Judgement, ScatterOutcome
         interval=highest.joint_interval,
         power=f"detects a slope of {-detected(error, tests=TOGETHER):.2g} with {POWER:.0%} power",
         verdict=worst(sign_verdict(*each.joint_interval, "negative", each.diverged) for each in measured),
-        note=f"the interval is one of {TOGETHER} that hold together with 95 %; {_untrained(measured)}",
+        note=f"the interval is one of {TOGETHER} simultaneous 95 % intervals; {_untrained(measured)}",
     )
     return ((judgement, linear),)
 
@@ -283,7 +283,7 @@ CLAIM = Claim(
     method="The scatter of $f$ between networks is fitted against the width; the claim holds when the 95 % interval "
     f"of the slope (bootstrap over networks) lies below 0. Linear models are trained in {TOGETHER} ways and judged "
     "together, by intervals that hold simultaneously. As a control, a two-layer linear network of one output, whose "
-    "converged weights are of rank one, must be seen not to fall: its interval must lie above half the slope of "
+    "converged weights are of rank one, must not fall: its interval must lie above half the slope of "
     "independent neurons.",
     trials=trials,
     predict=predict,

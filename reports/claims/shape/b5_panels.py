@@ -120,7 +120,7 @@ def _shape(observed: str, measured: PanelCurves) -> Judgement:
         quantity=f"shape of $f$ after {EPOCHS} epochs",
         prediction=observed,
         measurement=shape or "not decided by the interval",
-        power=ONE_LEFT if shape else "several are left",
+        power=ONE_LEFT if shape else "several are possible",
         verdict=verdict,
         note=with_need(_note(measured), verdict, _needed(measured)),
     )
@@ -212,7 +212,7 @@ def illustrate(outcomes: Outcomes[ReadPanel, PanelShapes, PanelCurves]) -> Exhib
         name="b5-panels",
         caption=f"The transfer function {whose}, after {EPOCHS} epochs of ten random classes, in the three panels of "
         "Figure 20 of the paper and both readings of its diagonal (as variances: above; as standard deviations: "
-        f"below); five seeds, {per_curve} networks a curve. Points: all of them in five bands of $\\sigma$, "
+        f"below); five seeds, {per_curve} networks per curve. Points: all of them in five bands of $\\sigma$, "
         "the noise of their own initial weights subtracted, with 95 % intervals; dashed: initial weights.",
         panels=tuple(map(_axes, outcomes)),
     )
