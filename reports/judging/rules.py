@@ -21,7 +21,7 @@ CONFIDENCE: Final = 0.95
 BROKEN: Final = 1000.0  # an identity is broken by an error this many times that of rounding
 LARGEST_RATE: Final = 0.1  # the rate of false calls that must be detectable before a check of that rate may hold
 SEEN: Final = 0.01  # a sign is seen where a two-sided test of this size excludes 0
-SHARE: Final = 0.8  # the share of visible signs that must be as predicted
+SHARE: Final = 0.8  # of the signs that are seen, how many are to be as predicted
 
 Ruling = Literal["holds", "refuted", "undecided"]
 Sign = Literal["positive", "negative"]
