@@ -1,6 +1,6 @@
 """The command line: parse, call, render. No mathematics here.
 
-Heavy libraries are imported inside the commands, so that `eigenalign --help` answers at once.
+Heavy libraries are imported inside the commands, so `eigenalign --help` is fast.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def _dataclass(plain: Any, arrays: Mapping[str, np.ndarray], kind: type, path: s
 
 
 def _member(plain: Any, members: tuple[Any, ...], path: str) -> Any:
-    """The member of a union that a plain value is of: dataclasses by their names, all else by what fits."""
+    """The member of a union that a plain value is of: dataclasses by their names, all others by what fits."""
     if isinstance(plain, dict) and TAG in plain:
         for member in members:
             if dataclasses.is_dataclass(member) and getattr(member, "__name__", None) == plain[TAG]:

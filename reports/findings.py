@@ -1,4 +1,4 @@
-"""What a report is made of: findings, tables and figures as frozen records, before anything is drawn or typeset."""
+"""The content of a report: findings, tables and figures as frozen records, before anything is drawn or typeset."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Judgement:
-    """One prediction held against one measurement, by the claim that made both.
+    """One prediction compared with one measurement.
 
     Attributes
     ----------
@@ -36,12 +36,12 @@ class Judgement:
     pvalue : float or None
         Of the hypothesis that the prediction holds; for a control, of the hypothesis that alignment is not broken.
     power : str
-        What would have been detected, with which probability.
+        The power of the test, in words.
     note : str
     kind : Kind or None
-        By which rule the verdict was reached, where it is not that of the case.
+        The kind of rule for the verdict, if it is not that of the case.
     about : str or None
-        What is judged, where it is more, or less, than the case as it is named.
+        What is judged, if it differs from the case.
     smallest_error : float or None
         Of a finding that holds: had the predicted number been wrong by this share, or more, in either direction, it
         would not hold. Infinite where it would even if next to nothing were predicted, or twice as much; None where no
@@ -64,7 +64,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Finding:
-    """A judgement with what it is about: the claim, the case, and the networks behind it.
+    """A judgement with its claim, its case, and the number of networks.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Finding:
     case : str
         What was trained, in a few words.
     kind : "exact", "asymptotic", "control" or "outside"
-        By which rule the verdict was reached.
+        The kind of rule for the verdict.
     quantity, prediction, measurement, verdict, standard_error, interval, pvalue, power, note, smallest_error
         As in `Judgement`.
     replicas, diverged : int
@@ -103,7 +103,7 @@ Cell = str | int | float | tuple[float, float | None] | None
 class Column:
     """A column of a table: a heading (LaTeX math between dollar signs), and whether it holds text or numbers.
 
-    A numeric cell is a number, a pair (value, standard error), or None where there is nothing to say.
+    A numeric cell is a number, a pair (value, standard error), or None for an empty cell.
     `digits` is the number of significant digits of a number without an error.
     """
 
@@ -177,14 +177,14 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A matrix shown as an image.
+    """A matrix drawn as an image; `marks` puts signs in its cells and lines between them.
 
     Attributes
     ----------
     label : str
     values : ndarray, shape (a, b)
     marks : ndarray, shape (a, b), or None
-        Their signs stand in the cells, parted by lines, ringed where they differ from the sign of the value.
+        Their signs are drawn in the cells, separated by lines, and ringed where they differ from the sign of the value.
     xlabel, ylabel : str
     xticks, yticks : tuple of str, length b and a
         What columns and rows are; without them the image has no axes.

@@ -1,4 +1,4 @@
-"""What a whole run found, and its data files: strict JSON with everything, CSV with a line a finding."""
+"""The result of a whole run, and its data files: strict JSON with everything, CSV with one line per finding."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ReportRecord:
     command : str
         The command line that repeats it.
     limits : tuple of str
-        Where the theory stops, one paragraph an entry.
+        Where the theory stops, one paragraph per entry.
     provenance : mapping of str to str
         Versions and machine of the run.
     """
@@ -74,7 +74,7 @@ def count(findings: tuple[Finding, ...]) -> dict[Verdict, int]:
 
 
 def verdict_of(claim: ClaimReport) -> Verdict | None:
-    """The verdict on a claim: refuted if one of its findings is, else undecided if one is, else holds if one does.
+    """The verdict on a claim: the worst of its findings (refuted, undecided, holds).
 
     "outside the hypotheses" where nothing was judged, None where nothing was found.
     """
@@ -115,7 +115,7 @@ def to_json(report: ReportRecord, provenance: Mapping[str, Any]) -> str:
 
 
 def findings_csv(report: ReportRecord) -> str:
-    """results.csv: a line a finding, all fields at full precision, an interval in two columns."""
+    """results.csv: one line per finding, all fields at full precision, an interval in two columns."""
     names = [field.name for field in dataclasses.fields(Finding)]
     at = names.index("interval")
     out = io.StringIO()

@@ -1,7 +1,8 @@
-"""How small an error of a prediction each finding would have shown, by the claim's own rule on its own measurement.
+"""The smallest error of a prediction that each finding would have detected, by the claim's own rule and measurement.
 
-A power is computed for the next experiment; this is of the one that was made. The prediction is multiplied by 1 + ε and
-by 1 − ε, the measurement stays, and `decide` is asked again, until the smallest ε is known at which neither holds.
+Power refers to a repetition of the experiment; this number refers to the experiment itself. The prediction is
+multiplied by 1 + ε and by 1 − ε, the measurement stays, and `decide` is called again, to find the smallest ε at which
+neither holds.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from theory.errors import InvalidInput
 LARGEST = 0.99  # an error of all that is predicted, nearly: of 0, or of twice as much
 LEAST = 1e-3  # smaller ones are not told apart
 ACCURACY = 0.05  # of ε itself
-ASKED = 0.1  # a claim that would not have shown such an error says so
+ASKED = 0.1  # a finding that would not have detected such an error says so
 
 
 def with_smallest_errors(claim: AnyClaim, case: Case[Any], prediction: Any, measurement: Any) -> tuple[Judgement, ...]:
-    """The judgements of a case; those that hold with the smallest error of the prediction that they would have shown.
+    """The judgements of a case; those that hold, with the smallest error that they would have detected.
 
     Where that is more than 10 %, their notes say so; where the prediction is a shape or a sign, which no factor
     changes, they say that. A control is judged by a prediction that is wrong to begin with, and says nothing of errors.
@@ -47,19 +48,19 @@ def with_smallest_errors(claim: AnyClaim, case: Case[Any], prediction: Any, meas
         if judgement.verdict != "holds" or (judgement.kind or case.kind) == "control":
             found.append(judgement)
         elif all(judgement in at(1 + sign * LARGEST)[place : place + 1] for sign in (1, -1)):
-            found.append(_noted(judgement, "a factor common to all values would not be seen"))
+            found.append(_noted(judgement, "an error common to all values would not be detected"))
         else:
             found.append(_with_error(judgement, smallest_error(holds(place))))
     return tuple(found)
 
 
 def _with_error(judgement: Judgement, error: float) -> Judgement:
-    """The judgement with the smallest error that it would have shown."""
+    """The judgement with the smallest error that it would have detected."""
     found = replace(judgement, smallest_error=error)
     if error <= ASKED:
         return found
     least = f"below {error:.0%}" if math.isfinite(error) else "of any size"
-    return _noted(found, f"an error of the prediction {least} would not have been found")
+    return _noted(found, f"an error of the prediction {least} would not have been detected")
 
 
 def _noted(judgement: Judgement, words: str) -> Judgement:

@@ -1,4 +1,4 @@
-"""Your own network: is a trained layer aligned with its data?
+"""Test whether a layer of your own network is aligned with its data.
 
 `check` takes arrays or tensors, `check_files` the files that `eigenalign check` takes; a `monitor` gives the
 misalignment as a number to log while a network trains.

@@ -29,7 +29,7 @@ class Samples:
     shape : tuple of int, or None
         Of one sample; None for images of different sizes.
     kernel : (C, kh, kw), or None
-        What slides over every sample; None where a sample is a row itself.
+        Size of the filters that slide over each sample; None if a sample is a row.
     read : callable
         (start, stop) → samples start … stop − 1, of any real dtype; one at a time where `shape` is None.
     """
@@ -51,13 +51,13 @@ def open_samples(source: str, layer: WeightVectors, *, channels_last: bool = Fal
 def samples(rows: Any, layer: WeightVectors, *, channels_last: bool = False) -> Samples:
     """An array or a tensor as samples for `layer`.
 
-    For a dense layer (n, d), or (n, …) with d numbers a sample. For filters images (n, C, H, W), or (n, H, W) for one
+    For a dense layer (n, d), or (n, …) with d numbers per sample. For filters images (n, C, H, W), or (n, H, W) for one
     channel, (n, C, L) for one dimension, of which they see every patch of their size; or patches as rows (n, d).
 
     Raises
     ------
     InvalidInput
-        Where shapes do not fit, naming what would.
+        If shapes do not fit; the message names those that would.
     """
     values = host(rows, "data")
     return _fitted(values.shape, lambda start, stop: values[start:stop], layer, channels_last)
@@ -68,7 +68,7 @@ def _fitted(
 ) -> Samples:
     """Samples of `shape` as the layer sees them, or what does not fit."""
     if len(shape) < 2:
-        raise InvalidInput("data.shape", shape, "must be samples first: (n, d) rows or (n, C, H, W) images")
+        raise InvalidInput("data.shape", shape, "the first axis must be samples: (n, d) rows or (n, C, H, W) images")
     if not math.prod(shape):
         raise InvalidInput("data.shape", shape, "must not be empty")
     d = layer.vectors.shape[1]
@@ -107,16 +107,16 @@ def _row_rule(shape: tuple[int, ...], layer: WeightVectors) -> str:
     found = math.prod(shape[1:])
     hint = ""
     if layer.kernel is None and found == m:
-        hint = f"; {m} of them would fit the weights transposed (--transposed)"
+        hint = f"; data with {m} numbers fit transposed weights (--transposed)"
     elif layer.kernel is None and shape[0] == d:
-        hint = "; samples come first"
-    return f"must have {d} numbers a sample, as a weight vector has, not {found}{hint}"
+        hint = "; the first axis must be samples"
+    return f"must have {d} numbers per sample, as a weight vector has, not {found}{hint}"
 
 
 def _channel_rule(shape: tuple[int, ...], found: int, layer: WeightVectors, channels_last: bool) -> str:
     assert layer.kernel is not None
     wanted = layer.kernel[0] * layer.group[1]
-    rule = f"must have {wanted} channels, as the filters take, not {found}"
+    rule = f"must have {wanted} channels, as the filters have, not {found}"
     if len(shape) == 4 and not channels_last and shape[3] == wanted:
         return f"{rule}; the last axis has {wanted}: images with their channels last (--channels-last)?"
     if layer.kernel[1] == found:
@@ -127,12 +127,12 @@ def _channel_rule(shape: tuple[int, ...], found: int, layer: WeightVectors, chan
 
 
 def _folder(folder: Path, layer: WeightVectors) -> Samples:
-    """Images in a folder and the folders in it, in the order of their names; grey or colour as the layer needs."""
+    """Images in a folder and its subfolders, sorted by name; grey or colour as the layer needs."""
     from PIL import Image
 
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
     if not paths:
-        raise InvalidInput("data", str(folder), f"holds no images ({', '.join(_SUFFIXES)})")
+        raise InvalidInput("data", str(folder), f"contains no images ({', '.join(_SUFFIXES)})")
     d = layer.vectors.shape[1]
 
     def opened(path: Path, *, whole: bool) -> Any:
@@ -141,9 +141,9 @@ def _folder(folder: Path, layer: WeightVectors) -> Samples:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(path) as image:
                     return np.asarray(image.convert(_MODES[channels])) if whole else image.size
-        except Exception as error:  # whatever a damaged image makes its decoder raise
+        except Exception as error:  # decoders raise anything for damaged images
             text = printable((str(error).splitlines() or [type(error).__name__])[0], 100)
-            raise InvalidInput("data", str(path), f"is no image that can be read ({text})") from None
+            raise InvalidInput("data", str(path), f"cannot be read as an image ({text})") from None
 
     channels = layer.kernel[0] * layer.group[1] if layer.kernel else 0
     sizes = {opened(path, whole=False)[::-1] for path in paths}
@@ -155,7 +155,7 @@ def _folder(folder: Path, layer: WeightVectors) -> Samples:
                 "data", str(folder), f"all images must have one size, with {d} numbers, for a dense layer"
             )
     elif channels not in _MODES:
-        rule = f"images have 1, 3 or 4 channels, and the filters take {channels}: give saved activations as an array"
+        rule = f"images have 1, 3 or 4 channels, but the filters have {channels}: pass saved activations as an array"
         raise InvalidInput("data", str(folder), rule)
 
     def read(start: int, stop: int) -> np.ndarray:

@@ -137,8 +137,8 @@ def jackknife_interval(
 
     θ = M² of the mean, θ_r without the r-th: SE² = (K − 1)/K Σ (θ_r − mean θ_r)² (Tukey), with Student's quantile of
     K − 1 degrees of freedom. The bias is taken off by `without_noise` where the `floor` of independent vectors is
-    known; else its part of order 1/K, by K θ − (K − 1) mean θ_r (Quenouille), which needs many more vectors than
-    dimensions. None also where a mean without one of them is singular.
+    known; otherwise only its part of order 1/K is removed, by K θ − (K − 1) mean θ_r (Quenouille), which needs many
+    more vectors than dimensions. None also where a mean without one of them is singular.
     """
     count = len(moments)
     if count < 3:

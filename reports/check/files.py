@@ -1,7 +1,7 @@
-"""Files of strangers as named arrays: NumPy, safetensors, PyTorch. Nothing in a file is ever run.
+"""Untrusted files as named arrays: NumPy, safetensors, PyTorch. Code in a file is never run.
 
-What a file is, is read from its first bytes, not from its name. Shapes and types are read first; numbers only of the
-array that is asked for, and of .npy and .safetensors files only in the slices that are asked for.
+File types are read from the first bytes, not the name. Shapes and types are read first; numbers are read only for the
+requested array, and from .npy and .safetensors files only in the requested slices.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class StoredArray:
         Empty where the file holds one array only.
     shape : tuple of int
     kind : str
-        NumPy's letter of the kind of number: f, i, u, b, c, or another for what is no number.
+        NumPy's letter of the kind of number: f, i, u, b, c, or another for other types.
     read : callable
         (start, stop) → the entries start … stop − 1 of the first axis, a NumPy array.
     """
@@ -49,7 +49,7 @@ class StoredArray:
         return self.kind in "fiub"
 
     def describe(self) -> str:
-        """Its name and shape in a message; what a terminal would obey is escaped."""
+        """Its name and shape in a message; control characters are escaped."""
         shape = " × ".join(map(str, self.shape)) or "one number"
         return f"{printable(self.name)} ({shape})" if self.name else shape
 
@@ -95,7 +95,7 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
             rule = f"name one of its arrays as FILE:KEY; {_listed(fitting or arrays)}"
             raise InvalidInput(argument, source, rule)
         if not arrays:
-            raise InvalidInput(argument, source, "holds no array")
+            raise InvalidInput(argument, source, "contains no array")
         found = fitting[0] if fitting else arrays[0]
     if not found.numbers:
         what = {"c": "complex numbers", "O": "Python objects"}.get(found.kind, "something else")
@@ -141,17 +141,17 @@ def _arrays(path: Path, argument: str) -> list[StoredArray]:
 
 @contextmanager
 def _readable(path: Path, argument: str) -> Iterator[None]:
-    """Whatever a damaged or hostile file makes a reader raise, as one InvalidInput."""
+    """Turns any exception of a reader, as for damaged or hostile files, into an InvalidInput."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what readers say of odd files is said by the error, or does not matter
+            warnings.simplefilter("ignore")  # warnings about odd files repeat the error, or do not matter
             yield
     except InvalidInput:
         raise
     except Exception as error:
         lines = str(error).splitlines()
         why = printable(lines[0], 100) if lines and lines[0] else type(error).__name__
-        raise InvalidInput(argument, str(path), f"is damaged, or not what it says it is ({why})") from None
+        raise InvalidInput(argument, str(path), f"is damaged or has the wrong type ({why})") from None
 
 
 def _npy(path: Path, argument: str) -> StoredArray:
@@ -159,7 +159,7 @@ def _npy(path: Path, argument: str) -> StoredArray:
         shape, dtype = _header(file)
     if dtype.kind not in "fiub" or 0 in shape or shape == ():
         return StoredArray("", shape, dtype.kind, lambda start, stop: np.empty((0, *shape[1:]), float))
-    np.load(path, mmap_mode="r", allow_pickle=False)  # a file shorter than its header says is refused here
+    np.load(path, mmap_mode="r", allow_pickle=False)  # refuses a file that is shorter than its header says
 
     def read(start: int, stop: int) -> np.ndarray:
         # a map of its own for every slice: its pages are given back when the slice is done with
@@ -216,7 +216,7 @@ def _safetensors(path: Path, argument: str) -> list[StoredArray]:
     found = []
     # its reader checks every offset of the header against the length of the file
     with safe_open(path, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118 (it is no mapping)
+        for name in file.keys():  # noqa: SIM118 (it is not a mapping)
             view = file.get_slice(name)
             kind = kinds.get(re.sub(r"\d.*", "", str(view.get_dtype())), "V")
 
@@ -241,7 +241,7 @@ def _torch(path: Path, argument: str) -> list[StoredArray]:
 
 
 def _refusal(path: Path) -> str:
-    """Which classes a checkpoint asks for, and how its owner makes one of tensors alone."""
+    """The classes that a checkpoint needs, and how to convert it to one with tensors only."""
     from torch.serialization import get_unsafe_globals_in_checkpoint
 
     try:
@@ -251,8 +251,8 @@ def _refusal(path: Path) -> str:
     names = ", ".join(printable(name) for name in wanted[:_SHOWN])
     needs = f"it needs {names}" if names else "it holds more than tensors"
     return (
-        f"loading it could run code, which is refused: {needs}; where the model is at home, convert it by "
-        "torch.save(model.state_dict(), 'weights.pt')"
+        f"loading it could run code, so it is refused: {needs}; on the machine that has the model's code, convert "
+        "it by torch.save(model.state_dict(), 'weights.pt')"
     )
 
 

@@ -40,8 +40,8 @@ class Relation:
     networks : (int, int)
         Their numbers, from 1.
     correlation : float
-        The mean cosine of their filters: beyond that of any two where they correlate in place, else of each filter and
-        the nearest one of the other network.
+        The mean cosine of their filters. If they correlate in place, beyond that of any two filters; otherwise of each
+        filter and the nearest one of the other network.
     limit : float
         What that is below for independent networks, but for one check in 1,000.
     in_place : bool

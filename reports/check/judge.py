@@ -1,4 +1,4 @@
-"""The judgement: one layer's weights held against the moments of its data, as a frozen record."""
+"""The result of a check: one layer's weights compared with the moments of its data."""
 
 from __future__ import annotations
 
@@ -58,18 +58,18 @@ class Aligned:
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """What is known of the alignment of one layer with its data.
+    """The alignment of one layer with its data.
 
     Attributes
     ----------
     dimension : int
-        d, coordinates that never vary left out.
+        d, without coordinates that never vary.
     filters : int
         m, the weight vectors of one network.
     networks : int
         How many were given.
     independent : int
-        How many of them count: of networks that are related only the first does.
+        How many of them count: only the first of related networks does.
     related : tuple of Relation
         Pairs of networks that are not independent trainings.
     rank : int
@@ -81,7 +81,7 @@ class Check:
     random_basis : RandomBasis
     aligned : Aligned
     isotropic : float
-        p-value of isotropic weights; what is isotropic is aligned with everything. The null is that of `aligned`, for
+        p-value of isotropic weights, which are aligned with any data. The null is that of `aligned`, for
         flips and cyclic shifts of the coordinates (of several networks: all rotations).
     transfer_function : TransferFunction
     interval : (float, float) or None
@@ -90,14 +90,14 @@ class Check:
     shape : str or None
         Of f: "falls", "rises", "rises, then falls", or "other"; None: undecided.
     joined : tuple of (float, float, int)
-        The eigenvalues that could not be told apart: lowest, highest, how many.
+        Groups of eigenvalues that were merged: lowest, highest, how many.
     samples, vectors : int
         Samples of the data, and the rows or patches in them.
     dropped : int
         Coordinates that never vary.
     needed : int or None
-        How many independent weight vectors bound M and let aligned ones be called so (see `filters_needed`); None where
-        there are as many, or no number helps.
+        How many independent weight vectors are enough for a verdict on aligned ones (see `filters_needed`); None if
+        there are as many, or if no number is enough.
     verdict : "aligned", "not aligned" or "undecided"
     explanation : str
         The verdict in words.
@@ -130,12 +130,12 @@ class Check:
 
 
 def judge_layer(layers: Sequence[WeightVectors], data: DataMoment, *, ridge: float = 0.0, seed: int = 0) -> Check:
-    """Hold the weights of one network, or of several independent trainings, against the moments of the data.
+    """Compare the weights of one network, or of several independent trainings, with the moments of the data.
 
     Raises
     ------
     InvalidInput
-        Where layers differ in shape or are the same, are all zero on the coordinates that vary, or ridge is no share.
+        If layers differ in shape or are equal, are all zero on the coordinates that vary, or ridge is not a share.
     """
     if not 0 <= ridge < 1:
         raise InvalidInput("ridge", ridge, "must lie in [0, 1)")
@@ -210,12 +210,14 @@ def _check_layers(layers: Sequence[WeightVectors]) -> None:
     shapes = {(layer.vectors.shape, layer.kernel) for layer in layers}
     if len(shapes) > 1:
         found = ", ".join(str(layer.vectors.shape) for layer in layers[:4])
-        raise InvalidInput("weights.shape", found, "independent trainings have layers of one shape")
+        raise InvalidInput("weights.shape", found, "layers of independent trainings must have the same shape")
     seen: dict[bytes, int] = {}
     for r, layer in enumerate(layers, 1):
         first = seen.setdefault(layer.vectors.tobytes(), r)
         if first != r:
-            raise InvalidInput("weights", f"numbers {first} and {r}", "are the same: they are no independent trainings")
+            raise InvalidInput(
+                "weights", f"numbers {first} and {r}", "are the same: they are not independent trainings"
+            )
 
 
 def _joined(spaces: Eigenspaces, data: DataMoment) -> tuple[tuple[float, float, int], ...]:
@@ -281,7 +283,7 @@ def _isotropic(weights: Weights, draws: int, seed: int) -> float:
 def _needed(
     spaces: Eigenspaces, weights: Weights, interval: tuple[float, float] | None, isotropic: float
 ) -> int | None:
-    """None also for isotropic weights whose M is bounded: however many there are, they say nothing."""
+    """None also for isotropic weights whose M is bounded: no number of them gives a verdict."""
     bounded = interval is not None and math.isfinite(interval[1])
     if bounded and isotropic > LEVEL:
         return None

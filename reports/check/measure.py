@@ -24,20 +24,20 @@ def check(
     ridge: float = 0.0,
     seed: int = 0,
 ) -> Check:
-    """Is a trained layer aligned with the data that it sees?
+    """Test whether a trained layer is aligned with its input data.
 
     Parameters
     ----------
     weights : array or tensor, or a list of them
         (m, d) of a dense layer, (m, C, kh, kw) or (m, C, k) of filters. Several are independent trainings.
     rows : array or tensor
-        What the layer sees: (n, d) rows, or (n, C, H, W) images. For a deeper layer, the activations before it.
+        Input of the layer: (n, d) rows, or (n, C, H, W) images. For a deeper layer, the activations before it.
     transposed : bool
-        Weights come as (d, m), or (kh, kw, C, m).
+        Weights are stored as (d, m) or (kh, kw, C, m).
     channels_last : bool
-        Images come as (n, H, W, C).
+        Images are stored as (n, H, W, C).
     dilation : int
-        Of the convolution: weights do not tell it.
+        Dilation of the convolution, which the weights do not determine.
     group : (j, g)
         Only the filters that see the j-th of g groups of channels.
     center : bool
@@ -45,12 +45,12 @@ def check(
     ridge : float
         Replace Σ_w by (1 − ρ) Σ_w + ρ (tr Σ_w / d) I, for M of fewer vectors than dimensions.
     seed : int
-        Of all random draws.
+        Seed of all random draws.
 
     Raises
     ------
     InvalidInput
-        For shapes that do not fit, numbers that are not finite, and whatever else leaves nothing to be said.
+        For shapes that do not fit, numbers that are not finite, and any input that allows no statement.
 
     Examples
     --------

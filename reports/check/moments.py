@@ -2,7 +2,7 @@
 
 A block of images is unfolded into a matrix (d, patches) of float64 in d strided copies, and its Gram matrix is added
 up. Sums are kept apart in up to 64 groups of samples, whose scatter gives the sampling error of the eigenvalues: a
-patch is no independent sample, an image is.
+patch is not an independent sample, an image is.
 """
 
 from __future__ import annotations

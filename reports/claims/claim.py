@@ -128,7 +128,7 @@ class Case(Generic[Study]):
     def experiment(self) -> Experiment:
         """The transfer experiment; InvalidInput where the case is none."""
         if isinstance(self.trained, Setting):
-            raise InvalidInput("case", self.name, "is no transfer experiment")
+            raise InvalidInput("case", self.name, "is not a transfer experiment")
         return self.trained
 
 
@@ -178,8 +178,8 @@ class Claim(Generic[Study, Predicted, Measured]):
     background : callable, () → tuple of Table
         Tables that depend on no case, computed once and kept; they follow those of `illustrate`.
     scaled : callable, (prediction, factor) → prediction, or None
-        The prediction with its numbers wrong by a factor: how small an error every finding would have shown is then
-        found by `decide`, and reported. None where no number is predicted.
+        The prediction with its numbers wrong by a factor. With it the report gives the smallest error that each
+        finding would have detected. None where no number is predicted.
     """
 
     id: str

@@ -1,1 +1,1 @@
-"""The commands, by what they are about: a report, one setting, a network of your own, a transfer experiment."""
+"""The commands, by subject: a report, one setting, your own network, a transfer experiment."""

@@ -1,4 +1,4 @@
-"""What all commands share: the group, the options --json and --quiet, exit statuses, and how a view is printed."""
+"""Shared by all commands: the group, the options --json and --quiet, exit statuses, printing."""
 
 from __future__ import annotations
 
@@ -18,15 +18,28 @@ DONE, UNCONVINCED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
 
 DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 TRAINING = (
-    click.option("--replicas", type=click.IntRange(min=1), default=None, help="Overrides ensemble.replicas."),
+    click.option(
+        "--replicas",
+        type=click.IntRange(min=1),
+        default=None,
+        help="Number of replicas, in place of ensemble.replicas.",
+    ),
     DEVICE,
     click.option(
-        "--store", type=click.Path(path_type=Path), default=None, metavar="DIR", help="Keep what is computed here."
+        "--store",
+        type=click.Path(path_type=Path),
+        default=None,
+        metavar="DIR",
+        help="Folder in which results are kept.",
     ),
-    click.option("--resume", is_flag=True, help="Go on from what the store holds."),
-    click.option("--shard", default=None, metavar="i/n", help="Compute this share only; `merge` joins the shares."),
+    click.option("--resume", is_flag=True, help="Continue from the results in the store."),
+    click.option("--shard", default=None, metavar="i/n", help="Compute only share i of n; `merge` joins them."),
     click.option(
-        "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Workers, one core each."
+        "--processes",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Number of processes, one core each.",
     ),
 )
 
@@ -34,13 +47,13 @@ TRAINING = (
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="eigenalign")
 def eigenalign() -> None:
-    """Do networks trained on random labels align with their data? Predict, simulate, compare."""
+    """Test the theory of training with random labels: predict, simulate, compare."""
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that every command has: --json and --quiet."""
 
-    @click.option("--json", "as_json", is_flag=True, help="One JSON value on stdout, nothing else there.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON value on stdout, and nothing else.")
     @click.option("--quiet", is_flag=True, help="No progress and no log on stderr.")
     @wraps(command)
     def with_common(*args: Any, quiet: bool, **kwargs: Any) -> Any:
@@ -55,7 +68,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def training(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of commands that train an ensemble: how many replicas, where, and who computes which of them."""
+    """The options of commands that train an ensemble: number of replicas, device, store, shares."""
     for option in reversed(TRAINING):
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""`eigenalign check` and `init`: networks of your own."""
+"""`eigenalign check` and `init`: your own network."""
 
 from __future__ import annotations
 
@@ -11,16 +11,32 @@ from reports.commands.group import DONE, common, eigenalign, show
 
 
 @eigenalign.command()
-@click.option("--weights", multiple=True, required=True, metavar="FILE[:KEY]", help="Again for every other training.")
-@click.option("--data", required=True, metavar="FILE[:KEY]|DIR", help="What the layer sees: rows, images, activations.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Write a page, too.")
-@click.option("--transposed", is_flag=True, help="Weights are stored inputs first: (d, m), (kh, kw, C, m).")
-@click.option("--channels-last", is_flag=True, help="Images are stored (n, H, W, C).")
-@click.option("--dilation", type=click.IntRange(min=1), default=1, show_default=True, help="Of a convolution.")
-@click.option("--group", default="1/1", metavar="J/G", show_default=True, help="One group of a grouped convolution.")
+@click.option(
+    "--weights",
+    multiple=True,
+    required=True,
+    metavar="FILE[:KEY]",
+    help="Weights of the layer; repeat for each independent training.",
+)
+@click.option("--data", required=True, metavar="FILE[:KEY]|DIR", help="Input of the layer: rows, images, activations.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Also write an HTML page.")
+@click.option("--transposed", is_flag=True, help="Keras/JAX layout of the weights: (inputs, outputs), (kh, kw, C, m).")
+@click.option("--channels-last", is_flag=True, help="Images are stored as (n, H, W, C).")
+@click.option(
+    "--dilation", type=click.IntRange(min=1), default=1, show_default=True, help="Dilation of the convolution."
+)
+@click.option(
+    "--group", default="1/1", metavar="J/G", show_default=True, help="Group J of a convolution with G groups."
+)
 @click.option("--center", is_flag=True, help="Subtract the mean of the data.")
-@click.option("--ridge", type=float, default=0.0, metavar="SHARE", help="Regularise weights of too low a rank.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the tests' random draws.")
+@click.option(
+    "--ridge",
+    type=float,
+    default=0.0,
+    metavar="SHARE",
+    help="Regularise weights of deficient rank: this share of their mean variance.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
 @common
 def check(
     weights: tuple[str, ...],
@@ -31,7 +47,7 @@ def check(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Your own network: is a trained layer aligned with its data? Several --weights are independent trainings."""
+    """Test whether a trained layer is aligned with its data."""
     from reports.check import check_files
     from reports.check.weights import parse_group
     from reports.views.check import view
@@ -50,22 +66,40 @@ def check(
 
 
 @eigenalign.command()
-@click.option("--data", default=None, metavar="FILE[:KEY]|DIR", help="From what the layer will see: rows, images.")
 @click.option(
-    "--setting", "setting_file", default=None, metavar="FILE", help="From its closed form, or an ensemble of it."
+    "--data", default=None, metavar="FILE[:KEY]|DIR", help="Draw from the data: rows or images that the layer will see."
 )
-@click.option("--store", default=None, metavar="DIR", help="From an ensemble that `simulate` has kept.")
-@click.option("--shape", required=True, metavar="M,D|M,C,KH,KW", help="Of the weights, in PyTorch's layout.")
-@click.option("--norm", type=float, default=None, metavar="X", help="Frobenius norm; torch's, sqrt(M/3), by default.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help=".npy or .safetensors.")
-@click.option("--time", type=float, default=None, metavar="U", help="With --data: eta t s_max; 1.2564… by default.")
-@click.option("--initial", type=float, default=None, metavar="C", help="With --data: sigma_0² n/(sigma_y² eta t); 0.")
+@click.option(
+    "--setting",
+    "setting_file",
+    default=None,
+    metavar="FILE",
+    help="Draw from the closed form of a setting, or from an ensemble of it.",
+)
+@click.option("--store", default=None, metavar="DIR", help="Draw from an ensemble kept by `simulate`.")
+@click.option("--shape", required=True, metavar="M,D|M,C,KH,KW", help="Shape of the weights, in PyTorch's layout.")
+@click.option("--norm", type=float, default=None, metavar="X", help="Frobenius norm; default: torch's, sqrt(M/3).")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="File to write, .npy or .safetensors."
+)
+@click.option(
+    "--time", type=float, default=None, metavar="U", help="With --data: training time, eta t s_max; default 1.2564…"
+)
+@click.option(
+    "--initial",
+    type=float,
+    default=None,
+    metavar="C",
+    help="With --data: weight of the initial weights, sigma_0² n/(sigma_y² eta t); default 0.",
+)
 @click.option("--center", is_flag=True, default=None, help="With --data: subtract the mean.")
-@click.option("--channels-last", is_flag=True, default=None, help="With --data: images are stored (n, H, W, C).")
-@click.option("--dilation", type=click.IntRange(min=1), default=None, help="With --data: of a convolution; 1.")
-@click.option("--formula", default=None, help="With --setting: force one closed form.")
-@click.option("--replicas", type=click.IntRange(min=1), default=None, help="With --setting: of the ensemble, if any.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
+@click.option("--channels-last", is_flag=True, default=None, help="With --data: images are stored as (n, H, W, C).")
+@click.option(
+    "--dilation", type=click.IntRange(min=1), default=None, help="With --data: dilation of the convolution; default 1."
+)
+@click.option("--formula", default=None, help="With --setting: use this closed form.")
+@click.option("--replicas", type=click.IntRange(min=1), default=None, help="With --setting: replicas of the ensemble.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draw.")
 @common
 def init(
     data: str | None,
@@ -79,7 +113,7 @@ def init(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Draw first-layer weights whose covariance is aligned with the data, as after training on random labels."""
+    """Draw first-layer weights aligned with the data, as after training on random labels."""
     from reports.init import draw_layer, frobenius
     from reports.init_files import check_suffix, law_from, parse_shape, save
     from reports.views.init import view

@@ -12,7 +12,7 @@ from reports.commands.group import DEVICE, DONE, UNCONVINCED, common, eigenalign
 if TYPE_CHECKING:
     from reports.record import ReportRecord
 
-RECORDS = "records"  # the folder of a report that holds what it was put together from
+RECORDS = "records"  # the folder of a report that holds its records
 
 
 @eigenalign.command()
@@ -21,20 +21,26 @@ RECORDS = "records"  # the folder of a report that holds what it was put togethe
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True)
 @DEVICE
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--resume", is_flag=True, help="Keep what OUT/records holds, and compute what is missing.")
+@click.option("--resume", is_flag=True, help="Use the records in OUT/records, and compute only the missing ones.")
 @click.option(
-    "--shard", default=None, metavar="i/n", help="Compute this share of the cases only; --resume puts all together."
+    "--shard",
+    default=None,
+    metavar="i/n",
+    help="Compute only share i of n of the cases; --resume completes the report.",
 )
 @click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
 @click.option(
-    "--processes", type=click.IntRange(min=1), default=None, help="Workers; by default one per core, and one on a GPU."
+    "--processes",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Number of processes; default: one per core, and one on a GPU.",
 )
 @click.option(
     "--cifar10",
     type=click.Path(path_type=Path),
     default=None,
     metavar="DIR",
-    help="CIFAR-10's data_batch_*.bin: budget paper then trains the paper's own networks on it.",
+    help="Folder with CIFAR-10's data_batch_*.bin; --budget paper then trains the paper's networks.",
 )
 @common
 def report(
@@ -50,7 +56,7 @@ def report(
 ) -> int:
     """Predict, simulate and judge every claim; write tables, figures, report.html, report.pdf.
 
-    With --shard, or under torchrun, only a share of the cases is computed; `report --resume` puts the report together.
+    With --shard, or under torchrun, only a share of the cases is computed; `report --resume` completes the report.
     """
     from reports.campaign.run import run_campaign, run_shard
     from simulate.ranges import rank
@@ -58,7 +64,7 @@ def report(
     asked |= {"only": tuple(name.strip() for name in only.split(",") if name.strip()), "progress": not quiet}
     number, world = rank()
     if shard is None and world > 1:
-        shard, processes = f"{number + 1}/{world}", processes or 1  # torchrun has as many processes as it was told
+        shard, processes = f"{number + 1}/{world}", processes or 1  # torchrun starts one process per share
     if shard is not None:
         from reports.views.shard import view
 
@@ -73,14 +79,14 @@ def report(
 @click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
 @common
 def typeset(folder: Path, strict: bool, as_json: bool, quiet: bool) -> int:
-    """Write the tables, figures and pages of a report again from DIR/records, without computing anything."""
+    """Write tables, figures and pages again from DIR/records, without computing anything."""
     from reports.campaign.run import assemble
 
     return _written(assemble(folder / RECORDS), folder, as_json, strict=strict)
 
 
 def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool, processes: int | None = None) -> int:
-    """Write a report, say what was found, and return the exit status."""
+    """Write a report, print a summary, and return the exit status."""
     from reports.processes import cores
     from reports.typesetting.document import write
 
@@ -99,7 +105,7 @@ def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool, pr
 @eigenalign.command()
 @common
 def claims(as_json: bool, quiet: bool) -> int:
-    """List the claims, their references, and what is checked."""
+    """List the claims, with references and methods."""
     from reports.claims import CLAIMS
     from reports.views.claims import view
 

@@ -11,11 +11,14 @@ from reports.commands.group import DEVICE, DONE, UNCONVINCED, common, eigenalign
 
 @eigenalign.command()
 @click.argument("setting_file", metavar="SETTING.toml")
-@click.option("--formula", default=None, help="Force one closed form, or a smaller network: scaling.")
+@click.option("--formula", default=None, help="Use this closed form; scaling simulates a smaller network.")
 @DEVICE
 @common
 def verify(setting_file: str, formula: str | None, device: str, as_json: bool, quiet: bool) -> int:
-    """Predict, simulate and compare one setting."""
+    """Predict and simulate a setting, and compare the two.
+
+    Exits with 0 if the prediction holds, 1 if not, 2 for bad input.
+    """
     from reports.judging.verify import verify as run
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
@@ -30,10 +33,10 @@ def verify(setting_file: str, formula: str | None, device: str, as_json: bool, q
 
 @eigenalign.command()
 @click.argument("setting_file", metavar="SETTING.toml")
-@click.option("--formula", default=None, help="Force one closed form; scaling simulates a smaller network.")
+@click.option("--formula", default=None, help="Use this closed form; scaling simulates a smaller network.")
 @common
 def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) -> int:
-    """The closed form alone."""
+    """Print the closed-form prediction for a setting."""
     from reports.judging.verify import predict as run
     from reports.setting_file import load
     from reports.views.prediction import view
@@ -57,7 +60,7 @@ def simulate(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """The ensemble alone; under torchrun, or with --shard, a share of it."""
+    """Train the ensemble of a setting; with --shard, or under torchrun, a share of it."""
     import simulate as simulator
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
@@ -86,7 +89,7 @@ def simulate(
 @click.argument("folder", metavar="DIR")
 @common
 def merge(folder: str, as_json: bool, quiet: bool) -> int:
-    """Put the shards in a store together: those of `simulate`, or those of `transfer`."""
+    """Combine the shards of `simulate` or `transfer` in a store."""
     import simulate as simulator
     from simulate import transfer as transfers
 

@@ -11,7 +11,7 @@ from reports.commands.group import DONE, common, eigenalign, show, training
 
 @eigenalign.command()
 @click.argument("experiment_file", metavar="EXPERIMENT.toml")
-@click.option("--predict", is_flag=True, help="Train upstream only, and say what the theory predicts of what follows.")
+@click.option("--predict", is_flag=True, help="Train upstream only, and print the prediction for downstream training.")
 @training
 @common
 def transfer(
@@ -26,20 +26,21 @@ def transfer(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Does training on random labels help with another task? Upstream training, a treatment, downstream training.
+    """Test whether training on random labels helps with another task.
 
-    Every treatment is paired with training from scratch, and ends in a sentence: it helps or hurts, how much, and what
-    the theory predicted of these networks at the switch, and why. --predict gives the prediction alone.
+    Trains upstream, applies each treatment, trains downstream, and compares with training from scratch, in pairs of
+    replicas. Prints for each treatment whether it helps or hurts, by how much, and what the theory predicted and why.
+    --predict prints the prediction alone.
 
     \b
-    # it hurts, 10 seconds of a core
+    # a transfer that hurts; 10 seconds on one core
     eigenalign transfer reports/examples/transfer_specialised.toml
-    # it helps, a minute; then the prediction alone
+    # a transfer that helps; a minute; then its prediction alone
     eigenalign transfer reports/examples/transfer_digits.toml
     eigenalign transfer reports/examples/transfer_digits.toml --predict
 
-    Under torchrun, or with --shard, a share of the replicas. Weights that are drawn from the moments of other replicas
-    wait until all have been trained upstream.
+    With --shard, or under torchrun, only a share of the replicas is trained. Treatments that draw weights from the
+    moments of other replicas need the upstream training of all shards.
     """  # noqa: D301  # the escape tells click to keep the lines
     from reports.experiment_file import load
     from reports.transfer import answer_transfer, predict_transfer
@@ -52,9 +53,7 @@ def transfer(
     experiment, share = load(experiment_file), share_of(shard)
     if predict:
         if share[1] > 1:
-            rule = (
-                "belongs to downstream training; --predict --store DIR --resume reads what all shards have left there"
-            )
+            rule = "applies to downstream training only; --predict --store DIR --resume reads all shards in DIR"
             raise InvalidInput("shard", "{}/{}".format(*share), rule)
         foretold = predict_transfer(
             experiment,

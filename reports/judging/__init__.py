@@ -1,1 +1,1 @@
-"""Prediction against measurement: estimates with their errors, and the rules by which verdicts follow."""
+"""Prediction against measurement: estimates with their errors, and the rules for verdicts."""

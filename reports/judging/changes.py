@@ -1,4 +1,4 @@
-"""The change τ − τ_0 of an ensemble's weights, and two ensembles held against each other by it.
+"""The change τ − τ_0 of an ensemble's weights, and the comparison of two ensembles by it.
 
 τ_0 is known exactly, and the noise of the initial weights, which is most of the noise where weights have moved little,
 is subtracted replica by replica.
@@ -68,7 +68,7 @@ def movements(simulation: Simulation) -> tuple[Moved, ...]:
     for reading in simulation.readings:
         # diverged replicas are left out of every reading: blocks hold the same replicas throughout
         change = weight_variances(spaces, reading.second_moments) - before
-        with np.errstate(over="ignore", invalid="ignore"):  # on the way to diverge squares may overflow
+        with np.errstate(over="ignore", invalid="ignore"):  # squares may overflow before a replica diverges
             mean, error = mean_with_error(change, reading.counts)
         found.append(Moved(reading.step, initial, mean, error, len(reading.counts)))
     return tuple(found)

@@ -20,7 +20,7 @@ from theory.testing.estimated import estimated_means
 
 @dataclass(frozen=True)
 class ComparedReading:
-    """One step of a prediction held against the same step of a simulation.
+    """One step of a prediction, compared with the same step of a simulation.
 
     Attributes
     ----------
@@ -32,11 +32,10 @@ class ComparedReading:
     max_relative_error : float
         The largest |τ̂ / τ − 1|.
     detectable : float or None
-        The relative error of one τ that would have been detected with probability .9, None where nothing but a gross
-        error would.
+        The relative error of one τ that the test detects with 90 % power; None if it detects only gross errors.
     verdict : "holds", "refuted" or "undecided"
     reason : str or None
-        Why it is undecided, and how many replicas would decide it.
+        Why the reading is undecided, and how many replicas would decide it.
     """
 
     step: int
@@ -50,7 +49,7 @@ class ComparedReading:
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """A prediction, a simulation, and what came of holding one against the other."""
+    """A prediction, a simulation, and their comparison."""
 
     prediction: Prediction
     simulation: Simulation
@@ -80,9 +79,9 @@ def compare(
     mean: np.ndarray | None = None,
     estimates: tuple[Estimate, ...] | None = None,
 ) -> Verification:
-    """Hold every predicted reading against the simulated one of the same step.
+    """Compare each predicted reading with the simulated one of the same step.
 
-    `estimates` are those of the simulation, where they are at hand: they cost more than all the rest.
+    Pass the `estimates` of the simulation if they are known: they cost more than the comparison.
     """
     if estimates is None:
         estimates = estimate(simulation, mean=mean)
@@ -132,16 +131,15 @@ def _gaussian(simulation: Simulation, predicted: PredictedReading) -> bool:
 
 
 def _too_few(simulation: Simulation, simulated: SimulatedReading, *, gaussian: bool) -> str | None:
-    """Why nothing can be tested: Gaussian vectors must span their space, other replicas have a spread."""
+    """Why nothing can be tested: Gaussian vectors must span their space; otherwise an error needs two replicas."""
     outputs, dimension = simulation.setting.labels.outputs, len(simulation.data_moment)
     if simulated.replicas * outputs > dimension if gaussian else len(simulated.counts) > 1:
         return None
     if simulation.diverged:
         return diverged_reason(simulation.diverged)
     if gaussian:
-        return (
-            f"needs {-(-sufficient.gaussian_vectors(dimension) // outputs):,} replicas: fewer vectors than dimensions"
-        )
+        needed = -(-sufficient.gaussian_vectors(dimension) // outputs)
+        return f"needs {needed:,} replicas: there are fewer vectors than dimensions"
     return "needs more than one replica"
 
 
@@ -177,7 +175,7 @@ def _asymptotic(
     values = weight_variances(data_eigenspaces(simulation), simulated.second_moments)
     zero = predicted.tau == 0
     if np.any(values[:, zero]) or np.all(zero):
-        return "undecided", "a tau is predicted to vanish: it has no relative error"
+        return "undecided", "a predicted tau is 0, so its relative error is undefined"
     means = estimated_means(values[:, ~zero] / predicted.tau[~zero], simulated.counts)
     low, high = means.interval(CONFIDENCE)
     verdict = interval_within_budget(low - 1, high - 1, budget, simulation.diverged)

@@ -1,4 +1,4 @@
-"""How many of independent networks show something: the chance of such a count, and what it would have detected."""
+"""Counts of independent networks that show an effect: the probability of a count, and its power."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def decisive_count(networks: int, rate: float) -> int | None:
 
 
 def detectable_rate(networks: int, rate: float) -> float | None:
-    """The true rate at which the count is decisive with probability .9; None where it never is."""
+    """The true rate at which the count is decisive with 90 % power; None where it never is."""
     least = decisive_count(networks, rate)
     return None if least is None else float(beta.ppf(POWER, least, networks - least + 1))

@@ -17,7 +17,7 @@ from theory.testing import randomization_test
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """What one reading of a simulation says of Σ_w.
+    """The estimates of Σ_w from one reading of a simulation.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Estimate:
 
 
 def data_eigenspaces(simulation: Simulation) -> Eigenspaces:
-    """The eigenspaces in which τ is read. Population eigenvalues are exact, so only rounding joins them."""
+    """The eigenspaces for which τ is estimated. Population eigenvalues are exact, so only equal ones are merged."""
     return eigenspaces(simulation.data_moment, gap=1e-9)
 
 

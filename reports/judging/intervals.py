@@ -1,10 +1,10 @@
-"""Means over replicas, their errors, half-widths of intervals, and what these would have detected.
+"""Means over replicas, their errors, half-widths of intervals, and their power.
 
-Student's intervals cover as they say for Gaussian values, and very nearly for symmetric ones with heavy tails. They
-cover less where values are skewed and few: of 10 lognormal values (of a normal variable of variance 1) the interval for
-the mean misses it in about 17 of 100 samples, not in 5. Nothing known mends that at such a size. Hall's transformation
-and the bootstrap of t still miss in 10 of 100, and lose more for symmetric heavy tails than they gain here. The table
-of the guide on calibration shows both.
+Student's intervals have their nominal coverage for Gaussian values, and very nearly for symmetric ones with heavy
+tails. They cover less where values are skewed and few: of 10 lognormal values (of a normal variable of variance 1) the
+interval for the mean misses it in about 17 of 100 samples, not in 5. No known method repairs that at such a size:
+Hall's transformation and the bootstrap of t still miss in 10 of 100, and lose more for symmetric heavy tails than they
+gain here. The table of the guide on calibration shows both.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def mean_and_half(values: np.ndarray) -> tuple[float, float]:
     """
     count = len(values)
     if count < 2:
-        raise Diverged("networks", count, "at least two must not diverge for there to be an interval")
+        raise Diverged("networks", count, "an interval needs at least two that do not diverge")
     return float(values.mean()), float(t.ppf((1 + CONFIDENCE) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
 
 
@@ -77,13 +77,13 @@ def root_bars(tau: np.ndarray, error: np.ndarray, degrees: float | None = None) 
 
 
 def half_width(error: Any, *, tests: int = 1, confidence: float = CONFIDENCE, degrees: Any = None) -> Any:
-    """Half-widths of `tests` intervals that hold together (Bonferroni), by the normal law or Student's."""
+    """Half-widths of `tests` simultaneous intervals (Bonferroni), by the normal law or Student's."""
     tail = (1 - confidence) / 2 / tests
     return (norm.isf(tail) if degrees is None else t.isf(tail, degrees)) * error
 
 
 def bootstrap_interval(draws: np.ndarray, *, tests: int = 1) -> np.ndarray:
-    """The interval between quantiles of resampled values (…, B), one of `tests` that hold together (Bonferroni).
+    """The interval between quantiles of resampled values (…, B), one of `tests` simultaneous ones (Bonferroni).
 
     Its two ends have the shape (…, 2).
     """
@@ -92,7 +92,7 @@ def bootstrap_interval(draws: np.ndarray, *, tests: int = 1) -> np.ndarray:
 
 
 def simultaneous(count: int) -> float:
-    """The confidence of each of `count` intervals that hold together with 95 % (Bonferroni)."""
+    """The confidence of each of `count` intervals that are simultaneous with 95 % (Bonferroni)."""
     return 1 - (1 - CONFIDENCE) / count
 
 
@@ -130,7 +130,7 @@ def sign_words(signs: np.ndarray) -> str:
 
 
 def detectable(error: float, *, tests: int = 1, degrees: float | None = None, relative: bool = False) -> float:
-    """The effect that any one of `tests` two-sided tests at `LEVEL` together detects with probability .9, either sign.
+    """The effect that any one of `tests` two-sided tests at `LEVEL` together detects with 90 % power, for either sign.
 
     From the standard error of one of them, `degrees` and `relative` as in `effect_found`.
     """
@@ -138,7 +138,7 @@ def detectable(error: float, *, tests: int = 1, degrees: float | None = None, re
 
 
 def detected(error: float, *, tests: int = 1, degrees: float | None = None, relative: bool = False) -> float:
-    """The effect that one of `tests` 95 % intervals that hold together separates from 0 with probability .9.
+    """The effect that one of `tests` simultaneous 95 % intervals separates from 0 with 90 % power.
 
     From the standard error of one of them, `degrees` and `relative` as in `effect_found`.
     """
@@ -146,16 +146,16 @@ def detected(error: float, *, tests: int = 1, degrees: float | None = None, rela
 
 
 def detectable_excess(error: float, degrees: float) -> float:
-    """The positive effect that the one-sided test of `exceeds_pvalue` at `LEVEL` detects with probability .9."""
+    """The positive effect that the one-sided test of `exceeds_pvalue` at `LEVEL` detects with 90 % power."""
     return effect_found(error, LEVEL, degrees=degrees)
 
 
 def effect_found(error: float, tail: float, *, degrees: float | None = None, relative: bool = False) -> float:
-    """The effect that is found with probability `POWER` by a test that rejects beyond the upper quantile of `tail`.
+    """The effect that a test detects with probability `POWER` if it rejects beyond the upper quantile of `tail`.
 
     With a known standard error s that is (z_tail + z_power) s. With one that is estimated with `degrees` degrees of
-    freedom it is more, since the error is estimated twice: here, where it says what would have been found, and by the
-    test that would have found it. The multiple m solves
+    freedom it is larger, because the error is estimated twice: here, to compute the power, and by the test itself. The
+    multiple m solves
 
         P(Z + m S ≥ t_tail S') = POWER,    Z ~ N(0, 1),    S², S'² ~ χ²_degrees / degrees, independent.
 

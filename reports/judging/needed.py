@@ -1,9 +1,9 @@
-"""What an undecided finding still needs: how many replicas would decide it, if the truth is what was measured.
+"""How many replicas would decide an undecided finding, if the true value is the measured one.
 
-Errors fall with the square root of the replicas. A discrepancy d from the bound that an interval of half-width h leaves
-inside is told from it with probability .9 where h and the quantile of .9 together fit into it, which R (h'/d)² replicas
-give, h' = h (1.96 + 1.28)/1.96: the normal law is taken, and Student's asks for a few less. Where d is small, what was
-measured may lie on the bound itself, and no number of replicas decides it: that is said instead.
+Errors fall with the square root of the number of replicas R. Let an interval of half-width h contain the bound, at
+distance d from its middle. The test separates the two with 90 % power from R (h'/d)² replicas on, with
+h' = h (1.96 + 1.28)/1.96. This uses the normal law; Student's needs slightly fewer. If d is small, the true value may
+lie on the bound itself, and no number of replicas decides; the words say so.
 """
 
 from __future__ import annotations
@@ -16,49 +16,49 @@ from scipy.stats import norm
 from reports.judging.intervals import QUANTILE, detected, share_interval
 from reports.judging.rules import CONFIDENCE, DISCREPANCY, LEVEL, POWER, SHARE
 
-NEAREST = 0.2  # half-widths: a measured value that is nearer to the bound does not tell how far from it the truth is
+NEAREST = 0.2  # half-widths: for a value closer to the bound, its true distance is unknown
 
 
 def by_interval(replicas: int, low: float, high: float, bounds: Sequence[float]) -> str:
     """For an interval [low, high] that must leave all `bounds` on one side, such as 0 or ± a budget.
 
     >>> by_interval(7, -0.004, 0.050, (0.0,))
-    'would need about 27 replicas, a budget × 3.8'
+    'would need about 27 replicas, 3.8 times the budget'
     >>> by_interval(7, -0.007, 0.008, (0.0,))
-    'measured 0.07 of its half-width from the bound: may lie on it, where no number of replicas decides'
+    'the measured value is only 0.07 half-widths from the bound: if it lies on it, no number of replicas decides'
     """
     half, middle = (high - low) / 2, (high + low) / 2
     if not math.isfinite(half + middle):
-        return "no interval is known: how many replicas would be needed is not either"
+        return "there is no interval, so the number of replicas needed is unknown"
     inside = [bound for bound in bounds if low < bound < high] or list(bounds)
     distance = min(abs(middle - bound) for bound in inside)
     if distance < NEAREST * half:
-        where = f"measured {distance / half:.1g} of its half-width from the bound"
-        return f"{where}: may lie on it, where no number of replicas decides"
+        where = f"the measured value is only {distance / half:.1g} half-widths from the bound"
+        return f"{where}: if it lies on it, no number of replicas decides"
     return more(replicas, (detected(half / QUANTILE) / distance) ** 2)
 
 
 def by_power(replicas: int, detectable: float | None, wanted: float = DISCREPANCY) -> str:
-    """For an exact form that would have been found wrong by `detectable` only, and should be by `wanted`.
+    """For an exact form, if only an error of `detectable` would have been detected, and one of `wanted` should be.
 
     >>> by_power(18432, 0.078)
-    'would need about 44900 replicas, a budget × 2.4'
+    'would need about 44900 replicas, 2.4 times the budget'
     """
     if detectable is None:
-        return "nothing is found by so few replicas: how many would be needed is not known"
+        return "so few replicas detect no error; the number needed is unknown"
     return more(replicas, (detectable / wanted) ** 2)
 
 
 def by_pvalue(replicas: int, pvalue: float) -> str:
-    """For a control that is detected at `pvalue` only, and should be below 1e-6 with probability .9.
+    """For a control that is detected at `pvalue` only, and should be below 1e-6 with 90 % power.
 
     >>> by_pvalue(4000, 1.7e-5)
-    'would need about 8250 replicas, a budget × 2.1'
+    'would need about 8250 replicas, 2.1 times the budget'
     >>> by_pvalue(100, 0.6)
-    'nothing is seen of what the control breaks: how many replicas would be needed is not known'
+    'the violation is not visible at all; the number of replicas needed is unknown'
     """
     if pvalue > 1 - CONFIDENCE:
-        return "nothing is seen of what the control breaks: how many replicas would be needed is not known"
+        return "the violation is not visible at all; the number of replicas needed is unknown"
     wanted = float(norm.isf(LEVEL / 2) + norm.ppf(POWER))
     return more(replicas, (wanted / float(norm.isf(pvalue / 2))) ** 2)
 
@@ -67,7 +67,7 @@ def by_share(right: int, decided: int, settings: int) -> str:
     """For a share of signs that must lie above, or below, `SHARE` by its exact interval.
 
     >>> by_share(15, 18, 18)
-    'would need about 576 settings, a budget × 32'
+    'would need about 576 settings, 32 times the budget'
     """
     if not decided:
         return "no sign is decided"
@@ -75,17 +75,17 @@ def by_share(right: int, decided: int, settings: int) -> str:
         low, high = share_interval(round(right * times), decided * times) or (0.0, 1.0)
         if low > SHARE or high < SHARE:
             return more(settings, times, "settings")
-    return f"{right} of {decided} may lie on the bound of {SHARE:g}, where no number of settings decides"
+    return f"{right} of {decided} is close to {SHARE:g}: if it lies on it, no number of settings decides"
 
 
 def more(replicas: int, times: float, what: str = "replicas") -> str:
-    """So many times as many, in words; never fewer than there are."""
+    """In words, `times` as many replicas; never fewer than there are."""
     times = max(times, 1.0)
-    return f"would need about {_rounded(replicas * times)} {what}, a budget × {times:.2g}"
+    return f"would need about {_rounded(replicas * times)} {what}, {times:.2g} times the budget"
 
 
 def with_need(note: str, verdict: str, needed: str) -> str:
-    """The note of a finding, with what it needs where it is undecided."""
+    """The note of a finding; if it is undecided, with the number of replicas it needs."""
     return "; ".join(part for part in (note, needed) if part) if verdict == "undecided" else note
 
 

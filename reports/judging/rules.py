@@ -1,10 +1,10 @@
-"""The rules by which rulings follow from p-values and intervals. Every claim is judged by one of these.
+"""The rules from p-values and intervals to rulings. Each claim is judged by one of them.
 
 Exact forms are refuted below p = 1e-6 and hold otherwise, provided that a discrepancy of 5 % would have been detected
-with 90 % power; where the law of the statistic is not known well enough for such a level, only an error that no law
-allows is refuted. Asymptotic forms hold when the whole interval of the discrepancy lies inside their error budget and
-are refuted when it lies outside. Controls hold when what they break is detected. Signs and shapes hold when the
-interval leaves only the predicted one. A diverged replica forbids "holds". Everything else is undecided.
+with 90 % power. If the law of the statistic is not known well enough for such a level, only errors that are impossible
+for any law are refuted. Asymptotic forms hold when the whole interval of the discrepancy lies inside their error budget
+and are refuted when it lies outside. Controls hold when the violation is detected. Signs and shapes hold when the
+interval allows only the predicted one. A diverged replica forbids "holds". Everything else is undecided.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LEVEL: Final = 1e-6  # an exact claim is refuted below this p-value; a negative 
 DISCREPANCY: Final = 0.05  # what must be detectable, with probability `POWER`, before an exact claim may hold
 POWER: Final = 0.9
 CONFIDENCE: Final = 0.95
-BROKEN: Final = 1000.0  # an identity is broken where it is missed by so many times what rounding explains
+BROKEN: Final = 1000.0  # an identity is broken by an error this many times that of rounding
 LARGEST_RATE: Final = 0.1  # the rate of false calls that must be detectable before a check of that rate may hold
 SEEN: Final = 0.01  # a sign is seen where a two-sided test of this size excludes 0
 RECOVERED: Final = 0.8  # of a gain: the share that what is drawn is to recover
@@ -33,7 +33,7 @@ WORST_FIRST: tuple[Ruling, ...] = ("refuted", "undecided", "holds")
 
 
 def exact_verdict(pvalue: float | None, detectable: float | None, diverged: int) -> Ruling:
-    """The rule for exact claims; without a p-value or a power nothing is decided.
+    """The rule for exact claims; undecided without a p-value or a power.
 
     Refuted below `LEVEL`; holds where a relative error of `DISCREPANCY` would have been detected.
     """
@@ -118,7 +118,7 @@ def same_sign_verdict(predicted: tuple[float, float], measured: tuple[float, flo
 
 
 def seen_verdict(ruling: Ruling, seen: np.ndarray, predicted: np.ndarray) -> Ruling:
-    """What holds, holds only where the signs `seen` (k,), 0 where none is, are those `predicted`; otherwise undecided.
+    """The ruling, with "holds" made "undecided" where the signs `seen` (k,), 0 for none, are not those `predicted`.
 
     Any other ruling stands.
     """
@@ -126,7 +126,7 @@ def seen_verdict(ruling: Ruling, seen: np.ndarray, predicted: np.ndarray) -> Rul
 
 
 def share_verdict(pvalue: float, interval: tuple[float, float] | None, diverged: int) -> Ruling:
-    """The rule for many signs at once, by the interval of the share of them that are as predicted, None if none is.
+    """The rule for many signs at once, by the interval of the share that is as predicted, None if no sign is seen.
 
     Refuted where the share is surely below `SHARE`, or where signs are wrong more often than by chance (`pvalue` below
     `LEVEL`); holds where it is surely above.
@@ -166,12 +166,12 @@ def one_left_verdict(left: str | None, predicted: str, diverged: int) -> Ruling:
 
 
 def control_above_verdict(low: float, bound: float, diverged: int) -> Ruling:
-    """The rule for a control that must exceed a bound: seen where its interval does, from `low` on; else undecided."""
+    """The rule for a control that must exceed a bound: holds if `low`, the end of its interval, does."""
     return "holds" if low > bound and not diverged else "undecided"
 
 
 def refusal_verdict(refused: bool | None, diverged: int) -> Ruling:
-    """The rule for a check that has to say no: refuted where it says yes, undecided where it says neither (None)."""
+    """The rule for a check that must reject: refuted if it accepts, undecided if it does neither (None)."""
     if refused is None or diverged:
         return "undecided"
     return "holds" if refused else "refuted"

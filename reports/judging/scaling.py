@@ -1,9 +1,9 @@
 """Finite-size scaling: a smaller network of the same proportions, trained in place of one that has no closed form.
 
-A surrogate, measured and never a closed form: nothing is proved (the argument is in theory/derivations.md, section 5).
-Two sizes are trained, b = 4 and 8 times smaller. The larger of the two networks gives τ; that both agree is the
-surrogate's own check, without which it asserts nothing. Where they agree both may still be wrong: for n ≫ d² they have
-been seen to be, and warnings say so.
+A surrogate is measured, not derived: nothing is proved (the argument is in theory/derivations.md, section 5). Two sizes
+are trained, b = 4 and 8 times smaller. The larger of the two networks gives τ. The convergence check compares the two;
+if they differ, there is no verdict. If they agree, both may still be wrong; this happens for n ≫ d², which gives a
+warning.
 
 Errors of τ are those of the change τ − τ_0, see `reports.judging.changes`.
 """
@@ -31,7 +31,7 @@ FACTORS = (4, 8)
 TOLERANCE = 0.05  # by which the two sizes may differ in any τ
 ERROR_BUDGET = 0.1  # of any τ against the full size; declared for n up to a few times d²
 
-# Where the argument is known to fail, or was never tried; what is beyond is a warning, not an error.
+# Beyond these limits the argument fails or is untested: a warning, not an error.
 MOST_ROWS = 12  # times d²: seen to hold at 11, to fail at 16
 FEWEST_NEURONS = 16
 FEWEST_BATCHES = 2  # in an epoch of the smallest network
@@ -50,7 +50,7 @@ class SurrogateReading:
     sigma : ndarray, shape (k,)
     multiplicity : tuple of int, length k
     sizes : tuple of Moved
-        One a factor, the larger network first.
+        One per factor, the larger network first.
     difference, half_width : ndarray, shape (k,)
         τ of the smaller network over that of the larger one, less 1; half of its simultaneous 95 % interval.
     agreement : "converged", "not converged" or "undecided"
@@ -68,7 +68,7 @@ class SurrogateReading:
 
 @dataclass(frozen=True, eq=False)
 class Surrogate:
-    """What two smaller networks of the same proportions say of a setting. A surrogate, not a closed form.
+    """Two smaller networks of the same proportions, in place of a closed form.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Surrogate:
     tolerance : float
     readings : tuple of SurrogateReading
     warnings : tuple of str
-        Where the setting lies outside what the argument reaches, in words.
+        Reasons why the argument may not apply to the setting.
     saving : float
         Operations of the full-size ensemble over those of both smaller ones, for about the same standard error.
     """
@@ -96,7 +96,7 @@ class Surrogate:
 
     @property
     def agreement(self) -> Agreement:
-        """The surrogate's own check over all readings: the worst of them."""
+        """The convergence check over all readings: the worst result."""
         found = {reading.agreement for reading in self.readings}
         order: tuple[Agreement, ...] = ("not converged", "undecided", "converged")
         return next(agreement for agreement in order if agreement in found)
@@ -144,7 +144,7 @@ class ScalingError:
 
 @dataclass(frozen=True, eq=False)
 class ScalingVerification(Verification):
-    """A verification of the surrogate, which says besides what its own check found and how far τ − τ_0 is off.
+    """A verification of the surrogate, which also reports its convergence check and the errors of τ − τ_0.
 
     Attributes
     ----------
@@ -177,14 +177,14 @@ def surrogate(
     device: str = "cpu",
     progress: bool = False,
 ) -> Surrogate:
-    """Train two smaller networks of the same proportions and see whether they agree.
+    """Train two smaller networks of the same proportions, and check whether they agree.
 
     Parameters
     ----------
     setting : Setting
         The full-size one, which is not trained.
     factors : two int
-        By which rows, widths and updates are divided, ascending, from 2 on.
+        Divisors of rows, widths and updates, ascending, at least 2.
     replicas : int or None
         How many full-size ones to match in standard error: b times as many are trained. Those of the setting if None.
     tolerance : float
@@ -197,7 +197,7 @@ def surrogate(
     """
     chosen = tuple(factors)
     if len(chosen) != 2 or not 2 <= chosen[0] < chosen[1]:
-        raise InvalidInput("factors", chosen, "must be two numbers, ascending, from 2 on")
+        raise InvalidInput("factors", chosen, "must be two ascending numbers, at least 2")
     matched = setting.ensemble.replicas if replicas is None else replicas
     if matched < 1:
         raise InvalidInput("replicas", matched, "must be at least 1")
@@ -230,23 +230,23 @@ def surrogate(
 
 
 def warnings(setting: Setting, dimension: int, b: int, diverged: int = 0) -> tuple[str, ...]:
-    """Where a setting lies outside what the argument is known to reach, b the larger factor."""
+    """Reasons why the argument may not apply to a setting; b is the larger factor."""
     small = shrink(setting, b)
     rows, size = setting.data.sample_count, small.training.batch_size
     found = []
     if rows > MOST_ROWS * dimension**2:
         found.append(f"n = {rows} exceeds {MOST_ROWS} d² = {MOST_ROWS * dimension**2}: the argument fails for n ≫ d²")
     if min(small.network.widths) < FEWEST_NEURONS:
-        found.append(f"a layer of {min(small.network.widths)} neurons is left at b = {b}: 1/width is not small")
+        found.append(f"a layer has only {min(small.network.widths)} neurons at b = {b}: 1/width is not small")
     if size != "full" and small.data.sample_count < FEWEST_BATCHES * size:
-        found.append(f"batches of {size} are most of the {small.data.sample_count} rows that are left at b = {b}")
+        found.append(f"a batch of {size} holds most of the {small.data.sample_count} rows at b = {b}")
     if diverged:
         found.append(f"{diverged} of the smaller networks diverged")
     return tuple(found)
 
 
 def predict(found: Surrogate) -> Prediction:
-    """The larger of the two networks as a prediction for the full size, with all that it leaves out."""
+    """The larger of the two networks as a prediction for the full size, with its assumptions."""
     b, other = found.factors
     return Prediction(
         formula=NAME,
@@ -254,9 +254,9 @@ def predict(found: Surrogate) -> Prediction:
         order=f"1/width at b = {b}, measured; no rate is proved",
         error_budget=ERROR_BUDGET,
         assumptions=(
-            "a surrogate and no closed form: it is simulated, on a smaller network of the same proportions",
-            f"rows, hidden widths and updates divided by {b}, in {found.replicas[0]} replicas; all else is kept",
-            f"its own check, b = {b} against b = {other} within {found.tolerance:.0%}: {found.agreement}",
+            "a surrogate, not a closed form: a smaller network of the same proportions is simulated",
+            f"rows, hidden widths and updates divided by {b}, in {found.replicas[0]} replicas; everything else is kept",
+            f"convergence check, b = {b} against b = {other} within {found.tolerance:.0%}: {found.agreement}",
             *(f"warning: {text}" for text in found.warnings),
         ),
         neglected=("corrections of order 1/width", "a drift as more levels of the kernel saturate"),
@@ -268,11 +268,11 @@ def predict(found: Surrogate) -> Prediction:
 
 
 def compare(found: Surrogate, full: Simulation, *, mean: np.ndarray | None = None) -> ScalingVerification:
-    """Hold a surrogate against a full-size ensemble that was read at step 0 too, as `from_start` has it.
+    """Compare a surrogate with a full-size ensemble that was also read at step 0, see `from_start`.
 
     A reading holds where the simultaneous 95 % interval of every τ's relative error, both ensembles' noise included,
-    lies inside the error budget, and is refuted where one lies outside. Where the surrogate's own check does not say
-    "converged" it asserts nothing, and nothing is decided.
+    lies inside the error budget, and is refuted where one lies outside. It is undecided unless the convergence check
+    says "converged".
     """
     by_step = {moved.step: moved for moved in movements(full)}
     measured = tuple(by_step[reading.step] for reading in found.readings)

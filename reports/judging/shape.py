@@ -1,4 +1,4 @@
-"""The shape of f that a simulation leaves, where its intervals leave only one."""
+"""The shape of f in a simulation, if its intervals allow only one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from theory.eigenspaces import weight_variances
 from theory.shape import PANELS, classify_interval
 
 CONFIDENCE = 0.99
-ONE_LEFT = "one of three shapes is left by simultaneous 99 % intervals"
+ONE_LEFT = "simultaneous 99 % intervals allow only one of three shapes"
 
 
 def simulated_shape(simulation: Simulation) -> str | None:
-    """The shape that simultaneous 99 % intervals of adjacent differences leave; None if they leave several."""
+    """The only shape that simultaneous 99 % intervals of adjacent differences allow; None if they allow several."""
     reading = simulation.readings[-1]
     tau = weight_variances(data_eigenspaces(simulation), reading.second_moments)
     return classify_interval(
@@ -23,5 +23,5 @@ def simulated_shape(simulation: Simulation) -> str | None:
 
 
 def mean_shape(blocks: np.ndarray) -> str | None:
-    """The same of independent curves (R, k): the shape of their mean; "other" where none of the three is left."""
+    """The same for independent curves (R, k): the shape of their mean; "other" if none of the three is allowed."""
     return classify_interval(blocks.mean(axis=0), blocks=blocks, confidence=CONFIDENCE, alternatives=PANELS)

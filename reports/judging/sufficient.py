@@ -1,4 +1,4 @@
-"""How many replicas would have decided what is undecided, and why those there are did not."""
+"""Why a reading is undecided, and how many replicas would decide it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from theory.testing import VariancesTest, WholeMatrixTest
 from theory.testing.estimated import EstimatedMeans, replicas_to_find
 from theory.testing.whole_matrix import detectable_variance
 
-MANY = 10**12  # replicas that nobody trains
+MANY = 10**12  # replicas: more than anyone trains
 GAUSSIAN = 2.0  # the relative variance of the square of a Gaussian number
 HEAVY = 10 * GAUSSIAN  # from which on replicas are called rare
 
 
 @dataclass(frozen=True)
 class ExactTest:
-    """What a test of an exact form says, and what it would have needed.
+    """The result of a test of an exact form, and the replicas it needs.
 
     Attributes
     ----------
     pvalue, detectable : float
-        `detectable` is inf where nothing but a gross error is found.
+        `detectable` is inf if only gross errors are detected.
     sharp : bool
         Whether the law of its statistic is known well enough for a level of `LEVEL`.
     count_needed : callable, () → int or None
-        Replicas that suffice to find an error of `DISCREPANCY`; None if more than `MANY`. A search that costs more
-        than the test: it is made where nothing was decided.
+        Replicas that suffice to detect an error of `DISCREPANCY`; None if more than `MANY`. This search costs more
+        than the test, so it is a function, called only for undecided readings.
     variance : float
         The relative variance of one replica's τ that they are reckoned from: predicted, or a bound from the sample;
         2, that of the square of a Gaussian number, for Gaussian vectors.
@@ -65,7 +65,7 @@ def of_variances(test: VariancesTest, predicted: np.ndarray | None, blocks: int)
 
 @cache
 def gaussian_vectors(rank: int) -> int:
-    """How many Gaussian vectors of this rank show an error of `DISCREPANCY`.
+    """How many Gaussian vectors of this rank detect an error of `DISCREPANCY`.
 
     >>> gaussian_vectors(3)
     35308
@@ -81,20 +81,20 @@ def gaussian_vectors(rank: int) -> int:
 
 def exact_reason(test: ExactTest, replicas: int) -> str:
     """Why an exact form is undecided."""
-    rare = f"rare replicas carry the mean: over replicas tau has the variance {test.variance:.3g} tau^2"
+    rare = f"a few rare replicas dominate the mean (the variance of tau over replicas is {test.variance:.3g} tau^2)"
     needed = test.count_needed()
     if needed is None:
-        return f"no practicable number of replicas decides it: {rare}"
+        return f"no practicable number of replicas decides this: {rare}"
     if test.sharp:
-        return f"needs {needed:,} replicas: an error of {DISCREPANCY:.0%} in one tau might have been missed"
-    few = f"needs {needed:,} replicas: {replicas:,} are too few for a level of {LEVEL:g}"
+        return f"needs {needed:,} replicas: an error of {DISCREPANCY:.0%} in one tau would too often be missed"
+    few = f"needs {needed:,} replicas: {replicas:,} are too few for a test at level {LEVEL:g}"
     return f"{few}; {rare}" if test.variance > HEAVY else few
 
 
 def asymptotic_reason(means: EstimatedMeans, budget: float) -> str:
-    """Why an asymptotic form is undecided, and how many replicas make the intervals fit.
+    """Why an asymptotic form is undecided, and how many replicas make the intervals narrow enough.
 
-    Reckoned for an error of half the budget, or the least that is left by the intervals, up to three quarters of it.
+    The true error is taken as half the budget, or as the smallest that the intervals allow, up to three quarters of it.
     """
     low, high = means.interval(CONFIDENCE)
     off = float(np.max(np.maximum(low - 1, 1 - high)))  # the least that the largest error can be
@@ -104,7 +104,9 @@ def asymptotic_reason(means: EstimatedMeans, budget: float) -> str:
     if needed > MANY:
         return "no practicable number of replicas makes the intervals as narrow as the error budget"
     needed = max(int(np.ceil(needed)), means.replicas + 1)
-    return f"needs some {needed:,} replicas: the intervals of the errors of tau reach across the budget of {budget:.2g}"
+    return (
+        f"needs some {needed:,} replicas: the intervals of the errors of tau extend beyond the budget of {budget:.2g}"
+    )
 
 
 def _gaussian_replicas(rank: int, outputs: int) -> int:

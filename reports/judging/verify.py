@@ -16,9 +16,9 @@ from theory.setting import Setting
 def predict(setting: Setting, *, formula: str | None = None, progress: bool = False) -> Prediction:
     """The closed form of a setting, on the rows that `simulate` would train on.
 
-    The formula "scaling" is none: it trains smaller networks of the same proportions, see `reports.judging.scaling`.
+    `scaling` is not a closed form: it trains smaller networks of the same proportions, see `reports.judging.scaling`.
 
-    Raises NoClosedForm where none applies, before any row is drawn.
+    Raises NoClosedForm if none applies, before any row is drawn.
     """
     if formula == scaling.NAME:
         return scaling.predict(scaling.surrogate(setting, progress=progress))
@@ -47,5 +47,5 @@ def fixed_rows(setting: Setting) -> np.ndarray | None:
 
 
 def population_mean(setting: Setting) -> np.ndarray | None:
-    """E x (d,) of a synthetic law with a mean, which the symmetry group has to fix; else None."""
+    """E x (d,) of a synthetic law with a mean, which the symmetry group has to fix; otherwise None."""
     return simulate.population(setting).mean if setting.data.mean and not setting.data.fixed else None

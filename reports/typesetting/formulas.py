@@ -82,7 +82,7 @@ def mathml(source: str, *, block: bool = False) -> str:
 def in_line(source: str) -> str:
     r"""`source` (no dollars) as a line of Unicode, for terminals and for what is read aloud.
 
-    Anything is accepted: a command that is no symbol leaves its name, or its argument where it has one.
+    Anything is accepted: a command that is not a symbol leaves its name, or its argument where it has one.
 
     >>> in_line(r"\Sigma_w - s_0^2 I \le 10^{-6}\sqrt{m/n}")
     'Σ_w - s_0² I ≤ 10⁻⁶√(m/n)'

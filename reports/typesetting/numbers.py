@@ -85,7 +85,7 @@ def rounded_as(value: float, other: Number) -> Number:
 
 def error_digits(errors: Iterable[float | None]) -> int:
     """The digits that all errors of a column carry: two if one of them begins with a 1 (which one digit blurs by up
-    to a third), else one.
+    to a third), otherwise one.
 
     >>> error_digits([0.02, 0.0311]), error_digits([0.02, 0.0131])
     (1, 2)

@@ -13,9 +13,9 @@ from reports.typesetting.numbers import Number, error_digits, is_number, plain, 
 OUTSIDE = "outside the hypotheses"
 _NOTATION = (
     "An error in parentheses is one standard error, in units of the last digit; brackets hold a 95 % confidence "
-    "interval, where no note says otherwise."
+    "interval unless a note says otherwise."
 )
-_ERROR_FOUND = "Error found: had the predicted number been wrong by this share or more, the finding would not hold."
+_ERROR_DETECTED = "Error detected: with the predicted number wrong by this share or more, the finding would not hold."
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def outside(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def scoreboard(report: ReportRecord) -> Table:
-    """A line a claim: its title, its verdict, how many findings have which."""
+    """One row per claim: its title, its verdict, and the number of findings by verdict."""
     columns = (
         Column("Claim", "text"),
         Column("", "text"),
@@ -52,13 +52,14 @@ def scoreboard(report: ReportRecord) -> Table:
         for claim in report.claims
     )
     caption = (
-        "Findings by claim: how many have which verdict. A claim is refuted, or undecided, if one of its findings is."
+        "Number of findings by claim and verdict. A claim is refuted if one of its findings is, otherwise undecided if "
+        "one is."
     )
     return Table("claims", caption, columns, rows)
 
 
 def headlines(report: ReportRecord) -> Table:
-    """A line a claim: the finding that decides its verdict, the first of those that are as bad as the worst."""
+    """One row per claim: the finding that decides its verdict, that is the first with the worst verdict."""
     heads = ("Claim", "Case", "Quantity", "Predicted", "Measured", "$p$", "Verdict")
     rows = []
     for claim in report.claims:
@@ -67,14 +68,14 @@ def headlines(report: ReportRecord) -> Table:
             cells = (deciding.case, deciding.quantity, predicted(deciding), measured(deciding))
             rows.append((claim.id, *cells, pvalue(deciding.pvalue), deciding.verdict))
     caption = (
-        "One finding of each claim: the first that is refuted, or else undecided, or else the first of all. "
-        f"{_NOTATION} All findings stand at the end."
+        "One finding of each claim: the first refuted one, otherwise the first undecided one, otherwise the first. "
+        f"{_NOTATION} All findings are listed at the end."
     )
     return Table("headlines", caption, tuple(Column(head, "text") for head in heads), tuple(rows))
 
 
 def judged_summary(report: ReportRecord) -> Table:
-    """A line for each judged finding of every claim."""
+    """One row per judged finding, of all claims."""
     columns = [
         Column(head, "text") for head in ("Claim", "Case", "Quantity", "Predicted", "Measured", "$p$", "Verdict")
     ]
@@ -88,10 +89,8 @@ def judged_summary(report: ReportRecord) -> Table:
 
 
 def outside_summary(report: ReportRecord) -> Table:
-    """A line for each finding outside the hypotheses: effect sizes, no verdict."""
-    columns = tuple(
-        Column(head, "text") for head in ("Claim", "Case", "Quantity", "Theory, were it to apply", "Measured")
-    )
+    """One row per finding outside the hypotheses: effect sizes, no verdict."""
+    columns = tuple(Column(head, "text") for head in ("Claim", "Case", "Quantity", "Theory, if it applied", "Measured"))
     rows = []
     for claim in report.claims:
         for i, finding in enumerate(outside(claim.findings)):
@@ -103,10 +102,10 @@ def outside_summary(report: ReportRecord) -> Table:
 
 
 def findings_table(claim: ClaimReport) -> Annotated:
-    """The judged findings of a claim, with what would have been detected, and notes."""
+    """The judged findings of a claim, with their power and notes."""
     findings = with_verdict(claim.findings)
     notes = _Notes()
-    heads = ["Case", "Quantity", "Predicted", "Measured", "$p$", "Would be detected", "Error found", "Verdict"]
+    heads = ["Case", "Quantity", "Predicted", "Measured", "$p$", "Power", "Error detected", "Verdict"]
     rows = [
         [
             finding.case + notes.mark(_note(finding)),
@@ -125,7 +124,7 @@ def findings_table(claim: ClaimReport) -> Annotated:
     cells: list[list[str | int | None]] = [[row[i] for i in kept] for row in rows]
     caption = f"Findings on {claim.id}."
     if any(finding.smallest_error is not None for finding in findings):
-        caption += f" {_ERROR_FOUND}"
+        caption += f" {_ERROR_DETECTED}"
     replicas = {finding.replicas for finding in findings}
     if len(replicas) > 1:
         columns.insert(-1, Column("Replicas"))
@@ -137,10 +136,10 @@ def findings_table(claim: ClaimReport) -> Annotated:
 
 
 def outside_table(claim: ClaimReport) -> Annotated:
-    """The findings of a claim that lie outside the hypotheses, and notes."""
+    """The findings of a claim outside the hypotheses, and notes."""
     notes = _Notes()
     findings = outside(claim.findings)
-    columns = [Column(head, "text") for head in ("Case", "Quantity", "Theory, were it to apply", "Measured")]
+    columns = [Column(head, "text") for head in ("Case", "Quantity", "Theory, if it applied", "Measured")]
     rows: list[tuple[str | int | None, ...]] = [
         (f.case + notes.mark(_note(f)), f.quantity, predicted(f), measured(f)) for f in findings
     ]
@@ -181,7 +180,7 @@ def predicted(finding: Finding) -> str:
 
 
 def error_found(finding: Finding) -> str:
-    """The smallest error of the prediction that would have been found, as text with math; empty where none is asked."""
+    """The smallest error of the prediction that would have been detected, as text with math; empty if there is none."""
     if finding.smallest_error is None:
         return ""
     if math.isinf(finding.smallest_error):
@@ -190,7 +189,7 @@ def error_found(finding: Finding) -> str:
 
 
 def sentence(report: ReportRecord) -> str:
-    """One sentence that counts the verdicts."""
+    """A sentence with the number of findings by verdict."""
     counts = report.counts
     total = sum(counts.values()) - counts["outside the hypotheses"]
     claims = len(report.claims)
@@ -233,7 +232,7 @@ def _letter(i: int) -> str:
 def _note(finding: Finding) -> str:
     parts = [finding.note]
     if finding.diverged:
-        parts.append(f"{finding.diverged} of {finding.replicas} replicas diverged and are left out")
+        parts.append(f"{finding.diverged} of {finding.replicas} replicas diverged and are omitted")
     return "; ".join(part for part in parts if part)
 
 
@@ -254,7 +253,7 @@ def _interval(interval: Sequence[float] | None, value: float | None = None) -> s
 
 
 def _alike(*values: float) -> list[str]:
-    """Numbers to the same decimals: two significant digits of their spread, at least."""
+    """Numbers to the same decimals, with at least two significant digits of their spread."""
     finite = [value for value in values if math.isfinite(value)]
     spread = max(finite, default=0.0) - min(finite, default=0.0)
     shown = []

@@ -67,7 +67,7 @@ def to_html_table(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """A number a cell at full precision, errors in a column of their own, missing cells empty, heads as written."""
+    """One number per cell at full precision, errors in separate columns, missing cells empty, heads as written."""
     columns = []
     for i, column in enumerate(table.columns):
         cells = [plain(row[i]) for row in table.rows]

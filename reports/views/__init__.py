@@ -1,1 +1,1 @@
-"""What commands show, a module per subject: each has one `view`, the JSON value of the public contract and its text."""
+"""The output of commands, one module per subject. Each has one function `view`: a JSON value and the same as text."""

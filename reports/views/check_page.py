@@ -1,4 +1,4 @@
-"""A check as one small HTML page that opens anywhere and loads nothing."""
+"""A check as one self-contained HTML page."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from reports.views.view import Section, View
 
 
 def view(claims: Iterable[Claim]) -> View:
-    """The view of claims: math as LaTeX in JSON, as Unicode in text, in lines that a terminal holds."""
+    """The view of claims: math is LaTeX in JSON, and Unicode in text."""
     listed = [
         {"id": c.id, "title": c.title, "statement": c.statement, "reference": c.reference, "checked": c.method}
         for c in claims

@@ -1,4 +1,4 @@
-"""`eigenalign init`: what was written, from which f, and what to be careful about."""
+"""`eigenalign init`: the file that was written, its f, and caveats."""
 
 from __future__ import annotations
 

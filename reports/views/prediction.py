@@ -1,4 +1,4 @@
-"""`eigenalign predict`: the formula, what it assumes and neglects, τ and f at every reading."""
+"""`eigenalign predict`: the formula, its assumptions, what it neglects, and τ and f at each reading."""
 
 from __future__ import annotations
 

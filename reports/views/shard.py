@@ -1,4 +1,4 @@
-"""`eigenalign report --shard`: how many cases are kept, and what puts the report together."""
+"""`eigenalign report --shard`: how many cases are done, and how to complete the report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,5 @@ from reports.views.view import View
 
 def view(done: Shared) -> View:
     """The view of one share of a report."""
-    said = f"shard {done.shard}: {done.kept} of {done.cases} cases are kept in {done.folder}"
-    return View(
-        to_builtins(done), [[said, "`eigenalign report --resume`, with the same options, puts the report together"]]
-    )
+    said = f"shard {done.shard}: {done.kept} of {done.cases} cases are done, in {done.folder}"
+    return View(to_builtins(done), [[said, "`eigenalign report --resume` with the same options completes the report"]])

@@ -1,4 +1,4 @@
-"""`eigenalign transfer`: every measure after every treatment beside scratch, the layers, and a sentence a treatment."""
+"""`eigenalign transfer`: each treatment compared with scratch, the layers, and one sentence per treatment."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def view(study: TransferStudy, answers: Sequence[Answer]) -> View:
 
 
 def _comparison(study: TransferStudy, measure: str) -> Grid:
-    """One measure after every treatment: its mean, its difference to scratch, its share of the reference's gain."""
+    """One measure for each treatment: its mean, its difference to scratch, its share of the reference's gain."""
     rows: list[tuple[object, ...]] = []
     for treatment in study.treatments:
         found = treatment[measure]
@@ -78,8 +78,8 @@ def _layers(study: TransferStudy, k: int) -> Section:
 
 
 def _closing(answers: Sequence[Answer]) -> list[Section]:
-    """What all tables come to, in words."""
-    return [[*wrapped(answer.text)] for answer in answers] or [["nothing is compared with scratch"]]
+    """The answers, one section per treatment."""
+    return [[*wrapped(answer.text)] for answer in answers] or [["no treatment is compared with scratch"]]
 
 
 def _mean(value: Estimated | None) -> float | None:

@@ -1,4 +1,4 @@
-"""`eigenalign transfer --predict`: what the theory says of every treatment before anything is trained downstream."""
+"""`eigenalign transfer --predict`: the prediction for each treatment, before downstream training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulate.transfer import Switched
 
 
 def view(switched: Switched, predictions: Sequence[Predicted]) -> View:
-    """The view of predictions, and of the upstream training that they were made after."""
+    """The view of predictions and of the upstream training before them."""
     ends, experiment = switched.ends, switched.experiment
     total, finite = len(ends.finite), len(switched.replicas)
     value = {
@@ -30,7 +30,7 @@ def view(switched: Switched, predictions: Sequence[Predicted]) -> View:
     head = (
         f"{total} replicas, {total - finite} diverged, seed {experiment.ensemble.seed}, {switched.engine.device}; "
         f"upstream {ends.fitted.sum()} of {total} fitted, {ends.steps.mean():.4g} steps on average; "
-        "nothing was trained downstream"
+        "no downstream training"
     )
     closing: list[Section] = [wrapped(f"{each.treatment}: {each.text}") for each in predictions]
     return View(to_builtins(value), [[head], [_table(predictions)], *closing])

@@ -1,4 +1,4 @@
-"""`eigenalign transfer --shard`: what a share of an experiment computed, and how far all shares are."""
+"""`eigenalign transfer --shard`: what a share of an experiment has computed, and the progress of all shares."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from simulate.transfer import Progress, TransferResult
 
 
 def view(result: TransferResult, progress: Progress, shard: tuple[int, int], store: Path) -> View:
-    """The view of one share: what is in the store, and which command comes next."""
+    """The view of one share: the content of the store, and the next command."""
     treatments, total = [treated.treatment.name for treated in result.treated], progress.replicas
     value = {
         "shard": "{}/{}".format(*shard),
@@ -23,7 +23,7 @@ def view(result: TransferResult, progress: Progress, shard: tuple[int, int], sto
         said += f", after {', '.join(treatments)}"
     state = f"in {store}: {progress.upstream} of {total} replicas upstream, {progress.downstream} downstream; "
     if progress.downstream < total:
-        state += f"`eigenalign transfer EXPERIMENT.toml --store {store} --resume` computes what is left"
+        state += f"`eigenalign transfer EXPERIMENT.toml --store {store} --resume` computes the rest"
     else:
-        state += f"`eigenalign merge {store}` puts them together"
+        state += f"`eigenalign merge {store}` combines them"
     return View(value, [[said, state]])

@@ -67,7 +67,7 @@ def test_setting_and_store_from_the_command_line(capfd, sources):
 
 DATA = ("--data", "x.npy")
 REFUSALS = [
-    ((*DATA, "--shape", "9,3"), "must have 3 numbers a sample"),
+    ((*DATA, "--shape", "9,3"), "must have 3 numbers per sample"),
     ((*DATA, "--shape", "9"), "must be M,D of a dense layer"),
     ((*DATA, "--shape", "9,x"), "must be whole numbers"),
     ((*DATA, "--shape", "0,4"), "must be M,D of a dense layer"),

@@ -23,7 +23,7 @@ class VariancesTest:
     pvalue : float
         Bonferroni over the eigenspaces; 0 where a τ that is predicted to vanish does not.
     detectable : float
-        The relative error of one τ that is found at `level` with probability `power`, on the side where that is harder.
+        The relative error of one τ that a test at `level` detects with probability `power`, on the harder side.
         inf where nothing but a gross error is found.
     level, power : float
     means : EstimatedMeans or None

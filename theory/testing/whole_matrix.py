@@ -45,8 +45,8 @@ class WholeMatrixTest:
     replicas : int
         N, the number of independent vectors.
     detectable : float
-        The relative error of one whitened diagonal (one τ) that is found at `level` with probability `power`, on the
-        side where that is harder. inf where nothing but a gross error is found.
+        The relative error of one whitened diagonal (one τ) that a test at `level` detects with probability `power`,
+        on the harder side. inf if only gross errors are detected.
     level, power : float
     sharp : bool
         Whether the law of the statistics is known well enough: always for Gaussian vectors. Otherwise p is that of a

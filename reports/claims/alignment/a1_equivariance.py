@@ -180,7 +180,7 @@ def illustrate(outcomes: Outcomes[EquivarianceStudy, float | str, RotationDiscre
     figure = Figure(
         name="a1-equivariance",
         caption="Training in rotated coordinates against rotating the trained weights: equal up to rounding for every "
-        "architecture and SGD variant, different for optimizers that look at single coordinates.",
+        "architecture and SGD variant, different for optimizers that treat coordinates separately.",
         panels=tuple(panels),
     )
     return Exhibits(figures=(figure,))
@@ -194,7 +194,7 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, proof of Proposition 1",
     method="The same replicas are trained in given and in rotated coordinates, in double precision. The discrepancy "
     "is the largest $|W_t(XR^\\top, W_0R^\\top) - W_t(X, W_0)R^\\top| / \\max(1, |W_t|)$. Equality holds up to "
-    "$10^{-10}$, or is refuted; Adam, RMSprop, sign SGD and L1 decay must break it.",
+    "$10^{-10}$, or is refuted; Adam, RMSprop, sign SGD and L1 decay are controls: they must violate it.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -124,7 +124,7 @@ class HeldAverage:
     relative_error : float
         The largest such entry over ‖B‖.
     detectable : float
-        What would have been found with probability .9, over ‖B‖.
+        The error that the test detects with 90 % power, over ‖B‖.
     flips : float or None
         ‖average over all 2^d sign flips − Π(B)‖ / ‖B‖ (Frobenius), where these are the whole group.
     """

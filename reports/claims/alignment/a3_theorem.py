@@ -49,7 +49,7 @@ class ShownByTraining:
 
 TheoremStudy = ShownAlone | ShownByTraining
 
-# Replicas by which an off-commutant part of 4 % is found with probability .9, by ensembles of another seed: the rule
+# Replicas by which an off-commutant part of 4 % is detected with 90 % power, by ensembles of another seed: the rule
 # asks for 5 %, and what is found depends on the seed's basis by some tenths of itself.
 INSIDE: dict[str, tuple[int, ShownAlone, Setting]] = {
     "ReLU network, Gaussian data": (
@@ -243,12 +243,12 @@ def illustrate(outcomes: TheoremOutcomes) -> Exhibits:
     transfer = Figure(
         name="a3-transfer",
         caption="The transfer function $f$ before and after training, inside the hypotheses and on real data; bars are "
-        "95 % intervals over replicas. Real data span decades, so that their $\\sigma$ is drawn on a logarithmic axis.",
+        "95 % intervals over replicas. The $\\sigma$ of real data span decades, hence the logarithmic axis.",
         panels=tuple(transfer_panel(panel, distance, decades=real) for panel, distance, real in drawn),
     )
     training = Figure(
         name="a3-training",
-        caption="Misalignment along training on random labels, against the data eigenvectors and against random "
+        caption="Misalignment during training on random labels, against the data eigenvectors and against random "
         "orthonormal bases (band: 95 % of them). Real data lie outside the hypotheses: an effect size, no verdict.",
         panels=tuple(misalignment_panel(panel, distance) for panel, distance, real in drawn if real),
     )
@@ -267,15 +267,15 @@ def variants_table(outcomes: TheoremOutcomes) -> Table:
         "The theorem by training variant: linear models and linear networks of two layers, data and labels "
         "redrawn in every replica. The part of $\\Sigma_w$ outside the commutant, and $|\\mathrm{E}\\,w|$ in units of "
         "$\\sqrt{\\mathrm{tr}\\,\\Sigma_w}$, both with their sampling noise; the $p$-values of the exact tests; what "
-        "these would have found with probability .9; and the anisotropy that training left. All but $p$ in per cent.",
+        "these would have detected with 90 % power; and the anisotropy after training. All but $p$ in per cent.",
         rows,
         text("training", lambda row: row[0].training),
         number("outside", lambda row: 100 * row[1].alignment.outside),
         number("$p$", lambda row: row[1].alignment.pvalue, digits=2),
-        number("found", lambda row: _percent(row[1].alignment.detectable), digits=2),
+        number("detectable", lambda row: _percent(row[1].alignment.detectable), digits=2),
         number(r"$|\mathrm{E}\,w|$", lambda row: 100 * row[1].mean_weight.size),
         number("$p$", lambda row: row[1].mean_weight.pvalue, digits=2),
-        number("found", lambda row: 100 * row[1].mean_weight.detectable, digits=2),
+        number("detectable", lambda row: 100 * row[1].mean_weight.detectable, digits=2),
         number("anisotropy", lambda row: 100 * row[1].alignment.learned, digits=2),
     )
 
@@ -292,8 +292,8 @@ CLAIM = Claim(
     "$\\Sigma_w$ is aligned with $\\Sigma_x$ at every training time.",
     reference="arXiv:2006.10455, Proposition 1",
     method="Exact randomization test of invariance under that group, on the part of $\\Sigma_w$ outside its commutant "
-    "and on the mean weight; every replica draws its own data, labels and init. Refuted below $p = 10^{-6}$; holds if "
-    "not, and a part of 5 % would have been found with probability .9.",
+    "and on the mean weight; every replica draws its own data, labels and init. Refuted below $p = 10^{-6}$; "
+    "otherwise holds if the test detects a part of 5 % with 90 % power.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -153,8 +153,8 @@ CLAIM = Claim(
     statement="Labels that follow the data, an anisotropic init, optimizers that are not rotation-equivariant, and "
     "data that are not invariant can each break the alignment theorem.",
     reference="arXiv:2006.10455, hypotheses of Proposition 1",
-    method="Negative controls of claim A3: the same test must reject, below $p = 10^{-6}$. A check that never says no "
-    "proves nothing; the power is measured on disjoint sixteenths of each ensemble.",
+    method="Negative controls of claim A3: the same test must reject, below $p = 10^{-6}$. The power is "
+    "measured on disjoint sixteenths of each ensemble.",
     trials=trials,
     predict=predict,
     measure=measure,

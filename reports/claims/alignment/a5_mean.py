@@ -23,7 +23,7 @@ from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.findings import Exhibits, Judgement
 from reports.judging.estimate import data_symmetry
 from reports.judging.intervals import bars, detected, found, mean_with_error
-from reports.judging.rules import LEVEL, control_verdict, exact_verdict, sign_verdict
+from reports.judging.rules import LEVEL, POWER, control_verdict, exact_verdict, sign_verdict
 from theory.setting import Data, Ensemble, Network, Setting, Training
 
 TWO_EIGENSPACES = Setting(
@@ -172,7 +172,7 @@ def _negative(prediction: ForMean, measured: MeanDirection) -> Judgement:
         measurement=measured.along,
         standard_error=measured.standard_error,
         interval=(low, high),
-        power=f"{detected(measured.standard_error, degrees=measured.blocks - 1):.2g} found with probability .9",
+        power=f"detects {detected(measured.standard_error, degrees=measured.blocks - 1):.2g} with {POWER:.0%} power",
         verdict=sign_verdict(low, high, "negative", measured.diverged),
         note=r"the first ReLU step gives $\mathrm{E}\,dw$ along $-\mathrm{E}(|x|x)$",
     )
@@ -190,7 +190,7 @@ CLAIM = Claim(
     "$\\mathrm{E}\\,w$ lies in $\\mathrm{span}\\{u_i\\}$; $\\Sigma_w$ may mix the $u_i$ and is isotropic on the "
     "complement of $u_i$ in each eigenspace. If $\\mu$ is an eigenvector, $\\mathrm{E}\\,w$ is parallel to it.",
     reference="arXiv:2006.10455, section 2",
-    method="The exact tests of A3 under the smaller group; as a control, the test under the group that forgets $\\mu$ "
+    method="The exact tests of A3 under the smaller group; as a control, the test under the group that ignores $\\mu$ "
     "must reject. After one step from a mean that is an eigenvector, the 95 % interval of $\\mathrm{E}\\,w\\cdot\\mu$ "
     "must lie below 0.",
     trials=trials,

@@ -108,9 +108,9 @@ def illustrate(outcomes: Outcomes[FilterStudy, str, OrientedNetworks]) -> Exhibi
         images += " and on CIFAR-10 (that figure's own net)"
     figure = Figure(
         name="a6-training",
-        caption=f"Misalignment of filters along training {images}: against the patch eigenvectors it stays near what "
-        "sampling alone gives to as many aligned Gaussian vectors, against random bases it grows. Bands: 95 % "
-        "intervals of the mean over networks.",
+        caption=f"Misalignment of filters during training {images}: against the patch eigenvectors it stays near the "
+        "value of as many aligned Gaussian vectors, against random bases it grows. Bands: 95 % intervals of the mean "
+        "over networks.",
         panels=tuple(orientation_panel(each.case.study.title, each.measurement.orientation) for each in trained),
     )
     return Exhibits((table,), (figure,))
@@ -119,15 +119,15 @@ def illustrate(outcomes: Outcomes[FilterStudy, str, OrientedNetworks]) -> Exhibi
 CLAIM = Claim(
     id="A6",
     title="Convolutions",
-    statement="Filters align with the second moment of the patches that they see, as far as the law of the patches is "
-    "invariant: on images nearly, and far better than with a random basis, on random and on real labels.",
+    statement="Filters align with the second moment of their patches, as far as the law of the patches is invariant: "
+    "on images nearly, and far better than with a random basis, for random and for real labels.",
     reference="arXiv:2006.10455, Figure 2",
-    method="Photographs lie outside the hypotheses: $M^2$ is given with its floor, without verdict. That filters are "
-    "nearer to the patch eigenvectors than to random bases is judged: a network whose filters have nothing to do with "
-    "the patches is called nearer with probability .01, exactly; the number of networks that are is binomial, and must "
-    "have a chance below $10^{-6}$. Untrained networks must not be called more often than that. `--budget paper "
-    f"--cifar10 DIR` adds the paper's net on CIFAR-10, {paper_networks.NETWORKS} trainings on random and on real "
-    "labels each, by the same rule; the paper does not give its initial law, and He's is ours.",
+    method="Photographs lie outside the hypotheses: $M^2$ is given with its floor, without verdict. The "
+    "verdict is on whether filters are closer to the patch eigenvectors than to random bases. A network whose filters "
+    "are independent of the patches is called closer with probability .01, exactly; the number of such networks is "
+    "binomial, and must have a probability below $10^{-6}$. Untrained networks must not be called closer more often. "
+    f"`--budget paper --cifar10 DIR` adds the paper's net on CIFAR-10, {paper_networks.NETWORKS} trainings on random "
+    "and on real labels each, by the same rule; the paper does not give its initial law, and He's is ours.",
     trials=trials,
     predict=predict_orientation,
     measure=measure,

@@ -211,8 +211,8 @@ def eigenvector_figure(matching: Matching, data_spaces: int) -> Figure:
         name=f"a7-eigenvectors-{matching.step}",
         caption=f"Leading eigenvectors of $\\Sigma_w$ after {matching.step} updates, largest eigenvalue first "
         "(left), and at the same places (right) their projections on the sum of the data eigenspaces that make up "
-        "their weight eigenspace, scaled to length 1; these are numbered by decreasing $\\sigma$. In each picture the "
-        "red, green and blue of a patch stand beside each other.",
+        "their weight eigenspace, scaled to length 1; these are numbered by decreasing $\\sigma$. Each picture shows "
+        "the red, green and blue of a patch side by side.",
         panels=(
             Panel("eigenvectors of $\\Sigma_w$", pictures=tuple(above)),
             Panel("in data eigenspaces", pictures=tuple(below)),
@@ -289,12 +289,12 @@ CLAIM = Claim(
     id="A7",
     title="Eigenvectors",
     statement="The eigenvectors of $\\Sigma_w$ look like those of $\\Sigma_x$, some only after data eigenspaces with "
-    "close weight eigenvalues are added together.",
+    "close weight eigenvalues are merged.",
     reference="arXiv:2006.10455, Figure 3",
     method="Patches of photographs lie outside the hypotheses: the share of each data eigenvector that lies in one "
-    "eigenspace of $\\Sigma_w$ is given beside that of random bases, without verdict. Weight eigenvalues closer than "
-    "twice the error of their difference count as one. That the weights are nearer to the data eigenvectors than to "
-    "random bases is judged as in claim A6, on independent groups of networks.",
+    "eigenspace of $\\Sigma_w$ is given with that of random bases, without verdict. Weight eigenvalues closer than "
+    "twice the error of their difference count as one. Whether the weights are closer to the data "
+    "eigenvectors than to random bases is judged as in claim A6, on independent groups of networks.",
     trials=trials,
     predict=predict_orientation,
     measure=measure,

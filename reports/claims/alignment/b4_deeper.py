@@ -113,9 +113,9 @@ def illustrate(outcomes: Outcomes[None, str, OrientedNetworks]) -> Exhibits:
     )
     figure = Figure(
         name="b4-training",
-        caption="Misalignment of second layers along training, against the eigenvectors of the second moment of the "
-        "activations below and against random bases; dashed, what sampling alone gives to as many aligned Gaussian "
-        "vectors. Bands: 95 % intervals of the mean over networks.",
+        caption="Misalignment of second layers during training, against the eigenvectors of the second moment of the "
+        "activations before them and against random bases; dashed: the value of as many aligned Gaussian vectors. "
+        "Bands: 95 % intervals of the mean over networks.",
         panels=tuple(
             orientation_panel(each.case.name, each.measurement.orientation)
             for each in outcomes
@@ -131,9 +131,9 @@ CLAIM = Claim(
     statement="The weights of a deeper layer align with the second moment of the activations of the layer below.",
     reference="arXiv:2006.10455, on deeper layers",
     method="The law of activations is not invariant: $M^2$ of the second layer, against its own network's activations, "
-    "is given with its floor, without verdict. That it is nearer to the activations' eigenvectors than to random bases "
-    "is judged as in claim A6: the number of networks that are, at level .01 each, must have a chance below $10^{-6}$; "
-    "untrained networks must not be called more often than that.",
+    "is given with its floor, without verdict. Whether it is closer to the activations' eigenvectors than to random "
+    "bases is judged as in claim A6: the number of such networks, at level .01 each, must have a probability below "
+    "$10^{-6}$; untrained networks must not be called closer more often.",
     trials=trials,
     predict=predict_orientation,
     measure=measure,

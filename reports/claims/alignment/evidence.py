@@ -80,7 +80,7 @@ class AlignmentEvidence:
     outside : float
         ‖S̄ − Π(S̄)‖ / ‖S̄‖ (Frobenius), not corrected for sampling noise.
     detectable : float or None
-        The value of that ratio which the test at `LEVEL` would have found with probability .9; None if no value is.
+        The value of that ratio which the test at `LEVEL` would have detected with 90 % power; None if no value is.
     learned : float
         ‖Π(S̄) − (tr S̄ / d) I‖ / ‖S̄‖: how far the covariance is from isotropic, for which alignment says nothing.
     replicas, diverged : int
@@ -130,7 +130,7 @@ class MeanWeightEvidence:
     pvalue : float
         Of the exact test that it is 0.
     detectable : float
-        What that test at `LEVEL` would have found with probability .9, in the same units.
+        The value which that test at `LEVEL` detects with 90 % power, in the same units.
     """
 
     size: float

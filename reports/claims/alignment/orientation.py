@@ -17,7 +17,7 @@ from reports.claims.claim import Case
 from reports.findings import OUTSIDE, Judgement, Kind, Panel, Series, Table, number, table_of, text
 from reports.judging.counts import binomial_tail, decisive_count, detectable_rate
 from reports.judging.intervals import mean_and_half, means_and_halves, sample_mean
-from reports.judging.rules import control_verdict, rate_verdict
+from reports.judging.rules import POWER, control_verdict, rate_verdict
 from theory.eigenspaces import Eigenspaces
 from theory.errors import Diverged
 from theory.misalignment import null_floor
@@ -104,7 +104,7 @@ def orient(
 
 
 def judge_networks(kind: Kind, measured: OrientedNetworks, quantity: str) -> tuple[Judgement, ...]:
-    """Of trained networks M² beside its floor, and nearer than random bases; of untrained ones the rate of calls."""
+    """For trained networks M² with its floor, and the count of those closer than random bases; otherwise its rate."""
     found, diverged = measured.orientation, measured.diverged
     if kind == "exact":
         return (judge_rate(found, diverged),)
@@ -112,13 +112,13 @@ def judge_networks(kind: Kind, measured: OrientedNetworks, quantity: str) -> tup
 
 
 def judge_nearer(measured: Orientation, diverged: int, *, unit: str = "networks") -> Judgement:
-    """Nearer than random bases: holds below p = 1e-6, else undecided; absence is never concluded."""
+    """Closer than random bases: holds below p = 1e-6, otherwise undecided; absence is never concluded."""
     count, networks = int(measured.nearer[-1]), measured.networks
     pvalue, least = binomial_tail(count, networks, RATE), decisive_count(networks, RATE)
-    enough = f"too few {unit} to be decided" if least is None else f"{least} of {networks} would have been enough"
+    enough = f"too few {unit} to decide" if least is None else f"{least} of {networks} would be enough"
     return Judgement(
         kind="control",
-        quantity=f"{unit} nearer to the data eigenvectors than {1 - RATE:.0%} of random bases",
+        quantity=f"{unit} closer to the data eigenvectors than {1 - RATE:.0%} of random bases",
         prediction="more than by chance",
         measurement=f"{count} of {networks}",
         pvalue=pvalue,
@@ -129,16 +129,16 @@ def judge_nearer(measured: Orientation, diverged: int, *, unit: str = "networks"
 
 
 def judge_rate(measured: Orientation, diverged: int) -> Judgement:
-    """Before training no more networks than by chance: refuted below p = 1e-6, holds if a rate of .1 would be found."""
+    """Untrained networks no more often than by chance: refuted below p = 1e-6, holds if a rate of .1 is detectable."""
     count, networks = int(measured.nearer[0]), measured.networks
     pvalue, found = binomial_tail(count, networks, RATE), detectable_rate(networks, RATE)
     return Judgement(
         kind="exact",
-        quantity="share of untrained networks called nearer to the data eigenvectors",
+        quantity="share of untrained networks called closer to the data eigenvectors",
         prediction=RATE,
         measurement=count / networks,
         pvalue=pvalue,
-        power="no rate would be found" if found is None else f"a rate of {found:.1%} found with probability .9",
+        power="detects no rate" if found is None else f"detects a rate of {found:.1%} with {POWER:.0%} power",
         verdict=rate_verdict(pvalue, found, diverged),
     )
 

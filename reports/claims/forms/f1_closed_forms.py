@@ -24,7 +24,7 @@ SPECTRUM = (0.1, 0.3, 0.7, 1.2, 2.0, 3.0)
 # another seed, as many replicas of 32 outputs as are taken here have the standard errors of some three times as many
 # of eight, or smaller ones.
 REPLICAS, OUTPUTS = 7168, 32
-# 4 % found with probability .9, which an exact form's rule and the wider budgets of asymptotic forms ask for; batches
+# 4 % detected with 90 % power, which an exact form's rule and the wider budgets of asymptotic forms ask for; batches
 # with replacement, whose noise all outputs share, need more for it
 FEWER_REPLICAS, REPLACED_REPLICAS = 2560, 4608
 # a budget of 2 %, of which the form itself takes half
@@ -203,8 +203,8 @@ def _averaged_figure(averaged: Outcomes[FormAsked, Prediction, FormEvidence]) ->
     return Figure(
         name="f1-averaged",
         caption="The transfer function averaged over Gaussian rows: deterministic equivalent, its second order, and "
-        "the plug-in that takes $X^\\top X/n$ for $\\Sigma_x$; and by how much each is off the simulation, whose 95 % "
-        "intervals stand around zero.",
+        "the plug-in with $X^\\top X/n$ in place of $\\Sigma_x$; and the error of each against the simulation, whose "
+        "95 % intervals are drawn around zero.",
         panels=(
             Panel(title, r"$\sigma$", r"$f(\sigma)$", (*curves, simulated), from_zero=True),
             Panel("the same, less the simulation", r"$\sigma$", "deviation of $f$, %", (apart, *deviations)),
@@ -236,7 +236,7 @@ CLAIM = Claim(
     id="F1",
     title="Closed forms of linear models",
     statement="The weight covariance of linear models trained on random labels has closed forms: with mini-batches, "
-    "shuffled epochs, fresh rows, averaged over the rows, and where training settles.",
+    "shuffled epochs, fresh rows, averaged over the rows, and in the stationary state.",
     reference="arXiv:2006.10455 asks for $f$; the forms are derived in theory/derivations.md",
     method="Exact forms as in B2. Asymptotic forms declare an error budget beforehand and hold when the whole "
     "simultaneous 95 % interval of the relative error of every $\\tau$ lies inside it. As a control, the recursion for "

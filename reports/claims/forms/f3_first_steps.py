@@ -242,8 +242,8 @@ CLAIM = Claim(
     reference="arXiv:2006.10455 asks for $f$ of networks; the forms are derived in theory/derivations.md, section 2.3",
     method="ReLU, erf and tanh networks of small width, where terms of order $1/m$ are large, against the prediction "
     "of the whole matrix $E[ww^\\top]$, as in F1; averaged over redrawn rows; cross-entropy with logits of infinite "
-    "width, within a budget of order $1/m^2$. As a control, the prediction that takes weights and outputs for "
-    "independent must be refuted.",
+    "width, within a budget of order $1/m^2$. As a control, the prediction for independent weights and "
+    "outputs must be refuted.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -14,7 +14,7 @@ from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, 
 from reports.judging.changes import from_start
 from reports.judging.estimate import data_eigenspaces
 from reports.judging.intervals import bars, bootstrap_interval, detected, error_of
-from reports.judging.rules import control_above_verdict, sign_verdict, worst
+from reports.judging.rules import POWER, control_above_verdict, sign_verdict, worst
 from theory.eigenspaces import weight_variances
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
@@ -159,7 +159,7 @@ def decide(case: Case[Widths], prediction: str, measured: WidthScatter) -> tuple
         measurement=float(measured.slope[-1]),
         standard_error=error_of(low, high),
         interval=(low, high),
-        power=f"a slope of {-detected(error_of(low, high)):.2g} found with probability .9",
+        power=f"detects a slope of {-detected(error_of(low, high)):.2g} with {POWER:.0%} power",
         verdict=sign_verdict(low, high, "negative", measured.diverged),
         note=_untrained([measured]),
     )
@@ -189,9 +189,9 @@ def conclude(outcomes: ScatterOutcomes) -> tuple[tuple[Judgement, ScatterOutcome
         measurement=float(highest.slope[-1]),
         standard_error=error,
         interval=highest.joint_interval,
-        power=f"a slope of {-detected(error, tests=TOGETHER):.2g} found with probability .9",
+        power=f"detects a slope of {-detected(error, tests=TOGETHER):.2g} with {POWER:.0%} power",
         verdict=worst(sign_verdict(*each.joint_interval, "negative", each.diverged) for each in measured),
-        note=f"the interval is one of {TOGETHER} that hold together with 95 %; {_untrained(measured)}",
+        note=f"the interval is one of {TOGETHER} simultaneous 95 % intervals; {_untrained(measured)}",
     )
     return ((judgement, linear),)
 
@@ -257,7 +257,7 @@ def linear_table(outcomes: ScatterOutcomes) -> Table:
         "Relative scatter of $f$ between linear models of one setting, and between linear networks of two "
         "layers with as many outputs as neurons, by training variant, against the number of weight vectors; and its "
         "slope. What rows that differ leave does not fall with the width. With one output a converged network has "
-        "weights of rank one, and $f$ is no function.",
+        "weights of rank one, and $f$ is not a function.",
         outcomes,
         text("training", lambda o: o.case.name),
         *(
@@ -283,7 +283,7 @@ CLAIM = Claim(
     method="The scatter of $f$ between networks is fitted against the width; the claim holds when the 95 % interval "
     f"of the slope (bootstrap over networks) lies below 0. Linear models are trained in {TOGETHER} ways and judged "
     "together, by intervals that hold simultaneously. As a control, a two-layer linear network of one output, whose "
-    "converged weights are of rank one, must be seen not to fall: its interval must lie above half the slope of "
+    "converged weights are of rank one, must not fall: its interval must lie above half the slope of "
     "independent neurons.",
     trials=trials,
     predict=predict,

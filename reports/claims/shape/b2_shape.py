@@ -143,7 +143,7 @@ def decide(case: Case[None], prediction: PredictedCurve, measured: SimulatedCurv
             quantity="shape of $f$",
             prediction=prediction.shape,
             measurement=simulated or "not decided by the interval",
-            power=ONE_LEFT if simulated else "several shapes are left",
+            power=ONE_LEFT if simulated else "several shapes are possible",
             verdict=one_left_verdict(simulated, prediction.shape, measured.diverged),
             note="predicted shape read from the predicted values"
             if prediction.criterion is None
@@ -198,8 +198,8 @@ CLAIM = Claim(
     statement="$f$ typically rises, then falls; either part can be missing.",
     reference="arXiv:2006.10455, Figures 4 and 20",
     method="Full-batch linear models on fixed data, where the closed form is exact: the values of $\\tau$ by a test "
-    "of the whole matrix ($p < 10^{-6}$ refutes, 5 % must be detectable), the shape where simultaneous 99 % intervals "
-    "of the simulated $\\tau$ leave one of the three.",
+    "of the whole matrix ($p < 10^{-6}$ refutes, 5 % must be detectable), the shape if simultaneous 99 % intervals "
+    "of the simulated $\\tau$ allow only one of the three.",
     trials=trials,
     predict=predict,
     measure=measure,

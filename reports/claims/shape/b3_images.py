@@ -12,7 +12,7 @@ from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.estimate import data_eigenspaces
 from reports.judging.intervals import detected, mean_and_half, means_and_halves, sample_mean
-from reports.judging.rules import sign_verdict
+from reports.judging.rules import POWER, sign_verdict
 from theory.eigenspaces import weight_variances
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
@@ -24,7 +24,7 @@ MOST_NETWORKS = 512
 TENFOLD = 1.0  # in decades
 USUAL = 1.0  # init variance; a tenfold rise is judged from smaller ones only
 RANDOM, REAL = Labels(kind="classes"), Labels(kind="real")
-# by a pilot's scatter eight networks find the tenfold rise on real labels with probability .95, six too seldom
+# by a pilot's scatter eight networks detect the tenfold rise on real labels with 95 % power, and six are too few
 CROPS = {
     "random labels, init variance 1": (RANDOM, USUAL, 4),
     "real labels, init variance 1": (REAL, USUAL, 4),
@@ -118,7 +118,7 @@ def decide(case: Case[Epochs], prediction: str, measured: FilterCurves) -> tuple
         verdict=sign_verdict(low, high, "positive", measured.diverged),
         standard_error=error,
         interval=(low, high),
-        power=f"a rise of {detected(error, degrees=len(decades) - 1):.2g} found with probability .9",
+        power=f"detects a rise of {detected(error, degrees=len(decades) - 1):.2g} with {POWER:.0%} power",
         note=f"a factor of {10**mean:.2g}",
     )
     if case.setting.network.layer_variances[0] >= USUAL:
@@ -156,9 +156,9 @@ def epochs_figure(outcomes: Outcomes[Epochs, str, FilterCurves]) -> Figure:
     besides = "; the last panels are of the paper's own net on CIFAR-10, from He's initial law" if given else ""
     return Figure(
         name="b3-epochs",
-        caption="The transfer function of filters on crops of photographs along training (the paper's Figure 4, centre "
-        f"and right, on a smaller net), on random and on real labels, from initial weights of two sizes{besides}. "
-        "Bands: 95 % intervals of the mean over networks.",
+        caption="The transfer function of filters on crops of photographs during training (the paper's Figure 4, "
+        f"centre and right, on a smaller net), on random and on real labels, from initial weights of two "
+        f"sizes{besides}. Bands: 95 % intervals of the mean over networks.",
         panels=tuple(map(_panel, outcomes)),
     )
 
@@ -180,9 +180,9 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Figure 4 (centre and right)",
     method="Filters on crops of photographs; $f$ at the $\\sigma$ in the middle of the logarithmic scale, before "
     "training and after 40 epochs. The rise holds when the 95 % interval of $\\log_{10}$ of the ratio, over networks, "
-    "lies above 0. How far $f$ can rise depends on where it starts, so that a tenfold rise is judged from small "
-    "initial weights only, by the same interval lying above 1. `--budget paper --cifar10 DIR` adds the paper's net on "
-    f"CIFAR-10, {paper_networks.NETWORKS} trainings on random and on real labels each, by the same rule; the paper "
+    "lies above 0. How far $f$ can rise depends on its initial value, so a tenfold rise is judged from small "
+    "initial weights only, by the same interval lying above 1. `--budget paper --cifar10 DIR` adds the paper's network "
+    f"on CIFAR-10, {paper_networks.NETWORKS} trainings on random and on real labels each, by the same rule; the paper "
     "does not give its initial law, and He's is ours.",
     trials=trials,
     predict=predict,

@@ -29,7 +29,7 @@ from reports.claims.shape.panel_networks import (
 from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.intervals import detected, half_width, mean_and_half, means_and_halves, sample_mean
 from reports.judging.needed import by_interval, with_need
-from reports.judging.rules import one_left_verdict, sign_verdict
+from reports.judging.rules import POWER, one_left_verdict, sign_verdict
 from reports.judging.scaling import ERROR_BUDGET, warnings
 from reports.judging.shape import CONFIDENCE as SHAPE_CONFIDENCE
 from reports.judging.shape import ONE_LEFT
@@ -86,7 +86,7 @@ class PanelShapes:
 
 
 def predict(case: Case[ReadPanel]) -> PanelShapes:
-    """What the paper shows; the criterion of the linear model is no prediction for these networks, and set beside."""
+    """What the paper shows; the criterion of the linear model, shown beside it, is not a prediction here."""
     panel, reading = case.study.panel, case.study.reading
     return PanelShapes(panel.observed, criterion_of(panel, reading).shape)
 
@@ -120,7 +120,7 @@ def _shape(observed: str, measured: PanelCurves) -> Judgement:
         quantity=f"shape of $f$ after {EPOCHS} epochs",
         prediction=observed,
         measurement=shape or "not decided by the interval",
-        power=ONE_LEFT if shape else "several are left",
+        power=ONE_LEFT if shape else "several are possible",
         verdict=verdict,
         note=with_need(_note(measured), verdict, _needed(measured)),
     )
@@ -152,7 +152,7 @@ def _paper_besides(observed: str, measured: PanelCurves) -> tuple[Judgement, ...
             measurement=mean,
             standard_error=error,
             interval=(mean - half, mean + half),
-            power=f"{-smallest:.2g} found with probability .9; $f_0$ = {measured.initial:.3g}",
+            power=f"detects {-smallest:.2g} with {POWER:.0%} power; $f_0$ = {measured.initial:.3g}",
             verdict=verdict,
             note=with_need(_note(measured), verdict, by_interval(measured.replicas, mean - half, mean + half, (0.0,))),
         ),
@@ -212,7 +212,7 @@ def illustrate(outcomes: Outcomes[ReadPanel, PanelShapes, PanelCurves]) -> Exhib
         name="b5-panels",
         caption=f"The transfer function {whose}, after {EPOCHS} epochs of ten random classes, in the three panels of "
         "Figure 20 of the paper and both readings of its diagonal (as variances: above; as standard deviations: "
-        f"below); five seeds, {per_curve} networks a curve. Points: all of them in five bands of $\\sigma$, "
+        f"below); five seeds, {per_curve} networks per curve. Points: all of them in five bands of $\\sigma$, "
         "the noise of their own initial weights subtracted, with 95 % intervals; dashed: initial weights.",
         panels=tuple(map(_axes, outcomes)),
     )

@@ -196,7 +196,7 @@ def decide(case: Case[None], prediction: DescentShape | OnlineShape, measured: S
             quantity="shape of $f$",
             prediction=shape,
             measurement=measured.shape or "not decided by the interval",
-            power=ONE_LEFT if measured.shape else "several are left",
+            power=ONE_LEFT if measured.shape else "several are possible",
             verdict=one_left_verdict(measured.shape, shape, measured.diverged),
             note=note,
         ),
@@ -264,7 +264,7 @@ CLAIM = Claim(
     "labels $\\eta\\sigma_y^2/(2B)$ is above the initial variance $\\sigma_0^2$, and falls where it is below.",
     reference="arXiv:2006.10455, Figure 20; derived in theory/derivations.md, section 1.7",
     method="Twelve settings on a grid of the phase diagram: the exact criterion for descent against the shape that "
-    "simultaneous 99 % intervals of the simulated $\\tau$ leave. Two settings of online training, by the same rule, "
+    "simultaneous 99 % intervals of the simulated $\\tau$ allow. Two settings of online training, by the same rule, "
     "against the shape to leading order.",
     trials=trials,
     predict=predict,

@@ -279,13 +279,13 @@ def _panel(outcome: Outcome[Proportions, float | Agreement, HeldSurrogate]) -> P
 CLAIM = Claim(
     id="F7",
     title="Where closed forms stop: a smaller network of the same proportions",
-    statement="Rows, hidden widths and updates divided by $b$, all else kept, leave the transfer function nearly as it "
-    "is, where $n$ is not far beyond $d^2$. A surrogate, measured; nothing is proved.",
+    statement="Dividing rows, hidden widths and updates by $b$ hardly changes the transfer function, where $n$ is not "
+    "far beyond $d^2$. The smaller network is a surrogate: measured, not derived.",
     reference="arXiv:2006.10455, Figure 20; argument in theory/derivations.md, section 5",
-    method=f"Two smaller networks, each held against full-size trainings. Where both agree within {TOLERANCE:.0%} the "
-    f"surrogate asserts $\\tau$ within {ERROR_BUDGET:.0%}, judged by simultaneous 95 % intervals of both ensembles; "
-    "otherwise it asserts nothing. As a control, its own check has to say no where $n \\gg d^2$. The full budget adds "
-    "the paper's three panels and two settings of our own.",
+    method=f"Two smaller networks, each compared with full-size trainings. If the two agree within {TOLERANCE:.0%}, "
+    f"the surrogate predicts $\\tau$ within {ERROR_BUDGET:.0%}, judged by simultaneous 95 % intervals of both "
+    "ensembles; otherwise it predicts nothing. As a control, its convergence check must reject where $n \\gg d^2$. "
+    "The full budget adds the paper's three panels and two settings of our own.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -213,7 +213,7 @@ CLAIM = Claim(
     method="ReLU networks with one hidden layer are trained downstream, the compared ones from the same random "
     "numbers, and read early and late. Noise of labels and starts is taken out by a control variate, the gain at the "
     "fixed kernel of drawn neurons; its mean is taken from networks that are not trained, with its error in the "
-    "interval, so that nothing that is predicted enters the measurement. The closed form neglects what a "
+    "interval, so the measurement does not depend on the prediction. The closed form neglects what a "
     "finite width adds, by a budget of $0.5\\,m^{-1/2}$ of the loss at the start for weights and $2\\,m^{-1/2}$ for "
     "kept networks, whose kernel has moved: simultaneous 95 % intervals must lie within it, and every predicted gain "
     "larger than that must be seen with its sign. As a control, the form without the memory of the upstream labels "

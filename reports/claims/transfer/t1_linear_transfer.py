@@ -332,12 +332,12 @@ CLAIM = Claim(
     "is kept. As the initial weights of a linear model a rising $f$ hurts early in the task, and a falling one helps; "
     "as frozen features under a second layer a rising $f$ helps, and a falling one hurts.",
     reference="arXiv:2006.10455 asks when transfer is positive; the conditions are derived in theory/derivations.md",
-    method="Models are pre-trained on random labels and go on with a linear teacher's labels of the same rows, beside "
-    "fresh weights as drawn and fresh weights of the same trace, and are read early and late. A gain is a share of the "
-    "larger of the two losses that it is the difference of. Through initial weights its form is exact: refuted below "
-    "$p = 10^{-6}$; holds if not, a discrepancy of 5 % of the loss would have been found, and the predicted signs are "
-    f"seen. Through frozen features the form neglects terms of order $1/m$: at $m = {WIDTH}$ simultaneous 95 % "
-    f"intervals must lie within {100 * BUDGET:.2g} % of the loss. As a control, the formula of features must be "
+    method="Models are pre-trained on random labels and continue with a linear teacher's labels of the same rows, "
+    "beside fresh weights as drawn and fresh weights of the same trace, and are read early and late. A gain is a share "
+    "of the larger of the two losses that it is the difference of. Through initial weights its form is exact: refuted "
+    "below $p = 10^{-6}$; holds if not, a discrepancy of 5 % of the loss would have been detected, and the predicted "
+    f"signs are seen. Through frozen features the form neglects terms of order $1/m$: at $m = {WIDTH}$ simultaneous 95 "
+    f"% intervals must lie within {100 * BUDGET:.2g} % of the loss. As a control, the formula of features must be "
     "refuted for initial weights.",
     trials=trials,
     predict=predict,

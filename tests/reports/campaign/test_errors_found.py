@@ -62,16 +62,16 @@ def test_it_is_the_larger_of_the_errors_to_both_sides(measured, tolerance):
 def test_what_would_not_show_ten_per_cent_says_so():
     value, _ = with_smallest_errors(claim(0.5), CASE, 2.0, Number(2.0))
     assert value.smallest_error > ASKED
-    assert value.note == f"an error of the prediction below {value.smallest_error:.0%} would not have been found"
+    assert value.note == f"an error of the prediction below {value.smallest_error:.0%} would not have been detected"
     blind, _ = with_smallest_errors(claim(5.0), CASE, 2.0, Number(2.0))
     assert math.isinf(blind.smallest_error)
-    assert blind.note == "an error of the prediction of any size would not have been found"
+    assert blind.note == "an error of the prediction of any size would not have been detected"
 
 
 def test_signs_and_shapes_say_that_no_factor_changes_them():
     _, sign = with_smallest_errors(claim(0.1), CASE, 2.0, Number(2.0))
     assert sign.smallest_error is None
-    assert sign.note == "a sign; a factor common to all values would not be seen"
+    assert sign.note == "a sign; an error common to all values would not be detected"
 
 
 def test_nothing_is_asked_of_controls_of_what_does_not_hold_and_where_no_number_is_predicted():

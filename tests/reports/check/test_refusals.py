@@ -88,13 +88,13 @@ BAD = {
     "no such file": (weights(lambda f: str(f / "absent.npy")), "there is no such file"),
     "no such data": (rows(lambda f: str(f / "absent.npy")), "there is no such file"),
     "a folder for weights": (weights(str), "is a folder"),
-    "a folder without images": (rows(lambda f: str(f)), "holds no images"),
+    "a folder without images": (rows(lambda f: str(f)), "contains no images"),
     "an empty file": (weights(lambda f: written_text(f, "w.npy", b"")), "is empty"),
     "an empty checkpoint": (weights(lambda f: written_text(f, "w.pt", b"")), "is empty"),
     "text": (weights(lambda f: written_text(f, "w.txt", b"1.0, 2.0\n")), "must be a .npy, .npz or .safetensors file"),
-    "an empty archive": (weights(empty_archive), "holds no array"),
-    "an empty checkpoint's dictionary": (weights(lambda f: torched(f, {})), "holds no array"),
-    "a checkpoint of numbers": (weights(lambda f: torched(f, {"epoch": 3})), "holds no array"),
+    "an empty archive": (weights(empty_archive), "contains no array"),
+    "an empty checkpoint's dictionary": (weights(lambda f: torched(f, {})), "contains no array"),
+    "a checkpoint of numbers": (weights(lambda f: torched(f, {"epoch": 3})), "contains no array"),
     "a cut npy": (weights(lambda f: cut(f, saved(f, "a.npy", DENSE))), "is damaged"),
     "a cut header": (weights(lambda f: cut(f, saved(f, "a.npy", DENSE), 0.02)), "is damaged"),
     "a cut npz": (weights(lambda f: cut(f, written(f, "npz", DENSE))), "is damaged"),
@@ -157,11 +157,11 @@ BAD = {
     "five axes": (pair(np.ones((2, 3, 2, 2, 2)), IMAGES), "must be (m, d) of a dense layer"),
     "no samples": (pair(DENSE, np.zeros((0, 6))), "must not be empty"),
     "one sample": (pair(DENSE, ROWS[:1]), "at least 2 samples"),
-    "one column": (pair(DENSE, ROWS[:, 0]), "must be samples first"),
-    "other dimensions": (pair(DENSE, np.ones((9, 7))), "must have 6 numbers a sample, as a weight vector has, not 7"),
-    "samples last": (pair(DENSE, ROWS.T), "samples come first"),
-    "weights transposed": (pair(DENSE.T, ROWS[:, :6]), "would fit the weights transposed (--transposed)"),
-    "other channels": (pair(FILTERS, np.ones((4, 5, 6, 6))), "must have 3 channels, as the filters take, not 5"),
+    "one column": (pair(DENSE, ROWS[:, 0]), "the first axis must be samples"),
+    "other dimensions": (pair(DENSE, np.ones((9, 7))), "must have 6 numbers per sample, as a weight vector has, not 7"),
+    "samples last": (pair(DENSE, ROWS.T), "the first axis must be samples"),
+    "weights transposed": (pair(DENSE.T, ROWS[:, :6]), "fit transposed weights (--transposed)"),
+    "other channels": (pair(FILTERS, np.ones((4, 5, 6, 6))), "must have 3 channels, as the filters have, not 5"),
     "channels last": (pair(FILTERS, np.ones((4, 8, 8, 3))), "(--channels-last)?"),
     "filters transposed": (pair(FILTERS.transpose(2, 3, 1, 0), IMAGES), "read with --transposed"),
     "grouped filters": (pair(FILTERS, np.ones((4, 6, 8, 8))), "group by group (--group 1/2)"),
@@ -175,7 +175,7 @@ BAD = {
     "a ridge of everything": (pair(DENSE, ROWS, "--ridge", "1"), "must lie in [0, 1)"),
     "a ridge of nothing known": (pair(DENSE, ROWS, "--ridge", "nan"), "must lie in [0, 1)"),
     "two layers of different shapes": (
-        lambda f: [*pair(DENSE, ROWS)(f), "--weights", saved(f, "v.npy", DENSE[:20])], "layers of one shape"
+        lambda f: [*pair(DENSE, ROWS)(f), "--weights", saved(f, "v.npy", DENSE[:20])], "must have the same shape"
     ),
     "the same network twice": (
         lambda f: [*pair(DENSE, ROWS)(f), "--weights", saved(f, "v.npy", DENSE)], "are the same"
@@ -183,13 +183,13 @@ BAD = {
     "no weights": (lambda f: ["--data", saved(f, "x.npy", ROWS)], "--weights"),
     "a damaged image": (
         rows(lambda f: str(Path(written_text(picture(f / "a", "1.png"), "2.png", b"\x89PNG\r\n")).parent), FILTERS),
-        "is no image that can be read",
+        "cannot be read as an image",
     ),
     "images of many sizes for a dense layer": (
         rows(lambda f: str(picture(picture(f / "a", "1.png"), "2.png", (9, 8)))), "all images must have one size"
     ),
     "images for deep filters": (
-        rows(lambda f: str(picture(f / "a", "1.png")), np.ones((4, 64, 2, 2))), "give saved activations"
+        rows(lambda f: str(picture(f / "a", "1.png")), np.ones((4, 64, 2, 2))), "pass saved activations"
     ),
     "images smaller than the filters": (
         rows(lambda f: str(picture(f / "a", "1.png", (1, 8))), FILTERS), "at least as large as the filters"
@@ -227,7 +227,7 @@ def test_code_in_a_file_never_runs(tmp_path, capfd, form):
     assert status == 2
     assert not target.exists()
     if form != "array":
-        assert "could run code, which is refused" in err
+        assert "could run code, so it is refused" in err
         assert "torch.save(model.state_dict()" in err
     if form == "zip":
         assert "posix.mkdir" in err

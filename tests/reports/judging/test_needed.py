@@ -49,14 +49,14 @@ def test_a_control_of_the_said_number_is_detected():
 def test_what_is_found_falls_with_the_root_of_the_replicas():
     assert count_of(by_power(1000, 0.1)) == 4000
     assert count_of(by_power(1000, 0.1, wanted=0.02)) == 25000
-    assert "not known" in by_power(1000, None)
+    assert "unknown" in by_power(1000, None)
 
 
 def test_what_may_lie_on_the_bound_is_decided_by_no_number():
-    assert "may lie on it" in by_interval(50, -1.0, 1.05, (0.0,))
-    assert "may lie on it" in by_interval(50, -1.0, 1.0, (0.0,))
-    assert "may lie on the bound" in by_share(80, 100, 100)
-    assert "not known" in by_pvalue(50, 0.3)
+    assert "if it lies on it" in by_interval(50, -1.0, 1.05, (0.0,))
+    assert "if it lies on it" in by_interval(50, -1.0, 1.0, (0.0,))
+    assert "if it lies on it" in by_share(80, 100, 100)
+    assert "unknown" in by_pvalue(50, 0.3)
 
 
 def test_shares_are_decided_by_their_exact_intervals():

@@ -64,7 +64,7 @@ def test_as_many_as_are_named_decide(setting):
     assert (found.verdict, found.reason) == ("holds", None)
     fewer = last(setting, int(0.6 * needed))
     assert fewer.verdict == "undecided"
-    assert "an error of 5% in one tau might have been missed" in fewer.reason
+    assert "an error of 5% in one tau would too often be missed" in fewer.reason
 
 
 def test_a_gross_error_is_refuted_from_few_replicas():
@@ -81,7 +81,9 @@ def test_rare_replicas_that_carry_the_mean_are_named():
     )
     found = last(heavy, 2000)
     assert found.verdict == "undecided"
-    assert found.reason.startswith("no practicable number of replicas decides it: rare replicas carry the mean")
+    assert found.reason.startswith(
+        "no practicable number of replicas decides this: a few rare replicas dominate the mean"
+    )
     assert "8.02e+44 tau^2" in found.reason
 
 
@@ -133,13 +135,14 @@ def test_what_asymptotic_forms_want_narrows_their_intervals_into_the_budget():
 
 def test_reasons_name_what_is_missing():
     few = ExactTest(1.0, np.inf, sharp=False, count_needed=lambda: 5000, variance=2.0)
-    assert exact_reason(few, 30) == "needs 5,000 replicas: 30 are too few for a level of 1e-06"
+    assert exact_reason(few, 30) == "needs 5,000 replicas: 30 are too few for a test at level 1e-06"
     rare = exact_reason(replace(few, variance=20.5), 30)
     assert rare.endswith(
-        "too few for a level of 1e-06; rare replicas carry the mean: over replicas tau has the variance 20.5 tau^2"
+        "too few for a test at level 1e-06; "
+        "a few rare replicas dominate the mean (the variance of tau over replicas is 20.5 tau^2)"
     )
     assert "rare" not in exact_reason(replace(few, variance=sufficient.HEAVY), 30)
-    assert "might have been missed" in exact_reason(replace(few, sharp=True), 30)
+    assert "would too often be missed" in exact_reason(replace(few, sharp=True), 30)
     assert "no practicable" in exact_reason(replace(few, count_needed=lambda: None), 30)
 
 

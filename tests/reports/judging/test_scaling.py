@@ -113,7 +113,7 @@ def test_one_replica_has_no_error_and_decides_nothing(full):
 def test_the_surrogate_is_labelled_and_says_what_it_leaves_out(found):
     prediction = predict(found)
     assert (prediction.formula, prediction.status, prediction.error_budget) == ("scaling", "asymptotic", ERROR_BUDGET)
-    assert "no closed form" in prediction.assumptions[0]
+    assert "not a closed form" in prediction.assumptions[0]
     assert any(found.agreement in text for text in prediction.assumptions)
     assert [reading.step for reading in prediction.readings] == [64]
     np.testing.assert_array_equal(prediction.readings[0].tau, found.readings[0].sizes[0].tau)
@@ -169,8 +169,8 @@ def test_sizes_that_differ_do_not_converge():
     ("setting", "b", "words"),
     [
         (SETTING, 2, ()),
-        (SETTING, 4, ("a layer of 8 neurons",)),
-        (SETTING, 16, ("a layer of 2 neurons", "batches of 20 are most of the 20 rows")),
+        (SETTING, 4, ("a layer has only 8 neurons",)),
+        (SETTING, 16, ("a layer has only 2 neurons", "a batch of 20 holds most of the 20 rows")),
         (
             msgspec.structs.replace(SETTING, data=msgspec.structs.replace(SETTING.data, samples=640)),
             2,
@@ -244,7 +244,7 @@ def test_verify_by_command_gives_the_contract(capfd, tmp_path):
 def test_the_commands_say_that_it_is_a_surrogate(capfd, tmp_path):
     for name in ("predict", "verify"):
         _, out, _ = command(capfd, tmp_path, name)
-        assert "a surrogate and no closed form" in out
+        assert "a surrogate, not a closed form" in out
     assert "convergence check (both sizes within 5%)" in out
 
 

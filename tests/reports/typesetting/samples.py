@@ -57,7 +57,7 @@ def _theorem() -> ClaimReport:
             verdict,
             standard_error=error,
             pvalue=p,
-            power="5 % off with probability 0.9997",
+            power="detects an error of 5 % with 99.97 % power",
             note=note,
             replicas=2000,
             diverged=diverged,

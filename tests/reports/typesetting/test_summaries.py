@@ -70,21 +70,21 @@ def test_the_smallest_error_has_a_column_where_one_is_known(error, printed):
     claim = ClaimReport("A3", "t", "s", "r", "m", findings)
     table = findings_table(claim).table
     heads = [column.heading for column in table.columns]
-    assert [row[heads.index("Error found")] for row in table.rows] == [printed, "50 %"]
-    assert "had the predicted number been wrong" in table.caption
+    assert [row[heads.index("Error detected")] for row in table.rows] == [printed, "50 %"]
+    assert "with the predicted number wrong" in table.caption
     without = findings_table(ClaimReport("A3", "t", "s", "r", "m", (_finding(),))).table
-    assert "Error found" not in [column.heading for column in without.columns]
+    assert "Error detected" not in [column.heading for column in without.columns]
     assert without.caption == "Findings on A3."
 
 
 def test_replicas_that_are_the_same_are_told_in_the_caption():
     findings = (_finding(smallest_error=0.1, replicas=40), _finding(case="d", replicas=40))
     caption = findings_table(ClaimReport("A3", "t", "s", "r", "m", findings)).table.caption
-    assert caption.startswith("Findings on A3, 40 replicas each. Error found: ")
+    assert caption.startswith("Findings on A3, 40 replicas each. Error detected: ")
 
 
 def test_notes_are_lettered_and_name_diverged_replicas():
     annotated = findings_table(sample_report().claims[0])
     assert [letter for letter, _ in annotated.notes] == ["a", "b", "c"]
-    assert annotated.notes[-1][1] == "3 of 2000 replicas diverged and are left out"
+    assert annotated.notes[-1][1] == "3 of 2000 replicas diverged and are omitted"
     assert annotated.table.rows[4][0].endswith(r"$^{\mathrm{c}}$")

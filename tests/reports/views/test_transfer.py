@@ -126,7 +126,7 @@ def test_the_prediction_alone_is_that_of_the_whole(capfd, file, monkeypatch):
     assert list(record["predicted"][0]["gain"]) == ESTIMATE
     assert list(record["predicted"][0]["kernels"]) == ["trace", "effective_rank"]
     _, printed, _ = run_quietly(capfd, "transfer", file(), "--predict")
-    assert "nothing was trained downstream" in printed
+    assert "no downstream training" in printed
     assert "pretrained: The linearised training predicts" in printed
 
 
@@ -137,14 +137,14 @@ def test_what_cannot_be_predicted_is_refused(capfd, file, arguments):
     )  # fmt: skip
     status, out, err = run_quietly(capfd, "transfer", file(text), "--predict", *arguments)
     assert (status, out) == (2, "")
-    assert "belongs to downstream training" in err if arguments else "must hold another treatment" in err
+    assert "applies to downstream training only" in err if arguments else "must hold another treatment" in err
 
 
 def test_scratch_alone_is_measured(capfd, file):
     text = (UPSTREAM + REST).replace(', "pretrained", { kind = "first-layers", layers = 1 }, "covariance"', "")
     status, out, _ = run_quietly(capfd, "transfer", file(text))
     assert status == 0
-    assert out.endswith("nothing is compared with scratch\n")
+    assert out.endswith("no treatment is compared with scratch\n")
 
 
 @pytest.mark.parametrize(

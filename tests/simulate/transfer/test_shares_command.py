@@ -76,13 +76,13 @@ def test_the_commands(tmp_path, capfd):
     assert told("transfer", file, "--store", store, "--shard", "1/2", "--quiet") == (
         f"shard 1/2: 38 of 70 replicas, 0 diverged, after scratch, pretrained, covariance\n"
         f"in {store}: 70 of 70 replicas upstream, 38 downstream; "
-        f"`eigenalign transfer EXPERIMENT.toml --store {store} --resume` computes what is left\n"
+        f"`eigenalign transfer EXPERIMENT.toml --store {store} --resume` computes the rest\n"
     )
     assert main(["merge", store, "--json"]) == 2
     refused = json.loads(capfd.readouterr().out)
     assert "1 of 3 downstream shards are not there: downstream-of-000070-000001.safetensors" in refused["why"]
     assert told("transfer", file, "--store", store, "--shard", "2/2", "--resume", "--quiet").endswith(
-        f"70 of 70 replicas upstream, 70 downstream; `eigenalign merge {store}` puts them together\n"
+        f"70 of 70 replicas upstream, 70 downstream; `eigenalign merge {store}` combines them\n"
     )
     assert told("merge", store, "--json", "--quiet") == alone
     assert told(*whole, "--store", store, "--resume") == alone

@@ -100,8 +100,8 @@ def test_the_last_reading_is_judged_and_of_untrained_networks_the_first(found):
     last, first = judge_nearer(found, 0, unit="groups"), judge_rate(found, 0)
     assert last.measurement == f"{counts[1]} of 8"
     assert last.pvalue == pytest.approx(binom.sf(counts[1] - 1, 8, 0.01))
-    assert last.power == f"{decisive_count(8, RATE)} of 8 would have been enough"
-    assert last.quantity.startswith("groups nearer")
+    assert last.power == f"{decisive_count(8, RATE)} of 8 would be enough"
+    assert last.quantity.startswith("groups closer")
     assert last.note.startswith(f"{np.mean(1 - np.sqrt(found.squared[1] / found.random[1])):.0%} below")
     assert first.measurement == counts[0] / 8
     assert first.pvalue == pytest.approx(binom.sf(counts[0] - 1, 8, 0.01))
