@@ -28,10 +28,13 @@ MODULES = (
     "reports/judging/*.py",
     "reports/site/*.py",
     "reports/typesetting/*.py",
+    "reports/transfer/*.py",
     "reports/views/*.py",
     "reports/claims/*.py",
     "reports/claims/alignment/*.py",
+    "reports/claims/forms/*.py",
     "reports/claims/shape/*.py",
+    "reports/claims/transfer/*.py",
 )
 TEMPLATES = tuple(f"{path.relative_to(ROOT)}" for path in ROOT.glob("reports/*/templates/*.jinja2"))
 

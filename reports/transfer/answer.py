@@ -65,7 +65,7 @@ class Predicted:
     broken : tuple of str
         Hypotheses of the theory that the experiment breaks, in words.
     text : str
-        All of it in words.
+        The prediction in words, without `fresh_task`, which has words of its own.
     """
 
     treatment: str
@@ -126,7 +126,6 @@ def predicted(experiment: Experiment, found: Condition) -> Predicted:
     kernels = _change(found.before, found.after) if linear else None
     cheap = _fresh_task(found.before, found.after) if linear else None
     broken = tuple(_broken(experiment, found))
-    words = _foretold(found, measure, gain, single, by_kernels if linear else None, kernels, broken)
     return Predicted(
         treatment=found.treatment,
         measure=measure,
@@ -138,7 +137,7 @@ def predicted(experiment: Experiment, found: Condition) -> Predicted:
         kernels=kernels,
         fresh_task=cheap,
         broken=broken,
-        text=words if cheap is None else f"{words} {cheap}",
+        text=_foretold(found, measure, gain, single, by_kernels if linear else None, kernels, broken),
     )
 
 
@@ -164,8 +163,13 @@ def _answer(scratch: TreatmentStudy, treatment: TreatmentStudy, foretold: Predic
     agrees = effect == expected if effect in decided and expected in decided else None
     words = _measured(treatment.name, measure, effect, gain)
     if foretold is not None:
-        words += f" {foretold.text}{_held(agrees, effect, gain, foretold)}"
+        words += f" {foretold.text}{_held(agrees, effect, gain, foretold)}{of_any_task(foretold)}"
     return Answer(treatment.name, measure, effect, gain, bound, foretold, agrees, words)
+
+
+def of_any_task(foretold: Predicted) -> str:
+    """The sentence on tasks of any kind, after a space; nothing where it is unknown."""
+    return "" if foretold.fresh_task is None else f" {foretold.fresh_task}"
 
 
 def _effect(gain: PairedMean, bound: float | None) -> Effect:
@@ -252,10 +256,10 @@ def _foretold(
 ) -> str:
     mean = single if gain is None else gain.mean
     if mean is None:
-        return f"The theory does not cover it: {'; '.join(broken)}."
+        return f"The theory does not apply: {'; '.join(broken)}."
     words = f"The linearised training predicts {_amount(mean, measure)}{_interval(gain, measure)}"
     if gain is not None and _effect(gain, None) == "undecided":
-        words += ", which leaves both signs"
+        words += ", which allows both signs"
     elif by_kernels is not None:
         words += f": {_because(mean, measure, by_kernels)}"
     words += f"{_changed(kernels)}."
@@ -264,10 +268,10 @@ def _foretold(
 
 def _because(mean: float, measure: str, by_kernels: float) -> str:
     """The mechanism: what the tangent kernels do alone, and whether that is most of the gain."""
-    alone = f"since with outputs that start at 0 it predicts {_amount(by_kernels, measure)}"
+    alone = f"with outputs starting at 0 it predicts {_amount(by_kernels, measure)}"
     if mean * by_kernels > 0 and 2 * abs(by_kernels) >= abs(mean):
-        return f"the tangent kernel does it, {alone}"
-    return f"the outputs that training starts with do it, more than the tangent kernel, {alone}"
+        return f"mostly through the tangent kernel; {alone}"
+    return f"mostly through the outputs that training starts with; {alone}"
 
 
 def _changed(kernels: KernelRatios | None) -> str:
@@ -288,7 +292,7 @@ def _measured(name: str, measure: str, effect: Effect, gain: PairedMean | None) 
     if effect == "absent":
         return f"{name}: absent within {max(-gain.low, gain.high):.2g} in {measure}: {amount}{interval}."
     if effect == "undecided":
-        return f"{name}: undecided, {amount}{interval} leaves both signs."
+        return f"{name}: undecided, {amount}{interval} allows both signs."
     return f"{name} {effect}: {amount}{interval}, in pairs of replicas."
 
 
@@ -297,10 +301,10 @@ def _held(agrees: bool | None, effect: Effect, gain: PairedMean | None, foretold
     if agrees is None or gain is None:
         return ""
     if not agrees:
-        return f" That sign is wrong: the treatment {effect}. The theory neglects that gates move."
+        return f" That sign is wrong: the treatment {effect}. The theory neglects that ReLU gates change."
     known = foretold.gain
     if known is not None and known.estimable and (known.high < gain.low or known.low > gain.high):
-        return " The sign is right, the size is not: the theory neglects that gates move."
+        return " The sign is right, the size is not: the theory neglects that ReLU gates change."
     return " The sign is right."
 
 

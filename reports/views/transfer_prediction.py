@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.record import to_builtins
-from reports.transfer.answer import Predicted
+from reports.transfer.answer import Predicted, of_any_task
 from reports.views.view import Grid, Section, View, wrapped
 from simulate.transfer import Switched
 
@@ -32,7 +32,7 @@ def view(switched: Switched, predictions: Sequence[Predicted]) -> View:
         f"upstream {ends.fitted.sum()} of {total} fitted, {ends.steps.mean():.4g} steps on average; "
         "no downstream training"
     )
-    closing: list[Section] = [wrapped(f"{each.treatment}: {each.text}") for each in predictions]
+    closing: list[Section] = [wrapped(f"{each.treatment}: {each.text}{of_any_task(each)}") for each in predictions]
     return View(to_builtins(value), [[head], [_table(predictions)], *closing])
 
 

@@ -94,7 +94,7 @@ def detectable_rotation(
 
     What a rotation does depends on how far neighbouring variances lie apart, which is known from the same ensemble.
     The probability counts that in: of all ensembles at most 1 − `power` are given an angle at which a fresh ensemble,
-    turned by it, is missed. Where the variances are told apart well, a fresh one is found with probability `power`;
+    turned by it, is missed. Where the variances are told apart well, a new one is detected with probability `power`;
     where they hardly are, most ensembles are given no angle, and of the angles that are given more are missed.
     Approximate; at levels far out (1e-6) the critical value errs upward, and more is found than is said.
 

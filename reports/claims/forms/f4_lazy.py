@@ -28,7 +28,7 @@ from reports.claims.forms.trace_modes import TraceByModes, TraceRow, trace_by_mo
 from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, Verdict, number, table_of, text
 from reports.judging.intervals import bars, detectable_excess, half_width
 from reports.judging.needed import by_interval, by_pvalue, with_need
-from reports.judging.rules import asymptotic_verdict, control_verdict, within_budget
+from reports.judging.rules import POWER, asymptotic_verdict, control_verdict, within_budget
 from theory.network.lazy import LARGEST_DISPLACEMENT
 from theory.setting import Ensemble, Setting
 
@@ -250,7 +250,7 @@ def _share_judgement(share: TermShare, evidence: FamilyEvidence) -> Judgement:
         standard_error=share.error,
         interval=(share.value - half, share.value + half),
         pvalue=share.pvalue,
-        power=f"a share of {found:.2g} found with probability .9",
+        power=f"detects a share of {found:.2g} with {POWER:.0%} power",
         verdict=verdict,
         note=with_need(
             f"the theory without {name} is farther from the measured change than with it",

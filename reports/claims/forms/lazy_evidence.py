@@ -101,7 +101,7 @@ class WidthEvidence:
 
 @dataclass(frozen=True)
 class TermShare:
-    """With which coefficient a term stands in the measured change, all other terms taken as predicted.
+    """The coefficient of a term in the measured change, with all other terms as predicted.
 
     1 if the theory holds; above ½ if and only if the whole theory is nearer to the measured change than without it.
 

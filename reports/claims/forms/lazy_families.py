@@ -18,7 +18,7 @@ Activation = Literal["relu", "erf", "tanh"]
 
 @dataclass(frozen=True)
 class WidthFamily:
-    """Narrower networks than the setting's, which are trained besides: all else is the same, rows included.
+    """Narrower networks than the setting's, which are also trained; everything else is the same, rows included.
 
     Attributes
     ----------

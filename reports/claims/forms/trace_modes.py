@@ -25,7 +25,7 @@ import simulate
 from reports.claims.forms.lazy_evidence import WidthEvidence
 from reports.findings import OUTSIDE, Judgement, Table, Verdict, number, table_of, text
 from reports.judging.intervals import detected, half_width
-from reports.judging.rules import asymptotic_verdict
+from reports.judging.rules import POWER, asymptotic_verdict
 from theory.network.lazy import LARGEST_DISPLACEMENT, kernel_limit, stretches
 from theory.network.model import model_of
 from theory.network.trace_law import recovery_times, trace_law
@@ -99,6 +99,7 @@ def trace_judgement(law: TraceByModes, inside: WidthEvidence, diverged: int) -> 
         float(half_width(inside.trace_se, degrees=inside.measured.degrees)),
     )
     low, high = inside.trace - half, inside.trace + half
+    smallest = detected(inside.trace_se, degrees=inside.measured.degrees)
     verdict: Verdict = asymptotic_verdict(low - law.total, high - law.total, budget, diverged)
     if inside.prediction.displacement > LARGEST_DISPLACEMENT:
         verdict = OUTSIDE
@@ -109,7 +110,7 @@ def trace_judgement(law: TraceByModes, inside: WidthEvidence, diverged: int) -> 
         measurement=inside.trace,
         standard_error=inside.trace_se,
         interval=(low, high),
-        power=f"an error of {detected(inside.trace_se, degrees=inside.measured.degrees):.2g} found with probability .9",
+        power=f"detects an error of {smallest:.2g} with {POWER:.0%} power",
         verdict=verdict,
         note=rf"within {budget:.2g}; displacement $\varepsilon = {inside.prediction.displacement:.2f}$; {modes}",
     )

@@ -17,7 +17,7 @@ from reports.claims.claim import Case, Context
 from reports.findings import Cell, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.intervals import effect_found, means_and_halves, sample_mean
 from reports.judging.needed import by_interval, with_need
-from reports.judging.rules import CONFIDENCE, Sign, asymptotic_verdict, sign_verdict
+from reports.judging.rules import CONFIDENCE, POWER, Sign, asymptotic_verdict, sign_verdict
 from simulate.transfer import TransferResult
 from theory.errors import Diverged, InvalidInput
 from theory.testing import MeanRatio, PairedMean, mean_ratio, paired_mean
@@ -132,7 +132,7 @@ def judge_sign(found: PairedMean, sign: Sign, diverged: int, *, quantity: str, n
         standard_error=found.standard_error,
         interval=(found.low, found.high),
         verdict=verdict,
-        power=f"a difference of {smallest:.2g} found with probability .9",
+        power=f"detects a difference of {smallest:.2g} with {POWER:.0%} power",
         note=with_need(note, verdict, by_interval(found.replicas, found.low, found.high, (0.0,))),
     )
 

@@ -122,7 +122,7 @@ class PretrainedWeights:
 
 @dataclass(frozen=True)
 class KeptOutput:
-    """A network pre-trained on the setting's random labels for `length` steps goes on, on the same inputs or new."""
+    """A network pre-trained on the setting's random labels for `length` steps trains on, on the same or new inputs."""
 
     references: ClassVar[tuple[str, ...]] = ("a fresh network",)
     excess: ClassVar[float] = 2.0  # see `budget`

@@ -44,7 +44,7 @@ def kernel_regime(seed: int, rng: np.random.Generator) -> Wide:
 
 
 def kept_output(seed: int, rng: np.random.Generator) -> Wide:
-    """The whole network goes on, on the same inputs or new ones."""
+    """The whole network continues to train, on the same inputs or new ones."""
     setting = _wide(seed, rng, Labels(variance=_log_uniform(rng, 0.3, 50.0)))
     study = SlantedOutput(_length(rng, 100), bool(rng.integers(2)), (_length(rng, 30),), slant=rng.uniform(-2, 2))
     return Wide(setting, study, 0)
