@@ -52,7 +52,8 @@ def test_a_contribution_is_accepted(name, tmp_path):
     if name == "claim":
         assert printed.split("\n")[0].endswith("holds")
         lists = "tests/plants/test_plants.py::test_every_claim_has_plants_or_says_why_not"
-        tests = ["tests/reports/claims/test_claims.py", "tests/reports/test_published.py", lists]
+        listed = "tests/test_readme.py::test_the_guide_lists_every_claim"
+        tests = ["tests/reports/claims/test_claims.py", "tests/reports/test_published.py", lists, listed]
     else:
         tests = ["tests/theory/test_catalogue.py", "tests/reports/claims/test_claims.py"]
     in_project(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests)
