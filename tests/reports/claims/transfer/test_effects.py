@@ -46,7 +46,7 @@ def test_what_a_gain_would_have_shown_is_found_as_often_as_said():
     for _ in range(2000):
         first, second = 0.3 * rng.standard_normal((2, 8))
         words = judge_sign(paired_mean(first, confidence=0.975), "positive", 0, quantity="gain").power
-        size = float(words.split()[3])
+        size = float(words.split()[4])
         found += paired_mean(second + size, confidence=0.975).low > 0
     assert abs(found / 2000 - 0.9) < 0.03
 
