@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reports.claims.transfer.effects import Effects
+from reports.claims.claim import Measurement
 from reports.claims.transfer.map_effects import MappedEffects
 from reports.claims.transfer.sign_counts import RealisedSigns, SignCount, count_signs, shuffled_shares
 from reports.findings import Judgement
@@ -26,14 +26,18 @@ def judge_maps(found: Sequence[MappedEffects]) -> tuple[Judgement, ...]:
     loss = realised_signs([paired_mean(measured.loss_gains) for measured in found], found)
     predicted = [measured.linearised for measured in found]
     return (
-        _judge("accuracy", "linearised training", [each.accuracy.mean for each in predicted], accuracy),
-        _judge("loss", "linearised training", [each.loss.mean for each in predicted], loss),
-        _judge("accuracy", "linearised training with $f_0:=0$", [each.by_kernels.mean for each in predicted], accuracy),
+        _judge("accuracy that linearised training predicts", [each.accuracy.mean for each in predicted], accuracy),
+        _judge("loss that linearised training predicts", [each.loss.mean for each in predicted], loss),
+        _judge(
+            "accuracy that linearised training with $f_0:=0$ predicts",
+            [each.by_kernels.mean for each in predicted],
+            accuracy,
+        ),
         _judge_control([float(measured.by_squared_error.mean()) for measured in found], accuracy),
     )
 
 
-def realised_signs(gains: Sequence[PairedMean], found: Sequence[Effects]) -> RealisedSigns:
+def realised_signs(gains: Sequence[PairedMean], found: Sequence[Measurement]) -> RealisedSigns:
     """The gains of points, of decided sign where their 95 % interval excludes 0."""
     return RealisedSigns(
         gains=np.array([gain.mean for gain in gains]),
@@ -64,20 +68,24 @@ def best_constant(realised: RealisedSigns) -> int:
     return max(int((realised.signs > 0).sum()), int((realised.signs < 0).sum()))
 
 
-def _judge(what: str, by: str, predicted: Sequence[float], realised: RealisedSigns) -> Judgement:
-    numbers = np.array(predicted)
-    counted = count_signs(numbers, realised)
+def judge_condition(quantity: str, predicted: np.ndarray, realised: RealisedSigns, *, about: str) -> Judgement:
+    """The share of decided signs that a condition has right, by the rule of `condition_verdict`."""
+    counted = count_signs(predicted, realised)
     return Judgement(
-        about="all points of the line and of the maps",
+        about=about,
         kind="asymptotic",
-        quantity=f"share of decided signs of the gain in {what} that {by} predicts",
+        quantity=f"share of decided signs of the gain {quantity}",
         prediction=f"more than {SHARE:g}",
         measurement="no sign is decided" if counted.share is None else counted.share,
         interval=counted.interval,
-        verdict=condition_verdict(numbers, realised),
+        verdict=condition_verdict(predicted, realised),
         power=f"{counted.settings} points, {counted.settings - counted.decided} of them undecided",
-        note=_note(counted, numbers, realised),
+        note=_note(counted, predicted, realised),
     )
+
+
+def _judge(what: str, predicted: Sequence[float], realised: RealisedSigns) -> Judgement:
+    return judge_condition(f"in {what}", np.array(predicted), realised, about="all points of the line and of the maps")
 
 
 def _judge_control(predicted: Sequence[float], realised: RealisedSigns) -> Judgement:

@@ -9,14 +9,14 @@ import numpy as np
 from scipy.stats import t as student
 
 from reports.claims.transfer.effects import judge_sign
-from reports.claims.transfer.map_signs import CHANCE, best_constant, condition_verdict
+from reports.claims.transfer.map_signs import judge_condition, realised_signs
 from reports.claims.transfer.plasticity_effects import PlasticityEffects
 from reports.claims.transfer.plasticity_points import ANEW, READ, Course, TaskPoint
-from reports.claims.transfer.sign_counts import RealisedSigns, count_signs, shuffled_shares
+from reports.claims.transfer.sign_counts import RealisedSigns
 from reports.findings import Judgement
 from reports.judging.intervals import simultaneous
 from reports.judging.needed import by_interval, with_need
-from reports.judging.rules import CONFIDENCE, SHARE, Ruling, Sign, asymptotic_verdict
+from reports.judging.rules import CONFIDENCE, Ruling, Sign, asymptotic_verdict
 from theory.testing import PairedMean, paired_mean
 
 SMALLEST = 0.005  # the smallest slope that counts, in accuracy per task: 4.5 points between the first and the tenth
@@ -169,45 +169,23 @@ def judge_next_signs(found: Mapping[TaskPoint, PlasticityEffects]) -> tuple[Judg
     each = tuple(found.values())
     rows = [slice(None), *(slice(k, k + 1) for k in range(len(READ)))]
     words = [f"mean of tasks {', '.join(map(str, READ))}", *(f"task {number}" for number in READ)]
-    return tuple(_judge_sign_count(word, each, row) for word, row in zip(words, rows, strict=True))
+    return tuple(
+        judge_condition(
+            f"over a new network that linearised training predicts, {word}",
+            foretold(each, row),
+            realised(each, row),
+            about="all points of the map",
+        )
+        for word, row in zip(words, rows, strict=True)
+    )
 
 
 def realised(found: Sequence[PlasticityEffects], tasks: slice) -> RealisedSigns:
     """The gains of points, averaged over some of the tasks in `READ`; decided where the 95 % interval excludes 0."""
-    gains = [paired_mean(each.gains[tasks].mean(axis=0), confidence=CONFIDENCE) for each in found]
-    return RealisedSigns(
-        gains=np.array([gain.mean for gain in gains]),
-        errors=np.array([gain.standard_error for gain in gains]),
-        signs=np.array([float(gain.low > 0) - float(gain.high < 0) for gain in gains]),
-        replicas=sum(each.replicas for each in found),
-        diverged=sum(each.diverged for each in found),
-    )
+    return realised_signs([paired_mean(each.gains[tasks].mean(axis=0), confidence=CONFIDENCE) for each in found], found)
 
 
 def foretold(found: Sequence[PlasticityEffects], tasks: slice) -> np.ndarray:
     """The mean gains that are predicted of the same; nan where all linearised trainings diverge."""
     means = [each.predicted[tasks].mean(axis=0) for each in found]
     return np.array([values[np.isfinite(values)].mean() if np.isfinite(values).any() else np.nan for values in means])
-
-
-def _judge_sign_count(what: str, found: Sequence[PlasticityEffects], tasks: slice) -> Judgement:
-    seen, numbers = realised(found, tasks), foretold(found, tasks)
-    counted = count_signs(numbers, seen)
-    note = f"{counted.right} of {counted.decided}; {int((numbers > 0).sum())} points are predicted positive"
-    if counted.decided:
-        chance, associated = shuffled_shares(numbers, seen)
-        note += (
-            f"; {best_constant(seen)} right by the better constant; {chance:.2f} by shuffled predictions, which do as "
-            f"well with probability {associated:.2g} (below {CHANCE:g} is asked)"
-        )
-    return Judgement(
-        about="all points of the map",
-        kind="asymptotic",
-        quantity=f"share of decided signs of the gain over a new network that linearised training predicts, {what}",
-        prediction=f"more than {SHARE:g}",
-        measurement="no sign is decided" if counted.share is None else counted.share,
-        interval=counted.interval,
-        verdict=condition_verdict(numbers, seen),
-        power=f"{counted.settings} points, {counted.settings - counted.decided} of them undecided",
-        note=note,
-    )
