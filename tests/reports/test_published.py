@@ -20,7 +20,6 @@ def test_it_is_the_whole_report_of_the_full_budget():
     published = [claim["id"] for claim in RESULTS["claims"]]
     assert published == [claim.id for claim in CLAIMS if claim.id in published]  # a new claim is not published yet
     assert len(published) >= 25
-    assert RESULTS["seconds"] < 3600
     assert re.fullmatch(r"[0-9a-f]{40}", RESULTS["provenance"]["commit"])  # nothing after it: no local changes
 
 
@@ -58,5 +57,6 @@ def test_the_picture_of_the_readme_is_published():
 
 def test_provenance_is_told():
     text, origin = (PUBLISHED / "README.md").read_text(), RESULTS["provenance"]
-    for value in (origin["commit"][:12], origin["torch"], origin["numpy"], origin["python"]):
+    minutes = f"It took {RESULTS['seconds'] / 60:.0f} minutes"
+    for value in (origin["commit"][:12], origin["torch"], origin["numpy"], origin["python"], minutes):
         assert value in text
