@@ -47,7 +47,12 @@ def check(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Test whether a trained layer is aligned with its data."""
+    """Test whether a trained layer is aligned with its data.
+
+    \b
+    Example:
+      eigenalign check --weights model.pt:0.weight --data data.npy
+    """  # noqa: D301
     from reports.check import check_files
     from reports.check.weights import parse_group
     from reports.views.check import view
@@ -113,7 +118,12 @@ def init(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Draw first-layer weights aligned with the data, as after training on random labels."""
+    """Draw first-layer weights aligned with the data, as after training on random labels.
+
+    \b
+    Example:
+      eigenalign init --data data.npy --shape 256,784 --out first.npy
+    """  # noqa: D301
     from reports.init import draw_layer, frobenius
     from reports.init_files import check_suffix, law_from, parse_shape, save
     from reports.views.init import view

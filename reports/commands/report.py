@@ -16,11 +16,26 @@ RECORDS = "records"  # the folder of a report that holds its records
 
 
 @eigenalign.command()
-@click.option("--budget", type=click.Choice(["quick", "full", "paper"]), default="quick", show_default=True)
-@click.option("--only", default="", metavar="ID,…", help="Judge these claims only.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True)
+@click.option(
+    "--budget",
+    type=click.Choice(["quick", "full", "paper"]),
+    default="quick",
+    show_default=True,
+    help="On two cores, quick takes about three minutes, full an hour; paper trains the paper's own networks, too, and "
+    "takes days or a GPU.",
+)
+@click.option(
+    "--only", default="", metavar="ID,…", help="Judge these claims only, say A1,C3; `eigenalign claims` lists them."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("report"),
+    show_default=True,
+    help="Folder of the report.",
+)
 @DEVICE
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all randomness.")
 @click.option("--resume", is_flag=True, help="Use the records in OUT/records, and compute only the missing ones.")
 @click.option(
     "--shard",
@@ -57,7 +72,16 @@ def report(
     """Predict, simulate and judge every claim; write tables, figures, report.html, report.pdf.
 
     With --shard, or under torchrun, only a share of the cases is computed; `report --resume` completes the report.
-    """
+
+    The claims are A1 to A7 and B4 (alignment), B1 to B3, B5, F2, F6 and F7 (shape of f), F1, F3, F4 and F9 (closed
+    forms), C1 to C8, F5, F8 and T1 (transfer).
+
+    \b
+    Example:
+      eigenalign report
+      eigenalign report --only A3,F4 --out forms
+      eigenalign report --budget full --resume
+    """  # noqa: D301
     from reports.campaign.run import run_campaign, run_shard
     from simulate.ranges import rank
 
@@ -79,7 +103,12 @@ def report(
 @click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
 @common
 def typeset(folder: Path, strict: bool, as_json: bool, quiet: bool) -> int:
-    """Write tables, figures and pages again from DIR/records, without computing anything."""
+    """Write tables, figures and pages again from DIR/records, without computing anything.
+
+    \b
+    Example:
+      eigenalign typeset report
+    """  # noqa: D301
     from reports.campaign.run import assemble
 
     return _written(assemble(folder / RECORDS), folder, as_json, strict=strict)
@@ -105,7 +134,12 @@ def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool, pr
 @eigenalign.command()
 @common
 def claims(as_json: bool, quiet: bool) -> int:
-    """List the claims, with references and methods."""
+    """List the claims, with references and methods.
+
+    \b
+    Example:
+      eigenalign claims
+    """  # noqa: D301
     from reports.claims import CLAIMS
     from reports.views.claims import view
 
