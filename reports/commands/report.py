@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from reports.record import ReportRecord
 
 RECORDS = "records"  # the folder of a report that holds its records
+FLOATS = click.option(
+    "--floats", is_flag=True, help="Write the tables as LaTeX floats, too, with captions and labels: OUT/floats."
+)
 
 
 @eigenalign.command()
@@ -36,6 +39,7 @@ RECORDS = "records"  # the folder of a report that holds its records
 )
 @DEVICE
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all randomness.")
+@FLOATS
 @click.option("--resume", is_flag=True, help="Use the records in OUT/records, and compute only the missing ones.")
 @click.option(
     "--shard",
@@ -61,6 +65,7 @@ RECORDS = "records"  # the folder of a report that holds its records
 def report(
     only: str,
     out: Path,
+    floats: bool,
     resume: bool,
     shard: str | None,
     strict: bool,
@@ -95,14 +100,15 @@ def report(
         show(view(run_shard(shard, out / RECORDS, processes=processes, **asked)), as_json)
         return DONE
     record = run_campaign(folder=out / RECORDS, fresh=not resume, processes=processes, **asked)
-    return _written(record, out, as_json, strict=strict, processes=processes)
+    return _written(record, out, as_json, floats=floats, strict=strict, processes=processes)
 
 
 @eigenalign.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@FLOATS
 @click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
 @common
-def typeset(folder: Path, strict: bool, as_json: bool, quiet: bool) -> int:
+def typeset(folder: Path, floats: bool, strict: bool, as_json: bool, quiet: bool) -> int:
     """Write tables, figures and pages again from DIR/records, without computing anything.
 
     \b
@@ -111,15 +117,17 @@ def typeset(folder: Path, strict: bool, as_json: bool, quiet: bool) -> int:
     """  # noqa: D301
     from reports.campaign.run import assemble
 
-    return _written(assemble(folder / RECORDS), folder, as_json, strict=strict)
+    return _written(assemble(folder / RECORDS), folder, as_json, floats=floats, strict=strict)
 
 
-def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool, processes: int | None = None) -> int:
+def _written(
+    record: ReportRecord, out: Path, as_json: bool, *, floats: bool, strict: bool, processes: int | None = None
+) -> int:
     """Write a report, print a summary, and return the exit status."""
     from reports.processes import cores
     from reports.typesetting.document import write
 
-    files = write(record, out, provenance=record.provenance, processes=processes or cores())
+    files = write(record, out, provenance=record.provenance, floats=floats, processes=processes or cores())
     if as_json:
         click.echo((out / "results.json").read_text())
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def write(
     *,
     provenance: Mapping[str, Any] | None = None,
     pdf: bool = True,
+    floats: bool = False,
     processes: int = 1,
 ) -> dict[str, Path]:
     """Write the whole report into `out_dir`, every file whole or not at all.
@@ -61,6 +63,8 @@ def write(
         What to print of versions and machine; collected here if not given.
     pdf : bool
         Whether to compile report.tex.
+    floats : bool
+        Whether to write floats/*.tex, too: the tables with their captions and labels.
     processes : int
         How many of them draw figures, most of the time that this takes; with more than one, a script needs
         ``if __name__ == "__main__"``.
@@ -78,9 +82,12 @@ def write(
     }
     sections = tuple(_section(claim) for claim in report.claims)
     overview = _overview(report)
-    for table in [*overview.values(), *(table for section in sections for table in _tables(section))]:
-        write_atomically(out / "tables" / f"{file_name(table.name)}.tex", tables.to_latex_table(table))
-        write_atomically(out / "tables" / f"{file_name(table.name)}.csv", tables.to_csv(table))
+    for table, notes in [*((table, ()) for table in overview.values()), *chain(*map(_tables, sections))]:
+        name = file_name(table.name)
+        write_atomically(out / "tables" / f"{name}.tex", tables.to_latex_table(table, notes=notes))
+        write_atomically(out / "tables" / f"{name}.csv", tables.to_csv(table))
+        if floats:
+            write_atomically(out / "floats" / f"{name}.tex", tables.to_latex_float(table, notes=notes))
     drawings = {}
     for figure, drawn in _drawn([figure for claim in report.claims for figure in claim.figures], processes):
         name = file_name(figure.name)
@@ -158,9 +165,10 @@ def _overview(report: ReportRecord) -> dict[str, Table]:
     return found
 
 
-def _tables(section: _Section) -> list[Table]:
-    own = [annotated.table for annotated in (section.findings, section.outside) if annotated]
-    return [*own, *section.claim.tables]
+def _tables(section: _Section) -> list[tuple[Table, tuple[tuple[str, str], ...]]]:
+    """The tables of a claim, each with the notes that it needs outside the report."""
+    own = [(found.table, found.notes_alone) for found in (section.findings, section.outside) if found]
+    return [*own, *((table, ()) for table in section.claim.tables)]
 
 
 def _facts(report: ReportRecord, origin: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from html import escape
 from typing import Any, get_args
 
+from reports.files import file_name
 from reports.findings import CONTINUED, Table, Verdict
 from reports.typesetting.layout import ARTICLE, GAP, REPORT, ColumnLayout, Layout, SetCell, lay_out
 from reports.typesetting.markup import pieces, to_html, to_latex
 from reports.typesetting.numbers import Number, is_number, is_pair, plain
 
 MARKS: dict[str, str] = {"holds": "✓", "refuted": "✗", "undecided": "?", "outside the hypotheses": "○"}
+_NOTES = (
+    r"\providecommand{\eigenaligntablenotes}[1]"
+    r"{\par\nobreak\smallskip\noindent\begin{minipage}{\linewidth}\footnotesize\raggedright #1\end{minipage}}%"
+)
 _COMMANDS = {"holds": "holds", "refuted": "refuted", "undecided": "undecided", "outside the hypotheses": "outside"}
 
 
-def to_latex_table(table: Table, *, long: bool = False) -> str:
+def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long: bool = False) -> str:
     r"""A `tabular` that compiles in a bare article with booktabs and siunitx, to be \input.
 
     Numbers stand in S columns as 0.123(4), `table-format` is computed from them, missing cells are {--}. Where the
@@ -26,6 +32,8 @@ def to_latex_table(table: Table, *, long: bool = False) -> str:
 
     Parameters
     ----------
+    notes : sequence of (str, str)
+        Letters and texts, set below the table by \eigenaligntablenotes, which a document may define otherwise.
     long : bool
         A `longtable` instead, which breaks over pages and repeats its head (needs longtable).
     """
@@ -36,6 +44,7 @@ def to_latex_table(table: Table, *, long: bool = False) -> str:
         f"% {table.name}: {' '.join(to_latex(table.caption).split())}",
         "% needs booktabs and siunitx" + (", longtable" if long else ""),
         r"\providecommand*{\eigenalignverdict}[2]{#2}%",
+        *([_NOTES] if notes else []),
         rf"\begin{{{environment}}}{{@{{}}",
         specification,
         "@{}}",
@@ -47,8 +56,21 @@ def to_latex_table(table: Table, *, long: bool = False) -> str:
         r"  \bottomrule",
         rf"\end{{{environment}}}",
         *([r"\addtocounter{table}{-1}"] if long else []),  # a longtable counts itself, and its caption does too
+        *_latex_notes(notes),
     ]
     return "\n".join(lines) + "\n"
+
+
+def to_latex_float(table: Table, *, notes: Sequence[tuple[str, str]] = ()) -> str:
+    r"""The table as a float with its caption and the label tab:NAME, to be \input."""
+    head = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{' '.join(to_latex(table.caption).split())}}}",
+        rf"\label{{tab:{file_name(table.name)}}}",
+        *([r"\footnotesize\setlength{\tabcolsep}{4pt}"] if lay_out(table).wraps else []),
+    ]
+    return "\n".join(head) + f"\n{to_latex_table(table, notes=notes)}\\end{{table}}\n"
 
 
 def to_html_table(table: Table) -> str:
@@ -135,6 +157,16 @@ def _latex_rows(layout: Layout) -> list[str]:
     for row, group in _grouped(layout, r"  \addlinespace"):
         lines += ([group] if group else air if lines else []) + [f"  {_latex_row(row, layout)} \\\\"]
     return lines
+
+
+def _latex_notes(notes: Sequence[tuple[str, str]]) -> list[str]:
+    if not notes:
+        return []
+    lines = [
+        (rf"\textsuperscript{{{letter}}}~" if letter else "") + " ".join(to_latex(text).split()) + r"\par"
+        for letter, text in notes
+    ]
+    return [r"\eigenaligntablenotes{%", *(f"  {line}" for line in lines), "}"]
 
 
 def _latex_row(row: tuple[SetCell, ...], layout: Layout) -> str:
