@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from reports.commands import network, report, setting, transfer
+from reports.commands import fresh, network, report, setting, transfer
 from reports.commands.group import BAD_INPUT, DONE, INTERRUPTED, UNCONVINCED, eigenalign
 
-COMMANDS = (report, setting, network, transfer)  # importing a module adds its commands to the group
+COMMANDS = (report, setting, network, fresh, transfer)  # importing a module adds its commands to the group
 __all__ = ["BAD_INPUT", "DONE", "INTERRUPTED", "UNCONVINCED", "eigenalign", "main"]
 
 

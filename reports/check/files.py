@@ -103,6 +103,20 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
     return found
 
 
+def stored_arrays(source: str, argument: str) -> list[StoredArray]:
+    """All arrays of a file.
+
+    Raises
+    ------
+    InvalidInput
+        Naming `argument`: no such file, no array in it, a file that is damaged or would run code.
+    """
+    arrays = _arrays(Path(source), argument)
+    if not arrays:
+        raise InvalidInput(argument, source, "contains no array")
+    return arrays
+
+
 def plain_name(name: str) -> str:
     """A parameter's name without what torch.compile (`_orig_mod.`) and data parallelism (`module.`) put into it."""
     return re.sub(r"^(module\.)+", "", re.sub(r"(^|(?<=\.))_orig_mod\.", "", name))
