@@ -35,12 +35,15 @@ class Average:
         The standard error of τ.
     draws : int
         Of output weights.
+    amplitude : ndarray
+        As in `Solution`.
     """
 
     remembered: np.ndarray
     written: np.ndarray
     error: np.ndarray
     draws: int
+    amplitude: np.ndarray
 
     @property
     def tau(self) -> np.ndarray:
@@ -116,7 +119,9 @@ def averaged(runs: list[Solution], features: np.ndarray, readings: tuple[int, ..
     design = np.concatenate([np.ones((count, 1)), features], axis=1)
     # the row of the pseudo-inverse that gives the intercept: a weight for every run
     inverse = np.linalg.pinv(design, rcond=1e-8)
-    remembered, written = (np.array([getattr(run, name)[at] for run in runs]) for name in ("remembered", "written"))
+    remembered, written, amplitude = (
+        np.array([getattr(run, name)[at] for run in runs]) for name in ("remembered", "written", "amplitude")
+    )
     tau = remembered + written
     fitted = np.tensordot(design @ inverse, tau, 1)
     free = count - np.linalg.matrix_rank(design, rtol=1e-8)
@@ -126,4 +131,5 @@ def averaged(runs: list[Solution], features: np.ndarray, readings: tuple[int, ..
         written=np.tensordot(inverse[0], written, 1),
         error=scatter * float(np.linalg.norm(inverse[0])),
         draws=count,
+        amplitude=np.tensordot(inverse[0], amplitude, 1),
     )

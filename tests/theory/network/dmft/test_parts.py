@@ -193,7 +193,7 @@ def test_what_controls_explain_is_no_error() -> None:
 
     def runs(noise: float) -> list[Solution]:
         tau = 1 + features @ [0.3, -0.2] + noise * generator.standard_normal(64)
-        return [Solution(np.array([[0.5]]), np.array([[t - 0.5]]), np.zeros(0)) for t in tau]
+        return [Solution(np.array([[0.5]]), np.array([[t - 0.5]]), np.zeros(0), np.ones((1, 1))) for t in tau]
 
     exact = averaged(runs(0.0), features, (0,))
     np.testing.assert_allclose(exact.tau, 1, rtol=1e-12)
