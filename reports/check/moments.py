@@ -8,7 +8,7 @@ patch is not an independent sample, an image is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 from tqdm import tqdm
 
+from reports.check.basis_noise import BasisNoise
 from reports.check.data import Samples, chunks
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput
@@ -103,13 +104,11 @@ class DataMoment:
         mean = self.second_moment
         return np.stack([w * (basis.T @ (group - mean) @ basis) for w, group in zip(weights, self.groups, strict=True)])
 
-    def basis_noise(self, spaces: Eigenspaces) -> Callable[[np.random.Generator, int], np.ndarray] | None:
-        """Random rotations (count, d, d) by which the eigenvectors are off, in their own basis; None for one group.
+    def basis_noise(self, spaces: Eigenspaces) -> BasisNoise | None:
+        """Random rotations by which the eigenvectors are off, in their own basis; None for one group.
 
-        To first order an error E of A turns V into V (I + Θ), Θ_ij = (Vᵀ E V)_ij / (λ_j − λ_i), which has no meaning
-        within one of the `spaces`. The distance is taken for smaller by its standard error, as it may well be. E is
-        drawn as Σ_k ε_k (A_k − A) with standard normal ε_k, weighted so that its entries have the standard errors of
-        those of A; the rotation is Cayley's, (I − Θ/2)⁻¹ (I + Θ/2).
+        The distance of two eigenvalues is taken for smaller by its standard error, as it may well be. Within one of the
+        `spaces` nothing is turned. The errors drawn have the standard errors of the entries of A.
         """
         scatter = self._scatter
         if scatter is None or len(spaces.multiplicity) == 1:
@@ -122,14 +121,15 @@ class DataMoment:
         least = np.abs(distances) - np.hypot(errors, errors[:, None])
         apart &= least > 0
         inverse = np.divide(np.sign(distances), least, out=np.zeros(apart.shape), where=apart)
-        flat, identity = scatter.reshape(len(scatter), -1), np.eye(len(values))
+        return BasisNoise.of(scatter, inverse / 2)
 
-        def rotations(generator: np.random.Generator, count: int) -> np.ndarray:
-            errors = (generator.standard_normal((count, len(flat))) @ flat).reshape(count, *apart.shape)
-            half = errors * inverse / 2
-            return np.asarray(np.linalg.solve(identity - half, identity + half))
-
-        return rotations
+    def mean_errors(self, directions: np.ndarray) -> np.ndarray:
+        """Standard errors of the mean along the columns of `directions`, from the scatter between groups; 0 for one."""
+        count = len(self.counts)
+        if count < 2:
+            return np.zeros(directions.shape[1])
+        squares = self.counts @ ((self.means - self.mean) @ directions) ** 2
+        return np.asarray(np.sqrt(squares / (self.vectors * (count - 1))))
 
     @cached_property
     def exact_eigenspaces(self) -> Eigenspaces:
