@@ -37,7 +37,7 @@ class BasisNoise:
     @classmethod
     def of(cls, scatter: np.ndarray, half_inverse: np.ndarray) -> BasisNoise:
         """`scatter` (K, d, d) and ½ / (λ_j − λ_i), in single precision for many dimensions."""
-        kind = np.float32 if len(half_inverse) > _LARGE else np.float64
+        kind = precision(len(half_inverse))
         return cls(scatter.reshape(len(scatter), -1).astype(kind, copy=False), half_inverse.astype(kind, copy=False))
 
     def within(self, change: np.ndarray) -> BasisNoise:
@@ -65,3 +65,8 @@ class BasisNoise:
     def moment(self, half: np.ndarray, moment: np.ndarray) -> np.ndarray:
         """Rᵀ M R of a symmetric M (d, d)."""
         return self.rows(half, self.rows(half, moment).T)
+
+
+def precision(dimension: int) -> type[np.floating]:
+    """The type of the errors of a basis: of so many dimensions."""
+    return np.float32 if dimension > _LARGE else np.float64

@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from tqdm import tqdm
 
-from reports.check.basis_noise import BasisNoise
+from reports.check.basis_noise import BasisNoise, precision
 from reports.check.data import Samples, chunks
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput
@@ -92,17 +92,25 @@ class DataMoment:
         Var(v_jᵀ A_k v_j) = s²/c_k, so s² is estimated by Σ_k c_k (v_jᵀ A_k v_j − λ_j)² / (K − 1), and SE² = s² / Σ c_k.
         """
         scatter = self._scatter
-        return None if scatter is None else np.linalg.norm(np.einsum("kii->ki", scatter), axis=0)
+        return None if scatter is None else np.linalg.norm(np.einsum("kii->ki", scatter).astype(np.float64), axis=0)
 
     @cached_property
     def _scatter(self) -> np.ndarray | None:
-        """√(c_k / (n (K − 1))) Vᵀ (A_k − A) V of every group, (K, d, d): Σ_k of the squares estimates the SE²."""
+        """√(c_k / (n (K − 1))) Vᵀ (A_k − A) V of every group, (K, d, d): Σ_k of the squares estimates the SE².
+
+        In single precision for many dimensions, where it is as large as the groups themselves; the entries are
+        differences of which no more digits are known.
+        """
         if len(self.counts) < 2:
             return None
-        basis = self.exact_eigenspaces.basis
+        kind = precision(self.groups.shape[-1])
+        basis = self.exact_eigenspaces.basis.astype(kind, copy=False)
         weights = np.sqrt(self.counts / (self.vectors * (len(self.counts) - 1)))
-        mean = self.second_moment
-        return np.stack([w * (basis.T @ (group - mean) @ basis) for w, group in zip(weights, self.groups, strict=True)])
+        mean, found = self.second_moment, np.empty(self.groups.shape, dtype=kind)
+        for k, weight in enumerate(weights):
+            difference = (weight * (self.groups[k] - mean)).astype(kind, copy=False)
+            found[k] = basis.T @ difference @ basis
+        return found
 
     def basis_noise(self, spaces: Eigenspaces) -> BasisNoise | None:
         """Random rotations by which the eigenvectors are off, in their own basis; None for one group.
@@ -114,7 +122,7 @@ class DataMoment:
         if scatter is None or len(spaces.multiplicity) == 1:
             return None
         values = np.repeat(self.exact_eigenspaces.eigenvalues, self.exact_eigenspaces.multiplicity)
-        errors = np.linalg.norm(np.einsum("kii->ki", scatter), axis=0)
+        errors = np.linalg.norm(np.einsum("kii->ki", scatter).astype(np.float64), axis=0)
         place = np.repeat(np.arange(len(spaces.multiplicity)), spaces.multiplicity)
         apart = place[:, None] != place
         distances = values - values[:, None]
@@ -282,10 +290,15 @@ class _Sums:
         varies = self._high > self._low
         if not varies.any():
             raise InvalidInput("data", "constant", "never vary, so there is no covariance")
-        filled = self._counts > 0
+        filled, every = np.flatnonzero(self._counts), bool(varies.all())
         counts = self._counts[filled]
-        groups = self._moments[filled][:, varies][:, :, varies] / counts[:, None, None]
+        kept = int(varies.sum())
+        # in place where nothing is dropped: the groups are the largest arrays of a check
+        groups = self._moments[: len(filled)] if every else np.empty((len(filled), kept, kept))
+        for k, count in zip(filled, counts, strict=True):
+            moment = self._moments[k] if every else self._moments[k][np.ix_(varies, varies)]
+            groups[k] = (moment + moment.T) / (2 * count)
         means = self._totals[filled][:, varies] / counts[:, None]
         if not np.trace(groups, axis1=1, axis2=2).any():
             raise InvalidInput("data", float(self._high.max()), "has squares that underflow: scale it up")
-        return DataMoment((groups + groups.mT) / 2, means, counts, self._samples, varies)
+        return DataMoment(groups, means, counts, self._samples, varies)
