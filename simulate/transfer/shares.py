@@ -23,13 +23,14 @@ from tqdm import tqdm
 
 from simulate.devices import one_thread, resolve
 from simulate.identity import experiment_digest
+from simulate.processes import Announce, employ, serve
 from simulate.ranges import Range, rank, share_of
 from simulate.store import Damaged
 from simulate.transfer.experiment import Engine, Tell, Trained
 from simulate.transfer.results import TransferResult
 from simulate.transfer.store import TransferStore, count_rows, find_transfer_store
 from simulate.transfer.switch import Switched
-from simulate.workers import Announce, employ, placed, serve
+from simulate.workers import placed
 from theory.setting import Experiment, InvalidInput
 
 # Computes one phase for some ranges, and stores it: the second phase is given what all replicas have left upstream.
