@@ -27,6 +27,7 @@ from reports.campaign.records import Asked, Kept, Records
 from reports.campaign.settle import background, judged, settle
 from reports.claims import CLAIMS, paper_networks
 from reports.claims.claim import BUDGETS, AnyClaim, Case, Context
+from reports.foreign_text import command_line
 from reports.processes import cores, results
 from reports.provenance import provenance
 from reports.record import ReportRecord
@@ -94,7 +95,7 @@ def run_campaign(
             device=device,
             claims=tuple(claim.id for claim in plan.claims),
             cifar10=None if plan.context.cifar10 is None else str(plan.context.cifar10),
-            command=" ".join(["eigenalign", *sys.argv[1:]]),
+            command=command_line(["eigenalign", *sys.argv[1:]]),
             started=started.isoformat(timespec="seconds"),
             seconds=time.perf_counter() - clock,
             provenance=provenance(device),

@@ -172,9 +172,9 @@ def _tables(section: _Section) -> list[tuple[Table, tuple[tuple[str, str], ...]]
 
 
 def _facts(report: ReportRecord, origin: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Provenance as label and text, in the order in which it is printed."""
+    """Provenance as label and text, in the order in which it is printed; none of it is markup."""
     facts = [
-        ("command", f"`{report.command}`"),
+        ("command", report.command),
         ("budget", report.budget),
         ("seed", str(report.seed)),
         ("device", report.device),

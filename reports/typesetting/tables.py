@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from reports.files import file_name
 from reports.findings import CONTINUED, Table, Verdict
+from reports.foreign_text import inert
 from reports.typesetting.layout import ARTICLE, GAP, REPORT, ColumnLayout, Layout, SetCell, lay_out
 from reports.typesetting.markup import pieces, to_html, to_latex
 from reports.typesetting.numbers import Number, is_number, is_pair, plain
@@ -41,7 +42,7 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
     environment = "longtable" if long else "tabular"
     specification = "\n".join(f"  {_specification(column, layout)}" for column in layout.columns)
     lines = [
-        f"% {table.name}: {' '.join(to_latex(table.caption).split())}",
+        f"% {file_name(table.name)}: {' '.join(to_latex(table.caption).split())}",
         "% needs booktabs and siunitx" + (", longtable" if long else ""),
         r"\providecommand*{\eigenalignverdict}[2]{#2}%",
         *([_NOTES] if notes else []),
@@ -89,7 +90,10 @@ def to_html_table(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """One number per cell at full precision, errors in separate columns, missing cells empty, heads as written."""
+    """One number per cell at full precision, errors in separate columns, missing cells empty, heads as written.
+
+    Text that a spreadsheet would take for a formula is quoted.
+    """
     columns = []
     for i, column in enumerate(table.columns):
         cells = [plain(row[i]) for row in table.rows]
@@ -99,7 +103,7 @@ def to_csv(table: Table) -> str:
             errors = [_plain_cell(cell[1]) if is_pair(cell) else "" for cell in cells]
             columns.append([f"standard error of {column.heading}", *errors])
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(zip(*columns, strict=True))
+    csv.writer(out, lineterminator="\n").writerows(map(inert, row) for row in zip(*columns, strict=True))
     return out.getvalue()
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 
 from simulate.devices import resolve
+from simulate.processes import Announce, employ, serve
 from simulate.ranges import Range
 from simulate.transfer.experiment import Engine, Tell, Trained
 from simulate.transfer.store import TransferStore
-from simulate.workers import Announce, employ, placed, serve
+from simulate.workers import placed
 from theory.setting import Experiment
 
 
