@@ -109,7 +109,7 @@ def near_the_limit(setting: Setting, form: Prediction) -> Prediction:
 
 def measure(case: Case[Described], context: Context) -> FormEvidence:
     """The last reading of an ensemble."""
-    return form_evidence(context.run(case.setting))
+    return form_evidence(context.run(case.setting), aligned=False)
 
 
 def decide(case: Case[Described], prediction: MovedPrediction, evidence: FormEvidence) -> tuple[Judgement, ...]:

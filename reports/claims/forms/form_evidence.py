@@ -81,8 +81,11 @@ class FormEvidence:
         return compare(last, self.simulation, estimates=(self.estimate,)).comparison[0]
 
 
-def form_evidence(simulation: Simulation) -> FormEvidence:
-    """What the last reading of a simulation says, whatever form it is held against."""
+def form_evidence(simulation: Simulation, *, aligned: bool = True) -> FormEvidence:
+    """What the last reading of a simulation says, whatever form it is held against.
+
+    Without `aligned` alignment, which no form is judged by, is not tested.
+    """
     last = replace(simulation, readings=simulation.readings[-1:])
     (reading,) = last.readings
     upper = np.triu_indices(reading.means.shape[-1])
@@ -93,7 +96,7 @@ def form_evidence(simulation: Simulation) -> FormEvidence:
         triangles=reading.second_moments[:, *upper],
         means=reading.means,
         losses=reading.losses,
-        estimate=estimate(last)[0],
+        estimate=estimate(last, aligned=aligned)[0],
     )
 
 
