@@ -67,7 +67,7 @@ def split(source: str) -> tuple[Path, str | None]:
         return path, None
     for match in reversed(list(re.finditer(":", source))):
         shorter = Path(source[: match.start()])
-        if shorter.is_file():
+        if shorter.exists():
             return shorter, source[match.end() :]
     return path, None
 
@@ -86,8 +86,10 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
     if key is not None:
         wanted = [array for array in arrays if array.name == key]
         wanted = wanted or [array for array in arrays if array.name == plain_name(key)]
-        if not wanted:
-            raise InvalidInput(argument, source, f"there is no array {printable(key)} in the file; {_listed(arrays)}")
+        wanted = wanted or near(arrays, plain_name(key))
+        if len(wanted) != 1:
+            rule = f"there is no array {printable(key)} in the file; {_listed(wanted or arrays)}"
+            raise InvalidInput(argument, source, rule)
         found = wanted[0]
     else:
         fitting = [array for array in arrays if array.numbers and len(array.shape) in dimensions]
@@ -101,6 +103,25 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
         what = {"c": "complex numbers", "O": "Python objects"}.get(found.kind, "something else")
         raise InvalidInput(argument, source, f"must hold real numbers, not {what}")
     return found
+
+
+def contents(path: Path, argument: str) -> list[StoredArray]:
+    """All arrays in a file, or in a folder of .safetensors files; see `stored` for what is refused."""
+    return _arrays(path, argument)
+
+
+def near(arrays: list[StoredArray], key: str) -> list[StoredArray]:
+    """Arrays whose name ends in the key; otherwise the one with the longest name in which the key ends.
+
+    >>> first, second = (StoredArray(name, (2,), "f", None) for name in ("bert.encoder.weight", "weight"))
+    >>> [array.name for array in near([first, second], "encoder.weight")]
+    ['bert.encoder.weight']
+    >>> [array.name for array in near([first, second], "state_dict.bert.encoder.weight")]
+    ['bert.encoder.weight']
+    """
+    longer = [array for array in arrays if array.name.endswith(f".{key}")]
+    shorter = [array for array in arrays if array.name and key.endswith(f".{array.name}")]
+    return longer or sorted(shorter, key=lambda array: -len(array.name))[:1]
 
 
 def plain_name(name: str) -> str:
@@ -117,8 +138,10 @@ def _listed(arrays: list[StoredArray]) -> str:
 def _arrays(path: Path, argument: str) -> list[StoredArray]:
     if not path.exists():
         raise InvalidInput(argument, str(path), "there is no such file")
+    if path.is_dir():
+        return _shards(path, argument)
     if not path.is_file():
-        raise InvalidInput(argument, str(path), "is a folder, not a file")
+        raise InvalidInput(argument, str(path), "is not a file")
     with _readable(path, argument):
         with open(path, "rb") as file:
             start = file.read(16)
@@ -129,6 +152,8 @@ def _arrays(path: Path, argument: str) -> list[StoredArray]:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
+            if any(name.endswith(("/constants.pkl", "/archive_format")) for name in names):
+                raise InvalidInput(argument, str(path), _program_rule(names))
             if not any(name.endswith("data.pkl") for name in names):
                 return _npz(path, [name for name in names if name.endswith(".npy")], argument)
             return _torch(path, argument)
@@ -137,6 +162,31 @@ def _arrays(path: Path, argument: str) -> list[StoredArray]:
         if len(start) > 8 and start[8:9] == b"{":
             return _safetensors(path, argument)
     raise InvalidInput(argument, str(path), "must be a .npy, .npz or .safetensors file, or a PyTorch checkpoint")
+
+
+def _shards(folder: Path, argument: str) -> list[StoredArray]:
+    """The arrays of all .safetensors files in a folder, as large models are published; each name once."""
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise InvalidInput(argument, str(folder), "is a folder without .safetensors files")
+    found: dict[str, StoredArray] = {}
+    for path in paths:
+        for array in _arrays(path, argument):
+            if array.name in found:
+                rule = f"holds {printable(array.name)} in several files: name the file"
+                raise InvalidInput(argument, str(folder), rule)
+            found[array.name] = array
+    return list(found.values())
+
+
+def _program_rule(names: list[str]) -> str:
+    """What to do with an archive that holds a program beside its weights."""
+    if any(name.endswith("/archive_format") for name in names):
+        return "is an exported program: check all of its layers with --model"
+    return (
+        "is a TorchScript program, which holds code; where it is trusted, save its weights by "
+        "torch.save(torch.jit.load(file).state_dict(), 'weights.pt'), or export the model by torch.export.save"
+    )
 
 
 @contextmanager
