@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.check.independence import FEWEST, Relation
+from reports.check.mean import MeanTest
 from reports.check.moments import DataMoment
+from reports.check.verdict import LEVEL
 from reports.check.weights import WeightVectors
-
-_MEAN_SHARE = 0.01
 
 
 def cautions(
     layers: Sequence[WeightVectors],
     data: DataMoment,
     *,
-    rank: int,
     alive: int,
     joined: Sequence[tuple[float, float, int]],
     ridge: float,
     draws: int,
+    mean: MeanTest | None = None,
     related: Sequence[Relation] = (),
     given: int = 1,
 ) -> tuple[str, ...]:
     """One or two sentences each. `layers` are the networks that count, of `given`; `alive` counts nonzero vectors."""
     return (
         *_about_networks(layers, related, given),
-        *_about_weights(layers, data, rank, alive, ridge),
-        *_about_data(data, joined),
+        *_about_weights(layers, alive, ridge),
+        *_about_data(data, joined, mean),
         *_about_tests(draws),
     )
 
@@ -62,8 +62,8 @@ def _relation(relation: Relation) -> str:
     )
 
 
-def _about_weights(layers: Sequence[WeightVectors], data: DataMoment, rank: int, alive: int, ridge: float) -> list[str]:
-    dimension, total = int(data.varies.sum()), sum(len(layer.vectors) for layer in layers)
+def _about_weights(layers: Sequence[WeightVectors], alive: int, ridge: float) -> list[str]:
+    total = sum(len(layer.vectors) for layer in layers)
     found = []
     if len(layers) == 1:
         found.append(
@@ -74,11 +74,6 @@ def _about_weights(layers: Sequence[WeightVectors], data: DataMoment, rank: int,
         found.append(
             "the test of exact alignment assumes independent trainings, each with its own initial weights, rows and "
             "labels; for networks trained on the same rows it may reject although the theorem holds"
-        )
-    if rank < dimension:
-        found.append(
-            f"the weights span {rank} of {dimension} dimensions: M is infinite, and the tests use the energy of the "
-            "unaligned part instead"
         )
     if ridge:
         found.append(f"M is that of weights regularised by {ridge:g} of their mean variance")
@@ -103,15 +98,12 @@ def _about_layout(layer: WeightVectors) -> list[str]:
     return []
 
 
-def _about_data(data: DataMoment, joined: Sequence[tuple[float, float, int]]) -> list[str]:
+def _about_data(data: DataMoment, joined: Sequence[tuple[float, float, int]], mean: MeanTest | None) -> list[str]:
     found = []
     if data.dropped:
         found.append(f"{data.dropped} coordinates never vary in the data and are omitted")
-    if not data.centred and data.mean_share > _MEAN_SHARE:
-        found.append(
-            f"the mean makes up {data.mean_share:.0%} of the data's second moment, and the theorem assumes mean "
-            "zero: pass the data as the network saw them, or centre them (--center)"
-        )
+    if mean is not None:
+        found.append(_about_mean(data.mean_share, mean))
     if len(data.counts) < 2:
         found.append("one sample only: the sampling errors of the data's eigenvalues are unknown, and none were merged")
     if data.vectors <= len(data.means[0]):
@@ -122,10 +114,22 @@ def _about_data(data: DataMoment, joined: Sequence[tuple[float, float, int]]) ->
         parts = [f"{low:.3g} to {high:.3g} ({count})" for low, high, count in joined[:4]]
         more = f" and {len(joined) - 4} more groups" if len(joined) > 4 else ""
         found.append(
-            f"eigenvalues closer than their sampling error are merged: {', '.join(parts)}{more}; M counts "
+            f"eigenvalues (sigma²) closer than their sampling error are merged: {', '.join(parts)}{more}; M counts "
             "differences within a merged group as misalignment; the test of exact alignment does not"
         )
     return found
+
+
+def _about_mean(share: float, mean: MeanTest) -> str:
+    """What the theorem says of data with a mean."""
+    text = (
+        f"the mean makes up {share:.0%} of the data's second moment, and the theorem then demands nothing of the "
+        f"{mean.fixed} of {mean.fixed + mean.free} directions along which it lies"
+    )
+    if not mean.free:
+        return f"{text}: exact alignment is not what it predicts for this layer"
+    result = "rejected" if mean.pvalue <= LEVEL else "not rejected"
+    return f"{text}: exact alignment in the others is {result} (p = {mean.pvalue:.2g})"
 
 
 def _about_tests(draws: int) -> list[str]:

@@ -12,11 +12,13 @@ import numpy as np
 from reports.check.cautions import cautions
 from reports.check.estimates import TransferFunction, Weights, interval_of, shape_seen, transfer_function, without_noise
 from reports.check.independence import Relation, relations, representatives
+from reports.check.mean import MeanTest, mean_test
 from reports.check.moments import DataMoment
 from reports.check.needed import filters_needed
+from reports.check.orientation import Anisotropy, Orientation, orientation_needed
 from reports.check.random_basis import random_basis_energy, regularised
 from reports.check.turns import Turns, filters_pvalue, isotropic_turns, networks_pvalue
-from reports.check.verdict import LEVEL, Evidence, Verdict, verdict_on
+from reports.check.verdict import LEVEL, Evidence, Measure, Verdict, by_orientation, verdict_on
 from reports.check.weights import WeightVectors
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
@@ -29,8 +31,8 @@ from theory.testing import random_basis_test, randomization_test
 class RandomBasis:
     """Against random orientations: p-value, effect 1 − M / median (None where all are alike), and that median.
 
-    `quantity` is "misalignment", or "energy" for singular weights, whose M is infinite: the root of the share of
-    ‖B‖² outside the matrices aligned with the data then takes the place of M.
+    `quantity` is "misalignment", or "energy" for singular weights, which have no M: the root of the share of ‖B‖²
+    outside the matrices aligned with the data then takes its place.
 
     `without_noise` is about the M of a random basis for the same weights without the noise of finitely many vectors.
     The interval of M is free of it too, and is held against this.
@@ -46,6 +48,8 @@ class RandomBasis:
 @dataclass(frozen=True)
 class Aligned:
     """Against weights that are exactly aligned: p-value and what was turned; small p: not exactly aligned.
+
+    Of data with a mean the theorem demands less than this: see `Check.mean`.
 
     The null is that the law of what is turned does not change under the rotations that commute with the data, and that
     it is independent: the networks, or, of one network, the filters. Nothing is assumed of the law itself.
@@ -74,12 +78,17 @@ class Check:
         Pairs of networks that are not independent trainings.
     rank : int
         Of Σ_w, the mean over networks of W'W/m.
-    misalignment, misalignment_squared : float
-        M and M²; infinite where the rank is below d.
+    misalignment, misalignment_squared : float or None
+        M and M²; None where the rank is below d, and M is not defined.
     null_floor : float or None
         E[M²] of as many independent vectors under perfect alignment; None for fewer than d + 1 of them.
     random_basis : RandomBasis
+    orientation : Orientation
+        How much of the anisotropy of Σ_w is aligned with the data: a finite number at every rank.
     aligned : Aligned
+    mean : MeanTest or None
+        Exact alignment under the group that fixes the mean of the data, which is all that the theorem demands of such
+        data; None for data without a mean, or centred.
     isotropic : float
         p-value of isotropic weights, which are aligned with any data. The null is that of `aligned`, for
         flips and cyclic shifts of the coordinates (of several networks: all rotations).
@@ -96,9 +105,11 @@ class Check:
     dropped : int
         Coordinates that never vary.
     needed : int or None
-        How many independent weight vectors are enough for a verdict on aligned ones (see `filters_needed`); None if
-        there are as many, or if no number is enough.
-    verdict : "aligned", "not aligned" or "undecided"
+        How many independent weight vectors are enough for a verdict (see `orientation_needed`, `filters_needed`); None
+        if there is a verdict, or if no number is known to be enough.
+    verdict : "aligned", "partly aligned", "not aligned" or "undecided"
+    measure : "misalignment" or "orientation"
+        What the verdict rests on; if undecided, the one that is usual for so many vectors.
     explanation : str
         The verdict in words.
     warnings : tuple of str
@@ -110,11 +121,13 @@ class Check:
     independent: int
     related: tuple[Relation, ...]
     rank: int
-    misalignment: float
-    misalignment_squared: float
+    misalignment: float | None
+    misalignment_squared: float | None
     null_floor: float | None
     random_basis: RandomBasis
+    orientation: Orientation
     aligned: Aligned
+    mean: MeanTest | None
     isotropic: float
     transfer_function: TransferFunction
     interval: tuple[float, float] | None
@@ -125,6 +138,7 @@ class Check:
     dropped: int
     needed: int | None
     verdict: Verdict
+    measure: Measure
     explanation: str
     warnings: tuple[str, ...]
 
@@ -151,22 +165,29 @@ def judge_layer(layers: Sequence[WeightVectors], data: DataMoment, *, ridge: flo
     draws = int(np.clip(999 * (256 / spaces.dimension) ** 3, 99, 999))
     invertible = weights.full or ridge > 0
 
-    squared = float(misalignment_squared(spaces, regularised(weights.mean, ridge))) if invertible else math.inf
+    squared = float(misalignment_squared(spaces, regularised(weights.mean, ridge))) if invertible else None
     floor = None if ridge else _floor(spaces, weights, seed)
     interval = None if ridge else interval_of(spaces, weights, floor, seed)
-    basis = _random_basis(spaces, regularised(weights.mean, ridge), invertible, floor, draws, seed)
+    energy = _random_energy(spaces, weights.mean, draws, seed)
+    basis = _random_basis(spaces, regularised(weights.mean, ridge), floor, draws, seed) if invertible else energy
     aligned = _aligned(data, weights, draws, seed)
     isotropic = _isotropic(weights, draws, seed)
+    anisotropy = Anisotropy.of(spaces, weights)
     evidence = Evidence(
         networks=len(kept),
         eigenspaces=len(spaces.multiplicity),
+        rank=weights.rank,
+        dimension=spaces.dimension,
         reference=basis.without_noise,
         interval=interval,
         oriented=basis.pvalue,
+        effect=anisotropy.interval,
+        turned=energy.pvalue,
         aligned=aligned.pvalue,
         isotropic=isotropic,
     )
-    verdict, explanation = verdict_on(evidence)
+    conclusion = verdict_on(evidence)
+    mean = mean_test(data, weights, draws=draws, seed=seed)
     return Check(
         dimension=spaces.dimension,
         filters=len(layers[0].vectors),
@@ -174,11 +195,20 @@ def judge_layer(layers: Sequence[WeightVectors], data: DataMoment, *, ridge: flo
         independent=len(kept),
         related=related,
         rank=weights.rank,
-        misalignment=math.sqrt(squared),
+        misalignment=None if squared is None else math.sqrt(squared),
         misalignment_squared=squared,
         null_floor=floor,
         random_basis=basis,
+        orientation=Orientation(
+            effect=anisotropy.effect,
+            interval=anisotropy.interval,
+            share=anisotropy.share,
+            chance=anisotropy.chance,
+            pvalue=energy.pvalue,
+            verdict=by_orientation(evidence),
+        ),
         aligned=aligned,
+        mean=mean,
         isotropic=isotropic,
         transfer_function=transfer_function(spaces, weights),
         interval=interval,
@@ -187,17 +217,18 @@ def judge_layer(layers: Sequence[WeightVectors], data: DataMoment, *, ridge: flo
         samples=data.samples,
         vectors=data.vectors,
         dropped=data.dropped,
-        needed=_needed(spaces, weights, interval, isotropic),
-        verdict=verdict,
-        explanation=explanation,
+        needed=_needed(spaces, weights, isotropic) if conclusion.verdict == "undecided" else None,
+        verdict=conclusion.verdict,
+        measure=conclusion.measure,
+        explanation=conclusion.explanation,
         warnings=cautions(
             [layers[r] for r in kept],
             data,
-            rank=weights.rank,
             alive=weights.alive,
             joined=joined,
             ridge=ridge,
             draws=draws,
+            mean=mean,
             related=related,
             given=len(layers),
         ),
@@ -238,16 +269,18 @@ def _floor(spaces: Eigenspaces, weights: Weights, seed: int) -> float | None:
     return null_floor(spaces.multiplicity, weights.alive, seed=seed, draws=20_000).value
 
 
-def _random_basis(
-    spaces: Eigenspaces, mean: np.ndarray, invertible: bool, floor: float | None, draws: int, seed: int
-) -> RandomBasis:
-    if invertible:
-        test = random_basis_test(spaces, mean, draws=draws, seed=seed)
-        median = float(np.median(test.null_distribution))
-        reference = None
-        if floor is not None and math.isfinite(floor):
-            reference = math.sqrt(max(without_noise(median**2, floor, spaces.dimension), 0))
-        return RandomBasis(test.pvalue, test.effect, median, reference, "misalignment")
+def _random_basis(spaces: Eigenspaces, mean: np.ndarray, floor: float | None, draws: int, seed: int) -> RandomBasis:
+    """By M, of weights that can be inverted."""
+    test = random_basis_test(spaces, mean, draws=draws, seed=seed)
+    median = float(np.median(test.null_distribution))
+    reference = None
+    if floor is not None and math.isfinite(floor):
+        reference = math.sqrt(max(without_noise(median**2, floor, spaces.dimension), 0))
+    return RandomBasis(test.pvalue, test.effect, median, reference, "misalignment")
+
+
+def _random_energy(spaces: Eigenspaces, mean: np.ndarray, draws: int, seed: int) -> RandomBasis:
+    """By the energy of the unaligned part, at any rank."""
     observed, null = random_basis_energy(spaces, mean, draws=draws, seed=seed)
     median = float(np.median(null))
     alike = len(spaces.multiplicity) == 1 or median == 0
@@ -280,12 +313,8 @@ def _isotropic(weights: Weights, draws: int, seed: int) -> float:
     return randomization_test(weights.moments, group, draws=draws, seed=seed).pvalue
 
 
-def _needed(
-    spaces: Eigenspaces, weights: Weights, interval: tuple[float, float] | None, isotropic: float
-) -> int | None:
-    """None also for isotropic weights whose M is bounded: no number of them gives a verdict."""
-    bounded = interval is not None and math.isfinite(interval[1])
-    if bounded and isotropic > LEVEL:
-        return None
-    needed = filters_needed(spaces, weights, isotropic > LEVEL)
-    return needed if needed is not None and needed > weights.alive else None
+def _needed(spaces: Eigenspaces, weights: Weights, isotropic: float) -> int | None:
+    """The smaller of what either measure needs, if that is more than there are."""
+    found = (orientation_needed(spaces, weights), filters_needed(spaces, weights, isotropic > LEVEL))
+    more = [needed for needed in found if needed is not None and needed > weights.alive]
+    return min(more, default=None)

@@ -8,7 +8,7 @@ patch is not an independent sample, an image is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 from tqdm import tqdm
 
+from reports.check.basis_noise import BasisNoise, precision
 from reports.check.data import Samples, chunks
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput
@@ -91,45 +92,52 @@ class DataMoment:
         Var(v_jᵀ A_k v_j) = s²/c_k, so s² is estimated by Σ_k c_k (v_jᵀ A_k v_j − λ_j)² / (K − 1), and SE² = s² / Σ c_k.
         """
         scatter = self._scatter
-        return None if scatter is None else np.linalg.norm(np.einsum("kii->ki", scatter), axis=0)
+        return None if scatter is None else np.linalg.norm(np.einsum("kii->ki", scatter).astype(np.float64), axis=0)
 
     @cached_property
     def _scatter(self) -> np.ndarray | None:
-        """√(c_k / (n (K − 1))) Vᵀ (A_k − A) V of every group, (K, d, d): Σ_k of the squares estimates the SE²."""
+        """√(c_k / (n (K − 1))) Vᵀ (A_k − A) V of every group, (K, d, d): Σ_k of the squares estimates the SE².
+
+        In single precision for many dimensions, where it is as large as the groups themselves; the entries are
+        differences of which no more digits are known.
+        """
         if len(self.counts) < 2:
             return None
-        basis = self.exact_eigenspaces.basis
+        kind = precision(self.groups.shape[-1])
+        basis = self.exact_eigenspaces.basis.astype(kind, copy=False)
         weights = np.sqrt(self.counts / (self.vectors * (len(self.counts) - 1)))
-        mean = self.second_moment
-        return np.stack([w * (basis.T @ (group - mean) @ basis) for w, group in zip(weights, self.groups, strict=True)])
+        mean, found = self.second_moment, np.empty(self.groups.shape, dtype=kind)
+        for k, weight in enumerate(weights):
+            difference = (weight * (self.groups[k] - mean)).astype(kind, copy=False)
+            found[k] = basis.T @ difference @ basis
+        return found
 
-    def basis_noise(self, spaces: Eigenspaces) -> Callable[[np.random.Generator, int], np.ndarray] | None:
-        """Random rotations (count, d, d) by which the eigenvectors are off, in their own basis; None for one group.
+    def basis_noise(self, spaces: Eigenspaces) -> BasisNoise | None:
+        """Random rotations by which the eigenvectors are off, in their own basis; None for one group.
 
-        To first order an error E of A turns V into V (I + Θ), Θ_ij = (Vᵀ E V)_ij / (λ_j − λ_i), which has no meaning
-        within one of the `spaces`. The distance is taken for smaller by its standard error, as it may well be. E is
-        drawn as Σ_k ε_k (A_k − A) with standard normal ε_k, weighted so that its entries have the standard errors of
-        those of A; the rotation is Cayley's, (I − Θ/2)⁻¹ (I + Θ/2).
+        The distance of two eigenvalues is taken for smaller by its standard error, as it may well be. Within one of the
+        `spaces` nothing is turned. The errors drawn have the standard errors of the entries of A.
         """
         scatter = self._scatter
         if scatter is None or len(spaces.multiplicity) == 1:
             return None
         values = np.repeat(self.exact_eigenspaces.eigenvalues, self.exact_eigenspaces.multiplicity)
-        errors = np.linalg.norm(np.einsum("kii->ki", scatter), axis=0)
+        errors = np.linalg.norm(np.einsum("kii->ki", scatter).astype(np.float64), axis=0)
         place = np.repeat(np.arange(len(spaces.multiplicity)), spaces.multiplicity)
         apart = place[:, None] != place
         distances = values - values[:, None]
         least = np.abs(distances) - np.hypot(errors, errors[:, None])
         apart &= least > 0
         inverse = np.divide(np.sign(distances), least, out=np.zeros(apart.shape), where=apart)
-        flat, identity = scatter.reshape(len(scatter), -1), np.eye(len(values))
+        return BasisNoise.of(scatter, inverse / 2)
 
-        def rotations(generator: np.random.Generator, count: int) -> np.ndarray:
-            errors = (generator.standard_normal((count, len(flat))) @ flat).reshape(count, *apart.shape)
-            half = errors * inverse / 2
-            return np.asarray(np.linalg.solve(identity - half, identity + half))
-
-        return rotations
+    def mean_errors(self, directions: np.ndarray) -> np.ndarray:
+        """Standard errors of the mean along the columns of `directions`, from the scatter between groups; 0 for one."""
+        count = len(self.counts)
+        if count < 2:
+            return np.zeros(directions.shape[1])
+        squares = self.counts @ ((self.means - self.mean) @ directions) ** 2
+        return np.asarray(np.sqrt(squares / (self.vectors * (count - 1))))
 
     @cached_property
     def exact_eigenspaces(self) -> Eigenspaces:
@@ -282,10 +290,15 @@ class _Sums:
         varies = self._high > self._low
         if not varies.any():
             raise InvalidInput("data", "constant", "never vary, so there is no covariance")
-        filled = self._counts > 0
+        filled, every = np.flatnonzero(self._counts), bool(varies.all())
         counts = self._counts[filled]
-        groups = self._moments[filled][:, varies][:, :, varies] / counts[:, None, None]
+        kept = int(varies.sum())
+        # in place where nothing is dropped: the groups are the largest arrays of a check
+        groups = self._moments[: len(filled)] if every else np.empty((len(filled), kept, kept))
+        for k, count in zip(filled, counts, strict=True):
+            moment = self._moments[k] if every else self._moments[k][np.ix_(varies, varies)]
+            groups[k] = (moment + moment.T) / (2 * count)
         means = self._totals[filled][:, varies] / counts[:, None]
         if not np.trace(groups, axis1=1, axis2=2).any():
             raise InvalidInput("data", float(self._high.max()), "has squares that underflow: scale it up")
-        return DataMoment((groups + groups.mT) / 2, means, counts, self._samples, varies)
+        return DataMoment(groups, means, counts, self._samples, varies)

@@ -1,4 +1,4 @@
-"""Misalignment as a number to log while a network trains."""
+"""Alignment as a number to log while a network trains."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from reports.check.data import samples
 from reports.check.moments import data_moment
+from reports.check.orientation import orientation_effect
+from reports.check.verdict import Measure
 from reports.check.weights import filters
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
@@ -26,21 +28,35 @@ class Monitor:
         Of the data's second moment, on the coordinates that vary.
     varies : ndarray of bool
         Which coordinates of a weight vector these are.
+    quantity : "misalignment" or "orientation"
+        What a call gives: M of layers with more weight vectors than dimensions, the orientation of all others.
     """
 
     spaces: Eigenspaces
     varies: np.ndarray
+    quantity: Measure
 
     def __call__(self, weights: Any) -> float:
-        """M of the layer's weights as they are now."""
-        vectors = filters(weights).vectors
-        if vectors.shape[1] != len(self.varies):
-            raise InvalidInput("weights.shape", vectors.shape, f"must be (m, {len(self.varies)}), as the data are")
-        return alignment_metric(vectors[:, self.varies], self.spaces)
+        """`misalignment` or `orientation` of the layer's weights as they are now."""
+        return self.misalignment(weights) if self.quantity == "misalignment" else self.orientation(weights)
+
+    def misalignment(self, weights: Any) -> float:
+        """M: 0 at alignment. Raises InvalidInput where the vectors span less than the space, and M is not defined."""
+        return alignment_metric(self._seen(weights), self.spaces)
+
+    def orientation(self, weights: Any) -> float:
+        """The effect of `Orientation`: 1 at alignment, 0 on average in a random basis; finite for every layer."""
+        return orientation_effect(self.spaces, self._seen(weights))
 
     def floor(self, vectors: int) -> float:
         """√E[M²] of so many independent vectors that are perfectly aligned: what noise alone gives."""
         return math.sqrt(null_floor(self.spaces.multiplicity, vectors, draws=20_000).value)
+
+    def _seen(self, weights: Any) -> np.ndarray:
+        vectors = filters(weights).vectors
+        if vectors.shape[1] != len(self.varies):
+            raise InvalidInput("weights.shape", vectors.shape, f"must be (m, {len(self.varies)}), as the data are")
+        return vectors[:, self.varies]
 
 
 def monitor(weights: Any, rows: Any, *, dilation: int = 1, center: bool = False) -> Monitor:
@@ -54,22 +70,25 @@ def monitor(weights: Any, rows: Any, *, dilation: int = 1, center: bool = False)
     >>> watch(weights * [2.0, 1.0, 3.0]) < 2 * watch.floor(200)
     True
     """
-    moment = data_moment(samples(rows, filters(weights)), dilation=dilation)
-    return Monitor((moment.centre() if center else moment).eigenspaces(), moment.varies)
+    layer = filters(weights)
+    moment = data_moment(samples(rows, layer), dilation=dilation)
+    many = len(layer.vectors) > int(moment.varies.sum())
+    spaces = (moment.centre() if center else moment).eigenspaces()
+    return Monitor(spaces, moment.varies, "misalignment" if many else "orientation")
 
 
 def alignment_metric(weights: Any, spaces: Eigenspaces) -> float:
-    """M of a layer's weights against given eigenspaces: 0 at alignment, infinite for fewer vectors than dimensions.
+    """M of a layer's weights against given eigenspaces: 0 at alignment.
 
     `weights` (m, d) or (m, C, kh, kw), an array or a tensor on any device: one m d² product and one d × d
-    eigenproblem, in float64. Raises InvalidInput for shapes that do not fit, NaN and inf.
+    eigenproblem, in float64. Raises InvalidInput for shapes that do not fit, NaN and inf, and for vectors that span
+    less than the space, as fewer than d of them do: M is not defined for them.
     """
     vectors = filters(weights).vectors
     if vectors.shape[1] != spaces.dimension:
         raise InvalidInput("weights.shape", vectors.shape, f"must be (m, {spaces.dimension}), as the eigenspaces are")
     try:
         return float(misalignment(spaces, vectors.T @ vectors / len(vectors)))
-    except (
-        InvalidInput
-    ):  # finite and symmetric, so it is singular: too few vectors, or vectors that depend on each other
-        return math.inf
+    except InvalidInput:  # finite and symmetric, so it is singular
+        rule = f"span less than {spaces.dimension} dimensions, where M is not defined: log the orientation of a monitor"
+        raise InvalidInput("weights", vectors.shape, rule) from None

@@ -39,7 +39,7 @@ def random_basis_energy(
 
     def roots(bases: np.ndarray) -> np.ndarray:
         shares = np.einsum("...ja,a->...j", bases**2, values)
-        traces = _block_sums(shares, spaces.slices)
+        traces = block_sums(shares, spaces.slices)
         inside_energy = np.sum(traces**2 / np.array(spaces.multiplicity), axis=-1)
         return np.sqrt(np.maximum(1 - inside_energy / np.sum(values**2), 0))
 
@@ -51,5 +51,6 @@ def random_basis_energy(
     return float(roots(np.asarray(spaces.basis).T @ vectors)), np.concatenate(null)
 
 
-def _block_sums(values: np.ndarray, slices: Sequence[slice]) -> np.ndarray:
+def block_sums(values: np.ndarray, slices: Sequence[slice]) -> np.ndarray:
+    """Sums over the coordinates of each space, (..., d) → (..., k)."""
     return np.stack([values[..., s].sum(axis=-1) for s in slices], axis=-1)

@@ -11,13 +11,12 @@ within an eigenspace that is known, cyclic shifts of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-Noise = Callable[[np.random.Generator, int], np.ndarray]
+from reports.check.basis_noise import BasisNoise
 
 _AT_ONCE = 2**17  # numbers of filters turned together
 _TIE = 1e-10  # relative: rounding decides no rank
@@ -82,7 +81,7 @@ class Turns:
 
 
 def filters_pvalue(
-    turns: Turns, filters: np.ndarray, *, noise: Noise | None = None, draws: int = 999, seed: int = 0
+    turns: Turns, filters: np.ndarray, *, noise: BasisNoise | None = None, draws: int = 999, seed: int = 0
 ) -> float:
     """P-value of H0: the filters are independent, and the law of each is unchanged by the turns.
 
@@ -96,9 +95,9 @@ def filters_pvalue(
     turns : Turns
     filters : ndarray, shape (N, d)
         In the basis of the turns.
-    noise : (Generator, count) → (count, d, d), optional
-        Random rotations by which the basis may be off, `DataMoment.basis_noise`. The turned copies are rotated by it,
-        the filters as they are have been already. Exact without it, conservative with it to first order in the angle.
+    noise : BasisNoise, optional
+        Rotations by which the basis may be off, `DataMoment.basis_noise`. The turned copies are rotated by them, the
+        filters as they are have been already. Exact without it, conservative with it to first order in the angle.
     """
     generator = np.random.default_rng(seed)
     found = filters[filters.any(axis=1)]
@@ -113,13 +112,13 @@ def filters_pvalue(
         turned = copies if index is None else np.take_along_axis(copies, index.reshape(count, n, d), axis=2)
         turned = turned * signs.reshape(count, n, d)
         if noise is not None:
-            turned = turned @ noise(generator, count)
+            turned = noise.rows(noise.halves(generator, count), turned)
         reached += int(np.count_nonzero(_direction_energy(turns, turned) >= observed * (1 - _TIE)))
     return (1 + reached) / (draws + 1)
 
 
 def networks_pvalue(
-    turns: Turns, moments: np.ndarray, *, noise: Noise | None = None, draws: int = 999, seed: int = 0
+    turns: Turns, moments: np.ndarray, *, noise: BasisNoise | None = None, draws: int = 999, seed: int = 0
 ) -> float:
     """`filters_pvalue` for the second moments (K, d, d) of K independent networks, which are turned as wholes.
 
@@ -134,8 +133,8 @@ def networks_pvalue(
         for r, (moment, sign) in enumerate(zip(moments, signs, strict=True)):
             mean += (moment if index is None else moment[np.ix_(index[r], index[r])]) * np.outer(sign, sign)
         if noise is not None:
-            (rotation,) = noise(generator, 1)
-            mean = rotation.T @ mean @ rotation
+            (half,) = noise.halves(generator, 1)
+            mean = noise.moment(half, mean)
         reached += _moment_energy(turns, mean / len(moments)) >= observed * (1 - _TIE)
     return (1 + reached) / (draws + 1)
 

@@ -1,4 +1,4 @@
-"""The verdict on a layer and its explanation: aligned, not aligned, or undecided."""
+"""The verdict on a layer and its explanation: aligned, partly aligned, not aligned, or undecided."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["aligned", "not aligned", "undecided"]
+Verdict = Literal["aligned", "partly aligned", "not aligned", "undecided"]
+Measure = Literal["misalignment", "orientation"]
 
 LEVEL = 0.01  # of every test that the verdict rests on
+_MARGIN = 0.5  # of the effect, which is 1 at alignment and 0 in a random basis
 
 
 @dataclass(frozen=True)
@@ -19,58 +21,132 @@ class Evidence:
     ----------
     networks, eigenspaces : int
         Number of independent trainings (only the first of related ones counts), and of eigenspaces of the data.
+    rank, dimension : int
+        Of Σ_w.
     reference : float or None
         M of a random basis, corrected for sampling noise; None where it is unknown.
     interval : (float, float) or None
         95 % interval of M, corrected likewise; the upper end may be infinite.
-    oriented, aligned, isotropic : float
-        p-values of three null hypotheses: orientation independent of the data, exact alignment, isotropy.
+    oriented : float
+        p-value of the null hypothesis that the orientation is independent of the data, by M.
+    effect : (float, float) or None
+        95 % interval of the effect of `Orientation`.
+    turned : float
+        p-value of the same null hypothesis as `oriented`, by the energy of the unaligned part.
+    aligned, isotropic : float
+        p-values of exact alignment and of isotropy.
     """
 
     networks: int
     eigenspaces: int
+    rank: int
+    dimension: int
     reference: float | None
     interval: tuple[float, float] | None
     oriented: float
+    effect: tuple[float, float] | None
+    turned: float
     aligned: float
     isotropic: float
 
 
-def verdict_on(evidence: Evidence) -> tuple[Verdict, str]:
+@dataclass(frozen=True)
+class Conclusion:
+    """The verdict, the measure that it rests on, and its reasons in words."""
+
+    verdict: Verdict
+    measure: Measure
+    explanation: str
+
+
+def verdict_on(evidence: Evidence) -> Conclusion:
     """The verdict and its reasons.
 
-    For weights that are not isotropic, with δ half the M of a random basis (M and δ are corrected for sampling noise):
+    For weights that are not isotropic, each of two measures gives an effect that is 1 at alignment and 0 in a random
+    basis: 1 − M / (M of a random basis), and the effect of `Orientation`. Both are corrected for sampling noise.
 
-    - *aligned*: closer to alignment than random bases, and the whole interval of M below δ. Weights whose orientation
-      is independent of the data get this verdict with probability 1 % at most, whatever their spectrum, because the
-      exact p-value of that test must be at most 1 %.
-    - *not aligned*: the whole interval of M above δ, and exact alignment rejected too.
+    - *aligned*: closer to alignment than random bases, and the whole interval of the effect above ½.
+    - *partly aligned*: closer than random bases, the whole interval below ½, and exact alignment rejected.
+    - *not aligned*: the same, but not closer than random bases.
     - *undecided* otherwise.
+
+    M decides where it can, and the orientation where M is undecided or cannot be measured. Weights whose orientation is
+    independent of the data are called "aligned" with probability 1 % at most by each measure, whatever their spectrum,
+    and exactly aligned ones "partly" or "not aligned" with 1 % at most, as the p-values must be at most 1 %.
 
     Whether such weights are *exactly* aligned is a separate question, which the explanation answers.
     """
     e = evidence
+    usual: Measure = "orientation" if _unmeasured(e) else "misalignment"
     if e.eigenspaces == 1:
-        return "undecided", "All eigenvalues of the data are equal within their errors, so they prefer no direction."
+        words = "All eigenvalues of the data are equal within their errors, so they prefer no direction."
+        return Conclusion("undecided", usual, words)
     if e.isotropic > LEVEL:
-        return "undecided", (
+        return Conclusion(
+            "undecided",
+            usual,
             f"The weights are not significantly different from isotropic ones (p = {e.isotropic:.2g}), and isotropic "
-            "weights are aligned with any data."
+            "weights are aligned with any data.",
         )
-    oriented = e.oriented <= LEVEL
-    seen = f"The weights are {'' if oriented else 'not '}closer to alignment than random bases (p = {e.oriented:.2g})"
-    exactly = _exactly(e)
+    verdict = by_misalignment(e)
+    if verdict != "undecided":
+        return Conclusion(verdict, "misalignment", f"{_closer(e.oriented)}: {_misalignment(e)}. {_exactly(e)}")
+    verdict = by_orientation(e)
+    measured = f"; {_orientation(e)}" if e.effect else ""
+    conclusive = "" if verdict != "undecided" else ", which is not conclusive"
+    words = f"{_closer(e.turned)}: {_misalignment(e)}{measured}{conclusive}. {_exactly(e)}"
+    return Conclusion(verdict, usual if verdict == "undecided" else "orientation", words)
+
+
+def by_misalignment(e: Evidence) -> Verdict:
+    """What M alone says."""
+    if e.interval is None or not e.reference or e.isotropic > LEVEL or e.eigenspaces == 1:
+        return "undecided"
+    low, high = (1 - end / e.reference for end in e.interval[::-1])
+    return _placed(low, high, e.oriented, e.aligned)
+
+
+def by_orientation(e: Evidence) -> Verdict:
+    """What the orientation alone says."""
+    if e.effect is None or e.isotropic > LEVEL or e.eigenspaces == 1:
+        return "undecided"
+    return _placed(*e.effect, e.turned, e.aligned)
+
+
+def _placed(low: float, high: float, oriented: float, aligned: float) -> Verdict:
+    """Where the interval of an effect lies."""
+    if low >= _MARGIN and oriented <= LEVEL:
+        return "aligned"
+    if high <= _MARGIN and aligned <= LEVEL:
+        return "partly aligned" if oriented <= LEVEL else "not aligned"
+    return "undecided"
+
+
+def _unmeasured(e: Evidence) -> bool:
+    return e.interval is None or not e.reference or not math.isfinite(e.interval[1])
+
+
+def _closer(pvalue: float) -> str:
+    return (
+        f"The weights are {'' if pvalue <= LEVEL else 'not '}closer to alignment than random bases (p = {pvalue:.2g})"
+    )
+
+
+def _misalignment(e: Evidence) -> str:
+    if e.rank < e.dimension:
+        return f"M is not defined for weights of rank {e.rank} in {e.dimension} dimensions"
+    if e.reference == 0:
+        return "M cannot be measured, since sampling noise alone explains that of a random basis"
     if e.interval is None or not e.reference:
-        return "undecided", f"{seen}, but there are too few weights to say how close. {exactly}"
+        return "there are too few weights to measure M"
     low, high = e.interval
     ends = f"{low:.3g} to {high:.3g}" if math.isfinite(high) else f"at least {low:.3g}, with no upper bound"
-    compared = f"without sampling noise M is {ends}, and {e.reference:.3g} for a random basis"
-    if oriented and high <= e.reference / 2:
-        return "aligned", f"{seen}: {compared}. {exactly}"
-    if low >= e.reference / 2 and e.aligned <= LEVEL:
-        part = "The layer is partly aligned: closer to the data than a random basis, but M is above half of its value. "
-        return "not aligned", f"{part if oriented else ''}{seen}: {compared}. {exactly}"
-    return "undecided", f"{seen}: {compared}, which is not conclusive. {exactly}"
+    return f"without sampling noise M is {ends}, and {e.reference:.3g} for a random basis"
+
+
+def _orientation(e: Evidence) -> str:
+    low, high = e.effect or (0.0, 0.0)
+    return f"their orientation is {low:.2g} to {high:.2g}, where 1 is alignment and 0 a random basis"
 
 
 def _exactly(e: Evidence) -> str:

@@ -12,11 +12,11 @@ from reports.check.judge import Check
 from reports.findings import Column, Figure, Panel, Series, Table
 from reports.typesetting.environments import html_environment
 from reports.typesetting.figures import inline_svg, render
-from reports.views.check import facts, function_table
+from reports.views.check import HEADS, facts, function_table
 
 TITLE = "Is the layer aligned with its data?"
-_SYMBOLS = {"sigma": r"$\sigma$", "f": "$f$"}
-_TONES = {"aligned": "holds", "not aligned": "refuted", "undecided": "undecided"}
+_SYMBOLS = {HEADS["sigma"]: r"data standard deviation $\sigma$", HEADS["f"]: r"weight standard deviation $f$"}
+_TONES = {"aligned": "holds", "partly aligned": "undecided", "not aligned": "refuted", "undecided": "undecided"}
 
 
 def html(check: Check, sources: Sequence[str] = ()) -> str:

@@ -1,12 +1,11 @@
 """Each caution is printed where it applies, names the right numbers, and is silent at its bound."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from reports.check.cautions import cautions
 from reports.check.independence import FEWEST, Relation
+from reports.check.mean import MeanTest
 from reports.check.moments import DataMoment
 from reports.check.weights import WeightVectors
 
@@ -31,7 +30,6 @@ def said(layers=None, data=None, **changes) -> str:
     """All cautions of a layer of full rank whose vectors all count, or of what is changed."""
     layers = [dense()] if layers is None else layers
     values = {
-        "rank": DIMENSION,
         "alive": sum(len(layer.vectors) for layer in layers),
         "joined": (),
         "ridge": 0.0,
@@ -70,11 +68,6 @@ def test_few_vectors_leave_independence_to_trust(m, given, trusted):
     assert (f"{m} weight vectors are too few to detect" in text) == trusted
 
 
-@pytest.mark.parametrize(("rank", "short"), [(DIMENSION, False), (DIMENSION - 1, True)])
-def test_a_rank_below_the_dimension_is_said(rank, short):
-    assert (f"span {rank} of {DIMENSION} dimensions" in said(rank=rank)) == short
-
-
 def test_a_ridge_and_dead_vectors_are_said():
     assert "regularised by 0.01 of" in said(ridge=0.01)
     assert "4 of 40 weight vectors are zero" in said([dense(), dense()], alive=36, given=2)
@@ -89,7 +82,7 @@ def test_integers_are_said_of_any_network():
 )
 def test_long_filters_may_be_stored_the_other_way_round(kernel, named):
     filters = WeightVectors(np.ones((8, int(np.prod(kernel)))), kernel)
-    text = said([filters], moment(varies=(True,) * filters.vectors.shape[1]), rank=filters.vectors.shape[1])
+    text = said([filters], moment(varies=(True,) * filters.vectors.shape[1]))
     assert (f"filters of {kernel[1]} × {kernel[2]}" in text) == named
 
 
@@ -99,7 +92,7 @@ def test_square_dense_layers_may_be_transposed():
 
 
 def test_coordinates_that_never_vary_are_counted():
-    text = said(data=moment(varies=(True, False, True, False)), rank=2)
+    text = said(data=moment(varies=(True, False, True, False)))
     assert "2 coordinates never vary" in text
 
 
@@ -127,12 +120,20 @@ def test_few_draws_bound_the_p_value(draws, smallest):
     assert smallest is None or f"below {smallest}" in text
 
 
-@pytest.mark.parametrize(("share", "said_so"), [(0.5, True), (0.0101, True), (0.0099, False)])
-def test_a_mean_is_said_unless_it_is_below_one_percent(share, said_so):
-    text = said(data=moment(mean=share * DIMENSION))
-    assert ("the mean makes up" in text) == said_so
-    assert f"the mean makes up {share:.0%} of the data's second moment" in text or not said_so
+@pytest.mark.parametrize(
+    ("mean", "words"),
+    [
+        (MeanTest(0.5, 1, 2), "of the 1 of 3 directions along which it lies: exact alignment in the others is not rej"),
+        (MeanTest(0.01, 2, 1), "is rejected (p = 0.01)"),
+        (MeanTest(0.011, 2, 1), "is not rejected (p = 0.011)"),
+        (MeanTest(1.0, 3, 0), "exact alignment is not what it predicts"),
+    ],
+)
+def test_what_the_theorem_says_of_data_with_a_mean(mean, words):
+    text = said(data=moment(mean=0.5 * DIMENSION), mean=mean)
+    assert "the mean makes up 50% of the data's second moment" in text
+    assert words in text
 
 
-def test_a_mean_that_was_subtracted_is_not_said():
-    assert "the mean makes up" not in said(data=replace(moment(mean=1.5), centred=True))
+def test_a_mean_that_counts_as_none_is_not_said():
+    assert "the mean makes up" not in said(data=moment(mean=1.5))

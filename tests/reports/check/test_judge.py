@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reports.check import Check, alignment_metric, check, monitor
-from reports.check.verdict import Evidence, verdict_on
+from reports.check.verdict import Evidence, by_misalignment, by_orientation, verdict_on
 from tests.strategies import orthogonal, spectral
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
@@ -89,32 +89,47 @@ def test_ten_filters_in_27_dimensions():
     rng = np.random.default_rng(0)
     images = rng.standard_normal((300, 3, 6, 6)).cumsum(axis=3)
     found = check(rng.standard_normal((10, 3, 3, 3)), images)
-    assert (found.verdict, found.rank, found.dimension) == ("undecided", 10, 27)
-    assert found.misalignment == np.inf
+    assert (found.verdict, found.measure, found.rank, found.dimension) == ("undecided", "orientation", 10, 27)
+    assert found.misalignment is None
+    assert found.misalignment_squared is None
     assert found.interval is None
     assert found.null_floor is None
     assert found.random_basis.quantity == "energy"
-    assert found.needed > 27
-    assert any("span 10 of 27 dimensions: M is infinite" in text for text in found.warnings)
+    assert found.needed > 10
+    assert -1 <= found.orientation.effect <= 1
 
 
-def test_few_filters_with_a_strong_orientation_are_seen_but_not_measured():
-    covariance = np.diag(np.where(np.arange(27) == 26, 100.0, 1.0))
-    rows = np.random.default_rng(0).standard_normal((5000, 27)) * 1.2 ** np.arange(27)
-    found = check(layer(covariance, 10), rows)
-    assert found.random_basis.pvalue <= 0.01
-    assert found.verdict == "undecided"
-    assert "too few weights to say how close" in found.explanation
+ROWS60 = np.random.default_rng(0).standard_normal((5000, 60)) * 1.1 ** np.arange(60)
+STEEP = np.exp(np.linspace(2, -2, 60))
+MINGLED = 0.35 * np.diag(STEEP) + 0.65 * spectral(STEEP, orthogonal(4, 60))  # a fifth of the effect
+
+
+@pytest.mark.parametrize(
+    ("covariance", "verdict"),
+    [
+        (np.diag(STEEP), "aligned"),
+        (MINGLED, "partly aligned"),
+        (spectral(STEEP, orthogonal(4, 60)), "not aligned"),
+    ],
+)
+def test_fewer_filters_than_dimensions_have_a_verdict(covariance, verdict):
+    found = check(layer(covariance, 50), ROWS60)
+    assert (found.verdict, found.measure, found.rank) == (verdict, "orientation", 50)
+    assert (found.orientation.verdict, found.needed) == (verdict, None)
+    low, high = found.orientation.interval
+    assert low <= found.orientation.effect <= high
+    assert "M is not defined for weights of rank 50 in 60 dimensions; their orientation is" in found.explanation
+    assert (found.orientation.pvalue <= 0.01) == (verdict != "not aligned")
 
 
 def test_many_filters_that_repeat_each_other_are_singular():
     found = check(np.repeat(layer(FALLING, 3), 20, axis=0), X)
-    assert (found.rank, found.misalignment, found.verdict) == (3, np.inf, "undecided")
+    assert (found.rank, found.misalignment, found.random_basis.quantity) == (3, None, "energy")
 
 
 def test_several_singular_trainings():
     found = check(trainings(FALLING, count=3, vectors=1), X)
-    assert (found.rank, found.misalignment, found.aligned.method) == (3, np.inf, "randomization")
+    assert (found.rank, found.misalignment, found.aligned.method) == (3, None, "randomization")
 
 
 def test_a_ridge_is_said():
@@ -134,7 +149,7 @@ def test_joined_eigenvalues_are_said_and_do_not_break_exact_alignment():
     found = check(trainings(np.diag([1.0, 9.0, 4.0, 2.0]), count=30), rows)
     assert [m for _, _, m in found.joined] == [2]
     assert found.aligned.pvalue > 0.01
-    assert any("eigenvalues closer than their sampling error are merged" in text for text in found.warnings)
+    assert any("eigenvalues (sigma²) closer than their sampling error are merged" in text for text in found.warnings)
 
 
 def test_constant_coordinates_are_left_out_and_counted():
@@ -148,10 +163,12 @@ def test_constant_coordinates_are_left_out_and_counted():
 
 def test_a_mean_is_said_and_can_be_subtracted():
     found = check(layer(FALLING), X + 5)
-    assert any("--center" in text for text in found.warnings)
+    assert found.mean is not None
+    assert any("the mean makes up" in text for text in found.warnings)
     centred = check(layer(FALLING), X + 5, center=True)
     assert centred.misalignment == pytest.approx(check(layer(FALLING), X - X.mean(axis=0)).misalignment)
-    assert not any("--center" in text for text in centred.warnings)
+    assert centred.mean is None
+    assert not any("the mean makes up" in text for text in centred.warnings)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +203,7 @@ def test_one_filter_one_dimension_and_one_eigenvalue_are_no_crash():
     rng = np.random.default_rng(0)
     assert check(rng.standard_normal((1, 6)), X).verdict == "undecided"
     one = check(rng.standard_normal((9, 1)), rng.standard_normal((50, 1)))
-    assert (one.verdict, one.misalignment) == ("undecided", 0)
+    assert (one.verdict, one.misalignment, one.orientation.effect) == ("undecided", 0, 0)
     flat = check(layer(FALLING), np.random.default_rng(1).standard_normal((500, 6)))
     assert flat.verdict == "undecided"
     assert max(flat.transfer_function.multiplicity) >= 4
@@ -203,38 +220,62 @@ def test_tensors_and_arrays_give_the_same_and_the_seed_repeats():
     assert a.explanation == b.explanation
 
 
+BY_M = {
+    "networks": 1, "eigenspaces": 5, "rank": 5, "dimension": 5, "reference": 4.0, "interval": (0.5, 1.9),
+    "oriented": 0.001, "effect": (0.2, 0.7), "turned": 0.001, "aligned": 0.5, "isotropic": 0.001,
+}  # fmt: skip
+BY_EFFECT = {**BY_M, "rank": 4, "reference": None, "interval": None, "oriented": 1.0, "effect": (0.5, 0.9)}
+AGAINST = {"aligned": 0.01, "interval": (2.0, 3.0)}
+
+
 @pytest.mark.parametrize(
-    ("changes", "verdict"),
+    ("base", "changes", "verdict", "measure"),
     [
-        ({}, "aligned"),
-        ({"interval": (0.0, 2.1)}, "undecided"),
-        ({"interval": (2.1, 3.0)}, "undecided"),
-        ({"interval": (2.1, 3.0), "aligned": 0.001}, "not aligned"),
-        ({"interval": (2.1, 3.0), "aligned": 0.001, "oriented": 0.5}, "not aligned"),
-        ({"interval": None}, "undecided"),
-        ({"reference": None}, "undecided"),
-        ({"reference": 0.0}, "undecided"),
-        ({"oriented": 0.02}, "undecided"),
-        ({"isotropic": 0.02}, "undecided"),
-        ({"eigenspaces": 1}, "undecided"),
+        (BY_M, {}, "aligned", "misalignment"),
+        (BY_M, {"interval": (0.5, 2.0)}, "aligned", "misalignment"),
+        (BY_M, {"interval": (0.0, 2.1)}, "undecided", "misalignment"),
+        (BY_M, {"interval": (2.1, 3.0)}, "undecided", "misalignment"),
+        (BY_M, AGAINST, "partly aligned", "misalignment"),
+        (BY_M, {**AGAINST, "oriented": 0.5}, "not aligned", "misalignment"),
+        (BY_M, {**AGAINST, "aligned": 0.011}, "undecided", "misalignment"),
+        (BY_M, {"oriented": 0.011}, "undecided", "misalignment"),
+        (BY_M, {"isotropic": 0.011}, "undecided", "misalignment"),
+        (BY_M, {"eigenspaces": 1}, "undecided", "misalignment"),
+        (BY_M, {"interval": (0.5, np.inf)}, "undecided", "orientation"),
+        (BY_M, {"reference": 0.0}, "undecided", "orientation"),
+        (BY_M, {"interval": (0.5, 2.5), "effect": (0.6, 0.7)}, "aligned", "orientation"),
+        (BY_M, {**AGAINST, "effect": (0.6, 0.7)}, "partly aligned", "misalignment"),
+        (BY_EFFECT, {}, "aligned", "orientation"),
+        (BY_EFFECT, {"effect": (0.49, 0.9)}, "undecided", "orientation"),
+        (BY_EFFECT, {"effect": None}, "undecided", "orientation"),
+        (BY_EFFECT, {"turned": 0.011}, "undecided", "orientation"),
+        (BY_EFFECT, {"isotropic": 0.011}, "undecided", "orientation"),
+        (BY_EFFECT, {"eigenspaces": 1}, "undecided", "orientation"),
+        (BY_EFFECT, {"effect": (0.1, 0.5), "aligned": 0.01}, "partly aligned", "orientation"),
+        (BY_EFFECT, {"effect": (0.1, 0.5), "aligned": 0.01, "turned": 0.02}, "not aligned", "orientation"),
+        (BY_EFFECT, {"effect": (0.1, 0.5), "aligned": 0.02}, "undecided", "orientation"),
     ],
 )
-def test_the_verdict(changes, verdict):
-    base = {
-        "networks": 1, "eigenspaces": 5, "reference": 4.0, "interval": (0.5, 1.9),
-        "oriented": 0.001, "aligned": 0.5, "isotropic": 0.001,
-    }  # fmt: skip
-    assert verdict_on(Evidence(**{**base, **changes}))[0] == verdict
+def test_the_verdict(base, changes, verdict, measure):
+    evidence = Evidence(**{**base, **changes})
+    found = verdict_on(evidence)
+    assert (found.verdict, found.measure) == (verdict, measure)
+    assert verdict in (by_misalignment(evidence), by_orientation(evidence))
 
 
 def test_every_verdict_has_a_reason_in_words():
-    for networks, interval, oriented, aligned, isotropic in itertools.product(
-        (1, 2), (None, (0, 1), (1, 3), (3, 4)), (0.001, 0.5), (0.001, 0.5), (0.001, 0.5)
+    for networks, interval, effect, oriented, aligned, isotropic in itertools.product(
+        (1, 2), (None, (0, 1), (1, 3), (3, 4)), (None, (0.6, 0.9), (0.1, 0.3)), *[(0.001, 0.5)] * 3
     ):
-        verdict, words = verdict_on(Evidence(networks, 3, 4.0, interval, oriented, aligned, isotropic))
-        assert verdict in ("aligned", "not aligned", "undecided")
-        assert words.endswith(".")
-        assert "label" not in words  # it never guesses what the labels were
+        found = verdict_on(Evidence(networks, 3, 3, 3, 4.0, interval, oriented, effect, oriented, aligned, isotropic))
+        assert found.verdict in ("aligned", "partly aligned", "not aligned", "undecided")
+        assert found.explanation.endswith(".")
+        assert "label" not in found.explanation  # it never guesses what the labels were
+
+
+def test_an_m_that_cannot_be_measured_is_said():
+    assert "M cannot be measured" in verdict_on(Evidence(**{**BY_M, "reference": 0.0})).explanation
+    assert "too few weights to measure M" in verdict_on(Evidence(**{**BY_M, "interval": None})).explanation
 
 
 # a number to log
@@ -247,7 +288,8 @@ def test_the_metric_is_misalignment():
     for weights in (w, torch.from_numpy(w), torch.nn.Parameter(torch.from_numpy(w))):
         assert alignment_metric(weights, spaces) == pytest.approx(want)
     assert alignment_metric(w.reshape(20, 3, 1, 1), spaces) == pytest.approx(want)
-    assert alignment_metric(w[:2], spaces) == np.inf
+    with pytest.raises(InvalidInput, match="span less than 3 dimensions"):
+        alignment_metric(w[:2], spaces)
     with pytest.raises(InvalidInput, match="as the eigenspaces are"):
         alignment_metric(w[:, :2], spaces)
 
@@ -266,3 +308,16 @@ def test_a_monitor_of_filters():
     images = np.random.default_rng(0).standard_normal((50, 2, 5, 5))
     w = torch.randn(30, 2, 2, 2, generator=torch.Generator().manual_seed(0))
     assert monitor(w, images)(w) == pytest.approx(check(w, images).misalignment)
+
+
+def test_a_monitor_of_few_filters_is_finite():
+    """For every number of filters, from one on; it is the effect that `check` gives."""
+    for count in (1, 2, 6):
+        w = layer(FALLING, count)
+        watch = monitor(w, X[:500])
+        assert watch.quantity == "orientation"
+        assert -1 <= watch(w) <= 1
+        assert watch(w) == watch.orientation(w) == pytest.approx(check(w, X[:500]).orientation.effect)
+        with pytest.raises(InvalidInput, match="M is not defined"):
+            watch.misalignment(layer(FALLING, 5))
+    assert monitor(layer(FALLING, 7), X[:500]).quantity == "misalignment"

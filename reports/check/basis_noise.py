@@ -1,0 +1,72 @@
+"""The sampling error of the data's eigenvectors, as random rotations that a null distribution is to be widened by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+_LARGE = (
+    256  # dimensions, from which single precision does: the tests ask for ranks, of numbers that differ by far more
+)
+_MOST = 1e3  # tan of half an angle in single precision: half a turn but for .002
+
+
+@dataclass(frozen=True, eq=False)
+class BasisNoise:
+    """Random rotations by which the eigenvectors of a second moment may be off, in their own basis.
+
+    To first order an error E of A turns V into V (I + Θ), Θ_ij = (Vᵀ E V)_ij / (λ_j − λ_i), which has no meaning within
+    an eigenspace. E is drawn as Σ_k ε_k S_k with standard normal ε_k; the rotation is Cayley's, R = (I − H)⁻¹ (I + H)
+    with H = Θ/2, so that X R = 2 X (I − H)⁻¹ − X: the rows of X are right-hand sides of a system in (I − H)ᵀ = I + H.
+
+    Attributes
+    ----------
+    scatter : ndarray, shape (K, d²)
+        S_k = √(c_k / (n (K − 1))) Vᵀ (A_k − A) V of the groups of samples: Σ_k of their squares are squared errors.
+    half_inverse : ndarray, shape (d, d)
+        ½ / (λ_j − λ_i), antisymmetric; 0 within the eigenspaces.
+    change : ndarray, shape (d, d), or None
+        Orthogonal Q = VᵀU, for what is written in another basis U.
+    """
+
+    scatter: np.ndarray
+    half_inverse: np.ndarray
+    change: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, scatter: np.ndarray, half_inverse: np.ndarray) -> BasisNoise:
+        """`scatter` (K, d, d) and ½ / (λ_j − λ_i), in single precision for many dimensions."""
+        kind = precision(len(half_inverse))
+        return cls(scatter.reshape(len(scatter), -1).astype(kind, copy=False), half_inverse.astype(kind, copy=False))
+
+    def within(self, change: np.ndarray) -> BasisNoise:
+        """The same rotations for rows written in the basis V Q."""
+        return replace(self, change=change.astype(self.half_inverse.dtype))
+
+    def halves(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        """H of `count` rotations, (count, d, d)."""
+        drawn = generator.standard_normal((count, len(self.scatter))).astype(self.scatter.dtype)
+        found = (drawn @ self.scatter).reshape(count, *self.half_inverse.shape)
+        found *= self.half_inverse
+        return found if found.dtype == np.float64 else np.clip(found, -_MOST, _MOST, out=found)
+
+    def rows(self, half: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """X R for the rows X (..., n, d), in double precision; `half` is H, (..., d, d)."""
+        kind, identity = self.half_inverse.dtype, np.eye(len(self.half_inverse), dtype=self.half_inverse.dtype)
+        given = rows.astype(kind, copy=False)
+        if self.change is not None:
+            given = given @ self.change.T
+        turned = 2 * np.linalg.solve(identity + half, given.mT).mT - given
+        if self.change is not None:
+            turned = turned @ self.change
+        return np.asarray(turned, dtype=np.float64)
+
+    def moment(self, half: np.ndarray, moment: np.ndarray) -> np.ndarray:
+        """Rᵀ M R of a symmetric M (d, d)."""
+        return self.rows(half, self.rows(half, moment).T)
+
+
+def precision(dimension: int) -> type[np.floating]:
+    """The type of the errors of a basis: of so many dimensions."""
+    return np.float32 if dimension > _LARGE else np.float64

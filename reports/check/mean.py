@@ -1,0 +1,93 @@
+"""Exact alignment for data with a mean, as activations after a ReLU always have: the theorem demands less of them.
+
+The group of the theorem must then also fix the mean μ (claim A5; theory/derivations.md, 3.0). In an eigenspace with
+P_i μ ≠ 0 it leaves the line of P_i μ alone: Σ_w may mix all these lines, and must be aligned in what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from reports.check.estimates import Weights
+from reports.check.moments import DataMoment
+from reports.check.turns import Turns, filters_pvalue, networks_pvalue
+from theory.eigenspaces import Eigenspaces
+
+MEAN_SHARE = 0.01  # of a second moment, up to which a mean counts as none
+_ERRORS = 3.0  # from which a component of the mean is known to be there
+
+
+@dataclass(frozen=True)
+class MeanTest:
+    """Exact alignment under the group that fixes the mean.
+
+    Attributes
+    ----------
+    pvalue : float
+        Of exact alignment between the free directions, and between them and the fixed ones; 1 where none is free.
+    fixed, free : int
+        Directions on which Σ_w may be anything, because the mean lies along them, and all others.
+    """
+
+    pvalue: float
+    fixed: int
+    free: int
+
+
+def mean_test(data: DataMoment, weights: Weights, *, draws: int, seed: int) -> MeanTest | None:
+    """As exact as `filters_pvalue` and `networks_pvalue`; None for data without a mean, or one that fixes nothing.
+
+    A direction is fixed if the mean has a component along it that exceeds three standard errors, and 1 % of the second
+    moment there. Eigenvectors within joined eigenvalues are not known: such a space is fixed as a whole.
+    """
+    if data.centred or data.mean_share <= MEAN_SHARE:
+        return None
+    spaces = data.known_eigenspaces()
+    basis, turns, fixed = fixing_turns(spaces, data)
+    free = spaces.dimension - fixed
+    if not fixed:
+        return None
+    if not free:
+        return MeanTest(1.0, fixed, free)
+    plain = data.basis_noise(spaces)
+    change = np.asarray(spaces.basis).T @ basis
+    noise = plain and plain.within(change)
+    if len(weights.moments) == 1:
+        pvalue = filters_pvalue(turns, weights.vectors[0] @ basis, noise=noise, draws=draws, seed=seed)
+    else:
+        pvalue = networks_pvalue(turns, basis.T @ weights.moments @ basis, noise=noise, draws=draws, seed=seed)
+    return MeanTest(pvalue, fixed, free)
+
+
+def fixing_turns(spaces: Eigenspaces, data: DataMoment) -> tuple[np.ndarray, Turns, int]:
+    """A basis (d, d) with the fixed directions first, the turns that leave these alone, and how many they are.
+
+    The fixed directions are turned together: one sign for all of them is the same as the opposite sign for the rest,
+    and changes no second moment.
+    """
+    columns = np.asarray(spaces.basis)
+    component, error = data.mean @ columns, data.mean_errors(columns)
+    exact = {(s.start, s.stop) for s in data.exact_eigenspaces.slices}
+    fixed: list[np.ndarray] = []
+    free: list[tuple[np.ndarray, bool]] = []
+    for s, value in zip(spaces.slices, spaces.eigenvalues, strict=True):
+        block, known = columns[:, s], (s.start, s.stop) in exact
+        power, m = float(np.sum(component[s] ** 2)), s.stop - s.start
+        limit = float(stats.chi2.isf(2 * stats.norm.sf(_ERRORS), m)) * float(np.mean(error[s] ** 2))
+        if power <= max(limit, MEAN_SHARE * m * float(value), 0.0):
+            free.append((block, known))
+        elif m == 1 or not known:
+            fixed.append(block)
+        else:
+            turned = block @ np.linalg.qr(component[s, None], mode="complete")[0]
+            fixed.append(turned[:, :1])
+            free.append((turned[:, 1:], True))
+    count = sum(block.shape[1] for block in fixed)
+    parts = ([(np.concatenate(fixed, axis=1), False)] if fixed else []) + free
+    ends = np.cumsum([block.shape[1] for block, _ in parts])
+    slices = tuple(slice(int(end) - block.shape[1], int(end)) for end, (block, _) in zip(ends, parts, strict=True))
+    basis = np.concatenate([block for block, _ in parts], axis=1)
+    return basis, Turns(slices, tuple(known for _, known in parts)), count

@@ -1,0 +1,232 @@
+"""How much of the anisotropy of Σ_w is aligned with the data: a measure of orientation that is finite at every rank.
+
+With B = Σ_w, B₀ = B − (tr B / d) I its anisotropy and Π(B₀) = Σ_i (tr(P_i B₀) / m_i) P_i its aligned part,
+
+    r = ‖Π(B₀)‖²_F / ‖B₀‖²_F = a / b,    effect = (r − r₀) / (1 − r₀),    r₀ = (k − 1) / (d (d + 1)/2 − 1).
+
+r is 1 at alignment and r₀ on average over random bases, whatever B is: the symmetric matrices of trace 0 are one
+irreducible space of O(d), of which k − 1 dimensions are aligned (theory/derivations.md, 3.5). So the effect is 1 at
+alignment and 0, on average, in a random basis. Where M weighs all directions alike and needs more vectors than
+dimensions, r weighs them by the variance of the weights, and needs none of it.
+
+a and b are means over pairs of independent units n ≠ n′ (filters, or networks), and so free of sampling noise:
+
+    b = mean (w_n · w_n′)² − |w_n|² |w_n′|² / d,    a = mean Σ_i |P_i w_n|² |P_i w_n′|² / m_i − |w_n|² |w_n′|² / d.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from reports.check.estimates import Weights
+from reports.check.random_basis import block_sums
+from reports.check.verdict import Verdict
+from theory.eigenspaces import Eigenspaces
+
+_CONFIDENCE = 0.95
+_FEWEST = 3  # units, from which pairs without one of them are left
+_PAIRED = 1024  # filters whose pairs are looked at for the scatter of single pairs
+_MARGIN = 4.0  # standard errors: of the interval, of the test of isotropy at 1 %, and 1.28 for nine layers in ten
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """The alignment of the anisotropy of Σ_w: finite for every layer, whatever its rank.
+
+    Attributes
+    ----------
+    effect : float
+        1 at alignment, 0 on average over random bases; sampling noise is removed. Shrunk towards 0 where the
+        anisotropy itself is within its error: then `interval` is wide.
+    interval : (float, float) or None
+        95 %, of the effect; None for fewer than three vectors, or where the data prefer no direction.
+    share : float
+        r: how much of ‖B₀‖² is aligned; shrunk as the effect is.
+    chance : float
+        r₀: what a random basis has of it on average.
+    pvalue : float
+        Of random bases, by the energy of the unaligned part (`random_basis_energy`).
+    verdict : "aligned", "partly aligned", "not aligned" or "undecided"
+        By this measure alone.
+    """
+
+    effect: float
+    interval: tuple[float, float] | None
+    share: float
+    chance: float
+    pvalue: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Anisotropy:
+    """a and b of every unit with all others, shape (n,) each: their means are a and b, their scatter the errors."""
+
+    aligned: np.ndarray
+    whole: np.ndarray
+    chance: float
+
+    @classmethod
+    def of(cls, spaces: Eigenspaces, weights: Weights) -> Anisotropy:
+        """Of three or more networks, which are then the units; otherwise of all filters together."""
+        d, k = spaces.dimension, len(spaces.multiplicity)
+        chance = (k - 1) / (d * (d + 1) / 2 - 1) if d > 1 else 0.0
+        if len(weights.moments) >= _FEWEST:
+            return cls(*_networks(spaces, weights.moments), chance)
+        return cls(*filter_pairs(spaces, weights.vectors.reshape(-1, d)), chance)
+
+    @property
+    def effect(self) -> float:
+        """(a − r₀ b) / ((1 − r₀) b), where b is no less than half the width of its 95 % interval."""
+        if self.chance == 0 or len(self.whole) < 2:
+            return 0.0
+        a, b = float(self.aligned.mean()), float(self.whole.mean())
+        b = max(b, _quantile(len(self.whole)) * math.sqrt(self._variances[2])) if len(self.whole) >= _FEWEST else b
+        if b <= 0:
+            return 0.0
+        return float(np.clip((a - self.chance * float(self.whole.mean())) / ((1 - self.chance) * b), -1, 1))
+
+    @property
+    def share(self) -> float:
+        """r, shrunk as the effect is."""
+        return self.chance + (1 - self.chance) * self.effect
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of the effect: the r that {a − r b = 0} leaves at 5 %, by the jackknife and Student's quantile (Fieller).
+
+        For a mean over pairs of n units with h_i the mean of unit i with all others,
+        Var ≈ 4 (n − 1) / (n (n − 2)²) Σ_i (h_i − h)², which is too wide where h_i hardly differ, as at alignment.
+        """
+        n = len(self.whole)
+        if n < _FEWEST or self.chance == 0:
+            return None
+        a, b = float(self.aligned.mean()), float(self.whole.mean())
+        t, (va, cov, vb) = _quantile(n), self._variances
+        low, high = fieller(a, b, t * t * va, t * t * cov, t * t * vb)
+        first, last = ((end - self.chance) / (1 - self.chance) for end in (low, high))
+        return first, last
+
+    @property
+    def _variances(self) -> tuple[float, float, float]:
+        """Var a, Cov(a, b), Var b."""
+        n = len(self.whole)
+        a, b = self.aligned - self.aligned.mean(), self.whole - self.whole.mean()
+        factor = 4 * (n - 1) / (n * (n - 2) ** 2)
+        return factor * float(a @ a), factor * float(a @ b), factor * float(b @ b)
+
+    def needed(self, pairs: float) -> int | None:
+        """From how many units on b is four times its standard error; `pairs` is the variance of b in single pairs.
+
+        Weights that are aligned, and those in a random basis, then lie four errors from the margin, effect ½. Var b =
+        4 z / n + 2 y / n² (Hoeffding), with z the variance of h_i among infinitely many others and y = pairs − 2 z. b
+        is taken to be smaller by 1.28 of its errors, but no less than a tenth of what it may be. None where no number
+        is known to be enough.
+        """
+        n = len(self.whole)
+        if n < _FEWEST or self.chance == 0:
+            return None
+        seen = float(self.whole.var(ddof=1))
+        z = max(0.0, seen - pairs / n)
+        y = max(0.0, pairs - 2 * z)
+        b, error = float(self.whole.mean()), math.sqrt(self._variances[2])
+        least = max(b - 1.28 * error, (b + 1.28 * error) / 10)
+        if least <= 0:
+            return None
+        # (least / 4)² n² = 4 z n + 2 y
+        c = (least / _MARGIN) ** 2
+        return math.ceil((2 * z + math.sqrt(4 * z * z + 2 * y * c)) / c)
+
+
+def orientation_needed(spaces: Eigenspaces, weights: Weights) -> int | None:
+    """About how many vectors decide whether layers with such weights are oriented by the data; see `Anisotropy.needed`.
+
+    Of aligned layers, nine in ten are then "aligned".
+    """
+    found = Anisotropy.of(spaces, weights)
+    if len(weights.moments) >= _FEWEST:
+        values = _network_pairs(spaces, weights.moments)[1]
+        size = weights.vectors.shape[1]
+    else:
+        vectors = weights.vectors.reshape(-1, spaces.dimension)
+        chosen = vectors[:: -(-len(vectors) // _PAIRED)]
+        values, size = _pairs(chosen @ chosen.T, np.sum(chosen**2, axis=1), spaces.dimension), 1
+    upper = values[np.triu_indices(len(values), 1)]
+    if len(upper) < _FEWEST:
+        return None
+    units = found.needed(float(upper.var(ddof=1)))
+    return None if units is None else units * size
+
+
+def orientation_effect(spaces: Eigenspaces, vectors: np.ndarray) -> float:
+    """The effect of one network's weight vectors (N, d): finite for every N, 0 for a single one."""
+    d, k = spaces.dimension, len(spaces.multiplicity)
+    chance = (k - 1) / (d * (d + 1) / 2 - 1) if d > 1 else 0.0
+    return Anisotropy(*filter_pairs(spaces, vectors), chance).effect
+
+
+def fieller(a: float, b: float, va: float, cov: float, vb: float) -> tuple[float, float]:
+    """The ends within [0, 1] of {r : (a − r b)² ≤ va − 2 r cov + r² vb}; all of [0, 1] where b is within its error.
+
+    >>> fieller(0.5, 1.0, 0.01, 0.0, 0.0)
+    (0.4, 0.6)
+    >>> fieller(0.5, 1.0, 0.01, 0.0, 1.0)
+    (0.0, 1.0)
+    """
+    square, linear, constant = b * b - vb, a * b - cov, a * a - va
+    inside = linear * linear - square * constant
+    if b <= 0 or square <= 0:
+        return 0.0, 1.0
+    root = math.sqrt(max(inside, 0.0))  # a/b is always in the set
+    low, high = (linear - root) / square, (linear + root) / square
+    return min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)
+
+
+def filter_pairs(spaces: Eigenspaces, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """a and b of every filter with all others, (n,) each, in n d min(n, d) operations."""
+    n, d = vectors.shape
+    if n < 2:
+        return np.zeros(n), np.zeros(n)
+    powers = block_sums((vectors @ spaces.basis) ** 2, spaces.slices)
+    lengths = powers.sum(axis=1)
+    if n < d:
+        squares = np.sum((vectors @ vectors.T) ** 2, axis=1)
+    else:
+        squares = np.einsum("nd,nd->n", vectors @ (vectors.T @ vectors), vectors)
+    scaled = powers / np.sqrt(np.array(spaces.multiplicity))
+    own = np.sum(scaled**2, axis=1)
+    isotropic = lengths * (lengths.sum() - lengths) / d
+    aligned = scaled @ scaled.sum(axis=0) - own
+    return (aligned - isotropic) / (n - 1), (squares - lengths**2 - isotropic) / (n - 1)
+
+
+def _pairs(products: np.ndarray, lengths: np.ndarray, dimension: int) -> np.ndarray:
+    """b of every pair (n, n)."""
+    return np.asarray(products**2 - np.outer(lengths, lengths) / dimension)
+
+
+def _network_pairs(spaces: Eigenspaces, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """a and b of every pair of networks, (K, K) each."""
+    flat = moments.reshape(len(moments), -1)
+    traces = np.trace(moments, axis1=1, axis2=2)
+    turned = np.einsum("ia,kij,ja->ka", spaces.basis, moments, spaces.basis, optimize=True)
+    powers = block_sums(turned, spaces.slices) / np.sqrt(np.array(spaces.multiplicity))
+    isotropic = np.outer(traces, traces) / spaces.dimension
+    return powers @ powers.T - isotropic, flat @ flat.T - isotropic
+
+
+def _networks(spaces: Eigenspaces, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """a and b of every network with all others, (K,) each."""
+    count = len(moments)
+    aligned, whole = _network_pairs(spaces, moments)
+    np.fill_diagonal(aligned, 0)
+    np.fill_diagonal(whole, 0)
+    return aligned.sum(axis=1) / (count - 1), whole.sum(axis=1) / (count - 1)
+
+
+def _quantile(units: int) -> float:
+    return float(stats.t.isf((1 - _CONFIDENCE) / 2, units - 1))
