@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from reports.check.display import Displayed
 from reports.check.judge import Check
 from reports.models.layers import Unchecked
 from theory.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from reports.views.view import View
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,22 +37,9 @@ class LayerCheck:
     network: int | None = None
     note: str = ""
 
-    @property
-    def effect(self) -> float | None:
-        """1 − M / M of a random basis: 1 at alignment, 0 for weights that do not heed the data; None where unknown."""
-        return self.check.random_basis.effect
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """95 % interval of the effect, both M without the noise of finitely many vectors; None where it has none."""
-        reference, ends = self.check.random_basis.without_noise, self.check.interval
-        if ends is None or not reference:
-            return None
-        return 1 - ends[1] / reference, 1 - ends[0] / reference
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ModelCheck:
+class ModelCheck(Displayed):
     """The alignment of all layers of a model with what they see.
 
     Attributes
@@ -98,27 +90,18 @@ class ModelCheck:
         left = f"; {len(self.unchecked)} left out" if self.unchecked else ""
         return f"{of}{many} on {self.samples:,} samples: {counted}{left}."
 
-    def to_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
+    def _headline(self) -> str:
+        return self.summary
+
+    def _view(self) -> View:
         from reports.views.models import view
 
-        return view(self).value
+        return view(self)
 
-    def to_frame(self) -> Any:
-        """The table as a pandas DataFrame; ImportError where there is no pandas."""
-        import pandas
-
-        return pandas.DataFrame(self.to_dict()["layers"])
-
-    def __repr__(self) -> str:
-        return f"<ModelCheck: {self.summary}>"
-
-    def __str__(self) -> str:
-        from reports.views.models import view
-
-        return view(self).as_text()
-
-    def _repr_html_(self) -> str:
+    def _fragment(self) -> str:
         from reports.views.models_page import fragment
 
         return fragment(self)
+
+    def _rows(self) -> Sequence[dict[str, Any]]:
+        return [{key: value for key, value in row.items() if key != "check"} for row in self.to_dict()["layers"]]

@@ -9,7 +9,7 @@ from reports.models.layers import Layer, Unchecked
 from reports.models.results import LayerCheck, ModelCheck
 from reports.record import to_builtins
 from reports.views.check import view as view_of_layer
-from reports.views.view import Grid, Notes, Section, View, grid, shown, wrapped
+from reports.views.view import Grid, Notes, Section, View, grid, wrapped
 
 HEADS = ("layer", "m × d", "effect", "from", "to", "p", "verdict", "f")
 
@@ -35,16 +35,15 @@ def view(found: ModelCheck) -> View:
 
 
 def table(found: ModelCheck) -> Grid:
-    """A row per layer; names are aligned on the left."""
+    """A row per layer: orientation with its 95 % interval, verdict, shape of f; names are aligned on the left."""
     width = max(len(named(layer)) for layer in found.layers)
     rows = []
     for layer in found.layers:
         check = layer.check
-        effect, interval = layer.effect, layer.interval or (None, None)
+        low, high = check.orientation.interval or (None, None)
+        numbers = (_short(check.orientation.effect), _short(low), _short(high), _short(check.orientation.pvalue))
         size = f"{check.filters} × {check.dimension}"
-        ends = (shown(effect), shown(interval[0]), shown(interval[1]))
-        p = f"{check.random_basis.pvalue:.2g}"
-        rows.append((named(layer).ljust(width), size, *ends, p, check.verdict, check.shape or "undecided"))
+        rows.append((named(layer).ljust(width), size, *numbers, check.verdict, check.shape or "undecided"))
     return Grid((HEADS[0].ljust(width), *HEADS[1:]), tuple(rows))
 
 
@@ -92,22 +91,27 @@ def listing(layers: list[Layer], left: list[Unchecked]) -> View:
 
 def _record(layer: LayerCheck) -> dict[str, Any]:
     check = layer.check
-    low, high = layer.interval or (None, None)
+    low, high = check.orientation.interval or (None, None)
     return {
         "layer": layer.name,
         "kind": layer.kind,
         "network": layer.network,
         "filters": check.filters,
         "dimension": check.dimension,
-        "effect": layer.effect,
+        "effect": check.orientation.effect,
         "low": low,
         "high": high,
-        "pvalue": check.random_basis.pvalue,
+        "pvalue": check.orientation.pvalue,
         "verdict": check.verdict,
         "shape": check.shape,
         "note": layer.note,
         "check": view_of_layer(check).value,
     }
+
+
+def _short(value: float | None) -> str:
+    """Two digits."""
+    return "-" if value is None else f"{value:.2g}"
 
 
 def _reasons(left: tuple[Unchecked, ...]) -> list[dict[str, str]]:

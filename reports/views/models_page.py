@@ -40,8 +40,8 @@ def html(found: ModelCheck, sources: Sequence[str] = ()) -> str:
 
 def fragment(found: ModelCheck) -> str:
     """Summary, table and figure for a notebook."""
-    drawing = render(figure(found)).svg.decode() if found.layers else ""
-    drawing = drawing[drawing.find("<svg") :] if drawing else ""
+    drawn = figure(found)
+    drawing = inline_svg(render(drawn).svg, f"f{id(found)}", drawn.caption) if found.layers else ""
     return f"<p>{escape(found.summary)}</p>{_table(found)}{drawing}"
 
 

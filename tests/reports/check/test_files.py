@@ -108,7 +108,9 @@ def test_a_key_is_found_by_its_end(tmp_path, key):
     assert stored(f"{wrapped_file(tmp_path)}:{key}", "weights", (2,)).shape == (3, 2)
 
 
-@pytest.mark.parametrize(("key", "message"), [("weight", "layer.0.weight .* net_g.bert.pooler.weight"), ("head.bias", "ema")])
+@pytest.mark.parametrize(
+    ("key", "message"), [("weight", "layer.0.weight .* net_g.bert.pooler.weight"), ("head.bias", "ema")]
+)
 def test_a_key_with_several_ends_or_none_is_refused(tmp_path, key, message):
     with pytest.raises(InvalidInput, match=f"no array {key} in the file; it holds .*{message}"):
         stored(f"{wrapped_file(tmp_path)}:{key}", "weights", (2,))

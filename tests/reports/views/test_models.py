@@ -1,12 +1,15 @@
 """`eigenalign check --model` as a user meets it: the contract, the table, the exit status, the page."""
 
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
 import torch
 
 from reports.check import check
+from reports.views.check import view as view_of_layer
 from reports.views.models import view
 from reports.views.models_page import figure, fragment, html
 from tests.reports.command_line import run
@@ -96,8 +99,22 @@ def test_a_panel_per_row_and_a_page_with_everything(found):
     assert "&lt;model&gt;" in page
     assert found.summary in page
     assert page.count("<tr>") == 1 + len(found.layers)
-    assert "<svg" in fragment(found)
-    assert found.summary in fragment(found)
+
+
+def test_notebooks_and_frames_have_the_table(found, monkeypatch):
+    shown = found._repr_html_()
+    assert "<svg" in shown
+    assert found.summary in shown
+    pandas = types.SimpleNamespace(DataFrame=lambda rows: rows)
+    monkeypatch.setitem(sys.modules, "pandas", pandas)
+    rows = found.to_frame()
+    assert [row["layer"] for row in rows] == ["0", "2", "2"]
+    assert "check" not in rows[0]
+    one = found["0"]
+    assert [row["f"] for row in one.to_frame()] == list(one.transfer_function.f)
+    assert "<svg" in one._repr_html_()
+    assert str(one) == view_of_layer(one).as_text()
+    assert repr(one) == f"<Check: {one.verdict}, 8 × 5>"
 
 
 def test_an_empty_check_is_shown():
