@@ -26,6 +26,7 @@ MODULES = (
     "reports/check/*.py",
     "reports/commands/*.py",
     "reports/judging/*.py",
+    "reports/models/*.py",
     "reports/site/*.py",
     "reports/typesetting/*.py",
     "reports/transfer/*.py",

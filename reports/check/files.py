@@ -71,7 +71,7 @@ def split(source: str) -> tuple[Path, str | None]:
     if os.path.exists(source):
         return Path(source), None
     for match in reversed(list(re.finditer(":", source))):
-        if os.path.isfile(source[: match.start()]):
+        if os.path.exists(source[: match.start()]):
             return Path(source[: match.start()]), source[match.end() :]
     return Path(source), None
 
@@ -90,8 +90,10 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
     if key is not None:
         wanted = [array for array in arrays if array.name == key]
         wanted = wanted or [array for array in arrays if array.name == plain_name(key)]
-        if not wanted:
-            raise InvalidInput(argument, source, f"there is no array {printable(key)} in the file; {_listed(arrays)}")
+        wanted = wanted or near(arrays, plain_name(key))
+        if len(wanted) != 1:
+            rule = f"there is no array {printable(key)} in the file; {_listed(wanted or arrays)}"
+            raise InvalidInput(argument, source, rule)
         found = wanted[0]
     else:
         fitting = [array for array in arrays if array.numbers and len(array.shape) in dimensions]
@@ -121,6 +123,20 @@ def stored_arrays(source: str, argument: str) -> list[StoredArray]:
     return arrays
 
 
+def near(arrays: list[StoredArray], key: str) -> list[StoredArray]:
+    """Arrays whose name ends in the key; otherwise the one with the longest name in which the key ends.
+
+    >>> first, second = (StoredArray(name, (2,), "f", None) for name in ("bert.encoder.weight", "weight"))
+    >>> [array.name for array in near([first, second], "encoder.weight")]
+    ['bert.encoder.weight']
+    >>> [array.name for array in near([first, second], "state_dict.bert.encoder.weight")]
+    ['bert.encoder.weight']
+    """
+    longer = [array for array in arrays if array.name.endswith(f".{key}")]
+    shorter = [array for array in arrays if array.name and key.endswith(f".{array.name}")]
+    return longer or sorted(shorter, key=lambda array: -len(array.name))[:1]
+
+
 def plain_name(name: str) -> str:
     """A parameter's name without what torch.compile (`_orig_mod.`) and data parallelism (`module.`) put into it."""
     return re.sub(r"^(module\.)+", "", re.sub(r"(^|(?<=\.))_orig_mod\.", "", name))
@@ -135,8 +151,10 @@ def _listed(arrays: list[StoredArray]) -> str:
 def _arrays(path: Path, argument: str) -> list[StoredArray]:
     if not os.path.exists(path):
         raise InvalidInput(argument, str(path), "there is no such file")
+    if path.is_dir():
+        return _shards(path, argument)
     if not path.is_file():
-        raise InvalidInput(argument, str(path), "is a folder, not a file")
+        raise InvalidInput(argument, str(path), "is not a file")
     with _readable(path, argument):
         with open(path, "rb") as file:
             start = file.read(16)
@@ -147,6 +165,8 @@ def _arrays(path: Path, argument: str) -> list[StoredArray]:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
+            if any(name.endswith(("/constants.pkl", "/archive_format")) for name in names):
+                raise InvalidInput(argument, str(path), _program_rule(names))
             if not any(name.endswith("data.pkl") for name in names):
                 return _npz(path, [name for name in names if name.endswith(".npy")], argument)
             return _torch(path, argument)
@@ -155,6 +175,31 @@ def _arrays(path: Path, argument: str) -> list[StoredArray]:
         if len(start) > 8 and start[8:9] == b"{":
             return _safetensors(path, argument)
     raise InvalidInput(argument, str(path), "must be a .npy, .npz or .safetensors file, or a PyTorch checkpoint")
+
+
+def _shards(folder: Path, argument: str) -> list[StoredArray]:
+    """The arrays of all .safetensors files in a folder, as large models are published; each name once."""
+    paths = sorted(folder.glob("*.safetensors"))
+    if not paths:
+        raise InvalidInput(argument, str(folder), "is a folder without .safetensors files")
+    found: dict[str, StoredArray] = {}
+    for path in paths:
+        for array in _arrays(path, argument):
+            if array.name in found:
+                rule = f"holds {printable(array.name)} in several files: name the file"
+                raise InvalidInput(argument, str(folder), rule)
+            found[array.name] = array
+    return list(found.values())
+
+
+def _program_rule(names: list[str]) -> str:
+    """What to do with an archive that holds a program beside its weights."""
+    if any(name.endswith("/archive_format") for name in names):
+        return "is an exported program: check all of its layers with --model"
+    return (
+        "is a TorchScript program, which holds code; where it is trusted, save its weights by "
+        "torch.save(torch.jit.load(file).state_dict(), 'weights.pt'), or export the model by torch.export.save"
+    )
 
 
 @contextmanager

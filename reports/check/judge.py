@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from reports.check.cautions import cautions
+from reports.check.display import DisplayedCheck
 from reports.check.estimates import TransferFunction, Weights, interval_of, shape_seen, transfer_function, without_noise
 from reports.check.independence import Relation, relations, representatives
 from reports.check.mean import MeanTest, mean_test
@@ -60,8 +61,8 @@ class Aligned:
     turned: Literal["filters", "networks"]
 
 
-@dataclass(frozen=True, eq=False)
-class Check:
+@dataclass(frozen=True, eq=False, repr=False)
+class Check(DisplayedCheck):
     """The alignment of one layer with its data.
 
     Attributes

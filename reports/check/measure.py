@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from reports.check.data import Samples, open_samples, samples
 from reports.check.judge import Check, judge_layer
 from reports.check.moments import data_moment
 from reports.check.weights import WeightVectors, filters, read_filters
 from theory.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from reports.models import ModelCheck
+
+
+class Module(Protocol):
+    """A torch.nn.Module: what is run on data, with modules in it."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any: ...
+    def named_modules(self) -> Any: ...
+
+
+@overload
+def check(
+    weights: Module | Sequence[Module] | Mapping[str, Any],
+    rows: Any,
+    *,
+    center: bool = False,
+    ridge: float = 0.0,
+    seed: int = 0,
+    **of_models: Any,
+) -> ModelCheck: ...
+
+
+@overload
+def check(
+    weights: Any,
+    rows: Any,
+    *,
+    transposed: bool = False,
+    channels_last: bool = False,
+    dilation: int = 1,
+    group: tuple[int, int] = (1, 1),
+    center: bool = False,
+    ridge: float = 0.0,
+    seed: int = 0,
+) -> Check: ...
 
 
 def check(
@@ -23,15 +60,21 @@ def check(
     center: bool = False,
     ridge: float = 0.0,
     seed: int = 0,
-) -> Check:
-    """Test whether a trained layer is aligned with its input data.
+    **of_models: Any,
+) -> Check | ModelCheck:
+    """Test whether a trained layer, or every layer of a model, is aligned with its input data.
 
     Parameters
     ----------
     weights : array or tensor, or a list of them
         (m, d) of a dense layer, (m, C, kh, kw) or (m, C, k) of filters. Several are independent trainings.
+    weights : module, or a list of them; state dict
+        A whole model: `reports.models.check_model` runs it on the data once, and takes the further options
+        `of_models`: `layers`, `largest`, `device`, `forward`, `progress`. Of the options below, `center`, `ridge` and
+        `seed` apply.
     rows : array or tensor
-        Input of the layer: (n, d) rows, or (n, C, H, W) images. For a deeper layer, the activations before it.
+        Input of the layer: (n, d) rows, or (n, C, H, W) images. For a deeper layer, the activations before it. For a
+        model also a DataLoader, a Dataset, a folder of images, or batches.
     transposed : bool
         Weights are stored as (d, m) or (kh, kw, C, m).
     channels_last : bool
@@ -50,7 +93,8 @@ def check(
     Raises
     ------
     InvalidInput
-        For shapes that do not fit, numbers that are not finite, and any input that allows no statement.
+        For shapes that do not fit, numbers that are not finite, options of the other kind, and any input that allows
+        no statement.
 
     Examples
     --------
@@ -63,6 +107,15 @@ def check(
     ('aligned', 'falls')
     """
     several = weights if isinstance(weights, (list, tuple)) else [weights]
+    if isinstance(weights, Mapping) or any(hasattr(each, "named_modules") for each in several):
+        from reports.models import check_model
+
+        if transposed or channels_last or dilation != 1 or group != (1, 1):
+            rule = "transposed, channels_last, dilation and group are for one layer's weights: a model knows its layout"
+            raise InvalidInput("weights", "a model", rule)
+        return check_model(weights, rows, center=center, ridge=ridge, seed=seed, **of_models)
+    for name, value in of_models.items():
+        raise InvalidInput(name, value, "is for whole models, not for the weights of one layer")
     layers = [filters(array, transposed=transposed, group=group) for array in several]
     if not layers:
         raise InvalidInput("weights", (), "at least one network is needed")

@@ -7,18 +7,33 @@ from typing import Any
 
 import click
 
-from reports.commands.group import DONE, common, eigenalign, show
+from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
 
 
 @eigenalign.command()
 @click.option(
     "--weights",
     multiple=True,
-    required=True,
     metavar="FILE[:KEY]",
     help="Weights of the layer; repeat for each independent training.",
 )
-@click.option("--data", required=True, metavar="FILE[:KEY]|DIR", help="Input of the layer: rows, images, activations.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="FILE[:PREFIX]",
+    help="A whole model: an exported program (.pt2), or weights with --forward; repeat for each training.",
+)
+@click.option("--data", metavar="FILE[:KEY]|DIR", help="Input of the layer or the model: rows, images, activations.")
+@click.option(
+    "--forward", metavar="STEPS", help="With --model: the steps between weights, 'conv1(padding=1) relu flatten fc1'."
+)
+@click.option("--layers", multiple=True, metavar="PATTERN", help="With --model: only these layers, such as 'conv*'.")
+@click.option("--list", "listed", is_flag=True, help="With --model: list the layers, and check none.")
+@click.option("--largest", type=click.IntRange(min=1), default=None, help="With --model: most dimensions of a layer.")
+@click.option("--device", default=None, metavar="NAME", help="With --model: where it runs, such as cuda.")
+@click.option("--strict", is_flag=True, help="Exit with 1 unless every verdict is the one expected.")
+@click.option("--expect", default=None, metavar="VERDICT", help="With --strict: the verdict expected; default aligned.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Also write an HTML page.")
 @click.option("--transposed", is_flag=True, help="Keras/JAX layout of the weights: (inputs, outputs), (kh, kw, C, m).")
 @click.option("--channels-last", is_flag=True, help="Images are stored as (n, H, W, C).")
@@ -40,34 +55,45 @@ from reports.commands.group import DONE, common, eigenalign, show
 @common
 def check(
     weights: tuple[str, ...],
-    data: str,
+    models: tuple[str, ...],
+    data: str | None,
     html: Path | None,
-    group: str,
+    strict: bool,
+    expect: str | None,
     as_json: bool,
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Test whether a trained layer is aligned with its data.
+    """Test whether a trained layer, or every layer of a model, is aligned with its data.
 
     \b
     Example:
       eigenalign check --weights model.pt:0.weight --data data.npy
+      eigenalign check --model model.pt2 --data images.npy
     """  # noqa: D301
-    from reports.check import check_files
-    from reports.check.weights import parse_group
-    from reports.views.check import view
+    from reports.commands.checked import expected, judge_model, judge_weights, list_layers
 
-    found = check_files(weights, data, group=parse_group(group), progress=not quiet, **options)
+    if bool(weights) == bool(models):
+        raise click.UsageError("exactly one of --weights and --model is needed")
+    verdict = expected(strict, expect)
+    if options["listed"]:
+        show(list_layers(models, options["forward"]), as_json)
+        return DONE
+    if data is None:
+        raise click.UsageError("--data is needed")
+    if models:
+        found = judge_model(models, data, options, progress=not quiet)
+    else:
+        found = judge_weights(weights, data, options, progress=not quiet)
     if html is not None:
         from reports.files import write_atomically
-        from reports.views.check_page import html as page
 
         try:
-            write_atomically(html, page(found, [*weights, data]))
+            write_atomically(html, found.page([*weights, *models, data]))
         except OSError as error:
             raise click.FileError(str(html), hint=error.strerror or "cannot be written") from None
-    show(view(found), as_json)
-    return DONE
+    show(found.view, as_json)
+    return UNCONVINCED if verdict is not None and not found.verdicts <= {verdict} else DONE
 
 
 @eigenalign.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 from markupsafe import Markup
@@ -35,6 +36,16 @@ def html(check: Check, sources: Sequence[str] = ()) -> str:
             caption=drawn.caption,
             table=table(check),
         )
+    )
+
+
+def fragment(check: Check) -> str:
+    """Verdict, numbers and figure for a notebook."""
+    rows = "".join(f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>" for label, text in facts(check).items)
+    drawn = figure(check)
+    return (
+        f"<p><b>{escape(check.verdict)}</b>: {escape(check.explanation)}</p><table>{rows}</table>"
+        f"{inline_svg(render(drawn).svg, f'f{id(check)}', drawn.caption)}"
     )
 
 

@@ -1,6 +1,7 @@
 """Files of strangers: every format, precision and layout that is read."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from reports.check.files import plain_name, printable, split
+from reports.check.files import plain_name, printable, split, stored, stored_arrays
 from reports.check.weights import filters, read_filters
 from tests.reports.check.layers import DENSE, FILTERS, ROWS, written
 from tests.reports.command_line import run_quietly
+from theory.errors import InvalidInput
 
 KINDS = ["npy", "npz", "safetensors", "tensor.pt", "legacy.pt", "compiled.pt", "parallel.pt", "nested.pt"]
 
@@ -89,3 +91,47 @@ def test_transposed_layouts(array):
     turned = array.T if array.ndim < 4 else array.transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(filters(turned, transposed=True).vectors, filters(array).vectors)
     assert filters(turned, transposed=True).kernel == filters(array).kernel
+
+
+# names that are not quite those in the file
+def wrapped_file(folder):
+    tensors = {"bert.encoder.layer.0.weight": torch.ones(3, 2), "bert.pooler.weight": torch.ones(4, 2)}
+    path = folder / "wrapped.pt"
+    torch.save({"net_g": tensors, "ema": {"decay": torch.zeros(2, 2)}}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "key", ["encoder.layer.0.weight", "model.net_g.bert.encoder.layer.0.weight", "net_g.bert.encoder.layer.0.weight"]
+)
+def test_a_key_is_found_by_its_end(tmp_path, key):
+    assert stored(f"{wrapped_file(tmp_path)}:{key}", "weights", (2,)).shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"), [("weight", "layer.0.weight .* net_g.bert.pooler.weight"), ("head.bias", "ema")]
+)
+def test_a_key_with_several_ends_or_none_is_refused(tmp_path, key, message):
+    with pytest.raises(InvalidInput, match=f"no array {key} in the file; it holds .*{message}"):
+        stored(f"{wrapped_file(tmp_path)}:{key}", "weights", (2,))
+
+
+def test_a_folder_of_safetensors_is_one_file(tmp_path):
+    """As large models are published, with an index, which is not needed."""
+    save_file({"a.weight": torch.ones(3, 2)}, tmp_path / "model-00001-of-00002.safetensors")
+    save_file({"b.weight": torch.ones(4, 2)}, tmp_path / "model-00002-of-00002.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    assert stored(f"{tmp_path}:b.weight", "weights", (2,)).shape == (4, 2)
+    assert [array.name for array in stored_arrays(str(tmp_path), "model")] == ["a.weight", "b.weight"]
+    save_file({"b.weight": torch.ones(4, 2)}, tmp_path / "other.safetensors")
+    with pytest.raises(InvalidInput, match=r"b\.weight in several files"):
+        stored_arrays(str(tmp_path), "model")
+
+
+def test_programs_are_named_with_what_to_do(tmp_path):
+    for name, hint in (("constants.pkl", r"torch\.jit\.load"), ("archive_format", "--model")):
+        with zipfile.ZipFile(tmp_path / "program.pt", "w") as archive:
+            archive.writestr("m/data.pkl", b"")
+            archive.writestr(f"m/{name}", b"")
+        with pytest.raises(InvalidInput, match=hint):
+            stored(str(tmp_path / "program.pt"), "weights", (2,))

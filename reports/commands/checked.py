@@ -1,0 +1,84 @@
+"""What `eigenalign check` does with its two kinds of input: one layer's weights, or a whole model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from reports.check import check_files
+from reports.check.verdict import Verdict
+from reports.check.weights import parse_group
+from reports.models import check_model
+from reports.models.files import load_model
+from reports.models.layers import taps
+from reports.views import check, check_page, models, models_page
+from reports.views.view import View
+from theory.errors import InvalidInput
+
+_OF_WEIGHTS = ("transposed", "channels_last", "dilation", "group")
+_OF_MODELS = ("forward", "layers", "largest", "device")
+_SHARED = ("center", "ridge", "seed")
+_DEFAULTS: Mapping[str, Any] = {"dilation": 1, "group": "1/1"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found: its view, its verdicts, and its page for given names of sources."""
+
+    view: View
+    verdicts: frozenset[str]
+    page: Callable[[Sequence[str]], str]
+
+
+def judge_weights(weights: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> Checked:
+    """The check of one layer."""
+    _refuse(options, _OF_MODELS, "model")
+    given = {name: options[name] for name in (*_OF_WEIGHTS, *_SHARED)}
+    found = check_files(weights, data, progress=progress, **{**given, "group": parse_group(given["group"])})
+    return Checked(check.view(found), frozenset([found.verdict]), lambda sources: check_page.html(found, sources))
+
+
+def judge_model(sources: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> Checked:
+    """The check of every layer of a model; no verdict at all is not the one expected."""
+    _refuse(options, _OF_WEIGHTS, "weights")
+    loaded = [load_model(source, options["forward"]) for source in sources]
+    given = {name: options[name] for name in _SHARED} | {name: options[name] for name in ("largest",) if options[name]}
+    found = check_model(
+        [model for model, _ in loaded],
+        data,
+        layers=options["layers"] or None,
+        device=options["device"],
+        notes=loaded[0][1],
+        progress=progress,
+        **given,
+    )
+    return Checked(
+        models.view(found), frozenset(found.verdicts or ["none"]), lambda names: models_page.html(found, names)
+    )
+
+
+def list_layers(sources: Sequence[str], forward: str | None) -> View:
+    """The layers of a model, and those that cannot be checked."""
+    if not sources:
+        raise InvalidInput("list", True, "lists the layers of a --model")
+    found, left = taps(load_model(sources[0], forward)[0])
+    return models.listing([tap.layer for tap in found], left)
+
+
+def expected(strict: bool, verdict: str | None) -> str | None:
+    """The verdict that --strict asks for; None without it."""
+    if not strict:
+        if verdict is not None:
+            raise InvalidInput("expect", verdict, "belongs to --strict")
+        return None
+    known = get_args(Verdict)
+    if verdict is not None and verdict not in known:
+        raise InvalidInput("expect", verdict, f"must be one of: {', '.join(known)}")
+    return verdict or "aligned"
+
+
+def _refuse(options: Mapping[str, Any], names: Sequence[str], owner: str) -> None:
+    for name in names:
+        if options[name] != _DEFAULTS.get(name) and options[name]:
+            raise InvalidInput(name, options[name], f"belongs to --{owner}")

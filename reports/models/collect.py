@@ -1,0 +1,112 @@
+"""One pass of the data through a model: hooks read the input of every layer, and moments are added up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from reports.models.batches import Batches, prepared
+from reports.models.layers import Tap
+from reports.models.moments import Stream, streams
+from theory.errors import InvalidInput
+
+
+def collect(
+    model: Any,
+    taps: Sequence[Tap],
+    data: Batches,
+    *,
+    device: Any = None,
+    forward: Callable[[Any, Any], Any] | None = None,
+    shares: int = 1,
+    progress: bool = False,
+) -> tuple[list[Stream], int]:
+    """The moments of what the layers of `taps` see of the data, and how many samples there were.
+
+    Memory is shared among `shares` models. The model runs in evaluation mode, without gradients, where its weights are,
+    or on `device`. Its mode, its weights, its hooks and its place are afterwards what they were.
+
+    Raises
+    ------
+    InvalidInput
+        For data that are empty, or that the model cannot be run on.
+    """
+    found = streams([tap.layer for tap in taps], shares)
+    samples, waiting = 0, [0]  # of the batch that is run, which hooks must know before the model has returned
+    dtype, home = _home(model)
+    with ExitStack() as stack:
+        stack.enter_context(_evaluated(model))
+        stack.enter_context(_placed(model, home, device))
+        stack.enter_context(torch.no_grad())
+        for tap, stream in zip(taps, found, strict=True):
+            handle = tap.module.register_forward_pre_hook(_hook(tap, stream, waiting), with_kwargs=True)
+            stack.callback(handle.remove)
+        bar = stack.enter_context(
+            tqdm(total=data.samples, unit=" samples", disable=None if progress else True, delay=1, leave=False)
+        )
+        for batch in data.batches:
+            run, waiting[0] = prepared(model, batch, device or home, dtype, forward)
+            try:
+                run()
+            except (RuntimeError, TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+                if isinstance(error, InvalidInput):
+                    raise
+                why = (str(error).splitlines() or [type(error).__name__])[0][:200]
+                raise InvalidInput("data", _shape(batch), f"the model cannot be run on it ({why})") from error
+            samples += waiting[0]
+            bar.update(waiting[0])
+    if not samples:
+        raise InvalidInput("data", 0, "must hold at least one sample")
+    return found, samples
+
+
+def _hook(tap: Tap, stream: Stream, waiting: list[int]) -> Callable[..., None]:
+    def read(module: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        stream.add(tap.take(args, kwargs), waiting[0])
+
+    return read
+
+
+def _home(model: Any) -> tuple[Any, Any]:
+    """The type and the place of a model's weights; None where it has none."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            return parameter.dtype, parameter.device
+    return None, None
+
+
+@contextmanager
+def _evaluated(model: Any) -> Iterator[None]:
+    """Evaluation mode, module by module, and attention by the path that hooks can see."""
+    training = [module for module in model.modules() if module.training]
+    fast = torch.backends.mha.get_fastpath_enabled()
+    model.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def _placed(model: Any, home: Any, device: Any) -> Iterator[None]:
+    if device is None or home is None or torch.device(device) == home:
+        yield
+        return
+    model.to(device)
+    try:
+        yield
+    finally:
+        model.to(home)
+
+
+def _shape(batch: Any) -> Any:
+    if isinstance(batch, (list, tuple)) and batch:
+        batch = batch[0]
+    return tuple(batch.shape) if hasattr(batch, "shape") else type(batch).__name__

@@ -1,0 +1,58 @@
+"""Models from files: exported programs, and state dicts with their steps in words. Nothing in a file is run as code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reports.check.files import plain_name, split, stored_arrays
+from reports.models.chain import chain, dense_steps
+from reports.models.program import load_program
+from reports.models.program_file import is_program
+from theory.errors import InvalidInput
+
+
+def load_model(source: str, forward: str | None = None) -> tuple[Any, tuple[str, ...]]:
+    """The model in FILE[:PREFIX], and what was assumed of it.
+
+    An exported program (`torch.export.save`, .pt2) says itself how its layers follow each other. For any other file
+    that `check` reads, `forward` says it: see `chain`. PREFIX chooses the arrays whose names begin with it, in a file
+    that holds several models.
+
+    Raises
+    ------
+    InvalidInput
+        For files that cannot be read or would run code, and steps that the file does not have.
+    """
+    path, prefix = split(source)
+    if is_program(path):
+        if prefix or forward is not None:
+            raise InvalidInput("forward", forward or prefix, "is for files of weights: a program knows its steps")
+        return load_program(path), ()
+    state = read_state(path, prefix)
+    if forward is not None:
+        return chain(state, forward), ()
+    steps = " ".join(dense_steps(state))
+    return chain(state), (f"a file of weights says nothing of what is between the layers: {steps} is assumed",)
+
+
+def read_state(path: Path, prefix: str | None = None) -> dict[str, torch.Tensor]:
+    """The arrays of numbers in a file as tensors in single precision, by their names, without `prefix`."""
+    arrays = [array for array in stored_arrays(str(path), "model") if array.numbers and array.shape]
+    state = {
+        _without(array.name, prefix): array
+        for array in arrays
+        if prefix is None or array.name.startswith(f"{prefix.rstrip('.')}.")
+    }
+    if not state:
+        found = ", ".join(dict.fromkeys(array.name.split(".")[0] for array in arrays)) or "none"
+        raise InvalidInput("model", f"{path}:{prefix}", f"no array has a name that begins so; names begin with {found}")
+    return {
+        name: torch.from_numpy(array.read(0, array.shape[0]).astype("float32")).clone() for name, array in state.items()
+    }
+
+
+def _without(name: str, prefix: str | None) -> str:
+    return plain_name(name if prefix is None else name[len(prefix.rstrip(".")) + 1 :])

@@ -1,0 +1,193 @@
+"""`check` for whole models: every layer that can be checked, its input read while the data pass through once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from reports.check.files import plain_name
+from reports.check.judge import judge_layer
+from reports.check.moments import DataMoment
+from reports.check.weights import WeightVectors, filters
+from reports.models.batches import batches_of
+from reports.models.chain import chain, dense_steps
+from reports.models.collect import collect
+from reports.models.layers import Layer, Tap, Unchecked, chosen, taps
+from reports.models.moments import Stream
+from reports.models.results import LayerCheck, ModelCheck
+from theory.errors import InvalidInput
+
+LARGEST = 2304  # dimensions of a layer: 256 channels of 3 × 3
+_SAME = 1e-6  # relative difference of moments of the same data
+
+
+def check_model(
+    model: Any,
+    data: Any,
+    *,
+    layers: str | Sequence[str] | None = None,
+    largest: int = LARGEST,
+    device: Any = None,
+    forward: Callable[[Any, Any], Any] | str | None = None,
+    center: bool = False,
+    ridge: float = 0.0,
+    seed: int = 0,
+    notes: Sequence[str] = (),
+    progress: bool = False,
+) -> ModelCheck:
+    """Test every layer of a trained model against what it sees of the data.
+
+    The model runs on the data once, in evaluation mode; only second moments of the layers' inputs are kept.
+
+    Parameters
+    ----------
+    model : module or state dict, or a list of them
+        Several are independent trainings of one architecture. Layers that see the same input in all of them, as first
+        layers do, are judged together; others one by one.
+    data : see `batches_of`
+    layers : str or list of str, optional
+        Names, or patterns such as "conv*". All by default.
+    largest : int
+        Layers of more dimensions are left out unless `layers` names them.
+    device : optional
+        Where the model runs; by default where its weights are.
+    forward : callable or str, optional
+        (model, batch) → runs the model, for batches that it does not take as they are. For a state dict, the steps of
+        the model in words, as `reports.models.chain` describes them.
+    center, ridge, seed
+        As for one layer.
+    notes : sequence of str
+        What was assumed of the model, to be kept with the result.
+    progress : bool
+        Show progress bars on stderr.
+
+    Raises
+    ------
+    InvalidInput
+        For data that the model cannot be run on, patterns that match nothing, models that differ in their layers.
+    """
+    given = list(model) if isinstance(model, (list, tuple)) else [model]
+    if not given:
+        raise InvalidInput("model", (), "at least one model is needed")
+    said = list(notes)
+    if isinstance(given[0], Mapping) and forward is None:
+        said.append(
+            f"a state dict says nothing of what is between its layers: {' '.join(dense_steps(given[0]))} is assumed"
+        )
+    models = [unwrapped(each, forward) for each in given]
+    run = forward if callable(forward) else None
+    selected = [_selected(each, layers, largest) for each in models]
+    kept, unchecked = selected[0]
+    for other, _ in selected[1:]:
+        _check_alike([tap.layer for tap in kept], [tap.layer for tap in other])
+    if not kept:
+        return ModelCheck((), tuple(unchecked), 0, len(models), tuple(said))
+    batches = batches_of(data, kept[0].module, getattr(models[0], "batch", None))
+    if len(models) > 1 and not batches.again:
+        raise InvalidInput("data", "a generator", "can be read once only; several models need a list or a DataLoader")
+    runs = [
+        collect(each, chosen_taps, batches, device=device, forward=run, shares=len(models), progress=progress)
+        for each, (chosen_taps, _) in zip(models, selected, strict=True)
+    ]
+    found: list[LayerCheck] = []
+    judged = tqdm(
+        list(zip(*(streams for streams, _ in runs), strict=True)),
+        unit=" layers", disable=None if progress else True, delay=1, leave=False,
+    )  # fmt: skip
+    for streams in judged:
+        layer = streams[0].layer
+        try:
+            found += _judged(streams, center=center, ridge=ridge, seed=seed)
+        except InvalidInput as error:
+            unchecked.append(Unchecked(layer.name, layer.kind, error.rule))
+    return ModelCheck(tuple(found), tuple(unchecked), runs[0][1], len(models), tuple(said))
+
+
+def unwrapped(model: Any, forward: Any = None) -> Any:
+    """A model without what torch.compile and data parallelism wrap around it; a state dict as a model of its steps.
+
+    Raises
+    ------
+    InvalidInput
+        For anything but a module that can be run, with what to pass instead.
+    """
+    if isinstance(model, Mapping):
+        if callable(forward):
+            raise InvalidInput("forward", "a function", "must be the steps of the model in words, for a state dict")
+        return chain({plain_name(key): value for key, value in model.items()}, forward)
+    if isinstance(forward, str):
+        raise InvalidInput("forward", forward, "is for state dicts: a module knows its steps")
+    if isinstance(model, torch.jit.ScriptModule):
+        rule = "cannot be seen into: pass the model that it was made from, or its state_dict()"
+        raise InvalidInput("model", "a TorchScript module", rule)
+    if not isinstance(model, torch.nn.Module):
+        raise InvalidInput("model", type(model).__name__, "must be a torch.nn.Module")
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        parallel = isinstance(model, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel))
+        if inner is None and parallel:
+            inner = model.module
+        if not isinstance(inner, torch.nn.Module):
+            return model
+        model = inner
+
+
+def _selected(model: Any, wanted: str | Sequence[str] | None, largest: int) -> tuple[list[Tap], list[Unchecked]]:
+    """The layers to check, and those that are left out although they were not deselected."""
+    found, unchecked = taps(model)
+    names = set(chosen([tap.layer.name for tap in found], wanted))
+    kept = []
+    for tap in found:
+        layer = tap.layer
+        if layer.name not in names:
+            continue
+        if wanted is None and layer.dimension > largest:
+            rule = f"{layer.dimension:,} dimensions: above {largest:,} a layer is checked only if it is named"
+            unchecked.append(Unchecked(layer.name, layer.kind, rule))
+        else:
+            kept.append(tap)
+    return kept, unchecked if wanted is None else []
+
+
+def _check_alike(first: Sequence[Layer], other: Sequence[Layer]) -> None:
+    for a, b in zip(first, other, strict=False):
+        if (a.name, a.filters, a.dimension) != (b.name, b.filters, b.dimension):
+            rule = f"must have the same layers: {a.name} ({a.filters} × {a.dimension}) is another one in one of them"
+            raise InvalidInput("model", f"{b.name} ({b.filters} × {b.dimension})", rule)
+    if len(first) != len(other):
+        raise InvalidInput("model", (len(first), len(other)), "must have the same layers")
+
+
+def _judged(streams: Sequence[Stream], *, center: bool, ridge: float, seed: int) -> Iterator[LayerCheck]:
+    """One check of all networks where they see the same input, otherwise one per network."""
+    layer = streams[0].layer
+    for stream in streams:
+        if stream.failure or not stream.reached:
+            raise InvalidInput("data", layer.name, stream.failure or "the data never reach it")
+    moments = [stream.moment() for stream in streams]
+    weights = [_vectors(stream.layer) for stream in streams]
+    together = len(streams) == 1 or all(_same(moments[0], other) for other in moments[1:])
+    cases = [(weights, moments[0], None)] if together else [
+        ([each], moment, number) for number, (each, moment) in enumerate(zip(weights, moments, strict=True), 1)
+    ]  # fmt: skip
+    for vectors, moment, network in cases:
+        check = judge_layer(vectors, moment.centre() if center else moment, ridge=ridge, seed=seed)
+        yield LayerCheck(layer.name, layer.kind, check, network, layer.note)
+
+
+def _vectors(layer: Layer) -> WeightVectors:
+    """As filters of one pixel, so that no other layout is suspected: a module's layout is known."""
+    found = filters(layer.weights().detach().contiguous())
+    return replace(found, kernel=(layer.dimension, 1, 1))
+
+
+def _same(first: DataMoment, other: DataMoment) -> bool:
+    if not np.array_equal(first.varies, other.varies):
+        return False
+    a, b = first.second_moment, other.second_moment
+    return bool(np.abs(a - b).max() <= _SAME * np.abs(a).max())

@@ -1,0 +1,107 @@
+"""The result of checking a whole model: a check per layer, and the layers that were left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reports.check.display import Displayed
+from reports.check.judge import Check
+from reports.models.layers import Unchecked
+from theory.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from reports.views.view import View
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCheck:
+    """One layer of a model, or of several trainings of it.
+
+    Attributes
+    ----------
+    name, kind : str
+    check : Check
+    network : int or None
+        Which model, counted from 1, where several were given whose layers see different inputs; None where `check`
+        counts them all.
+    note : str
+        What the numbers do not show; empty for most layers.
+    """
+
+    name: str
+    kind: str
+    check: Check
+    network: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelCheck(Displayed):
+    """The alignment of all layers of a model with what they see.
+
+    Attributes
+    ----------
+    layers : tuple of LayerCheck
+        In the order of the model.
+    unchecked : tuple of Unchecked
+        Layers with weights that were left out, and why.
+    samples : int
+        How many samples of the data were seen.
+    networks : int
+        How many models were given.
+    notes : tuple of str
+        What was assumed of the model.
+    """
+
+    layers: tuple[LayerCheck, ...]
+    unchecked: tuple[Unchecked, ...]
+    samples: int
+    networks: int = 1
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Check:
+        """The check of a layer; of the first network, where several have one each."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer.check
+        known = ", ".join(dict.fromkeys(layer.name for layer in self.layers))
+        raise InvalidInput("layer", name, f"was not checked; there are {known or 'none'}")
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        """How many layers have each verdict."""
+        return Counter(layer.check.verdict for layer in self.layers)
+
+    def meets(self, verdict: str) -> bool:
+        """Whether every layer that was checked has this verdict, and there is one."""
+        return bool(self.layers) and set(self.verdicts) == {verdict}
+
+    @property
+    def summary(self) -> str:
+        """One sentence."""
+        if not self.layers:
+            return f"No layer was checked, and {len(self.unchecked)} were left out."
+        counted = ", ".join(f"{count} {verdict}" for verdict, count in self.verdicts.most_common())
+        of = "1 layer" if len(self.layers) == 1 else f"{len(self.layers)} layers"
+        many = f" of {self.networks} networks" if self.networks > 1 else ""
+        left = f"; {len(self.unchecked)} left out" if self.unchecked else ""
+        return f"{of}{many} on {self.samples:,} samples: {counted}{left}."
+
+    def _headline(self) -> str:
+        return self.summary
+
+    def _view(self) -> View:
+        from reports.views.models import view
+
+        return view(self)
+
+    def _fragment(self) -> str:
+        from reports.views.models_page import fragment
+
+        return fragment(self)
+
+    def _rows(self) -> Sequence[dict[str, Any]]:
+        return [{key: value for key, value in row.items() if key != "check"} for row in self.to_dict()["layers"]]
