@@ -16,6 +16,9 @@ from reports.findings import ClaimReport, Figure, Table
 from reports.processes import results
 from reports.provenance import provenance as collect_provenance
 from reports.record import ReportRecord, findings_csv, to_json, verdict_of
+from reports.statements import words
+from reports.statements.paper import STATEMENTS
+from reports.statements.statement import answered
 from reports.typesetting import figures, latex, summaries, tables
 from reports.typesetting.environments import html_environment, latex_environment
 from reports.typesetting.layout import lay_out
@@ -26,6 +29,18 @@ SUBTITLE = "A numerical validation of the theory of arXiv:2006.10455"
 _UNBROKEN = 14  # lines of a table that stays on one page; longer ones break, so that none leaves half a page empty
 FIGURES = 4  # what a process draws in the time that it takes to begin
 _LINE = 484  # pt: the text width of report.tex
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A statement of the paper: its place and texts, the verdicts on the claims it asks, and its findings as lines."""
+
+    place: str
+    said: str
+    done: str
+    unknown: str
+    totals: dict[str, str]
+    lines: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,9 @@ def write(
         "sentence": summaries.sentence(report),
         "sections": sections,
         "overview": overview,
+        "introduction": words.INTRODUCTION,
+        "unmeasured": words.UNMEASURED,
+        "statements": _statements(report),
         "facts": _facts(report, origin),
         "marks": tables.MARKS,
         "counts": report.counts,
@@ -136,6 +154,24 @@ def _section(claim: ClaimReport) -> _Section:
         summaries.findings_table(claim) if with_verdict else None,
         summaries.outside_table(claim) if outside else None,
         settings(claim.departures),
+    )
+
+
+def _statements(report: ReportRecord) -> tuple[_Told, ...]:
+    """What is told of every statement of the paper; nothing in a report that leaves out claims which they ask."""
+    findings = {claim.id: claim.findings for claim in report.claims}
+    if not {claim for each in STATEMENTS for claim in each.claims} <= findings.keys():
+        return ()
+    return tuple(
+        _Told(
+            each.statement.place,
+            each.statement.said,
+            each.statement.done,
+            each.statement.unknown,
+            words.totals(each, findings),
+            tuple((finding.claim, words.line(finding)) for finding in each.shown),
+        )
+        for each in answered(STATEMENTS, findings)
     )
 
 

@@ -19,7 +19,7 @@ NO_FORMULA: dict[str, str] = {
     "B1": "predicts that a slope is negative; weights of rank one are its control",
     "B3": "predicts that f rises",
     "B4": "predicts more than by chance; untrained layers are its control",
-    "B5": "holds networks against what the paper shows; the criterion stands beside, and is not judged",
+    "B5": "holds networks against published values; the diagonal as variances is its control",
     "C1": "predicts that transfer is positive",
     "C2": "predicts most of a gain; random bases and whitened layers are its controls",
     "C4": "predicts signs by the size of the init",
