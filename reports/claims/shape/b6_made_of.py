@@ -70,8 +70,8 @@ def factor(budget: str, panel: str) -> int:
 
 def _panel_trial(study: MadeOf, replicas: int, epochs: tuple[int, ...]) -> Trial[MadeOf]:
     panel = PANELS[study.panel]
-    setting = panel_setting(panel, "deviation", replicas)
     steps = tuple(epoch * panel.samples // BATCH for epoch in epochs)
+    setting = panel_setting(panel, "deviation", steps, replicas)
     training = msgspec.structs.replace(setting.training, learning_rate=RATE, batch_size=BATCH, steps=steps)
     return Trial(msgspec.structs.replace(setting, training=training), study, "asymptotic")
 
