@@ -19,7 +19,7 @@ from torch import Tensor
 from simulate.inputs import Inputs
 from simulate.kernels.descent import Descent, folds
 from simulate.kernels.minibatches import Batches
-from simulate.networks import ACTIVATIONS, Shapes, multipliers
+from simulate.networks import Shapes, multipliers
 from theory.setting import Setting
 
 
@@ -123,7 +123,7 @@ class OneHidden:
         elif self._activation == "tanh":
             self._z.tanh_()
         elif self._activation == "erf":
-            self._h.copy_(ACTIVATIONS["erf"](self._z))
+            torch.erf(self._z, out=self._h)
         torch.bmm(self._a, self._h_across, out=self._f)
         return self._h
 

@@ -9,6 +9,7 @@ import msgspec
 
 from reports.claims import paper_networks
 from reports.claims.alignment.orientation import (
+    UNTRAINED_NETWORKS,
     OrientedNetworks,
     judge_networks,
     orient,
@@ -65,7 +66,9 @@ def trials(context: Context) -> Mapping[str, Trial[FilterStudy]]:
         "96 filters 3x3x3, real labels": Trial(
             with_networks(REAL_LABELS, 6), FilterStudy("real labels"), kind="outside"
         ),
-        "96 filters 3x3x3, untrained": Trial(with_networks(UNTRAINED, 200), FilterStudy("untrained"), kind="exact"),
+        "96 filters 3x3x3, untrained": Trial(
+            with_networks(UNTRAINED, UNTRAINED_NETWORKS), FilterStudy("untrained"), kind="exact"
+        ),
     }
     if context.cifar10 is None:
         return usual

@@ -10,6 +10,7 @@ import torch
 
 import simulate
 from reports.claims.alignment.orientation import (
+    UNTRAINED_NETWORKS,
     OrientedNetworks,
     judge_networks,
     orient,
@@ -50,7 +51,7 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
         "digits 8x8, random labels": Trial(with_networks(DIGITS, 12), kind="outside"),
         # real labels are learned before the weights have gone far, so that it takes more networks to see
         "digits 8x8, real labels": Trial(with_networks(REAL_LABELS, 40), kind="outside"),
-        "Gaussian data, untrained": Trial(with_networks(UNTRAINED, 200), kind="exact"),
+        "Gaussian data, untrained": Trial(with_networks(UNTRAINED, UNTRAINED_NETWORKS), kind="exact"),
     }
 
 

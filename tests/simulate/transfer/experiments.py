@@ -32,8 +32,8 @@ ALL = (
     "spectrum",
 )
 KINDS = ("scratch", "pretrained", "covariance", "recursive")
-# Three ranges of 32 replicas, which processes of their own agree on; the last one is not full.
-MANY = 70
+# Three ranges of 12 replicas, which processes of their own agree on; the last one is not full.
+MANY = 26
 EXPERIMENT = """
 [upstream.data]
 kind = "digits"

@@ -78,11 +78,11 @@ def test_processes_shards_and_ranks_are_one_experiment(tmp_path, monkeypatch, ba
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_take_a_share_and_its_second_phase(tmp_path, processes):
-    experiment = small(kinds=KINDS, replicas=5 * 32, steps=3)
+    experiment = small(kinds=KINDS, replicas=5 * 12, steps=3)
     first = run(experiment, store=tmp_path, shard="1/2", processes=processes)
     second = run(experiment, store=tmp_path, shard="2/2", processes=processes)
     assert (names(first), names(second)) == (["scratch", "pretrained"], list(KINDS))
-    assert (first.replicas, second.replicas) == (96, 64)
+    assert (first.replicas, second.replicas) == (36, 24)
     whole = content(run(experiment))
     assert content(run(experiment, store=tmp_path, processes=processes, resume=True)) == whole
     assert content(merge(tmp_path)) == whole
@@ -213,14 +213,14 @@ def test_workers_of_one_machine_share_its_devices(tmp_path, monkeypatch, small_r
 
 
 def test_progress_is_that_of_a_share(tmp_path, monkeypatch, bars):
-    experiment = small(kinds=("scratch", "covariance"), replicas=40, steps=3)
+    experiment = small(kinds=("scratch", "covariance"), replicas=15, steps=3)
     run(experiment, store=tmp_path, shard="1/2", progress=True)
     monkeypatch.setenv("WORLD_SIZE", "2")
     for number in ("1", "0"):
         monkeypatch.setenv("RANK", number)
         run(experiment, store=tmp_path, resume=True, progress=True)
     # The first waits for the others' upstream ends, which the later ones find.
-    assert [(bar.n, bar.total) for bar, _ in bars] == [(64, 64), (24, 24), (96, 96)]
+    assert [(bar.n, bar.total) for bar, _ in bars] == [(24, 24), (9, 9), (36, 36)]
     assert [off for _, off in bars] == [None, True, None]
 
 

@@ -68,21 +68,21 @@ def test_the_commands(tmp_path, capfd):
     first = json.loads(told(*whole, "--store", store, "--shard", "2/2"))
     assert first == {
         "shard": "2/2",
-        "replicas": 32,
+        "replicas": 12,
         "diverged": 0,
         "treatments": ["scratch", "pretrained"],
-        "store": {"replicas": MANY, "upstream": 32, "downstream": 0},
+        "store": {"replicas": MANY, "upstream": 12, "downstream": 0},
     }
     assert told("transfer", file, "--store", store, "--shard", "1/2", "--quiet") == (
-        f"shard 1/2: 38 of 70 replicas, 0 diverged, after scratch, pretrained, covariance\n"
-        f"in {store}: 70 of 70 replicas upstream, 38 downstream; "
+        f"shard 1/2: 14 of 26 replicas, 0 diverged, after scratch, pretrained, covariance\n"
+        f"in {store}: 26 of 26 replicas upstream, 14 downstream; "
         f"`eigenalign transfer EXPERIMENT.toml --store {store} --resume` computes the rest\n"
     )
     assert main(["merge", store, "--json"]) == 2
     refused = json.loads(capfd.readouterr().out)
-    assert "1 of 3 downstream shards are not there: downstream-of-000070-000001.safetensors" in refused["why"]
+    assert "1 of 3 downstream shards are not there: downstream-of-000026-000001.safetensors" in refused["why"]
     assert told("transfer", file, "--store", store, "--shard", "2/2", "--resume", "--quiet").endswith(
-        f"70 of 70 replicas upstream, 70 downstream; `eigenalign merge {store}` combines them\n"
+        f"26 of 26 replicas upstream, 26 downstream; `eigenalign merge {store}` combines them\n"
     )
     assert told("merge", store, "--json", "--quiet") == alone
     assert told(*whole, "--store", store, "--resume") == alone
@@ -106,7 +106,7 @@ def test_torchrun_with_two_ranks(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)  # one value, of rank 0
-    assert (record["shard"], record["replicas"]) == ("1/2", 38)
+    assert (record["shard"], record["replicas"]) == ("1/2", 14)
     assert eigenalign("transfer", file, "--store", store, "--resume", "--json").stdout == alone.stdout
     assert eigenalign("merge", store, "--json").stdout == alone.stdout
 
@@ -125,7 +125,7 @@ def test_a_worker_that_is_ended_from_outside(tmp_path, phase):
     assert "one of them ended with signal 9; shards that are complete are kept in" in json.loads(out)["why"]
     assert not alive(second)
     there = len(shards(store))
-    assert there < 3 * 47
+    assert there < 3 * 125
     resumed, alone = eigenalign(*command, "--resume"), eigenalign("transfer", file, "--json")
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == alone.stdout

@@ -16,7 +16,7 @@ from theory.shape import shape_of
 
 BASE = Setting(
     data=Data(kind="gaussian", spectrum=tuple(np.linspace(0.1, 3, 12)), samples="online"),
-    training=Training(learning_rate=0.005, batch_size=4, sampling="fresh", steps=(0, 5, 50, 500, 20_000)),
+    training=Training(learning_rate=0.02, batch_size=4, sampling="fresh", steps=(0, 2, 12, 125, 5_000)),
 )
 
 
