@@ -109,18 +109,9 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
     return found
 
 
-def stored_arrays(source: str, argument: str) -> list[StoredArray]:
-    """All arrays of a file.
-
-    Raises
-    ------
-    InvalidInput
-        Naming `argument`: no such file, no array in it, a file that is damaged or would run code.
-    """
-    arrays = _arrays(Path(source), argument)
-    if not arrays:
-        raise InvalidInput(argument, source, "contains no array")
-    return arrays
+def contents(path: Path, argument: str) -> list[StoredArray]:
+    """All arrays in a file; see `stored` for what is refused."""
+    return _arrays(path, argument)
 
 
 def near(arrays: list[StoredArray], key: str) -> list[StoredArray]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reports.check.data import open_samples
-from reports.check.files import StoredArray, printable, stored_arrays
+from reports.check.files import StoredArray, contents, printable
 from reports.check.weights import filters
 from reports.transfer.fresh_task import FreshTask, fresh_task
 from theory.errors import InvalidInput
@@ -102,13 +103,15 @@ def read_chain(source: str, argument: str, *, activation: str = "relu", blocks: 
     Layers follow each other as numbers in their names do, filters before dense layers.
     """
     layers: dict[str, dict[str, StoredArray]] = {}
-    for array in stored_arrays(source, argument):
+    for array in contents(Path(source), argument):
         layer, _, kind = array.name.rpartition(".")
         ndims = {"weight": (2, 4), "bias": (1,)}.get(kind, ())
         if len(array.shape) not in ndims or not array.numbers or 0 in array.shape:
             rule = f"{array.describe()} is no weight or bias of a dense layer or of filters; {OTHERWISE}"
             raise InvalidInput(argument, source, rule)
         layers.setdefault(layer, {})[kind] = array
+    if not layers:
+        raise InvalidInput(argument, source, "contains no array")
     for layer, arrays in layers.items():
         if "weight" not in arrays:
             raise InvalidInput(argument, source, f"there is a bias of {printable(layer)}, and no weight")

@@ -28,7 +28,7 @@ class Drawn:
     adverse : bool
         So that transfer is negative more often: larger weights and rates.
     entropy : bool
-        Cross-entropy; otherwise squared error.
+        Cross-entropy; squared error otherwise.
     fresh : float
         The probability of random labels downstream, of the law of upstream ones.
     updates : (int, int)

@@ -102,6 +102,7 @@ DENSE = {"a.weight": (5, 4), "b.weight": (3, 5)}
 @pytest.mark.parametrize(
     ("shapes", "blocks", "words"),
     [
+        ({}, (), "contains no array"),
         ({**DENSE, "a.running_mean": (5,)}, (), "no weight or bias"),
         ({**DENSE, "a.bias": (5,)}, (), "a bias in every layer, or in none"),
         ({**DENSE, "c.bias": (5,)}, (), "a bias of c, and no weight"),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from reports.transfer import BEST, CheapScore, fresh_task
+from tests.paths import ROOT
 from tests.theory.small_networks import NETWORKS, draw
 from theory.errors import InvalidInput
 from theory.transfer import KernelChange, kernel_change_of
+
+PUBLISHED = ROOT / "reports" / "published"
 
 
 @pytest.mark.parametrize("name", ["tanh, bias", "conv"])
@@ -36,6 +41,13 @@ def test_the_other_way_round_it_says_the_other():
         str(each).split(" than")[0].removeprefix("A fresh task would be learned ") for each in (there, back)
     }
     assert f"right in {BEST.right} of {BEST.decided}" in str(there)
+
+
+def test_the_score_is_that_of_the_published_report():
+    claims = {claim["id"]: claim for claim in json.loads((PUBLISHED / "results.json").read_text())["claims"]}
+    (table,) = (each for each in claims["C5"]["tables"] if each["name"] == "c5-cheap")
+    rows = [row[2:4] for row in table["rows"] if row[:2] == [BEST.epochs, BEST.words]]
+    assert rows == [[BEST.decided, BEST.right]]
 
 
 def test_the_score_is_of_a_number_there_is_and_better_than_even():

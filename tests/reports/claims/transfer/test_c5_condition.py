@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,17 @@ def test_double_size_is_judged_by_itself(factor, verdict):
     assert judgement.verdict == verdict
     assert CLAIM.conclude(found) == ()
     assert CLAIM.illustrate(found).tables == ()
+
+
+def test_a_family_without_data_is_not_shown():
+    right = outcomes(FULL[:2], lambda real: real)
+    lost = replace(
+        right[1], measurement=replace(right[1].measurement, accuracy=np.full((25, 5, 12), np.nan), missing=25)
+    )
+    tables = {table.name: table for table in CLAIM.illustrate((right[0], lost)).tables}
+    assert {row[0] for row in tables["c5-families"].rows} - {" "} == {FULL[0].name}
+    (figure,) = CLAIM.illustrate((right[0], lost)).figures
+    assert all(len(panel.series) == 2 for panel in figure.panels)
 
 
 def test_tables_and_figure_show_every_family():

@@ -47,6 +47,14 @@ def test_stages_that_are_shuffled_do_not_hold():
     assert verdicts(LATE, replace(HARM, gains=wrong)) != ["holds"]
 
 
+def test_other_networks_than_those_of_a_stage_do_not_hold():
+    """Planted failures: fresh networks at every stage, and the last network taken for the first."""
+    fresh = replace(GOOD, gains=0.01 * np.random.default_rng(2).standard_normal(GOOD.gains.shape))
+    assert "holds" not in (verdicts(EARLY, fresh)[0], *verdicts(LATE, fresh))
+    assert verdicts(EARLY, replace(GOOD, gains=GOOD.gains[::-1]))[1] == "refuted"
+    assert verdicts(LATE, replace(HARM, gains=HARM.gains[::-1])) != ["holds"]
+
+
 def test_one_stage_that_gains_twice_as_much_is_enough_to_refute():
     gains = GOOD.gains.copy()
     gains[2] += 0.3

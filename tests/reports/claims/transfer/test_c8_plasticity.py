@@ -158,6 +158,8 @@ def test_wrong_shuffled_and_constant_signs_do_not_hold():
     assert "holds" not in foreseen(lambda point: 1.0)
     assert foreseen(lambda point: 1.0 if point.rate > 0.03 else -1.0) == ["refuted"] * 4  # right in half of them
     assert foreseen(lambda point: np.nan) == ["refuted"] * 4
+    signs = dict(zip(MAP, np.random.default_rng(4).permutation(np.repeat([1.0, -1.0], len(MAP) // 2)), strict=True))
+    assert "holds" not in foreseen(lambda point: signs[point])  # of other points
     few = outcomes(as_claimed)[:10]
     assert [judgement.verdict for judgement, _ in CLAIM.conclude(few)][-4:] == ["undecided"] * 4
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
+import torch
 
 from reports.claims.claim import Context
 from reports.claims.transfer import condition_design
@@ -12,12 +14,19 @@ from reports.claims.transfer.condition_design import (
     CYCLE,
     FAMILIES,
     HORIZONS,
+    LARGE,
+    MIXED,
+    MNIST,
     SHORT,
     TWICE,
     drawn_setting,
+    further_setting,
     numbers_of,
     settings_of,
 )
+from reports.claims.transfer.condition_networks import measure_settings
+from reports.claims.transfer.condition_predictions import predict_settings
+from simulate import datasets
 
 QUICK, FULL = Context(seed=999), Context(budget="full", seed=999)
 
@@ -26,10 +35,12 @@ def test_a_smaller_budget_takes_the_first_settings_of_the_same_list():
     quick, full = CLAIM.cases(QUICK), CLAIM.cases(FULL)
     for few, many in zip(quick, full[: len(quick)], strict=True):
         assert settings_in(many)[: len(settings_in(few))] == settings_in(few)
-    numbers = [sorted(each.number for case in cases for each in settings_in(case)) for cases in (quick, full[:-1])]
+    design = [case for case in full if case.study in FAMILIES]
+    numbers = [sorted(each.number for case in cases for each in settings_in(case)) for cases in (quick, design)]
     assert numbers == [list(range(24)), list(range(416))]
-    assert full[-1].study == TWICE
-    assert len(settings_in(full[-1])) == 20
+    further = {case.study: len(settings_in(case)) for case in full if case.study not in FAMILIES}
+    assert further == {LARGE: 72, MNIST: 24, TWICE: 60}
+    assert {case.study for case in quick} == set(FAMILIES)
 
 
 def test_settings_are_the_same_whatever_the_seed_and_draw_from_it():
@@ -68,6 +79,46 @@ def test_long_horizons_are_those_of_some_rounds_that_the_quick_budget_does_not_r
     assert longest.experiment.downstream.training.readings[-1] == HORIZONS[-1] * condition_design.UPDATES
     again = [drawn_setting(number, 0).again for number in range(64)]
     assert sum(again) == 16
+
+
+@pytest.mark.parametrize("family", [LARGE, MNIST])
+def test_further_families_are_drawn_beforehand(family):
+    for number in range(8):
+        one, again, other = (further_setting(family, number, seed).experiment for seed in (1, 1, 2))
+        assert one == again
+        assert msgspec.structs.replace(other, ensemble=one.ensemble) == one
+    assert settings_of(family, 8, 5)[7] == further_setting(family, 7, 12)
+    assert len({each.experiment.upstream.training.learning_rate for each in settings_of(family, 8, 0)}) == 8
+
+
+def test_large_weights_are_those_of_deep_networks():
+    """In the second half at double size, too, where widths and rows are twice those of the law."""
+    single = [each.experiment for each in settings_of(LARGE, 72, 0)]
+    double = [each.experiment for each in settings_of(TWICE, 60, 0)[MIXED:]]
+    for found, size in ((single, 1), (double, 2)):
+        networks = [each.upstream.network for each in found]
+        assert {len(network.widths) for network in networks} == {3, 4}
+        factors = {
+            kind: [(each.init_variance[0] / 2) ** 0.5 for each in networks if (each.activation == "relu") == kind]
+            for kind in (True, False)
+        }
+        assert all(1.3 <= factor <= 2.1 for factor in factors[True])
+        assert all(0.8 <= factor <= 1.4 for factor in factors[False])
+        assert {each.downstream.samples for each in found} == {160 * size, 240 * size, 320 * size}
+        assert all(12 * size <= network.widths[-1] <= 32 * size for network in networks)
+
+
+def test_mnist_is_left_out_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setattr(datasets, "find_spec", lambda name: None)
+    settings = settings_of(MNIST, 2, 0)
+    assert not any(each.installed for each in settings)
+    measured, predicted = measure_settings(settings, torch.device("cpu")), predict_settings(settings)
+    assert (measured.replicas, measured.diverged, measured.missing) == (0, 0, 2)
+    assert np.isnan(measured.accuracy).all()
+    assert np.isnan(predicted.accuracy).all()
+    monkeypatch.setattr(datasets, "find_spec", lambda name: name)
+    assert all(each.installed for each in settings)
+    assert all(each.installed for each in settings_of(LARGE, 1, 0))
 
 
 @pytest.mark.parametrize("number", range(len(CYCLE)))

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from reports.claims.transfer.condition_design import REPLICAS
-from reports.claims.transfer.condition_signs import judge_design, score_signs, within_settings
+from reports.claims.transfer.condition_signs import (
+    joined_measurements,
+    joined_predictions,
+    judge_design,
+    score_signs,
+    within_settings,
+)
 from tests.reports.claims.transfer.made_design import REAL, made_design
 from theory.testing import paired_mean
 
@@ -43,6 +49,20 @@ def test_parameters_of_other_networks_are_detected():
     shuffled = np.random.default_rng(0).permutation(REAL)
     assert verdicts(*made_design(REAL, shuffled))[0] == "refuted"
     assert verdicts(*made_design(REAL, [1.0] * 25))[0] == "refuted"
+
+
+def test_settings_without_data_are_counted_and_nothing_else():
+    """Beside others they change the words on power alone."""
+    whole = made_design(REAL, REAL)
+    nothing = tuple(
+        replace(each, **{name: np.full_like(value, np.nan) for name, value in vars(each).items() if np.ndim(value)})
+        for each in made_design(REAL[:3], REAL[:3])
+    )
+    lost = replace(nothing[1], replicas=0, diverged=0, missing=3)
+    joined = joined_predictions([whole[0], nothing[0]]), joined_measurements([whole[1], lost])
+    before, after = judge_design(*whole), judge_design(*joined)
+    assert after[0].power == f"{before[0].power}; 3 more are left out, whose data are not installed"
+    assert [replace(each, power="") for each in after] == [replace(each, power="") for each in before]
 
 
 def test_exchanged_replicas_are_detected():
