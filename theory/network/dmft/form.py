@@ -39,6 +39,7 @@ SHARE = 4.0  # c; errors over the directions were at most 3 times the largest di
 SURE = 3.0  # standard errors of the Monte Carlo that are declared
 LARGEST_SCATTER = 0.02  # standard error of the Monte Carlo, relative to τ
 FEWEST = 15.0  # effective directions, and rows
+FEW = 50.0  # effective directions, below which a prediction says how accurate it is
 DOMINANT = 0.12  # of the variance of rows, in one direction
 LARGEST_WORK = 4e12  # floating-point operations, some minutes of a core
 LARGEST_MEMORY = 2**31
@@ -124,6 +125,26 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     NoClosedForm
         If training diverges for some output weights, or more than 2 % of τ is left to chance.
     """
+    problem, found = limit(setting)
+    order, _, multiplicity = spaces(np.array(setting.data.eigenvalues))
+    place = np.empty(len(order), int)
+    place[order] = np.repeat(np.arange(len(multiplicity)), multiplicity)
+    return FORM.asymptotic(
+        population_readings(setting, (tau[place] for tau in found.tau)),
+        order="1/d",
+        error_budget=error_budget(problem, found),
+        neglected=(*NEGLECTED, accuracy(problem, found)),
+    )
+
+
+def limit(setting: Setting) -> tuple[Problem, Average]:
+    """The constants of the setting, and the law of its weights at every step, averaged over output weights.
+
+    Raises
+    ------
+    NoClosedForm
+        As `predict`.
+    """
     problem = problem_of(setting)
     levels = levels_of(problem.eigenvalues, problem.multiplicity, LEVELS)
     reduced = replace(problem, eigenvalues=levels.nodes, multiplicity=levels.weights)
@@ -138,15 +159,15 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     if not scatter <= LARGEST_SCATTER:
         rule = f"leaves {scatter:.1%} of τ to the draws of output weights, more than {LARGEST_SCATTER:.0%}"
         raise NoClosedForm("network.init_variance", setting.network.layer_variances[1], rule)
-    order, _, multiplicity = spaces(np.array(setting.data.eigenvalues))
-    place = np.empty(len(order), int)
-    place[order] = np.repeat(np.arange(len(multiplicity)), multiplicity)
-    return FORM.asymptotic(
-        population_readings(setting, (tau[place] for tau in found.tau)),
-        order="1/d",
-        error_budget=error_budget(problem, found),
-        neglected=NEGLECTED,
-    )
+    return problem, found
+
+
+def accuracy(problem: Problem, found: Average) -> str:
+    """What the limit is worth at this size, in words: the declared error of τ, and what of it is chance."""
+    chance = SURE * float(np.max(found.error / found.tau))
+    few = f"; at {problem.effective_dimension:.3g} effective directions" if problem.effective_dimension < FEW else ""
+    advice = ", where small changes of τ may be a quarter off, `dmft-measured` is more accurate" if few else ""
+    return f"{error_budget(problem, found):.1%} of τ are declared, {chance:.1%} of them chance{few}{advice}"
 
 
 def error_budget(problem: Problem, found: Average) -> float:
