@@ -188,7 +188,7 @@ def predict(setting: Setting, *, device: str = "cpu", progress: bool = False) ->
         ),
         neglected=(
             "terms of order 1/d² and 1/n²",
-            f"{found.error_budget:.1%} of τ are declared; the correction is {_largest(found):.1%} of τ at most",
+            f"up to {found.error_budget:.1%} of τ, the declared error, after a correction by {_largest(found):.1%}",
         ),
         readings=population_readings(setting, (tau[place] for tau in found.tau)),
     )

@@ -165,9 +165,11 @@ def limit(setting: Setting) -> tuple[Problem, Average]:
 def accuracy(problem: Problem, found: Average) -> str:
     """What the limit is worth at this size, in words: the declared error of τ, and what of it is chance."""
     chance = SURE * float(np.max(found.error / found.tau))
-    few = f"; at {problem.effective_dimension:.3g} effective directions" if problem.effective_dimension < FEW else ""
-    advice = ", where small changes of τ may be a quarter off, `dmft-measured` is more accurate" if few else ""
-    return f"{error_budget(problem, found):.1%} of τ are declared, {chance:.1%} of them chance{few}{advice}"
+    said = f"up to {error_budget(problem, found):.1%} of τ, the declared error, {chance:.1%} of it by chance"
+    if problem.effective_dimension >= FEW:
+        return said
+    few = f"with {problem.effective_dimension:.3g} effective directions small changes of τ may be a quarter off"
+    return f"{said}; {few}, and `dmft-measured` is more accurate"
 
 
 def error_budget(problem: Problem, found: Average) -> float:
