@@ -18,7 +18,7 @@ from theory.linear.population import not_centred_law, population_readings, space
 from theory.network.dmft.average import ROUNDS, Average, average, rows_needed
 from theory.network.dmft.levels import levels_of
 from theory.network.dmft.problem import Problem, problem_of
-from theory.network.dmft.solver import TRACED
+from theory.network.dmft.solver import traced
 from theory.prediction import Form, Prediction
 from theory.setting import Setting
 
@@ -105,7 +105,10 @@ def cost(problem: Problem) -> tuple[float, float]:
     products = 4 / 3 * k * past**3 + 4 * rows * past**2 + 2 * rows * t * (m * c) ** 2 * problem.both
     if problem.fresh:
         return ROUNDS[-1] * products, 8.0 * past * (2 * rows + k * past)
-    return ROUNDS[-1] * (products + TRACED * past**2 * t), 8.0 * past * (2 * rows + k * past) + 4.0 * TRACED * past * t
+    followed = traced(problem)
+    return ROUNDS[-1] * (products + followed * past**2 * t), 8.0 * past * (
+        2 * rows + k * past
+    ) + 4 * followed * past * t
 
 
 def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:

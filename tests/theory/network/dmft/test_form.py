@@ -19,7 +19,7 @@ from theory.network.dmft import FORM
 from theory.network.dmft import form as module
 from theory.network.dmft.average import Average, average
 from theory.network.dmft.form import accuracy, cost, error_budget, refusal
-from theory.network.dmft.solver import solve
+from theory.network.dmft.solver import solve, traced
 from theory.setting import Data, Ensemble, Network, Setting
 
 SIGNS = np.array([[1.0], [-1.0], [1.0], [-1.0]])
@@ -120,6 +120,7 @@ def test_what_a_prediction_costs() -> None:
     assert 4 < cost(long)[0] / cost(short)[0] < 9
     assert cost(problem(m=16, steps=40))[0] < module.LARGEST_WORK
     assert refusal(setting(m=16, steps=40)) is None
+    assert traced(problem(batch_size=20)) == 4 * traced(problem())
 
 
 @pytest.mark.parametrize("train", ["first", "all"])
