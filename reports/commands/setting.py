@@ -29,7 +29,9 @@ def new_setting(file: Path, as_json: bool, quiet: bool) -> int:
 
 @eigenalign.command()
 @click.argument("setting_file", metavar="SETTING.toml")
-@click.option("--formula", default=None, help="Use this closed form; scaling simulates a smaller network.")
+@click.option(
+    "--formula", default=None, help="Use this closed form; scaling and dmft-measured simulate smaller networks."
+)
 @DEVICE
 @common
 def verify(setting_file: str, formula: str | None, device: str, as_json: bool, quiet: bool) -> int:
@@ -56,7 +58,9 @@ def verify(setting_file: str, formula: str | None, device: str, as_json: bool, q
 
 @eigenalign.command()
 @click.argument("setting_file", metavar="SETTING.toml")
-@click.option("--formula", default=None, help="Use this closed form; scaling simulates a smaller network.")
+@click.option(
+    "--formula", default=None, help="Use this closed form; scaling and dmft-measured simulate smaller networks."
+)
 @common
 def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) -> int:
     """Print the closed-form prediction for a setting.

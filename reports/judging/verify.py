@@ -6,7 +6,7 @@ import numpy as np
 
 import simulate
 import theory
-from reports.judging import scaling
+from reports.judging import measured_order, scaling
 from reports.judging.changes import from_start
 from reports.judging.compare import Verification, compare
 from theory.prediction import Prediction
@@ -16,12 +16,15 @@ from theory.setting import Setting
 def predict(setting: Setting, *, formula: str | None = None, progress: bool = False) -> Prediction:
     """The closed form of a setting, on the rows that `simulate` would train on.
 
-    `scaling` is not a closed form: it trains smaller networks of the same proportions, see `reports.judging.scaling`.
+    Two surrogates are no closed forms, but train smaller networks: `scaling`, of the same proportions, see
+    `reports.judging.scaling`, and `dmft-measured`, of half the size, see `reports.judging.measured_order`.
 
     Raises NoClosedForm if none applies, before any row is drawn.
     """
     if formula == scaling.NAME:
         return scaling.predict(scaling.surrogate(setting, progress=progress))
+    if formula == measured_order.NAME:
+        return measured_order.predict(setting, progress=progress)
     return theory.predict(setting, rows=fixed_rows(setting), formula=formula)
 
 
@@ -36,7 +39,7 @@ def verify(
         found = scaling.surrogate(setting, device=device, progress=progress)
         full = simulate.run(from_start(setting), device=device, progress=progress)
         return scaling.compare(found, full, mean=population_mean(setting))
-    prediction = predict(setting, formula=formula)
+    prediction = predict(setting, formula=formula, progress=progress)
     simulation = simulate.run(setting, device=device, progress=progress)
     return compare(prediction, simulation, mean=population_mean(setting))
 

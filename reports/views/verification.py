@@ -1,12 +1,14 @@
 """`eigenalign verify`: the prediction beside the simulation, and the verdict on every reading.
 
-With the surrogate "scaling" it also prints the convergence check and the errors of the smaller networks.
+Of a surrogate it says that it is one; with "scaling" it also prints the convergence check and the errors of the smaller
+networks.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from reports.judging import measured_order, scaling
 from reports.judging.compare import ComparedReading, Verification
 from reports.judging.estimate import Estimate
 from reports.judging.intervals import found as words_of_power
@@ -15,6 +17,8 @@ from reports.record import to_builtins
 from reports.views import prediction, simulation
 from reports.views.view import Grid, Part, View, grid, shown
 from theory.prediction import PredictedReading
+
+SURROGATES = (scaling.NAME, measured_order.NAME)  # which say what they are
 
 
 def view(verification: Verification) -> View:
@@ -27,6 +31,7 @@ def view(verification: Verification) -> View:
     head = [f"{verification.prediction.formula} ({verification.prediction.status})"]
     if isinstance(verification, ScalingVerification):
         value |= {"surrogate": _surrogate(verification.surrogate), "errors": verification.errors}
+    if verification.prediction.formula in SURROGATES:
         head += [f"  {text}" for text in verification.prediction.assumptions]
     readings = [
         _reading(verification, *found)

@@ -18,7 +18,7 @@ from theory.linear.population import not_centred_law, population_readings, space
 from theory.network.dmft.average import ROUNDS, Average, average, rows_needed
 from theory.network.dmft.levels import levels_of
 from theory.network.dmft.problem import Problem, problem_of
-from theory.network.dmft.solver import TRACED
+from theory.network.dmft.solver import traced
 from theory.prediction import Form, Prediction
 from theory.setting import Setting
 
@@ -39,6 +39,7 @@ SHARE = 4.0  # c; errors over the directions were at most 3 times the largest di
 SURE = 3.0  # standard errors of the Monte Carlo that are declared
 LARGEST_SCATTER = 0.02  # standard error of the Monte Carlo, relative to τ
 FEWEST = 15.0  # effective directions, and rows
+FEW = 50.0  # effective directions, below which a prediction says how accurate it is
 DOMINANT = 0.12  # of the variance of rows, in one direction
 LARGEST_WORK = 4e12  # floating-point operations, some minutes of a core
 LARGEST_MEMORY = 2**31
@@ -104,7 +105,10 @@ def cost(problem: Problem) -> tuple[float, float]:
     products = 4 / 3 * k * past**3 + 4 * rows * past**2 + 2 * rows * t * (m * c) ** 2 * problem.both
     if problem.fresh:
         return ROUNDS[-1] * products, 8.0 * past * (2 * rows + k * past)
-    return ROUNDS[-1] * (products + TRACED * past**2 * t), 8.0 * past * (2 * rows + k * past) + 4.0 * TRACED * past * t
+    followed = traced(problem)
+    return ROUNDS[-1] * (products + followed * past**2 * t), 8.0 * past * (
+        2 * rows + k * past
+    ) + 4 * followed * past * t
 
 
 def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
@@ -132,7 +136,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         population_readings(setting, (tau[place] for tau in found.tau)),
         order="1/d",
         error_budget=error_budget(problem, found),
-        neglected=NEGLECTED,
+        neglected=(*NEGLECTED, accuracy(problem, found)),
     )
 
 
@@ -160,6 +164,16 @@ def limit(setting: Setting) -> tuple[Problem, Average]:
         rule = f"leaves {scatter:.1%} of τ to the draws of output weights, more than {LARGEST_SCATTER:.0%}"
         raise NoClosedForm("network.init_variance", setting.network.layer_variances[1], rule)
     return problem, found
+
+
+def accuracy(problem: Problem, found: Average) -> str:
+    """What the limit is worth at this size, in words: the declared error of τ, and what of it is chance."""
+    chance = SURE * float(np.max(found.error / found.tau))
+    said = f"up to {error_budget(problem, found):.1%} of τ, the declared error, {chance:.1%} of it by chance"
+    if problem.effective_dimension >= FEW:
+        return said
+    few = f"with {problem.effective_dimension:.3g} effective directions small changes of τ may be a quarter off"
+    return f"{said}; {few}, and `dmft-measured` is more accurate"
 
 
 def error_budget(problem: Problem, found: Average) -> float:

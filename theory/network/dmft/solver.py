@@ -21,7 +21,7 @@ from theory.network.dmft.samples import Samples
 from theory.network.dmft.tangents import Tangents
 
 LARGEST_GROWTH = 1e4  # of the variance of pre-activations
-TRACED = 512  # rows whose tangents are followed
+TRACED, TRACED_OF_BATCHES = 128, 512  # rows whose tangents are followed; more where few of them are used at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +61,8 @@ def solve(
         its force    g^t = s^t c_2 φ'(h^t) ∘ a ∂ℓ(f^t, y),    f^t = c_2 φ(h^t)ᵀ a
         the closure  C_g(t, s) = E g^t (g^s)ᵀ,                R(t, s) = E ∂g^t/∂ξ^s .
 
-    Time O(N T² m² + k T³ m³), memory 16 N T m + 4 N' T² m + 8 k T² m² bytes, N' = 512; 8 N m C beside it for
-    output layers that are trained. T = 40, m = 16, N = 4096, k = 16: 0.2 GB and some 3 seconds of a core.
+    Time O(N T² m² + k T³ m³), memory 16 N T m + 4 N' T² m + 8 k T² m² bytes, N' = `traced`; 8 N m C beside it for
+    output layers that are trained. T = 40, m = 16, N = 4096, k = 16: 0.2 GB and some 2 seconds of a core.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def solve(
     samples = Samples(problem, updates, count, seed)
     batches, directions = Batches(problem, count, generator), Directions(problem, updates)
     output = OutputLayer(problem, np.asarray(output_weights, dtype=float), count, generator)
-    tangents = Tangents(min(count, TRACED), 0 if problem.fresh else updates, m, generator)
+    tangents = Tangents(min(count, traced(problem)), 0 if problem.fresh else updates, m, generator)
     forces = np.zeros((count, updates * m))  # g as rows remember it
     force = np.zeros((updates * m,) * 2)  # C_g
     parts, stein = np.zeros((2, updates + 1, len(problem.eigenvalues))), np.zeros(updates)
@@ -120,6 +120,12 @@ def solve(
         output.advance(t, rows, use)
     amplitude = np.trace(directions.propagator, axis1=2, axis2=3) / m
     return Solution(parts[0], parts[1], stein, amplitude)
+
+
+def traced(problem: Problem) -> int:
+    """N', how many rows' tangents are followed."""
+    drawn = problem.batch < 1 or problem.training.sampling == "replacement"
+    return TRACED_OF_BATCHES if drawn else TRACED
 
 
 def _refuse_divergence(problem: Problem, step: int, covariance: np.ndarray) -> None:
