@@ -31,7 +31,7 @@ UPDATES: Mapping[tuple[str, Reading], tuple[int, ...]] = {
     ("right", "deviation"): (1560, STOP, 2800),
     ("left", "variance"): (STOP, LEFT_STOP),
     ("middle", "variance"): (780, 1170, 1560),
-    ("right", "variance"): (1170, STOP),
+    ("right", "variance"): (700, 1050, 1400),
 }
 # Networks by budget; a panel that is not listed is not trained.
 NETWORKS: Mapping[str, Mapping[tuple[str, Reading], int]] = {
