@@ -71,11 +71,11 @@ def stop(study: ReadPanel) -> int:
 
 
 def trials(context: Context) -> Mapping[str, Trial[ReadPanel]]:
-    """The panels in both readings of their diagonal, as far as the budget goes."""
+    """The panels in both readings of their diagonal, as far as the budget goes; that of the quick one comes first."""
     networks = NETWORKS[context.budget]
     found = {}
     for reading in reversed(READINGS):
-        for panel in PAPER_PANELS:
+        for panel in reversed(PAPER_PANELS):
             if (panel.name, reading) in networks:
                 study, place = ReadPanel(panel, reading), (panel.name, reading)
                 setting = panel_setting(panel, reading, UPDATES[place], networks[place])
@@ -207,16 +207,22 @@ def best(outcome: Outcome[ReadPanel, str, PanelCurves], confidence: float = 0.95
 
 def illustrate(outcomes: PanelOutcomes) -> Exhibits:
     """Published values beside those of the networks, as curves and as numbers, and the misfit along training."""
-    shown = tuple(outcome for outcome in outcomes if outcome.measurement.networks >= 2)
+    usable = [outcome for outcome in outcomes if outcome.measurement.networks >= 2]
+    shown = tuple(sorted(usable, key=lambda outcome: _place(outcome.case.study)))
     figure = Figure(
         name="b5-panels",
         caption="The transfer function in the three panels of Figure 20 of the paper: values read off it (points, the "
         f"bars their reading error of {READING_ERROR:g}), and networks of the paper's widths, their diagonal as "
-        "standard deviations; where variances were trained, those too, where they fit best. Bands: 95 % intervals of "
+        "standard deviations; where variances were trained, those too, after as many updates as fit best. Bands: 95 % intervals of "
         "the mean over networks; dashed: initial weights.",
         panels=tuple(_axes(name, shown) for name in PUBLISHED if any(o.case.study.panel.name == name for o in shown)),
     )
     return Exhibits((misfit_table(shown), values_table(shown)), (figure,) if shown else ())
+
+
+def _place(study: ReadPanel) -> tuple[int, int]:
+    """Where a panel stands in tables: deviations before variances, panels as in the paper."""
+    return study.reading == "variance", [*PUBLISHED].index(study.panel.name)
 
 
 def _axes(name: str, outcomes: PanelOutcomes) -> Panel:
@@ -228,12 +234,12 @@ def _axes(name: str, outcomes: PanelOutcomes) -> Panel:
         if study.panel.name == name:
             updates = best(outcome)[1] if study.reading == "variance" else stop(study)
             curve = measured.f[measured.updates.index(updates)]
-            label = f"{study.reading}s, {updates} updates"
-            series.append(Series(label, measured.sigma, *means_and_halves(curve), "band"))
+            series.append(Series(f"networks, {study.reading}s", measured.sigma, *means_and_halves(curve), "band"))
             start = Series(
                 "initial weights", measured.sigma, np.full(len(measured.sigma), measured.initial), None, "dashed"
             )
-    return Panel(name, r"$\sigma$", r"$f(\sigma)$", (*series, start))
+    at = LEFT_STOP if name == "left" else STOP
+    return Panel(f"{name}, {at} updates", r"$\sigma$", r"$f(\sigma)$", (*series, start))
 
 
 @dataclass(frozen=True)

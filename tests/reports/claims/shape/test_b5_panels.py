@@ -129,17 +129,16 @@ def test_values_and_misfits_are_tabulated_and_drawn() -> None:
     outcomes = (outcome(MIDDLE), outcome(PAPER["middle, diagonal as variances"], 0.01), outcome(LEFT))
     (misfits, values), (figure,) = CLAIM.illustrate(outcomes).tables, CLAIM.illustrate(outcomes).figures
     assert len(misfits.rows) == 6
-    assert misfits.rows[1][4] == off(MIDDLE.study, outcomes[0].measurement)[1].rms
-    assert len(values.rows) == len(PUBLISHED["middle"].f) + len(PUBLISHED["left"].f)
-    assert [row[2] for row in values.rows[:14]] == list(PUBLISHED["middle"].f)
+    assert misfits.rows[3][4] == off(MIDDLE.study, outcomes[0].measurement)[1].rms
+    assert [row[2] for row in values.rows] == [*PUBLISHED["left"].f, *PUBLISHED["middle"].f]
     mean = outcomes[0].measurement.f[1, :, 0].mean()
-    assert values.rows[0][3][0] == pytest.approx(mean)  # type: ignore[index]
+    assert values.rows[len(PUBLISHED["left"].f)][3][0] == pytest.approx(mean)  # type: ignore[index]
     left, middle = figure.panels
-    assert (left.title, middle.title) == ("left", "middle")
+    assert (left.title, middle.title) == (f"left, {LEFT_STOP} updates", f"middle, {STOP} updates")
     assert [series.label for series in middle.series] == [
         "published",
-        f"deviations, {STOP} updates",
-        f"variances, {STOP} updates",
+        "networks, deviations",
+        "networks, variances",
         "initial weights",
     ]
     assert render(figure).pdf.startswith(b"%PDF")

@@ -76,9 +76,10 @@ def test_the_covariance_on_cifar(small):
         ensemble={"replicas": 3},
     )
     outcome = settled(c2_covariance.CLAIM, replace(case, trained=experiment), small)
-    share, basis = outcome.judgements
+    share, basis, at = outcome.judgements  # 2 steps an epoch: no reading lies in the range of the paper
     assert "recovers" in share.quantity
     assert "random basis" in basis.quantity
+    assert (at.prediction, at.kind) == ("0.88 on CIFAR-10 in the paper", None)
     (figure,) = c2_covariance.CLAIM.illustrate((outcome,)).figures
     assert [s.label for s in figure.panels[0].series] == [
         "from scratch", "pretrained", "covariance", "no rescaling", "random basis"
