@@ -123,7 +123,7 @@ def _agreement(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
     if reached.low > READING_ERROR:
         told = f"more than the values are misread by, {READING_ERROR:g}"
     else:
-        told = f"no more than the values may be misread by, {READING_ERROR:g}"
+        told = f"which may be the error of reading the values alone, {READING_ERROR:g}"
     return Judgement(
         quantity=f"$f$ after {at} updates less the published values, root mean square",
         prediction=f"within {WITHIN:g}",
