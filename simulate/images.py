@@ -2,7 +2,8 @@
 
 Images stay as they were read, however many crops they have, and are centred and scaled as they are drawn: every channel
 loses its mean over all images and positions, so that a patch is the same wherever it lies, and one number, the root
-mean square over everything, divides all. The population's patches are those of all crops, each as often as it occurs.
+mean square over everything, divides all; or, with data.scale = "channels", every channel is divided by its own. The
+population's patches are those of all crops, each as often as it occurs.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class ImageSet:
     images : ndarray, shape (N, C, H, W)
         As they were read.
     means : ndarray, shape (C, 1, 1)
-    scale : float
+    scale : ndarray, shape (C, 1, 1)
         An image is (raw − means) / scale.
     shape : tuple of int
         (C, h, w) of a crop.
@@ -39,7 +40,7 @@ class ImageSet:
 
     images: np.ndarray
     means: np.ndarray
-    scale: float
+    scale: np.ndarray
     shape: tuple[int, ...]
     population: Population
 
@@ -87,11 +88,11 @@ def patch_moment(images: np.ndarray, kernel: tuple[int, int]) -> np.ndarray:
            [3., 5.]])
     """
     ones = np.ones((images.shape[2] - kernel[0] + 1, images.shape[3] - kernel[1] + 1))
-    return _moments(images, kernel, np.zeros((images.shape[1], 1, 1)), 1.0, ones)[0]
+    return _moments(images, kernel, np.zeros((images.shape[1], 1, 1)), np.ones((images.shape[1], 1, 1)), ones)[0]
 
 
 def _moments(
-    images: np.ndarray, kernel: tuple[int, int], means: np.ndarray, scale: float, weights: np.ndarray
+    images: np.ndarray, kernel: tuple[int, int], means: np.ndarray, scale: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Second moment (d, d) and mean (d,) of patches of (images − means) / scale, weighted by place (H', W')."""
     d = images.shape[1] * math.prod(kernel)
@@ -118,16 +119,20 @@ def _occurrences(side: int, crop: int, kernel: int) -> np.ndarray:
     return np.minimum(begin, side - crop) - np.maximum(begin - (crop - kernel), 0) + 1.0
 
 
-def _centre_and_scale(data: Data, images: np.ndarray) -> tuple[np.ndarray, float]:
+def _centre_and_scale(data: Data, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # Image by image, so that bytes need not become numbers of eight bytes all at once.
     sums = sum((image.sum((1, 2), dtype=np.float64) for image in images), np.zeros(images.shape[1]))
     squares = sum((np.square(image, dtype=np.float64).sum((1, 2)) for image in images), np.zeros(images.shape[1]))
     pixels = len(images) * math.prod(images.shape[2:])
     means = sums / pixels if data.center else np.zeros(images.shape[1])
-    mean_square = float(np.mean(squares / pixels - (means**2 if data.center else 0.0)))
-    if mean_square <= 0:
-        raise InvalidInput("data.path", data.path, "every pixel is the same, so there is no covariance")
-    return means[:, None, None], math.sqrt(mean_square) if data.scale else 1.0
+    mean_squares = squares / pixels - (means**2 if data.center else 0.0)
+    if data.scale != "channels":
+        mean_squares = np.full_like(mean_squares, mean_squares.mean())
+    if mean_squares.min() <= 0:
+        what = "every pixel of a channel" if mean_squares.max() > 0 else "every pixel"
+        raise InvalidInput("data.path", data.path, f"{what} is the same, so there is no covariance")
+    scale = np.sqrt(mean_squares) if data.scale else np.ones_like(mean_squares)
+    return means[:, None, None], scale[:, None, None]
 
 
 def _require_inside(key: str, inner: tuple[int, ...], what: str, outer: tuple[int, ...]) -> None:

@@ -53,8 +53,8 @@ class Context:
     Attributes
     ----------
     budget : "quick", "full" or "paper"
-        Multiplies replicas by 1, 8 or 32, and may add cases, as C3, C5 and F7 do, or train larger networks, as B5
-        does; the others keep their settings, and all are fixed before anything runs.
+        Multiplies replicas by 1, 8 or 32, and may add cases, as B5, C3, C5 and F7 do; the others keep
+        their settings, and all are fixed before anything runs.
     seed : int
     device : str
     store : Path or None

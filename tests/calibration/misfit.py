@@ -38,6 +38,7 @@ STUDIES: tuple[Study, ...] = tuple(
         0.95,
         partial(covered, networks=networks, places=places, rms=rms, spread=spread, shared=shared, law=law),
         draws=500,  # 6 ms
+        outside="noise is shared between places" if shared else "",
     )
     for networks, places, rms, law, spread, shared in (
         (2, 6, 3.0, "normal", 1, 0.0),

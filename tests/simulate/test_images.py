@@ -19,6 +19,34 @@ from tests.simulate.image_settings import IMAGES, SETTINGS, conv, setting_of
 from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Setting, Training
 
 
+def test_channels_are_scaled_together_or_each_by_its_own(path):
+    """Of each channel less its mean: the root mean square over all images and positions, by a literal count."""
+    raw = [IMAGES[:, c] - IMAGES[:, c].mean() for c in range(2)]
+    own = [np.sqrt((channel**2).mean()) for channel in raw]
+    together = np.sqrt((own[0] ** 2 + own[1] ** 2) / 2)
+    for scale, divisors in ((True, (together, together)), ("channels", own), (False, (1.0, 1.0))):
+        setting = setting_of("mse", path, scale=scale)
+        source, _ = open_source(setting, Streams(0))
+        drawn = np.empty((12, 2, 6, 5))
+        picked = source.draw(np.random.default_rng(1), drawn)
+        for c in range(2):
+            np.testing.assert_allclose(drawn[:, c], raw[c][picked] / divisors[c], rtol=1e-12)
+        patches = np.lib.stride_tricks.sliding_window_view(drawn, (3, 2), axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5)
+        rows = patches.reshape(-1, 12)
+        np.testing.assert_allclose(source.population.second_moment, rows.T @ rows / len(rows), rtol=1e-10, atol=1e-12)
+
+
+def test_channels_need_filters_and_must_vary(path, tmp_path):
+    with pytest.raises(InvalidInput, match=r"data.scale = 'channels': needs a network of filters"):
+        Setting(data=Data(kind="photographs", scale="channels"))
+    flat = IMAGES.copy()
+    flat[:, 1] = 2.0
+    np.save(tmp_path / "flat.npy", flat)
+    with pytest.raises(InvalidInput, match="every pixel of a channel is the same"):
+        open_source(setting_of("mse", str(tmp_path / "flat.npy"), scale="channels"), Streams(0))
+    open_source(setting_of("mse", str(tmp_path / "flat.npy")), Streams(0))
+
+
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_training_is_the_naive_loop(name, fixed, path):

@@ -32,7 +32,7 @@ class Data(Checked, frozen=True, kw_only=True):
     patch: tuple[int, int] = (3, 3)
     crop: tuple[int, int] = (16, 16)
     center: bool = True
-    scale: bool = True
+    scale: bool | Literal["channels"] = True  # "channels": each by its own root mean square
     samples: int | Literal["online"] = 256
     fixed: bool = False
 

@@ -65,6 +65,10 @@ class Setting(Checked, frozen=True, kw_only=True):
         value = getattr(self.data, ignored)
         rule = f"does not belong to network.kind {network.kind!r}: {why}"
         require(not self.data.departs(ignored), f"data.{ignored}", value, rule)
+        channels = self.data.scale == "channels"
+        require(
+            conv or not channels, "data.scale", "channels", "needs a network of filters, whose images have channels"
+        )
         fits = not network.init_spectrum or dimension is None or len(network.init_spectrum) == dimension
         require(
             fits, "network.init_spectrum", network.init_spectrum, f"must have one entry per dimension ({dimension})"

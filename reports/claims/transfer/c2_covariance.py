@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from reports.claims import paper_networks
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.claims.transfer import paper_transfer
 from reports.claims.transfer.digits import FIRST_LAYER, LAYER, Digits
 from reports.claims.transfer.effects import Effects, curves_panel, gains_table, judge_sign, measure_effects
-from reports.findings import Exhibits, Figure, Judgement, Panel, number, table_of, text
+from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, number, table_of, text
 from reports.judging.intervals import simultaneous
 from reports.judging.needed import by_interval, with_need
-from reports.judging.rules import above_verdict
+from reports.judging.rules import Ruling, above_verdict, asymptotic_verdict
 from theory.setting import Data, Downstream, Ensemble, Experiment, Labels, Network, Training, Treatments, Upstream
-from theory.testing import MeanRatio, paired_mean
+from theory.testing import MeanRatio, mean_ratio, paired_mean
 
 SAMPLES, BATCH = 200, 25
 UPSTREAM_EPOCHS, EPOCHS = 40, (0, 3, 6, 9, 12, 16, 20)
@@ -27,6 +29,11 @@ TWO_LAYERS = Digits(0.5, (128, 128), 150, 16, kinds=("scratch", "covariance", "r
 ONE_LAYER_REPLICAS, TWO_LAYERS_REPLICAS = 180, 32
 MOST = 0.5  # the share of the layer's gain that a drawn one must recover
 # the drawn layer against layers that lack part of what it has
+# of the paper's Figure 5, on CIFAR-10: the share of the gain at one step, and over a stretch, in epochs of its images
+PAPER_EPOCH = paper_networks.IMAGES // 2 // paper_networks.BATCH  # steps
+PAPER_AT, PAPER_SHARE = 1000, 0.88
+PAPER_OVER, PAPER_SHARES = (550, 2050), (0.88, 0.93)
+WITHIN_PAPER = 0.05  # of the published share on its own images
 LACKING = {"spectrum": "the same $f$ in a random basis", "eigenvectors": "the trained layer without its covariance"}
 
 
@@ -105,7 +112,58 @@ def decide(case: Case[None], prediction: str, measured: Effects) -> tuple[Judgem
                 note=f"`{kind}` recovers {_words(part)} of the layer's gain" if whole else gain,
             )
         )
+    if whole and case.experiment.upstream.network.convolves:
+        found += _beside_the_paper(case, measured)
     return tuple(found)
+
+
+def _beside_the_paper(case: Case[None], measured: Effects) -> Iterator[Judgement]:
+    """The share at the paper's step and over its stretch of steps, both in epochs; judged on its own images alone."""
+    training = case.experiment.downstream.training
+    assert isinstance(training.batch_size, int)
+    epochs = measured.steps / (case.experiment.downstream.samples // training.batch_size)
+    at = np.argmin(np.abs(epochs - PAPER_AT / PAPER_EPOCH))
+    first, last = (step / PAPER_EPOCH for step in PAPER_OVER)
+    over = np.flatnonzero((epochs >= first) & (epochs <= last))
+    here = "" if not len(over) else f"{epochs[over[0]]:.0f} to {epochs[over[-1]]:.0f}"
+    low, high = PAPER_SHARES
+    for places, when, published, ends in (
+        (np.array([at]), f"at epoch {epochs[at]:.0f}", f"{PAPER_SHARE:g}", (PAPER_SHARE, PAPER_SHARE)),
+        (over, f"over epochs {here}", f"{low:g} to {high:g}", PAPER_SHARES),
+    ):
+        if not len(places):
+            continue
+        share = share_at(measured, places)
+        judged = paper_networks.is_paper(case.setting)
+        yield Judgement(
+            quantity=f"share of the pretrained first layer's gain that a drawn one recovers {when}",
+            prediction=f"{published} on CIFAR-10 in the paper",
+            measurement="unknown: the layer's own gain may be 0" if share is None else share.ratio,
+            interval=None if share is None else (share.low, share.high),
+            verdict=_published_verdict(share, ends, measured.diverged) if judged else OUTSIDE,
+            kind=None if judged else "outside",
+            note="one of two simultaneous intervals" + ("" if judged else "; other images than the paper's"),
+        )
+
+
+def share_at(measured: Effects, places: np.ndarray) -> MeanRatio | None:
+    """The share of the layer's gain in mean accuracy over some readings, with one of two simultaneous intervals."""
+
+    def gain(kind: str) -> np.ndarray:
+        curves = (
+            measured.curves[measured.treatments.index(kind)] - measured.curves[measured.treatments.index("scratch")]
+        )
+        return np.asarray(curves[:, places].mean(axis=1))
+
+    return mean_ratio(gain("covariance"), gain(LAYER), confidence=simultaneous(2))
+
+
+def _published_verdict(share: MeanRatio | None, ends: tuple[float, float], diverged: int) -> Ruling:
+    """Whether a share lies within `WITHIN_PAPER` of the published values, by its whole interval."""
+    if share is None:
+        return "undecided"
+    middle, half = sum(ends) / 2, (ends[1] - ends[0]) / 2 + WITHIN_PAPER
+    return asymptotic_verdict(share.low - middle, share.high - middle, half, diverged)
 
 
 def _judge_share(measured: Effects, share: MeanRatio | None) -> Judgement:
@@ -210,9 +268,12 @@ CLAIM = Claim(
     "first start afresh. The share of the gain holds as most where Fieller's interval lies above 0.5, is refuted where "
     "below, and is given only where the pretrained layer's own gain differs from 0. As controls the drawn layer must "
     "gain more than one of the same $f$ in a random basis, and than the trained layer whitened by "
-    "$\\Sigma_w^{-1/2}$: what it has beyond its covariance. Intervals are 95 %, simultaneous over the findings of a "
-    "case. Photographs have no labels as rich as those of the paper's CIFAR-10: downstream labels are new random ones "
-    "there. `--budget paper --cifar10 DIR` adds the paper's net on CIFAR-10, random labels on half of the images, then "
+    "$\\Sigma_w^{-1/2}$: what it has beyond its covariance. Of filters the share is also given at the paper's step "
+    f"{PAPER_AT:,} and over its steps {PAPER_OVER[0]:,} to {PAPER_OVER[1]:,}, in epochs of its images, beside what it "
+    f"publishes; on CIFAR-10 it must lie within {WITHIN_PAPER:g} of that. Other intervals are "
+    "95 %, simultaneous over the findings of a case. Photographs have no labels as rich as those of the paper's "
+    "CIFAR-10: downstream labels are new random ones there. `--budget paper --cifar10 DIR` adds the paper's net on "
+    "CIFAR-10, random labels on half of the images, then "
     f"the real ones of the other half for {paper_transfer.DOWNSTREAM[-1]:,} steps; the paper gives neither its initial "
     f"law nor how long it was pretrained: He's and {paper_networks.EPOCHS[-1]} epochs are ours. "
     "Command: `eigenalign report --only C2 --budget full`.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tests.reports.claims.shape.outcomes import case_of, outcome_of, smaller_cas
 from theory.eigenspaces import eigenspaces, transfer_function
 
 ROWS, BATCH = 60, 10  # of the images made up here
-SMALL, USUAL = "random labels, first layer 0.001", "random labels, init variance 1"
+SMALL, USUAL = "random labels, tiny first layer", "random labels, init variance 1"
 
 
 def test_f_on_images_is_the_transfer_function_of_each_network() -> None:
@@ -49,12 +50,57 @@ def test_a_rise_can_be_refuted(decades: list[float], verdicts: list[str]) -> Non
     f = np.stack([np.ones((3, 3)), np.broadcast_to(10 ** np.array(decades)[:, None], (3, 3))])
     measured = FilterCurves(np.array([0.1, 1.0, 10.0]), f, replicas=3, diverged=0)
     found = CLAIM.decide(case_of(CLAIM, SMALL), "rises", measured)
-    assert [judgement.verdict for judgement in found] == verdicts
+    assert [judgement.verdict for judgement in found[:2]] == verdicts
     assert found[0].interval is not None
     assert found[0].interval[0] < found[0].measurement == pytest.approx(np.mean(decades))
-    assert len(CLAIM.decide(case_of(CLAIM, USUAL), "rises", measured)) == 1
+    usual = CLAIM.decide(case_of(CLAIM, USUAL), "rises", measured)
+    assert [judgement.prediction for judgement in usual] == ["rises", found[2].prediction]
     diverged = CLAIM.decide(case_of(CLAIM, SMALL), "rises", replace(measured, diverged=1))
     assert "holds" not in {judgement.verdict for judgement in diverged}
+
+
+def peaked(at: Sequence[float], sigma: Sequence[float], diverged: int = 0) -> FilterCurves:
+    """Networks whose f is largest at these σ, one each."""
+    values = np.array(sigma)
+    f = np.ones((2, len(at), len(values)))
+    f[1] += [values == place for place in at]
+    return FilterCurves(values, f, len(at) + diverged, diverged)
+
+
+@pytest.mark.parametrize(
+    ("at", "verdict"),
+    [
+        ([0.5] * 6, "holds"),
+        ([0.2] * 6, "refuted"),
+        ([1.5] * 6, "refuted"),
+        ([0.2, 0.2, 0.2, 0.5, 0.5, 0.5], "undecided"),
+    ],
+)
+def test_a_peak_on_the_papers_images_can_lie_elsewhere(at: list[float], verdict: str) -> None:
+    """It lies at .51 in the paper."""
+    context = Context(budget="paper", seed=3, cifar10=Path("/images"))
+    paper = next(case for case in CLAIM.cases(context) if paper_networks.is_paper(case.setting))
+    sigma = [0.05, 0.2, 0.5, 1.5]
+    _, peak = CLAIM.decide(paper, "rises", peaked(at, sigma))
+    assert peak.verdict == verdict
+    assert peak.interval == (min(at), max(at))
+    assert CLAIM.decide(paper, "rises", peaked(at, sigma, diverged=1))[1].verdict != "holds"
+    small = CLAIM.decide(case_of(CLAIM, SMALL), "rises", peaked(at, sigma))
+    assert (small[2].verdict, small[2].kind) == ("outside the hypotheses", "outside")
+    assert peak.measurement == small[2].measurement
+
+
+def test_real_labels_have_no_peak_beside_the_papers() -> None:
+    case = case_of(CLAIM, "real labels, tiny first layer")
+    assert len(CLAIM.decide(case, "rises", peaked([0.5] * 3, [0.05, 0.2, 0.5]))) == 2
+
+
+def test_the_peak_is_that_of_the_mean_curve() -> None:
+    measured = peaked([0.2, 0.5, 0.5], [0.05, 0.2, 0.5])
+    assert measured.peak == 0.5
+    f = measured.f.copy()
+    f[1, 0, 1] = 10.0
+    assert replace(measured, f=f).peak == 0.2
 
 
 @pytest.fixture
@@ -78,10 +124,13 @@ def narrow(case: Case[Epochs], epochs: Epochs) -> Case[Epochs]:
 
 
 def test_f_along_training_in_epochs_of_its_own(given: Context) -> None:
-    random, real = (case for case in CLAIM.cases(given) if paper_networks.is_paper(case.setting))
+    found = [case for case in CLAIM.cases(given) if paper_networks.is_paper(case.setting)]
+    random, tiny, real, _ = found
+    assert [case.setting.network.layer_variances[0] for case in found] == [2.0, 27 * 0.002**2] * 2
+    assert "tiny" in tiny.name
     cases = (narrow(random, (0, 1, 3)), narrow(real, (0, 2, 5)))
     outcomes = tuple(outcome_of(CLAIM, case, given) for case in cases)
-    assert [len(outcome.judgements) for outcome in outcomes] == [1, 1]  # a tenfold rise is not judged from He's init
+    assert [len(outcome.judgements) for outcome in outcomes] == [2, 1]  # a tenfold rise is not judged from He's init
     labels = [[series.label for series in panel.series] for panel in epochs_figure(outcomes).panels]
     assert labels == [["initial weights", "epoch 1", "epoch 3"], ["initial weights", "epoch 2", "epoch 5"]]
     shown = CLAIM.illustrate(outcomes)

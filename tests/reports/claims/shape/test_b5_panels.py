@@ -70,7 +70,7 @@ def test_agreement_holds_is_undecided_or_is_refuted(case: Case[Any], beside: flo
     assert agreement.interval is not None
     low, high = agreement.interval
     assert low < beside * WITHIN < high
-    told = "more than the values are misread by" if beside * WITHIN > READING_ERROR else "no more than"
+    told = "more than the values are misread by" if beside * WITHIN > READING_ERROR else "may be the error of reading"
     assert told in agreement.note
     diverged, *_ = outcome(case, beside * WITHIN, diverged=1).judgements
     assert diverged.verdict != "holds"
@@ -78,7 +78,7 @@ def test_agreement_holds_is_undecided_or_is_refuted(case: Case[Any], beside: flo
 
 def test_within_the_reading_error_it_is_said() -> None:
     agreement, *_ = outcome(MIDDLE, 0.001).judgements
-    assert "no more than the values may be misread by" in agreement.note
+    assert "which may be the error of reading the values alone" in agreement.note
 
 
 @pytest.mark.parametrize(("before", "verdict"), [(0.02, "holds"), (0.003, "undecided"), (0.0, "refuted")])
@@ -129,17 +129,16 @@ def test_values_and_misfits_are_tabulated_and_drawn() -> None:
     outcomes = (outcome(MIDDLE), outcome(PAPER["middle, diagonal as variances"], 0.01), outcome(LEFT))
     (misfits, values), (figure,) = CLAIM.illustrate(outcomes).tables, CLAIM.illustrate(outcomes).figures
     assert len(misfits.rows) == 6
-    assert misfits.rows[1][4] == off(MIDDLE.study, outcomes[0].measurement)[1].rms
-    assert len(values.rows) == len(PUBLISHED["middle"].f) + len(PUBLISHED["left"].f)
-    assert [row[2] for row in values.rows[:14]] == list(PUBLISHED["middle"].f)
+    assert misfits.rows[3][4] == off(MIDDLE.study, outcomes[0].measurement)[1].rms
+    assert [row[2] for row in values.rows] == [*PUBLISHED["left"].f, *PUBLISHED["middle"].f]
     mean = outcomes[0].measurement.f[1, :, 0].mean()
-    assert values.rows[0][3][0] == pytest.approx(mean)  # type: ignore[index]
+    assert values.rows[len(PUBLISHED["left"].f)][3][0] == pytest.approx(mean)  # type: ignore[index]
     left, middle = figure.panels
-    assert (left.title, middle.title) == ("left", "middle")
+    assert (left.title, middle.title) == (f"left, {LEFT_STOP} updates", f"middle, {STOP} updates")
     assert [series.label for series in middle.series] == [
         "published",
-        f"deviations, {STOP} updates",
-        f"variances, {STOP} updates",
+        "networks, deviations",
+        "networks, variances",
         "initial weights",
     ]
     assert render(figure).pdf.startswith(b"%PDF")

@@ -72,6 +72,62 @@ def test_of_two_layers_only_what_the_second_adds_is_judged():
     assert shares.rows == ()
 
 
+EPOCHS = np.array([0, 3, 6, 9, 12, 16, 20])  # of the filters
+
+
+def along(shares, *, gain=0.2, replicas=40):
+    """Effects whose drawn layer recovers these shares (7,) of the layer's gain, reading by reading."""
+    measured = made({LAYER: gain, "covariance": 0.0, "spectrum": 0.0}, noise=1e-3, replicas=replicas)
+    scratch, layer = (measured.accuracy[measured.treatments.index(name)] for name in ("scratch", LAYER))
+    drawn = scratch[:, None] + (layer - scratch)[:, None] * np.asarray(shares)
+    noise = 1e-3 * np.random.default_rng(4).standard_normal(drawn.shape)
+    curves = {"scratch": scratch[:, None] + 0 * drawn, LAYER: layer[:, None] + 0 * drawn, "covariance": drawn + noise}
+    curves["spectrum"] = curves["scratch"]
+    return replace(measured, steps=8 * EPOCHS, curves=np.stack([curves[name] for name in measured.treatments]))
+
+
+def beside(case, measured):
+    """What is judged beside the paper's values: the last two findings."""
+    return CLAIM.decide(case, "", measured)[-2:]
+
+
+def test_shares_are_read_where_the_paper_reads_its_own():
+    """Step 1,000 of its 97 an epoch is 10.3 epochs, nearest to 9; 550 to 2,050 are 5.7 to 21.1, from 6 to 20."""
+    shares = [0.1, 0.2, 0.8, 0.9, 1.0, 0.7, 0.6]
+    at, over = beside(FILTERS, along(shares))
+    assert "at epoch 9" in at.quantity
+    assert at.measurement == pytest.approx(0.9, abs=0.01)
+    assert "over epochs 6 to 20" in over.quantity
+    assert over.measurement == pytest.approx(np.mean(shares[2:]), abs=0.01)
+    assert (at.prediction, over.prediction) == (
+        "0.88 on CIFAR-10 in the paper",
+        "0.88 to 0.93 on CIFAR-10 in the paper",
+    )
+    assert {judgement.verdict for judgement in (at, over)} == {"outside the hypotheses"}
+    assert not any("in the paper" in str(judgement.prediction) for judgement in CLAIM.decide(DIGITS, "", ALL))
+
+
+@pytest.mark.parametrize(
+    ("share", "verdicts"),
+    [(0.90, ["holds", "holds"]), (0.96, ["refuted", "holds"]), (0.70, ["refuted", "refuted"])],
+)
+def test_on_the_papers_images_the_published_share_can_be_refuted(share, verdicts):
+    """Within .05 of .88, and of .88 to .93."""
+    context = Context(budget="paper", cifar10=Path("/images"))
+    paper = next(case for case in CLAIM.cases(context) if "CIFAR-10" in case.name)
+    # of 97 steps an epoch
+    measured = replace(along([share] * 7), steps=97 * EPOCHS)
+    assert [judgement.verdict for judgement in beside(paper, measured)] == verdicts
+    diverged = replace(measured, diverged=1)
+    assert "holds" not in {judgement.verdict for judgement in beside(paper, diverged)}
+
+
+def test_no_share_beside_the_papers_of_a_layer_that_may_gain_nothing():
+    at, over = beside(FILTERS, along([0.9] * 7, gain=0.0))
+    assert at.interval is over.interval is None
+    assert isinstance(at.measurement, str)
+
+
 def test_gains_shares_and_curves_are_shown():
     shown = CLAIM.illustrate(tuple(Outcome(case, "", ALL, ()) for case in (DIGITS, FILTERS)))
     (gains, shares), (figure,) = shown.tables, shown.figures

@@ -76,9 +76,10 @@ def test_the_covariance_on_cifar(small):
         ensemble={"replicas": 3},
     )
     outcome = settled(c2_covariance.CLAIM, replace(case, trained=experiment), small)
-    share, basis = outcome.judgements
+    share, basis, at = outcome.judgements  # 2 steps an epoch: no reading lies in the range of the paper
     assert "recovers" in share.quantity
     assert "random basis" in basis.quantity
+    assert (at.prediction, at.kind) == ("0.88 on CIFAR-10 in the paper", None)
     (figure,) = c2_covariance.CLAIM.illustrate((outcome,)).figures
     assert [s.label for s in figure.panels[0].series] == [
         "from scratch", "pretrained", "covariance", "no rescaling", "random basis"
@@ -99,6 +100,11 @@ def test_vgg16_of_figure_1():
         assert case.setting.training.momentum == 0.9
         assert case.setting.ensemble.replicas == 5
         assert experiment.downstream.training.readings[0] == 0
+        for training in (case.setting.training, experiment.downstream.training):
+            last = training.readings[-1]
+            assert training.drops == ((last // 3, 1 / 3), (2 * last // 3, 1 / 3))
+    for case in gains:
+        assert (case.setting.data.samples, case.experiment.downstream.samples) == (20_000, 25_000)
     for cases in (gains, losses):
         kinds = [case.experiment.downstream.labels.kind for case in cases]
         assert kinds == ["real", "classes"]
@@ -108,7 +114,10 @@ def test_vgg16_of_figure_1():
 
 def tiny(vggs: Sequence[Vgg]) -> list[Vgg]:
     """Two blocks of one convolution, and few updates."""
-    return [replace(vgg, rows=30, epochs=2, downstream=4, batch=BATCH, rate=0.02, blocks=((5,), (7,))) for vgg in vggs]
+    return [
+        replace(vgg, rows=30, after=30, epochs=2, downstream=4, batch=BATCH, rate=0.02, blocks=((5,), (7,)))
+        for vgg in vggs
+    ]
 
 
 def tiny_vgg(vggs: Sequence[Vgg], context: Context) -> tuple[Case[Any], ...]:
