@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from reports.check import check_files
+from reports.check.files import split
 from reports.check.verdict import Verdict
 from reports.check.weights import parse_group
 from reports.models import check_model
-from reports.models.files import load_model
+from reports.models.files import load_model, read_state
 from reports.models.layers import taps
 from reports.models.over import check_files_over
+from reports.models.program_file import is_program
 from reports.views import check, check_page, models, models_page, over, over_page
 from reports.views.view import View
 from theory.errors import InvalidInput
@@ -86,9 +88,14 @@ def judge_checkpoints(files: Sequence[str], data: str, options: Mapping[str, Any
 
 
 def list_layers(sources: Sequence[str], forward: str | None) -> View:
-    """The layers of a model, and those that cannot be checked."""
+    """The layers of a model, and those that cannot be checked; of weights without steps, what the steps may name."""
     if not sources:
         raise InvalidInput("list", True, "lists the layers of a --model")
+    path, prefix = split(sources[0])
+    if forward is None and not is_program(path):
+        state = read_state(path, prefix)
+        shapes = {key.removesuffix(".weight"): tuple(state[key].shape) for key in state if key.endswith(".weight")}
+        return models.stored(shapes)
     found, left = taps(load_model(sources[0], forward)[0])
     return models.listing([tap.layer for tap in found], left)
 
