@@ -15,10 +15,9 @@ from reports.check.monitor import Monitor
 from reports.models.batches import batches_of
 from reports.models.collect import collect
 from reports.models.layers import Tap, chosen, taps
-from reports.models.model import unwrapped
+from reports.models.model import LARGEST, unwrapped
 from theory.errors import InvalidInput
 
-LARGEST = 1152  # dimensions of a watched layer: 128 channels of 3 × 3
 _LIGHTNING = ("lightning.pytorch.callbacks", "pytorch_lightning.callbacks")
 
 

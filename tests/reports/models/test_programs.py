@@ -20,10 +20,10 @@ nn = torch.nn
 STEPS = "0(padding=1,stride=2) 1 relu 3(groups=2) relu flatten 6"
 
 
-def linear_program(path):
-    """A program of one dense layer, written by hand."""
+def linear_program(path, rows=3, strides=(5, 1)):
+    """A program of one dense layer, written by hand; its file may claim more rows than the weights have."""
     weight = nn.Linear(5, 3).weight.detach()
-    sizes = [[{"as_int": side} for side in weight.shape], [{"as_int": 5}, {"as_int": 1}]]
+    sizes = [[{"as_int": rows}, {"as_int": 5}], [{"as_int": stride} for stride in strides]]
     meta = {"dtype": 7, "sizes": sizes[0], "strides": sizes[1], "storage_offset": {"as_int": 0}}
     tensor = {name: {"as_tensor": {"name": name}} for name in ("x", "w", "y")}
     node = {
@@ -140,6 +140,13 @@ def test_sizes_that_would_fill_memory_are_refused(program, tmp_path):
     path = changed(program, tmp_path / "hostile.pt2", hostile)
     with pytest.raises(InvalidInput, match="more than"):
         check(load_program(path), ROWS)
+
+
+@pytest.mark.parametrize("strides", [(5, 1), (0, 1), (-5, 1)])
+def test_few_bytes_cannot_stand_for_much_memory(tmp_path, strides):
+    path, _ = linear_program(tmp_path / "hostile.pt2", rows=10**9, strides=strides)
+    with pytest.raises(InvalidInput, match="shorter than its shape"):
+        load_program(path)
 
 
 def forget_sizes(graph):
