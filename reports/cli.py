@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from reports.commands import network, report, setting, transfer
+from reports.commands import fresh, network, report, setting, transfer
 from reports.commands.group import BAD_INPUT, DONE, INTERRUPTED, UNCONVINCED, eigenalign
 
-COMMANDS = (report, setting, network, transfer)  # importing a module adds its commands to the group
+COMMANDS = (report, setting, network, fresh, transfer)  # importing a module adds its commands to the group
 __all__ = ["BAD_INPUT", "DONE", "INTERRUPTED", "UNCONVINCED", "eigenalign", "main"]
 
 
@@ -38,8 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         if not isinstance(error, InvalidInput):
             raise
-        kind = "no closed form" if isinstance(error, NoClosedForm) else "bad input"
-        return _refuse(as_json, kind, error.key, error.value, error.rule, str(error))
+        kind, line = "bad input", str(error)
+        if isinstance(error, NoClosedForm):
+            kind = "no closed form"
+            if error.reasons:
+                line = f"none applies to {error.value}, since"
+                line += "".join(f"\n  {reason} ({', '.join(forms)})" for reason, forms in error.reasons)
+        return _refuse(as_json, kind, error.key, error.value, error.rule, line)
 
 
 def _refuse(as_json: bool, kind: str, key: str | None, value: object, why: str, line: str) -> int:

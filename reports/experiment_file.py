@@ -11,7 +11,7 @@ import msgspec
 from reports.setting_file import assignments, defaults, located, read
 from reports.setting_file import load as load_setting
 from theory.checked import under
-from theory.errors import InvalidInput
+from theory.errors import InvalidInput, unknown
 from theory.setting import Downstream, Ensemble, Experiment, Treatments, Until, Upstream
 
 TABLES = ("upstream", "treatment", "downstream", "ensemble")
@@ -32,7 +32,7 @@ def load(path: str | Path) -> Experiment:
     tables = read(path, "experiment")
     for name, table in tables.items():
         if name not in TABLES:
-            raise InvalidInput(name, table, f"is not a table of an experiment ({', '.join(TABLES)})")
+            raise InvalidInput(name, table, unknown(name, "a table of an experiment", TABLES))
         if not isinstance(table, dict):
             raise InvalidInput(name, table, "must be a table")
     if "upstream" not in tables:
@@ -91,5 +91,5 @@ def _known(kind: type[msgspec.Struct], table: dict[str, Any]) -> dict[str, Any]:
     names = kind.__struct_fields__
     for key, value in table.items():
         if key not in names:
-            raise InvalidInput(key, value, f"is not a key of this table ({', '.join(names)})")
+            raise InvalidInput(key, value, unknown(key, "a key of this table", names))
     return table

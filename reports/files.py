@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
 from pathlib import Path
 
+_LONGEST = 120  # characters of a name, of which file systems take 255 bytes
+
 
 def write_atomically(path: Path, content: bytes | str) -> Path:
-    r"""Write `content` to `path`, creating its folder; a reader never sees half a file, text is UTF-8 with "\n"."""
+    r"""Write `content` to `path`, creating its folder; a reader never sees half a file, text is UTF-8 with "\n".
+
+    What UTF-8 has not, such as the lone surrogates of a file's name that is no text, is written as its escape.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:32]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -25,12 +31,15 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
 
 
 def file_name(name: str) -> str:
-    """A table's or figure's name as every file system, LaTeX and HTML's ids take it.
+    """A table's or figure's name as every file system, LaTeX and HTML's ids take it; a long one ends with its hash.
 
     >>> file_name("A4_many rows/σ: 50%")
     'A4-many-rows-50'
     """
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.") or "unnamed"
+    plain = re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.") or "unnamed"
+    if len(plain) <= _LONGEST:
+        return plain
+    return f"{plain[:_LONGEST]}-{hashlib.sha256(name.encode(errors='backslashreplace')).hexdigest()[:8]}"
 
 
 def _umask() -> int:

@@ -6,9 +6,10 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
 
@@ -31,8 +32,8 @@ def results(
     """The number of each job and function(*job), in the order in which they are done.
 
     Workers are spawned, since torch's threads don't survive a fork: `function` must be a module's, and a script that
-    calls this needs ``if __name__ == "__main__"``. Closing the generator ends the workers at once, and so does an
-    exception.
+    calls this needs ``if __name__ == "__main__"``. They import nothing from the current folder unless this process
+    does. Closing the generator ends the workers at once, and so does an exception.
 
     Raises
     ------
@@ -41,16 +42,19 @@ def results(
     """
     before = set(active_children())
     levels = {name: logging.getLogger(name).level for name in LOGGERS}
-    with ProcessPoolExecutor(
-        max_workers=max(1, min(processes, len(jobs))),
-        mp_context=get_context("spawn"),
-        initializer=_begin,
-        initargs=(levels,),
-    ) as pool:
+    with _safe_path():  # the pool starts a process at once that keeps count of its semaphores
+        pool = ProcessPoolExecutor(
+            max_workers=max(1, min(processes, len(jobs))),
+            mp_context=get_context("spawn"),
+            initializer=_begin,
+            initargs=(levels,),
+        )
+    with pool:
         numbers: dict[Future[Result], int] = {}
         try:
-            for number, job in enumerate(jobs):
-                numbers[pool.submit(function, *job)] = number
+            with _safe_path():  # submitting starts the workers
+                for number, job in enumerate(jobs):
+                    numbers[pool.submit(function, *job)] = number
             for done in as_completed(numbers):
                 yield numbers[done], done.result()
         except BaseException as error:
@@ -61,6 +65,20 @@ def results(
             if isinstance(error, BrokenProcessPool):
                 raise InvalidInput("processes", processes, "one of them was ended from outside") from None
             raise
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Python that is started inside does not begin with the current folder on its path: its modules are the user's."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _begin(levels: Mapping[str, int]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, get_args
 import numpy as np
 
 from reports.findings import ClaimReport, Finding, Verdict
+from reports.foreign_text import inert
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ def to_json(report: ReportRecord, provenance: Mapping[str, Any]) -> str:
 
 
 def findings_csv(report: ReportRecord) -> str:
-    """results.csv: one line per finding, all fields at full precision, an interval in two columns."""
+    """results.csv: one line per finding, all fields at full precision, an interval in two columns, no formulas."""
     names = [field.name for field in dataclasses.fields(Finding)]
     at = names.index("interval")
     out = io.StringIO()
@@ -124,5 +125,5 @@ def findings_csv(report: ReportRecord) -> str:
     for finding in report.findings:
         values = [to_builtins(getattr(finding, name)) for name in names]
         low, high = values[at] or (None, None)
-        writer.writerow("" if value is None else value for value in [*values[:at], low, high, *values[at + 1 :]])
+        writer.writerow("" if value is None else inert(value) for value in [*values[:at], low, high, *values[at + 1 :]])
     return out.getvalue()

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from theory.errors import InvalidInput
+from theory.errors import InvalidInput, unknown
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 TABLES = tuple(field.name for field in msgspec.structs.fields(Setting))
@@ -47,7 +47,7 @@ def from_tables(tables: dict[str, Any], folder: Path) -> Setting:
     """The setting that parsed TOML tables describe; relative paths start at `folder`."""
     for name, table in tables.items():
         if name not in TABLES:
-            raise InvalidInput(name, table, f"is not a table of a setting ({', '.join(TABLES)})")
+            raise InvalidInput(name, table, unknown(name, "a table of a setting", TABLES))
         if not isinstance(table, dict):
             raise InvalidInput(name, table, "must be a table")
     if "data" not in tables:

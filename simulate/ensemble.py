@@ -18,11 +18,12 @@ from simulate.identity import digest
 from simulate.inputs import Draws, Inputs
 from simulate.kernels import Kernel
 from simulate.moments import Blocks, Sums, block_count
+from simulate.processes import Announce
 from simulate.ranges import Range, ranges, rank, share_of
 from simulate.results import Population, Simulation
 from simulate.store import Damaged, Description, Store, find_store, open_store
 from simulate.tiles import Trainer
-from simulate.workers import Announce, compute, distribute, placed
+from simulate.workers import compute, distribute, placed
 from theory.setting import InvalidInput, Setting
 
 log = logging.getLogger(__name__)

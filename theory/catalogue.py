@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from theory import linear, network
-from theory.errors import InvalidInput, NoClosedForm
+from theory.errors import InvalidInput, NoClosedForm, unknown
 from theory.prediction import Form, Prediction
 from theory.rows import checked_rows
 from theory.setting import Setting
@@ -55,8 +55,7 @@ def predict(setting: Setting, *, rows: np.ndarray | None = None, formula: str | 
             errors.append((form, error))
     if len(errors) == 1:
         raise errors[0][1]
-    why = "; ".join(f"{form.name}: {error.key}: {error.rule}" for form, error in errors)
-    raise NoClosedForm("setting", _shown(setting), f"no closed form applies ({why})")
+    raise _none_applies(setting, [(form.name, f"{error.key}: {error.rule}") for form, error in errors])
 
 
 def choose_form(setting: Setting, formula: str | None = None) -> Form:
@@ -76,14 +75,27 @@ def candidates(setting: Setting, formula: str | None = None) -> tuple[Form, ...]
     """
     asked = [form for form in FORMS if formula is None or form.name == formula]
     if not asked:
-        names = ", ".join(form.name for form in FORMS)
-        raise InvalidInput("formula", formula, f"is no closed form; there are {names}")
+        raise InvalidInput("formula", formula, unknown(formula, "a closed form", (form.name for form in FORMS)))
     reasons = [(form, form.refusal(setting)) for form in asked]
     fitting = [form for form, reason in reasons if reason is None]
     if not fitting:
-        missing = "; ".join(f"{form.name}: {reason}" for form, reason in reasons)
-        raise NoClosedForm("setting", _shown(setting), f"no closed form applies ({missing})")
+        raise _none_applies(setting, [(form.name, reason) for form, reason in reasons if reason is not None])
     return tuple(sorted(fitting, key=lambda form: form.status != "exact"))
+
+
+def _none_applies(setting: Setting, found: list[tuple[str, str]]) -> NoClosedForm:
+    """The error that says which hypotheses are missing, each once, with the forms that need it.
+
+    Forms for another kind of network stand last: to meet their hypotheses would be to train something else.
+    """
+    forms: dict[str, list[str]] = {}
+    for name, reason in sorted(found, key=lambda pair: pair[1].startswith("network.kind")):
+        forms.setdefault(reason, []).append(name)
+    if len(found) == 1:
+        return NoClosedForm("setting", _shown(setting), f"{found[0][0]} does not apply: {found[0][1]}")
+    reasons = tuple((reason, tuple(names)) for reason, names in forms.items())
+    missing = "; ".join(f"{reason} ({', '.join(names)})" for reason, names in reasons)
+    return NoClosedForm("setting", _shown(setting), f"no closed form applies: {missing}", reasons)
 
 
 def _shown(setting: Setting) -> str:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
 
-from theory.errors import InvalidInput
+from theory.errors import InvalidInput, unknown
 
 
 @cache  # msgspec reads the annotations anew at every call, which is nine tenths of building a setting
@@ -121,7 +121,8 @@ def _explained(key: str, value: Any, kind: Any, message: str) -> InvalidInput:
         kind = _field_type(kind, name) if name else kind
     key += where
     if found := re.match(r"Object contains unknown field `(.+)`", rule):
-        return InvalidInput(f"{key}.{found[1]}", value[found[1]], "is not a key of this table")
+        names = _field_names(kind, value)
+        return InvalidInput(f"{key}.{found[1]}", value[found[1]], unknown(found[1], "a key of this table", names))
     if found := re.match(r"Object missing required field `(.+)`", rule):
         return InvalidInput(f"{key}.{found[1]}", None, "is missing")
     if rule.startswith("Number out of range"):
@@ -154,6 +155,18 @@ def _field_type(kind: Any, name: str) -> Any:
                     return field.type
     tags = [member.__struct_config__.tag for member in get_args(kind) if hasattr(member, "__struct_config__")]
     return Literal[tuple(tags)] if tags else kind
+
+
+def _field_names(kind: Any, table: dict[str, Any]) -> tuple[str, ...]:
+    """The keys that a table of this type may have; of a tagged union, those of the struct that its tag names."""
+    for member in get_args(kind) or (kind,):
+        if isinstance(member, type) and issubclass(member, msgspec.Struct):
+            config = member.__struct_config__
+            if config.tag_field is None:
+                return member.__struct_fields__
+            if table.get(config.tag_field) == config.tag:
+                return (config.tag_field, *member.__struct_fields__)
+    return ()
 
 
 def _choices(kind: Any) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class InvalidInput(ValueError):
     """An argument breaks a rule; names the argument, the rule and the value.
@@ -28,7 +31,23 @@ class InvalidInput(ValueError):
 
 
 class NoClosedForm(InvalidInput):
-    """No closed form covers a setting; ``rule`` says, form by form, which hypothesis is missing."""
+    """No closed form covers a setting; ``rule`` says, form by form, which hypothesis is missing.
+
+    Attributes
+    ----------
+    reasons : tuple of (str, tuple of str)
+        Each missing hypothesis with the names of the forms that need it, the forms of the same kind of network first;
+        empty where one form was asked.
+    """
+
+    def __init__(
+        self, key: str, value: object, rule: str, reasons: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    ) -> None:
+        super().__init__(key, value, rule)
+        self.reasons = reasons
+
+    def __reduce__(self) -> tuple[type[NoClosedForm], tuple[object, ...]]:  # type: ignore[override]
+        return type(self), (self.key, self.value, self.rule, self.reasons)
 
 
 class Diverged(InvalidInput):
@@ -38,3 +57,16 @@ class Diverged(InvalidInput):
 def _short(value: object, width: int = 80) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def unknown(given: object, what: str, known: Iterable[str]) -> str:
+    """The rule that a name breaks which is none of those known, with the nearest one.
+
+    >>> unknown("knd", "a key of this table", ("kind", "samples"))
+    "is not a key of this table; did you mean 'kind'? There are kind, samples"
+    """
+    names = tuple(known)
+    near = get_close_matches(str(given).lower(), {name.lower(): name for name in names}, n=1)
+    nearest = next((name for name in names if near and name.lower() == near[0]), None)
+    guess = f"; did you mean {nearest!r}? There are " if nearest else "; there are "
+    return f"is not {what}{guess}{', '.join(names)}"

@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -26,12 +27,13 @@ from reports.campaign.records import Asked, Kept, Records
 from reports.campaign.settle import background, judged, settle
 from reports.claims import CLAIMS, paper_networks
 from reports.claims.claim import BUDGETS, AnyClaim, Case, Context
+from reports.foreign_text import command_line
 from reports.processes import cores, results
 from reports.provenance import provenance
 from reports.record import ReportRecord
 from simulate.devices import resolve
 from simulate.ranges import parse_shard
-from theory.errors import InvalidInput
+from theory.errors import InvalidInput, unknown
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +95,7 @@ def run_campaign(
             device=device,
             claims=tuple(claim.id for claim in plan.claims),
             cifar10=None if plan.context.cifar10 is None else str(plan.context.cifar10),
-            command=" ".join(["eigenalign", *sys.argv[1:]]),
+            command=command_line(["eigenalign", *sys.argv[1:]]),
             started=started.isoformat(timespec="seconds"),
             seconds=time.perf_counter() - clock,
             provenance=provenance(device),
@@ -184,9 +186,14 @@ class _Plan:
         with tqdm(total=total, unit="case", disable=None if progress else True) as bar:
             bar.update(total - sum(map(len, missing)))
             with unranked():
+                pending = Counter(job.claim for group in missing for job in group)
                 for done in _settled(missing, context, records, workers):
                     for job in done:
                         bar.set_description(f"{job.claim}: {'tables' if job.case is None else job.case.name}")
+                        pending[job.claim] -= 1
+                        if progress and bar.disable and not pending[job.claim]:  # a log gets one line per claim
+                            complete = sum(not count for count in pending.values())
+                            log.info("%s is complete (%d of %d claims)", job.claim, complete, len(pending))
                     bar.update(len(done))
 
     def report(self, records: Records, asked: Asked, *, any_version: bool = False) -> ReportRecord:
@@ -251,7 +258,7 @@ def _plan(budget: str, only: Sequence[str], device: str, seed: int, cifar10: Pat
     known = {claim.id: claim for claim in CLAIMS}
     for name in only:
         if name not in known:
-            raise InvalidInput("only", name, f"must name claims among {', '.join(known)}")
+            raise InvalidInput("only", name, unknown(name, "a claim", known))
     context = Context(budget, seed, device, None, paper_networks.checked(budget, cifar10))
     chosen = tuple(claim for claim in CLAIMS if not only or claim.id in only)
     left_out = [claim.id for claim in chosen if claim.id in paper_networks.CLAIMS]

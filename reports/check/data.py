@@ -16,6 +16,8 @@ from reports.check.weights import WeightVectors, host
 from theory.errors import InvalidInput
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+# Pillow tells formats by the first bytes, not the name, and hands an EPS to Ghostscript: it may try these alone.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -139,7 +141,7 @@ def _folder(folder: Path, layer: WeightVectors) -> Samples:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(path) as image:
+                with Image.open(path, formats=_FORMATS) as image:
                     return np.asarray(image.convert(_MODES[channels])) if whole else image.size
         except Exception as error:  # decoders raise anything for damaged images
             text = printable((str(error).splitlines() or [type(error).__name__])[0], 100)

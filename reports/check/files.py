@@ -6,6 +6,8 @@ requested array, and from .npy and .safetensors files only in the requested slic
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import warnings
 import zipfile
@@ -18,9 +20,12 @@ from typing import Any
 import numpy as np
 
 from theory.errors import InvalidInput
+from theory.setting.limits import require_memory
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _SHOWN = 8  # names in a message
+_DEEPEST = 64  # dictionaries and lists in each other
+_MOST = 100_000  # dictionaries and lists of a checkpoint, each as often as it is referred to
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,13 @@ def printable(text: str, width: int = 60) -> str:
 
 def split(source: str) -> tuple[Path, str | None]:
     """FILE[:KEY] as the file and the key; a file whose own name has a colon is found first."""
-    path = Path(source)
-    if path.exists():
-        return path, None
+    # os.path's functions say no to names that no file can have, too long ones or with NUL; those of Path raise
+    if os.path.exists(source):
+        return Path(source), None
     for match in reversed(list(re.finditer(":", source))):
-        shorter = Path(source[: match.start()])
-        if shorter.exists():
-            return shorter, source[match.end() :]
-    return path, None
+        if os.path.exists(source[: match.start()]):
+            return Path(source[: match.start()]), source[match.end() :]
+    return Path(source), None
 
 
 def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArray:
@@ -105,9 +109,18 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
     return found
 
 
-def contents(path: Path, argument: str) -> list[StoredArray]:
-    """All arrays in a file, or in a folder of .safetensors files; see `stored` for what is refused."""
-    return _arrays(path, argument)
+def stored_arrays(source: str, argument: str) -> list[StoredArray]:
+    """All arrays of a file.
+
+    Raises
+    ------
+    InvalidInput
+        Naming `argument`: no such file, no array in it, a file that is damaged or would run code.
+    """
+    arrays = _arrays(Path(source), argument)
+    if not arrays:
+        raise InvalidInput(argument, source, "contains no array")
+    return arrays
 
 
 def near(arrays: list[StoredArray], key: str) -> list[StoredArray]:
@@ -136,7 +149,7 @@ def _listed(arrays: list[StoredArray]) -> str:
 
 
 def _arrays(path: Path, argument: str) -> list[StoredArray]:
-    if not path.exists():
+    if not os.path.exists(path):
         raise InvalidInput(argument, str(path), "there is no such file")
     if path.is_dir():
         return _shards(path, argument)
@@ -225,6 +238,9 @@ def _npz(path: Path, names: list[str], argument: str) -> list[StoredArray]:
         for name in names:
             with archive.open(name) as file:
                 shape, dtype = _header(file)
+                holds = archive.getinfo(name).file_size - file.tell()
+            if holds != math.prod(shape) * dtype.itemsize and dtype.kind in "fiub":
+                raise ValueError(f"{name} holds {holds} bytes, not the numbers of its shape {shape}")
             found.append(StoredArray(name[: -len(".npy")], shape, dtype.kind, _Kept(path, name, argument).read))
     return found
 
@@ -238,6 +254,10 @@ class _Kept:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         if self._array is None:
+            with zipfile.ZipFile(self._path) as archive:
+                unpacked = archive.getinfo(self._name).file_size
+            what = f"the numbers of {printable(self._name)}, which are packed in an archive and not read in slices,"
+            require_memory(unpacked, self._argument, str(self._path), what)
             with (
                 _readable(self._path, self._argument),
                 zipfile.ZipFile(self._path) as archive,
@@ -310,20 +330,31 @@ def _tensors(content: Any) -> list[tuple[str, Any]]:
     """All tensors of a checkpoint with dotted names, those under `state_dict`, `model`, … if there is such a key."""
     import torch
 
-    while isinstance(content, Mapping):
+    for _ in range(_DEEPEST):
+        if not isinstance(content, Mapping):
+            break
         inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
             break
         content = inner
     found: list[tuple[str, Any]] = []
-    waiting: list[tuple[str, Any]] = [("", content)]
+    waiting: list[tuple[str, int, Any]] = [("", 0, content)]
+    seen = 0
     while waiting:
-        name, value = waiting.pop()
+        name, depth, value = waiting.pop()
         if isinstance(value, torch.Tensor):
             found.append((name, value.detach()))
         elif isinstance(value, (Mapping, list, tuple)):
+            # a dictionary may contain itself, and lists of the same list twice double with every level
+            seen += 1
+            if depth > _DEEPEST or seen > _MOST:
+                raise ValueError(f"holds more than {_MOST} dictionaries and lists, or {_DEEPEST} in each other")
             entries = value.items() if isinstance(value, Mapping) else enumerate(value)
-            waiting += [(f"{name}.{key}" if name else str(key), entry) for key, entry in entries]
+            waiting += [
+                (f"{name}.{key}" if name else str(key), depth + 1, entry)
+                for key, entry in entries
+                if isinstance(entry, (torch.Tensor, Mapping, list, tuple))
+            ]
     return sorted(found, key=lambda pair: pair[0])
 
 

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 DONE, UNCONVINCED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
 
-DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+DEVICE = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where networks are trained; auto: on a GPU where there is one.",
+)
 TRAINING = (
     click.option(
         "--replicas",

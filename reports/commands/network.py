@@ -69,7 +69,14 @@ def check(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Test whether a trained layer, or every layer of a model, is aligned with its data."""
+    """Test whether a trained layer, or every layer of a model, is aligned with its data.
+
+    \b
+    Example:
+      eigenalign check --weights model.pt:0.weight --data data.npy
+      eigenalign check --model model.pt2 --data images.npy
+      eigenalign check --over step0.pt:0.weight step9.pt:0.weight --data data.npy
+    """  # noqa: D301
     from reports.commands.checked import expected, judge, list_layers
 
     if (bool(weights), bool(models), over).count(True) != 1:
@@ -142,7 +149,12 @@ def init(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Draw first-layer weights aligned with the data, as after training on random labels."""
+    """Draw first-layer weights aligned with the data, as after training on random labels.
+
+    \b
+    Example:
+      eigenalign init --data data.npy --shape 256,784 --out first.npy
+    """  # noqa: D301
     from reports.init import draw_layer, frobenius
     from reports.init_files import check_suffix, law_from, parse_shape, save
     from reports.views.init import view

@@ -13,14 +13,33 @@ if TYPE_CHECKING:
     from reports.record import ReportRecord
 
 RECORDS = "records"  # the folder of a report that holds its records
+FLOATS = click.option(
+    "--floats", is_flag=True, help="Write the tables as LaTeX floats, too, with captions and labels: OUT/floats."
+)
 
 
 @eigenalign.command()
-@click.option("--budget", type=click.Choice(["quick", "full", "paper"]), default="quick", show_default=True)
-@click.option("--only", default="", metavar="ID,…", help="Judge these claims only.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("report"), show_default=True)
+@click.option(
+    "--budget",
+    type=click.Choice(["quick", "full", "paper"]),
+    default="quick",
+    show_default=True,
+    help="On two cores, quick takes about three minutes, full an hour; paper trains the paper's own networks, too, and "
+    "takes days or a GPU.",
+)
+@click.option(
+    "--only", default="", metavar="ID,…", help="Judge these claims only, say A1,C3; `eigenalign claims` lists them."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("report"),
+    show_default=True,
+    help="Folder of the report.",
+)
 @DEVICE
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all randomness.")
+@FLOATS
 @click.option("--resume", is_flag=True, help="Use the records in OUT/records, and compute only the missing ones.")
 @click.option(
     "--shard",
@@ -46,6 +65,7 @@ RECORDS = "records"  # the folder of a report that holds its records
 def report(
     only: str,
     out: Path,
+    floats: bool,
     resume: bool,
     shard: str | None,
     strict: bool,
@@ -57,7 +77,16 @@ def report(
     """Predict, simulate and judge every claim; write tables, figures, report.html, report.pdf.
 
     With --shard, or under torchrun, only a share of the cases is computed; `report --resume` completes the report.
-    """
+
+    The claims are A1 to A7 and B4 (alignment), B1 to B3, B5, F2, F6 and F7 (shape of f), F1, F3, F4 and F9 (closed
+    forms), C1 to C8, F5, F8 and T1 (transfer).
+
+    \b
+    Example:
+      eigenalign report
+      eigenalign report --only A3,F4 --out forms
+      eigenalign report --budget full --resume
+    """  # noqa: D301
     from reports.campaign.run import run_campaign, run_shard
     from simulate.ranges import rank
 
@@ -71,26 +100,34 @@ def report(
         show(view(run_shard(shard, out / RECORDS, processes=processes, **asked)), as_json)
         return DONE
     record = run_campaign(folder=out / RECORDS, fresh=not resume, processes=processes, **asked)
-    return _written(record, out, as_json, strict=strict, processes=processes)
+    return _written(record, out, as_json, floats=floats, strict=strict, processes=processes)
 
 
 @eigenalign.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@FLOATS
 @click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
 @common
-def typeset(folder: Path, strict: bool, as_json: bool, quiet: bool) -> int:
-    """Write tables, figures and pages again from DIR/records, without computing anything."""
+def typeset(folder: Path, floats: bool, strict: bool, as_json: bool, quiet: bool) -> int:
+    """Write tables, figures and pages again from DIR/records, without computing anything.
+
+    \b
+    Example:
+      eigenalign typeset report
+    """  # noqa: D301
     from reports.campaign.run import assemble
 
-    return _written(assemble(folder / RECORDS), folder, as_json, strict=strict)
+    return _written(assemble(folder / RECORDS), folder, as_json, floats=floats, strict=strict)
 
 
-def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool, processes: int | None = None) -> int:
+def _written(
+    record: ReportRecord, out: Path, as_json: bool, *, floats: bool, strict: bool, processes: int | None = None
+) -> int:
     """Write a report, print a summary, and return the exit status."""
     from reports.processes import cores
     from reports.typesetting.document import write
 
-    files = write(record, out, provenance=record.provenance, processes=processes or cores())
+    files = write(record, out, provenance=record.provenance, floats=floats, processes=processes or cores())
     if as_json:
         click.echo((out / "results.json").read_text())
     else:
@@ -105,7 +142,12 @@ def _written(record: ReportRecord, out: Path, as_json: bool, *, strict: bool, pr
 @eigenalign.command()
 @common
 def claims(as_json: bool, quiet: bool) -> int:
-    """List the claims, with references and methods."""
+    """List the claims, with references and methods.
+
+    \b
+    Example:
+      eigenalign claims
+    """  # noqa: D301
     from reports.claims import CLAIMS
     from reports.views.claims import view
 

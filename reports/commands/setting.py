@@ -1,4 +1,4 @@
-"""`eigenalign predict`, `simulate`, `verify` and `merge`: one setting."""
+"""`eigenalign new-setting`, `predict`, `simulate`, `verify` and `merge`: one setting."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ import click
 from reports.commands.group import DEVICE, DONE, UNCONVINCED, common, eigenalign, show, training
 
 
+@eigenalign.command("new-setting")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=Path("setting.toml"))
+@common
+def new_setting(file: Path, as_json: bool, quiet: bool) -> int:
+    """Write a setting file with every key, its default and what it means; by default, setting.toml.
+
+    \b
+    Example:
+      eigenalign new-setting mine.toml
+      eigenalign verify mine.toml
+    """  # noqa: D301
+    from reports.setting_template import write_template
+    from reports.views.setting_template import view
+
+    show(view(write_template(file)), as_json)
+    return DONE
+
+
 @eigenalign.command()
 @click.argument("setting_file", metavar="SETTING.toml")
 @click.option("--formula", default=None, help="Use this closed form; scaling simulates a smaller network.")
@@ -17,8 +35,13 @@ from reports.commands.group import DEVICE, DONE, UNCONVINCED, common, eigenalign
 def verify(setting_file: str, formula: str | None, device: str, as_json: bool, quiet: bool) -> int:
     """Predict and simulate a setting, and compare the two.
 
-    Exits with 0 if the prediction holds, 1 if not, 2 for bad input.
-    """
+    Exits with 0 if the prediction holds, 1 if not, 2 for bad input. Linear models take seconds, networks seconds to
+    minutes; the number of replicas and updates decides.
+
+    \b
+    Example:
+      eigenalign verify setting.toml
+    """  # noqa: D301
     from reports.judging.verify import verify as run
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
@@ -36,7 +59,15 @@ def verify(setting_file: str, formula: str | None, device: str, as_json: bool, q
 @click.option("--formula", default=None, help="Use this closed form; scaling simulates a smaller network.")
 @common
 def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) -> int:
-    """Print the closed-form prediction for a setting."""
+    """Print the closed-form prediction for a setting.
+
+    It takes a second or two; `network-dmft`, for networks away from the kernel limit, up to some minutes.
+
+    \b
+    Example:
+      eigenalign predict setting.toml
+      eigenalign predict setting.toml --formula network-lazy
+    """  # noqa: D301
     from reports.judging.verify import predict as run
     from reports.setting_file import load
     from reports.views.prediction import view
@@ -60,7 +91,15 @@ def simulate(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Train the ensemble of a setting; with --shard, or under torchrun, a share of it."""
+    """Train the ensemble of a setting; with --shard, or under torchrun, a share of it.
+
+    With --store, results are kept as they come, and --resume goes on after an interruption.
+
+    \b
+    Example:
+      eigenalign simulate setting.toml --replicas 2000 --store runs --processes 2
+      torchrun --no-python --nproc-per-node 2 eigenalign simulate setting.toml --store runs
+    """  # noqa: D301
     import simulate as simulator
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
@@ -89,7 +128,14 @@ def simulate(
 @click.argument("folder", metavar="DIR")
 @common
 def merge(folder: str, as_json: bool, quiet: bool) -> int:
-    """Combine the shards of `simulate` or `transfer` in a store."""
+    """Combine the shards of `simulate` or `transfer` in a store.
+
+    \b
+    Example:
+      eigenalign simulate setting.toml --store runs --shard 1/2
+      eigenalign simulate setting.toml --store runs --shard 2/2
+      eigenalign merge runs
+    """  # noqa: D301
     import simulate as simulator
     from simulate import transfer as transfers
 

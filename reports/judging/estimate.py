@@ -31,7 +31,7 @@ class Estimate:
     misalignment : float or None
         M of the mean second moment; None where that is singular.
     alignment_pvalue : float or None
-        Of the exact randomization test (energy); None with a single block.
+        Of the exact randomization test (energy); None with a single block, or where it was not asked for.
     """
 
     step: int
@@ -54,21 +54,30 @@ def data_symmetry(spaces: Eigenspaces, mean: np.ndarray | None = None) -> Symmet
     return symmetry_group(spaces, mean=None if mean is None or not np.any(mean) else mean)
 
 
-def estimate(simulation: Simulation, *, mean: np.ndarray | None = None) -> tuple[Estimate, ...]:
-    """One estimate per reading; `mean` (d,) is the population mean that the symmetry group has to fix, if any."""
+def estimate(simulation: Simulation, *, mean: np.ndarray | None = None, tested: bool = True) -> tuple[Estimate, ...]:
+    """One estimate per reading.
+
+    Parameters
+    ----------
+    simulation : Simulation
+    mean : ndarray, shape (d,), optional
+        The population mean that the symmetry group has to fix.
+    tested : bool
+        Whether alignment is tested. With an eigenspace of forty directions that costs more than most ensembles do.
+    """
     spaces = data_eigenspaces(simulation)
-    group = data_symmetry(spaces, mean)
+    group = data_symmetry(spaces, mean) if tested else None
     return tuple(_estimate(reading, spaces, group) for reading in simulation.readings)
 
 
-def _estimate(reading: SimulatedReading, spaces: Eigenspaces, group: SymmetryGroup) -> Estimate:
+def _estimate(reading: SimulatedReading, spaces: Eigenspaces, group: SymmetryGroup | None) -> Estimate:
     tau, standard_error = tau_with_error(reading, spaces)
     try:
         distance = float(misalignment(spaces, reading.second_moment))
     except InvalidInput:  # fewer weight vectors than dimensions, or none where all replicas have diverged
         distance = None
     test = None
-    if len(reading.counts) > 1:
+    if group is not None and len(reading.counts) > 1:
         test = randomization_test(reading.second_moments, group, counts=reading.counts, seed=reading.step)
     return Estimate(
         step=reading.step,

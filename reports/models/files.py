@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from reports.check.files import contents, plain_name, split
+from reports.check.files import plain_name, split, stored_arrays
 from reports.models.chain import chain, dense_steps
 from reports.models.program import load_program
 from reports.models.program_file import is_program
@@ -40,7 +40,7 @@ def load_model(source: str, forward: str | None = None) -> tuple[Any, tuple[str,
 
 def read_state(path: Path, prefix: str | None = None) -> dict[str, torch.Tensor]:
     """The arrays of numbers in a file as tensors in single precision, by their names, without `prefix`."""
-    arrays = [array for array in contents(path, "model") if array.numbers and array.shape]
+    arrays = [array for array in stored_arrays(str(path), "model") if array.numbers and array.shape]
     state = {
         _without(array.name, prefix): array
         for array in arrays

@@ -11,14 +11,19 @@ import jinja2
 from markupsafe import Markup
 
 from reports.files import write_atomically
-from reports.site.gallery import hang
+from reports.site import statements
+from reports.site.gallery import PUBLISHED, hang
 from reports.site.links import faults
 from reports.site.markdown import cited, to_article
 from reports.site.reference import write_reference
+from reports.statements.paper import STATEMENTS
+from reports.statements.statement import answered, findings_of
+from reports.statements.words import TITLE
 from reports.typesetting.environments import html_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE, GALLERY, DERIVATIONS = "reference/index.html", "gallery.html", "derivations.html"
+PAPER = "statements.html"
 _SECTION = re.compile(r"(?<!\w)section\s+(\d+(?:\.\d+)?)")
 
 
@@ -58,6 +63,7 @@ PAGES = (
 )
 NAVIGATION = (
     *((page.label, page.target) for page in PAGES[:-2]),
+    ("the paper", PAPER),
     ("gallery", GALLERY),
     ("reference", REFERENCE),
     *((page.label, page.target) for page in PAGES[-2:]),
@@ -69,8 +75,9 @@ class DeadLinks(ValueError):
 
 
 def build(out: Path, *, report: Path | None = None, reference: bool = True) -> Path:
-    """Write the site of this checkout into `out`; its gallery shows the figures of the report in the folder `report`.
+    """Write the site of this checkout into `out`; its gallery and its page of the paper show a report.
 
+    The report is the one in the folder `report`, or the published one.
     Without `reference` the pages of the API are left out, and links to them are not followed.
 
     Raises
@@ -83,6 +90,7 @@ def build(out: Path, *, report: Path | None = None, reference: bool = True) -> P
     out.mkdir(parents=True, exist_ok=True)
     for page in PAGES:
         write_atomically(out / page.target, _page(page, out))
+    write_atomically(out / PAPER, _paper(report, out))
     gallery = _template("gallery").render(title="Gallery", navigation=NAVIGATION, here=GALLERY, walls=hang(out, report))
     write_atomically(out / GALLERY, gallery)
     if reference:
@@ -94,7 +102,19 @@ def build(out: Path, *, report: Path | None = None, reference: bool = True) -> P
 
 
 def _page(page: Page, out: Path) -> str:
-    found = to_article((ROOT / page.source).read_text(), lambda target: place(page, target, out))
+    return _article((ROOT / page.source).read_text(), page, out)
+
+
+def _paper(report: Path | None, out: Path) -> str:
+    """The statements of the paper by the findings of a report."""
+    source = f"the report in `{report.name}`" if report else "the [published report](../published/README.md)"
+    findings = findings_of((report or PUBLISHED) / "results.json")
+    text = statements.markdown(answered(STATEMENTS, findings), findings, source)
+    return _article(text, Page("reports/site/statements.py", PAPER, TITLE), out)
+
+
+def _article(text: str, page: Page, out: Path) -> str:
+    found = to_article(text, lambda target: place(page, target, out))
     html = cited(found.html, _SECTION if page.target == DERIVATIONS else None)
     return _template("page").render(
         title=found.title,

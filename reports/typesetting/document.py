@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from reports.findings import ClaimReport, Figure, Table
 from reports.processes import results
 from reports.provenance import provenance as collect_provenance
 from reports.record import ReportRecord, findings_csv, to_json, verdict_of
+from reports.statements import words
+from reports.statements.paper import STATEMENTS
+from reports.statements.statement import answered
 from reports.typesetting import figures, latex, summaries, tables
 from reports.typesetting.environments import html_environment, latex_environment
 from reports.typesetting.layout import lay_out
@@ -25,6 +29,18 @@ SUBTITLE = "A numerical validation of the theory of arXiv:2006.10455"
 _UNBROKEN = 14  # lines of a table that stays on one page; longer ones break, so that none leaves half a page empty
 FIGURES = 4  # what a process draws in the time that it takes to begin
 _LINE = 484  # pt: the text width of report.tex
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A statement of the paper: its place and texts, the verdicts on the claims it asks, and its findings as lines."""
+
+    place: str
+    said: str
+    done: str
+    unknown: str
+    totals: dict[str, str]
+    lines: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,7 @@ def write(
     *,
     provenance: Mapping[str, Any] | None = None,
     pdf: bool = True,
+    floats: bool = False,
     processes: int = 1,
 ) -> dict[str, Path]:
     """Write the whole report into `out_dir`, every file whole or not at all.
@@ -61,6 +78,8 @@ def write(
         What to print of versions and machine; collected here if not given.
     pdf : bool
         Whether to compile report.tex.
+    floats : bool
+        Whether to write floats/*.tex, too: the tables with their captions and labels.
     processes : int
         How many of them draw figures, most of the time that this takes; with more than one, a script needs
         ``if __name__ == "__main__"``.
@@ -78,9 +97,12 @@ def write(
     }
     sections = tuple(_section(claim) for claim in report.claims)
     overview = _overview(report)
-    for table in [*overview.values(), *(table for section in sections for table in _tables(section))]:
-        write_atomically(out / "tables" / f"{file_name(table.name)}.tex", tables.to_latex_table(table))
-        write_atomically(out / "tables" / f"{file_name(table.name)}.csv", tables.to_csv(table))
+    for table, notes in [*((table, ()) for table in overview.values()), *chain(*map(_tables, sections))]:
+        name = file_name(table.name)
+        write_atomically(out / "tables" / f"{name}.tex", tables.to_latex_table(table, notes=notes))
+        write_atomically(out / "tables" / f"{name}.csv", tables.to_csv(table))
+        if floats:
+            write_atomically(out / "floats" / f"{name}.tex", tables.to_latex_float(table, notes=notes))
     drawings = {}
     for figure, drawn in _drawn([figure for claim in report.claims for figure in claim.figures], processes):
         name = file_name(figure.name)
@@ -94,6 +116,9 @@ def write(
         "sentence": summaries.sentence(report),
         "sections": sections,
         "overview": overview,
+        "introduction": words.INTRODUCTION,
+        "unmeasured": words.UNMEASURED,
+        "statements": _statements(report),
         "facts": _facts(report, origin),
         "marks": tables.MARKS,
         "counts": report.counts,
@@ -132,6 +157,24 @@ def _section(claim: ClaimReport) -> _Section:
     )
 
 
+def _statements(report: ReportRecord) -> tuple[_Told, ...]:
+    """What is told of every statement of the paper; nothing in a report that leaves out claims which they ask."""
+    findings = {claim.id: claim.findings for claim in report.claims}
+    if not {claim for each in STATEMENTS for claim in each.claims} <= findings.keys():
+        return ()
+    return tuple(
+        _Told(
+            each.statement.place,
+            each.statement.said,
+            each.statement.done,
+            each.statement.unknown,
+            words.totals(each, findings),
+            tuple((finding.claim, words.line(finding)) for finding in each.shown),
+        )
+        for each in answered(STATEMENTS, findings)
+    )
+
+
 def settings(departures: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Assignments of each case, a line each; those that all have in common stand once, in a line before.
 
@@ -158,15 +201,16 @@ def _overview(report: ReportRecord) -> dict[str, Table]:
     return found
 
 
-def _tables(section: _Section) -> list[Table]:
-    own = [annotated.table for annotated in (section.findings, section.outside) if annotated]
-    return [*own, *section.claim.tables]
+def _tables(section: _Section) -> list[tuple[Table, tuple[tuple[str, str], ...]]]:
+    """The tables of a claim, each with the notes that it needs outside the report."""
+    own = [(found.table, found.notes_alone) for found in (section.findings, section.outside) if found]
+    return [*own, *((table, ()) for table in section.claim.tables)]
 
 
 def _facts(report: ReportRecord, origin: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Provenance as label and text, in the order in which it is printed."""
+    """Provenance as label and text, in the order in which it is printed; none of it is markup."""
     facts = [
-        ("command", f"`{report.command}`"),
+        ("command", report.command),
         ("budget", report.budget),
         ("seed", str(report.seed)),
         ("device", report.device),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from reports.files import file_name
-from reports.typesetting.markup import latex_code, to_html, to_latex, to_plain
+from reports.foreign_text import visible
+from reports.typesetting.markup import latex_code, latex_text, to_html, to_latex, to_plain
 from reports.typesetting.tables import to_html_table, verdict_html, verdict_latex
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def html_environment(*folders: Path) -> jinja2.Environment:
     Filters: `rich` and `plain` for text with math, `table` for a `Table`, `verdict` for the coloured word, `slug` for
     an id.
     """
-    environment = _environment(*folders, autoescape=True)
+    environment = _environment(
+        *folders, autoescape=True, finalize=lambda value: visible(value) if type(value) is str else value
+    )
     environment.filters |= {
         "rich": _markup(to_html),
         "plain": to_plain,
@@ -41,7 +44,8 @@ def html_environment(*folders: Path) -> jinja2.Environment:
 def latex_environment() -> jinja2.Environment:
     """For LaTeX, whose braces and percent signs are its own: ((* … *)) for statements, ((( … ))) for what is printed.
 
-    Filters: `rich` for text with math, `code`, `bookmark` for ASCII without commands, `verdict`, `slug`.
+    Filters: `rich` for text with math, `code` and `literal` for text without, `bookmark` for ASCII without commands,
+    `verdict`, `slug`.
     """
     environment = _environment(
         block_start_string="((*",
@@ -54,7 +58,8 @@ def latex_environment() -> jinja2.Environment:
     environment.filters |= {
         "rich": to_latex,
         "code": latex_code,
-        "bookmark": lambda text: to_latex("".join(char for char in to_plain(text) if char.isascii())),
+        "literal": latex_text,
+        "bookmark": lambda text: latex_text("".join(char for char in to_plain(text) if char.isascii())),
         "verdict": verdict_latex,
         "slug": file_name,
     }

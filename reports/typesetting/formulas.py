@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, tostring
 from latex2mathml.converter import Converter
 from latex2mathml.symbols_parser import convert_symbol
 
-from reports.typesetting.signs import ascii_scripts
+from reports.typesetting.signs import MATH, ascii_scripts
 
 _RESPELLED = [
     # latex2mathml has styled letters for braced arguments only: \mathbb E
@@ -37,6 +37,11 @@ _TRANSPARENT = {"text", "textrm", "mathrm", "operatorname", "mbox", "mathsf", "t
 _TRANSPARENT |= {"mathbf", "boldsymbol", "bm", "mathcal", "mathbb", "hat", "widehat", "bar", "overline", "tilde"}
 _TRANSPARENT |= {"widetilde", "vec", "dot"}
 _TRANSPARENT |= {f"{size}{side}" for size in ("big", "Big", "bigg", "Bigg") for side in ("", "l", "r")}
+# The commands of which a formula may be made: none that reads, writes, defines or changes anything.
+_FUNCTIONS = "log ln exp max min sup inf lim det dim arg sin cos tan tanh erf tr diag Pr frac tfrac dfrac sqrt le ge ne"
+_FUNCTIONS += " lVert rVert lvert rvert binom overbrace underbrace top mid"
+_FORMULA = {f"\\{name}" for name in [*_TRANSPARENT, *_FUNCTIONS.split(), "quad", "qquad"]}
+_FORMULA |= {f"\\{mark}" for mark in ",:;! |{}%#&$_"} | {sign for sign in MATH.values() if sign.startswith("\\")}
 _SIGNS = {"sim": "∼", "perp": "⊥", "ast": "∗"}  # latex2mathml has ~ ⟂ *
 _TO_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
@@ -77,6 +82,25 @@ def mathml(source: str, *, block: bool = False) -> str:
             _space_words(element)
     root.attrib = {"display": "block"} if block else {}
     return tostring(root, encoding="unicode", short_empty_elements=False)
+
+
+def is_formula(source: str) -> bool:
+    r"""Whether `source` (no dollars) is nothing but a formula, which LaTeX may be given even from a stranger.
+
+    Its commands are all known, its braces match, and no mark in it means anything outside of formulas.
+
+    >>> is_formula(r"\sigma^2 \le 1"), is_formula(r"\input{x}"), is_formula("a}{b"), is_formula("^^5cinput x")
+    (True, False, False, False)
+    """
+    bare = re.sub(r"\\(?:[A-Za-z]+|.)", "", source, flags=re.DOTALL)
+    depth, least = 0, 0
+    for char in bare:
+        depth += (char == "{") - (char == "}")
+        least = min(least, depth)
+    plain = not any(mark in bare for mark in ("$", "#", "%", "&", "^^", "\\"))
+    known = all(command in _FORMULA for command in re.findall(r"\\(?:[A-Za-z]+|.)", source, re.DOTALL))
+    printed = all(char >= " " and char != "\x7f" for char in source)
+    return plain and known and printed and depth == least == 0
 
 
 def in_line(source: str) -> str:

@@ -2,7 +2,7 @@ r"""Text with LaTeX math between dollars and `code` between backticks, as LaTeX,
 
 Everything a report prints passes here: the math is kept, the rest is escaped, and Unicode (σ, Σ, ≥, ², −) becomes LaTeX
 that pdfLaTeX sets with the fonts of a bare article. A letter with a subscript, such as Σ_w, is math without dollars.
-A dollar without a partner, and `\$`, are dollars.
+A dollar without a partner, and `\$`, are dollars. Math that is more than a formula, such as \input, is shown as code.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from html import escape
 from typing import Literal
 
-from reports.typesetting.formulas import UnreadableFormula, in_line, mathml
+from reports.foreign_text import visible
+from reports.typesetting.formulas import UnreadableFormula, in_line, is_formula, mathml
 from reports.typesetting.signs import LOWERED, RAISED, ascii_scripts, in_math, in_text
 
 _PIECE = re.compile(r"(?<!\\)\$((?:\\.|[^$\\])+)\$|`([^`]+)`")
@@ -93,8 +94,8 @@ def to_latex(text: str) -> str:
     '50~\\% of \\ensuremath{\\Sigma} \\ensuremath{\\geq} \\ensuremath{\\sigma}\\ensuremath{^{2}}, $\\tau_i$'
     """
     shown: dict[PieceKind, Callable[[str], str]] = {
-        "text": _latex_text,
-        "math": lambda piece: f"${latex_math(piece)}$",
+        "text": latex_text,
+        "math": lambda piece: f"${latex_math(piece)}$" if is_formula(piece) else latex_code(piece),
         "code": latex_code,
     }
     return "".join(shown[kind](piece) for kind, piece in pieces(text))
@@ -114,9 +115,9 @@ def to_html(text: str) -> str:
     'p &lt; 1: 3×10<sup>−7</sup>'
     """
     shown: dict[PieceKind, Callable[[str], str]] = {
-        "text": escape,
+        "text": lambda piece: escape(visible(piece)),
         "math": _html_math,
-        "code": lambda piece: f"<code>{escape(piece)}</code>",
+        "code": lambda piece: f"<code>{escape(visible(piece))}</code>",
     }
     return "".join(shown[kind](piece) for kind, piece in pieces(text))
 
@@ -127,7 +128,7 @@ def to_plain(text: str) -> str:
     >>> to_plain(r"part of $\Sigma_w$, $p < 10^{-6}$")
     'part of Σ_w, p < 10⁻⁶'
     """
-    return "".join(in_line(piece) if kind == "math" else piece for kind, piece in pieces(text))
+    return visible("".join(in_line(piece) if kind == "math" else piece for kind, piece in pieces(text)))
 
 
 def to_label(text: str) -> str:
@@ -141,7 +142,8 @@ def to_label(text: str) -> str:
     return "".join(shown)
 
 
-def _latex_text(text: str) -> str:
+def latex_text(text: str) -> str:
+    """`text` as ASCII LaTeX, no mark in it read as math or code."""
     text = re.sub(r'"([^"]*)"', "“\\1”", text)
     text = unicodedata.normalize("NFC", text.replace("--", "-\u200c-"))
     return "".join(
@@ -152,7 +154,7 @@ def _latex_text(text: str) -> str:
 
 def latex_code(code: str) -> str:
     """`code` in typewriter letters, no mark in it read as math."""
-    shown = _latex_text(code.replace('"', "\u02ee")).replace(r"\texttt{U+02EE}", r"\char34{}")
+    shown = latex_text(code.replace('"', "\u02ee")).replace(r"\texttt{U+02EE}", r"\char34{}")
     return rf"\texttt{{{shown}}}"
 
 
@@ -162,7 +164,7 @@ def _html_math(source: str) -> str:
     try:
         return mathml(source)
     except UnreadableFormula:
-        return f'<code class="tex">{escape(source)}</code>'
+        return f'<code class="tex">{escape(visible(source))}</code>'
 
 
 def _html_number(source: str) -> str:

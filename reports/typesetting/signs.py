@@ -53,8 +53,10 @@ def in_text(char: str) -> str:
     """A character of text as ASCII LaTeX that needs no package; what LaTeX cannot set is named by its code point."""
     if char in _TEXT:
         return _TEXT[char]
+    if char in "\t\n\v\f\r":
+        return " "
     if char.isascii():
-        return char
+        return char if char.isprintable() else rf"\texttt{{U+{ord(char):04X}}}"
     if char in MATH:
         return rf"\ensuremath{{{MATH[char]}}}"
     decomposed = unicodedata.normalize("NFD", char)

@@ -25,6 +25,11 @@ class Annotated:
     table: Table
     notes: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def notes_alone(self) -> tuple[tuple[str, str], ...]:
+        """The notes that a table of findings needs outside the report: how numbers are written, then its own."""
+        return (("", _NOTATION), *self.notes)
+
 
 def with_verdict(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Those with a verdict."""

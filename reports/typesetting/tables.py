@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from html import escape
 from typing import Any, get_args
 
+from reports.files import file_name
 from reports.findings import CONTINUED, Table, Verdict
+from reports.foreign_text import inert
 from reports.typesetting.layout import ARTICLE, GAP, REPORT, ColumnLayout, Layout, SetCell, lay_out
 from reports.typesetting.markup import pieces, to_html, to_latex
 from reports.typesetting.numbers import Number, is_number, is_pair, plain
 
 MARKS: dict[str, str] = {"holds": "✓", "refuted": "✗", "undecided": "?", "outside the hypotheses": "○"}
+_NOTES = (
+    r"\providecommand{\eigenaligntablenotes}[1]"
+    r"{\par\nobreak\smallskip\noindent\begin{minipage}{\linewidth}\footnotesize\raggedright #1\end{minipage}}%"
+)
 _COMMANDS = {"holds": "holds", "refuted": "refuted", "undecided": "undecided", "outside the hypotheses": "outside"}
 
 
-def to_latex_table(table: Table, *, long: bool = False) -> str:
+def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long: bool = False) -> str:
     r"""A `tabular` that compiles in a bare article with booktabs and siunitx, to be \input.
 
     Numbers stand in S columns as 0.123(4), `table-format` is computed from them, missing cells are {--}. Where the
@@ -26,6 +33,8 @@ def to_latex_table(table: Table, *, long: bool = False) -> str:
 
     Parameters
     ----------
+    notes : sequence of (str, str)
+        Letters and texts, set below the table by \eigenaligntablenotes, which a document may define otherwise.
     long : bool
         A `longtable` instead, which breaks over pages and repeats its head (needs longtable).
     """
@@ -33,9 +42,10 @@ def to_latex_table(table: Table, *, long: bool = False) -> str:
     environment = "longtable" if long else "tabular"
     specification = "\n".join(f"  {_specification(column, layout)}" for column in layout.columns)
     lines = [
-        f"% {table.name}: {' '.join(to_latex(table.caption).split())}",
+        f"% {file_name(table.name)}: {' '.join(to_latex(table.caption).split())}",
         "% needs booktabs and siunitx" + (", longtable" if long else ""),
         r"\providecommand*{\eigenalignverdict}[2]{#2}%",
+        *([_NOTES] if notes else []),
         rf"\begin{{{environment}}}{{@{{}}",
         specification,
         "@{}}",
@@ -47,8 +57,21 @@ def to_latex_table(table: Table, *, long: bool = False) -> str:
         r"  \bottomrule",
         rf"\end{{{environment}}}",
         *([r"\addtocounter{table}{-1}"] if long else []),  # a longtable counts itself, and its caption does too
+        *_latex_notes(notes),
     ]
     return "\n".join(lines) + "\n"
+
+
+def to_latex_float(table: Table, *, notes: Sequence[tuple[str, str]] = ()) -> str:
+    r"""The table as a float with its caption and the label tab:NAME, to be \input."""
+    head = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{' '.join(to_latex(table.caption).split())}}}",
+        rf"\label{{tab:{file_name(table.name)}}}",
+        *([r"\footnotesize\setlength{\tabcolsep}{4pt}"] if lay_out(table).wraps else []),
+    ]
+    return "\n".join(head) + f"\n{to_latex_table(table, notes=notes)}\\end{{table}}\n"
 
 
 def to_html_table(table: Table) -> str:
@@ -67,7 +90,10 @@ def to_html_table(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """One number per cell at full precision, errors in separate columns, missing cells empty, heads as written."""
+    """One number per cell at full precision, errors in separate columns, missing cells empty, heads as written.
+
+    Text that a spreadsheet would take for a formula is quoted.
+    """
     columns = []
     for i, column in enumerate(table.columns):
         cells = [plain(row[i]) for row in table.rows]
@@ -77,7 +103,7 @@ def to_csv(table: Table) -> str:
             errors = [_plain_cell(cell[1]) if is_pair(cell) else "" for cell in cells]
             columns.append([f"standard error of {column.heading}", *errors])
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(zip(*columns, strict=True))
+    csv.writer(out, lineterminator="\n").writerows(map(inert, row) for row in zip(*columns, strict=True))
     return out.getvalue()
 
 
@@ -135,6 +161,16 @@ def _latex_rows(layout: Layout) -> list[str]:
     for row, group in _grouped(layout, r"  \addlinespace"):
         lines += ([group] if group else air if lines else []) + [f"  {_latex_row(row, layout)} \\\\"]
     return lines
+
+
+def _latex_notes(notes: Sequence[tuple[str, str]]) -> list[str]:
+    if not notes:
+        return []
+    lines = [
+        (rf"\textsuperscript{{{letter}}}~" if letter else "") + " ".join(to_latex(text).split()) + r"\par"
+        for letter, text in notes
+    ]
+    return [r"\eigenaligntablenotes{%", *(f"  {line}" for line in lines), "}"]
 
 
 def _latex_row(row: tuple[SetCell, ...], layout: Layout) -> str:

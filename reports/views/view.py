@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reports.foreign_text import visible
 from reports.record import to_builtins
 
 WIDTH = 120  # of a line of words
@@ -76,7 +77,7 @@ class View:
 
 
 def as_lines(sections: Iterable[Section]) -> str:
-    """Sections as lines of text, an empty line between them.
+    """Sections as lines of text, an empty line between them; control characters are shown, not sent to the terminal.
 
     >>> facts, numbers = Facts((("a", "1"), ("bcd", "2"))), Grid(("x", "y"), ((0.5, None),))
     >>> print(as_lines([["one fact", facts], [Notes(())], [numbers]]))
@@ -88,7 +89,7 @@ def as_lines(sections: Iterable[Section]) -> str:
     0.5  -
     """
     blocks = ([line for part in section for line in _lines(part)] for section in sections)
-    return "\n\n".join("\n".join(block) for block in blocks if block)
+    return visible("\n\n".join("\n".join(block) for block in blocks if block))
 
 
 def grid(columns: Mapping[str, Any], heads: Mapping[str, str] | None = None) -> Grid:

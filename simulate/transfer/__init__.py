@@ -35,10 +35,10 @@ from simulate.transfer.shares import (
     progress,
     run,
     run_with_networks,
-    train_upstream_alone,
 )
 from simulate.transfer.store import holds_experiment
 from simulate.transfer.switch import Switched
+from simulate.transfer.upstream_alone import train_upstream_alone
 
 __all__ = [
     "Curves",

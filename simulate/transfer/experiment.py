@@ -37,7 +37,7 @@ from theory.setting import DRAWN, Diverged, Experiment, Treatment
 
 # How many replicas a tile has at most. Experiments have tens of replicas, seldom hundreds, and a tile that isn't full
 # costs as much as one that is.
-MOST = {"cpu": 32, "cuda": 256}
+MOST = {"cpu": 12, "cuda": 256}
 
 # Told how many trainings are done.
 Tell = Callable[[int], object]

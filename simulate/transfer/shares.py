@@ -29,7 +29,8 @@ from simulate.transfer.experiment import Engine, Tell, Trained
 from simulate.transfer.results import TransferResult
 from simulate.transfer.store import TransferStore, count_rows, find_transfer_store
 from simulate.transfer.switch import Switched
-from simulate.workers import Announce, employ, placed, serve
+from simulate.transfer.workers import distribute_shares, silent
+from simulate.workers import placed
 from theory.setting import Experiment, InvalidInput
 
 # Computes one phase for some ranges, and stores it: the second phase is given what all replicas have left upstream.
@@ -139,7 +140,7 @@ def run_with_networks(
     share = share_of(shard)
     if store is None and (resume or share[1] > 1):
         raise InvalidInput("store", None, "is needed by resume, and by shards, which leave their replicas there")
-    engine = _engine(experiment, replicas, device, processes, chunk, weights=weights)
+    engine = engine_of(experiment, replicas, device, processes, chunk, weights=weights)
     scratch = tempfile.TemporaryDirectory() if store is None and processes > 1 else nullcontext(store)
     shown = progress and (shard is not None or rank()[0] == 0)
     with scratch as folder, tqdm(unit=" trainings", disable=None if shown else True, leave=False, delay=1) as bar:
@@ -158,53 +159,6 @@ def run_with_networks(
             if store is not None and kept is not None:
                 log.warning("%d shards are kept in %s; --resume goes on from them", len(kept.shards()), kept.folder)
             raise
-
-
-@one_thread()
-def train_upstream_alone(
-    experiment: Experiment,
-    *,
-    replicas: int | None = None,
-    device: str = "cpu",
-    progress: bool = False,
-    store: str | Path | None = None,
-    resume: bool = False,
-    processes: int = 1,
-) -> Switched:
-    """Train every replica upstream, and nothing downstream: the networks at the switch, with the bits that `run` has.
-
-    Parameters and errors are those of `run`; with a store, `run` goes on from there.
-
-    Examples
-    --------
-    >>> from theory.setting import Data, Downstream, Network, Treatments, Upstream
-    >>> data, network = Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8), Network(kind="mlp", hidden=(4,))
-    >>> kinds = Treatments(kinds=("scratch", "pretrained"))
-    >>> experiment = Experiment(
-    ...     upstream=Upstream(data=data, network=network), treatment=kinds, downstream=Downstream(samples=8)
-    ... )
-    >>> switched = train_upstream_alone(experiment, replicas=3)
-    >>> [tuple(w.shape) for w in switched.start(experiment.treatment.each[1], switched.replicas)]
-    [(3, 4, 2), (3, 1, 4)]
-    """
-    engine = _engine(experiment, replicas, device, processes)
-    if store is None and resume:
-        raise InvalidInput("store", None, "is needed by resume")
-    scratch = tempfile.TemporaryDirectory() if store is None and processes > 1 else nullcontext(store)
-    with scratch as folder, tqdm(unit=" trainings", disable=None if progress else True, leave=False, delay=1) as bar:
-        mine = engine.ranges()
-        if folder is not None:
-            # downstream shards are in nobody's way: nothing is written beside them
-            kept = engine.keep(Path(folder), resume=resume)
-            mine = engine.ranges()
-            bar.total = engine.experiment.ensemble.replicas
-            if processes > 1:
-                distribute_shares(
-                    engine, mine, None, bar.update, store=kept, device=device, processes=processes, downstream=False
-                )
-                return Switched(engine, engine.trained(engine.ends(mine, _silent)))
-        bar.total = engine.experiment.ensemble.replicas
-        return Switched(engine, engine.trained(engine.ends(mine, bar.update)))
 
 
 def merge(folder: str | Path) -> TransferResult:
@@ -245,7 +199,7 @@ def merge_with_networks(folder: str | Path) -> tuple[TransferResult, Switched]:
         return len(store.read_upstream(here).finite)
 
     _require(store, "upstream", needed, store.upstream_path, ended)
-    trained = engine.upstream(_silent)
+    trained = engine.upstream(silent)
     for others in (None, trained) if engine.drawn else (None,):
         total = None if others is None else len(trained.finite)
 
@@ -254,7 +208,7 @@ def merge_with_networks(folder: str | Path) -> tuple[TransferResult, Switched]:
             return len(store.read_downstream(here, *engine.key(ends, others))[0].finite)
 
         _require(store, "downstream", needed, partial(store.downstream_path, total=total), measured)
-    return engine.downstream(trained, _silent), Switched(engine, trained)
+    return engine.downstream(trained, silent), Switched(engine, trained)
 
 
 @dataclass(frozen=True)
@@ -293,7 +247,7 @@ def progress(experiment: Experiment, folder: str | Path) -> Progress:
     return Progress(total, upstream, downstream)
 
 
-def _engine(
+def engine_of(
     experiment: Experiment,
     replicas: int | None,
     device: str,
@@ -318,14 +272,14 @@ def _through_the_store(
     """What `fill` leaves of these ranges in the store, in two phases: without and with the moments of all replicas."""
     bar.total = engine.trainings(mine, drawn=whole)
     fill(engine, mine, None, bar.update)
-    trained = engine.upstream(_silent) if whole else _found(engine, store) if engine.drawn else None
+    trained = engine.upstream(silent) if whole else _found(engine, store) if engine.drawn else None
     if trained is not None and engine.drawn:
         bar.total = engine.trainings(mine, drawn=True)
         fill(engine, mine, trained, bar.update)
     if trained is None:
-        return engine.result(mine, engine.ends(mine, _silent), None, _silent), None
+        return engine.result(mine, engine.ends(mine, silent), None, silent), None
     ends = [trained.ends.part(here.first, here.last) for here in mine]
-    return engine.result(mine, ends, trained, _silent), Switched(engine, trained)
+    return engine.result(mine, ends, trained, silent), Switched(engine, trained)
 
 
 def _found(engine: Engine, store: TransferStore) -> Trained | None:
@@ -339,72 +293,6 @@ def _found(engine: Engine, store: TransferStore) -> Trained | None:
         if len(ends[-1].finite) < here.last - here.first:
             return None
     return engine.trained(ends)
-
-
-class TransferJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker process is told; `drawn` says which phase it is, `downstream` whether it goes that far."""
-
-    experiment: Experiment
-    device: str
-    chunk: int | None
-    weights: bool
-    folder: str
-    digest: str
-    tile: int
-    mine: list[Range]
-    drawn: bool
-    downstream: bool
-
-
-def distribute_shares(
-    engine: Engine,
-    mine: Sequence[Range],
-    trained: Trained | None,
-    tell: Tell,
-    *,
-    store: TransferStore,
-    device: str,
-    processes: int,
-    downstream: bool = True,
-) -> None:
-    """`Engine.fill` in several processes on this machine, one thread each; `Engine.ends` where not `downstream`.
-
-    Raises
-    ------
-    InvalidInput
-        What a worker raises, or that one was ended from outside.
-    """
-    jobs = [
-        TransferJob(
-            experiment=engine.experiment,
-            device=placed(device, worker),
-            chunk=engine.chunk,
-            weights=engine.weights,
-            folder=str(store.folder),
-            digest=store.digest,
-            tile=store.tile,
-            mine=list(mine[worker::processes]),
-            drawn=trained is not None,
-            downstream=downstream,
-        )
-        for worker in range(min(processes, len(mine)))
-    ]
-    employ(main, jobs, folder=store.folder, processes=processes, tell=lambda count, _: tell(count))
-
-
-def main() -> None:
-    """A worker process that trains ranges of a transfer experiment."""
-    serve(TransferJob, _work)
-
-
-def _work(job: TransferJob, tell: Announce) -> None:
-    engine = Engine(job.experiment, resolve(job.device), job.chunk, weights=job.weights, tile=job.tile)
-    engine.use(TransferStore(Path(job.folder), job.digest, engine.device.type, job.tile, weights=job.weights))
-    if not job.downstream:
-        engine.ends(job.mine, lambda count: tell(count, True))
-        return
-    trained = engine.upstream(_silent) if job.drawn else None
-    engine.fill(job.mine, trained, lambda count: tell(count, True))
 
 
 def _require(
@@ -430,7 +318,3 @@ def _require(
         more = f", and {len(faults) - 10} more" if len(faults) > 10 else ""
         rule = f"{len(faults)} of {len(needed)} {part} shards are not there: {', '.join(faults[:10])}{more}"
         raise InvalidInput("folder", str(store.folder), f"{rule}; --resume computes them")
-
-
-def _silent(count: int) -> None:
-    """For what has been told, or needs no telling."""

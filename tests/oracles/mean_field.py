@@ -35,6 +35,11 @@ class Plain:
 
 def mean_field(plain: Plain, steps: int, seed: int) -> np.ndarray:
     """τ after 0 … `steps` updates along each eigenvalue, (steps + 1, k)."""
+    return mean_field_law(plain, steps, seed)[0]
+
+
+def mean_field_law(plain: Plain, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """τ as in `mean_field`, and what a neuron's own initial weight is multiplied by, the mean over neurons."""
     generator = np.random.default_rng(seed)
     m, k = len(plain.a), len(plain.eigenvalues)
     normals = generator.standard_normal((plain.draws, steps * m))
@@ -90,7 +95,7 @@ def mean_field(plain: Plain, steps: int, seed: int) -> np.ndarray:
                 answer_velocity[i][r] = plain.momentum * answer_velocity[i].get(r, np.zeros((m, m))) + pull
                 new[r] = now - plain.rate * answer_velocity[i][r]
             answers[i].append(new)
-    return np.array(found)
+    return np.array(found), np.array([[np.trace(p) / m for p in row] for row in zip(*propagators, strict=True)])
 
 
 def _forces(plain: Plain, xi: np.ndarray, memory: dict, y: np.ndarray) -> np.ndarray:

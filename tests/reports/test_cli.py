@@ -1,15 +1,18 @@
 """The commands as a user meets them: exit status, one JSON value on stdout, one line for bad input."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
 from reports import cli
+from reports.claims import CLAIMS
 from tests.reports.command_line import run_quietly, write
 
 FULL_BATCH = """
@@ -91,7 +94,10 @@ def test_verify_says_no_closed_form_before_simulating(capfd, setting, monkeypatc
     )
     assert status == 2
     assert json.loads(out)["error"] == "no closed form"
-    assert len(err.splitlines()) == 1
+    head, *reasons = err.splitlines()
+    assert head.startswith("eigenalign: no closed form: none applies to gaussian data, mlp network")
+    assert any("linear-full-batch" in reason for reason in reasons[-1:])
+    assert len(set(reasons)) == len(reasons) > 1
 
 
 def test_text_output_names_formula_and_values(capfd, setting):
@@ -113,11 +119,11 @@ def test_claims_lists_every_claim_with_its_reference(capfd):
         (["fly"], "No such command"),
         (["predict"], "Missing argument"),
         (["predict", "absent.toml"], "no such file"),
-        (["predict", "{setting}", "--formula", "magic"], "is no closed form"),
+        (["predict", "{setting}", "--formula", "magic"], "is not a closed form"),
         (["simulate", "{setting}", "--replicas", "0"], "not in the range"),
         (["simulate", "{setting}", "--replicas", "many"], "not a valid integer"),
         (["report", "--budget", "lavish"], "not one of"),
-        (["report", "--only", "Z9"], "must name claims"),
+        (["report", "--only", "Z9"], "is not a claim; there are A1"),
         (["report", "--seed", "-1"], "not in the range"),
         (["verify", "{setting}", "--device", "tpu"], "not one of"),
     ],
@@ -256,3 +262,19 @@ def test_the_installed_command_answers():
     )
     assert done.returncode == 0
     assert "eigenalign" in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(cli.eigenalign.commands))
+def test_every_option_says_what_it_does_and_every_command_shows_an_example(name):
+    command = cli.eigenalign.commands[name]
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+    assert f"eigenalign {name}" in command.help
+
+
+def test_help_of_the_report_names_every_claim():
+    named = cli.eigenalign.commands["report"].help.split("The claims are")[1].split("\b")[0]
+    found = set()
+    for first, last in re.findall(r"([A-Z]\d)(?: to ([A-Z]\d))?", named):
+        found |= {f"{first[0]}{number}" for number in range(int(first[1]), int((last or first)[1]) + 1)}
+    assert found == {claim.id for claim in CLAIMS}

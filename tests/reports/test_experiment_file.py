@@ -38,7 +38,10 @@ def test_paths_are_relative_to_the_file(file, tmp_path):
         ("", "upstream = None: is missing: an experiment needs at least the table [upstream]"),
         ("[upstream]\n", "upstream.data = None: is missing: upstream needs the table [upstream.data], or a file"),
         ("upstream = 3", "upstream = 3: must be a table"),
-        ("[ups]\n", "ups = {}: is not a table of an experiment (upstream, treatment, downstream, ensemble)"),
+        (
+            "[upstrem]\n",
+            "upstrem = {}: is not a table of an experiment; did you mean 'upstream'? There are upstream, treatment",
+        ),
         ("[upstream]\nfile = 3", "upstream.file = 3: must be a string"),
         ("[upstream]\nfile = 'none.toml'", "upstream.setting file = "),
         ("[upstream]\ndata = 3", "upstream.data = 3: must be a table"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 from dataclasses import replace
 
 import msgspec
@@ -47,21 +49,25 @@ def test_exact_before_asymptotic_then_declared_rank(monkeypatch: pytest.MonkeyPa
     assert catalogue.choose_form(FIXED).name == "limit"
 
 
-def test_reasons_come_form_by_form_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        catalogue, "FORMS", (form("one", "exact", "first reason"), form("two", "exact", "second reason"))
-    )
-    with pytest.raises(NoClosedForm, match=r"\(one: first reason; two: second reason\)") as caught:
+def test_each_reason_is_given_once_and_other_networks_come_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    reasons = {"one": "network.kind = 'mlp': no", "two": "second reason", "three": "third", "four": "second reason"}
+    monkeypatch.setattr(catalogue, "FORMS", tuple(form(name, "exact", why) for name, why in reasons.items()))
+    expected = "second reason (two, four); third (three); network.kind = 'mlp': no (one)"
+    with pytest.raises(NoClosedForm, match=re.escape(f"no closed form applies: {expected}")) as caught:
         catalogue.predict(FIXED, rows=ROWS)
     assert caught.value.key == "setting"
+    assert caught.value.reasons == (
+        ("second reason", ("two", "four")), ("third", ("three",)), ("network.kind = 'mlp': no", ("one",))
+    )  # fmt: skip
     assert "\n" not in str(caught.value)
-    with pytest.raises(NoClosedForm, match=r"\(two: second reason\)"):
+    assert pickle.loads(pickle.dumps(caught.value)).reasons == caught.value.reasons
+    with pytest.raises(NoClosedForm, match=r"two does not apply: second reason"):
         catalogue.predict(FIXED, rows=ROWS, formula="two")
 
 
 def test_an_unknown_formula_lists_the_names() -> None:
     with pytest.raises(
-        InvalidInput, match=r"formula = 'guess': is no closed form; there are .*linear-full-batch"
+        InvalidInput, match=r"formula = 'guess': is not a closed form; there are .*linear-full-batch"
     ) as caught:
         catalogue.predict(FIXED, rows=ROWS, formula="guess")
     assert not isinstance(caught.value, NoClosedForm)
@@ -69,7 +75,7 @@ def test_an_unknown_formula_lists_the_names() -> None:
 
 def test_a_forced_form_that_does_not_apply_says_why() -> None:
     setting = msgspec.structs.replace(FIXED, network=Network(kind="mlp"))
-    with pytest.raises(NoClosedForm, match=r"linear-full-batch: network\.kind = 'mlp'"):
+    with pytest.raises(NoClosedForm, match=r"linear-full-batch does not apply: network\.kind = 'mlp'"):
         catalogue.predict(setting, rows=ROWS, formula="linear-full-batch")
 
 
@@ -164,5 +170,5 @@ def test_a_form_that_refuses_the_rows_gives_way(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(NoClosedForm, match="rows = 'these': too late"):
         catalogue.predict(FIXED, rows=ROWS, formula="early")
     monkeypatch.setattr(catalogue, "FORMS", (refusing("early", "too late"), refusing("late", "too early")))
-    with pytest.raises(NoClosedForm, match=r"\(early: rows: too late; late: rows: too early\)"):
+    with pytest.raises(NoClosedForm, match=r"rows: too late \(early\); rows: too early \(late\)"):
         catalogue.predict(FIXED, rows=ROWS)

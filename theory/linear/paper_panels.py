@@ -4,12 +4,13 @@ The panels differ in dimension, spectrum and number of samples. With the same ba
 is proportional to n, so n/(ηt) is common to all, and a panel of n samples has time T n/10,000. The caption names the
 diagonal both the covariance and the axis: s = v, or s = v² if v is a standard deviation; both readings are given.
 
-What the criterion says (theory/derivations.md, section 1.7). From zero initial weights the peak is at ηt s = 1.2564:
-left all eigenvalues lie beyond it, in the middle they straddle it, and right, with a fifth of the updates, none has
-reached it: the observed shapes, for T between 1.2564 and 2.0941 if the diagonals are variances, and for no T if they
-are standard deviations. With the paper's own init, σ_0² = 1/d, and ten one-hot classes a linear model has c in the
-hundreds and more at such T, and only falls, in all panels: the criterion explains the order of the shapes by what the
-labels teach, not the size of the effect in a network of three layers.
+What the criterion says (theory/derivations.md, section 1.7), for what labels teach alone: with the diagonal as
+variances the panels have the observed shapes for T between 1.2564 and 2.0941, as standard deviations for no T. The
+figure's diagonals are standard deviations: networks of its widths pass through its values in that reading, and not in
+the other (claim B5). So the criterion does not explain the figure, and that it would fit the other reading is a
+coincidence. With the paper's own init, σ_0² = 1/d, and ten one-hot classes a linear model has c in the hundreds and
+more at such T, and only falls, in all panels: the rise of f in these networks is that of initial weights which layers
+above amplify, and no linear model does that.
 """
 
 from __future__ import annotations

@@ -233,7 +233,7 @@ def _boundary(label: str, curves: list[np.ndarray], style: Literal["line", "dash
 
 
 def background() -> tuple[Table, ...]:
-    """The paper's three panels by the criterion of the linear model, in both readings of their axis."""
+    """The paper's three panels by the criterion, in both readings of their axis: a contrast, and no explanation."""
     first, last = suitable_times("variance")
     time = most_suitable_time()
     panels = table_of(
@@ -241,8 +241,8 @@ def background() -> tuple[Table, ...]:
         f"The three panels of Figure 20 of the paper by the criterion, for what the labels teach ($c = 0$), at "
         f"$\\eta t = {time:.2f}$ of a panel of 10,000 samples, other panels in proportion to their samples. With the "
         f"diagonal read as variances all three agree for $\\eta t$ between {first:.2f} and {last:.2f}; as "
-        "standard deviations, for none. With the init of the paper the linear model only falls, in every panel: the "
-        "criterion explains the order of the shapes, not the size of the weights.",
+        "standard deviations, which is how the figure is to be read (claim B5), for none: the criterion does not "
+        "explain the figure. With the init of the paper the linear model only falls, in every panel.",
         panel_criteria(time),
         text("reading", lambda found: f"diagonal as {found.reading}", once=True),
         text("panel", lambda found: found.panel.name),

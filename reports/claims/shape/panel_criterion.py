@@ -1,11 +1,11 @@
-"""The criterion of the linear model for the paper's three panels, at the time that suits it best; for B5 and F2."""
+"""The criterion of the linear model for the paper's three panels, at the time that suits it best; for F2."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from theory.errors import InvalidInput
-from theory.linear.paper_panels import PanelCriterion, PaperPanel, Reading, agreeing_times, panel_criteria
+from theory.linear.paper_panels import Reading, agreeing_times
 
 
 def suitable_times(reading: Reading) -> tuple[float, float]:
@@ -26,10 +26,3 @@ def most_suitable_time() -> float:
     """The middle, on a logarithmic scale, of the times that suit the diagonal read as variances."""
     first, last = suitable_times("variance")
     return float(np.sqrt(first * last))
-
-
-def criterion_of(panel: PaperPanel, reading: Reading) -> PanelCriterion:
-    """The criterion for one panel and reading at that time, for what the labels teach alone (c = 0)."""
-    return next(
-        found for found in panel_criteria(most_suitable_time()) if (found.panel, found.reading) == (panel, reading)
-    )

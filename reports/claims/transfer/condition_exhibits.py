@@ -92,7 +92,7 @@ def _families(predicted: PredictedTransfer, measured: MeasuredTransfer, named: n
     return table_of(
         "c5-families",
         "Signs of the gain in accuracy by family of settings.",
-        rows(),
+        (row for row in rows() if row.scores.count.settings),
         text("family", lambda row: row.name, once=True),
         number("epochs", lambda row: row.horizon),
         *_counts(),
@@ -158,6 +158,8 @@ def _gains(predicted: PredictedTransfer, measured: MeasuredTransfer, named: np.n
         series = []
         for name in dict.fromkeys(named.tolist()):
             some = scores.within(names == name)
+            if not some.count.settings:
+                continue
             replicas = predicted.accuracy.shape[2]
             wide = bars(some.spread / np.sqrt(replicas), degrees=replicas - 1)
             high = bars(some.realised.errors, degrees=replicas - 1)

@@ -35,20 +35,26 @@ class MeasuredTransfer:
         Averaged over training downstream up to a horizon; nan where a setting does not have it, and where a network has
         diverged.
     replicas, diverged : int
-        Of all settings.
+        Of all settings that are trained.
+    missing : int
+        Settings that are not, because their data are not installed.
     """
 
     accuracy: np.ndarray
     loss: np.ndarray
     replicas: int
     diverged: int
+    missing: int = 0
 
 
 def measure_settings(settings: Sequence[DrawnSetting], device: torch.device) -> MeasuredTransfer:
     """Train the networks of all settings upstream, and downstream with pretraining and from scratch."""
     size = (len(settings), len(HORIZONS), REPLICAS)
-    accuracy, loss, diverged = np.full(size, np.nan), np.full(size, np.nan), 0
+    accuracy, loss, diverged, missing = np.full(size, np.nan), np.full(size, np.nan), 0, 0
     for i, drawn in enumerate(settings):
+        if not drawn.installed:
+            missing += 1
+            continue
         beginning = begin(drawn, device)
         if beginning is None:
             diverged += REPLICAS
@@ -57,7 +63,7 @@ def measure_settings(settings: Sequence[DrawnSetting], device: torch.device) -> 
         accuracy[i, :, : len(gained)] = horizon_means(drawn, gained)
         loss[i, :, : len(saved)] = horizon_means(drawn, saved)
         diverged += REPLICAS - int(np.isfinite(saved).all(axis=1).sum())
-    return MeasuredTransfer(accuracy, loss, len(settings) * REPLICAS, diverged)
+    return MeasuredTransfer(accuracy, loss, (len(settings) - missing) * REPLICAS, diverged, missing)
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,7 +74,7 @@ def predict_settings(settings: Sequence[DrawnSetting]) -> PredictedTransfer:
     squared = np.full(k, np.nan)
     cheap = {name: np.full((k, REPLICAS), np.nan) for name in NUMBERS}
     for i, drawn in enumerate(settings):
-        beginning = begin(drawn, torch.device("cpu"))
+        beginning = begin(drawn, torch.device("cpu")) if drawn.installed else None
         if beginning is None:
             continue
         replicas = len(beginning.scratch[0])

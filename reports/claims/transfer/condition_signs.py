@@ -93,6 +93,7 @@ def joined_measurements(found: Sequence[MeasuredTransfer]) -> MeasuredTransfer:
         np.concatenate([each.loss for each in found]),
         sum(each.replicas for each in found),
         sum(each.diverged for each in found),
+        sum(each.missing for each in found),
     )
 
 
@@ -102,21 +103,22 @@ def judge_design(predicted: PredictedTransfer, measured: MeasuredTransfer) -> tu
     loss = score_signs(predicted.loss[:, 0], measured.loss[:, 0])
     squared = score_signs(predicted.squared, measured.accuracy[:, 0])
     return (
-        judge_signs(accuracy, "accuracy"),
-        judge_signs(loss, "loss"),
+        judge_signs(accuracy, "accuracy", measured.missing),
+        judge_signs(loss, "loss", measured.missing),
         _judge_networks(predicted.accuracy[:, 0], measured.accuracy[:, 0]),
         _judge_control(squared),
         _tell_horizon(predicted, measured),
     )
 
 
-def judge_signs(scores: SignScores, what: str) -> Judgement:
-    """The signs of the gain by linearised training, over one epoch."""
+def judge_signs(scores: SignScores, what: str, missing: int = 0) -> Judgement:
+    """The signs of the gain by linearised training, over one epoch; so many more settings are `missing`."""
     counted, beyond = scores.count, scores.beyond
     verdict = condition_verdict(scores.predicted, scores.realised)
     note = f"{in_words(scores)}; beyond {FAR:g} median distances {beyond.right} of {beyond.decided}"
     if beyond.interval is not None:
         note += f" (at least {beyond.interval[0]:.3f})"
+    left_out = f"; {missing} more are left out, whose data are not installed" if missing else ""
     return Judgement(
         kind="asymptotic",
         quantity=f"share of decided signs of the gain in {what} over an epoch that linearised training predicts",
@@ -124,7 +126,7 @@ def judge_signs(scores: SignScores, what: str) -> Judgement:
         measurement="no sign is decided" if counted.share is None else counted.share,
         interval=counted.interval,
         verdict=verdict,
-        power=f"{counted.settings} settings, {counted.settings - counted.decided} of them undecided",
+        power=f"{counted.settings} settings, {counted.settings - counted.decided} of them undecided{left_out}",
         note=with_need(note, verdict, by_share(counted.right, counted.decided, counted.settings)),
     )
 

@@ -50,13 +50,14 @@ def predicted_gain(kept: TangentModes, init: TangentModes, training: Training) -
 
 def modes_of(network: Network, parameters: tuple[Tensor, ...], rows: Tensor, targets: np.ndarray) -> TangentModes:
     """Of a network on rows (n, …), towards targets (n, C), by the network's own Jacobian."""
-
-    def outputs(*one: Tensor) -> Tensor:
-        return forward(network, tuple(w.unsqueeze(0) for w in one), rows.unsqueeze(0))[0].flatten()
-
-    jacobian = torch.func.jacrev(outputs, argnums=tuple(range(len(parameters))))(*parameters)
-    flat = torch.cat([part.flatten(1) for part in jacobian], dim=1)
-    return modes_along((flat @ flat.T).numpy(), targets.reshape(-1) - outputs(*parameters).numpy(), len(rows))
+    outputs = targets.shape[1]
+    # A copy of the network for every output of every row, so that their gradients do not add up. torch.func takes no
+    # copies, and is slower: it imports torch's compiler, two seconds in every process.
+    copies = tuple(w.expand(targets.size, *w.shape).clone().requires_grad_() for w in parameters)
+    every = forward(network, copies, rows.repeat_interleave(outputs, 0).unsqueeze(1))[:, 0]
+    own = every.gather(1, torch.arange(targets.size).remainder(outputs)[:, None])[:, 0]
+    jacobian = torch.cat([part.flatten(1) for part in torch.autograd.grad(own.sum(), copies)], dim=1)
+    return modes_along((jacobian @ jacobian.T).numpy(), targets.reshape(-1) - own.detach().numpy(), len(rows))
 
 
 def modes_along(kernel: np.ndarray, residual: np.ndarray, rows: int) -> TangentModes:

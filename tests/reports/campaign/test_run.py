@@ -149,3 +149,11 @@ def test_a_gpu_is_not_shared(only_the_toy, monkeypatch):
     with pytest.raises(InvalidInput, match="a GPU is not shared"):
         run_campaign(processes=2)
     run_campaign(processes=None)
+
+
+def test_a_log_gets_one_line_per_claim(only_the_toy, tmp_path, caplog):
+    with caplog.at_level("INFO", "reports"):
+        run_campaign(folder=tmp_path)
+        assert caplog.messages == []
+        run_campaign(folder=tmp_path, fresh=True, progress=True)
+    assert caplog.messages == ["X1 is complete (1 of 1 claims)"]

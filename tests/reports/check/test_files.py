@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from reports.check.files import contents, plain_name, printable, split, stored
+from reports.check.files import plain_name, printable, split, stored, stored_arrays
 from reports.check.weights import filters, read_filters
 from tests.reports.check.layers import DENSE, FILTERS, ROWS, written
 from tests.reports.command_line import run_quietly
@@ -122,10 +122,10 @@ def test_a_folder_of_safetensors_is_one_file(tmp_path):
     save_file({"b.weight": torch.ones(4, 2)}, tmp_path / "model-00002-of-00002.safetensors")
     (tmp_path / "model.safetensors.index.json").write_text("{}")
     assert stored(f"{tmp_path}:b.weight", "weights", (2,)).shape == (4, 2)
-    assert [array.name for array in contents(tmp_path, "model")] == ["a.weight", "b.weight"]
+    assert [array.name for array in stored_arrays(str(tmp_path), "model")] == ["a.weight", "b.weight"]
     save_file({"b.weight": torch.ones(4, 2)}, tmp_path / "other.safetensors")
     with pytest.raises(InvalidInput, match=r"b\.weight in several files"):
-        contents(tmp_path, "model")
+        stored_arrays(str(tmp_path), "model")
 
 
 def test_programs_are_named_with_what_to_do(tmp_path):

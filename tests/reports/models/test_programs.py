@@ -195,6 +195,11 @@ def test_a_chain_is_its_model():
     assert numbers(found) == numbers(check(network, images()))
 
 
+def test_state_dicts_of_several_trainings_are_models_too():
+    steps, states = "0 tanh 2 relu 4", [mlp(0).state_dict(), mlp(1).state_dict()]
+    assert numbers(check(states, ROWS, forward=steps, layers="0")) == numbers(check([mlp(0), mlp(1)], ROWS, layers="0"))
+
+
 def test_dense_layers_follow_each_other():
     """Sorted as numbers are, not as letters, with relu between them, which is said."""
     layers = {f"net.{i}": nn.Linear(4, 4) for i in (2, 10)}

@@ -44,6 +44,28 @@ def test_all_files_are_there_and_no_others(written):
     assert found == sorted(["results.json", "results.csv", "report.tex", "report.html", *figures, *tables])
 
 
+def test_floats_have_caption_and_label_and_hold_the_table(written, tmp_path):
+    write(sample_report(), tmp_path, provenance=PROVENANCE, pdf=False, floats=True)
+    floats = {path.name: path.read_text() for path in (tmp_path / "floats").iterdir()}
+    tables = {path.name: path.read_text() for path in (tmp_path / "tables").glob("*.tex")}
+    assert set(floats) == set(tables)
+    for name, text in floats.items():
+        assert tables[name] in text
+        assert text.count(r"\begin{table}") == text.count(r"\caption{") == text.count(r"\end{table}") == 1
+        assert rf"\label{{tab:{name.removesuffix('.tex')}}}" in text
+
+
+def test_every_mark_in_a_table_has_its_note_below_and_every_note_its_mark(written):
+    found = set()
+    for path in (written / "tables").glob("*.tex"):
+        rows, _, notes = path.read_text().partition(r"\eigenaligntablenotes{%")
+        marks = set(re.findall(r"\$\^\{\\mathrm\{(\w+)\}\}\$", rows))
+        assert marks == set(re.findall(r"\\textsuperscript\{(\w+)\}", notes)), path.name
+        assert ("one standard error" in notes) == path.name.startswith(("findings-", "outside-"))
+        found |= marks
+    assert found
+
+
 def test_the_same_record_gives_the_same_bytes(written, tmp_path):
     write(sample_report(), tmp_path, provenance=PROVENANCE, pdf=False)
     for path in written.rglob("*"):

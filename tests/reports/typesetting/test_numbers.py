@@ -58,7 +58,7 @@ def test_what_is_printed_is_within_half_a_unit_of_the_last_digit(value, error, d
     ("p", "expected"),
     [
         *[(0.4321, "$0.43$"), (1.0, "$1.00$"), (0.0431, "$0.043$"), (0.0012, "$0.0012$"), (None, ""), (math.nan, "")],
-        *[(3.2e-7, r"$3\times10^{-7}$"), (0.0, "$<10^{-300}$")],
+        *[(3.2e-7, r"$3\times10^{-7}$"), (2e-16, r"$2\times10^{-16}$"), (9e-17, "$<10^{-16}$"), (0.0, "$<10^{-16}$")],
     ],
 )
 def test_pvalues(p, expected):

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 import simulate.transfer.experiment as engine
 import simulate.transfer.store as files
+import simulate.transfer.workers as transfer_workers
 from reports.transfer import study
 from reports.views.transfer import view
 from simulate import workers
@@ -200,12 +201,12 @@ def test_workers_of_one_machine_share_its_devices(tmp_path, monkeypatch, small_r
     monkeypatch.setattr(workers.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(workers.torch.cuda, "device_count", lambda: 2)
     employed = []
-    monkeypatch.setattr(shares, "employ", lambda entry, jobs, **options: employed.append((entry, jobs)))
+    monkeypatch.setattr(transfer_workers, "employ", lambda entry, jobs, **options: employed.append((entry, jobs)))
     made = engine.Engine(small(replicas=9), engine.torch.device("cpu"))
     store = made.keep(tmp_path, resume=False)
-    shares.distribute_shares(made, made.ranges(), None, print, store=store, device="cuda", processes=3)
+    transfer_workers.distribute_shares(made, made.ranges(), None, print, store=store, device="cuda", processes=3)
     ((entry, jobs),) = employed
-    assert entry is shares.main
+    assert entry is transfer_workers.main
     assert [job.device for job in jobs] == ["cuda:0", "cuda:1", "cuda:0"]
     assert [[here.number for here in job.mine] for job in jobs] == [[0, 3], [1, 4], [2]]
     assert [job.drawn for job in jobs] == [False] * 3

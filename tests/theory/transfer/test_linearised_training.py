@@ -8,64 +8,23 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import simulate
-from simulate.devices import one_thread
 from simulate.networks import forward
 from tests.oracles.linearised import function_of, linearised_outputs, loss_of
-from tests.strategies import seeds
 from tests.theory.small_networks import NETWORKS, OUTPUTS, REPLICAS, ROWS, classes, draw, mlp
+from tests.theory.transfer.linearised_cases import (
+    ENTROPY,
+    EXACT,
+    STEPS,
+    TRAININGS,
+    labels_of,
+    orders,
+)
 from theory.errors import InvalidInput
 from theory.network.empirical import empirical_ntk
 from theory.setting import Data, Labels, Network, Setting, Training
 from theory.transfer import LinearisedNetwork, linearised_loss, linearised_training
-from theory.transfer.linearised_task import checked_task
-
-EXACT = {"rtol": 1e-10, "atol": 1e-10}
-STEPS = (0, 1, 7)
-ENTROPY = Training(loss="cross-entropy", learning_rate=0.2, momentum=0.9, batch_size=4, steps=STEPS)
-TRAININGS = {
-    "cross-entropy, momentum, batches": ENTROPY,
-    "cross-entropy, whole": Training(loss="cross-entropy", learning_rate=0.3, steps=STEPS),
-    "nesterov, decay, drops": Training(
-        loss="cross-entropy",
-        learning_rate=0.2,
-        momentum=0.8,
-        nesterov=True,
-        weight_decay=0.05,
-        drops=((2, 0.5), (5, 0.1)),
-        batch_size=4,
-        steps=STEPS,
-    ),
-    "squared error, momentum, batches": Training(learning_rate=0.02, momentum=0.5, batch_size=4, steps=STEPS),
-    "squared error, l1": Training(learning_rate=0.02, l1=0.05, steps=STEPS),
-    "adam": Training(loss="cross-entropy", learning_rate=0.02, optimizer="adam", batch_size=4, steps=STEPS),
-    "rmsprop, decay": Training(learning_rate=0.01, optimizer="rmsprop", weight_decay=0.1, steps=STEPS),
-    "signsgd": Training(loss="cross-entropy", learning_rate=0.01, optimizer="signsgd", batch_size=4, steps=STEPS),
-}
-
-
-@pytest.fixture(autouse=True)
-def _small_products():
-    """They are fastest on one thread."""
-    with one_thread():
-        yield
-
-
-def orders(training, seed=3, n=ROWS):
-    """Batches (R, T, B) where the training has them."""
-    if training.batch_size == "full":
-        return None
-    generator = np.random.default_rng(seed)
-    return torch.from_numpy(generator.integers(0, n, (REPLICAS, training.readings[-1], training.batch_size)))
-
-
-def labels_of(training, seed, n=ROWS):
-    if training.loss == "cross-entropy":
-        return classes(seed, n=n)
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal((REPLICAS, n, OUTPUTS)))
 
 
 def compare(network, training, subtracted=False):
@@ -262,178 +221,3 @@ def test_it_neglects_that_the_kernel_moves():
 
 
 # ---- what leaves the curves as they are
-
-
-@settings(max_examples=25)
-@given(
-    seed=seeds, hidden=st.lists(st.integers(1, 4), min_size=1, max_size=3), activation=st.sampled_from(["relu", "erf"])
-)
-def test_permuted_units_change_nothing(seed, hidden, activation):
-    network = mlp(*hidden, activation=activation, bias=True)
-    parameters, rows = draw(network, seed)
-    generator, moved = np.random.default_rng(seed), [w.clone() for w in parameters]
-    for layer, width in enumerate(hidden):
-        order = torch.from_numpy(generator.permutation(width))
-        moved[2 * layer], moved[2 * layer + 1] = moved[2 * layer][:, order], moved[2 * layer + 1][:, order]
-        moved[2 * layer + 2] = moved[2 * layer + 2][:, :, order]
-    y, index = classes(seed), orders(ENTROPY, seed)
-    first, second = (linearised_training(network, ENTROPY, w, rows, y, batches=index) for w in (parameters, moved))
-    torch.testing.assert_close(first.train_loss, second.train_loss, rtol=1e-8, atol=1e-9)
-
-
-@settings(max_examples=25)
-@given(
-    seed=seeds, hidden=st.lists(st.integers(1, 4), max_size=3), factor=st.floats(0.3, 3.0), momentum=st.floats(0, 0.9)
-)
-def test_scale_of_a_homogeneous_network(seed, hidden, factor, momentum):
-    """Weights times a, targets times a^L, rate over a^(2L − 2): f_t times a^L, for L layers of ReLU without biases."""
-    network, depth = mlp(*hidden) if hidden else Network(), len(hidden) + 1
-    parameters, rows = draw(network, seed)
-    y = labels_of(Training(), seed)
-    training = Training(learning_rate=1e-3, momentum=momentum, steps=(0, 3))
-    larger = Training(learning_rate=1e-3 * factor ** (2 - 2 * depth), momentum=momentum, steps=(0, 3))
-    plain = linearised_training(network, training, parameters, rows, y)
-    scaled = linearised_training(network, larger, [factor * w for w in parameters], rows, factor**depth * y)
-    torch.testing.assert_close(scaled.train_loss, factor ** (2 * depth) * plain.train_loss, rtol=1e-9, atol=1e-12)
-
-
-@settings(max_examples=25)
-@given(seed=seeds, momentum=st.floats(0, 0.9), whole=st.sampled_from(["full", ROWS]))
-def test_the_order_of_rows_in_a_whole_batch_changes_nothing(seed, momentum, whole):
-    network = mlp(4, 3)
-    parameters, rows = draw(network, seed)
-    training = Training(loss="cross-entropy", learning_rate=0.1, momentum=momentum, batch_size=whole, steps=(0, 4))
-    generator = np.random.default_rng(seed)
-    index = torch.from_numpy(generator.permuted(np.tile(np.arange(ROWS), (REPLICAS, 4, 1)), axis=2))
-    y = classes(seed)
-    shuffled = linearised_training(network, training, parameters, rows, y, batches=index)
-    plain = linearised_training(network, training, parameters, rows, y)
-    torch.testing.assert_close(shuffled.train_loss, plain.train_loss, **EXACT)
-
-
-def test_replicas_share_what_has_no_axis_of_theirs_and_nothing_else():
-    """Shared rows, labels and batches are those of each; a replica alone gives its own curves."""
-    network = mlp(5)
-    parameters, rows = draw(network)
-    y, index = classes(4), orders(ENTROPY)
-    shared = linearised_training(
-        network, ENTROPY, parameters, rows[0], y[0], batches=index[0], held_out=(rows[1], y[1])
-    )
-    for r in range(REPLICAS):
-        alone = linearised_training(
-            network,
-            ENTROPY,
-            [w[r : r + 1] for w in parameters],
-            rows[:1],
-            y[:1],
-            batches=index[:1],
-            held_out=(rows[1:], y[1:]),
-        )
-        for curve in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
-            torch.testing.assert_close(getattr(shared, curve)[r], getattr(alone, curve)[0], **EXACT)
-
-
-# ---- kinds of arrays, and what is refused
-
-
-def test_numpy_in_numpy_out():
-    network = NETWORKS["vgg"]
-    parameters, rows = draw(network)
-    y, index = classes(4), orders(ENTROPY)
-    tensors = linearised_training(network, ENTROPY, parameters, rows, y, batches=index)
-    arrays = linearised_training(
-        network, ENTROPY, [w.numpy() for w in parameters], rows.numpy(), y.numpy(), batches=index.numpy()
-    )
-    assert isinstance(arrays.train_loss, np.ndarray)
-    assert arrays.test_loss is arrays.test_accuracy is None
-    np.testing.assert_allclose(arrays.train_loss, tensors.train_loss.numpy(), rtol=1e-10)
-    np.testing.assert_array_equal(arrays.train_accuracy, tensors.train_accuracy.numpy())
-
-
-def test_parameters_of_a_module_in_single_precision():
-    """They carry gradients, which are left alone; curves are in double precision."""
-    network = mlp(5)
-    parameters, rows = draw(network)
-    exact = linearised_training(network, ENTROPY, parameters, rows, classes(4), batches=orders(ENTROPY))
-    single = [w.float().requires_grad_() for w in parameters]
-    found = linearised_training(network, ENTROPY, single, rows, classes(4), batches=orders(ENTROPY))
-    assert found.train_loss.dtype == torch.float64
-    assert not found.train_loss.requires_grad
-    assert all(w.grad is None for w in single)
-    torch.testing.assert_close(found.train_loss, exact.train_loss, rtol=1e-5, atol=1e-5)
-
-
-def test_one_output_has_no_accuracy():
-    network = mlp(5)
-    parameters, rows = draw(network, outputs=1)
-    found = linearised_training(network, Training(learning_rate=0.01, steps=(0, 2)), parameters, rows, rows[..., :1])
-    assert found.train_accuracy is None
-    assert found.train_loss.shape == (REPLICAS, 2)
-
-
-def test_divergence_is_said_by_the_curves():
-    network = Network()
-    parameters, rows = draw(network)
-    training = Training(learning_rate=1e6, steps=(0, 100))
-    found = linearised_training(
-        network, training, [w.numpy() for w in parameters], rows.numpy(), labels_of(training, 4).numpy()
-    )
-    assert np.isfinite(found.train_loss[:, 0]).all()
-    assert not np.isfinite(found.train_loss[:, 1]).any()
-    assert np.isnan(found.train_accuracy[:, 1]).all()
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        ({"labels": torch.zeros(REPLICAS, ROWS)}, r"labels.dtype = 'torch.float32': must be integers"),
-        ({"labels": torch.zeros(ROWS + 1, dtype=torch.int64)}, r"labels.shape = \(7,\): must be \(6,\) or \(2, 6\)"),
-        ({"labels": torch.full((ROWS,), OUTPUTS)}, r"labels = 3: must name classes 0 … 2"),
-        ({"labels": torch.full((ROWS,), -1)}, r"labels = -1: must name classes"),
-        ({"rows": torch.zeros(3)}, r"rows.shape = \(3,\): must be \(n, d\) or \(R, n, d\)"),
-        ({"rows": torch.zeros(REPLICAS, 0, 4)}, "without a 0"),
-        ({"batches": None}, r"batches = None: are needed where training.batch_size = 4, of 6 rows"),
-        ({"batches": torch.zeros(REPLICAS, 7, 4)}, r"batches.dtype"),
-        ({"batches": torch.zeros(REPLICAS, 7, 3, dtype=torch.int64)}, r"at least 7 updates by B = 4 rows"),
-        ({"batches": torch.zeros(REPLICAS, 6, 4, dtype=torch.int64)}, r"batches.shape = \(2, 6, 4\)"),
-        ({"batches": torch.zeros(3, 7, 4, dtype=torch.int64)}, r"batches.shape = \(3, 7, 4\)"),
-        ({"batches": torch.full((7, 4), ROWS)}, r"batches = 6: must name rows 0 … 5"),
-        ({"parameters": ()}, r"parameters = \[\]: must be weights"),
-        ({"parameters": (torch.ones(3, 4), torch.ones(2, 3))}, r"must be weights \(R, out, in\)"),
-        ({"parameters": (torch.ones(2, 5, 4), torch.ones(2, 3, 5, dtype=torch.int64))}, r"dtype"),
-        ({"held_out": (torch.zeros(2, 4, 4, 4), torch.zeros(4))}, r"held_out\[0\].shape"),
-        ({"held_out": (torch.zeros(5, 4), torch.zeros(6, dtype=torch.int64))}, r"held_out\[1\].shape = \(6,\)"),
-        ({"rows": np.zeros((6, 4))}, "must all be NumPy arrays, or all be torch tensors"),
-    ],
-)
-def test_what_does_not_fit_is_refused(change, match):
-    network = mlp(5)
-    parameters, rows = draw(network)
-    given = {
-        "parameters": parameters,
-        "rows": rows,
-        "labels": classes(4),
-        "batches": orders(ENTROPY),
-        **change,
-    }
-    with pytest.raises(InvalidInput, match=match):
-        linearised_training(network, ENTROPY, **given)
-
-
-def test_classes_are_refused_by_the_squared_error_and_replacement_needs_its_batches():
-    network = mlp(5)
-    parameters, rows = draw(network)
-    with pytest.raises(InvalidInput, match="must be real for the squared error"):
-        linearised_training(network, Training(), parameters, rows, classes(4))
-    drawn = Training(batch_size=ROWS, sampling="replacement", steps=1)
-    with pytest.raises(InvalidInput, match="batches = None"):
-        linearised_training(network, drawn, parameters, rows, labels_of(drawn, 4))
-    with pytest.raises(InvalidInput, match="labels = 'nan or inf'"):
-        linearised_training(network, Training(), parameters, rows, labels_of(Training(), 4) * np.inf)
-
-
-def test_a_task_says_what_a_row_holds():
-    parameters, rows = draw(mlp(5))
-    task = checked_task(mlp(5), ENTROPY, parameters, rows, classes(4), orders(ENTROPY))
-    assert task.numbers_per_row == 4 + 5 + 5 + OUTPUTS
-    assert [len(group.rows) for group in task.groups(task.numbers_per_row * ROWS)] == [1, 1]

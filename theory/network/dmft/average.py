@@ -2,8 +2,8 @@
 
 The limit is taken at given output weights a, and its weights depend on a: on |a|², and for activations that are not odd
 on the sums over neurons, which make the output at the start. Draws are the points of a Sobol sequence with these sums
-for its first coordinates. Numbers of a with known means are regressed out of the mean over draws; what scatter they
-leave, of output weights and of the solver's Monte Carlo alike, gives its error.
+for its first coordinates. Where output weights are more than a few, numbers of a with known means are regressed out of
+the mean over draws; what scatter they leave, of output weights and of the solver's Monte Carlo alike, gives its error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from theory.network.dmft.problem import Problem
 from theory.network.dmft.solver import Solution, solve
 
 ROUNDS = (32, 64, 128)  # draws of output weights
-WANTED = 0.01  # relative error of τ, at which no more are drawn
+WANTED = 0.01  # relative error of τ at which no more are drawn,
+WANTED_OF_CHANGE = 0.02  # if that of its change is no larger than this, as a norm over directions
+EVENLY_SPREAD = 4  # output weights whose Sobol points need no regression
 RARE = 1e-4  # networks with longer output weights are left out of account
 
 
@@ -35,12 +37,15 @@ class Average:
         The standard error of τ.
     draws : int
         Of output weights.
+    amplitude : ndarray
+        As in `Solution`.
     """
 
     remembered: np.ndarray
     written: np.ndarray
     error: np.ndarray
     draws: int
+    amplitude: np.ndarray
 
     @property
     def tau(self) -> np.ndarray:
@@ -54,11 +59,16 @@ def rows_needed(problem: Problem, updates: int) -> int:
 
 
 def output_draws(problem: Problem, seed: int, most: int = ROUNDS[-1]) -> np.ndarray:
-    """Gaussian output weights (S, m, C): Sobol points whose first coordinates are Σ_j a_jc/√m."""
-    m, c = problem.width, problem.outputs
-    points = ndtri(np.clip(qmc.Sobol(m * c, seed=seed).random(most), 1e-9, 1 - 1e-9))
+    """Gaussian output weights (S, m, C): Sobol points whose first coordinates are Σ_j a_jc/√m.
+
+    Without their mean over outputs where the loss is the cross-entropy, which does not see it.
+    """
+    m, c = problem.width, felt_outputs(problem)
+    points = ndtri(np.clip(qmc.Sobol(m * c, seed=seed).random(most), 1e-9, 1 - 1e-9)).reshape(most, m, c)
+    if c < problem.outputs:
+        points = points @ helmert(problem.outputs)
     rotation = helmert(m, full=True) if m > 1 else np.eye(1)
-    return np.sqrt(problem.sa) * np.einsum("ij,sic->sjc", rotation, points.reshape(most, m, c))
+    return np.sqrt(problem.sa) * np.einsum("ij,sic->sjc", rotation, points)
 
 
 def longest(problem: Problem) -> np.ndarray:
@@ -75,10 +85,10 @@ def controls(problem: Problem, weights: np.ndarray) -> np.ndarray:
     A = |a|², B = Σ_c (Σ_j a_jc)², A², B², A B and Σ_j |a_j|⁴, of a less its mean over outputs where the loss is the
     cross-entropy, which does not see that.
     """
-    m, c = problem.width, problem.outputs
+    m, c = problem.width, felt_outputs(problem)
     a = weights / np.sqrt(problem.sa)
-    if problem.training.loss == "cross-entropy":
-        a, c = a - a.mean(axis=2, keepdims=True), c - 1
+    if c < problem.outputs:
+        a = a - a.mean(axis=2, keepdims=True)
     size = m * c
     square = (a**2).sum(axis=2)
     length, sums = square.sum(axis=1), (a.sum(axis=1) ** 2).sum(axis=1)
@@ -88,8 +98,14 @@ def controls(problem: Problem, weights: np.ndarray) -> np.ndarray:
     return np.stack([value / mean - 1 for value, mean in zip(values, means, strict=True)], axis=1)
 
 
+def felt_outputs(problem: Problem) -> int:
+    """C, or C − 1 of the cross-entropy, which does not see the mean of a over outputs."""
+    return problem.outputs - (problem.training.loss == "cross-entropy")
+
+
 def average(problem: Problem, readings: tuple[int, ...], *, seed: int, count: int | None = None) -> Average:
-    """τ at the updates `readings`, averaged over output weights: 32 to 128 runs of `solve`, until 1 % of τ is reached.
+    """τ at the updates `readings`, averaged over output weights: 32 to 128 runs of `solve`, until 1 % of τ is reached
+    and 2 % of its change.
 
     Raises
     ------
@@ -104,26 +120,48 @@ def average(problem: Problem, readings: tuple[int, ...], *, seed: int, count: in
     for given in weights:
         runs.append(solve(problem, given, updates, count=rows, seed=1000 * seed + len(runs) + 1))
         if len(runs) in ROUNDS:
-            found = averaged(runs, controls(problem, weights[: len(runs)]), readings)
-            if np.all(found.error <= WANTED * found.tau):
+            features = controls(problem, weights[: len(runs)])
+            found = averaged(runs, features, readings, adjusted=features_help(problem))
+            if _known_well(found, problem.s0):
                 break
     return found
 
 
-def averaged(runs: list[Solution], features: np.ndarray, readings: tuple[int, ...]) -> Average:
-    """The mean over runs, with what `features` (S, q) of mean 0 explain taken off, and its standard error."""
+def _known_well(found: Average, initial: float) -> bool:
+    """Whether chance leaves little of τ, and little of its change."""
+    change = np.linalg.norm(found.tau - initial, axis=1)
+    of_change = np.linalg.norm(found.error, axis=1) <= WANTED_OF_CHANGE * change
+    return bool(np.all(found.error <= WANTED * found.tau) and np.all(of_change | (change <= WANTED * initial)))
+
+
+def features_help(problem: Problem) -> bool:
+    """Whether there are more than 4 output weights: a few are spread so evenly that regression only adds noise."""
+    return problem.width * felt_outputs(problem) > EVENLY_SPREAD
+
+
+def averaged(
+    runs: list[Solution], features: np.ndarray, readings: tuple[int, ...], *, adjusted: bool = True
+) -> Average:
+    """The mean over runs and its standard error, from the scatter that `features` (S, q) of mean 0 do not explain.
+
+    If `adjusted`, what they do explain is taken off the mean.
+    """
     at, count = list(readings), len(runs)
     design = np.concatenate([np.ones((count, 1)), features], axis=1)
-    # the row of the pseudo-inverse that gives the intercept: a weight for every run
     inverse = np.linalg.pinv(design, rcond=1e-8)
-    remembered, written = (np.array([getattr(run, name)[at] for run in runs]) for name in ("remembered", "written"))
+    # a weight for every run: the row of the pseudo-inverse that gives the intercept, or that of the mean
+    share = inverse[0] if adjusted else np.full(count, 1 / count)
+    remembered, written, amplitude = (
+        np.array([getattr(run, name)[at] for run in runs]) for name in ("remembered", "written", "amplitude")
+    )
     tau = remembered + written
     fitted = np.tensordot(design @ inverse, tau, 1)
     free = count - np.linalg.matrix_rank(design, rtol=1e-8)
     scatter = np.sqrt(((tau - fitted) ** 2).sum(axis=0) / free)
     return Average(
-        remembered=np.tensordot(inverse[0], remembered, 1),
-        written=np.tensordot(inverse[0], written, 1),
-        error=scatter * float(np.linalg.norm(inverse[0])),
+        remembered=np.tensordot(share, remembered, 1),
+        written=np.tensordot(share, written, 1),
+        error=scatter * float(np.linalg.norm(share)),
         draws=count,
+        amplitude=np.tensordot(share, amplitude, 1),
     )

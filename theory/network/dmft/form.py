@@ -124,20 +124,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     NoClosedForm
         If training diverges for some output weights, or more than 2 % of τ is left to chance.
     """
-    problem = problem_of(setting)
-    levels = levels_of(problem.eigenvalues, problem.multiplicity, LEVELS)
-    reduced = replace(problem, eigenvalues=levels.nodes, multiplicity=levels.weights)
-    at_nodes = average(reduced, setting.training.readings, seed=SEED)
-    found = replace(
-        at_nodes,
-        remembered=at_nodes.remembered @ levels.interpolation.T,
-        written=at_nodes.written @ levels.interpolation.T,
-        error=np.abs(at_nodes.error @ levels.interpolation.T),
-    )
-    scatter = float(np.max(found.error / found.tau))
-    if not scatter <= LARGEST_SCATTER:
-        rule = f"leaves {scatter:.1%} of τ to the draws of output weights, more than {LARGEST_SCATTER:.0%}"
-        raise NoClosedForm("network.init_variance", setting.network.layer_variances[1], rule)
+    problem, found = limit(setting)
     order, _, multiplicity = spaces(np.array(setting.data.eigenvalues))
     place = np.empty(len(order), int)
     place[order] = np.repeat(np.arange(len(multiplicity)), multiplicity)
@@ -147,6 +134,32 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         error_budget=error_budget(problem, found),
         neglected=NEGLECTED,
     )
+
+
+def limit(setting: Setting) -> tuple[Problem, Average]:
+    """The constants of the setting, and the law of its weights at every step, averaged over output weights.
+
+    Raises
+    ------
+    NoClosedForm
+        As `predict`.
+    """
+    problem = problem_of(setting)
+    levels = levels_of(problem.eigenvalues, problem.multiplicity, LEVELS)
+    reduced = replace(problem, eigenvalues=levels.nodes, multiplicity=levels.weights)
+    at_nodes = average(reduced, setting.training.readings, seed=SEED)
+    found = replace(
+        at_nodes,
+        remembered=at_nodes.remembered @ levels.interpolation.T,
+        written=at_nodes.written @ levels.interpolation.T,
+        amplitude=at_nodes.amplitude @ levels.interpolation.T,
+        error=np.abs(at_nodes.error @ levels.interpolation.T),
+    )
+    scatter = float(np.max(found.error / found.tau))
+    if not scatter <= LARGEST_SCATTER:
+        rule = f"leaves {scatter:.1%} of τ to the draws of output weights, more than {LARGEST_SCATTER:.0%}"
+        raise NoClosedForm("network.init_variance", setting.network.layer_variances[1], rule)
+    return problem, found
 
 
 def error_budget(problem: Problem, found: Average) -> float:

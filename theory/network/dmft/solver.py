@@ -35,11 +35,14 @@ class Solution:
         labels have written; means over neurons.
     stein : ndarray, shape (T,)
         |E[g ξᵀ] − R C_h| / |E[g ξᵀ]| at every update: how far Stein's identity is from being obeyed.
+    amplitude : ndarray, shape (T + 1, k)
+        tr P/m: what a unit's own initial weight is multiplied by, the mean over units.
     """
 
     remembered: np.ndarray
     written: np.ndarray
     stein: np.ndarray
+    amplitude: np.ndarray
 
     @property
     def tau(self) -> np.ndarray:
@@ -115,7 +118,8 @@ def solve(
         stein[t] = _share(left, correlation @ factor.T)
         directions.advance(response.reshape(m, t + 1, m))
         output.advance(t, rows, use)
-    return Solution(parts[0], parts[1], stein)
+    amplitude = np.trace(directions.propagator, axis1=2, axis2=3) / m
+    return Solution(parts[0], parts[1], stein, amplitude)
 
 
 def _refuse_divergence(problem: Problem, step: int, covariance: np.ndarray) -> None:

@@ -17,32 +17,39 @@ from theory.network.dmft.row import Rows
 
 
 class Tangents:
-    """dg of the first `count` rows; 4 N' T² m bytes."""
+    """dg of the first `count` rows; 4 N' T² m bytes, rows last, so that what has been reached is a plain matrix."""
 
     def __init__(self, count: int, updates: int, width: int, generator: np.random.Generator) -> None:
         self._count, self._width = count, width
-        self._pushes = (2.0 * generator.integers(2, size=(count, updates, width)) - 1).astype(np.float32)
-        self._answers = np.zeros((count, updates, updates, width), np.float32)  # row, push s, force t, neuron
+        signs = 2.0 * generator.integers(2, size=(count, updates, width)) - 1
+        self._pushes = np.ascontiguousarray(signs.transpose(1, 2, 0), np.float32)  # push s, neuron, row
+        self._answers = np.zeros((updates, width, updates, count), np.float32)  # force t, neuron, push s, row
 
     def advance(self, step: int, memory: np.ndarray, rows: Rows, use: Use) -> np.ndarray:
         """R(t, s) for s < t = `step` by the tangents, (m, t m), given M(t, ·)/n (m, t m)."""
         n, m, t = self._count, self._width, step
 
         def of(values: np.ndarray) -> np.ndarray:
-            return values[:n].astype(np.float32)
+            """Values (N, …) of the rows that are followed, as (…, 1, N')."""
+            return np.ascontiguousarray(np.moveaxis(values[:n], 0, -1), np.float32)[..., None, :]
 
-        moved = np.empty((n, t + 1, m), np.float32)
-        past = self._answers[:, :t, :t].reshape(n * t, t * m)
-        moved[:, :t] = (past @ memory.T.astype(np.float32)).reshape(n, t, m)
-        moved[:, t] = self._pushes[:, t]
-        weights = of(rows.weights) if rows.weights.ndim == 3 else rows.weights.astype(np.float32)
-        slope = of(rows.hidden.slope)[:, None, :]
-        outputs = np.matmul(moved * slope, weights)
-        pull = of(rows.residual.pull)[:, None, :]
-        outputs = of(rows.residual.weight)[:, None, :] * outputs - pull * (pull * outputs).sum(axis=2, keepdims=True)
-        bend = of(rows.hidden.bend * rows.back)[:, None, :]
-        answers = bend * moved + rows.scale**2 * slope * np.matmul(outputs, np.swapaxes(weights, -1, -2))
-        self._answers[:, : t + 1, t] = of(use.drawn)[:, None, None] * answers
-        seen = of(use.expected)[:, None, None] * answers[:, :t]
-        found = np.einsum("nsj,nsk->jsk", seen, self._pushes[:, :t], optimize=True)
-        return np.asarray(found.reshape(m, t * m), dtype=float) / n
+        moved = np.empty((m, t + 1, n), np.float32)
+        past = self._answers[:t, :, :t].reshape(t * m, t * n)
+        moved[:, :t] = (memory.astype(np.float32) @ past).reshape(m, t, n)
+        moved[:, t] = self._pushes[t]
+        slope = of(rows.hidden.slope)
+        outputs = self._through(rows.weights, slope * moved, "jc,jsn->csn")
+        pull = of(rows.residual.pull)
+        outputs = of(rows.residual.weight) * outputs - pull * (pull * outputs).sum(axis=0)
+        answers = of(rows.hidden.bend * rows.back) * moved
+        answers += rows.scale**2 * slope * self._through(rows.weights, outputs, "jc,csn->jsn")
+        self._answers[t, :, : t + 1] = of(use.drawn) * answers
+        seen = of(use.expected) * answers[:, :t]
+        found = np.matmul(seen.transpose(1, 0, 2), self._pushes[:t].transpose(0, 2, 1))  # push, neuron, neuron
+        return np.asarray(found.transpose(1, 0, 2).reshape(m, t * m), dtype=float) / n
+
+    def _through(self, weights: np.ndarray, values: np.ndarray, axes: str) -> np.ndarray:
+        """Values through output weights that rows share, (m, C), or through each row's own, (N, m, C)."""
+        if weights.ndim == 3:
+            axes, weights = axes.replace("jc,", "njc,"), weights[: self._count]
+        return np.asarray(np.einsum(axes, weights.astype(np.float32), values, optimize=True))

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from reports.claims.shape.panel_networks import BANDS, SEEDS, PanelCurves
-from theory.shape import FALLS, RISES, RISES_THEN_FALLS
-
-SHAPES = {FALLS: (5, 4, 3, 2, 1), RISES_THEN_FALLS: (2, 4, 3, 1, -1), RISES: (0, 3, 4, 4.6, 5)}
+from reports.claims.shape.b5_panels import ReadPanel, stop
+from reports.claims.shape.panel_networks import PanelCurves
+from reports.claims.shape.published_panels import PUBLISHED
 
 
 def planted(
-    bands: Sequence[float] | np.ndarray,
+    study: ReadPanel,
+    off: float = 0.0,
     *,
-    noise: float = 0.02,
-    networks: int = 40,
-    b: int = 1,
-    reach: tuple[str, ...] = (),
+    before: float = 0.02,
+    noise: float = 1e-3,
+    networks: int = 6,
     diverged: int = 0,
     seed: int = 0,
 ) -> PanelCurves:
-    """What an ensemble would have measured, had τ/τ_0 − 1 in the bands been `bands`/10."""
+    """Networks whose f lies `off` beside the published values, by turns above and below, where the panel is compared.
+
+    Before, where there is an earlier reading, they lie `before` beside them.
+    """
+    published = PUBLISHED[study.panel.name]
+    sigma = np.array(study.panel.diagonal)
+    curve = np.interp(sigma, published.sigma, published.f)
+    turns = np.where(np.arange(len(sigma)) % 2, 1.0, -1.0)
+    turns[np.isin(sigma.round(3), published.sigma)] = np.where(np.arange(len(published.sigma)) % 2, 1.0, -1.0)
     rng = np.random.default_rng(seed)
-    initial = 30**-0.5
-    tau = initial**2 * (1 + np.array(bands) / 10 + noise * rng.normal(size=(networks, BANDS)))
-    curves = np.sqrt([part.mean(axis=0) for part in np.array_split(tau, SEEDS)]).repeat(6, axis=1)
-    return PanelCurves(b, reach, initial, np.sqrt(np.arange(1, 31) / 10), curves, tau, networks, diverged)
+    f = np.array([curve + each * turns for each in (before, off)])
+    f = f[:, None] + noise * rng.normal(size=(2, networks, len(sigma)))
+    initial = len(sigma) ** -0.5
+    updates = (stop(study) // 4, stop(study))
+    return PanelCurves(initial, sigma, updates, f, f, networks + diverged, diverged)

@@ -51,7 +51,7 @@ def renamed(plain: Any, before: str, after: str) -> Any:
         (b1_function, 8, {}),
         (b2_shape, 64, {}),
         (b3_images, 2, {"steps": (0, 1, 2, 4, 8)}),
-        (b5_panels, 5, {"steps": (0, 64)}),
+        (b5_panels, 2, {}),
         (f2_criterion, 64, {}),
         (f6_regimes, 64, {}),
         (f7_surrogate, 3, {"steps": (16, 32)}),

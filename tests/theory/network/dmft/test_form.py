@@ -98,7 +98,7 @@ def test_a_prediction_says_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_budget_is_of_sizes_and_of_chance() -> None:
     """c max(λ_max/tr Σ, 1/n) of the largest |s_0² − remembered| + written, and three standard errors, over each τ."""
-    found = Average(np.array([[0.9, 0.5]]), np.array([[0.1, 0.7]]), np.array([[0.01, 0.0]]), 32)
+    found = Average(np.array([[0.9, 0.5]]), np.array([[0.1, 0.7]]), np.array([[0.01, 0.0]]), 32, np.ones((1, 2)))
     given = problem(20, 80, 4)
     share = 4.0 * max(spectrum(20)) / sum(spectrum(20))
     assert error_budget(given, found) == pytest.approx(max((share * 1.2 + 0.03) / 1.0, share * 1.2 / 1.2))

@@ -162,11 +162,15 @@ def test_what_rows_write_into_the_output_layer(loss: str) -> None:
 
 
 def test_draws_of_output_weights() -> None:
-    """Standard normal in their first two moments, and their controls of mean zero; both in both parametrizations."""
+    """Normal in their first two moments, and their controls of mean zero; both in both parametrizations.
+
+    For the cross-entropy without their mean over outputs, which it does not see.
+    """
     found = problem(m=3, loss="cross-entropy", init_variance=(1.0, 2.0))
     weights = output_draws(found, 0, 4096)
     flat = weights.reshape(4096, -1)
-    np.testing.assert_allclose(flat.T @ flat / 4096, 2 * np.eye(9), atol=0.05)
+    felt = np.kron(np.eye(3), np.eye(3) - 1 / 3)
+    np.testing.assert_allclose(flat.T @ flat / 4096, 2 * felt, atol=0.05)
     assert np.abs(controls(found, weights).mean(axis=0)).max() < 0.1
     one = problem(m=5)
     assert np.abs(controls(one, output_draws(one, 0, 4096)).mean(axis=0)).max() < 0.1
@@ -193,8 +197,10 @@ def test_what_controls_explain_is_no_error() -> None:
 
     def runs(noise: float) -> list[Solution]:
         tau = 1 + features @ [0.3, -0.2] + noise * generator.standard_normal(64)
-        return [Solution(np.array([[0.5]]), np.array([[t - 0.5]]), np.zeros(0)) for t in tau]
+        return [Solution(np.array([[0.5]]), np.array([[t - 0.5]]), np.zeros(0), np.ones((1, 1))) for t in tau]
 
+    plain = averaged(runs(0.0), features, (0,), adjusted=False)
+    assert plain.tau[0, 0] == pytest.approx(np.mean([run.tau[0, 0] for run in runs(0.0)]))
     exact = averaged(runs(0.0), features, (0,))
     np.testing.assert_allclose(exact.tau, 1, rtol=1e-12)
     assert exact.error.max() < 1e-12

@@ -1,0 +1,166 @@
+"""The statements of arXiv:2006.10455 that are known here. No measured number stands in these texts."""
+
+from __future__ import annotations
+
+from reports.statements.statement import Asked, Statement
+
+ALIGNMENT = (
+    Statement(
+        "Definition 2",
+        "Misalignment is the least Jeffreys divergence between a Gaussian with the covariance of the weights and one "
+        "whose covariance is aligned with the data.",
+        "`theory.misalignment` has the closed form, over eigenspaces of any multiplicity; the claims on alignment use "
+        "it, with the sampling error of few weight vectors taken off.",
+        "Some plots show the square, and the paper's do not always say which: ours name it.",
+        (Asked("A3", "photograph patches"), Asked("A6", "", "$M^2$")),
+    ),
+    Statement(
+        "Definition 3",
+        "The transfer function maps the standard deviation of the data along an eigenvector to that of the weights.",
+        "`theory.eigenspaces` reads it from second moments, by eigenspace. It presupposes alignment, or distinct "
+        "eigenvalues: otherwise it depends on the choice of eigenvectors.",
+        "Nothing.",
+        (
+            Asked(
+                "B1",
+            ),
+        ),
+    ),
+    Statement(
+        "Proposition 1",
+        "With Gaussian data, isotropic Gaussian initial weights and labels independent of the data, first-layer "
+        "weights have mean zero and a covariance aligned with that of the data, at every time of training.",
+        "An exact randomization test on networks and on all linear models with a closed form; one negative control per "
+        "hypothesis, which the test must reject; the same for data with a mean.",
+        "Nothing: the theorem holds for every network, and each finding is a test with stated power.",
+        (
+            Asked("A3", "ReLU network, Gaussian data"),
+            Asked("A3", "deep tanh network"),
+            Asked("A4"),
+            Asked("A5", "mean in two eigenspaces"),
+        ),
+    ),
+    Statement(
+        "Proof of Proposition 1",
+        "Training commutes with rotations of the inputs, and the average over the rotations that commute with the "
+        "covariance of the data is aligned with it.",
+        "Replicas trained in given and in rotated coordinates; the average in closed form, over Haar draws and over a "
+        "whole finite group. Optimizers that are not equivariant are the controls.",
+        "Nothing.",
+        (Asked("A1"), Asked("A2")),
+    ),
+    Statement(
+        "Figure 2",
+        "On CIFAR-10 the filters' misalignment with the eigenvectors of the patches stays low during training, on "
+        "random and on real labels; against a random basis it grows.",
+        "Filters on crops of two photographs, at reduced size, against random bases. The paper's net on CIFAR-10 is "
+        "trained by `--budget paper --cifar10 DIR`.",
+        "CIFAR-10 is in no package: the paper's own curves were not compared. Its images are standardised per channel, "
+        "ours by one number.",
+        (Asked("A6"),),
+    ),
+    Statement(
+        "Figure 3",
+        "Eigenvectors of the weights look like those of the data, some only after data eigenspaces are merged.",
+        "Patches of photographs, as many trainings as the statistical power needs; the share of each data eigenvector "
+        "within its weight eigenspace.",
+        "The paper's WRN-28-4 on CIFAR-10 was not trained: wide residual networks are not among our networks.",
+        (Asked("A7"),),
+    ),
+)
+SHAPE = (
+    Statement(
+        "Figure 4, left",
+        "The transfer function is a function: five seeds of one setting lie on one curve.",
+        "The scatter between networks against the width, which must fall, and must not for weights of rank one.",
+        "How far the paper's own seeds scatter is not readable from its figure.",
+        (Asked("B1"),),
+    ),
+    Statement(
+        "Figure 4, centre and right",
+        "On CIFAR-10 the transfer function rises over training by orders of magnitude at middle eigenvalues, on "
+        "random and on real labels; on random labels it peaks inside.",
+        "Filters on crops of photographs, on the paper's axis, from usual initial weights and from ones as small as "
+        "the tail of the paper's curves; the position of the peak with an interval.",
+        "CIFAR-10 is in no package. The axis and the initial weights were inferred from the ticks and the tail of the "
+        "published curves; photographs have another spectrum, and a peak elsewhere refutes nothing of the paper.",
+        (Asked("B3"),),
+    ),
+    Statement(
+        "Figure 20 (and Figure 4, left)",
+        "In three panels of networks of two hidden layers the transfer function falls; rises, then falls below its "
+        "initial value; rises and levels off.",
+        "The paper's own networks, widths and data law against values read off its figure. Learning rate and number of "
+        "updates were fitted on the middle panel; the right one is predicted with both, the left one with the rate.",
+        "Learning rate, stopping time and batches are not given. The caption calls one diagonal the covariance and the "
+        "axis: as standard deviations it agrees, as variances it does not.",
+        (Asked("B5"),),
+    ),
+    Statement(
+        "Section on deeper layers",
+        "Deeper layers align with the activations of the layer below.",
+        "Second layers against the activations of the first, on Gaussian data and on digits; untrained layers are the "
+        "control.",
+        "Which layers and networks the paper shows could not be checked against its text.",
+        (Asked("B4"),),
+    ),
+)
+TRANSFER = (
+    Statement(
+        "Figure 1",
+        "After training on random labels VGG16 learns a new task on CIFAR-10 faster in two settings and more slowly in "
+        "two others.",
+        "Positive and negative transfer in dense networks on digits. VGG16 on CIFAR-10 is trained by "
+        "`--budget paper --cifar10 DIR`.",
+        "CIFAR-10 is in no package; learning rates and scales of the four settings are not given, and the numbers of "
+        "random classes are known second-hand. No curve of the figure was compared.",
+        (Asked("C1"), Asked("C3", "factor")),
+    ),
+    Statement(
+        "Figure 5",
+        "A first layer drawn from a Gaussian with the covariance of the pretrained one, rescaled, gives most of its "
+        "gain.",
+        "The share of the gain, with an interval, on digits and on photographs; a random basis and a layer without its "
+        "covariance are the controls. The paper's net on CIFAR-10 is trained by `--budget paper --cifar10 DIR`.",
+        "CIFAR-10 is in no package, so the published share is compared with that on other images. How long the paper "
+        "pretrains is not given.",
+        (Asked("C2"),),
+    ),
+    Statement(
+        "Figures 6 to 8",
+        "Upper layers specialise: the share of active units drops at the switch of tasks, and wider upper layers "
+        "restore the gain.",
+        "Dense networks on digits, by the width of the upper layer: gain, and share of active units before and after "
+        "upstream training.",
+        "The networks, axes and values of these figures could not be checked against the text.",
+        (Asked("C3", "factor"),),
+    ),
+    Statement(
+        "Table 1",
+        "Transferring more layers helps.",
+        "The gain by the number of layers kept, and of layers drawn one upon the other, on digits.",
+        "The values of the table are for CIFAR-10, which is in no package; they were not compared.",
+        (Asked("C7"),),
+    ),
+    Statement(
+        "Text on the scale of the initial weights",
+        "The scale of the initial weights decides between positive and negative transfer.",
+        "Dense networks on digits at half of He's standard deviation, at He's and at twice He's.",
+        "The scales of the paper's four settings are not given.",
+        (Asked("C4"),),
+    ),
+    Statement(
+        "Text on the stages of upstream training",
+        "Early epochs give most of the benefit; late ones specialise.",
+        "Networks taken from one upstream training after different numbers of epochs, compared in pairs.",
+        "The paper's own numbers of epochs could not be checked against the text.",
+        (Asked("C6"),),
+    ),
+    Statement(
+        "Text on other networks and data",
+        "ResNet-18 and ImageNet-like data show the same.",
+        "Nothing: residual networks are not among our networks, and the images are in no package.",
+        "Whether it holds was not examined here.",
+    ),
+)
+STATEMENTS = (*ALIGNMENT, *SHAPE, *TRANSFER)

@@ -1,0 +1,125 @@
+"""Claim B6: parts of every network, a rule that can say no, and what the panels' smaller networks are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import simulate
+from reports.claims.claim import Context
+from reports.claims.shape.b6_made_of import CLAIM, MadeOf, factor
+from reports.claims.shape.made_of import OverlapEvidence, overlap_evidence
+from reports.typesetting.figures import render
+from tests.changes import changed
+from tests.reports.claims.shape.outcomes import case_of, outcome_of, smaller_case
+from theory.decomposition import Decomposition, Parts
+from theory.errors import Diverged
+from theory.setting import Data, Setting, Training
+
+GROWS = MadeOf(early="negative", last="positive", written="negative")
+
+
+def made_up(early: float, last: float, share: float, *, networks: int = 6, scatter: float = 1e-3) -> OverlapEvidence:
+    """Five directions, A as given in the last one at two readings, F such that it is this share of the trace."""
+    amplitude = np.ones((2, 5))
+    amplitude[:, -1] = early, last
+    wobble = 1 + scatter * np.random.default_rng(0).standard_normal((networks, 1, 1))
+    initial = np.ones((networks, 5))
+    cross = wobble * amplitude
+    written = share / (1 - share) * (amplitude**2).mean(axis=1, keepdims=True)
+    trained = amplitude**2 + wobble * written
+    return OverlapEvidence((5, 50), np.arange(1.0, 6.0), (1,) * 5, initial, cross, trained, networks, 0)
+
+
+def decided(evidence: OverlapEvidence, study: MadeOf = GROWS) -> list[str]:
+    case = replace(case_of(CLAIM, "one hidden layer"), study=study)
+    return [judgement.verdict for judgement in CLAIM.decide(case, None, evidence)]
+
+
+@pytest.mark.parametrize(
+    ("early", "last", "share", "verdicts"),
+    [
+        (0.9, 1.2, 0.1, ["holds", "holds", "holds"]),
+        (1.1, 0.8, 0.4, ["refuted", "refuted", "refuted"]),
+        (1.0, 1.0, 0.25, ["undecided", "undecided", "undecided"]),
+    ],
+)
+def test_signs_can_be_refuted(early: float, last: float, share: float, verdicts: list[str]) -> None:
+    evidence = made_up(early, last, share)
+    assert decided(evidence) == verdicts
+    assert "holds" not in decided(replace(evidence, diverged=1))
+
+
+def test_what_is_asked_of_other_networks() -> None:
+    """In the second fifth of σ, here 1; of a control, that more than a half is written."""
+    damped = MadeOf(second="positive", last="negative", written=None)
+    assert decided(made_up(1.0, 0.9, 0.1), damped) == ["undecided", "holds"]
+    loud = MadeOf(last="positive", written="positive")
+    assert decided(made_up(1.0, 1.5, 0.8), loud) == ["holds", "holds"]
+    assert decided(made_up(1.0, 1.5, 0.4), loud) == ["holds", "refuted"]
+
+
+def test_one_network_is_not_enough() -> None:
+    """Two leave no standard error, and nothing is decided."""
+    assert set(decided(made_up(0.9, 1.2, 0.1, networks=2))) == {"undecided"}
+    with pytest.raises(Diverged, match="networks = 1: must be two at least that do not diverge"):
+        decided(made_up(0.9, 1.2, 0.1, networks=1))
+
+
+def linear_evidence(**changes: Any) -> tuple[Decomposition, OverlapEvidence]:
+    """512 groups that scatter by 1e-3 about a prediction."""
+    sigma, ones = np.array([1.0, 2.0]), np.ones(2)
+    parts = [Parts(step, sigma, (1, 1), ones, a * ones, 0.01 * ones, 0.2 * ones) for step, a in ((5, 0.8), (20, 0.5))]
+    wobble = 1 + 1e-3 * np.random.default_rng(1).standard_normal((512, 1))
+    cross = np.stack([wobble * each.amplitude for each in parts], axis=1)
+    trained = np.stack([wobble * each.tau for each in parts], axis=1)
+    evidence = OverlapEvidence((5, 20), sigma, (1, 1), np.ones((512, 2)), cross, trained, 512, 0)
+    return Decomposition("linear-full-batch", None, tuple(parts)), replace(evidence, **changes)
+
+
+def test_parts_of_a_linear_model_can_be_refuted() -> None:
+    case = case_of(CLAIM, "linear, full batch")
+    prediction, evidence = linear_evidence()
+    values, falls = CLAIM.decide(case, prediction, evidence)
+    assert (values.verdict, falls.verdict, falls.prediction) == ("holds", "holds", "negative")
+    assert falls.measurement == pytest.approx(-0.2, abs=1e-3)
+    assert CLAIM.scaled is not None
+    for times in (0.97, 1.03):
+        assert CLAIM.decide(case, CLAIM.scaled(prediction, times), evidence)[0].verdict == "refuted"
+    rising = replace(evidence, cross=evidence.cross[:, ::-1])
+    assert CLAIM.decide(case, prediction, rising)[1].verdict == "refuted"
+    assert CLAIM.decide(case, prediction, replace(evidence, diverged=1))[0].verdict == "undecided"
+
+
+def test_a_linear_model_trained_small() -> None:
+    case = smaller_case(case_of(CLAIM, "linear, full batch"), 1100, steps=(5, 20))
+    outcome = outcome_of(CLAIM, case)
+    assert [each.verdict for each in outcome.judgements] == ["undecided", "holds"]  # for want of power
+    assert len(outcome.measurement.initial) == 366  # groups of three; two networks are left over
+    shown = CLAIM.illustrate((outcome,))
+    assert render(shown.figures[0]).svg
+    (row,) = shown.tables[0].rows
+    assert row[0] == "linear, full batch"
+    assert outcome.prediction is not None
+
+
+def test_eigenspaces_and_groups_are_means() -> None:
+    data = Data(kind="gaussian", spectrum=(1.0, 2.0, 2.0), samples=9)
+    overlaps = simulate.initial_overlaps(Setting(data=data, training=Training(steps=(0, 3))), replicas=4)
+    evidence = overlap_evidence(overlaps)
+    assert evidence.multiplicity == (1, 2)
+    np.testing.assert_allclose(evidence.initial[:, 1], overlaps.initial[:, 1:].mean(axis=1))
+    np.testing.assert_allclose(evidence.cross[:, 1, 0], overlaps.cross[:, 1, 0])
+
+
+def test_the_panels_are_smaller_but_for_the_paper() -> None:
+    for budget, factors in (("quick", (8, 16, 1)), ("full", (4, 4, 1)), ("paper", (1, 1, 1))):
+        assert tuple(factor(budget, panel) for panel in ("right", "middle", "")) == factors
+    trained = case_of(CLAIM, "Figure 20, right")
+    few = replace(trained, trained=changed(trained.setting, ensemble={"replicas": 2}))
+    evidence = CLAIM.measure(few, Context())
+    assert (evidence.steps, evidence.b) == ((5, 200), 8)
+    assert len(evidence.sigma) == 30

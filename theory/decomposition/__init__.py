@@ -1,0 +1,11 @@
+"""What f is made of: initial weights times a factor, and what training has written; and two laws that describe it.
+
+`decompose` gives the parts where a closed form exists, `estimated_parts` from networks whose initial weights are known,
+`fit_shape` describes a transfer function by two numbers.
+"""
+
+from theory.decomposition.door import decompose
+from theory.decomposition.estimate import EstimatedParts, estimated_parts
+from theory.decomposition.parts import Decomposition, Parts
+
+__all__ = ["Decomposition", "EstimatedParts", "Parts", "decompose", "estimated_parts"]

@@ -1,0 +1,53 @@
+"""How much memory one array may take before a run is refused, and how to raise that.
+
+A few bytes can ask for any amount of work: a shape that a file declares, an archive that unpacks to a thousand times
+its size, a dimension in a setting. They are refused before the work, by what they ask for.
+"""
+
+from __future__ import annotations
+
+import os
+
+from theory.checked import require
+
+VARIABLE = "EIGENALIGN_MEMORY"
+GIB = 2**30
+_DEFAULT = 2.0
+
+
+def memory() -> int:
+    """The bytes that one array may take: 2 GiB, or the GiB that the environment's EIGENALIGN_MEMORY says.
+
+    Raises
+    ------
+    InvalidInput
+        Where that is not a positive number.
+    """
+    text = os.environ.get(VARIABLE, "")
+    try:
+        found = float(text) if text else _DEFAULT
+    except ValueError:
+        found = 0.0
+    require(0 < found < 2**20, VARIABLE, text, "must be a positive number of GiB, such as 16")
+    return int(found * GIB)
+
+
+def require_memory(needed: float, key: str, value: object, what: str) -> None:
+    """Raise InvalidInput(key, value, …) where `what`, an array of `needed` bytes, is larger than the limit.
+
+    Raises
+    ------
+    InvalidInput
+
+    >>> require_memory(1e13, "data.samples", 10**9, "the rows")
+    Traceback (most recent call last):
+        ...
+    theory.errors.InvalidInput: data.samples = 1000000000: the rows need 9.3e+03 GiB, and the limit for one array is \
+2 GiB: set the environment variable EIGENALIGN_MEMORY to more GiB to raise it
+    """
+    limit = memory()
+    rule = (
+        f"{what} need {needed / GIB:.2g} GiB, and the limit for one array is {limit / GIB:.3g} GiB: set the "
+        f"environment variable {VARIABLE} to more GiB to raise it"
+    )
+    require(needed <= limit, key, value, rule)
