@@ -34,8 +34,9 @@ By what you want to do:
   downstream; `load_experiment` reads one from a TOML file.
 - Study plasticity: `run_sequence` trains a `TaskSequence`, one set of random labels after another, with every `Remedy`
   that it names; `task_inputs` are what one of the tasks is made from.
-- Examine your own network: `check` and `check_files` say whether a layer is aligned with its data, `monitor` gives a
-  number to log while it trains.
+- Examine your own network: `check` and `check_files` say whether a layer is aligned with its data, `check` also whether
+  every layer of a model is (a `ModelCheck`), `check_over` at the checkpoints of one run; `monitor` gives a number to
+  log while a layer trains, `watch` one for every layer of a model.
 - Begin from aligned weights: `init` draws them, from data, from a setting, or from a law that `law_of_data`,
   `law_of_file`, `law_of_setting` or `law_of_store` makes.
 - Compute with your own arrays and tensors: `eigenspaces`, `transfer_function` and `weight_variances`; `misalignment`,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from reports.init import WeightLaw, init, law_of_data, law_of_file, law_of_setting, law_of_store
     from reports.judging.compare import Verification
     from reports.judging.verify import predict, verify
+    from reports.models import Course, ModelCheck, Watch, check_over, watch
     from reports.setting_file import load as load_setting
     from reports.transfer import TransferStudy, predict_transfer, transfer
     from simulate import SequenceResult, SimulatedReading, Simulation, TaskCurves, merge, run_sequence, task_inputs
@@ -131,6 +133,7 @@ __all__ = [
     "FORMS",
     "Check",
     "Containment",
+    "Course",
     "Data",
     "Diverged",
     "Downstream",
@@ -141,6 +144,7 @@ __all__ = [
     "Labels",
     "MeanRatio",
     "MisalignmentInterval",
+    "ModelCheck",
     "Monitor",
     "Network",
     "NoClosedForm",
@@ -168,10 +172,12 @@ __all__ = [
     "Until",
     "Upstream",
     "Verification",
+    "Watch",
     "WeightLaw",
     "WholeMatrixTest",
     "check",
     "check_files",
+    "check_over",
     "closest_aligned",
     "containment",
     "eigenspaces",
@@ -205,6 +211,7 @@ __all__ = [
     "transfer_function",
     "twirl",
     "verify",
+    "watch",
     "weight_variances",
     "whole_matrix_test",
 ]

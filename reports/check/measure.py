@@ -24,7 +24,7 @@ class Module(Protocol):
 
 @overload
 def check(
-    weights: Module | Sequence[Module] | Mapping[str, Any],
+    weights: Module | Mapping[str, Any] | Sequence[Module] | Sequence[Mapping[str, Any]],
     rows: Any,
     *,
     center: bool = False,
@@ -68,7 +68,7 @@ def check(
     ----------
     weights : array or tensor, or a list of them
         (m, d) of a dense layer, (m, C, kh, kw) or (m, C, k) of filters. Several are independent trainings.
-    weights : module, or a list of them; state dict
+    weights : module or state dict, or a list of them
         A whole model: `reports.models.check_model` runs it on the data once, and takes the further options
         `of_models`: `layers`, `largest`, `device`, `forward`, `progress`. Of the options below, `center`, `ridge` and
         `seed` apply.
@@ -107,7 +107,7 @@ def check(
     ('aligned', 'falls')
     """
     several = weights if isinstance(weights, (list, tuple)) else [weights]
-    if isinstance(weights, Mapping) or any(hasattr(each, "named_modules") for each in several):
+    if any(isinstance(each, Mapping) or hasattr(each, "named_modules") for each in several):
         from reports.models import check_model
 
         if transposed or channels_last or dilation != 1 or group != (1, 1):

@@ -1,4 +1,4 @@
-"""What `eigenalign check` does with its two kinds of input: one layer's weights, or a whole model."""
+"""What `eigenalign check` does with its kinds of input: one layer's weights, a model, checkpoints of a run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from reports.check import check_files
+from reports.check.files import split
 from reports.check.verdict import Verdict
 from reports.check.weights import parse_group
 from reports.models import check_model
-from reports.models.files import load_model
+from reports.models.files import load_model, read_state
 from reports.models.layers import taps
-from reports.views import check, check_page, models, models_page
+from reports.models.over import check_files_over
+from reports.models.program_file import is_program
+from reports.views import check, check_page, models, models_page, over, over_page
 from reports.views.view import View
 from theory.errors import InvalidInput
 
@@ -29,6 +32,23 @@ class Checked:
     view: View
     verdicts: frozenset[str]
     page: Callable[[Sequence[str]], str]
+
+
+def judge(
+    weights: Sequence[str],
+    model_files: Sequence[str],
+    checkpoints: Sequence[str],
+    data: str,
+    options: Mapping[str, Any],
+    *,
+    progress: bool,
+) -> Checked:
+    """The check of whichever of the three kinds of files there are."""
+    if model_files:
+        return judge_model(model_files, data, options, progress=progress)
+    if checkpoints:
+        return judge_checkpoints(checkpoints, data, options, progress=progress)
+    return judge_weights(weights, data, options, progress=progress)
 
 
 def judge_weights(weights: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> Checked:
@@ -58,10 +78,24 @@ def judge_model(sources: Sequence[str], data: str, options: Mapping[str, Any], *
     )
 
 
+def judge_checkpoints(files: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> Checked:
+    """The checks of one run's checkpoints; the verdicts are those of the last."""
+    _refuse(options, _OF_WEIGHTS, "weights")
+    given = {name: options[name] for name in (*_OF_MODELS, *_SHARED)}
+    found = check_files_over(files, data, progress=progress, **given)
+    verdicts = frozenset(found.checks[-1].verdicts or ["none"])
+    return Checked(over.view(found), verdicts, lambda names: over_page.html(found, names))
+
+
 def list_layers(sources: Sequence[str], forward: str | None) -> View:
-    """The layers of a model, and those that cannot be checked."""
+    """The layers of a model, and those that cannot be checked; of weights without steps, what the steps may name."""
     if not sources:
         raise InvalidInput("list", True, "lists the layers of a --model")
+    path, prefix = split(sources[0])
+    if forward is None and not is_program(path):
+        state = read_state(path, prefix)
+        shapes = {key.removesuffix(".weight"): tuple(state[key].shape) for key in state if key.endswith(".weight")}
+        return models.stored(shapes)
     found, left = taps(load_model(sources[0], forward)[0])
     return models.listing([tap.layer for tap in found], left)
 

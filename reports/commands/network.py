@@ -32,6 +32,7 @@ from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
 @click.option("--list", "listed", is_flag=True, help="With --model: list the layers, and check none.")
 @click.option("--largest", type=click.IntRange(min=1), default=None, help="With --model: most dimensions of a layer.")
 @click.option("--device", default=None, metavar="NAME", help="With --model: where it runs, such as cuda.")
+@click.option("--over", is_flag=True, help="The CHECKPOINTS, or the files of a folder, are of one run, in order.")
 @click.option("--strict", is_flag=True, help="Exit with 1 unless every verdict is the one expected.")
 @click.option("--expect", default=None, metavar="VERDICT", help="With --strict: the verdict expected; default aligned.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Also write an HTML page.")
@@ -52,12 +53,16 @@ from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
     help="Regularise weights of deficient rank: this share of their mean variance.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the tests.")
+@click.argument("checkpoints", nargs=-1, metavar="[CHECKPOINTS]...")
 @common
 def check(
     weights: tuple[str, ...],
     models: tuple[str, ...],
+    checkpoints: tuple[str, ...],
     data: str | None,
     html: Path | None,
+    listed: bool,
+    over: bool,
     strict: bool,
     expect: str | None,
     as_json: bool,
@@ -70,26 +75,26 @@ def check(
     Example:
       eigenalign check --weights model.pt:0.weight --data data.npy
       eigenalign check --model model.pt2 --data images.npy
+      eigenalign check --over step0.pt:0.weight step9.pt:0.weight --data data.npy
     """  # noqa: D301
-    from reports.commands.checked import expected, judge_model, judge_weights, list_layers
+    from reports.commands.checked import expected, judge, list_layers
 
-    if bool(weights) == bool(models):
-        raise click.UsageError("exactly one of --weights and --model is needed")
+    if (bool(weights), bool(models), over).count(True) != 1:
+        raise click.UsageError("exactly one of --weights, --model and --over is needed")
+    if bool(checkpoints) != over:
+        raise click.UsageError("--over needs the files of checkpoints, and only --over takes any")
     verdict = expected(strict, expect)
-    if options["listed"]:
+    if listed:
         show(list_layers(models, options["forward"]), as_json)
         return DONE
     if data is None:
         raise click.UsageError("--data is needed")
-    if models:
-        found = judge_model(models, data, options, progress=not quiet)
-    else:
-        found = judge_weights(weights, data, options, progress=not quiet)
+    found = judge(weights, models, checkpoints, data, options, progress=not quiet)
     if html is not None:
         from reports.files import write_atomically
 
         try:
-            write_atomically(html, found.page([*weights, *models, data]))
+            write_atomically(html, found.page([*weights, *models, *checkpoints, data]))
         except OSError as error:
             raise click.FileError(str(html), hint=error.strerror or "cannot be written") from None
     show(found.view, as_json)

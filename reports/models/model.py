@@ -22,7 +22,7 @@ from reports.models.moments import Stream
 from reports.models.results import LayerCheck, ModelCheck
 from theory.errors import InvalidInput
 
-LARGEST = 2304  # dimensions of a layer: 256 channels of 3 × 3
+LARGEST = 1152  # dimensions of a layer: 128 channels of 3 × 3
 _SAME = 1e-6  # relative difference of moments of the same data
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from reports.models.layers import Layer, Unchecked
@@ -87,6 +88,14 @@ def listing(layers: list[Layer], left: list[Unchecked]) -> View:
     return View(
         to_builtins(value), [[grid(columns)] if layers else ["no layer can be checked"], unchecked(tuple(left))]
     )
+
+
+def stored(shapes: Mapping[str, tuple[int, ...]]) -> View:
+    """What `--list` prints of a file of weights: the names that steps may use, and the shapes of the weights."""
+    value = {"layers": [{"layer": name, "shape": shape} for name, shape in shapes.items()], "unchecked": []}
+    sizes = [" × ".join(map(str, shape)) for shape in shapes.values()]
+    hint = "a file of weights does not say how its layers follow each other: name the steps with --forward"
+    return View(to_builtins(value), [[grid({"layer": list(shapes), "shape": sizes})], wrapped(hint)])
 
 
 def _record(layer: LayerCheck) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from reports.views.models import HEADS, named, notes, table, unchecked
 
 TITLE = "Are the layers aligned with what they see?"
 _PANELS = 24  # drawn at most
+_WIDEST = 100.0  # ratio of the ends of an interval that is drawn
 
 
 def html(found: ModelCheck, sources: Sequence[str] = ()) -> str:
@@ -49,7 +50,7 @@ def figure(found: ModelCheck) -> Figure:
     """The transfer functions of all layers, a panel each, with 95 % intervals."""
     panels = tuple(_panel(layer) for layer in found.layers[:_PANELS])
     more = f" The first {_PANELS} of {len(found.layers)} layers." if len(found.layers) > _PANELS else ""
-    caption = f"The transfer functions $f$ of the layers, with 95 % intervals.{more}"
+    caption = f"The transfer functions $f$ of the layers, with 95 % intervals where these are bounded.{more}"
     return Figure("transfer-functions", caption, panels)
 
 
@@ -57,7 +58,8 @@ def _panel(layer: LayerCheck) -> Panel:
     f = layer.check.transfer_function
     known = (f.sigma > 0) & (f.f > 0)
     sigma, height = f.sigma[known], f.f[known]
-    low, high = (np.where(end[known] > 0, end[known], np.nan) for end in (f.low, f.high))
+    drawn = f.high[known] < _WIDEST * f.low[known]  # wider intervals would hide the curve
+    low, high = (np.where(drawn, end[known], np.nan) for end in (f.low, f.high))
     series = (
         Series("$f$", sigma, height, style="both"),
         Series("95 % interval", sigma, low, style="dashed"),

@@ -184,6 +184,15 @@ def test_tokens_of_one_sample_stay_together():
     np.testing.assert_allclose(often["Linear"].joined, once["Linear"].joined)
 
 
+def test_rows_may_be_folded_into_the_first_axis():
+    """Samples are then runs of rows, all of which are seen."""
+    folded = nn.Sequential(nn.Flatten(0, 1), nn.Linear(5, 9))
+    rows = ROWS.reshape(50, 4, 5)
+    found, plain = check(folded, rows)["1"], check(nn.Sequential(nn.Identity(), nn.Linear(5, 9)), rows)["1"]
+    assert (found.samples, found.vectors) == (plain.samples, plain.vectors) == (50, 200)
+    np.testing.assert_allclose(found.transfer_function.sigma, plain.transfer_function.sigma, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("model", "data", "options", "message"),
     [

@@ -20,10 +20,10 @@ nn = torch.nn
 STEPS = "0(padding=1,stride=2) 1 relu 3(groups=2) relu flatten 6"
 
 
-def linear_program(path):
-    """A program of one dense layer, written by hand."""
+def linear_program(path, rows=3, strides=(5, 1)):
+    """A program of one dense layer, written by hand; its file may claim more rows than the weights have."""
     weight = nn.Linear(5, 3).weight.detach()
-    sizes = [[{"as_int": side} for side in weight.shape], [{"as_int": 5}, {"as_int": 1}]]
+    sizes = [[{"as_int": rows}, {"as_int": 5}], [{"as_int": stride} for stride in strides]]
     meta = {"dtype": 7, "sizes": sizes[0], "strides": sizes[1], "storage_offset": {"as_int": 0}}
     tensor = {name: {"as_tensor": {"name": name}} for name in ("x", "w", "y")}
     node = {
@@ -142,6 +142,13 @@ def test_sizes_that_would_fill_memory_are_refused(program, tmp_path):
         check(load_program(path), ROWS)
 
 
+@pytest.mark.parametrize("strides", [(5, 1), (0, 1), (-5, 1)])
+def test_few_bytes_cannot_stand_for_much_memory(tmp_path, strides):
+    path, _ = linear_program(tmp_path / "hostile.pt2", rows=10**9, strides=strides)
+    with pytest.raises(InvalidInput, match="shorter than its shape"):
+        load_program(path)
+
+
 def forget_sizes(graph):
     graph["graph"]["tensor_values"] = {}
 
@@ -186,6 +193,11 @@ def test_a_chain_is_its_model():
     assert [layer.name for layer in found.layers] == ["0", "3 (1/2)", "3 (2/2)", "6"]
     torch.testing.assert_close(chain(network.state_dict(), STEPS)(images()), network(images()))
     assert numbers(found) == numbers(check(network, images()))
+
+
+def test_state_dicts_of_several_trainings_are_models_too():
+    steps, states = "0 tanh 2 relu 4", [mlp(0).state_dict(), mlp(1).state_dict()]
+    assert numbers(check(states, ROWS, forward=steps, layers="0")) == numbers(check([mlp(0), mlp(1)], ROWS, layers="0"))
 
 
 def test_dense_layers_follow_each_other():

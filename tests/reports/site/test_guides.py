@@ -14,9 +14,11 @@ FOLDER = ROOT / "reports" / "site" / "guides"
 GUIDES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md"))}
 CONTRIBUTIONS = ("claim", "formula")  # they add files to the project
 NOTHING_RUN = {"calibration", "glossary"}
+LONG = {"models"}
+RUN = sorted(set(GUIDES) - set(CONTRIBUTIONS) - NOTHING_RUN)
 
 
-@pytest.mark.parametrize("name", sorted(set(GUIDES) - set(CONTRIBUTIONS) - NOTHING_RUN))
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in RUN])
 def test_a_guide_runs(name, tmp_path):
     written = [Path(file).stem for _, file, _ in FENCE.findall(GUIDES[name]) if file.endswith(".py")]
     printed = tell(GUIDES[name], tmp_path, tuple(written))
@@ -24,12 +26,24 @@ def test_a_guide_runs(name, tmp_path):
     if name == "network":
         assert "aligned: " in "".join(printed)
         assert (tmp_path / "check.html").stat().st_size > 1000
+    if name == "models":
+        assert_rows(GUIDES[name], "".join(printed))
     if name == "init":
         assert_gains(GUIDES[name], "".join(printed))
     if name == "cluster":
         assert len(list((tmp_path / "slurm").rglob("*.safetensors"))) == len(
             list((tmp_path / "ranks").rglob("*.safetensors"))
         )
+
+
+def assert_rows(guide, printed):
+    """Names, numbers of filters and, to .1, effects as the guide shows; other machines train to other last bits."""
+    row = r"^(\w+) +(\d+ × \d+) +(-?[\d.]+) "
+    stated, measured = (re.findall(row, text, flags=re.MULTILINE) for text in (guide, printed))
+    assert len(stated) == 4
+    for (name, size, effect), (*found, measured_effect) in zip(stated, measured, strict=False):
+        assert [name, size.split(" × ")[0]] == [found[0], found[1].split(" × ")[0]]
+        assert abs(float(effect) - float(measured_effect)) < 0.1
 
 
 def assert_gains(guide, printed):

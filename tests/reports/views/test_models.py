@@ -1,5 +1,6 @@
 """`eigenalign check --model` as a user meets it: the contract, the table, the exit status, the page."""
 
+import dataclasses
 import json
 import sys
 import types
@@ -52,6 +53,30 @@ def test_layers_are_listed(capfd, saved):
     ]  # fmt: skip
 
 
+def test_weights_without_steps_are_listed_as_they_are(capfd, saved):
+    status, out, _ = run(capfd, "check", *saved[:2], "--list")
+    assert status == 0
+    assert [line.split() for line in out.splitlines()[1:4]] == [
+        ["0", "8", "×", "5"], ["2", "8", "×", "8"], ["4", "3", "×", "8"],
+    ]  # fmt: skip
+    assert "--forward" in out
+    record = json.loads(run(capfd, "check", *saved[:2], "--list", "--json")[1])
+    assert record["layers"][0] == {"layer": "0", "shape": [8, 5]}
+
+
+def test_intervals_that_say_nothing_are_not_drawn(found):
+    """They would hide the curve."""
+    layer = found.layers[0]
+    f = layer.check.transfer_function
+    wide = dataclasses.replace(f, high=np.where(np.arange(len(f.high)) == 0, 1e6, f.high))
+    changed = dataclasses.replace(layer, check=dataclasses.replace(layer.check, transfer_function=wide))
+    (panel,) = figure(dataclasses.replace(found, layers=(changed,))).panels
+    curve, low, high = panel.series
+    assert np.isnan([high.y[0], low.y[0]]).all()
+    np.testing.assert_array_equal(curve.y, f.f)
+    np.testing.assert_array_equal(high.y[1:], f.high[1:])
+
+
 def test_strict_asserts_a_verdict(capfd, saved):
     assert run(capfd, "check", *saved, "--layers", "0", "--strict")[0] == 1
     verdict = check(mlp(0), ROWS, layers="0")["0"].verdict
@@ -61,7 +86,7 @@ def test_strict_asserts_a_verdict(capfd, saved):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--weights", "w.npy"], "exactly one of --weights and --model"),
+        (["--weights", "w.npy"], "exactly one of --weights, --model and --over"),
         (["--expect", "aligned"], "belongs to --strict"),
         (["--strict", "--expect", "fine"], "must be one of: aligned"),
         (["--transposed"], "belongs to --weights"),
