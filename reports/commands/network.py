@@ -50,8 +50,11 @@ def check(
     """Test whether a trained layer is aligned with its data."""
     from reports.check import check_files
     from reports.check.weights import parse_group
+    from reports.files import require_apart
     from reports.views.check import view
 
+    if html is not None:
+        require_apart("html", html, [*weights, data])
     found = check_files(weights, data, group=parse_group(group), progress=not quiet, **options)
     if html is not None:
         from reports.files import write_atomically
@@ -114,11 +117,13 @@ def init(
     **options: Any,
 ) -> int:
     """Draw first-layer weights aligned with the data, as after training on random labels."""
+    from reports.files import require_apart
     from reports.init import draw_layer, frobenius
     from reports.init_files import check_suffix, law_from, parse_shape, save
     from reports.views.init import view
 
     check_suffix(out)
+    require_apart("out", out, [source for source in (data, setting_file) if source is not None])
     sizes = parse_shape(shape)
     wanted = frobenius(norm, sizes)
     sources = {"data": data, "setting": setting_file, "store": store}
