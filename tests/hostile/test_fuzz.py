@@ -228,9 +228,8 @@ def test_ensembles(place, tables):
 @given(tables=EXPERIMENTS, cut=CUTS)
 def test_experiments(place, tables, cut):
     (place / "experiment.toml").write_text(document(tables, cut), encoding="utf-8", errors="surrogatepass")
-    with watched():
-        with suppress(InvalidInput):
-            load_experiment(place / "experiment.toml")
+    with watched(), suppress(InvalidInput):
+        load_experiment(place / "experiment.toml")
 
 
 def numpy_file(array):
@@ -294,9 +293,8 @@ def test_weights_and_data(place, content, changes):
         return array.read(0, array.shape[0] if array.shape else 0)
 
     for read in (read_weights, lambda: read_array(str(path), "data.path")):
-        with watched():
-            with suppress(InvalidInput):
-                assert isinstance(read(), np.ndarray)
+        with watched(), suppress(InvalidInput):
+            assert isinstance(read(), np.ndarray)
 
 
 @pytest.fixture(scope="module")
@@ -321,9 +319,8 @@ def test_stores(shard, changes, about, without):
     else:
         kept = {name: array for name, array in tensors.items() if name not in without}
         write_file(path, {**known, **about}, kept)
-    with watched():
-        with suppress(InvalidInput):
-            simulate.merge(path.parent)
+    with watched(), suppress(InvalidInput):
+        simulate.merge(path.parent)
 
 
 @pytest.mark.slow
