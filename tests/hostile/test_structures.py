@@ -42,7 +42,10 @@ def doubled_dictionaries():
     return content
 
 
-@pytest.mark.parametrize("content", [itself, in_a_list, doubled, doubled_dictionaries])
+@pytest.mark.parametrize(
+    "content",
+    [itself, in_a_list, *(pytest.param(each, marks=pytest.mark.slow) for each in (doubled, doubled_dictionaries))],
+)
 def test_checkpoints_that_contain_themselves(tmp_path, content):
     torch.save(content(), tmp_path / "w.pt")
     began = time.process_time()
