@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 OUT ?= report
+OLDEST := .venv-oldest
 
-.PHONY: report docs test test-slow mutants bench lint format clean
+.PHONY: report docs test test-slow test-oldest mutants bench gpu lint format clean
 
 report: $(READY)
 	$(BIN)/eigenalign report --out $(OUT)
@@ -28,6 +29,15 @@ mutants: SAMPLE ?= 50
 mutants: $(VENV)/.mutants
 	$(BIN)/python -m tests.mutants $(AREAS) --sample $(SAMPLE) --seed $(SEED)
 
+# the fast tests with the oldest versions that pyproject.toml declares, in an environment of their own
+test-oldest: $(OLDEST)/.ready
+	$(OLDEST)/bin/python -m pytest -q -m "not slow"
+
+# agreement, repetition, speed and memory of the engine on this machine's CUDA device, as one JSON file
+gpu: OUT = gpu.json
+gpu: $(READY)
+	$(BIN)/python -m tests.gpu --out $(OUT)
+
 bench: $(READY)
 	$(BIN)/pytest -q tests/benchmarks --benchmark-enable --benchmark-only --override-ini addopts=""
 
@@ -46,9 +56,14 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs,test]'
 	touch $@
 
+$(OLDEST)/.ready: pyproject.toml oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c oldest.txt -e '.[docs,test]'
+	touch $@
+
 $(VENV)/.mutants: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutants]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) report build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(OLDEST) report build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

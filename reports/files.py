@@ -6,7 +6,10 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+
+from theory.errors import InvalidInput
 
 _LONGEST = 120  # characters of a name, of which file systems take 255 bytes
 
@@ -28,6 +31,14 @@ def write_atomically(path: Path, content: bytes | str) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def require_apart(key: str, path: Path, sources: Iterable[str]) -> None:
+    """Raise InvalidInput(key, path, …) where a file is to be written in place of one that is read, FILE or FILE:KEY."""
+    for source in sources:
+        names = [source, *(source[: found.start()] for found in re.finditer(":", source))]
+        if os.path.exists(path) and any(os.path.exists(name) and os.path.samefile(path, name) for name in names):
+            raise InvalidInput(key, str(path), "is read: another name keeps what it holds")
 
 
 def file_name(name: str) -> str:

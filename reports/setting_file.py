@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import msgspec
 from theory.errors import InvalidInput, unknown
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
+LARGEST_FILE = 2**20
+DEEPEST_KEY = 64
 TABLES = tuple(field.name for field in msgspec.structs.fields(Setting))
 
 
@@ -34,13 +38,33 @@ def read(path: str | Path, what: str) -> dict[str, Any]:
     """The parsed tables of a TOML file, which holds `what`."""
     key = f"{what} file"
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        size = os.stat(path).st_size
+        if size > LARGEST_FILE:
+            raise InvalidInput(key, str(path), f"must not exceed {LARGEST_FILE} bytes, and has {size}")
+        text = Path(path).read_text(encoding="utf-8")
+        if _deepest_key(text) > DEEPEST_KEY:
+            raise InvalidInput(key, str(path), f"must have keys of at most {DEEPEST_KEY} parts")
+        return tomllib.loads(text)
     except OSError as error:
         raise InvalidInput(key, str(path), (error.strerror or str(error)).lower()) from None
     except UnicodeDecodeError:
         raise InvalidInput(key, str(path), "must be UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(key, str(path), f"must be TOML: {error}") from None
+    except RecursionError:
+        raise InvalidInput(key, str(path), "must be TOML with fewer brackets in each other") from None
+    except ValueError as error:  # an integer of thousands of digits, or a name with NUL
+        raise InvalidInput(key, str(path), str(error).partition("; use sys")[0]) from None
+
+
+def _deepest_key(text: str) -> int:
+    """The most dots between two words of a line: of a dotted key's 20,000 parts tomllib would think for half a minute.
+
+    >>> _deepest_key("a . b.c = 1.5 # and so on. ..")
+    2
+    """
+    words = re.split(r"[\r\n=,\[\]{}]+", text.replace(" ", "").replace("\t", ""))
+    return max((len(re.findall(r"[\w\"'-]\.(?=[\w\"'-])", word)) for word in words), default=0)
 
 
 def from_tables(tables: dict[str, Any], folder: Path) -> Setting:
@@ -57,9 +81,13 @@ def from_tables(tables: dict[str, Any], folder: Path) -> Setting:
 
 def located(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     """A table [data] whose relative paths start at `folder`."""
-    paths = {
-        key: str((folder / data[key]).resolve()) for key in ("path", "labels_path") if isinstance(data.get(key), str)
-    }
+    paths = {}
+    for key in ("path", "labels_path"):
+        if isinstance(data.get(key), str):
+            try:
+                paths[key] = str((folder / data[key]).resolve())
+            except (OSError, RuntimeError, ValueError) as error:  # links in a circle, NUL
+                raise InvalidInput(f"data.{key}", data[key], f"cannot be the name of a file ({error})") from None
     return {**data, **paths}
 
 

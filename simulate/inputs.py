@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from simulate.batches import draw_orders, ordered, rows_needed
+from simulate.bounds import require_inputs, require_weights
 from simulate.data import draw_fixed_rows, open_source
 from simulate.devices import one_thread
 from simulate.images import patch_moment
@@ -77,17 +78,19 @@ class Draws:
     Raises
     ------
     InvalidInput
-        Where real data cannot be read or don't fit.
+        Where real data cannot be read or don't fit, or a replica would take more memory than it may.
     """
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self._streams = Streams(setting.ensemble.seed)
         self._source, real = open_source(setting, self._streams)
+        require_inputs(setting, self._source.shape)
         self._labeller = open_labels(setting, self.population, real, self._streams)
+        self.shapes = layer_shapes(setting.network, self._source.shape, self._labeller.outputs)
+        require_weights(setting, self.shapes)
         self._fixed = draw_fixed_rows(setting, self._source, self._streams) if setting.data.fixed else None
         self._shared = torch.tensor(self._fixed[0] if self._fixed else ())
-        self.shapes = layer_shapes(setting.network, self._source.shape, self._labeller.outputs)
 
     @property
     def population(self) -> Population:

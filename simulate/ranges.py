@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from theory.setting import InvalidInput
 
+MOST = 2**22  # ranges that one process computes
+
 
 class Range(NamedTuple):
     """Replicas first … last − 1, which are range number `number` of an ensemble."""
@@ -24,9 +26,17 @@ def ranges(replicas: int, size: int, shard: tuple[int, int] = (1, 1)) -> list[Ra
     [Range(number=0, first=0, last=4), Range(number=1, first=4, last=8), Range(number=2, first=8, last=10)]
     >>> [r.number for r in ranges(10, 4, (2, 2))]
     [1]
+
+    Raises
+    ------
+    InvalidInput
+        Where these are more than 4 million.
     """
     i, n = shard
     count = -(-replicas // size)
+    if count > MOST * n:
+        rule = f"must be at most {MOST * size} a share, {MOST} files of {size}: cut the ensemble into more shares"
+        raise InvalidInput("replicas", replicas, rule)
     return [Range(k, k * size, min((k + 1) * size, replicas)) for k in range(i - 1, count, n)]
 
 

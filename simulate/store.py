@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -34,6 +35,7 @@ from theory.setting import InvalidInput, Setting
 # Part of every file: to be raised whenever sums are laid out, or added, in another way.
 FORMAT = 2
 ENSEMBLE = "ensemble.safetensors"
+_ATTEMPTS = 5
 
 log = logging.getLogger(__name__)
 
@@ -104,13 +106,18 @@ class Store:
         for key, value in expected.items():
             if about.get(key) != value:
                 raise Damaged(f"belongs to another ensemble ({key} {about.get(key)}, not {value})")
-        sums = Sums(tensors["steps"].tolist(), len(known.data_moment), here.first, about["slots"])
-        sums.replicas = about["replicas"]
-        for i, blocks in enumerate(sums.readings):
-            blocks.counts[: sums.used] = tensors["counts"]
-            blocks.second_moments[: sums.used] = tensors["second_moments"][i]
-            blocks.means[: sums.used] = tensors["means"][i]
-            blocks.losses[: sums.used] = tensors["losses"][i]
+        with laid_out():
+            if not 0 < about["slots"] <= known.range or not 0 <= about["replicas"] <= known.range:
+                raise ValueError("more replicas than a range has")
+            if tensors["steps"].tolist() != list(known.setting.training.readings):
+                raise ValueError("other steps")
+            sums = Sums(tensors["steps"].tolist(), len(known.data_moment), here.first, about["slots"])
+            sums.replicas = about["replicas"]
+            for i, blocks in enumerate(sums.readings):
+                blocks.counts[: sums.used] = tensors["counts"]
+                blocks.second_moments[: sums.used] = tensors["second_moments"][i]
+                blocks.means[: sums.used] = tensors["means"][i]
+                blocks.losses[: sums.used] = tensors["losses"][i]
         return sums
 
     def save(self, here: Range, sums: Sums) -> None:
@@ -232,6 +239,7 @@ def _described(store: Store, description: Description) -> Description:
             return description
     about = {
         "setting": msgspec.to_builtins(description.setting),
+        "versions": libraries(),
         **{key: getattr(description, key) for key in ("digest", "device", "range", "replicas", "width")},
     }
     write_file(store.folder / ENSEMBLE, about, {"data_moment": np.ascontiguousarray(description.data_moment)})
@@ -240,11 +248,42 @@ def _described(store: Store, description: Description) -> Description:
 
 def _read_description(folder: Path) -> Description:
     about, tensors = read_file(folder / ENSEMBLE)
+    with laid_out():
+        plain, versions = about.pop("setting"), about.pop("versions", {})
+        try:
+            setting = msgspec.convert(plain, Setting)
+        except (msgspec.ValidationError, InvalidInput) as error:
+            raise Damaged(f"holds no setting that this version knows ({error})") from None
+        moment = tensors["data_moment"]
+        if (
+            moment.ndim != 2
+            or len(set(moment.shape)) != 1
+            or not all(type(about[name]) is kind for name, kind in (("range", int), ("replicas", int), ("width", int)))
+        ):
+            raise ValueError("no matrix, or no numbers")
+        if versions and versions != libraries():
+            log.warning("%s was computed with %s: the last bits may differ", folder, _named(versions))
+        return Description(setting=setting, data_moment=moment, **about)
+
+
+@contextmanager
+def laid_out() -> Iterator[None]:
+    """Turns what is raised by a file that lacks a field, or has another shape, into Damaged."""
     try:
-        setting = msgspec.convert(about.pop("setting"), Setting)
-    except (msgspec.ValidationError, InvalidInput) as error:
-        raise Damaged(f"holds no setting that this version knows ({error})") from None
-    return Description(setting=setting, data_moment=tensors["data_moment"], **about)
+        yield
+    except (KeyError, ValueError, IndexError, TypeError, OverflowError, AttributeError, RuntimeError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        raise Damaged(f"is not laid out as such files are ({type(error).__name__}: {error})") from None
+
+
+def libraries() -> dict[str, str]:
+    """The versions on which the bits of what is trained depend."""
+    return {name: version(name) for name in ("numpy", "torch")}
+
+
+def _named(versions: dict[str, str]) -> str:
+    return " and ".join(f"{name} {found}" for name, found in sorted(versions.items()))
 
 
 def write_file(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray], form: int | str = FORMAT) -> None:
@@ -252,17 +291,22 @@ def write_file(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]
     about = {"format": form, **about}
     # One entry, because entries of safetensors' metadata come in no fixed order.
     metadata = {"about": json.dumps({**about, "sha256": _checksum(about, tensors)}, sort_keys=True)}
-    beside = path.with_name(f".{path.stem}-{uuid4().hex}.tmp")
-    try:
-        with open(beside, "xb") as file:
-            file.write(save(tensors, metadata))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise
+    for attempt in range(_ATTEMPTS):
+        beside = path.with_name(f".{path.stem}-{uuid4().hex}.tmp")
+        try:
+            with open(beside, "xb") as file:
+                file.write(save(tensors, metadata))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+            break
+        except FileNotFoundError:  # another command has taken it for what a kill left half-written, and removed it
+            if attempt == _ATTEMPTS - 1 or not path.parent.is_dir():
+                raise
+        except BaseException:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise
     if hasattr(os, "O_DIRECTORY"):
         # The new name is safe only when the folder has reached the disk too.
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -111,3 +111,17 @@ def test_the_wheel_reports_from_an_empty_folder(wheel, tmp_path):
     assert [claim["verdict"] for claim in record["claims"]] == ["holds"]
     for name in ("report.html", "report.tex", "results.csv", "figures/a1-equivariance.svg"):
         assert (empty / "report" / name).stat().st_size > 0
+
+
+def test_the_oldest_versions_are_those_that_are_declared():
+    declared = [
+        *PROJECT["dependencies"],
+        *(name for extra in ("docs", "test") for name in PROJECT["optional-dependencies"][extra]),
+    ]
+    lines = (ROOT / "oldest.txt").read_text().splitlines()
+    oldest = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert oldest.keys() == {name.partition(">=")[0] for name in declared}
+    for name, _, version in (each.partition(">=") for each in declared):
+        pinned, least = oldest[name].split("."), version.split(".")
+        assert pinned[: len(least)] == least, name
+        assert not any(int(part) for part in pinned[len(least) :]), name

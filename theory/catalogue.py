@@ -53,6 +53,9 @@ def predict(setting: Setting, *, rows: np.ndarray | None = None, formula: str | 
             return form.predict(setting, checked)
         except NoClosedForm as error:  # its regime depends on the rows: the next form may have another one
             errors.append((form, error))
+        except (ArithmeticError, np.linalg.LinAlgError) as error:
+            rule = f"its numbers leave the range of doubles ({error}): choose units in which rows are of order one"
+            errors.append((form, NoClosedForm("data", setting.data.kind, rule)))
     if len(errors) == 1:
         raise errors[0][1]
     raise _none_applies(setting, [(form.name, f"{error.key}: {error.rule}") for form, error in errors])

@@ -17,6 +17,9 @@ import msgspec
 
 from theory.errors import InvalidInput, unknown
 
+# Integers below it are exact as doubles, in which everything is computed.
+EXACT = 2**53
+
 
 @cache  # msgspec reads the annotations anew at every call, which is nine tenths of building a setting
 def fields_of(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
@@ -28,10 +31,14 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A struct whose fields are converted and checked on construction, from TOML and from Python alike."""
 
     table: ClassVar[str] = ""
+    wide: ClassVar[tuple[str, ...]] = ()  # fields whose integers may be larger than `EXACT`
 
     def __post_init__(self) -> None:
         for field in fields_of(type(self)):
-            value = _convert(f"{self.table}.{field.name}".lstrip("."), _plain(getattr(self, field.name)), field.type)
+            key = f"{self.table}.{field.name}".lstrip(".")
+            value = _convert(key, _plain(getattr(self, field.name)), field.type)
+            if field.name not in self.wide:
+                _require_exact(key, value)
             msgspec.structs.force_setattr(self, field.name, value)
         self.check()
 
@@ -90,6 +97,14 @@ def _convert(key: str, value: Any, kind: Any) -> Any:
         if isinstance(error.__cause__, InvalidInput):
             raise error.__cause__ from None
         raise _explained(key, value, kind, str(error)) from None
+
+
+def _require_exact(key: str, value: Any) -> None:
+    if isinstance(value, tuple):
+        for i, item in enumerate(value):
+            _require_exact(f"{key}[{i}]", item)
+    elif isinstance(value, int):
+        require(abs(value) < EXACT, key, value, "must lie below 2^53, as far as doubles count exactly")
 
 
 def _require_tags(key: str, value: Any, kind: Any) -> None:

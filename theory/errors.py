@@ -54,8 +54,16 @@ class Diverged(InvalidInput):
     """Training left too few networks with finite numbers for anything to be said of them."""
 
 
+def shown(value: object) -> str:
+    """Its repr, or that it has none: of lists in lists of lists, of an integer with more digits than Python prints."""
+    try:
+        return repr(value)
+    except (RecursionError, ValueError):
+        return f"({type(value).__name__}, too large to be shown)"
+
+
 def _short(value: object, width: int = 80) -> str:
-    text = " ".join(repr(value).split())
+    text = " ".join(shown(value).split())
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

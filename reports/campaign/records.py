@@ -145,6 +145,20 @@ class Records:
         """Where a case that is being settled leaves what is complete of its ensembles, by this version of the code."""
         return self.folder / ENSEMBLES / computed_by(self.device)["code"][:16]
 
+    def require_folders(self, *, fresh: bool) -> None:
+        """Refuse a link or a file where ensembles are to be, and `fresh` a folder where a report was interrupted.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        path = self.folder / ENSEMBLES
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise InvalidInput("out", str(path), "must be a folder, not a link or a file: it is deleted at the end")
+        if fresh and path.is_dir() and any(path.rglob("*.safetensors")):
+            rule = "holds what an interrupted report has computed: --resume goes on from it; delete it to begin anew"
+            raise InvalidInput("out", str(path), rule)
+
     def clear_ensembles(self) -> None:
         """Delete what an interrupted run has left of its ensembles."""
         shutil.rmtree(self.folder / ENSEMBLES, ignore_errors=True)

@@ -70,7 +70,8 @@ def run_campaign(
 ) -> ReportRecord:
     """Judge the claims whose ids are in `only`, or all of them, in their order.
 
-    What `folder` holds of their cases is not computed again, unless it is to be `fresh`: it is then deleted first.
+    What `folder` holds of their cases is not computed again, unless it is to be `fresh`: it is then deleted first, but
+    for what an interrupted report has left of its ensembles, with which a fresh one is refused.
     `cifar10` is the folder of CIFAR-10's binary batches, data_batch_*.bin, on which the budget "paper" trains the
     paper's own networks besides; no other budget takes it. Results depend neither on the folder nor on `processes`, the
     number of worker processes: as many as there are cores if None, and one on a GPU. With more than one, a script needs
@@ -86,6 +87,7 @@ def run_campaign(
     plan = _plan(budget, only, device, seed, cifar10)
     workers = _workers(processes, device)
     with _records(folder, device) as records:
+        records.require_folders(fresh=fresh)
         if fresh:
             records.clear()
         plan.settle(records, plan.groups(), workers, progress=progress)
@@ -131,6 +133,7 @@ def run_shard(
     i, n = parse_shard(shard)
     plan = _plan(budget, only, device, seed, cifar10)
     with _records(folder, device) as records:
+        records.require_folders(fresh=False)
         plan.settle(records, plan.groups()[i - 1 :: n], _workers(processes, device), progress=progress)
         jobs = [job for group in plan.groups() for job in group]
         kept = sum(records.path(_claim(job), job.case, plan.context).exists() for job in jobs)

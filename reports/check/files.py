@@ -247,8 +247,8 @@ class _Kept:
         if self._array is None:
             with zipfile.ZipFile(self._path) as archive:
                 unpacked = archive.getinfo(self._name).file_size
-            what = f"the numbers of {printable(self._name)}, which are packed in an archive and not read in slices,"
-            require_memory(unpacked, self._argument, str(self._path), what)
+            what = f"{printable(self._name)}, which is packed in an archive and not read in slices, and its copy"
+            require_memory(2 * unpacked, self._argument, str(self._path), what)
             with (
                 _readable(self._path, self._argument),
                 zipfile.ZipFile(self._path) as archive,

@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from reports.views.view import View
 
-DONE, UNCONVINCED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
+DONE, UNCONVINCED, BAD_INPUT, INTERRUPTED, UNFORESEEN = 0, 1, 2, 3, 70
 
 DEVICE = click.option(
     "--device",

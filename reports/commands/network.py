@@ -78,6 +78,7 @@ def check(
       eigenalign check --over step0.pt:0.weight step9.pt:0.weight --data data.npy
     """  # noqa: D301
     from reports.commands.checked import expected, judge, list_layers
+    from reports.files import require_apart
 
     if (bool(weights), bool(models), over).count(True) != 1:
         raise click.UsageError("exactly one of --weights, --model and --over is needed")
@@ -89,6 +90,8 @@ def check(
         return DONE
     if data is None:
         raise click.UsageError("--data is needed")
+    if html is not None:
+        require_apart("html", html, [*weights, *models, *checkpoints, data])
     found = judge(weights, models, checkpoints, data, options, progress=not quiet)
     if html is not None:
         from reports.files import write_atomically
@@ -155,11 +158,13 @@ def init(
     Example:
       eigenalign init --data data.npy --shape 256,784 --out first.npy
     """  # noqa: D301
+    from reports.files import require_apart
     from reports.init import draw_layer, frobenius
     from reports.init_files import check_suffix, law_from, parse_shape, save
     from reports.views.init import view
 
     check_suffix(out)
+    require_apart("out", out, [source for source in (data, setting_file) if source is not None])
     sizes = parse_shape(shape)
     wanted = frobenius(norm, sizes)
     sources = {"data": data, "setting": setting_file, "store": store}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +130,7 @@ def _written(
 
     files = write(record, out, provenance=record.provenance, floats=floats, processes=processes or cores())
     if as_json:
-        click.echo((out / "results.json").read_text())
+        click.echo(json.dumps(json.loads((out / "results.json").read_text(encoding="utf-8"))))
     else:
         from reports.views.report import sections
         from reports.views.view import as_lines

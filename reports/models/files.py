@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from reports.check.files import plain_name, split, contents
+from reports.check.files import contents, plain_name, split
 from reports.models.chain import chain, dense_steps
 from reports.models.program import load_program
 from reports.models.program_file import is_program

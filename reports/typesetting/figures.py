@@ -24,6 +24,8 @@ _HEIGHTS = {1: 2.9, 2: 2.6, 3: 2.25}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1)), (0, (1, 2)))
 # Okabe and Ito's colours, yellow left out: it vanishes on white.
+# Okabe and Ito's, which are told apart by the colour-blind; older versions of matplotlib do not know them by name.
+_PALETTE = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 _ORDER = (5, 6, 3, 7, 2, 1, 0)
 _STYLE: Mapping[str, Any] = {
     "font.family": ["STIXGeneral", "DejaVu Serif", "DejaVu Sans"],
@@ -194,10 +196,7 @@ def _draw_series(
     xerror: np.ndarray | None,
     look: int,
 ) -> Any:
-    import matplotlib
-
-    palette = matplotlib.color_sequences["okabe_ito"]
-    color = palette[_ORDER[look % len(_ORDER)]]
+    color = _PALETTE[_ORDER[look % len(_ORDER)]]
     marker, dash = _MARKERS[look % len(_MARKERS)], _DASHES[(look // len(_ORDER)) % len(_DASHES)]
     if series.style in {"points", "both"}:
         line = dash if series.style == "both" else "none"

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from simulate import kernels
+from simulate.bounds import require_work
 from simulate.inputs import Inputs
 from simulate.ranges import Range, ranges
 from simulate.tiles import tile_size
@@ -311,6 +312,8 @@ class Engine:
 
     def _ranges(self, share: tuple[int, int], tile: int) -> list[Range]:
         shapes, dimension = self.draws.shapes, len(self.draws.population.mean)
+        for setting in (self.draws.upstream, self.draws.downstream):
+            require_work(setting, shapes, self.experiment.ensemble.replicas)
         size = transfer_range_size(self.experiment, shapes, dimension, tile, self._most, self.device.type)
         return ranges(self.experiment.ensemble.replicas, size, share)
 

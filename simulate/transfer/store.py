@@ -35,6 +35,7 @@ from simulate.store import (
     ENSEMBLE,
     Damaged,
     find_folder,
+    laid_out,
     read_file,
     require_device,
     require_resumed,
@@ -99,7 +100,9 @@ class TransferStore:
         Damaged
             Where the file is not of this range, or of another experiment; so below.
         """
-        return Ends.of(self._read(self.upstream_path(here), self._about("upstream", here), here))
+        tensors = self._read(self.upstream_path(here), self._about("upstream", here), here)
+        with laid_out():
+            return Ends.of(tensors)
 
     def load_upstream(self, here: Range) -> Ends | None:
         """As `read_upstream`; None where there are none.
@@ -117,13 +120,14 @@ class TransferStore:
         """What was measured after the treatments of these names; `marks` (r, 32) are those of the range's replicas."""
         about = self._about("downstream", here, weights=self._weights)
         tensors = self._read(self.downstream_path(here, total), about, here)
-        found = tensors["marks"]
-        if not np.array_equal(found, marks[: len(found)]):
-            raise Damaged("continues another upstream training")
-        return tuple(
-            ReplicaReadings.of({key[len(name) + 1 :]: w for key, w in tensors.items() if key.startswith(f"{name}/")})
-            for name in names
-        )
+        with laid_out():
+            found = tensors["marks"]
+            if not np.array_equal(found, marks[: len(found)]):
+                raise Damaged("continues another upstream training")
+            parts = [
+                {key[len(name) + 1 :]: w for key, w in tensors.items() if key.startswith(f"{name}/")} for name in names
+            ]
+            return tuple(ReplicaReadings.of(part) for part in parts)
 
     def load_downstream(
         self, here: Range, names: Sequence[str], marks: np.ndarray, total: int | None
@@ -161,7 +165,8 @@ class TransferStore:
         for key, value in expected.items():
             if about.get(key) != value:
                 raise Damaged(f"belongs to another experiment ({key} {about.get(key)}, not {value})")
-        return {name: array[: here.last - here.first] for name, array in tensors.items()}
+        with laid_out():
+            return {name: array[: here.last - here.first] for name, array in tensors.items()}
 
 
 def open_transfer_store(
@@ -211,12 +216,13 @@ def find_transfer_store(folder: Path) -> tuple[TransferStore, Experiment, str]:
     here = find_folder(folder, EXPERIMENT, "experiment")
     try:
         about, _ = read_file(here / EXPERIMENT, FORMAT)
-        experiment = _experiment(about)
+        with laid_out():
+            experiment, digest, device, tile = _experiment(about), about["digest"], about["device"], int(about["tile"])
     except Damaged as error:
         rule = f"{EXPERIMENT} {error}; any run of its experiment with --resume writes it again"
         raise InvalidInput("folder", str(here), rule) from None
-    store = TransferStore(here, about["digest"], about["device"], about["tile"], weights=True)
-    return store, experiment, about["device"]
+    store = TransferStore(here, digest, device, tile, weights=True)
+    return store, experiment, device
 
 
 def count_rows(path: Path) -> int:
@@ -301,13 +307,14 @@ def _known(store: TransferStore, device: torch.device) -> tuple[Experiment, int]
     path = store.folder / EXPERIMENT
     try:
         about, _ = read_file(path, FORMAT)
-        known = _experiment(about), int(about["tile"])
+        with laid_out():
+            known, computed_on = (_experiment(about), int(about["tile"])), about["device"]
     except FileNotFoundError:
         return None
     except Damaged as error:
         log.warning("%s: %s; it is written again", path, error)
         return None
-    require_device(store.folder, about["device"], device.type)
+    require_device(store.folder, computed_on, device.type)
     if device.type != "cpu":
         store.tile = known[1]
     return known

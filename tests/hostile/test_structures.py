@@ -1,5 +1,6 @@
 """Files of a few bytes that ask for any amount of time or memory are refused before the work."""
 
+import gzip
 import io
 import time
 import zipfile
@@ -9,7 +10,9 @@ import pytest
 import torch
 
 from reports.check.files import stored
+from simulate.datasets import IDX_FILES, load, read_array
 from theory.errors import InvalidInput
+from theory.setting import Data
 from theory.setting.limits import memory, require_memory
 
 
@@ -39,7 +42,10 @@ def doubled_dictionaries():
     return content
 
 
-@pytest.mark.parametrize("content", [itself, in_a_list, doubled, doubled_dictionaries])
+@pytest.mark.parametrize(
+    "content",
+    [itself, in_a_list, *(pytest.param(each, marks=pytest.mark.slow) for each in (doubled, doubled_dictionaries))],
+)
 def test_checkpoints_that_contain_themselves(tmp_path, content):
     torch.save(content(), tmp_path / "w.pt")
     began = time.process_time()
@@ -85,3 +91,57 @@ def test_the_limit_is_said_by_the_environment(monkeypatch, text):
     else:
         with pytest.raises(InvalidInput, match="must be a positive number of GiB"):
             memory()
+
+
+def odd_archive(kind):
+    """A .npz file that is damaged, encrypted, compressed in a way that zipfile does not know, or declares too much."""
+    content = io.BytesIO()
+    np.savez(content, x=np.ones((4, 3)))
+    raw = bytearray(content.getvalue())
+    central = raw.index(b"PK\x01\x02")
+    if kind == "damaged":
+        raw[60:90] = bytes(30)
+    elif kind == "encrypted":
+        raw[6] |= 1
+        raw[central + 8] |= 1
+    elif kind == "odd compression":
+        raw[8], raw[central + 10] = 99, 99
+    elif kind == "cut":
+        raw = raw[: len(raw) // 2]
+    elif kind == "empty":
+        content = io.BytesIO()
+        zipfile.ZipFile(content, "w").close()
+        raw = content.getvalue()
+    return bytes(raw)
+
+
+@pytest.mark.parametrize("kind", ["damaged", "encrypted", "odd compression", "cut", "empty"])
+def test_odd_archives(tmp_path, kind):
+    path = tmp_path / "x.npz"
+    path.write_bytes(odd_archive(kind))
+    with pytest.raises(InvalidInput):
+        read_array(str(path), "data.path")
+    with pytest.raises(InvalidInput):
+        stored(str(path), "weights", (2,)).read(0, 1)
+
+
+@pytest.mark.parametrize("shape", [(10**9, 64), (-1, 3), (10**30,)])
+def test_a_shape_that_the_file_does_not_have(tmp_path, shape):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    (tmp_path / "x.npy").write_bytes(file.getvalue() + bytes(80))
+    for read in (lambda name: read_array(name, "data.path"), lambda name: stored(name, "weights", (2,)).read(0, 1)):
+        with pytest.raises(InvalidInput):
+            read(str(tmp_path / "x.npy"))
+
+
+def test_bombs_of_the_readers_of_settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("EIGENALIGN_MEMORY", "0.01")
+    np.savez_compressed(tmp_path / "x.npz", np.zeros((1500, 1000)))
+    with pytest.raises(InvalidInput, match="EIGENALIGN_MEMORY"):
+        read_array(str(tmp_path / "x.npz"), "data.path")
+    for name, shape in zip(IDX_FILES, ((60_000, 28, 28), (60_000,)), strict=True):
+        header = bytes((0, 0, 8, len(shape))) + b"".join(side.to_bytes(4, "big") for side in shape)
+        (tmp_path / name).write_bytes(gzip.compress(header + bytes(int(np.prod(shape)))))
+    with pytest.raises(InvalidInput, match="EIGENALIGN_MEMORY"):
+        load(Data(kind="fashion-mnist", path=str(tmp_path)), False)

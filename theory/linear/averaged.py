@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from theory.errors import NoClosedForm
+from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.averaged_limits import effective_decay
 from theory.linear.equivalent import deterministic_equivalent, upper_edge
 from theory.linear.flow import flow_time
@@ -112,7 +112,13 @@ def averaged_variances(
     """
     margin = contour_margin(training, upper_edge(s, samples).position)
     function = partial(given_rows, training, samples, sigma_y2, initial)
-    return deterministic_equivalent(function, s, samples, margin=margin)
+    try:
+        return deterministic_equivalent(function, s, samples, margin=margin)
+    except InvalidInput as error:
+        if error.key != "margin":
+            raise
+        rule = f"training is too long, or too close to instability, for its integral to be computed ({error.rule})"
+        raise NoClosedForm("training.steps", training.readings[-1], rule) from None
 
 
 def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:

@@ -29,6 +29,7 @@ from theory.linear.mini_batch import batch_variance
 from theory.linear.population import population_readings, population_spectrum
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
+from theory.setting.limits import require_updates
 
 ASSUMPTIONS = (
     "averaged over independent Gaussian rows, centred",
@@ -142,6 +143,7 @@ def _run(
     gaussian_term: bool,
 ) -> list[np.ndarray]:
     """The recursion on the nodes z (m,); `kernel` (m, k) and `trace` (m,) integrate at each eigenvalue and over all."""
+    require_updates(training.readings[-1])
     h, u = z + training.weight_decay, np.zeros_like(z)
     p, q = np.ones_like(z), np.zeros_like(z)
     found, wanted = [], set(training.readings)

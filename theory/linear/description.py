@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -99,7 +100,8 @@ def _describe(
     setting: Setting, step: int, initial: float, taught: float, lowest: float, highest: float, factor: float
 ) -> ShapeDescription:
     training = setting.training
-    time = sum(training.learning_rate_at(k) for k in range(step))
+    edges = sorted({0, step, *(start for start, _ in training.drops if start < step)})
+    time = sum((end - begin) * training.learning_rate_at(begin) for begin, end in pairwise(edges))
     c = initial / (taught * time) if taught * time > 0 else np.inf
     eta = training.learning_rate
     plain = not (training.momentum or training.weight_decay or training.drops) and eta * highest < 1

@@ -29,6 +29,7 @@ from theory.linear.population import fourth_moment_ratio, not_centred_law, popul
 from theory.linear.propagators import stability_limit, update
 from theory.prediction import Form, Prediction
 from theory.setting import Setting, Student, Training
+from theory.setting.limits import require_updates
 
 _FOURTH_COST = 2**25
 ASSUMPTIONS = (
@@ -147,6 +148,7 @@ def variances(
     >>> variances(training, np.array([1.0]), np.array([1.0]), batch_size=1, sigma_y2=1.0).tolist()
     [[1.0]]
     """
+    require_updates(training.readings[-1])
     s = np.asarray(s, dtype=float)
     state = np.zeros((3, len(s)))  # E[w²], E[wv], E[v²]
     state[0] = initial

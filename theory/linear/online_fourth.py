@@ -14,6 +14,7 @@ import numpy as np
 
 from theory.errors import InvalidInput
 from theory.setting import Data, Labels, Sphere, Student, Training
+from theory.setting.limits import require_updates
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def fourth_moments(
     """
     if training.momentum:
         raise InvalidInput("training.momentum", training.momentum, "must be 0: derived for plain descent")
+    require_updates(training.readings[-1])
     s = np.asarray(s, dtype=float)
     p, w4 = np.asarray(initial, dtype=float), np.outer(initial, initial) * (1 + 2 * np.eye(len(s)))
     found, done = np.empty((len(training.readings), len(s), len(s))), 0

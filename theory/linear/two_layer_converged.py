@@ -14,6 +14,7 @@ from theory.linear.two_layer import not_two_layer_linear, reading, sample_spectr
 from theory.prediction import Form, Prediction
 from theory.rows import required_rows
 from theory.setting import Setting
+from theory.setting.limits import require_updates
 
 ERROR_BUDGET = 0.05
 ASSUMPTIONS = (
@@ -106,6 +107,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     nu = np.divide(variance / samples, s, out=np.zeros_like(s), where=seen)
     tau = np.where(seen, converged_average(nu) / net.width, first)
     size = max(first, second) / tau[seen].min()
+    require_updates(setting.training.readings[-1])
     for step in setting.training.readings:
         time = sum(setting.training.learning_rate_at(k) for k in range(step))
         fastest = setting.training.learning_rate * s.max() * np.sqrt(nu.sum())

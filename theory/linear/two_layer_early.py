@@ -16,6 +16,7 @@ from theory.linear.wishart import LARGEST_ORDER, LARGEST_ORDER_OF_A_VECTOR, vect
 from theory.prediction import Form, Prediction
 from theory.rows import required_rows
 from theory.setting import Setting, Training
+from theory.setting.limits import require_updates
 
 ERROR_BUDGET = 0.05
 ASSUMPTIONS = (
@@ -51,6 +52,7 @@ def mixing_series(training: Training, steps: int, order: int, scale: float) -> t
     >>> c.tolist(), s.tolist()
     ([1.0, 0.25], [1.0, 0.0])
     """
+    require_updates(steps)
     state, buffer = np.zeros((2, order + 1)), np.zeros((2, order + 1))
     state[0, 0] = 1.0
     momentum, decay = training.momentum, training.weight_decay

@@ -10,6 +10,7 @@ import msgspec
 from theory.checked import Checked, any_of
 from theory.errors import InvalidInput
 from theory.setting.laws import PowerLaw, Sphere, Student, TwoPoint
+from theory.setting.limits import require_memory
 
 SYNTHETIC = ("gaussian", "elliptical")
 LABELLED = ("array", "digits", "mnist", "fashion-mnist", "photographs", "cifar10")
@@ -58,6 +59,8 @@ class Data(Checked, frozen=True, kw_only=True):
             self._check_law()
         if self.kind == "elliptical" and self.radial is None:
             msgspec.structs.force_setattr(self, "radial", Student())
+        for key in ("path", "labels_path"):
+            self.require("\0" not in (getattr(self, key) or ""), key, "no file has a name with NUL in it")
         if self.kind in OWN_FILES:
             self.require(bool(self.path), "path", f"is needed by data.kind = {self.kind!r}")
         self.require(min(self.patch) >= 1, "patch", "sides must be at least 1")
@@ -70,6 +73,8 @@ class Data(Checked, frozen=True, kw_only=True):
 
     def _check_law(self) -> None:
         eigenvalues = self.eigenvalues
+        d = len(eigenvalues)
+        require_memory(8 * d**2, "data.spectrum", f"{d} eigenvalues", "the moments of the rows")
         self.require(len(eigenvalues) > 0, "spectrum", f"is needed by data.kind = {self.kind!r}")
         for i, value in enumerate(eigenvalues):
             self.require(value >= 0, f"spectrum[{i}]", "an eigenvalue of a covariance is not negative", value)

@@ -6,6 +6,7 @@ import math
 from typing import ClassVar
 
 from theory.checked import Checked
+from theory.setting.limits import require_memory
 
 
 class PowerLaw(Checked, frozen=True, kw_only=True, tag_field="law", tag="power"):
@@ -17,6 +18,7 @@ class PowerLaw(Checked, frozen=True, kw_only=True, tag_field="law", tag="power")
 
     def check(self) -> None:
         self.require(self.dimension >= 1, "dimension", "must be at least 1")
+        require_memory(8 * self.dimension**2, "data.spectrum.dimension", self.dimension, "the moments of the rows")
         # the largest eigenvalue is dimension^(−exponent), or 1; a double ends at e^709
         self.require(-self.exponent * math.log(self.dimension) < 700, "exponent", "makes the eigenvalues overflow")
 

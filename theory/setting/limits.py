@@ -1,4 +1,4 @@
-"""How much memory one array may take before a run is refused, and how to raise that.
+"""How much memory one array may take, and how many updates a form may compute, before a run is refused.
 
 A few bytes can ask for any amount of work: a shape that a file declares, an archive that unpacks to a thousand times
 its size, a dimension in a setting. They are refused before the work, by what they ask for.
@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 
 from theory.checked import require
+from theory.errors import NoClosedForm
 
 VARIABLE = "EIGENALIGN_MEMORY"
+UPDATES = "EIGENALIGN_UPDATES"
+MOST_UPDATES = 2**24
 GIB = 2**30
-_DEFAULT = 2.0
+_DEFAULT = 4.0
 
 
 def memory() -> int:
-    """The bytes that one array may take: 2 GiB, or the GiB that the environment's EIGENALIGN_MEMORY says.
+    """The bytes that one array may take: 4 GiB, or the GiB that the environment's EIGENALIGN_MEMORY says.
 
     Raises
     ------
@@ -32,6 +35,22 @@ def memory() -> int:
     return int(found * GIB)
 
 
+def require_updates(count: int) -> None:
+    """Refuse a closed form that computes its updates one by one where they are more than 2^24.
+
+    Raises
+    ------
+    NoClosedForm
+        Naming the limit, and how to raise it.
+    """
+    text = os.environ.get(UPDATES, "")
+    require(not text or (text.isascii() and text.isdecimal() and len(text) < 16), UPDATES, text, "must be a number")
+    most = int(text or MOST_UPDATES)
+    if count > most:
+        rule = f"this form computes update after update, {most} at most: set the environment variable {UPDATES} to more"
+        raise NoClosedForm("training.steps", count, rule)
+
+
 def require_memory(needed: float, key: str, value: object, what: str) -> None:
     """Raise InvalidInput(key, value, …) where `what`, an array of `needed` bytes, is larger than the limit.
 
@@ -43,7 +62,7 @@ def require_memory(needed: float, key: str, value: object, what: str) -> None:
     Traceback (most recent call last):
         ...
     theory.errors.InvalidInput: data.samples = 1000000000: the rows need 9.3e+03 GiB, and the limit for one array is \
-2 GiB: set the environment variable EIGENALIGN_MEMORY to more GiB to raise it
+4 GiB: set the environment variable EIGENALIGN_MEMORY to more GiB to raise it
     """
     limit = memory()
     rule = (

@@ -11,11 +11,14 @@ from theory.setting.labels import Labels
 from theory.setting.network import Network
 from theory.setting.training import Training
 
+SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104  # normal numbers of float32
+
 
 class Ensemble(Checked, frozen=True, kw_only=True):
     """How many independent replicas are trained, from which seed, in which precision."""
 
     table: ClassVar[str] = "ensemble"
+    wide: ClassVar[tuple[str, ...]] = ("replicas", "seed")
     replicas: int = 2000
     seed: int = 0
     dtype: Literal["float32", "float64"] = "float64"
@@ -43,6 +46,7 @@ class Setting(Checked, frozen=True, kw_only=True):
         self._check_labels()
         self._check_network()
         self._check_batches()
+        self._check_precision()
 
     def _check_labels(self) -> None:
         real = self.labels.kind == "real"
@@ -82,6 +86,19 @@ class Setting(Checked, frozen=True, kw_only=True):
             require(sampling == "fresh", "training.sampling", sampling, 'must be "fresh" when data.samples = "online"')
         elif size != "full":
             require(size <= samples, "training.batch_size", size, f"must not exceed data.samples ({samples})")
+
+    def _check_precision(self) -> None:
+        """In float32 a rate of 1e-46 would be 0, and one of 1e39 infinite, without a word."""
+        if self.ensemble.dtype == "float32":
+            training = self.training
+            rates = [training.learning_rate_at(step) for step in (0, *(start for start, _ in training.drops))]
+            for key, value in [
+                *(("learning_rate", rate) for rate in rates),
+                ("weight_decay", training.weight_decay),
+                ("l1", training.l1),
+            ]:
+                fits = value == 0 or SMALLEST <= value <= LARGEST
+                require(fits, f"training.{key}", value, "must be a number of float32, from 1.2e-38 to 3.4e38")
 
     @property
     def full_batch(self) -> bool:

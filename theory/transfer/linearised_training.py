@@ -15,6 +15,7 @@ import numpy as np
 from theory.arrays import Array, namespace
 from theory.network.updates import Updates
 from theory.setting import Network, Training
+from theory.setting.limits import require_updates
 from theory.transfer.linearised_rows import LinearisedRows
 from theory.transfer.linearised_task import LinearisedTask, checked_task
 
@@ -121,6 +122,7 @@ def linearised_training(
 def _train(task: LinearisedTask, subtracted: bool) -> tuple[Array | None, ...]:
     """The four curves of some replicas, (r, K) each."""
     training = task.training
+    require_updates(training.readings[-1])
     updates = Updates(training, task.trained, velocity=task.velocity)
     rows = LinearisedRows(task, task.rows, task.targets, held=HELD, subtracted=subtracted)
     others = None if task.held_out is None else LinearisedRows(task, *task.held_out, held=HELD, subtracted=subtracted)

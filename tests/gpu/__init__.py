@@ -1,0 +1,1 @@
+"""What one command measures on a machine with a CUDA device: `make gpu`."""
