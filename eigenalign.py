@@ -36,6 +36,8 @@ By what you want to do:
   that it names; `task_inputs` are what one of the tasks is made from.
 - Examine your own network: `check` and `check_files` say whether a layer is aligned with its data, `monitor` gives a
   number to log while it trains.
+- Test a training of your own: `equivariance` says whether it commutes with rotations of its inputs, as the alignment
+  theorem needs; `assert_equivariant` does so in a test suite.
 - Begin from aligned weights: `init` draws them, from data, from a setting, or from a law that `law_of_data`,
   `law_of_file`, `law_of_setting` or `law_of_store` makes.
 - Compute with your own arrays and tensors: `eigenspaces`, `transfer_function` and `weight_variances`; `misalignment`,
@@ -60,6 +62,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reports.check import Check, Monitor, check, check_files, monitor
+    from reports.equivariance import Discrepancy, Equivariance, assert_equivariant, equivariance
     from reports.experiment_file import load as load_experiment
     from reports.init import WeightLaw, init, law_of_data, law_of_file, law_of_setting, law_of_store
     from reports.judging.compare import Verification
@@ -132,10 +135,12 @@ __all__ = [
     "Check",
     "Containment",
     "Data",
+    "Discrepancy",
     "Diverged",
     "Downstream",
     "Eigenspaces",
     "Ensemble",
+    "Equivariance",
     "Experiment",
     "InvalidInput",
     "Labels",
@@ -170,11 +175,13 @@ __all__ = [
     "Verification",
     "WeightLaw",
     "WholeMatrixTest",
+    "assert_equivariant",
     "check",
     "check_files",
     "closest_aligned",
     "containment",
     "eigenspaces",
+    "equivariance",
     "init",
     "law_of_data",
     "law_of_file",
