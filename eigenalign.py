@@ -37,6 +37,8 @@ By what you want to do:
 - Examine your own network: `check` and `check_files` say whether a layer is aligned with its data, `check` also whether
   every layer of a model is (a `ModelCheck`), `check_over` at the checkpoints of one run; `monitor` gives a number to
   log while a layer trains, `watch` one for every layer of a model.
+- Test a training of your own: `equivariance` says whether it commutes with rotations of its inputs, as the alignment
+  theorem needs; `assert_equivariant` does so in a test suite.
 - Begin from aligned weights: `init` draws them, from data, from a setting, or from a law that `law_of_data`,
   `law_of_file`, `law_of_setting` or `law_of_store` makes.
 - Compute with your own arrays and tensors: `eigenspaces`, `transfer_function` and `weight_variances`; `misalignment`,
@@ -61,6 +63,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reports.check import Check, Monitor, check, check_files, monitor
+    from reports.equivariance import Discrepancy, Equivariance, assert_equivariant, equivariance
     from reports.experiment_file import load as load_experiment
     from reports.init import WeightLaw, init, law_of_data, law_of_file, law_of_setting, law_of_store
     from reports.judging.compare import Verification
@@ -135,10 +138,12 @@ __all__ = [
     "Containment",
     "Course",
     "Data",
+    "Discrepancy",
     "Diverged",
     "Downstream",
     "Eigenspaces",
     "Ensemble",
+    "Equivariance",
     "Experiment",
     "InvalidInput",
     "Labels",
@@ -175,12 +180,14 @@ __all__ = [
     "Watch",
     "WeightLaw",
     "WholeMatrixTest",
+    "assert_equivariant",
     "check",
     "check_files",
     "check_over",
     "closest_aligned",
     "containment",
     "eigenspaces",
+    "equivariance",
     "init",
     "law_of_data",
     "law_of_file",

@@ -68,11 +68,11 @@ def _failed(as_json: bool, error: BaseException) -> int:
     from theory.errors import InvalidInput, NoClosedForm
 
     if isinstance(error, InvalidInput):
-        kind, line, reasons = "bad input", str(error), ()
+        kind, line, more = "bad input", str(error), []
         if isinstance(error, NoClosedForm):
-            kind, reasons = "no closed form", error.reasons
-            line = f"none applies to {error.value}, since" if reasons else line
-        more = [f"  {reason} ({', '.join(forms)})" for reason, forms in reasons]
+            kind = "no closed form"
+            more = [f"  {reason} ({', '.join(forms)})" for reason, forms in error.reasons]
+            line = f"none applies to {error.value}, since" if more else line
         return _refuse(as_json, kind, error.key, error.value, error.rule, line, more=more)
     if os.environ.get(DEBUG):
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)

@@ -8,6 +8,7 @@ from reports.claims.alignment import (
     a5_mean,
     a6_convolutions,
     a7_eigenvectors,
+    a8_ingredients,
     b4_deeper,
 )
 from reports.claims.claim import AnyClaim
@@ -51,6 +52,7 @@ CLAIMS: tuple[AnyClaim, ...] = tuple(
         a5_mean,
         a6_convolutions,
         a7_eigenvectors,
+        a8_ingredients,
         b1_function,
         b2_shape,
         b3_images,

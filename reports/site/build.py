@@ -43,6 +43,7 @@ GUIDES = tuple(
         ("network", "check your network"),
         ("transfer", "transfer"),
         ("init", "initial weights"),
+        ("equivariance", "rotations and your training"),
         ("json", "JSON output"),
         ("ci", "use it in CI"),
         ("cluster", "run on a cluster"),

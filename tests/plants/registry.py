@@ -16,6 +16,7 @@ NO_FORMULA: dict[str, str] = {
     "A5": "predicts 0 under the group that fixes μ, and a sign; the group that forgets μ is its control",
     "A6": "predicts more than by chance; untrained filters are its control",
     "A7": "predicts more than by chance, as A6",
+    "A8": "predicts that rounding is all that differs, as A1; what looks at single coordinates is its control",
     "B1": "predicts that a slope is negative; weights of rank one are its control",
     "B3": "predicts that f rises",
     "B4": "predicts more than by chance; untrained layers are its control",

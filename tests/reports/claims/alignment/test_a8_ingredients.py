@@ -1,0 +1,48 @@
+"""Ingredients that commute hold and their controls are seen; a wrong classification would be refuted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reports.campaign.settle import judge_claim
+from reports.claims.alignment import a8_ingredients
+from reports.claims.alignment.a8_ingredients import TOLERANCE, IngredientDiscrepancies
+from simulate.ingredients import INGREDIENTS
+from tests.reports.claims.alignment.ensembles import QUICK, case_of
+
+EXACT = case_of(a8_ingredients.CLAIM, "penalties")
+CONTROL = case_of(a8_ingredients.CLAIM, "penalties that look at single coordinates")
+
+
+@pytest.mark.slow
+def test_all_ingredients_are_as_they_are_said_to_be():
+    report = judge_claim(a8_ingredients.CLAIM, QUICK)
+    assert {finding.verdict for finding in report.findings} == {"holds"}
+    (table,) = report.tables
+    assert {row[1] for row in table.rows} == set(INGREDIENTS)
+
+
+def test_a_penalty_on_coordinates_that_is_said_to_commute_is_refuted():
+    measured = a8_ingredients.measure(CONTROL, QUICK)
+    (judgement,) = a8_ingredients.decide(CONTROL, "not 0", measured)
+    assert judgement.verdict == "holds"
+    (judgement,) = a8_ingredients.decide(replace(CONTROL, kind="exact"), 0.0, measured)
+    assert judgement.verdict == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("size", "of_exact", "of_control"),
+    [(TOLERANCE, "holds", "undecided"), (100 * TOLERANCE, "refuted", "undecided"), (1e-6, "refuted", "holds")],
+)
+def test_one_ingredient_decides(size, of_exact, of_control):
+    """The largest discrepancy of those that commute, and the smallest of those that do not."""
+    fine, bad = (0.0, size) if of_exact != "holds" else (0.0, TOLERANCE)
+    values = np.array([[fine, fine], [bad, fine]])
+    measured = IngredientDiscrepancies(("a", "b"), values, values, values)
+    assert a8_ingredients.decide(EXACT, 0.0, measured)[0].verdict == of_exact
+    values = np.array([[1.0, 1.0], [size, 1.0]])
+    measured = IngredientDiscrepancies(("a", "b"), values, values, values)
+    assert a8_ingredients.decide(CONTROL, "not 0", measured)[0].verdict == of_control

@@ -1,0 +1,72 @@
+"""Trainings that differ in one ingredient: each does what it is called, and a break slipped into any is found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from reports.equivariance import equivariance
+from simulate.ingredients import INGREDIENTS, STEPS, Ingredient, train_with
+
+ROWS = torch.randn(24, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+WEIGHTS = torch.randn(8, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64) / 5**0.5
+COMMUTING = [name for name, ingredient in INGREDIENTS.items() if ingredient.commutes]
+
+
+def trained(ingredient: Ingredient, rows: Tensor = ROWS) -> Tensor:
+    torch.manual_seed(0)
+    return train_with(ingredient, rows, WEIGHTS)
+
+
+def test_there_are_enough_of_them_and_each_trains_another_network():
+    assert len(INGREDIENTS) >= 40
+    assert len(COMMUTING) >= 20
+    with torch.random.fork_rng():
+        ends = {name: trained(ingredient) for name, ingredient in INGREDIENTS.items()}
+    assert all(bool(torch.isfinite(w).all()) for w in ends.values())
+    names = list(ends)
+    for i, name in enumerate(names):
+        assert not any(torch.allclose(ends[name], ends[other], rtol=1e-6) for other in names[:i]), name
+
+
+def test_the_plain_one_is_a_loop_by_hand():
+    """Autograd and torch.optim against the equations of a network of one hidden layer without biases."""
+    with torch.random.fork_rng():
+        found = trained(INGREDIENTS["SGD"])
+        torch.manual_seed(0)
+        nn.Linear(5, 8, bias=False)
+        a = nn.Linear(8, 1, bias=False).weight.detach().double()
+        y = torch.randn(24, 1, dtype=torch.float64)
+    w = WEIGHTS.clone()
+    for _ in range(STEPS):
+        z = ROWS @ w.T
+        r = 2 / 24 * (z.relu() @ a.T - y)
+        gradient, a_gradient = ((r @ a) * (z > 0)).T @ ROWS, r.T @ z.relu()
+        w, a = w - 0.05 * gradient, a - 0.05 * a_gradient
+    torch.testing.assert_close(found, w, rtol=1e-12, atol=1e-14)
+
+
+class Slipped(nn.Module):
+    """An element-wise operation on the inputs, hardly larger than rounding in single precision."""
+
+    def __init__(self, inner: nn.Module | None) -> None:
+        super().__init__()
+        self.inner = inner or nn.Identity()
+
+    def forward(self, rows: Tensor) -> Tensor:
+        found: Tensor = self.inner(rows + 1e-7 * rows.abs())
+        return found
+
+
+@pytest.mark.parametrize("name", COMMUTING)
+def test_a_break_of_one_in_ten_million_is_found_in_every_exact_ingredient(name):
+    ingredient = INGREDIENTS[name]
+    before = ingredient.before
+    broken = replace(ingredient, before=lambda d: Slipped(before(d) if before else None))
+    options = {"rotations": 1, "precisions": ("float64",)}
+    assert equivariance(partial(train_with, ingredient), ROWS, WEIGHTS, **options).verdict == "equivariant"
+    assert equivariance(partial(train_with, broken), ROWS, WEIGHTS, **options).verdict == "broken"
