@@ -10,14 +10,17 @@ from typing import Literal
 import numpy as np
 
 from reports.check.cautions import cautions
+from reports.check.composition import Composition, composition
 from reports.check.estimates import TransferFunction, Weights, interval_of, shape_seen, transfer_function, without_noise
 from reports.check.independence import Relation, relations, representatives
 from reports.check.moments import DataMoment
 from reports.check.needed import filters_needed
 from reports.check.random_basis import random_basis_energy, regularised
+from reports.check.shape_law import shape_law
 from reports.check.turns import Turns, filters_pvalue, isotropic_turns, networks_pvalue
 from reports.check.verdict import LEVEL, Evidence, Verdict, verdict_on
 from reports.check.weights import WeightVectors
+from theory.decomposition import ShapeFit
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment_squared, null_floor
@@ -102,6 +105,10 @@ class Check:
     explanation : str
         The verdict in words.
     warnings : tuple of str
+    shape_law : ShapeFit or None
+        Two laws fitted to f, descriptions; None where there are too few eigenspaces, networks or vectors.
+    composition : Composition or None
+        How much of Σ_w is transformed initial weights; None where these are not given.
     """
 
     dimension: int
@@ -127,10 +134,21 @@ class Check:
     verdict: Verdict
     explanation: str
     warnings: tuple[str, ...]
+    shape_law: ShapeFit | None = None
+    composition: Composition | None = None
 
 
-def judge_layer(layers: Sequence[WeightVectors], data: DataMoment, *, ridge: float = 0.0, seed: int = 0) -> Check:
+def judge_layer(
+    layers: Sequence[WeightVectors],
+    data: DataMoment,
+    *,
+    ridge: float = 0.0,
+    seed: int = 0,
+    initial: Sequence[WeightVectors] = (),
+) -> Check:
     """Compare the weights of one network, or of several independent trainings, with the moments of the data.
+
+    `initial` are their weights before training, in the same order, or none.
 
     Raises
     ------
@@ -167,6 +185,7 @@ def judge_layer(layers: Sequence[WeightVectors], data: DataMoment, *, ridge: flo
         isotropic=isotropic,
     )
     verdict, explanation = verdict_on(evidence)
+    made_of = composition(spaces, layers, initial, data.varies, kept) if initial else None
     return Check(
         dimension=spaces.dimension,
         filters=len(layers[0].vectors),
@@ -201,6 +220,8 @@ def judge_layer(layers: Sequence[WeightVectors], data: DataMoment, *, ridge: flo
             related=related,
             given=len(layers),
         ),
+        shape_law=shape_law(spaces, weights, None if made_of is None else made_of.initial),
+        composition=made_of,
     )
 
 

@@ -23,6 +23,7 @@ def check(
     center: bool = False,
     ridge: float = 0.0,
     seed: int = 0,
+    initial: Any = None,
 ) -> Check:
     """Test whether a trained layer is aligned with its input data.
 
@@ -46,6 +47,8 @@ def check(
         Replace Σ_w by (1 − ρ) Σ_w + ρ (tr Σ_w / d) I, for M of fewer vectors than dimensions.
     seed : int
         Seed of all random draws.
+    initial : array or tensor, or a list of them
+        The weights before training, as many as `weights`: how much of Σ_w is left of them is then told.
 
     Raises
     ------
@@ -62,12 +65,14 @@ def check(
     >>> found.verdict, found.shape
     ('aligned', 'falls')
     """
-    several = weights if isinstance(weights, (list, tuple)) else [weights]
-    layers = [filters(array, transposed=transposed, group=group) for array in several]
+    layers, before = (
+        [filters(array, transposed=transposed, group=group) for array in _several(given)]
+        for given in (weights, initial)
+    )
     if not layers:
         raise InvalidInput("weights", (), "at least one network is needed")
     stream = samples(rows, layers[0], channels_last=channels_last)
-    return _judged(layers, stream, dilation, center, ridge, seed, progress=False)
+    return _judged(layers, stream, dilation, center, ridge, seed, before, progress=False)
 
 
 def check_files(
@@ -81,17 +86,27 @@ def check_files(
     center: bool = False,
     ridge: float = 0.0,
     seed: int = 0,
+    initial: Sequence[str] = (),
     progress: bool = False,
 ) -> Check:
     """`check` for FILE[:KEY]: .npy, .npz, .safetensors, PyTorch checkpoints; data also as a folder of images.
 
     Data are read in blocks; nothing in a file is ever run.
     """
-    layers = [read_filters(source, transposed=transposed, group=group) for source in weights]
+    layers, before = (
+        [read_filters(source, transposed=transposed, group=group) for source in given] for given in (weights, initial)
+    )
     if not layers:
         raise InvalidInput("weights", (), "at least one network is needed")
     stream = open_samples(data, layers[0], channels_last=channels_last)
-    return _judged(layers, stream, dilation, center, ridge, seed, progress)
+    return _judged(layers, stream, dilation, center, ridge, seed, before, progress)
+
+
+def _several(given: Any) -> Sequence[Any]:
+    """A list of arrays from one, several or none."""
+    if given is None:
+        return []
+    return given if isinstance(given, (list, tuple)) else [given]
 
 
 def _judged(
@@ -101,7 +116,8 @@ def _judged(
     center: bool,
     ridge: float,
     seed: int,
+    initial: Sequence[WeightVectors],
     progress: bool,
 ) -> Check:
     moment = data_moment(stream, dilation=dilation, progress=progress)
-    return judge_layer(layers, moment.centre() if center else moment, ridge=ridge, seed=seed)
+    return judge_layer(layers, moment.centre() if center else moment, ridge=ridge, seed=seed, initial=initial)

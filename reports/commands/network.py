@@ -19,6 +19,13 @@ from reports.commands.group import DONE, common, eigenalign, show
     help="Weights of the layer; repeat for each independent training.",
 )
 @click.option("--data", required=True, metavar="FILE[:KEY]|DIR", help="Input of the layer: rows, images, activations.")
+@click.option(
+    "--init",
+    "initial",
+    multiple=True,
+    metavar="FILE[:KEY]",
+    help="The weights before training, one for each --weights: tells how much of them is left.",
+)
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Also write an HTML page.")
 @click.option("--transposed", is_flag=True, help="Keras/JAX layout of the weights: (inputs, outputs), (kh, kw, C, m).")
 @click.option("--channels-last", is_flag=True, help="Images are stored as (n, H, W, C).")
