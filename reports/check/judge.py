@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from reports.check.cautions import cautions
+from reports.check.composition import Composition, composition
 from reports.check.display import DisplayedCheck
 from reports.check.estimates import TransferFunction, Weights, interval_of, shape_seen, transfer_function, without_noise
 from reports.check.independence import Relation, relations, representatives
@@ -18,9 +19,11 @@ from reports.check.moments import DataMoment
 from reports.check.needed import filters_needed
 from reports.check.orientation import Anisotropy, Orientation, orientation_needed
 from reports.check.random_basis import random_basis_energy, regularised
+from reports.check.shape_law import shape_law
 from reports.check.turns import Turns, filters_pvalue, isotropic_turns, networks_pvalue
 from reports.check.verdict import LEVEL, Evidence, Measure, Verdict, by_orientation, verdict_on
 from reports.check.weights import WeightVectors
+from theory.decomposition import ShapeFit
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment_squared, null_floor
@@ -114,6 +117,10 @@ class Check(DisplayedCheck):
     explanation : str
         The verdict in words.
     warnings : tuple of str
+    shape_law : ShapeFit or None
+        Two laws fitted to f, descriptions; None where there are too few eigenspaces, networks or vectors.
+    composition : Composition or None
+        How much of Σ_w is transformed initial weights; None where these are not given.
     """
 
     dimension: int
@@ -142,10 +149,21 @@ class Check(DisplayedCheck):
     measure: Measure
     explanation: str
     warnings: tuple[str, ...]
+    shape_law: ShapeFit | None = None
+    composition: Composition | None = None
 
 
-def judge_layer(layers: Sequence[WeightVectors], data: DataMoment, *, ridge: float = 0.0, seed: int = 0) -> Check:
+def judge_layer(
+    layers: Sequence[WeightVectors],
+    data: DataMoment,
+    *,
+    ridge: float = 0.0,
+    seed: int = 0,
+    initial: Sequence[WeightVectors] = (),
+) -> Check:
     """Compare the weights of one network, or of several independent trainings, with the moments of the data.
+
+    `initial` are their weights before training, in the same order, or none.
 
     Raises
     ------
@@ -189,6 +207,7 @@ def judge_layer(layers: Sequence[WeightVectors], data: DataMoment, *, ridge: flo
     )
     conclusion = verdict_on(evidence)
     mean = mean_test(data, weights, draws=draws, seed=seed)
+    made_of = composition(spaces, layers, initial, data.varies, kept) if initial else None
     return Check(
         dimension=spaces.dimension,
         filters=len(layers[0].vectors),
@@ -233,6 +252,8 @@ def judge_layer(layers: Sequence[WeightVectors], data: DataMoment, *, ridge: flo
             related=related,
             given=len(layers),
         ),
+        shape_law=shape_law(spaces, weights, None if made_of is None else made_of.initial),
+        composition=made_of,
     )
 
 

@@ -46,6 +46,7 @@ def check(
     center: bool = False,
     ridge: float = 0.0,
     seed: int = 0,
+    initial: Any = None,
 ) -> Check: ...
 
 
@@ -60,6 +61,7 @@ def check(
     center: bool = False,
     ridge: float = 0.0,
     seed: int = 0,
+    initial: Any = None,
     **of_models: Any,
 ) -> Check | ModelCheck:
     """Test whether a trained layer, or every layer of a model, is aligned with its input data.
@@ -89,6 +91,8 @@ def check(
         Replace Σ_w by (1 − ρ) Σ_w + ρ (tr Σ_w / d) I, for M of fewer vectors than dimensions.
     seed : int
         Seed of all random draws.
+    initial : array or tensor, or a list of them
+        The weights before training, as many as `weights`: how much of Σ_w is left of them is then told.
 
     Raises
     ------
@@ -106,21 +110,24 @@ def check(
     >>> found.verdict, found.shape
     ('aligned', 'falls')
     """
-    several = weights if isinstance(weights, (list, tuple)) else [weights]
+    several = _several(weights)
     if any(isinstance(each, Mapping) or hasattr(each, "named_modules") for each in several):
         from reports.models import check_model
 
-        if transposed or channels_last or dilation != 1 or group != (1, 1):
-            rule = "transposed, channels_last, dilation and group are for one layer's weights: a model knows its layout"
+        if transposed or channels_last or dilation != 1 or group != (1, 1) or initial is not None:
+            rule = "transposed, channels_last, dilation, group and initial are for the weights of one layer"
             raise InvalidInput("weights", "a model", rule)
         return check_model(weights, rows, center=center, ridge=ridge, seed=seed, **of_models)
     for name, value in of_models.items():
         raise InvalidInput(name, value, "is for whole models, not for the weights of one layer")
-    layers = [filters(array, transposed=transposed, group=group) for array in several]
+    layers, before = (
+        [filters(array, transposed=transposed, group=group) for array in given]
+        for given in (several, _several(initial))
+    )
     if not layers:
         raise InvalidInput("weights", (), "at least one network is needed")
     stream = samples(rows, layers[0], channels_last=channels_last)
-    return _judged(layers, stream, dilation, center, ridge, seed, progress=False)
+    return _judged(layers, stream, dilation, center, ridge, seed, before, progress=False)
 
 
 def check_files(
@@ -134,17 +141,27 @@ def check_files(
     center: bool = False,
     ridge: float = 0.0,
     seed: int = 0,
+    initial: Sequence[str] = (),
     progress: bool = False,
 ) -> Check:
     """`check` for FILE[:KEY]: .npy, .npz, .safetensors, PyTorch checkpoints; data also as a folder of images.
 
     Data are read in blocks; nothing in a file is ever run.
     """
-    layers = [read_filters(source, transposed=transposed, group=group) for source in weights]
+    layers, before = (
+        [read_filters(source, transposed=transposed, group=group) for source in given] for given in (weights, initial)
+    )
     if not layers:
         raise InvalidInput("weights", (), "at least one network is needed")
     stream = open_samples(data, layers[0], channels_last=channels_last)
-    return _judged(layers, stream, dilation, center, ridge, seed, progress)
+    return _judged(layers, stream, dilation, center, ridge, seed, before, progress)
+
+
+def _several(given: Any) -> Sequence[Any]:
+    """A list of arrays from one, several or none."""
+    if given is None:
+        return []
+    return given if isinstance(given, (list, tuple)) else [given]
 
 
 def _judged(
@@ -154,7 +171,8 @@ def _judged(
     center: bool,
     ridge: float,
     seed: int,
+    initial: Sequence[WeightVectors],
     progress: bool,
 ) -> Check:
     moment = data_moment(stream, dilation=dilation, progress=progress)
-    return judge_layer(layers, moment.centre() if center else moment, ridge=ridge, seed=seed)
+    return judge_layer(layers, moment.centre() if center else moment, ridge=ridge, seed=seed, initial=initial)

@@ -19,7 +19,7 @@ from reports.views import check, check_page, models, models_page, over, over_pag
 from reports.views.view import View
 from theory.errors import InvalidInput
 
-_OF_WEIGHTS = ("transposed", "channels_last", "dilation", "group")
+_OF_WEIGHTS = ("transposed", "channels_last", "dilation", "group", "initial")
 _OF_MODELS = ("forward", "layers", "largest", "device")
 _SHARED = ("center", "ridge", "seed")
 _DEFAULTS: Mapping[str, Any] = {"dilation": 1, "group": "1/1"}

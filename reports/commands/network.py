@@ -35,6 +35,13 @@ from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
 @click.option("--over", is_flag=True, help="The CHECKPOINTS, or the files of a folder, are of one run, in order.")
 @click.option("--strict", is_flag=True, help="Exit with 1 unless every verdict is the one expected.")
 @click.option("--expect", default=None, metavar="VERDICT", help="With --strict: the verdict expected; default aligned.")
+@click.option(
+    "--init",
+    "initial",
+    multiple=True,
+    metavar="FILE[:KEY]",
+    help="The weights before training, one for each --weights: tells how much of them is left.",
+)
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Also write an HTML page.")
 @click.option("--transposed", is_flag=True, help="Keras/JAX layout of the weights: (inputs, outputs), (kh, kw, C, m).")
 @click.option("--channels-last", is_flag=True, help="Images are stored as (n, H, W, C).")

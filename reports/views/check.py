@@ -5,6 +5,7 @@ from __future__ import annotations
 from reports.check.judge import Check, RandomBasis
 from reports.check.orientation import Orientation
 from reports.record import to_builtins
+from reports.views.composition import composition_sections, composition_value, shape_law_value
 from reports.views.view import Facts, Grid, Notes, Section, View, grid, wrapped
 
 HEADS = {"sigma": "data sd sigma", "f": "weight sd f"}  # σ = √eigenvalue, f = √τ
@@ -62,12 +63,15 @@ def view(check: Check) -> View:
             "vectors": check.vectors,
             "dropped": check.dropped,
             "filters_needed": check.needed,
+            "shape_law": shape_law_value(check.shape_law),
+            "composition": composition_value(check.composition),
         },
     }
     sections: list[Section] = [
         wrapped(f"{check.verdict}: {check.explanation}"),
         [facts(check)],
         shortened(function_table(check)),
+        *composition_sections(check.composition, check.shape_law, f.sigma),
         [Notes(check.warnings)],
     ]
     return View(to_builtins(value), sections)

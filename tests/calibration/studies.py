@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tests.calibration import alignment, check, judging, misfit, plasticity, powers, stages, verdicts
+from tests.calibration import alignment, check, composition, judging, misfit, plasticity, powers, stages, verdicts
 from tests.calibration.study import Study
 
 STUDIES: tuple[Study, ...] = (
     *alignment.STUDIES,
     *check.STUDIES,
+    *composition.STUDIES,
     *judging.STUDIES,
     *misfit.STUDIES,
     *plasticity.STUDIES,

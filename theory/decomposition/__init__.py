@@ -7,5 +7,18 @@
 from theory.decomposition.door import decompose
 from theory.decomposition.estimate import EstimatedParts, estimated_parts
 from theory.decomposition.parts import Decomposition, Parts
+from theory.decomposition.shape_fit import LawFit, ShapeFit, fit_law, fit_shape
+from theory.decomposition.shape_laws import law_tau
 
-__all__ = ["Decomposition", "EstimatedParts", "Parts", "decompose", "estimated_parts"]
+__all__ = [
+    "Decomposition",
+    "EstimatedParts",
+    "LawFit",
+    "Parts",
+    "ShapeFit",
+    "decompose",
+    "estimated_parts",
+    "fit_law",
+    "fit_shape",
+    "law_tau",
+]

@@ -50,6 +50,17 @@ class EstimatedParts:
         """Half-widths of `tests` simultaneous intervals by Student's law with n − 1 degrees of freedom (Bonferroni)."""
         return stats.t.isf((1 - confidence) / 2 / tests, self.groups - 1) * error
 
+    def interval(self, value: Any, error: Any) -> tuple[Any, Any]:
+        """The 95 % interval of F, or of another mean of squares that may be near 0, from its standard error.
+
+        Student's below; above, where few skewed values are too small more often than too large, that of the logarithm,
+        h (e^x − 1)/x with x = h/F at most 1.
+        """
+        half = self.half_width(error)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            x = np.clip(np.where(value > 0, half / value, 1.0), 1e-9, 1.0)
+        return value - half, value + half * np.expm1(x) / x
+
 
 def estimated_parts(
     initial: np.ndarray, cross: np.ndarray, trained: np.ndarray, *, multiplicity: Sequence[int] | None = None

@@ -1,0 +1,90 @@
+"""How much of a layer's Σ_w is transformed initial weights, and how much training has written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from reports.check.weights import WeightVectors
+from theory.decomposition import EstimatedParts, estimated_parts
+from theory.eigenspaces import Eigenspaces
+from theory.errors import InvalidInput
+
+FEWEST = 3  # networks, between which a standard error is taken
+
+
+@dataclass(frozen=True, eq=False)
+class Composition:
+    """τ = A² τ(0) + F on every eigenspace of the data, and the share of the whole that training has written.
+
+    Attributes
+    ----------
+    over : "networks" or "units"
+        What standard errors are taken over. Those over units describe the units of these very networks: another
+        training may differ by more.
+    parts : EstimatedParts
+        In the scale of the weights as given; eigenspaces in the order of the transfer function.
+    """
+
+    over: Literal["networks", "units"]
+    parts: EstimatedParts
+
+    @property
+    def initial(self) -> float:
+        """tr Σ_0/d, the variance of a weight before training."""
+        return float(np.average(self.parts.initial, weights=self.parts.multiplicity))
+
+    @property
+    def share(self) -> tuple[float, float, float]:
+        """tr F/tr Σ_w, and the ends of its 95 % interval."""
+        return self._with_ends(self.parts.share, self.parts.share_error)
+
+    @property
+    def gain(self) -> tuple[float, float, float]:
+        """tr A² Σ_0/tr Σ_0, by how much the variance of initial weights is multiplied, and its 95 % interval."""
+        return self._with_ends(self.parts.gain, self.parts.gain_error)
+
+    def _with_ends(self, value: float, error: float) -> tuple[float, float, float]:
+        low, high = self.parts.interval(value, error)
+        return value, float(low), float(high)
+
+
+def composition(
+    spaces: Eigenspaces,
+    layers: Sequence[WeightVectors],
+    initial: Sequence[WeightVectors],
+    varies: np.ndarray,
+    kept: Sequence[int],
+) -> Composition:
+    """The parts of the weights of networks, whose weights before training are `initial`, one by one.
+
+    `kept` are the places of those that are independent.
+
+    Means over networks, where there are three or more; otherwise over the units of all of them.
+
+    Raises
+    ------
+    InvalidInput
+        If initial weights are not as many as networks, differ in shape from them, or are 0 along a direction.
+    """
+    if len(initial) != len(layers):
+        raise InvalidInput("initial", len(initial), f"must be given for each of {len(layers)} networks, in their order")
+    for before, after in zip(initial, layers, strict=True):
+        if before.vectors.shape != after.vectors.shape:
+            rule = f"must have the shape of the trained weights, {after.vectors.shape}"
+            raise InvalidInput("initial.shape", before.vectors.shape, rule)
+    start, end = (np.stack([some[r].vectors[:, varies] @ spaces.basis for r in kept]) for some in (initial, layers))
+    moments = [_along(spaces, a * b) for a, b in ((start, start), (start, end), (end, end))]
+    over: Literal["networks", "units"] = "networks" if len(kept) >= FEWEST else "units"
+    groups = [each.mean(axis=1) if over == "networks" else each.reshape(-1, each.shape[-1]) for each in moments]
+    if len(groups[0]) < FEWEST:
+        raise InvalidInput("initial", len(groups[0]), f"are of too few units: at least {FEWEST} are needed")
+    return Composition(over, estimated_parts(*groups, multiplicity=spaces.multiplicity))
+
+
+def _along(spaces: Eigenspaces, products: np.ndarray) -> np.ndarray:
+    """Means over the directions of each eigenspace: (K, m, d) → (K, m, k)."""
+    return np.stack([products[..., block].mean(axis=-1) for block in spaces.slices], axis=-1)
