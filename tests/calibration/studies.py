@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.calibration import alignment, check, judging, plasticity, powers, stages, verdicts
+from tests.calibration import alignment, check, judging, layers, plasticity, powers, stages, verdicts
 from tests.calibration.study import Study
 
 STUDIES: tuple[Study, ...] = (
     *alignment.STUDIES,
     *check.STUDIES,
     *judging.STUDIES,
+    *layers.STUDIES,
     *plasticity.STUDIES,
     *powers.STUDIES,
     *stages.STUDIES,
