@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 
+import simulate
 from reports.check import Check, check
 from reports.check.data import samples
 from reports.check.estimates import Weights
@@ -30,6 +31,7 @@ from simulate.aligned_draws import draw_weights
 from tests.calibration.check import axes, drawn, spread
 from tests.calibration.study import Study
 from tests.strategies import orthogonal, spectral
+from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 from theory.symmetry import haar
 
 Truth = Literal["aligned", "partly", "rotated", "isotropic"]
@@ -67,6 +69,30 @@ def checked(generator: np.random.Generator, truth: Truth, count: int, networks: 
 
 def says(generator: np.random.Generator, words: tuple[str, ...], truth: Truth, count: int, networks: int) -> bool:
     return checked(generator, truth, count, networks).verdict in words
+
+
+@cache
+def trained() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, untrained and trained first layers of 200 networks on random labels, with 48 outputs each."""
+    setting = Setting(
+        data=Data(kind="gaussian", spectrum=tuple(np.geomspace(0.05, 2, D).tolist()), samples=512),
+        labels=Labels(kind="gaussian", outputs=48),
+        network=Network(kind="mlp", hidden=(64,), init_variance=(0.002, 1.0)),
+        training=Training(learning_rate=0.01, steps=(0, 100)),
+        ensemble=Ensemble(replicas=200, seed=0, dtype="float32"),
+    )
+    inputs = simulate.replica_inputs(setting, range(200))
+    readings = simulate.train(setting, inputs)
+    return inputs.x.numpy(), readings[0][0].numpy(), readings[100][0].numpy()
+
+
+def trained_says(generator: np.random.Generator, words: tuple[str, ...], truth: Truth) -> bool:
+    """Five of the 200 networks, of which there are 2.5 billion choices."""
+    x, untrained, weights = trained()
+    chosen = generator.choice(len(x), 5, replace=False)
+    turn = haar(generator, D, 1)[0].T if truth == "rotated" else np.eye(D)
+    layers = (untrained if truth == "isotropic" else weights)[chosen] @ turn
+    return check(list(layers), x[chosen].reshape(-1, D), seed=int(generator.integers(2**31))).verdict in words
 
 
 @cache
@@ -123,6 +149,7 @@ LAYERS: list[tuple[Truth, int, int, int]] = [
     ("aligned", 4, 1, 200), ("aligned", 40, 1, 200), ("aligned", 16, 5, 200),
     ("partly", 40, 1, 200), ("partly", 16, 5, 200),
     ("rotated", 4, 1, 200), ("rotated", 40, 1, 200), ("rotated", 16, 5, 200),
+    ("isotropic", 40, 1, 200), ("isotropic", 16, 5, 200),
 ]  # fmt: skip
 COVERED = [
     ("4 filters, d = 8, t4", {"multiplicity": (1,) * 8, "count": 4, "tails": 4}, 2000),
@@ -155,6 +182,13 @@ STUDIES: tuple[Study, ...] = (
             draws=draws,
         )
         for truth, m, networks, draws in LAYERS
+    ),
+    *(
+        Study(
+            "check: wrong verdict", f"5 trained networks of 64 filters, d = 8, {truth}", "size", DECLARED[truth],
+            partial(trained_says, words=FALSE[truth], truth=truth), draws=200,
+        )
+        for truth in ("aligned", "rotated", "isotropic")
     ),
     *(
         Study("check: interval of the orientation", name, "coverage", 0.95, partial(covers, **drawn), draws=draws)
