@@ -63,8 +63,8 @@ class BasisNoise:
         return np.asarray(turned, dtype=np.float64)
 
     def moment(self, half: np.ndarray, moment: np.ndarray) -> np.ndarray:
-        """Rᵀ M R of a symmetric M (d, d)."""
-        return self.rows(half, self.rows(half, moment).T)
+        """Rᵀ M R of symmetric M (..., d, d)."""
+        return self.rows(half, self.rows(half, moment).mT)
 
 
 def precision(dimension: int) -> type[np.floating]:

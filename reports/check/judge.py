@@ -17,7 +17,7 @@ from reports.check.independence import Relation, relations, representatives
 from reports.check.mean import MeanTest, mean_test
 from reports.check.moments import DataMoment
 from reports.check.needed import filters_needed
-from reports.check.orientation import Anisotropy, Orientation, orientation_needed
+from reports.check.orientation import Anisotropy, Orientation, direction_moment, orientation_needed
 from reports.check.random_basis import random_basis_energy, regularised
 from reports.check.shape_law import shape_law
 from reports.check.turns import Turns, filters_pvalue, isotropic_turns, networks_pvalue
@@ -88,7 +88,7 @@ class Check(DisplayedCheck):
         E[M²] of as many independent vectors under perfect alignment; None for fewer than d + 1 of them.
     random_basis : RandomBasis
     orientation : Orientation
-        How much of the anisotropy of Σ_w is aligned with the data: a finite number at every rank.
+        How much of the anisotropy of the filters' directions is aligned with the data: finite at every rank.
     aligned : Aligned
     mean : MeanTest or None
         Exact alignment under the group that fixes the mean of the data, which is all that the theorem demands of such
@@ -187,8 +187,11 @@ def judge_layer(
     squared = float(misalignment_squared(spaces, regularised(weights.mean, ridge))) if invertible else None
     floor = None if ridge else _floor(spaces, weights, seed)
     interval = None if ridge else interval_of(spaces, weights, floor, seed)
-    energy = _random_energy(spaces, weights.mean, draws, seed)
-    basis = _random_basis(spaces, regularised(weights.mean, ridge), floor, draws, seed) if invertible else energy
+    if invertible:
+        basis = _random_basis(spaces, regularised(weights.mean, ridge), floor, draws, seed)
+    else:
+        basis = _random_energy(spaces, weights.mean, draws, seed)
+    turned = _random_energy(spaces, direction_moment(weights), draws, seed).pvalue
     aligned = _aligned(data, weights, draws, seed)
     isotropic = _isotropic(weights, draws, seed)
     anisotropy = Anisotropy.of(spaces, weights)
@@ -201,7 +204,7 @@ def judge_layer(
         interval=interval,
         oriented=basis.pvalue,
         effect=anisotropy.interval,
-        turned=energy.pvalue,
+        turned=turned,
         aligned=aligned.pvalue,
         isotropic=isotropic,
     )
@@ -224,7 +227,7 @@ def judge_layer(
             interval=anisotropy.interval,
             share=anisotropy.share,
             chance=anisotropy.chance,
-            pvalue=energy.pvalue,
+            pvalue=turned,
             verdict=by_orientation(evidence),
         ),
         aligned=aligned,

@@ -1,17 +1,20 @@
-"""How much of the anisotropy of Σ_w is aligned with the data: a measure of orientation that is finite at every rank.
+"""The orientation of the weights: a measure of alignment that is finite at every rank.
 
-With B = Σ_w, B₀ = B − (tr B / d) I its anisotropy and Π(B₀) = Σ_i (tr(P_i B₀) / m_i) P_i its aligned part,
+With u = w/|w| the direction of a filter, B = E u uᵀ, B₀ = B − (tr B / d) I its anisotropy, and Π(B₀) its aligned part
+Σ_i (tr(P_i B₀) / m_i) P_i,
 
     r = ‖Π(B₀)‖²_F / ‖B₀‖²_F = a / b,    effect = (r − r₀) / (1 − r₀),    r₀ = (k − 1) / (d (d + 1)/2 − 1).
 
-r is 1 at alignment and r₀ on average over random bases, whatever B is: the symmetric matrices of trace 0 are one
-irreducible space of O(d), of which k − 1 dimensions are aligned (theory/derivations.md, 3.5). So the effect is 1 at
-alignment and 0, on average, in a random basis. Where M weighs all directions alike and needs more vectors than
-dimensions, r weighs them by the variance of the weights, and needs none of it.
+B is aligned where the theorem holds, as Σ_w is: turning w turns u. r is then 1, and r₀ on average over random bases,
+whatever B is: the symmetric matrices of trace 0 are one irreducible space of O(d), with k − 1 aligned dimensions
+(theory/derivations.md, 3.5). So the effect is 1 at alignment and 0, on average, in a random basis. M weighs all
+directions alike and needs more vectors than dimensions; r weighs them by what the weights have there, and does not.
+Directions in place of weights have no long tails: a few long filters decide nothing.
 
-a and b are means over pairs of independent units n ≠ n′ (filters, or networks), and so free of sampling noise:
+a and b are means over pairs of independent units n ≠ n′ (filters, or networks), and so free of sampling noise; with
+p_ni = |P_i u_n|², filters have
 
-    b = mean (w_n · w_n′)² − |w_n|² |w_n′|² / d,    a = mean Σ_i |P_i w_n|² |P_i w_n′|² / m_i − |w_n|² |w_n′|² / d.
+    b = mean (u_n · u_n′)² − 1/d,    a = mean Σ_i p_ni p_n′i / m_i − 1/d.
 """
 
 from __future__ import annotations
@@ -24,18 +27,19 @@ from scipy import stats
 
 from reports.check.estimates import Weights
 from reports.check.random_basis import block_sums
-from reports.check.verdict import Verdict
+from reports.check.verdict import MARGIN, Verdict
 from theory.eigenspaces import Eigenspaces
 
 _CONFIDENCE = 0.95
 _FEWEST = 3  # units, from which pairs without one of them are left
 _PAIRED = 1024  # filters whose pairs are looked at for the scatter of single pairs
-_MARGIN = 4.0  # standard errors: of the interval, of the test of isotropy at 1 %, and 1.28 for nine layers in ten
+_ERRORS = 4.0  # 2 for the interval or 2.3 for the test of isotropy at 1 %, and 1.28 for nine layers in ten
+_TIMES = 1000  # as many units as there are: beyond that, no number is known
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """The alignment of the anisotropy of Σ_w: finite for every layer, whatever its rank.
+    """The alignment of the directions of the weights: finite for every layer, whatever the rank.
 
     Attributes
     ----------
@@ -49,7 +53,7 @@ class Orientation:
     chance : float
         r₀: what a random basis has of it on average.
     pvalue : float
-        Of random bases, by the energy of the unaligned part (`random_basis_energy`).
+        Of random bases, by the energy of the unaligned part of B (`random_basis_energy`).
     verdict : "aligned", "partly aligned", "not aligned" or "undecided"
         By this measure alone.
     """
@@ -73,11 +77,9 @@ class Anisotropy:
     @classmethod
     def of(cls, spaces: Eigenspaces, weights: Weights) -> Anisotropy:
         """Of three or more networks, which are then the units; otherwise of all filters together."""
-        d, k = spaces.dimension, len(spaces.multiplicity)
-        chance = (k - 1) / (d * (d + 1) / 2 - 1) if d > 1 else 0.0
-        if len(weights.moments) >= _FEWEST:
-            return cls(*_networks(spaces, weights.moments), chance)
-        return cls(*filter_pairs(spaces, weights.vectors.reshape(-1, d)), chance)
+        if len(weights.vectors) >= _FEWEST:
+            return cls(*_networks(spaces, _moments(weights)), chance_of(spaces))
+        return cls(*filter_pairs(spaces, directions(weights.vectors.reshape(-1, spaces.dimension))), chance_of(spaces))
 
     @property
     def effect(self) -> float:
@@ -138,35 +140,65 @@ class Anisotropy:
         if least <= 0:
             return None
         # (least / 4)² n² = 4 z n + 2 y
-        c = (least / _MARGIN) ** 2
+        c = (least / _ERRORS) ** 2
         return math.ceil((2 * z + math.sqrt(4 * z * z + 2 * y * c)) / c)
+
+    def beyond_margin(self) -> int | None:
+        """The number of units n (h / δ)² for which the interval, h wide towards the margin ½ at distance δ, ends there.
+
+        None where that is more than a thousand times what there is, or where it ends before the margin already.
+        """
+        if self.interval is None:
+            return None
+        distance = self.effect - MARGIN
+        reach = self.effect - self.interval[0] if distance > 0 else self.interval[1] - self.effect
+        times = (reach / distance) ** 2 if distance else math.inf
+        return math.ceil(times * len(self.whole)) if 1 < times < _TIMES else None
 
 
 def orientation_needed(spaces: Eigenspaces, weights: Weights) -> int | None:
     """About how many vectors decide whether layers with such weights are oriented by the data; see `Anisotropy.needed`.
 
-    Of aligned layers, nine in ten are then "aligned".
+    Of aligned layers, nine in ten are then "aligned". If there are as many already, the effect is near the margin, and
+    the answer is the number for which the interval no longer reaches it, if it shrinks as one over the root.
     """
     found = Anisotropy.of(spaces, weights)
-    if len(weights.moments) >= _FEWEST:
-        values = _network_pairs(spaces, weights.moments)[1]
-        size = weights.vectors.shape[1]
+    if len(weights.vectors) >= _FEWEST:
+        values, size = _network_pairs(spaces, _moments(weights))[1], weights.vectors.shape[1]
     else:
-        vectors = weights.vectors.reshape(-1, spaces.dimension)
+        vectors = directions(weights.vectors.reshape(-1, spaces.dimension))
         chosen = vectors[:: -(-len(vectors) // _PAIRED)]
-        values, size = _pairs(chosen @ chosen.T, np.sum(chosen**2, axis=1), spaces.dimension), 1
+        values, size = (chosen @ chosen.T) ** 2, 1
     upper = values[np.triu_indices(len(values), 1)]
     if len(upper) < _FEWEST:
         return None
     units = found.needed(float(upper.var(ddof=1)))
+    if units is not None and units <= len(found.whole):
+        units = found.beyond_margin()
     return None if units is None else units * size
 
 
 def orientation_effect(spaces: Eigenspaces, vectors: np.ndarray) -> float:
     """The effect of one network's weight vectors (N, d): finite for every N, 0 for a single one."""
-    d, k = spaces.dimension, len(spaces.multiplicity)
-    chance = (k - 1) / (d * (d + 1) / 2 - 1) if d > 1 else 0.0
-    return Anisotropy(*filter_pairs(spaces, vectors), chance).effect
+    return Anisotropy(*filter_pairs(spaces, directions(vectors)), chance_of(spaces)).effect
+
+
+def chance_of(spaces: Eigenspaces) -> float:
+    """r₀: of symmetric matrices of trace 0, the share of the dimensions that are aligned."""
+    d = spaces.dimension
+    return (len(spaces.multiplicity) - 1) / (d * (d + 1) / 2 - 1) if d > 1 else 0.0
+
+
+def directions(vectors: np.ndarray) -> np.ndarray:
+    """The rows (N, d) over their lengths, without those that are zero."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors[lengths[:, 0] > 0] / lengths[lengths[:, 0] > 0])
+
+
+def direction_moment(weights: Weights) -> np.ndarray:
+    """E u uᵀ over the directions of all filters, (d, d)."""
+    units = directions(weights.vectors.reshape(-1, weights.vectors.shape[-1]))
+    return units.T @ units / len(units)
 
 
 def fieller(a: float, b: float, va: float, cov: float, vb: float) -> tuple[float, float]:
@@ -204,9 +236,10 @@ def filter_pairs(spaces: Eigenspaces, vectors: np.ndarray) -> tuple[np.ndarray, 
     return (aligned - isotropic) / (n - 1), (squares - lengths**2 - isotropic) / (n - 1)
 
 
-def _pairs(products: np.ndarray, lengths: np.ndarray, dimension: int) -> np.ndarray:
-    """b of every pair (n, n)."""
-    return np.asarray(products**2 - np.outer(lengths, lengths) / dimension)
+def _moments(weights: Weights) -> np.ndarray:
+    """E u uᵀ of every network, (K, d, d)."""
+    units = [directions(vectors) for vectors in weights.vectors]
+    return np.stack([u.T @ u / len(u) for u in units])
 
 
 def _network_pairs(spaces: Eigenspaces, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

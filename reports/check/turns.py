@@ -125,17 +125,23 @@ def networks_pvalue(
     Filters of one network may depend on each other in any way. T is ‖D^(−½) S̄ D^(−½)‖²_F of the mean S̄.
     """
     generator = np.random.default_rng(seed)
-    observed = _moment_energy(turns, moments.mean(axis=0))
+    observed = float(_moment_energy(turns, moments.mean(axis=0)[None])[0])
     reached = 0
-    for _ in range(draws):
-        index, signs = turns.draw(generator, len(moments))
-        mean = np.zeros(moments.shape[1:])
-        for r, (moment, sign) in enumerate(zip(moments, signs, strict=True)):
-            mean += (moment if index is None else moment[np.ix_(index[r], index[r])]) * np.outer(sign, sign)
+    networks, d = moments.shape[:2]
+    step = max(1, _AT_ONCE // max(1, networks * d * d))
+    for first in range(0, draws, step):
+        count = min(step, draws - first)
+        index, signs = turns.draw(generator, count * networks)
+        signs = signs.reshape(count, networks, d)
+        turned = np.broadcast_to(moments, (count, *moments.shape))
+        if index is not None:
+            places = index.reshape(count, networks, d)
+            turned = np.take_along_axis(turned, places[..., :, None], axis=2)
+            turned = np.take_along_axis(turned, places[..., None, :], axis=3)
+        means = np.einsum("bkij,bki,bkj->bij", turned, signs, signs, optimize=True) / networks
         if noise is not None:
-            (half,) = noise.halves(generator, 1)
-            mean = noise.moment(half, mean)
-        reached += _moment_energy(turns, mean / len(moments)) >= observed * (1 - _TIE)
+            means = noise.moment(noise.halves(generator, count), means)
+        reached += int(np.count_nonzero(_moment_energy(turns, means) >= observed * (1 - _TIE)))
     return (1 + reached) / (draws + 1)
 
 
@@ -158,6 +164,7 @@ def _direction_energy(turns: Turns, filters: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("bij,bij->b", gram, gram))
 
 
-def _moment_energy(turns: Turns, moment: np.ndarray) -> float:
-    scale = turns.inverse_roots(np.diagonal(moment))
-    return float(np.sum((moment * np.outer(scale, scale)) ** 2))
+def _moment_energy(turns: Turns, moments: np.ndarray) -> np.ndarray:
+    """T of second moments (b, d, d) → (b,)."""
+    scales = turns.inverse_roots(np.einsum("bii->bi", moments).copy())
+    return np.asarray(np.sum((moments * scales[:, :, None] * scales[:, None, :]) ** 2, axis=(1, 2)))

@@ -10,7 +10,7 @@ Verdict = Literal["aligned", "partly aligned", "not aligned", "undecided"]
 Measure = Literal["misalignment", "orientation"]
 
 LEVEL = 0.01  # of every test that the verdict rests on
-_MARGIN = 0.5  # of the effect, which is 1 at alignment and 0 in a random basis
+MARGIN = 0.5  # of the effect, which is 1 at alignment and 0 in a random basis
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Evidence:
     effect : (float, float) or None
         95 % interval of the effect of `Orientation`.
     turned : float
-        p-value of the same null hypothesis as `oriented`, by the energy of the unaligned part.
+        p-value of the same null hypothesis as `oriented`, by the directions of the filters.
     aligned, isotropic : float
         p-values of exact alignment and of isotropy.
     """
@@ -115,9 +115,9 @@ def by_orientation(e: Evidence) -> Verdict:
 
 def _placed(low: float, high: float, oriented: float, aligned: float) -> Verdict:
     """Where the interval of an effect lies."""
-    if low >= _MARGIN and oriented <= LEVEL:
+    if low >= MARGIN and oriented <= LEVEL:
         return "aligned"
-    if high <= _MARGIN and aligned <= LEVEL:
+    if high <= MARGIN and aligned <= LEVEL:
         return "partly aligned" if oriented <= LEVEL else "not aligned"
     return "undecided"
 

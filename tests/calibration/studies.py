@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tests.calibration import alignment, check, composition, judging, misfit, plasticity, powers, stages, verdicts
+from tests.calibration import (
+    alignment,
+    check,
+    composition,
+    judging,
+    layers,
+    misfit,
+    plasticity,
+    powers,
+    stages,
+    verdicts,
+)
 from tests.calibration.study import Study
 
 STUDIES: tuple[Study, ...] = (
@@ -10,6 +21,7 @@ STUDIES: tuple[Study, ...] = (
     *check.STUDIES,
     *composition.STUDIES,
     *judging.STUDIES,
+    *layers.STUDIES,
     *misfit.STUDIES,
     *plasticity.STUDIES,
     *powers.STUDIES,
