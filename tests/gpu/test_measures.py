@@ -14,12 +14,12 @@ PRETENDED = """
     import sys
     from pathlib import Path
     import torch
-    from tests.gpu.measures import agreement, faults
+    from tests.gpu.measures import FLOAT64, agreement, faults
     from tests.pretend_device import DEVICE, Pretend
 
     found = agreement(Path(sys.argv[1]), DEVICE, torch.float64, Pretend, only=8)
     assert len({each["kernel"] for each in found}) > 2, found
-    assert faults(found, 0.0) == [], found
+    assert faults(found, FLOAT64) == [], found
 """
 
 
