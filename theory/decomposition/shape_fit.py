@@ -17,6 +17,7 @@ CONFIDENCE = 0.95
 CLOSE = 0.05  # of f: a law whose misfit is surely smaller describes it, and one whose misfit is surely larger does not
 GRID = np.geomspace(1e-3, 1e3, 49)  # U σ² at the largest σ, where fits start
 LEAST = 1e-9  # of the largest τ: smaller c and f_0² are 0
+DAMPING = 1e-12  # of Fisher scoring, the least
 ROUNDS = 60
 
 FitVerdict = Literal["describes", "rejected", "undecided"]
@@ -210,7 +211,7 @@ def _fitted(law: LawName, sigma: np.ndarray, tau: np.ndarray, sizes: np.ndarray,
     """log U, log c (and log f_0²) of the largest gamma likelihood: from the best of a grid of U by Fisher scoring."""
     parameters = _start(law, sigma, tau, sizes, initial)
     deviance = _deviance(_curve(law, sigma, parameters, initial)[0], tau, sizes)
-    damping = 1e-6
+    damping = 1e6 * DAMPING
     for _ in range(ROUNDS):
         found, jacobian = _curve(law, sigma, parameters, initial)
         weights = sizes / found**2
@@ -224,7 +225,8 @@ def _fitted(law: LawName, sigma: np.ndarray, tau: np.ndarray, sizes: np.ndarray,
         value = _deviance(_curve(law, sigma, tried, initial)[0], tau, sizes)
         if value <= deviance:
             done = np.max(np.abs(step)) < 1e-10
-            parameters, deviance, damping = tried, value, damping / 10
+            parameters, deviance = tried, value
+            damping = max(damping / 10, DAMPING)  # never so small that parameters which move τ alike are singular
             if done:
                 break
         elif damping > 1e6:

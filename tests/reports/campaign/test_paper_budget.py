@@ -60,19 +60,22 @@ def test_claims_that_have_such_cases_are_those_that_say_so():
     for claim in COUNTS:
         assert len({case.name for case in every[claim]}) == len(every[claim])
     new, old = ({case.setting.ensemble.seed for _, case, paper in found if paper is given} for given in (True, False))
-    assert len(new) == 9
+    assert len(new) == 11
     assert not new & old  # no two share draws
 
 
-@pytest.mark.parametrize("claim", ["A6", "B3"])
-def test_the_net_of_figures_2_and_4(claim):
+@pytest.mark.parametrize(("claim", "first"), [("A6", (2.0,)), ("B3", (2.0, 0.000108))])
+def test_the_net_of_figures_2_and_4(claim, first):
+    """He's init, and for Figure 4 a tiny first layer, too."""
     cases = added(claim, GIVEN)
-    assert [case.setting.labels.kind for case in cases] == ["classes", "real"]
+    assert [(case.setting.labels.kind, case.setting.network.layer_variances[0]) for case in cases] == [
+        (kind, variance) for kind in ("classes", "real") for variance in first
+    ]
     for setting in (case.setting for case in cases):
         data, network, training = setting.data, setting.network, setting.training
         assert (data.path, data.samples, data.fixed) == ("/images", 50_000, False)
         assert (network.kind, network.filters, network.kernel, network.hidden) == ("conv", 256, (3, 3), (64,))
-        assert network.layer_variances == (2.0,) * 3  # He's
+        assert network.layer_variances[1:] == (2.0, 2.0)
         assert (training.batch_size, training.momentum, training.loss) == (256, 0.9, "cross-entropy")
         assert training.readings == (0, 975, 1950, 3900, 7800)  # 195 updates an epoch
         rates = [training.learning_rate_at(step) for step in (0, 2599, 2600, 5199, 5200, 7799)]

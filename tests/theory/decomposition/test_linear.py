@@ -112,7 +112,7 @@ def test_what_cannot_be_taken_apart() -> None:
         NoClosedForm, match=r"formula = 'linear-shuffled': only linear-full-batch, .* can be taken apart"
     ):
         decompose(epochs, rows=rows)
-    with pytest.raises(InvalidInput, match="no closed form; there are"):
+    with pytest.raises(InvalidInput, match="not a closed form; there are"):
         decompose(epochs, rows=rows, formula="none")
     with pytest.raises(InvalidInput, match="overflow"):
         decompose(fixed_setting(rows, Training(learning_rate=100.0, steps=900)), rows=rows)
