@@ -45,7 +45,7 @@ TEMPLATE: dict[str, dict[str, Key]] = {
         "patch": Key("photographs, cifar10: size of the patches that a dense network sees"),
         "crop": Key("photographs: size of the images that filters see"),
         "center": Key("real data: subtract the mean"),
-        "scale": Key("real data: divide by one number, so that the mean square of an entry is 1"),
+        "scale": Key("real data: divide so that the mean square of an entry is 1; \"channels\": of every channel"),
         "samples": Key('rows of a replica, n; "online": new rows in every update', 40),
         "fixed": Key("true: all replicas share one X; false: each draws its own", True),
     },

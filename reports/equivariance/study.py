@@ -250,7 +250,8 @@ def _initial(weights: Any, generator: np.random.Generator) -> Tensor:
 def _seeded(seed: int) -> Iterator[None]:
     """The global generators at a seed, and afterwards where they were."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # what users' trainings draw from
-    with torch.random.fork_rng():
+    on_gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=on_gpus):
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
         torch.manual_seed(seed)

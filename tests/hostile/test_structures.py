@@ -71,9 +71,9 @@ def test_an_archive_that_unpacks_to_more_than_the_limit(tmp_path, monkeypatch):
     source = archive(tmp_path / "w.npz", (4096, 4096), bytes(8 * 4096 * 4096))
     assert (tmp_path / "w.npz").stat().st_size < 200_000
     monkeypatch.setenv("EIGENALIGN_MEMORY", "0.1")
-    with pytest.raises(InvalidInput, match=r"need 0\.13 GiB, .* is 0\.1 GiB: .* EIGENALIGN_MEMORY"):
+    with pytest.raises(InvalidInput, match=r"need 0\.25 GiB, .* is 0\.1 GiB: .* EIGENALIGN_MEMORY"):
         stored(source, "weights", (2,)).read(0, 1)
-    monkeypatch.setenv("EIGENALIGN_MEMORY", "0.2")
+    monkeypatch.setenv("EIGENALIGN_MEMORY", "0.3")
     assert stored(source, "weights", (2,)).read(0, 1).shape == (1, 4096)
 
 
@@ -86,7 +86,7 @@ def test_an_archive_whose_shape_is_not_its_content(tmp_path):
 def test_the_limit_is_said_by_the_environment(monkeypatch, text):
     monkeypatch.setenv("EIGENALIGN_MEMORY", text)
     if text in ("", "3"):
-        assert memory() == int(text or 2) * 2**30
+        assert memory() == int(text or 4) * 2**30
         require_memory(2**31, "a", 1, "rows")
     else:
         with pytest.raises(InvalidInput, match="must be a positive number of GiB"):

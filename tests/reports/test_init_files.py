@@ -97,7 +97,7 @@ REFUSALS = [
     (("--data", "images.npy", "--shape", "9,3,7,7", "--channels-last"), "as large as the filters"),
     (("--setting", "none.toml", "--shape", "9,3"), "no such file"),
     (("--setting", "fixed.toml", "--shape", "9,4"), "must have 3 numbers a vector"),
-    (("--setting", "fixed.toml", "--shape", "9,3", "--formula", "magic"), "is no closed form"),
+    (("--setting", "fixed.toml", "--shape", "9,3", "--formula", "magic"), "is not a closed form"),
     (("--setting", "network.toml", "--shape", "9,3", "--formula", "linear-full-batch"), "no closed form"),
     (("--setting", "zero.toml", "--shape", "9,3"), "predicts weights that are all zero"),
     (("--setting", "diverging.toml", "--shape", "9,3"), "lets every replica diverge"),

@@ -18,6 +18,7 @@ MLP = Network(kind="mlp", hidden=(5,))
 
 def test_public_names():
     assert simulate.__all__ == [
+        "InitialOverlaps",
         "Inputs",
         "Population",
         "SequenceResult",
@@ -25,6 +26,7 @@ def test_public_names():
         "Simulation",
         "TaskCurves",
         "digest",
+        "initial_overlaps",
         "merge",
         "population",
         "replica_inputs",

@@ -25,7 +25,7 @@ def trained(ingredient: Ingredient, rows: Tensor = ROWS) -> Tensor:
 def test_there_are_enough_of_them_and_each_trains_another_network():
     assert len(INGREDIENTS) >= 40
     assert len(COMMUTING) >= 20
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=()):
         ends = {name: trained(ingredient) for name, ingredient in INGREDIENTS.items()}
     assert all(bool(torch.isfinite(w).all()) for w in ends.values())
     names = list(ends)
@@ -35,7 +35,7 @@ def test_there_are_enough_of_them_and_each_trains_another_network():
 
 def test_the_plain_one_is_a_loop_by_hand():
     """Autograd and torch.optim against the equations of a network of one hidden layer without biases."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=()):
         found = trained(INGREDIENTS["SGD"])
         torch.manual_seed(0)
         nn.Linear(5, 8, bias=False)

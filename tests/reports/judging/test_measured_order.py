@@ -82,7 +82,7 @@ def test_half_of_the_gap_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
             problem = problem_of(asked)
             share = a if problem.samples == 80 else b
             ones = problem.s0 * np.ones((2, 2))
-            return problem, Average(remembered=ones, written=share * ones, error=0.01 * ones, draws=32)
+            return problem, Average(remembered=ones, written=share * ones, error=0.01 * ones, draws=32, amplitude=ones)
 
         monkeypatch.setattr(measured_order, "limit", by_hand)
         return measured(given, replicas=300)

@@ -202,7 +202,7 @@ def test_rows_may_be_folded_into_the_first_axis():
         (mlp(0), 3, {}, "must be a DataLoader"),
         (mlp(0), ["x"], {}, "a batch must be a tensor"),
         (mlp(0), ROWS, {"layers": "conv*"}, "matches no layer"),
-        (mlp(0), ROWS, {"transposed": True}, "a model knows its layout"),
+        (mlp(0), ROWS, {"transposed": True}, "are for the weights of one layer"),
         (mlp(0), ROWS, {"forward": "0 relu 2"}, "is for state dicts"),
         ([mlp(0), mlp(0, 9)], ROWS, {}, "must have the same layers"),
         ([mlp(0), mlp(1)], (row for row in [ROWS]), {}, "read once only"),

@@ -263,7 +263,7 @@ def test_forced_by_name_only() -> None:
 )
 def test_outside_the_regime_it_refuses(changes: dict, reason: str) -> None:
     setting = msgspec.structs.replace(BASE, training=msgspec.structs.replace(BASE.training, **changes))
-    with pytest.raises(NoClosedForm, match=f"linear-diffusion: {reason}"):
+    with pytest.raises(NoClosedForm, match=f"linear-diffusion does not apply: {reason}"):
         predict(setting, formula="linear-diffusion")
 
 
