@@ -37,6 +37,11 @@ By what you want to do:
 - Examine your own network: `check` and `check_files` say whether a layer is aligned with its data, `check` also whether
   every layer of a model is (a `ModelCheck`), `check_over` at the checkpoints of one run; `monitor` gives a number to
   log while a layer trains, `watch` one for every layer of a model.
+- Ask what f is made of: `decompose` takes the closed forms apart into initial weights times a factor and what training
+  has written, `estimated_parts` does so for networks whose initial weights are known (`initial_overlaps` reads them in
+  an ensemble), `fit_shape` describes f by two numbers.
+- Compare a pretrained network with a fresh one: `fresh_task_of_modules` and `fresh_task_of_files` say whether it would
+  learn a fresh task faster.
 - Test a training of your own: `equivariance` says whether it commutes with rotations of its inputs, as the alignment
   theorem needs; `assert_equivariant` does so in a test suite.
 - Begin from aligned weights: `init` draws them, from data, from a setting, or from a law that `law_of_data`,
@@ -70,8 +75,25 @@ if TYPE_CHECKING:
     from reports.judging.verify import predict, verify
     from reports.models import Course, ModelCheck, Watch, check_over, watch
     from reports.setting_file import load as load_setting
-    from reports.transfer import TransferStudy, predict_transfer, transfer
-    from simulate import SequenceResult, SimulatedReading, Simulation, TaskCurves, merge, run_sequence, task_inputs
+    from reports.transfer import (
+        FreshTask,
+        TransferStudy,
+        fresh_task_of_files,
+        fresh_task_of_modules,
+        predict_transfer,
+        transfer,
+    )
+    from simulate import (
+        InitialOverlaps,
+        SequenceResult,
+        SimulatedReading,
+        Simulation,
+        TaskCurves,
+        initial_overlaps,
+        merge,
+        run_sequence,
+        task_inputs,
+    )
     from simulate import run as simulate
     from theory import (
         FORMS,
@@ -93,6 +115,7 @@ if TYPE_CHECKING:
         twirl,
         weight_variances,
     )
+    from theory.decomposition import Decomposition, EstimatedParts, ShapeFit, decompose, estimated_parts, fit_shape
     from theory.errors import Diverged, InvalidInput, NoClosedForm
     from theory.setting import (
         Data,
@@ -138,13 +161,17 @@ __all__ = [
     "Containment",
     "Course",
     "Data",
+    "Decomposition",
     "Discrepancy",
     "Diverged",
     "Downstream",
     "Eigenspaces",
     "Ensemble",
     "Equivariance",
+    "EstimatedParts",
     "Experiment",
+    "FreshTask",
+    "InitialOverlaps",
     "InvalidInput",
     "Labels",
     "MeanRatio",
@@ -162,6 +189,7 @@ __all__ = [
     "Remedy",
     "SequenceResult",
     "Setting",
+    "ShapeFit",
     "SimulatedReading",
     "Simulation",
     "Sphere",
@@ -186,9 +214,15 @@ __all__ = [
     "check_over",
     "closest_aligned",
     "containment",
+    "decompose",
     "eigenspaces",
     "equivariance",
+    "estimated_parts",
+    "fit_shape",
+    "fresh_task_of_files",
+    "fresh_task_of_modules",
     "init",
+    "initial_overlaps",
     "law_of_data",
     "law_of_file",
     "law_of_setting",
