@@ -21,6 +21,7 @@ from tests.strategies import orthogonal, spectral
 from theory import shape, symmetry, testing
 from theory.arrays import power_of_two, symmetric, unit
 from theory.containment import Containment, anisotropy, containment, leakage, turning_angle
+from theory.decomposition import estimated_parts, fit_law, fit_shape, law_tau
 from theory.eigenspaces import eigenspaces, matching, transfer_function, weight_variances
 from theory.errors import Diverged, InvalidInput
 from theory.linear import averaged_limits, diffusion, flow, population, two_layer_converged, wishart
@@ -68,6 +69,7 @@ def shape_number(found: str | None) -> float:
 
 ERRORS = np.full(4, 0.05)
 TAU = np.array([1.0, 2.0, 3.0, 2.0])
+PARTS_OF_TAU = VECTORS**2
 LAWS = [
     Law(symmetric, 1, lambda c: symmetric("matrix", c * (A + 1e-12 * np.triu(B)))),
     Law(power_of_two, 1, lambda c: power_of_two(1.5 * c)),
@@ -101,6 +103,17 @@ LAWS = [
     Law(shape.classify_interval, 0,
         lambda c: shape_number(shape.classify_interval(c * TAU, covariance=c * c * np.diag(ERRORS**2))), 500,
         "a covariance has the square of the scale"),
+    # what f is made of
+    Law(estimated_parts, 1, lambda c: estimated_parts(c * PARTS_OF_TAU, c * PARTS_OF_TAU, 3 * c * PARTS_OF_TAU).carried,
+        500, "products of different groups are squares"),
+    Law(law_tau, 1, lambda c: law_tau("ridge", SPECTRUM, rate=0.5, written=0.3 * c, initial=0.04 * c)),
+    Law(law_tau, 0, lambda c: law_tau("flow", c * SPECTRUM, rate=0.5 / c / c, written=0.3, initial=0.04), 500,
+        "the law is one of σ²"),
+    Law(fit_law, 1, lambda c: fit_law(
+        "ridge", SPECTRUM, c * TAU, c * c * np.diag(ERRORS**2), groups=9, initial=c).written, 300,
+        "a covariance has the square of the scale, and Fisher's weights the inverse"),
+    Law(fit_shape, 0, lambda c: fit_shape(
+        c * SPECTRUM, TAU, np.diag(ERRORS**2), groups=9, initial=1.0).better.misfit, 300, "the laws are of σ²"),
     # tests of alignment
     Law(testing.randomization_test, 0, lambda c: testing.randomization_test(c * MOMENTS, GROUP, draws=99).pvalue),
     Law(testing.randomization_test, 2, lambda c: testing.randomization_test(c * MOMENTS, GROUP, draws=99).statistic),
@@ -192,6 +205,9 @@ LEARNING = "takes learning rates beside the spectrum; `predict` is swept with th
 OWN_RANGE = "variances and ratios by squares: from 1e-60 to 1e60 below"
 NOT_SWEPT = {
     "theory.arrays": "kinds and copies of arrays, no arithmetic",
+    "theory.decomposition.door": PREDICTED,
+    "theory.decomposition.linear": PREDICTED,
+    "theory.decomposition.shape_laws": "takes dimensionless numbers: rates times σ²",
     "theory.eigenspaces.check_dimension": "looks at a shape",
     "theory.linear.averaged": LEARNING,
     "theory.linear.averaged_batches": LEARNING,

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
+from theory.arrays import power_of_two
 from theory.decomposition.shape_laws import LAWS, LawName
 from theory.errors import InvalidInput
 
@@ -136,6 +137,9 @@ def fit_law(
     sigma, tau, covariance = (np.asarray(each, dtype=float) for each in (sigma, tau, covariance))
     sizes = np.array(multiplicity if multiplicity is not None else (1,) * len(sigma), dtype=float)
     _check(sigma, tau, covariance, sizes, groups, initial)
+    scale = float(power_of_two(tau.max()))  # so that no number depends on the unit of τ
+    tau, covariance = tau / scale, covariance / scale / scale
+    initial = None if initial is None else initial / scale
     parameters = _fitted(law, sigma, tau, sizes, initial)
     found, jacobian = _curve(law, sigma, parameters, initial)
     kept = np.array([True, parameters[1] > -np.inf, initial is None])[: jacobian.shape[1]]
@@ -157,10 +161,10 @@ def fit_law(
     return LawFit(
         law=law,
         rate=float(np.exp(parameters[0])),
-        written=float(np.exp(parameters[1])),
-        initial=float(np.exp(parameters[2])) if initial is None else initial,
+        written=scale * float(np.exp(parameters[1])),
+        initial=scale * (float(np.exp(parameters[2])) if initial is None else initial),
         rate_interval=ends[0],
-        written_interval=ends[1] if kept[1] else None,
+        written_interval=(scale * ends[1][0], scale * ends[1][1]) if kept[1] else None,
         residual=np.sqrt(tau / found) - 1,
         misfit=misfit,
         misfit_interval=interval,
