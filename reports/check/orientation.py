@@ -204,8 +204,8 @@ def direction_moment(weights: Weights) -> np.ndarray:
 def fieller(a: float, b: float, va: float, cov: float, vb: float) -> tuple[float, float]:
     """The ends within [0, 1] of {r : (a − r b)² ≤ va − 2 r cov + r² vb}; all of [0, 1] where b is within its error.
 
-    >>> fieller(0.5, 1.0, 0.01, 0.0, 0.0)
-    (0.4, 0.6)
+    >>> fieller(0.5, 1.0, 0.0625, 0.0, 0.0)
+    (0.25, 0.75)
     >>> fieller(0.5, 1.0, 0.01, 0.0, 1.0)
     (0.0, 1.0)
     """

@@ -182,7 +182,7 @@ def merge(folder: str | Path) -> TransferResult:
     ...     both = run(experiment, replicas=40, store=folder, shard="1/2", resume=True)
     ...     whole = merge(folder)
     >>> [len(part.treated) for part in parts], len(both.treated), [part.replicas for part in parts], whole.replicas
-    ([3, 4], 4, [32, 8], 40)
+    ([3, 4], 4, [24, 16], 40)
     """
     return merge_with_networks(folder)[0]
 
