@@ -62,7 +62,9 @@ class Slipped(nn.Module):
         return found
 
 
-@pytest.mark.parametrize("name", COMMUTING)
+@pytest.mark.parametrize(
+    "name", [name if i % 6 == 0 else pytest.param(name, marks=pytest.mark.slow) for i, name in enumerate(COMMUTING)]
+)
 def test_a_break_of_one_in_ten_million_is_found_in_every_exact_ingredient(name):
     ingredient = INGREDIENTS[name]
     before = ingredient.before
