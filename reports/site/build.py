@@ -41,6 +41,7 @@ GUIDES = tuple(
     for name, label in (
         ("settings", "settings"),
         ("network", "check your network"),
+        ("models", "check a whole model"),
         ("transfer", "transfer"),
         ("init", "initial weights"),
         ("equivariance", "rotations and your training"),

@@ -1,6 +1,7 @@
 """The site: every page, derivations drawn, no dead link, nothing fetched from a network."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,11 @@ def test_every_page_is_written_and_names_every_other(pages):
         text = (pages / name).read_text()
         assert all(f'href="{target}"' in text for _, target in site.NAVIGATION)
         assert text.count('aria-current="page"') == 1
+
+
+def test_every_guide_is_a_page():
+    there = {path.stem for path in (ROOT / "reports" / "site" / "guides").glob("*.md")}
+    assert {Path(page.source).stem for page in site.GUIDES} == there
 
 
 def test_derivations_are_drawn(pages):
