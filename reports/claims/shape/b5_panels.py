@@ -331,8 +331,8 @@ CLAIM = Claim(
     f"{WITHIN:g}, some 2 % of $f$, a bound that was set after pilots, in which the right panel was .0027 off. As a "
     "contrast the diagonal is read as variances, at the reading that fits best: its root mean square must be larger; "
     "on pilot networks a quarter or half of the rate, or four times as much, fitted variances hardly better, or worse. "
-    "The quick budget trains the right panel, the full one all but the left one as variances, the paper's all, with more "
-    "networks.",
+    "The quick budget trains the right panel, the full one all but the left one as variances, the paper's all, with "
+    "more networks.",
     trials=trials,
     predict=predict,
     measure=measure,
