@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
+from reports.check.files import printable
 from reports.models.layers import Layer, Unchecked
 from reports.models.results import LayerCheck, ModelCheck
 from reports.record import to_builtins
@@ -13,6 +15,13 @@ from reports.views.check import view as view_of_layer
 from reports.views.view import Grid, Notes, Section, View, grid, wrapped
 
 HEADS = ("layer", "m × d", "effect", "from", "to", "p", "verdict", "f")
+
+
+def html_table(shown: Grid) -> str:
+    """A grid as an HTML table; names from files are escaped, and their control characters are shown."""
+    head = "".join(f"<th>{escape(printable(name.strip()))}</th>" for name in shown.head)
+    rows = ("".join(f"<td>{escape(str(cell).strip())}</td>" for cell in row) for row in shown.rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
 
 
 def view(found: ModelCheck) -> View:

@@ -13,7 +13,7 @@ from reports.findings import Figure, Panel, Series
 from reports.models.results import LayerCheck, ModelCheck
 from reports.typesetting.environments import html_environment
 from reports.typesetting.figures import inline_svg, render
-from reports.views.models import HEADS, named, notes, table, unchecked
+from reports.views.models import html_table, named, notes, table, unchecked
 
 TITLE = "Are the layers aligned with what they see?"
 _PANELS = 24  # drawn at most
@@ -70,8 +70,4 @@ def _panel(layer: LayerCheck) -> Panel:
 
 
 def _table(found: ModelCheck) -> str:
-    if not found.layers:
-        return ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in HEADS)
-    rows = ("".join(f"<td>{escape(str(cell).strip())}</td>" for cell in row) for row in table(found).rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
+    return html_table(table(found)) if found.layers else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 from markupsafe import Markup
@@ -14,7 +13,7 @@ from reports.models.over import Course
 from reports.models.results import LayerCheck
 from reports.typesetting.environments import html_environment
 from reports.typesetting.figures import inline_svg, render
-from reports.views.models import unchecked
+from reports.views.models import html_table, unchecked
 from reports.views.over import table
 
 TITLE = "How does alignment change along training?"
@@ -71,9 +70,4 @@ def _panel(name: str, points: Sequence[LayerCheck | None]) -> Panel:
 
 
 def _table(course: Course) -> str:
-    if not course.layers:
-        return ""
-    grid = table(course)
-    head = "".join(f"<th>{escape(printable(name.strip()))}</th>" for name in grid.head)
-    rows = ("".join(f"<td>{escape(str(cell).strip())}</td>" for cell in row) for row in grid.rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
+    return html_table(table(course)) if course.layers else ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import stats
 
 import theory
-from tests.oracles.mean_field import Plain, mean_field_law
-from tests.theory.network.dmft.problems import problem, setting, spectrum
+from tests.oracles.mean_field import mean_field_law
+from tests.theory.network.dmft.problems import problem, setting, spectrum, with_oracle
 from theory.decomposition import decompose
 from theory.network.dmft.solver import solve
 from theory.setting import Data, Labels, Network, Setting, Training
@@ -17,24 +17,7 @@ from theory.setting import Data, Labels, Network, Setting, Training
 @pytest.mark.slow
 def test_the_factor_is_that_of_a_literal_oracle() -> None:
     """Plain draws and responses by finite differences: three updates with momentum and decay."""
-    two = (0.5,) * 10 + (2.0,) * 6
-    found = problem(16, 24, 2, rate=8.0, steps=3, momentum=0.4, weight_decay=0.01, spectrum=two)
-    a = np.array([1.0, -1.6])
-    plain = Plain(
-        eigenvalues=found.eigenvalues,
-        multiplicity=found.multiplicity,
-        samples=24,
-        a=a,
-        scale=found.scale,
-        s0=1.0,
-        phi=special.erf,
-        slope=lambda h: 2 / np.sqrt(np.pi) * np.exp(-(h**2)),
-        labels=4.0,
-        rate=8.0,
-        momentum=0.4,
-        decay=0.01,
-        draws=25_000,
-    )
+    found, a, plain = with_oracle()
     literal = np.array([mean_field_law(plain, 3, seed)[1][-1] for seed in range(6)])
     fast = np.array([solve(found, a[:, None], 3, count=4096, seed=seed).amplitude[-1] for seed in range(6)])
     gap = literal.mean(axis=0) - fast.mean(axis=0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
 
+from tests.oracles.mean_field import Plain
 from theory.network.dmft.problem import Problem, problem_of
 from theory.setting import Data, Labels, Network, Setting, Training
 
@@ -43,3 +45,26 @@ def setting(
 def problem(*args: int, **keys: object) -> Problem:
     """The constants of `setting`."""
     return problem_of(setting(*args, **keys))
+
+
+def with_oracle() -> tuple[Problem, np.ndarray, Plain]:
+    """Two neurons, three updates with momentum and decay: a problem, output weights, both for the literal oracle."""
+    spectrum_of_two = (0.5,) * 10 + (2.0,) * 6
+    found = problem(16, 24, 2, rate=8.0, steps=3, momentum=0.4, weight_decay=0.01, spectrum=spectrum_of_two)
+    a = np.array([1.0, -1.6])
+    plain = Plain(
+        eigenvalues=found.eigenvalues,
+        multiplicity=found.multiplicity,
+        samples=24,
+        a=a,
+        scale=found.scale,
+        s0=1.0,
+        phi=special.erf,
+        slope=lambda h: 2 / np.sqrt(np.pi) * np.exp(-(h**2)),
+        labels=4.0,
+        rate=8.0,
+        momentum=0.4,
+        decay=0.01,
+        draws=25_000,
+    )
+    return found, a, plain

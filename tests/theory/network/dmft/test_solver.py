@@ -10,8 +10,8 @@ import pytest
 from scipy import special, stats
 
 import theory
-from tests.oracles.mean_field import Plain, mean_field
-from tests.theory.network.dmft.problems import problem, setting, spectrum
+from tests.oracles.mean_field import mean_field
+from tests.theory.network.dmft.problems import problem, setting, spectrum, with_oracle
 from theory.errors import NoClosedForm
 from theory.network.dmft.problem import moved, problem_of
 from theory.network.dmft.solver import solve
@@ -22,24 +22,7 @@ SIGNS = np.array([[1.0], [-1.0], [1.0], [-1.0]])
 
 def test_a_literal_oracle_gives_the_same() -> None:
     """Plain draws, loops, and responses by finite differences; three updates with momentum and decay."""
-    two = (0.5,) * 10 + (2.0,) * 6
-    found = problem(16, 24, 2, rate=8.0, steps=3, momentum=0.4, weight_decay=0.01, spectrum=two)
-    a = np.array([1.0, -1.6])
-    plain = Plain(
-        eigenvalues=found.eigenvalues,
-        multiplicity=found.multiplicity,
-        samples=24,
-        a=a,
-        scale=found.scale,
-        s0=1.0,
-        phi=special.erf,
-        slope=lambda h: 2 / np.sqrt(np.pi) * np.exp(-(h**2)),
-        labels=4.0,
-        rate=8.0,
-        momentum=0.4,
-        decay=0.01,
-        draws=25_000,
-    )
+    found, a, plain = with_oracle()
     literal = np.array([mean_field(plain, 3, seed)[-1] for seed in range(6)])
     fast = np.array([solve(found, a[:, None], 3, count=4096, seed=seed).tau[-1] for seed in range(6)])
     gap = literal.mean(axis=0) - fast.mean(axis=0)
