@@ -162,7 +162,7 @@ def law_of_setting(
             raise
         log.info("no closed form applies: an ensemble of the setting is simulated")
         return _simulated(simulate.run(setting, replicas=replicas, progress=progress), "no closed form applies: ")
-    moment = population.covariance if setting.data.mean else population.second_moment
+    moment = population.covariance if setting.data.law_mean else population.second_moment
     return _predicted(prediction, moment if rows is None else rows.T @ rows / len(rows))
 
 

@@ -82,7 +82,7 @@ def from_tables(tables: dict[str, Any], folder: Path) -> Setting:
 def located(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     """A table [data] whose relative paths start at `folder`."""
     paths = {}
-    for key in ("path", "labels_path"):
+    for key in ("path", "labels_path", "moments_of"):
         if isinstance(data.get(key), str):
             try:
                 paths[key] = str((folder / data[key]).resolve())

@@ -35,6 +35,10 @@ TEMPLATE: dict[str, dict[str, Key]] = {
             'eigenvalues of the covariance; or {law = "power", dimension = 20, exponent = 1.0}',
             [0.2, 0.6, 1.0, 1.6, 3.0]
         ),
+        "moments_of": Key(
+            "instead of spectrum: an .npy file whose second moments rows have: of rows, images, or a covariance",
+            example="rows.npy"
+        ),
         "mean": Key("mean of the rows, along the eigenvectors; default: 0", example=[1.0, 0.0, 0.0, 0.0, 0.0]),
         "rotate": Key("draw the eigenvectors at random; false: they are the coordinate axes"),
         "radial": Key(
@@ -42,10 +46,10 @@ TEMPLATE: dict[str, dict[str, Key]] = {
         ),
         "path": Key("array: an .npy file; cifar10, fashion-mnist: a folder", example="rows.npy"),
         "labels_path": Key("array: labels as an .npy file of integers", example="labels.npy"),
-        "patch": Key("photographs, cifar10: size of the patches that a dense network sees"),
+        "patch": Key("photographs, cifar10, images of moments_of: size of the patches that a dense network sees"),
         "crop": Key("photographs: size of the images that filters see"),
-        "center": Key("real data: subtract the mean"),
-        "scale": Key("real data: divide so that the mean square of an entry is 1; \"channels\": of every channel"),
+        "center": Key("real data, moments_of: subtract the mean"),
+        "scale": Key("real data, moments_of: the mean square of an entry becomes 1; \"channels\": of every channel"),
         "samples": Key('rows of a replica, n; "online": new rows in every update', 40),
         "fixed": Key("true: all replicas share one X; false: each draws its own", True),
     },

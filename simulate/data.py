@@ -130,15 +130,16 @@ def haar_orthogonal(generator: np.random.Generator, dimension: int) -> np.ndarra
 
 
 def _law(data: Data, streams: Streams) -> Law:
-    eigenvalues = np.array(data.eigenvalues)
-    basis = haar_orthogonal(streams.at(Purpose.BASIS), len(eigenvalues)) if data.rotate else None
-    mean = np.array(data.mean) if data.mean else np.zeros(len(eigenvalues))
+    eigenvalues, basis = np.array(data.eigenvalues), data.law_basis
+    if basis is None and data.rotate:
+        basis = haar_orthogonal(streams.at(Purpose.BASIS), len(eigenvalues))
+    mean = np.array(data.law_mean) if data.law_mean else np.zeros(len(eigenvalues))
     covariance = np.diag(eigenvalues)
     if basis is not None:
         mean = basis @ mean
         covariance = (basis * eigenvalues) @ basis.T
         covariance = (covariance + covariance.T) / 2
-    population = Population(covariance + np.outer(mean, mean), mean, None, 0)
+    population = Population(covariance + np.outer(mean, mean), mean, None, data.dropped)
     return Law(np.sqrt(eigenvalues), basis, mean, data.radial, population)
 
 

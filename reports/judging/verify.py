@@ -51,4 +51,4 @@ def fixed_rows(setting: Setting) -> np.ndarray | None:
 
 def population_mean(setting: Setting) -> np.ndarray | None:
     """E x (d,) of a synthetic law with a mean, which the symmetry group has to fix; otherwise None."""
-    return simulate.population(setting).mean if setting.data.mean and not setting.data.fixed else None
+    return simulate.population(setting).mean if setting.data.law_mean and not setting.data.fixed else None

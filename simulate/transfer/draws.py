@@ -109,7 +109,7 @@ class TransferDraws:
     @property
     def data_moment(self) -> np.ndarray:
         """The matrix whose eigenvectors are the v_i, shape (d, d); see `Simulation.data_moment`."""
-        return self.population.covariance if self.upstream.data.mean else self.population.second_moment
+        return self.population.covariance if self.upstream.data.law_mean else self.population.second_moment
 
     def take(self, slots: Sequence[int | None]) -> TransferInputs:
         """The inputs of the replicas named in `slots`; a slot of None is idle, and a copy of the first replica."""

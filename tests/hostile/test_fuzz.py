@@ -28,10 +28,10 @@ from reports.check.files import stored
 from reports.codec import Unreadable, unpack
 from reports.experiment_file import load as load_experiment
 from reports.findings import Table
-from simulate.datasets import read_array
 from simulate.store import Damaged, read_file, write_file
 from tests.simulate.stores import SETTING, shards
 from theory.errors import InvalidInput
+from theory.setting.array_file import read_array
 
 SEED = int(os.environ.get("EIGENALIGN_FUZZ", random.SystemRandom().randrange(2**32)))
 INPUTS = int(os.environ.get("EIGENALIGN_FUZZ_INPUTS", 20_000))

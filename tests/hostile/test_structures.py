@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from reports.check.files import stored
-from simulate.datasets import IDX_FILES, load, read_array
+from simulate.datasets import IDX_FILES, load
 from theory.errors import InvalidInput
 from theory.setting import Data
+from theory.setting.array_file import read_array
 from theory.setting.limits import memory, require_memory
 
 
@@ -140,6 +141,11 @@ def test_bombs_of_the_readers_of_settings(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "x.npz", np.zeros((1500, 1000)))
     with pytest.raises(InvalidInput, match="EIGENALIGN_MEMORY"):
         read_array(str(tmp_path / "x.npz"), "data.path")
+    with pytest.raises(InvalidInput, match="EIGENALIGN_MEMORY"):
+        Data(kind="gaussian", moments_of=str(tmp_path / "x.npz"))
+    np.save(tmp_path / "wide.npy", np.ones((2, 4000)))
+    with pytest.raises(InvalidInput, match=r"the moments of the rows need .* EIGENALIGN_MEMORY"):
+        Data(kind="gaussian", moments_of=str(tmp_path / "wide.npy"))
     for name, shape in zip(IDX_FILES, ((60_000, 28, 28), (60_000,)), strict=True):
         header = bytes((0, 0, 8, len(shape))) + b"".join(side.to_bytes(4, "big") for side in shape)
         (tmp_path / name).write_bytes(gzip.compress(header + bytes(int(np.prod(shape)))))

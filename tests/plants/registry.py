@@ -21,6 +21,7 @@ NO_FORMULA: dict[str, str] = {
     "B3": "predicts that f rises",
     "B4": "predicts more than by chance; untrained layers are its control",
     "B5": "holds networks against published values; the diagonal as variances is its control",
+    "B7": "holds networks against networks; patches of photographs, which are far from Gaussian, are its control",
     "C1": "predicts that transfer is positive",
     "C2": "predicts most of a gain; random bases and whitened layers are its controls",
     "C4": "predicts signs by the size of the init",

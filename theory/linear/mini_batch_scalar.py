@@ -38,7 +38,7 @@ def refusal(setting: Setting) -> str | None:
 def gaussian_term(setting: Setting, dimension: int) -> bool:
     """Whether the fourth moment of Gaussian rows is taken: Gaussian data without a mean, and n > 2d rows of them."""
     data = setting.data
-    return data.kind == "gaussian" and not data.mean and data.sample_count > 2 * dimension
+    return data.kind == "gaussian" and not data.law_mean and data.sample_count > 2 * dimension
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:

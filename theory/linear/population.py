@@ -20,7 +20,7 @@ def not_centred_law(setting: Setting) -> str | None:
         return f"data.kind = {data.kind!r}: this form averages over a Gaussian or elliptical law of x"
     if data.fixed:
         return "data.fixed = true: this form averages over the rows"
-    if any(data.mean):
+    if any(data.law_mean):
         return "data.mean: derived for a centred law of x"
     if data.rotate and len(set(setting.network.init_spectrum)) > 1:
         return "network.init_spectrum: the axes of the init have random directions where data.rotate = true"

@@ -63,7 +63,7 @@ BAD = [
     # data
     (lambda: data(spectrum=(1.0, -0.5)), "data.spectrum[1] = -0.5: an eigenvalue of a covariance is not negative"),
     (lambda: data(spectrum=(0.0, 0.0)), "at least one eigenvalue must be positive"),
-    (lambda: data(spectrum=()), "data.spectrum = (): is needed by data.kind = 'gaussian'"),
+    (lambda: data(spectrum=()), "data.spectrum = (): or data.moments_of is needed by data.kind = 'gaussian'"),
     (lambda: data(mean=(1.0,)), "data.mean = (1.0,): must have one entry per eigenvalue (2)"),
     (lambda: PowerLaw(dimension=0), "data.spectrum.dimension = 0: must be at least 1"),
     (

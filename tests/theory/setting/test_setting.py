@@ -29,6 +29,7 @@ def test_defaults() -> None:
         "data": {
             "kind": "gaussian",
             "spectrum": (0.1, 0.2),
+            "moments_of": None,
             "mean": (),
             "rotate": True,
             "radial": None,
