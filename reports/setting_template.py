@@ -61,11 +61,14 @@ TEMPLATE: dict[str, dict[str, Key]] = {
         "noise": Key("teacher: variance of the noise on its labels"),
     },
     "network": {
-        "kind": Key("linear; mlp (dense); conv (filters, then dense); vgg"),
+        "kind": Key("linear; mlp (dense); conv (filters, then dense); vgg; resnet (with batch normalisation)"),
         "hidden": Key("mlp, conv, vgg: widths of the dense hidden layers", example=[256]),
         "filters": Key("conv: number of filters"),
-        "kernel": Key("conv: size of the filters"),
-        "blocks": Key("vgg: numbers of filters, block by block; default: VGG16's", example=[[64, 64], [128, 128]]),
+        "kernel": Key("conv: size of the filters; resnet: of the stem's"),
+        "blocks": Key(
+            "vgg, resnet: numbers of filters, block by block; default: VGG16's, WRN-28-4's",
+            example=[[64, 64], [128, 128]]
+        ),
         "activation": Key("relu, tanh, erf, identity"),
         "parametrization": Key(
             "standard: initial weights of variance v/fan-in; ntk: v, and layers divided by sqrt(fan-in)"

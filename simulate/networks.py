@@ -1,7 +1,8 @@
 """Networks, batched over replicas: initial parameters, forward pass, loss.
 
 Parameters are a tuple in the order of ``torch.nn.Module.parameters()``: for every layer the weights (R, out, in), then,
-with `bias`, the biases (R, out). The first entry is always the first layer's weights, raw as stored.
+with `bias`, the biases (R, out). The first entry is always the first layer's weights, raw as stored. Those of residual
+networks end with scales and shifts of their normalisations: see `simulate.residual`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from simulate import residual
 from simulate.filters import convolutions, filter_shapes, held, pool, slide
 from theory.setting import Network
 
@@ -35,6 +37,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def layer_shapes(network: Network, row: tuple[int, ...], outputs: int) -> tuple[tuple[int, int], ...]:
     """(out, in) of every layer, for rows of shape (d,), or (C, H, W); filters are flattened C × kh × kw.
 
+    Those of a residual network are followed by (C, 1), twice for every normalisation of C channels.
+
     >>> layer_shapes(Network(kind="mlp", hidden=(8, 4)), (3,), 2)
     ((8, 3), (4, 8), (2, 4))
     >>> layer_shapes(Network(kind="conv", filters=16, hidden=(8,)), (3, 6, 5), 2)
@@ -43,6 +47,8 @@ def layer_shapes(network: Network, row: tuple[int, ...], outputs: int) -> tuple[
     if not network.convolves:
         sizes = (*row, *network.widths, outputs)
         return tuple(zip(sizes[1:], sizes[:-1], strict=True))
+    if network.kind == "resnet":
+        return residual.residual_shapes(network, row[0], outputs)
     shapes, inputs = filter_shapes(network, row)
     dense = (inputs, *network.widths, outputs)
     return (*shapes, *zip(dense[1:], dense[:-1], strict=True))
@@ -54,7 +60,7 @@ def draw_parameters(network: Network, generator: np.random.Generator, out: list[
     ``standard``: entries of layer l ~ N(0, v_l / fan_in); ``ntk``: N(0, v_l). With `init_spectrum` the j-th coordinate
     of a first-layer weight vector is N(0, init_spectrum[j]), as stored, in both. Biases start at zero.
     """
-    weights = out[:: 1 + network.bias]
+    weights = out[: network.layers] if network.kind == "resnet" else out[:: 1 + network.bias]
     for layer, (w, variance) in enumerate(zip(weights, network.layer_variances, strict=True)):
         generator.standard_normal(out=w)
         if layer == 0 and network.init_spectrum:
@@ -64,6 +70,9 @@ def draw_parameters(network: Network, generator: np.random.Generator, out: list[
     if network.bias:
         for b in out[1::2]:
             b[...] = 0.0
+    if network.kind == "resnet":
+        for scale, shift in zip(out[network.layers :: 2], out[network.layers + 1 :: 2], strict=True):
+            scale[...], shift[...] = 1.0, 0.0
 
 
 def multipliers(network: Network, shapes: Shapes) -> tuple[float, ...]:
@@ -79,6 +88,9 @@ def forward(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Tens
 
 def layer_outputs(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Iterator[Tensor]:
     """What each layer hands on, (R, n, width): the activations of hidden layers, filters × places, then the outputs."""
+    if network.kind == "resnet":
+        yield from residual.residual_outputs(network, ACTIVATIONS[network.activation], parameters, x)
+        return
     activation, layers = ACTIVATIONS[network.activation], convolutions(network)
     weights = parameters[:: 1 + network.bias]
     scales = multipliers(network, tuple((w.shape[1], w.shape[2]) for w in weights))
@@ -103,13 +115,22 @@ def row_numbers(network: Network, shapes: Shapes) -> int:
     """How many numbers per row of a batch a network holds: its activations, those of filters at every place."""
     if not network.convolves:
         return sum(shape[0] for shape in shapes) + shapes[0][1]
+    if network.kind == "resnet":
+        return residual.held(network)
     return held(network, shapes) + sum(shape[0] for shape in shapes[len(convolutions(network)) :])
 
 
-def slices(network: Network, parameters: tuple[Tensor, ...], x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rows (R, n, …) and their labels, in parts of which a pass through filters holds no more than `HELD` numbers."""
+def slices(
+    network: Network, parameters: tuple[Tensor, ...], x: Tensor, y: Tensor, batch: int | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows (R, n, …) and their labels, in parts of which a pass through filters holds no more than `HELD` numbers.
+
+    Where the rows of a batch interact, parts have `batch` rows, the last one what is left; all rows if None.
+    """
     at_once = x.shape[1]
-    if network.convolves:
+    if network.mixes_rows:
+        at_once = min(batch or at_once, at_once)
+    elif network.convolves:
         shapes = tuple(w.shape[1:] for w in parameters[:: 1 + network.bias])
         at_once = max(1, HELD // (len(y) * row_numbers(network, shapes)))
     for first in range(0, x.shape[1], at_once):

@@ -172,7 +172,7 @@ def _losses(setting: Setting, inputs: Inputs, parameters: tuple[Tensor, ...]) ->
     return sum(
         (
             losses(forward(setting.network, parameters, part), labels).double() * (part.shape[1] / x.shape[1])
-            for part, labels in slices(setting.network, parameters, x, y)
+            for part, labels in slices(setting.network, parameters, x, y, setting.batch_rows)
         ),
         torch.zeros(len(y), dtype=torch.float64, device=y.device),
     )

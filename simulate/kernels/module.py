@@ -43,8 +43,8 @@ LARGE = 2**13
 
 
 def applies(setting: Setting) -> bool:
-    """Whether this kernel trains such a setting: every network, by SGD."""
-    return folds(setting)
+    """Whether this kernel trains such a setting: every network whose rows don't interact, by SGD."""
+    return folds(setting) and not setting.network.mixes_rows
 
 
 def faster(setting: Setting) -> bool:

@@ -267,6 +267,9 @@ def _pools(filters: FrozenFilters | None) -> bool:
 
 def _checked(network: Network, parameters: Sequence[Array], rows: Array) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """The weights and the biases of the layers, whose number and first axes fit the network and the rows."""
+    if network.mixes_rows:
+        rule = "must be another: with batch normalisation the rows of a batch interact, and none has a Jacobian alone"
+        raise InvalidInput("network.kind", network.kind, rule)
     xp = namespace(rows, *parameters)
     wanted, ndim = network.layers * (1 + network.bias), 5 if network.convolves else 3
     if len(parameters) != wanted:

@@ -179,6 +179,9 @@ class Experiment(Checked, frozen=True, kw_only=True):
     ensemble: Ensemble = Ensemble()
 
     def check(self) -> None:
+        kind = self.upstream.network.kind
+        rule = "must not be 'resnet': treatments act on layers alone, and normalisations lie between them"
+        require(kind != "resnet", "upstream.network.kind", kind, rule)
         with under("upstream"):
             settings = [self.upstream_setting]
         with under("downstream"):

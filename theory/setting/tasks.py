@@ -84,6 +84,8 @@ class TaskSequence(Checked, frozen=True, kw_only=True):
         require(labels.kind in RANDOM, "sequence.task.labels.kind", labels.kind, rule)
         require(data.samples != "online", "sequence.task.data.samples", data.samples, "must be a number")
         self.require(self.rows == "same" or not data.fixed, "rows", "must be 'same' where data.fixed is true")
+        rule = "must not be 'resnet': remedies act on layers alone, and normalisations lie between them"
+        require(network.kind != "resnet", "sequence.task.network.kind", network.kind, rule)
         revived = any(remedy.kind == "revived" for remedy in each)
         known = network.kind == "mlp" and network.activation == "relu" and network.train == "all"
         rule = "'revived' needs dense layers of ReLU units, all of them trained"
