@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from reports.check.files import printable, stored
+from reports.check.files import stored
+from reports.check.stored_array import printable
 from reports.check.weights import WeightVectors, host
 from theory.errors import InvalidInput
 

@@ -1,4 +1,4 @@
-"""Untrusted files as named arrays: NumPy, safetensors, PyTorch. Code in a file is never run.
+"""Untrusted files as named arrays: NumPy, safetensors, PyTorch, ONNX, HDF5 and Keras. Code in a file is never run.
 
 File types are read from the first bytes, not the name. Shapes and types are read first; numbers are read only for the
 requested array, and from .npy and .safetensors files only in the requested slices.
@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 import os
 import re
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from reports.check.hdf5_file import SIGNATURE, WEIGHTS, read_hdf5
+from reports.check.onnx_file import is_onnx, read_onnx
+from reports.check.stored_array import StoredArray, printable, readable
 from theory.errors import InvalidInput
 from theory.setting.limits import require_memory
 
@@ -26,43 +26,6 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _SHOWN = 8  # names in a message
 _DEEPEST = 64  # dictionaries and lists in each other
 _MOST = 100_000  # dictionaries and lists of a checkpoint, each as often as it is referred to
-
-
-@dataclass(frozen=True)
-class StoredArray:
-    """An array in a file.
-
-    Attributes
-    ----------
-    name : str
-        Empty where the file holds one array only.
-    shape : tuple of int
-    kind : str
-        NumPy's letter of the kind of number: f, i, u, b, c, or another for other types.
-    read : callable
-        (start, stop) → the entries start … stop − 1 of the first axis, a NumPy array.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    kind: str
-    read: Callable[[int, int], np.ndarray]
-
-    @property
-    def numbers(self) -> bool:
-        """Whether the entries are real numbers."""
-        return self.kind in "fiub"
-
-    def describe(self) -> str:
-        """Its name and shape in a message; control characters are escaped."""
-        shape = " × ".join(map(str, self.shape)) or "one number"
-        return f"{printable(self.name)} ({shape})" if self.name else shape
-
-
-def printable(text: str, width: int = 60) -> str:
-    """A name from a file, on one line and without control characters."""
-    clean = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    return clean if len(clean) <= width else clean[: width - 1] + "…"
 
 
 def split(source: str) -> tuple[Path, str | None]:
@@ -146,7 +109,7 @@ def _arrays(path: Path, argument: str) -> list[StoredArray]:
         return _shards(path, argument)
     if not path.is_file():
         raise InvalidInput(argument, str(path), "is not a file")
-    with _readable(path, argument):
+    with readable(path, argument):
         with open(path, "rb") as file:
             start = file.read(16)
         if not start:
@@ -156,6 +119,8 @@ def _arrays(path: Path, argument: str) -> list[StoredArray]:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
+            if WEIGHTS in names:
+                return _named(read_hdf5(path, argument))
             if any(name.endswith(("/constants.pkl", "/archive_format")) for name in names):
                 raise InvalidInput(argument, str(path), _program_rule(names))
             if not any(name.endswith("data.pkl") for name in names):
@@ -165,7 +130,12 @@ def _arrays(path: Path, argument: str) -> list[StoredArray]:
             return _torch(path, argument)
         if len(start) > 8 and start[8:9] == b"{":
             return _safetensors(path, argument)
-    raise InvalidInput(argument, str(path), "must be a .npy, .npz or .safetensors file, or a PyTorch checkpoint")
+        if start.startswith(SIGNATURE):
+            return _named(read_hdf5(path, argument))
+        if is_onnx(start):
+            return _named(read_onnx(path, argument))
+    rule = "must be a .npy, .npz, .safetensors, .onnx, .keras or .h5 file, or a PyTorch checkpoint"
+    raise InvalidInput(argument, str(path), rule)
 
 
 def _shards(folder: Path, argument: str) -> list[StoredArray]:
@@ -193,21 +163,6 @@ def _program_rule(names: list[str]) -> str:
     )
 
 
-@contextmanager
-def _readable(path: Path, argument: str) -> Iterator[None]:
-    """Turns any exception of a reader, as for damaged or hostile files, into an InvalidInput."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # warnings about odd files repeat the error, or do not matter
-            yield
-    except InvalidInput:
-        raise
-    except Exception as error:
-        lines = str(error).splitlines()
-        why = printable(lines[0], 100) if lines and lines[0] else type(error).__name__
-        raise InvalidInput(argument, str(path), f"is damaged or has the wrong type ({why})") from None
-
-
 def _npy(path: Path, argument: str) -> StoredArray:
     with open(path, "rb") as file:
         shape, dtype = _header(file)
@@ -217,7 +172,7 @@ def _npy(path: Path, argument: str) -> StoredArray:
 
     def read(start: int, stop: int) -> np.ndarray:
         # a map of its own for every slice: its pages are given back when the slice is done with
-        with _readable(path, argument):
+        with readable(path, argument):
             return np.load(path, mmap_mode="r", allow_pickle=False)[start:stop]
 
     return StoredArray("", shape, dtype.kind, read)
@@ -250,7 +205,7 @@ class _Kept:
             what = f"{printable(self._name)}, which is packed in an archive and not read in slices, and its copy"
             require_memory(2 * unpacked, self._argument, str(self._path), what)
             with (
-                _readable(self._path, self._argument),
+                readable(self._path, self._argument),
                 zipfile.ZipFile(self._path) as archive,
                 archive.open(self._name) as file,
             ):
@@ -282,7 +237,7 @@ def _safetensors(path: Path, argument: str) -> list[StoredArray]:
             kind = kinds.get(re.sub(r"\d.*", "", str(view.get_dtype())), "V")
 
             def read(start: int, stop: int, name: str = name) -> np.ndarray:
-                with _readable(path, argument), safe_open(path, framework="pt") as again:
+                with readable(path, argument), safe_open(path, framework="pt") as again:
                     return _host(again.get_slice(name)[start:stop])
 
             found.append(StoredArray(name, tuple(view.get_shape()), kind, read))

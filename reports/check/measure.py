@@ -144,7 +144,7 @@ def check_files(
     initial: Sequence[str] = (),
     progress: bool = False,
 ) -> Check:
-    """`check` for FILE[:KEY]: .npy, .npz, .safetensors, PyTorch checkpoints; data also as a folder of images.
+    """`check` for FILE[:KEY]: NumPy, safetensors, PyTorch, ONNX, HDF5, Keras; data also as a folder of images.
 
     Data are read in blocks; nothing in a file is ever run.
     """

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from reports.check.files import printable
+from reports.check.stored_array import printable
 from theory.errors import InvalidInput
 
 MOST_NEW = 2**28  # numbers of a tensor that is made from sizes alone

@@ -20,7 +20,7 @@ from theory.errors import InvalidInput
 if TYPE_CHECKING:
     from reports.views.view import View
 
-_ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".pt2", ".npy", ".npz")
+_ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".pt2", ".npy", ".npz", ".onnx", ".keras", ".h5")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from reports.check.files import printable
+from reports.check.stored_array import printable
 from reports.models.functions import called_by_name, function_of
 from reports.models.geometry import Geometry
 from reports.models.layers import Layer, Tap, Unchecked, convolutions, dense, embedding, transposed_convolutions

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from reports.check.files import printable
+from reports.check.stored_array import printable
 from theory.errors import InvalidInput
 
 _MOST_TEXT = 2**28  # bytes of the graph

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from reports.check.data import open_samples
-from reports.check.files import StoredArray, contents, printable
+from reports.check.files import contents
+from reports.check.stored_array import StoredArray, printable
 from reports.check.weights import filters
 from reports.transfer.fresh_task import FreshTask, fresh_task
 from theory.errors import InvalidInput

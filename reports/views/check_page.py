@@ -8,8 +8,8 @@ from html import escape
 import numpy as np
 from markupsafe import Markup
 
-from reports.check.files import printable
 from reports.check.judge import Check
+from reports.check.stored_array import printable
 from reports.findings import Column, Figure, Panel, Series, Table
 from reports.typesetting.environments import html_environment
 from reports.typesetting.figures import inline_svg, render

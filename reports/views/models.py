@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from reports.check.files import printable
+from reports.check.stored_array import printable
 from reports.models.layers import Layer, Unchecked
 from reports.models.results import LayerCheck, ModelCheck
 from reports.record import to_builtins

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from markupsafe import Markup
 
-from reports.check.files import printable
+from reports.check.stored_array import printable
 from reports.findings import Figure, Panel, Series
 from reports.models.results import LayerCheck, ModelCheck
 from reports.typesetting.environments import html_environment

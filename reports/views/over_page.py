@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from reports.check.files import printable
+from reports.check.stored_array import printable
 from reports.findings import Figure, Panel, Series
 from reports.models.over import Course
 from reports.models.results import LayerCheck

@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from reports.check.files import contents, plain_name, printable, split, stored
+from reports.check.files import contents, plain_name, split, stored
+from reports.check.stored_array import printable
 from reports.check.weights import filters, read_filters
 from tests.reports.check.layers import DENSE, FILTERS, ROWS, written
 from tests.reports.command_line import run_quietly
