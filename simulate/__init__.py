@@ -4,10 +4,11 @@
 what a setting's data are; `replica_inputs` and `train` are the two halves of `run` for one batch of replicas, between
 which the inputs may be changed. `run_sequence` trains networks on one set of random labels after another, and
 `task_inputs` are what one of these tasks is made from: see `simulate.tasks`. `initial_overlaps` reads how trained
-weights overlap with the initial ones.
+weights overlap with the initial ones, `features` the gradients of outputs and loss by the rows.
 """
 
 from simulate.ensemble import merge, population, rows, run, train
+from simulate.features import FeatureReading, Features, features
 from simulate.identity import digest
 from simulate.initial_overlaps import InitialOverlaps, initial_overlaps
 from simulate.inputs import Inputs, replica_inputs
@@ -15,6 +16,8 @@ from simulate.results import Population, SimulatedReading, Simulation
 from simulate.tasks import SequenceResult, TaskCurves, run_sequence, task_inputs
 
 __all__ = [
+    "FeatureReading",
+    "Features",
     "InitialOverlaps",
     "Inputs",
     "Population",
@@ -23,6 +26,7 @@ __all__ = [
     "Simulation",
     "TaskCurves",
     "digest",
+    "features",
     "initial_overlaps",
     "merge",
     "population",

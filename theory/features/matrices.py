@@ -1,0 +1,65 @@
+"""The two matrices of feature learning: WᵀW, and the average gradient outer product (AGOP)."""
+
+from __future__ import annotations
+
+from theory.arrays import Array, namespace
+from theory.errors import InvalidInput
+
+
+def feature_matrix(weights: Array, /) -> Array:
+    """N = WᵀW, not divided by the number of units. `weights` W (..., m, d) → (..., d, d).
+
+    Raises
+    ------
+    InvalidInput
+        For an array of fewer than two axes, or one that is not finite.
+    """
+    _check("weights", weights, 2, "(..., m, d)")
+    return _transposed(weights) @ weights
+
+
+def gradient_outer_product(gradients: Array, /, *, centred: bool = False) -> Array:
+    """A = (1/n) Σ_i Σ_c ∇f_c(x_i) ∇f_c(x_i)ᵀ, the sum being over outputs c, the mean over rows i.
+
+    Radhakrishnan et al. (2024, doi:10.1126/science.adi5639). Exact; positive semi-definite.
+
+    Parameters
+    ----------
+    gradients : Array, shape (..., C, n, d)
+        ∇f_c(x_i), of every output and row.
+    centred : bool
+        Of the gradients less their mean over rows: A − Σ_c ḡ_c ḡ_cᵀ, 0 for a linear function.
+
+    Returns
+    -------
+    Array, shape (..., d, d)
+
+    Raises
+    ------
+    InvalidInput
+        For an array of fewer than three axes, without rows, or one that is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gradient_outer_product(np.array([[[1.0, 0.0], [0.0, 2.0]]]))
+    array([[0.5, 0. ],
+           [0. , 2. ]])
+    """
+    _check("gradients", gradients, 3, "(..., C, n, d)")
+    xp = namespace(gradients)
+    if centred:
+        gradients = gradients - xp.mean(gradients, axis=-2, keepdims=True)
+    return xp.sum(_transposed(gradients) @ gradients, axis=-3) / gradients.shape[-2]
+
+
+def _check(name: str, array: Array, axes: int, shape: str) -> None:
+    xp = namespace(array)
+    if array.ndim < axes or 0 in array.shape:
+        raise InvalidInput(f"{name}.shape", tuple(array.shape), f"must be {shape}, without empty axes")
+    if not bool(xp.all(xp.isfinite(array))):
+        raise InvalidInput(name, "nan or inf", "must be finite")
+
+
+def _transposed(array: Array) -> Array:
+    return namespace(array).matrix_transpose(array)
