@@ -11,6 +11,7 @@ from theory.rows import checked_rows
 from theory.setting import Setting
 
 FORMS: tuple[Form, ...] = (*linear.FORMS, *network.FORMS)
+"""All closed forms; `predict` takes the first of the best that apply."""
 
 
 def predict(setting: Setting, *, rows: np.ndarray | None = None, formula: str | None = None) -> Prediction:

@@ -1,10 +1,9 @@
-"""The whole site: pages, gallery and reference written, then every link followed."""
+"""The whole site: pages, gallery, reference and search written, then every link followed."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import jinja2
@@ -15,61 +14,17 @@ from reports.site import statements
 from reports.site.gallery import PUBLISHED, hang
 from reports.site.links import faults
 from reports.site.markdown import cited, to_article
-from reports.site.reference import write_reference
+from reports.site.navigation import DERIVATIONS, GALLERY, MODULES, NAMES, NAVIGATION, PAGES, PAPER, SEARCH, Page
+from reports.site.reference import described, listed_modules, public_names, write_reference
+from reports.site.search import SCRIPT, Section, sections, write_index
 from reports.statements.paper import STATEMENTS
 from reports.statements.statement import answered, findings_of
 from reports.statements.words import TITLE
 from reports.typesetting.environments import html_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-REFERENCE, GALLERY, DERIVATIONS = "reference/index.html", "gallery.html", "derivations.html"
-PAPER = "statements.html"
+_TEMPLATES = Path(__file__).resolve().parent / "templates"
 _SECTION = re.compile(r"(?<!\w)section\s+(\d+(?:\.\d+)?)")
-
-
-@dataclass(frozen=True)
-class Page:
-    """A Markdown file of the checkout, the page it becomes, and its name in the navigation."""
-
-    source: str
-    target: str
-    label: str
-
-
-GUIDES = tuple(
-    Page(f"reports/site/guides/{name}.md", f"{name}.html", label)
-    for name, label in (
-        ("settings", "settings"),
-        ("network", "check your network"),
-        ("models", "check a whole model"),
-        ("transfer", "transfer"),
-        ("init", "initial weights"),
-        ("equivariance", "rotations and your training"),
-        ("json", "JSON output"),
-        ("ci", "use it in CI"),
-        ("cluster", "run on a cluster"),
-        ("glossary", "glossary"),
-        ("claims", "claims"),
-        ("calibration", "calibration"),
-        ("formula", "add a formula"),
-        ("claim", "add a claim"),
-    )
-)
-PAGES = (
-    Page("README.md", "index.html", "eigenalign"),
-    *GUIDES,
-    Page("theory/derivations.md", DERIVATIONS, "derivations"),
-    Page("reports/published/README.md", "published.html", "published results"),
-    Page("CONTRIBUTING.md", "contributing.html", "contributing"),
-    Page("CHANGELOG.md", "changelog.html", "changes"),
-)
-NAVIGATION = (
-    *((page.label, page.target) for page in PAGES[:-2]),
-    ("the paper", PAPER),
-    ("gallery", GALLERY),
-    ("reference", REFERENCE),
-    *((page.label, page.target) for page in PAGES[-2:]),
-)
 
 
 class DeadLinks(ValueError):
@@ -93,14 +48,25 @@ def build(out: Path, *, report: Path | None = None, reference: bool = True) -> P
     for page in PAGES:
         write_atomically(out / page.target, _page(page, out))
     write_atomically(out / PAPER, _paper(report, out))
-    gallery = _template("gallery").render(title="Gallery", navigation=NAVIGATION, here=GALLERY, walls=hang(out, report))
-    write_atomically(out / GALLERY, gallery)
+    _render("gallery", out, GALLERY, title="Gallery", walls=hang(out, report))
+    _render("find", out, SEARCH, title="Search")
+    write_atomically(out / SCRIPT, (_TEMPLATES / SCRIPT).read_bytes())
+    found = [section for page in sorted(out.glob("*.html")) for section in sections(page.read_text(), page.name)]
     if reference:
-        write_reference(out / "reference", out / DERIVATIONS)
+        found += _reference(out)
+    write_index(out, found)
     wrong = [fault for fault in faults(out) if reference or " reference/" not in fault]
     if wrong:
         raise DeadLinks("\n".join(wrong))
     return out
+
+
+def _reference(out: Path) -> list[Section]:
+    """The pages of the API; what the search is to find in them."""
+    modules = write_reference(out / "reference", out / DERIVATIONS)
+    _render("names", out, NAMES, title="Public names", groups=public_names(modules))
+    _render("modules", out, MODULES, title="All modules", packages=listed_modules(modules))
+    return described(modules)
 
 
 def _page(page: Page, out: Path) -> str:
@@ -118,12 +84,16 @@ def _paper(report: Path | None, out: Path) -> str:
 def _article(text: str, page: Page, out: Path) -> str:
     found = to_article(text, lambda target: place(page, target, out))
     html = cited(found.html, _SECTION if page.target == DERIVATIONS else None)
-    return _template("page").render(
-        title=found.title,
-        navigation=NAVIGATION,
-        here=page.target,
-        headings=found.headings if len(found.headings) > 3 else (),
-        content=Markup(html),
+    return (
+        _environment()
+        .get_template("page.html.jinja2")
+        .render(
+            title=found.title,
+            navigation=NAVIGATION,
+            here=page.target,
+            headings=found.headings if len(found.headings) > 3 else (),
+            content=Markup(html),
+        )
     )
 
 
@@ -147,5 +117,11 @@ def place(page: Page, target: str, out: Path) -> str:
     return file + after  # not there: the links are followed at the end
 
 
-def _template(name: str) -> jinja2.Template:
-    return html_environment(Path(__file__).resolve().parent / "templates").get_template(f"{name}.html.jinja2")
+def _render(template: str, out: Path, target: str, **values: object) -> None:
+    """Write one of the pages that are no Markdown file."""
+    page = _environment().get_template(f"{template}.html.jinja2")
+    write_atomically(out / target, page.render(navigation=NAVIGATION, here=target, **values))
+
+
+def _environment() -> jinja2.Environment:
+    return html_environment(_TEMPLATES)

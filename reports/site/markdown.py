@@ -51,6 +51,8 @@ def to_article(text: str, place: Callable[[str], str]) -> Article:
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.use(dollarmath_plugin, double_inline=True, allow_digits=False, renderer=_math)
     reader.add_render_rule("math_inline_double", _display)
+    reader.add_render_rule("table_open", lambda *_: '<div class="wide"><table>\n')
+    reader.add_render_rule("table_close", lambda *_: "</table></div>\n")
     reader.use(anchors_plugin, max_level=3, slug_func=anchor)
     environment: dict[str, Any] = {}
     tokens = reader.parse(text, environment)

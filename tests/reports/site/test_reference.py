@@ -2,30 +2,43 @@
 
 import eigenalign
 from reports.site.links import faults
-from reports.site.reference import modules, write_reference
+from reports.site.reference import described, modules, public_names, uses, write_reference
 from tests.paths import ROOT
 
 
 def test_reference_of_some_modules(tmp_path):
     (tmp_path / "derivations.html").write_text('<h3 id="section-3.4">Containment</h3>')
     names = ("theory.errors", "theory.containment", "theory.eigenspaces")
-    write_reference(tmp_path / "reference", tmp_path / "derivations.html", names)
+    known = write_reference(tmp_path / "reference", tmp_path / "derivations.html", names)
     text = (tmp_path / "reference" / "theory" / "containment.html").read_text()
     assert 'href="../../derivations.html#section-3.4"' in text
     assert "Parameters" in text
-    assert (tmp_path / "reference" / "search.js").stat().st_size > 1000
-    known = {"index.html is not there", "theory.html is not there"}  # pages that were not asked for
-    assert {fault.split("/")[-1] for fault in faults(tmp_path)} <= known
+    assert '<math display="block"' in text  # leakage and anisotropy
+    (found,) = (section for section in described(known) if section.heading == "Containment")
+    assert found.url == "reference/theory/containment.html#Containment"
+    assert found.text.startswith("How far each eigenspace")
+    pages = {"index.html", "modules.html", "theory.html", "search.html"}  # those that were not asked for
+    assert {fault.split("/")[-1] for fault in faults(tmp_path)} <= {f"{page} is not there" for page in pages}
 
 
 def test_the_reference_begins_with_the_door(tmp_path):
     """Names that are imported when they are asked for are all on its page, and lead to each other."""
     assert modules()[0] == "eigenalign"
-    write_reference(tmp_path, tmp_path / "derivations.html", ("eigenalign",))
+    known = write_reference(tmp_path, tmp_path / "derivations.html", ("eigenalign",))
     text = (tmp_path / "eigenalign.html").read_text()
     assert {name for name in eigenalign.__all__ if f'id="{name}"' not in text} == set()
     assert '<a href="#verify">verify</a>' in text
     assert "What was trained is the study" in text  # the docstring of a function from elsewhere
+    listed = [name for use in public_names(known) for name in use.names]
+    assert sorted(name.name for name in listed) == sorted(eigenalign.__all__)
+    assert all(name.summary for name in listed if name.name != "FORMS")
+
+
+def test_public_names_are_grouped_by_what_one_wants_to_do():
+    found = uses()
+    assert "verify" in found["Predict, simulate, compare"]
+    assert "Verification" in found["What they return"]
+    assert found["Errors"] == ("Diverged", "InvalidInput", "NoClosedForm")
 
 
 def test_the_reference_has_every_public_module():
