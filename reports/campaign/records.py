@@ -132,6 +132,25 @@ class Records:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, about, arrays, FORMAT)
 
+    def save_part(self, case: Case[Any], context: Context, part: str, seconds: float) -> None:
+        """Note that a part "i/n" of a case's ensemble is in `ensembles`, and how long it took."""
+        path = self._part(case, context, part)
+        with written(self.folder):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, msgspec.json.encode(seconds))
+
+    def has_parts(self, case: Case[Any] | None, context: Context) -> bool:
+        """Whether all parts of a case's ensemble have been trained."""
+        return case is not None and all(self._part(case, context, part).exists() for part in case.parts)
+
+    def seconds_of_parts(self, case: Case[Any] | None, context: Context) -> float:
+        """How long the parts took that are trained; 0 of a case that is not cut."""
+        paths = () if case is None else (self._part(case, context, part) for part in case.parts)
+        return sum(msgspec.json.decode(path.read_bytes(), type=float) for path in paths if path.exists())
+
+    def _part(self, case: Case[Any], context: Context, part: str) -> Path:
+        return self.ensembles / "parts" / f"{specification(case, context.budget)[:32]}-{part.replace('/', '-of-')}"
+
     def clear(self) -> None:
         """Delete what is kept, and what an interrupted run has left; other files in the folder are left alone."""
         for path in self.folder.glob("*/*.safetensors"):

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from reports.campaign.limits import LIMITS
 from reports.campaign.records import Asked, Kept, Records
-from reports.campaign.settle import background, judged, settle
+from reports.campaign.settle import background, judged, settle, train_part
 from reports.claims import CLAIMS, paper_networks
 from reports.claims.claim import BUDGETS, AnyClaim, Case, Context
 from reports.foreign_text import command_line
@@ -50,10 +50,16 @@ class Shared:
 
 @dataclass(frozen=True)
 class CaseJob:
-    """One case of a claim, or the claim's background if None."""
+    """One case of a claim, or the claim's background if None; of a case that is cut, a part "i/n" or what follows."""
 
     claim: str
     case: Case[Any] | None
+    part: str | None = None
+
+    @property
+    def parts(self) -> tuple[CaseJob, ...]:
+        """Those of a case that is cut."""
+        return () if self.case is None else tuple(replace(self, part=part) for part in self.case.parts)
 
 
 def run_campaign(
@@ -90,7 +96,7 @@ def run_campaign(
         records.require_folders(fresh=fresh)
         if fresh:
             records.clear()
-        plan.settle(records, plan.groups(), workers, progress=progress)
+        plan.settle(records, (1, 1), workers, progress=progress)
         asked = Asked(
             budget=budget,
             seed=seed,
@@ -134,7 +140,7 @@ def run_shard(
     plan = _plan(budget, only, device, seed, cifar10)
     with _records(folder, device) as records:
         records.require_folders(fresh=False)
-        plan.settle(records, plan.groups()[i - 1 :: n], _workers(processes, device), progress=progress)
+        plan.settle(records, (i, n), _workers(processes, device), progress=progress)
         jobs = [job for group in plan.groups() for job in group]
         kept = sum(records.path(_claim(job), job.case, plan.context).exists() for job in jobs)
     return Shared(shard, kept, len(jobs), folder)
@@ -177,27 +183,45 @@ class _Plan:
             found[claim.id] = [CaseJob(claim.id, None)]
         return [tuple(group) for group in found.values()]
 
-    def settle(self, records: Records, groups: Sequence[tuple[CaseJob, ...]], workers: int, *, progress: bool) -> None:
-        """Compute and keep what is not kept of these groups."""
-        missing = []
-        total = sum(map(len, groups))
-        for group in groups:
-            left = tuple(job for job in group if records.load(_claim(job), job.case, self.context) is None)
-            missing += [left] if left else []
+    def settle(self, records: Records, share: tuple[int, int], workers: int, *, progress: bool) -> None:
+        """Compute and keep what is not kept of a share (i, n) of the cases.
+
+        Of cases that are cut, parts are shared as if each were a case. Who finds all parts of such a case there, when
+        its own are done, settles it: whoever comes last does.
+        """
+        i, n = share
+        groups = self.groups()
+        cut = [group for group in groups if group[0].parts]
+        pieces = [(part,) for group in cut for part in group[0].parts] + [each for each in groups if each not in cut]
+
+        left = {job for group in groups for job in group if records.load(_claim(job), job.case, self.context) is None}
+
+        def missing(share: Sequence[tuple[CaseJob, ...]]) -> list[tuple[CaseJob, ...]]:
+            """What is left to do of some groups; a part is if its case is."""
+            found = (tuple(job for job in group if replace(job, part=None) in left) for group in share)
+            return [group for group in found if group]
+
+        mine, cut = missing(pieces[i - 1 :: n]), missing(cut)
         context = replace(self.context, store=records.ensembles)
+        pending = Counter(job.claim for group in (*mine, *cut) for job in group if job.part is None)
         # disable=None: no bar where stderr is no terminal
-        with tqdm(total=total, unit="case", disable=None if progress else True) as bar:
-            bar.update(total - sum(map(len, missing)))
-            with unranked():
-                pending = Counter(job.claim for group in missing for job in group)
-                for done in _settled(missing, context, records, workers):
-                    for job in done:
-                        bar.set_description(f"{job.claim}: {'tables' if job.case is None else job.case.name}")
-                        pending[job.claim] -= 1
-                        if progress and bar.disable and not pending[job.claim]:  # a log gets one line per claim
-                            complete = sum(not count for count in pending.values())
-                            log.info("%s is complete (%d of %d claims)", job.claim, complete, len(pending))
-                    bar.update(len(done))
+        total = sum(map(len, groups))
+        with tqdm(total=total, unit="case", disable=None if progress else True) as bar, unranked():
+            bar.update(total - len(left))
+
+            def settle_all(groups: Sequence[tuple[CaseJob, ...]]) -> None:
+                for job in (job for done in _settled(groups, context, records, workers) for job in done):
+                    bar.set_description(f"{job.claim}: {'tables' if job.case is None else job.case.name}")
+                    if job.part is not None:
+                        continue
+                    bar.update()
+                    pending[job.claim] -= 1
+                    if progress and bar.disable and not pending[job.claim]:  # a log gets one line per claim
+                        complete = sum(not count for count in pending.values())
+                        log.info("%s is complete (%d of %d claims)", job.claim, complete, len(pending))
+
+            settle_all(mine)
+            settle_all([group for group in cut if records.has_parts(group[0].case, context)])
 
     def report(self, records: Records, asked: Asked, *, any_version: bool = False) -> ReportRecord:
         """What is found, from the records of all cases."""
@@ -227,10 +251,15 @@ class _Plan:
 
 
 def settle_jobs(jobs: tuple[CaseJob, ...], context: Context, records: Records) -> tuple[CaseJob, ...]:
-    """Settle and keep some cases."""
+    """Settle and keep some cases, or parts of them."""
     for job in jobs:
         claim = _claim(job)
+        if job.case is not None and job.part is not None:
+            seconds = train_part(claim, job.case, replace(context, part=job.part))
+            records.save_part(job.case, context, job.part, seconds)
+            continue
         kept = background(claim) if job.case is None else settle(claim, job.case, context)
+        kept = replace(kept, seconds=kept.seconds + records.seconds_of_parts(job.case, context))
         records.save(claim, job.case, context, kept)
     return jobs
 

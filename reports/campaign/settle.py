@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from reports import experiment_file, setting_file
 from reports.campaign.errors_found import with_smallest_errors
 from reports.campaign.records import Kept, Lost, round_trip
-from reports.claims.claim import AnyClaim, Case, Context, Measurement, Outcome
+from reports.claims.claim import AnyClaim, Case, Context, Measurement, Outcome, PartDone
 from reports.findings import ClaimReport, Finding, Judgement
 from simulate.devices import one_thread
 from theory.errors import Diverged, NoClosedForm
@@ -32,6 +33,15 @@ def settle(claim: AnyClaim, case: Case[Any], context: Context) -> Kept[Any]:
     except Diverged as error:
         measurement = Lost(error.key, error.rule)
     return Kept((prediction, measurement), time.perf_counter() - clock)
+
+
+@one_thread()
+def train_part(claim: AnyClaim, case: Case[Any], context: Context) -> float:
+    """Train the part of a case's ensemble that the context names, and leave it in the context's store: seconds."""
+    clock = time.perf_counter()
+    with suppress(PartDone, Diverged):  # what diverges is found again, and said, when the case is settled
+        claim.measure(case, context)
+    return time.perf_counter() - clock
 
 
 @one_thread()

@@ -19,11 +19,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-import simulate
+import simulate.transfer
 from reports import experiment_file, setting_file
 from reports.codec import pack
 from reports.findings import Exhibits, Judgement, Kind, Table
 from simulate.results import Simulation
+from simulate.transfer.results import TransferResult
 from theory.errors import InvalidInput
 from theory.setting import Experiment, Setting
 
@@ -61,6 +62,8 @@ class Context:
         Where ensembles leave their sums, so that an interrupted report goes on where it was.
     cifar10 : Path or None
         The folder of CIFAR-10's binary batches, absolute; the paper budget then trains the paper's own networks, too.
+    part : "i/n" or None
+        Train this part of the first ensemble that a measurement asks for, and leave it in the store.
     """
 
     budget: str = "quick"
@@ -68,14 +71,43 @@ class Context:
     device: str = "cpu"
     store: Path | None = None
     cifar10: Path | None = None
+    part: str | None = None
 
     def run(self, setting: Setting) -> Simulation:
-        """The ensemble of a setting; what the store holds of it already is not computed again."""
-        return simulate.run(setting, device=self.device, store=self.store, resume=self.store is not None)
+        """The ensemble of a setting; what the store holds of it already is not computed again.
+
+        Raises
+        ------
+        PartDone
+            Where only a part was to be trained.
+        """
+        resume = self.store is not None
+        found = simulate.run(setting, device=self.device, store=self.store, resume=resume, shard=self.part)
+        if self.part is not None:
+            raise PartDone(self.part)
+        return found
+
+    def transfer(self, experiment: Experiment) -> TransferResult:
+        """What comes of a transfer experiment, without its weights; otherwise as `run`."""
+        resume = self.store is not None
+        found = simulate.transfer.run(
+            experiment, device=self.device, store=self.store, resume=resume, shard=self.part, weights=False
+        )
+        if self.part is not None:
+            raise PartDone(self.part)
+        return found
 
     def replicas(self, quick: int) -> int:
         """How many replicas this budget affords where the quick one affords `quick`."""
         return quick * BUDGETS[self.budget]
+
+    def parts(self, full: int) -> int:
+        """Into how many parts a case is cut that takes more than a minute of the full budget; quick ones are whole."""
+        return 1 if self.budget == "quick" else full
+
+
+class PartDone(Exception):
+    """A part of an ensemble is trained and kept; what a measurement makes of the whole needs the other parts."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +125,21 @@ class Trial(Generic[Study]):
     shared : str
         A name in place of the claim, the study and the kind in the seed, where several trials read the same networks;
         they have equally many replicas.
+    parts : int
+        Into how many parts the first ensemble that is measured may be cut, so that several processes or machines train
+        it. It changes no number.
     """
 
     trained: Setting | Experiment
     study: Study = None  # type: ignore[assignment]  # of the claims whose settings say it all
     kind: Kind = "exact"
     shared: str = ""
+    parts: int = 1
+
+    @property
+    def cut(self) -> tuple[str, ...]:
+        """The names of its parts, if there are several."""
+        return tuple(f"{i + 1}/{self.parts}" for i in range(self.parts)) if self.parts > 1 else ()
 
 
 @dataclass(frozen=True)
@@ -112,12 +153,15 @@ class Case(Generic[Study]):
     trained : Setting or Experiment
     study : Study
     kind : Kind
+    parts : tuple of str
+        The parts "1/n" … "n/n" into which its ensemble is cut; none where it is whole.
     """
 
     name: str
     trained: Setting | Experiment
     study: Study
     kind: Kind
+    parts: tuple[str, ...] = ()
 
     @property
     def setting(self) -> Setting:
@@ -201,7 +245,7 @@ class Claim(Generic[Study, Predicted, Measured]):
     def cases(self, context: Context) -> tuple[Case[Study], ...]:
         """The trials with their seeds, in their order."""
         return tuple(
-            Case(name, seeded(trial.trained, seed_of(trial, self.id, context.seed)), trial.study, trial.kind)
+            Case(name, seeded(trial.trained, seed_of(trial, self.id, context.seed)), trial.study, trial.kind, trial.cut)
             for name, trial in self.trials(context).items()
         )
 

@@ -126,7 +126,7 @@ def trials(context: Context) -> Mapping[str, Trial[TheoremStudy]]:
         ensemble = Ensemble(
             replicas=context.replicas(replicas), dtype="float64" if setting.network.kind == "linear" else "float32"
         )
-        chosen[name] = Trial(msgspec.structs.replace(setting, ensemble=ensemble), study)
+        chosen[name] = Trial(msgspec.structs.replace(setting, ensemble=ensemble), study, parts=context.parts(2))
     for name, (study, setting) in ON_REAL_DATA.items():
         chosen[name] = Trial(msgspec.structs.replace(setting, ensemble=in_single_precision), study, kind="outside")
     for variant in linear_variants():

@@ -59,7 +59,11 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
         return Ensemble(replicas=replicas, dtype="float32")
 
     return {
-        name: Trial(msgspec.structs.replace(BASE, ensemble=ensemble(name), **changes), kind="control")
+        name: Trial(
+            msgspec.structs.replace(BASE, ensemble=ensemble(name), **changes),
+            kind="control",
+            parts=context.parts(4),
+        )
         for name, changes in BROKEN.items()
     }
 

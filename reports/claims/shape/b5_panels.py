@@ -79,7 +79,7 @@ def trials(context: Context) -> Mapping[str, Trial[ReadPanel]]:
             if (panel.name, reading) in networks:
                 study, place = ReadPanel(panel, reading), (panel.name, reading)
                 setting = panel_setting(panel, reading, UPDATES[place], networks[place])
-                found[str(study)] = Trial(setting, study, "asymptotic")
+                found[str(study)] = Trial(setting, study, "asymptotic", parts=context.parts(setting.ensemble.replicas))
     return found
 
 

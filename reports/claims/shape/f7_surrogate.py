@@ -60,16 +60,16 @@ def trials(context: Context) -> Mapping[str, Trial[Proportions]]:
     found = _trials(SMALL_SETTINGS, SMALL, few) | _trials(MANY_ROWS, SMALL, few, "control")
     if context.budget != "quick":
         many = LARGE_REPLICAS * BUDGETS[context.budget] // BUDGETS["full"]
-        found |= _trials(PAPER_SETTINGS, PAPER, many) | _trials(OWN_SETTINGS, OWN, many)
+        found |= _trials(PAPER_SETTINGS, PAPER, many, parts=4) | _trials(OWN_SETTINGS, OWN, many)
     return found
 
 
 def _trials(
-    settings: Mapping[str, Setting], study: Proportions, replicas: int, kind: Kind = "asymptotic"
+    settings: Mapping[str, Setting], study: Proportions, replicas: int, kind: Kind = "asymptotic", parts: int = 1
 ) -> dict[str, Trial[Proportions]]:
     ensemble = Ensemble(replicas=replicas, dtype="float32")
     return {
-        name: Trial(msgspec.structs.replace(setting, ensemble=ensemble), study, kind)
+        name: Trial(msgspec.structs.replace(setting, ensemble=ensemble), study, kind, parts=parts)
         for name, setting in settings.items()
     }
 
@@ -138,8 +138,8 @@ class HeldSurrogate:
 
 def measure(case: Case[Proportions], context: Context) -> HeldSurrogate:
     """Both smaller networks, and the full size held against them."""
-    found = surrogate(case.setting, factors=case.study.factors, device=context.device)
-    return held_surrogate(found, context.run(from_start(case.setting)))
+    full = context.run(from_start(case.setting))  # first, since it may be cut into parts
+    return held_surrogate(surrogate(case.setting, factors=case.study.factors, device=context.device), full)
 
 
 def held_surrogate(found: Surrogate, simulation: Simulation) -> HeldSurrogate:

@@ -49,7 +49,9 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
         "digits, two hidden layers": Trial(
             TWO_LAYERS.experiment(context.replicas(TWO_LAYERS_REPLICAS)), kind="asymptotic"
         ),
-        "filters on photographs, new random labels": Trial(filters_experiment(context), kind="asymptotic"),
+        "filters on photographs, new random labels": Trial(
+            filters_experiment(context), kind="asymptotic", parts=context.parts(3)
+        ),
     }
     if context.cifar10 is not None:
         experiment = paper_transfer.switch_of_tasks(context)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-import simulate.transfer
 from reports.claims.claim import Case, Context
 from reports.findings import Cell, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.intervals import effect_found, means_and_halves, sample_mean
@@ -73,11 +72,7 @@ class Effects:
 
 def measure_effects(case: Case[Any], context: Context) -> Effects:
     """Run the experiment of a case, or read from the context's store what another claim has run."""
-    resume = context.store is not None
-    result = simulate.transfer.run(
-        case.experiment, device=context.device, store=context.store, resume=resume, weights=False
-    )
-    return effects_of(result)
+    return effects_of(context.transfer(case.experiment))
 
 
 def effects_of(result: TransferResult) -> Effects:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-import simulate.transfer
 from reports.claims.claim import Case, Context
 from reports.claims.transfer.digits import Digits, Kinds
 from reports.claims.transfer.effects import Effects, effects_of
@@ -81,9 +80,7 @@ def measure_layers(case: Case[LayeredDigits], context: Context) -> LayerEffects:
     InvalidInput
         Where no rows are held out.
     """
-    result = simulate.transfer.run(
-        case.experiment, device=context.device, store=context.store, resume=context.store is not None, weights=False
-    )
+    result = context.transfer(case.experiment)
     effects, steps = effects_of(result), result.treated[0].curves.steps
     curves = [each.curves.test_accuracy for each in result.treated if each.curves.test_accuracy is not None]
     if len(curves) < len(result.treated):

@@ -1,4 +1,4 @@
-"""The toy claim in place of all others."""
+"""A toy claim in place of all others."""
 
 import pytest
 
@@ -12,3 +12,11 @@ def only_the_toy(monkeypatch):
     monkeypatch.setattr(toy, "measured", [])
     monkeypatch.setattr(toy, "interrupt_at", [])
     return toy.CLAIM
+
+
+@pytest.fixture
+def only_the_cut_one(monkeypatch):
+    """The list of claims holds the one whose ensemble is cut, and no part of it has been trained."""
+    monkeypatch.setattr("reports.campaign.run.CLAIMS", (toy.CUT_CLAIM,))
+    monkeypatch.setattr(toy, "trained", [])
+    return toy.CUT_CLAIM

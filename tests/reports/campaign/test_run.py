@@ -108,6 +108,37 @@ def test_a_shard_that_finds_its_cases_there_computes_nothing(only_the_toy, tmp_p
     assert len(toy.measured) == 3
 
 
+def test_a_cut_case_has_the_bytes_of_a_whole_one(only_the_cut_one, tmp_path):
+    whole = to_builtins(judge_claim(toy.CUT_CLAIM, Context()))
+    assert toy.trained == [None]
+    cut = run_campaign(folder=tmp_path)
+    assert toy.trained[1:] == ["1/3", "2/3", "3/3", None]
+    assert whole.pop("seconds") < cut.claims[0].seconds + 60
+    assert found(cut) == [whole]
+    assert not (tmp_path / ".ensembles").exists()
+
+
+def test_machines_share_the_parts_of_a_case_and_the_last_one_settles_it(only_the_cut_one, tmp_path):
+    shared = [run_shard(f"{i}/2", tmp_path) for i in (2, 1)]
+    assert [(each.kept, each.cases) for each in shared] == [(1, 2), (2, 2)]  # the tables, then the case
+    assert toy.trained == ["2/3", "1/3", "3/3", None]
+    merged = run_campaign(folder=tmp_path)
+    assert len(toy.trained) == 4
+    assert found(merged) == found(run_campaign())
+
+
+def test_the_seconds_of_a_cut_case_are_those_of_all_its_parts(only_the_cut_one, tmp_path, monkeypatch):
+    monkeypatch.setattr("reports.campaign.run.train_part", lambda claim, case, context: 100.0)
+    assert 300 < run_campaign(folder=tmp_path).claims[0].seconds < 360
+
+
+def test_a_part_that_is_there_is_not_trained_again(only_the_cut_one, tmp_path, monkeypatch):
+    run_shard("1/3", tmp_path)
+    monkeypatch.setattr("simulate.ensemble.train", lambda *_: pytest.fail("trained"))
+    run_shard("1/3", tmp_path)
+    assert toy.trained == ["1/3", "1/3"]
+
+
 def test_a_report_without_a_record_is_refused(only_the_toy, tmp_path):
     run_campaign(folder=tmp_path)
     next(path for path in (tmp_path / "X1").iterdir() if path.stem != "background").unlink()

@@ -1,9 +1,9 @@
-"""A claim of its own for tests of the walk: three cases that take no time, one of which diverges."""
+"""Claims of their own for tests of the walk: three cases that take no time, one of which diverges; one that is cut."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -102,3 +102,22 @@ CLAIM = Claim(
     illustrate=illustrate,
     background=background,
 )
+
+
+ENSEMBLE = Setting(data=SETTING.data, ensemble=Ensemble(replicas=600))  # three ranges of replicas
+trained: list[str | None] = []  # the parts of it that were asked for; a test clears it
+
+
+def cut_trials(context: Context) -> Mapping[str, Trial[Factor]]:
+    """One ensemble in three parts."""
+    return {"cut": Trial(ENSEMBLE, Factor(1.0), parts=3)}
+
+
+def measure_ensemble(case: Case[Factor], context: Context) -> Draws:
+    """The second moment of the weights."""
+    trained.append(context.part)
+    simulation = context.run(case.setting)
+    return Draws(np.diagonal(simulation.readings[-1].second_moment).copy(), simulation.replicas)
+
+
+CUT_CLAIM = replace(CLAIM, id="X2", trials=cut_trials, measure=measure_ensemble)
