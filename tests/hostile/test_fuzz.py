@@ -28,7 +28,9 @@ from reports.check.files import stored
 from reports.codec import Unreadable, unpack
 from reports.experiment_file import load as load_experiment
 from reports.findings import Table
+from reports.setting_file import load as load_setting
 from simulate.store import Damaged, read_file, write_file
+from tests.oracles.linear import train_all
 from tests.simulate.stores import SETTING, shards
 from theory.errors import InvalidInput
 from theory.setting.array_file import read_array
@@ -203,7 +205,7 @@ def place(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@inputs(0.3)
+@inputs(0.25)
 @given(tables=SETTINGS, cut=CUTS)
 def test_settings(place, tables, cut):
     (place / "setting.toml").write_text(document(tables, cut), encoding="utf-8", errors="surrogatepass")
@@ -211,6 +213,62 @@ def test_settings(place, tables, cut):
     if status == 0:
         found = json.loads(printed)["readings"]
         assert all(tau is None or tau >= 0 for reading in found for tau in reading["tau"])
+
+
+def spectrum_at(scale, values):
+    return [value * 10.0**scale for value in values]
+
+
+PREDICTED = st.fixed_dictionaries(
+    {
+        "data": st.fixed_dictionaries(
+            {
+                "kind": st.just("gaussian"),
+                "spectrum": st.builds(
+                    spectrum_at, st.integers(-200, 100), st.lists(st.floats(0.01, 4.0), min_size=1, max_size=6)
+                ),
+                "samples": st.integers(1, 30),
+                "fixed": st.just(True),
+            }
+        )
+    },
+    optional={
+        "labels": st.fixed_dictionaries({"kind": either("gaussian", "rademacher"), "variance": RATES}),
+        "network": st.fixed_dictionaries({"kind": st.just("linear"), "init_variance": RATES}),
+        "training": st.fixed_dictionaries(
+            {"learning_rate": RATES, "steps": st.integers(0, 30)},
+            optional={"momentum": st.floats(0, 0.95), "nesterov": st.booleans(), "weight_decay": RATES},
+        ),
+    },
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@inputs(0.05)
+@given(tables=PREDICTED)
+def test_predictions(place, tables):
+    """Where the closed form of linear models answers, it says what training from unit vectors says."""
+    (place / "setting.toml").write_text(document(tables, None))
+    status, printed = command("predict", str(place / "setting.toml"))
+    if status == 0:
+        agrees_with_training(load_setting(place / "setting.toml"), json.loads(printed))
+
+
+def agrees_with_training(setting, predicted):
+    """A second route: E[w wᵀ] from trainings that start at unit vectors of the weights and of the labels."""
+    assert predicted["formula"] == "linear-full-batch"
+    x, (reading,) = simulate.rows(setting), predicted["readings"]
+    n, d = x.shape
+    with np.errstate(all="ignore"):
+        one = train_all(x, np.zeros((d, n)), np.eye(d), setting.training, reading["step"])
+        other = train_all(x, np.eye(n), np.zeros((n, d)), setting.training, reading["step"])
+        moment = setting.network.init_variance[0] / d * one.T @ one + setting.labels.variance * other.T @ other
+        taus = np.einsum("ij,ij->j", vectors := np.linalg.svd(x)[2][::-1].T, moment @ vectors)
+    places = np.cumsum([0, *reading["multiplicity"]])
+    assert places[-1] == d
+    for tau, first, last in zip(reading["tau"], places, places[1:], strict=False):
+        assert tau == pytest.approx(taus[first:last].mean(), rel=1e-6, abs=1e-9 * np.abs(taus).max()), setting
 
 
 @pytest.mark.slow
