@@ -23,6 +23,7 @@ from typing import Any
 from tqdm import tqdm
 
 from reports.campaign.limits import LIMITS
+from reports.campaign.plan import CaseJob, Group, Plan
 from reports.campaign.records import Asked, Kept, Records
 from reports.campaign.settle import background, judged, settle, train_part
 from reports.claims import CLAIMS, paper_networks
@@ -46,20 +47,6 @@ class Shared:
     kept: int
     cases: int
     folder: Path
-
-
-@dataclass(frozen=True)
-class CaseJob:
-    """One case of a claim, or the claim's background if None; of a case that is cut, a part "i/n" or what follows."""
-
-    claim: str
-    case: Case[Any] | None
-    part: str | None = None
-
-    @property
-    def parts(self) -> tuple[CaseJob, ...]:
-        """Those of a case that is cut."""
-        return () if self.case is None else tuple(replace(self, part=part) for part in self.case.parts)
 
 
 def run_campaign(
@@ -162,26 +149,12 @@ def assemble(folder: Path) -> ReportRecord:
     for name in asked.claims:
         if name not in known:
             raise InvalidInput("folder", str(folder), f"holds claim {name}, which this version does not have")
-    plan = _Plan(context, tuple(known[name] for name in asked.claims))
+    plan = _Run(context, tuple(known[name] for name in asked.claims))
     return plan.report(records, asked, any_version=True)
 
 
-class _Plan:
-    """The claims of a run with their cases, built once."""
-
-    def __init__(self, context: Context, claims: tuple[AnyClaim, ...]) -> None:
-        self.context = context
-        self.claims = claims
-        self.cases = {claim.id: claim.cases(context) for claim in claims}
-
-    def groups(self) -> list[tuple[CaseJob, ...]]:
-        """All jobs; those that train the same thing are one group, since who has trained it has it at hand."""
-        found: dict[object, list[CaseJob]] = {}
-        for claim in self.claims:
-            for case in self.cases[claim.id]:
-                found.setdefault(case.trained, []).append(CaseJob(claim.id, case))
-            found[claim.id] = [CaseJob(claim.id, None)]
-        return [tuple(group) for group in found.values()]
+class _Run(Plan):
+    """A plan that is carried out."""
 
     def settle(self, records: Records, share: tuple[int, int], workers: int, *, progress: bool) -> None:
         """Compute and keep what is not kept of a share (i, n) of the cases.
@@ -191,25 +164,22 @@ class _Plan:
         """
         i, n = share
         groups = self.groups()
-        cut = [group for group in groups if group[0].parts]
-        pieces = [(part,) for group in cut for part in group[0].parts] + [each for each in groups if each not in cut]
-
         left = {job for group in groups for job in group if records.load(_claim(job), job.case, self.context) is None}
 
-        def missing(share: Sequence[tuple[CaseJob, ...]]) -> list[tuple[CaseJob, ...]]:
+        def missing(share: Sequence[Group]) -> list[Group]:
             """What is left to do of some groups; a part is if its case is."""
             found = (tuple(job for job in group if replace(job, part=None) in left) for group in share)
             return [group for group in found if group]
 
-        mine, cut = missing(pieces[i - 1 :: n]), missing(cut)
+        mine, cut = missing(self.pieces()[i - 1 :: n]), missing([group for group in groups if group[0].parts])
         context = replace(self.context, store=records.ensembles)
         pending = Counter(job.claim for group in (*mine, *cut) for job in group if job.part is None)
-        # disable=None: no bar where stderr is no terminal
         total = sum(map(len, groups))
+        # disable=None: no bar where stderr is no terminal
         with tqdm(total=total, unit="case", disable=None if progress else True) as bar, unranked():
             bar.update(total - len(left))
 
-            def settle_all(groups: Sequence[tuple[CaseJob, ...]]) -> None:
+            def settle_all(groups: Sequence[Group]) -> None:
                 for job in (job for done in _settled(groups, context, records, workers) for job in done):
                     bar.set_description(f"{job.claim}: {'tables' if job.case is None else job.case.name}")
                     if job.part is not None:
@@ -250,7 +220,7 @@ class _Plan:
         )
 
 
-def settle_jobs(jobs: tuple[CaseJob, ...], context: Context, records: Records) -> tuple[CaseJob, ...]:
+def settle_jobs(jobs: Group, context: Context, records: Records) -> Group:
     """Settle and keep some cases, or parts of them."""
     for job in jobs:
         claim = _claim(job)
@@ -268,9 +238,7 @@ def _claim(job: CaseJob) -> AnyClaim:
     return next(claim for claim in CLAIMS if claim.id == job.claim)
 
 
-def _settled(
-    groups: Sequence[tuple[CaseJob, ...]], context: Context, records: Records, workers: int
-) -> Iterator[tuple[CaseJob, ...]]:
+def _settled(groups: Sequence[Group], context: Context, records: Records, workers: int) -> Iterator[Group]:
     """Each group, in the order in which they are done."""
     if workers == 1:
         yield from (settle_jobs(group, context, records) for group in groups)
@@ -283,7 +251,7 @@ def _settled(
         raise
 
 
-def _plan(budget: str, only: Sequence[str], device: str, seed: int, cifar10: Path | None) -> _Plan:
+def _plan(budget: str, only: Sequence[str], device: str, seed: int, cifar10: Path | None) -> _Run:
     """What is to be run, once it is seen to be possible."""
     if budget not in BUDGETS:
         raise InvalidInput("budget", budget, f"must be one of {', '.join(BUDGETS)}")
@@ -297,7 +265,7 @@ def _plan(budget: str, only: Sequence[str], device: str, seed: int, cifar10: Pat
     if budget == "paper" and cifar10 is None and left_out:
         names = ", ".join(left_out)
         log.info("the paper's own networks on CIFAR-10 are left out (%s): --cifar10 DIR trains them, too", names)
-    return _Plan(context, chosen)
+    return _Run(context, chosen)
 
 
 @contextmanager
