@@ -23,7 +23,7 @@ test: lint
 test-slow: $(READY)
 	$(BIN)/pytest -n 2 -q -m slow
 
-# plants SAMPLE faults in each of AREAS (theory, kernels, judging, check, or a path) and names those that no test sees
+# plants SAMPLE faults in each of AREAS (theory, kernels, judging, check, claims, or a path); names those unseen by tests
 mutants: SEED ?= 0
 mutants: SAMPLE ?= 50
 mutants: $(VENV)/.mutants

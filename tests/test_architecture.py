@@ -105,6 +105,14 @@ def test_loggers_are_those_of_the_packages():
     assert {path.relative_to(ROOT).parts[0] for path in MODULES if log.search(path.read_text())} == set(LOGGERS)
 
 
+def test_dataclasses_are_frozen():
+    """The mutants of `make mutants` leave their decorators alone."""
+    decorator = re.compile(r"^ *@dataclass\b(.*)$", re.MULTILINE)
+    found = [(path, options) for path in MODULES for options in decorator.findall(path.read_text())]
+    assert len(found) > 100
+    assert not [path for path, options in found if "frozen=True" not in options]
+
+
 def test_top_level_is_what_the_readme_says():
     """A new folder or module at the top is a decision, not an accident."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=False, capture_output=True, text=True)

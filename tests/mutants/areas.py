@@ -1,8 +1,13 @@
-"""What is mutated, and which tests answer for it: the tree of tests mirrors the packages."""
+"""What is mutated, and which tests answer for it: the tree of tests mirrors the packages.
+
+Of the claims only the functions that decide are: those that return a `Judgement` or a `Ruling`. The rest of a claim
+chooses settings, measures, and draws.
+"""
 
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 AREAS = {
@@ -10,7 +15,10 @@ AREAS = {
     "kernels": "simulate/kernels",
     "judging": "reports/judging",
     "check": "reports/check",
+    "claims": "reports/claims",
 }
+DECIDED = Path("reports/claims")
+DECISIONS = ("Judgement", "Ruling")
 
 
 def modules(root: Path, within: str) -> tuple[Path, ...]:
@@ -20,6 +28,19 @@ def modules(root: Path, within: str) -> tuple[Path, ...]:
     if not found:
         raise FileNotFoundError(f"{within}: no module there")
     return tuple(path.relative_to(root) for path in found)
+
+
+def lines(root: Path, module: Path) -> frozenset[int] | None:
+    """The lines that may be changed, numbered from 1: all (None), or the bodies of the functions that decide."""
+    if not module.is_relative_to(DECIDED):
+        return None
+    found: set[int] = set()
+    for node in ast.walk(ast.parse((root / module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef) and node.returns is not None:
+            returned = {name.id for name in ast.walk(node.returns) if isinstance(name, ast.Name)}
+            if not returned.isdisjoint(DECISIONS):
+                found |= set(range(node.body[0].lineno, (node.end_lineno or 0) + 1))
+    return frozenset(found)
 
 
 def first_tests(root: Path, module: Path) -> tuple[Path, ...]:
@@ -57,9 +78,10 @@ def _named(root: Path, module: Path) -> tuple[Path, ...]:
     return tuple(sorted(path.relative_to(root) for path in mine))
 
 
-def _imported(root: Path, module: Path) -> set[Path]:
+@cache
+def _imported(root: Path, module: Path) -> frozenset[Path]:
     """The project's modules that a module imports by name."""
-    found = set()
+    found: set[Path] = set()
     for node in ast.walk(ast.parse((root / module).read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -69,4 +91,4 @@ def _imported(root: Path, module: Path) -> set[Path]:
         for name in names:
             path = Path(*name.split("."))
             found |= {path.with_suffix(".py"), path / "__init__.py"}
-    return found
+    return frozenset(found)

@@ -14,6 +14,8 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
+from tests.mutants.areas import lines
+
 # Of all that cosmic-ray can exchange, what leaves a program that runs and computes something else. A shift of floats
 # or a name that nobody knows ends in a TypeError at once, which says nothing of the tests.
 OPERATORS = re.compile(
@@ -23,7 +25,8 @@ OPERATORS = re.compile(
     r"|ReplaceAndWithOr|ReplaceOrWithAnd|ReplaceBreakWithContinue|ReplaceContinueWithBreak|ExceptionReplacer"
     r"|NumberReplacer|ZeroIterationForLoop)"
 )
-UNTOUCHED = ("TYPE_CHECKING", "__name__ ==")  # lines that no run of a program goes by
+# lines that no run of a program goes by, and those that change no number
+UNTOUCHED = ("TYPE_CHECKING", "__name__ ==", "@dataclass(")
 
 
 @dataclass(frozen=True)
@@ -52,16 +55,17 @@ class Mutant:
 
 
 def mutants(root: Path, module: Path) -> Iterator[Mutant]:
-    """Every place of a module that an operator may change; markers of arguments are no operators."""
+    """Every place of a module that an operator may change, on the lines of its area; markers of arguments are none."""
     source = (root / module).read_text(encoding="utf-8")
-    lines = source.splitlines()
+    texts, allowed = source.splitlines(), lines(root, module)
     nodes = list(ast_nodes(get_ast(source)))
     for name in sorted(filter(OPERATORS.fullmatch, operator_names())):
         operator = get_operator(name)()
         places = [(node, start) for node in nodes for start, _ in operator.mutation_positions(node)]
         for occurrence, (node, (line, _)) in enumerate(places):
             marker = node.parent is not None and node.parent.type == "parameters"
-            if not marker and not any(word in lines[line - 1] for word in UNTOUCHED):
+            here = allowed is None or line in allowed
+            if here and not marker and not any(word in texts[line - 1] for word in UNTOUCHED):
                 yield Mutant(module, name, occurrence, line)
 
 

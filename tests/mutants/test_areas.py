@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.areas import AREAS, first_tests, modules
+from tests.mutants.areas import AREAS, first_tests, lines, modules
 from tests.mutants.equivalents import Equivalent, equivalents, judged
 from tests.paths import ROOT
 
@@ -34,6 +34,28 @@ def test_every_module_has_tests(place: str) -> None:
         tests = first_tests(ROOT, module)
         assert tests
         assert all((ROOT / path).exists() for path in tests), module
+
+
+def test_of_a_claim_only_what_decides_may_change(tmp_path: Path) -> None:
+    module = Path("reports/claims/alignment/a0_none.py")
+    (tmp_path / module).parent.mkdir(parents=True)
+    source = """\
+def decide(
+    measured: float = 1.0,
+) -> tuple[Judgement, ...]:
+    return judged(measured + 1)
+
+
+def measure(x: float) -> float:
+    return x + 1
+
+
+def point_verdict(x: float) -> Ruling:
+    return "holds" if x > 1 else "undecided"
+"""
+    (tmp_path / module).write_text(source, encoding="utf-8")
+    assert lines(tmp_path, module) == {4, 12}
+    assert lines(ROOT, Path("reports/judging/rules.py")) is None
 
 
 def test_a_place_without_modules_is_named() -> None:

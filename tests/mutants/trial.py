@@ -26,8 +26,14 @@ from tests.paths import PACKAGES
 Fate = Literal["killed", "timed out", "survived"]
 
 LEFT_BEHIND = (".*", "__pycache__", "*.egg-info", "build", "dist", "report")
-HEAVY = ("numpy", "scipy.linalg", "scipy.optimize", "scipy.stats", "scipy.integrate", "sympy", "torch", "torch.func")
-OPTIONS = ("-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist", "--benchmark-skip")
+HEAVY = (
+    "numpy", "scipy.linalg", "scipy.optimize", "scipy.stats", "scipy.integrate", "sympy", "torch", "torch.func",
+    "array_api_compat.numpy", "array_api_compat.torch", "hypothesis.extra.numpy", "msgspec", "pytest",
+)  # fmt: skip
+# plain assertions: otherwise the tests would be compiled again for every mutant
+OPTIONS = (
+    "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist", "--benchmark-skip", "--assert=plain",
+)  # fmt: skip
 DURATIONS = "durations.json"
 SPARE, FACTOR = 20.0, 4.0  # seconds of processor time that a mutant may take beyond so many times those of the original
 MEMORY = 16 << 30  # bytes of addresses: a mutant must not take the machine along

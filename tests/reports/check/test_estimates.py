@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.optimize import brentq
 
 from reports.check import check
 from reports.check.estimates import Weights, beyond, interval_of, jackknife_interval, transfer_function, without_noise
@@ -188,6 +189,18 @@ def test_more_filters_are_needed_for_weaker_orientations_and_longer_tails():
     assert of["strong"] < of["weak"]
     assert filters_needed(Eigenspaces(np.array([1.0]), (8,), np.eye(8), 0.0), weights_of(strong), False) is None
     assert filters_needed(axes(8), weights_of(*rng.standard_normal((3, 4, 8))), True) >= 5 * 8
+
+
+def test_the_filters_needed_solve_their_equation():
+    """p + s − 1.96 √(2 (p + 2 s)) = p + 1.28 √(2 p), of N M² for aligned filters; five per dimension of networks."""
+    rng = np.random.default_rng(12)
+    spaces, w = axes(8), weights_of(rng.standard_normal((100, 8)) * np.exp(np.linspace(0, 1, 8)))
+    p = 8 * 9 / 2 - 8
+    s = brentq(lambda s: s - 1.96 * np.sqrt(2 * (p + 2 * s)) - 1.28 * np.sqrt(2 * p), 0.0, 1000.0)
+    tolerated = random_basis_squared(spaces, w, cautious=True) / 4
+    assert filters_needed(spaces, w, False) == 16 + math.ceil(s * kurtosis(spaces, w) / tolerated)
+    steep = weights_of(*rng.standard_normal((3, 400, 8)) * 10.0 ** np.arange(8))
+    assert filters_needed(spaces, steep, False) == 5 * 8
 
 
 def test_caution_takes_the_lower_end_of_what_the_variances_may_be():

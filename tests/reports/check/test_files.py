@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from reports.check import files
 from reports.check.files import contents, plain_name, split, stored
 from reports.check.stored_array import printable
 from reports.check.weights import filters, read_filters
@@ -34,6 +35,15 @@ def test_every_format_is_read_as_data(tmp_path, capfd, kind):
     status, out, err = run_quietly(capfd, "check", "--weights", weight, "--data", data, "--json")
     assert (status, err) == (0, "")
     assert json.loads(out)["details"]["samples"] == 50
+
+
+def test_an_array_in_an_archive_needs_memory_for_itself_and_a_copy(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(files, "require_memory", lambda *arguments: asked.append(arguments[0]))
+    source = stored(f"{_npz(tmp_path)}:rows", "data", (2,))
+    np.testing.assert_array_equal(source.read(0, 50), ROWS)
+    np.save(tmp_path / "rows.npy", ROWS)
+    assert asked == [2 * (tmp_path / "rows.npy").stat().st_size]
 
 
 def _npz(folder: Path) -> Path:

@@ -321,3 +321,12 @@ def test_a_monitor_of_few_filters_is_finite():
         with pytest.raises(InvalidInput, match="M is not defined"):
             watch.misalignment(layer(FALLING, 5))
     assert monitor(layer(FALLING, 7), X[:500]).quantity == "misalignment"
+
+
+def test_a_model_takes_no_options_of_one_layer():
+    torch.manual_seed(0)
+    model, rows = torch.nn.Linear(4, 40), torch.randn(60, 4)
+    assert len(check(model, rows).layers) == 1
+    for options in ({"transposed": True}, {"channels_last": True}, {"dilation": 2}, {"group": (1, 2)}):
+        with pytest.raises(InvalidInput, match="are for the weights of one layer"):
+            check(model, rows, **options)

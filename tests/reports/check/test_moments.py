@@ -89,6 +89,7 @@ def test_layouts_of_images():
     images = np.random.default_rng(0).standard_normal((6, 3, 5, 4))
     want = data_moment(samples(images, layer(2, 3, 2, 2))).second_moment
     last = data_moment(samples(images.transpose(0, 2, 3, 1), layer(2, 3, 2, 2), channels_last=True))
+    assert samples(images, layer(2, 3, 2, 2)).shape == images.shape[1:]
     np.testing.assert_allclose(last.second_moment, want)
     rows = data_moment(samples(patches(images, (2, 2)), layer(2, 3, 2, 2)))
     np.testing.assert_allclose(rows.second_moment, want)

@@ -169,7 +169,8 @@ def test_fiellers_set_ends_where_the_test_is_met():
     for r in (low, high):
         assert (0.5 - r) ** 2 == pytest.approx(0.02 - 2 * r * 0.005 + r * r * 0.04)
     assert fieller(0.5, 1.0, 0.0, 0.0, 0.0) == (0.5, 0.5)
-    assert fieller(0.5, -1.0, 0.0, 0.0, 0.0) == (0.0, 1.0)
+    for b in (-1.0, -0.5):
+        assert fieller(0.5, b, 0.0, 0.0, 0.0) == (0.0, 1.0)
     assert fieller(0.1, 1.0, 0.05, 0.0, 0.0)[0] == 0.0
     assert fieller(0.9, 1.0, 0.05, 0.0, 0.0)[1] == 1.0
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import simulate
 from reports.claims.claim import Context
@@ -78,6 +79,36 @@ def linear_evidence(**changes: Any) -> tuple[Decomposition, OverlapEvidence]:
     trained = np.stack([wobble * each.tau for each in parts], axis=1)
     evidence = OverlapEvidence((5, 20), sigma, (1, 1), np.ones((512, 2)), cross, trained, 512, 0)
     return Decomposition("linear-full-batch", None, tuple(parts)), replace(evidence, **changes)
+
+
+def test_each_sign_is_read_at_its_updates() -> None:
+    """Two readings, after 5 and 50 updates."""
+    case = replace(case_of(CLAIM, "one hidden layer"), study=replace(GROWS, second="positive"))
+    asked = [judgement.quantity for judgement in CLAIM.decide(case, None, made_up(0.9, 1.2, 0.1))]
+    assert [words.rsplit(", ")[-1] for words in asked[:3]] == ["5 updates", "50 updates", "50 updates"]
+
+
+def test_the_largest_error_of_the_parts_by_hand() -> None:
+    """Of three eigenspaces with unequal τ, A and F: Student's law of the largest |z| of six."""
+    sigma = np.array([1.0, 2.0, 3.0])
+    initial, amplitude = np.array([0.5, 1.0, 4.0]), np.array([0.9, 0.8, 0.5])
+    parts = Parts(5, sigma, (1, 1, 1), initial, amplitude, np.zeros(3), np.array([0.1, 0.2, 0.4]))
+    rng, networks = np.random.default_rng(3), 40
+    cross = initial * (amplitude + 0.002 * rng.standard_normal((networks, 1, 3)))
+    trained = parts.tau * (1 + 0.01 * rng.standard_normal((networks, 1, 3)))
+    whole = np.tile(initial, (networks, 1))
+    evidence = OverlapEvidence((5,), sigma, (1, 1, 1), whole, cross, trained, networks, 0)
+    wrong = replace(parts, amplitude=amplitude + np.array([0.0, 0.0, 0.0012]))
+    case, found = case_of(CLAIM, "linear, full batch"), evidence.parts(0)
+    values, falls = CLAIM.decide(case, Decomposition("made up", None, (wrong,)), evidence)
+    unit = np.sqrt(wrong.tau / initial)
+    off = [(found.amplitude - wrong.amplitude) / unit, (found.written - wrong.written) / wrong.tau]
+    errors = [found.errors["amplitude"] / unit, found.errors["written"] / wrong.tau]
+    z = np.abs(np.divide(off, errors)).max()
+    assert values.measurement == pytest.approx(np.abs(off).max())
+    assert values.pvalue == pytest.approx(min(1.0, 6 * 2 * stats.t.sf(z, found.groups - 1)))
+    assert 1e-6 < values.pvalue < 1
+    assert falls.measurement == pytest.approx(np.max(found.amplitude - 1))
 
 
 def test_parts_of_a_linear_model_can_be_refuted() -> None:

@@ -15,8 +15,9 @@ from reports.claims.transfer import c2_covariance
 from reports.claims.transfer.c2_covariance import CLAIM
 from reports.claims.transfer.digits import LAYER
 from reports.experiment_file import load
+from reports.judging.needed import by_interval
 from tests.reports.claims.transfer.made import ALL, made
-from theory.testing import MeanRatio
+from theory.testing import MeanRatio, paired_mean
 
 QUICK = Context(seed=999)
 DIGITS, TWO_LAYERS, FILTERS = CLAIM.cases(QUICK)
@@ -48,6 +49,16 @@ def test_a_share_is_judged_by_fiellers_interval(share, verdict, monkeypatch):
     judged, *_ = CLAIM.decide(DIGITS, CLAIM.predict(DIGITS), ALL)
     assert judged.verdict == verdict
     assert judged.interval == (None if share is None else (share.low, share.high))
+
+
+def test_an_undecided_share_says_what_it_needs():
+    """By the interval of what the drawn layer gains beyond half of the layer's gain, held against 0."""
+    measured = made({LAYER: 0.1, "covariance": 0.055, "spectrum": 0.0}, noise=0.02)
+    share, *_ = CLAIM.decide(FILTERS, CLAIM.predict(FILTERS), measured)
+    values = (measured.of(kind) for kind in ("covariance", LAYER, "scratch"))
+    excess = paired_mean(sum(part * each for part, each in zip((1, -0.5, -0.5), values, strict=True)))
+    assert share.verdict == "undecided"
+    assert share.note.endswith(by_interval(excess.replicas, excess.low, excess.high, (0.0,)))
 
 
 def test_no_share_is_given_of_a_layer_that_may_gain_nothing():

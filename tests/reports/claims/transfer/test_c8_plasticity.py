@@ -75,6 +75,15 @@ def test_slopes(point, slope, noise, verdict):
     assert verdicts(CASES[point], made(slope, noise=noise)) == [verdict]
 
 
+def test_the_first_and_the_last_task_are_told():
+    """Means over replicas, of which there are as many as tasks."""
+    measured = made(-0.03)
+    measured.accuracy[0, 0] += 0.1
+    (judged,) = CLAIM.decide(CASES[LOST], CLAIM.predict(CASES[LOST]), measured)
+    first, last = (measured.accuracy[0, :, task].mean() for task in (0, -1))
+    assert judged.note.startswith(f"lost: accuracy {first:.3f} in the first task, {last:.3f} in the last")
+
+
 def test_what_diverges_or_does_not_vary_holds_nothing():
     assert verdicts(CASES[LOST], replace(made(-0.03), diverged=1)) == ["undecided"]
     still = made(-0.03)
