@@ -24,7 +24,7 @@ from theory.catalogue import choose_form
 from theory.eigenspaces import weight_variances
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.population import population_readings, spaces
-from theory.network.dmft.form import SURE, limit
+from theory.network.dmft.form import SURE, limit, stepping
 from theory.network.dmft.problem import problem_of
 from theory.prediction import Prediction
 from theory.setting import Setting
@@ -120,7 +120,8 @@ def measured(setting: Setting, *, replicas: int = REPLICAS, device: str = "cpu",
     Raises
     ------
     NoClosedForm
-        If `network-dmft` does not apply, directions are few, or networks of half the size diverge.
+        If `network-dmft` does not apply, directions are few, some dominate, updates are many, or networks of half the
+        size diverge.
     InvalidInput
         As `halved`.
     """
@@ -129,6 +130,11 @@ def measured(setting: Setting, *, replicas: int = REPLICAS, device: str = "cpu",
     if (directions := problem_of(setting).effective_dimension) < FEWEST:
         rule = f"only {directions:.3g} effective directions; half as many tell the order 1/d from {FEWEST:g} on"
         raise NoClosedForm("data.spectrum", list(setting.data.eigenvalues), rule)
+    if (count := problem_of(setting).explicit) > 0:
+        rule = f"{count} of its directions dominate: at half the size they would have another share of the rows"
+        raise NoClosedForm("data.spectrum", list(setting.data.eigenvalues), rule)
+    if stepping(problem_of(setting)) > 1:
+        raise NoClosedForm("training.steps", setting.training.steps, "is too long: updates are compared one by one")
     problem, full = limit(setting)
     small, at_half = limit(half)
     simulation = _simulated(half, replicas, device, progress)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
+from tqdm import tqdm
 
 import simulate
 import theory
 from reports.judging import measured_order, scaling
 from reports.judging.changes import from_start
 from reports.judging.compare import Verification, compare
+from theory.announce import listening
 from theory.prediction import Prediction
 from theory.setting import Setting
 
@@ -23,9 +28,23 @@ def predict(setting: Setting, *, formula: str | None = None, progress: bool = Fa
     """
     if formula == scaling.NAME:
         return scaling.predict(scaling.surrogate(setting, progress=progress))
-    if formula == measured_order.NAME:
-        return measured_order.predict(setting, progress=progress)
-    return theory.predict(setting, rows=fixed_rows(setting), formula=formula)
+    with _bar(progress):
+        if formula == measured_order.NAME:
+            return measured_order.predict(setting, progress=progress)
+        return theory.predict(setting, rows=fixed_rows(setting), formula=formula)
+
+
+@contextmanager
+def _bar(shown: bool) -> Iterator[None]:
+    """After a second a progress bar on stderr, where that is a terminal, of the runs that a long prediction makes."""
+    with tqdm(unit=" runs", disable=None if shown else True, leave=False, delay=1) as bar:
+
+        def heard(done: int, most: int) -> None:
+            bar.total = most
+            bar.update(done - bar.n)
+
+        with listening(heard):
+            yield
 
 
 def verify(

@@ -4,23 +4,30 @@ The limit is taken at given output weights a, and its weights depend on a: on |a
 on the sums over neurons, which make the output at the start. Draws are the points of a Sobol sequence with these sums
 for its first coordinates. Where output weights are more than a few, numbers of a with known means are regressed out of
 the mean over draws; what scatter they leave, of output weights and of the solver's Monte Carlo alike, gives its error.
+
+Explicit directions have initial weights that are drawn as well, each draw with both signs: what labels write then adds
+to them in one run and is taken off in the other. Their own τ is a mean over few numbers, and needs more draws.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.linalg import helmert
 from scipy.special import ndtri
 from scipy.stats import chi2, qmc
 
+from theory.announce import tell
+from theory.network.dmft.coarse import extrapolated, updates_of
 from theory.network.dmft.problem import Problem
 from theory.network.dmft.solver import Solution, solve
 
 ROUNDS = (32, 64, 128)  # draws of output weights
+ROUNDS_EXPLICIT = (32, 64, 128, 256)  # and of initial weights, two runs each
 WANTED = 0.01  # relative error of τ at which no more are drawn,
-WANTED_OF_CHANGE = 0.02  # if that of its change is no larger than this, as a norm over directions
+WANTED_EXPLICIT = 0.02  # the same along explicit directions,
+WANTED_OF_CHANGE = 0.02  # if that of its change is no larger than this, as a norm over directions of the bulk
 EVENLY_SPREAD = 4  # output weights whose Sobol points need no regression
 RARE = 1e-4  # networks with longer output weights are left out of account
 
@@ -39,6 +46,8 @@ class Average:
         Of output weights.
     amplitude : ndarray
         As in `Solution`.
+    stepping : ndarray, optional
+        What was extrapolated from several updates taken as one, |…|; not given where every update was.
     """
 
     remembered: np.ndarray
@@ -46,6 +55,7 @@ class Average:
     error: np.ndarray
     draws: int
     amplitude: np.ndarray
+    stepping: np.ndarray | None = None
 
     @property
     def tau(self) -> np.ndarray:
@@ -58,17 +68,25 @@ def rows_needed(problem: Problem, updates: int) -> int:
     return 1 << max(9, int(np.ceil(np.log2(2.5 * updates * problem.width + problem.outputs))))
 
 
-def output_draws(problem: Problem, seed: int, most: int = ROUNDS[-1]) -> np.ndarray:
-    """Gaussian output weights (S, m, C): Sobol points whose first coordinates are Σ_j a_jc/√m.
+def rounds(problem: Problem) -> tuple[int, ...]:
+    """After how many draws it is asked whether they are enough."""
+    return ROUNDS_EXPLICIT if problem.explicit else ROUNDS
 
-    Without their mean over outputs where the loss is the cross-entropy, which does not see it.
+
+def draws_of(problem: Problem, seed: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian output weights (S, m, C), and initial weights along explicit directions (S, K, m).
+
+    Sobol points whose first coordinates are Σ_j a_jc/√m. Output weights are without their mean over outputs where the
+    loss is the cross-entropy, which does not see it.
     """
-    m, c = problem.width, felt_outputs(problem)
-    points = ndtri(np.clip(qmc.Sobol(m * c, seed=seed).random(most), 1e-9, 1 - 1e-9)).reshape(most, m, c)
+    m, c, k = problem.width, felt_outputs(problem), problem.explicit
+    normal = ndtri(np.clip(qmc.Sobol(m * (c + k), seed=seed).random(most), 1e-9, 1 - 1e-9))
+    points = normal[:, : m * c].reshape(most, m, c)
     if c < problem.outputs:
         points = points @ helmert(problem.outputs)
     rotation = helmert(m, full=True) if m > 1 else np.eye(1)
-    return np.sqrt(problem.sa) * np.einsum("ij,sic->sjc", rotation, points)
+    weights = np.sqrt(problem.sa) * np.einsum("ij,sic->sjc", rotation, points)
+    return weights, np.sqrt(problem.s0) * normal[:, m * c :].reshape(most, k, m)
 
 
 def longest(problem: Problem) -> np.ndarray:
@@ -98,14 +116,29 @@ def controls(problem: Problem, weights: np.ndarray) -> np.ndarray:
     return np.stack([value / mean - 1 for value, mean in zip(values, means, strict=True)], axis=1)
 
 
+def explicit_controls(problem: Problem, weights: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Numbers of mean zero of initial weights V along explicit directions (S, K, m), (S, 2 K).
+
+    |V|²/(m s_0²) − 1, and Σ_c (Σ_j a_jc V_j)²/(|a|² s_0²) − 1: the part of V along what a row's force is along.
+    """
+    square = (starts**2).mean(axis=2) / problem.s0
+    along = (np.einsum("sjc,skj->skc", weights, starts) ** 2).sum(axis=2)
+    along /= problem.s0 * (weights**2).sum(axis=(1, 2))[:, None]
+    return np.concatenate([square, along], axis=1) - 1
+
+
 def felt_outputs(problem: Problem) -> int:
     """C, or C − 1 of the cross-entropy, which does not see the mean of a over outputs."""
     return problem.outputs - (problem.training.loss == "cross-entropy")
 
 
-def average(problem: Problem, readings: tuple[int, ...], *, seed: int, count: int | None = None) -> Average:
+def average(
+    problem: Problem, readings: tuple[int, ...], *, seed: int, count: int | None = None, by: int = 1
+) -> Average:
     """τ at the updates `readings`, averaged over output weights: 32 to 128 runs of `solve`, until 1 % of τ is reached
-    and 2 % of its change.
+    and 2 % of its change; with explicit directions up to 512.
+
+    If `by` is not 1, every run is extrapolated from two of `by` and 2 · `by` updates taken as one.
 
     Raises
     ------
@@ -113,25 +146,50 @@ def average(problem: Problem, readings: tuple[int, ...], *, seed: int, count: in
         If training diverges, for the longest output weights in 10⁴ networks or shorter ones.
     """
     updates = readings[-1]
-    rows = rows_needed(problem, updates) if count is None else count
-    solve(problem, longest(problem), updates, count=rows, seed=seed)
+    rows = rows_needed(problem, updates_of(updates, by)) if count is None else count
+
+    def solved(given: np.ndarray, start: np.ndarray, number: int) -> Solution:
+        def run(taken: Problem, most: int) -> Solution:
+            return solve(taken, given, most, count=rows, seed=number, start=start)
+
+        return run(problem, updates) if by == 1 else extrapolated(run, problem, updates, by)
+
+    solved(longest(problem), np.full((problem.explicit, problem.width), np.sqrt(problem.s0)), seed)
     runs: list[Solution] = []
-    weights = output_draws(problem, seed)
-    for given in weights:
-        runs.append(solve(problem, given, updates, count=rows, seed=1000 * seed + len(runs) + 1))
-        if len(runs) in ROUNDS:
-            features = controls(problem, weights[: len(runs)])
-            found = averaged(runs, features, readings, adjusted=features_help(problem))
-            if _known_well(found, problem.s0):
+    weights, starts = draws_of(problem, seed, rounds(problem)[-1])
+    signs = (1, -1) if problem.explicit else (1,)
+    for given, start in zip(weights, starts, strict=True):
+        number = 1000 * seed + len(runs) + 1
+        runs.append(mean_of([solved(given, sign * start, number) for sign in signs]))
+        tell(len(runs), rounds(problem)[-1])
+        if len(runs) in rounds(problem):
+            upto = slice(0, len(runs))
+            features, adjusted = controls(problem, weights[upto]), features_help(problem)
+            if problem.explicit:
+                ours = explicit_controls(problem, weights[upto], starts[upto])
+                features, adjusted = np.concatenate([features, ours], axis=1) if adjusted else ours, True
+            found = averaged(runs, features, readings, adjusted=adjusted)
+            if _known_well(problem, found):
                 break
     return found
 
 
-def _known_well(found: Average, initial: float) -> bool:
+def mean_of(runs: list[Solution]) -> Solution:
+    """The mean of a few runs as one."""
+    if len(runs) == 1:
+        return runs[0]
+    names = [each.name for each in fields(Solution) if getattr(runs[0], each.name) is not None]
+    return Solution(**{name: np.mean([getattr(run, name) for run in runs], axis=0) for name in names})
+
+
+def _known_well(problem: Problem, found: Average) -> bool:
     """Whether chance leaves little of τ, and little of its change."""
-    change = np.linalg.norm(found.tau - initial, axis=1)
-    of_change = np.linalg.norm(found.error, axis=1) <= WANTED_OF_CHANGE * change
-    return bool(np.all(found.error <= WANTED * found.tau) and np.all(of_change | (change <= WANTED * initial)))
+    bulk = problem.bulk
+    change = np.linalg.norm((found.tau - problem.s0)[:, bulk], axis=1)
+    of_change = np.linalg.norm(found.error[:, bulk], axis=1) <= WANTED_OF_CHANGE * change
+    wanted = np.full(found.tau.shape[1], WANTED)
+    wanted[bulk.stop :] = WANTED_EXPLICIT
+    return bool(np.all(found.error <= wanted * found.tau) and np.all(of_change | (change <= WANTED * problem.s0)))
 
 
 def features_help(problem: Problem) -> bool:
@@ -158,10 +216,12 @@ def averaged(
     fitted = np.tensordot(design @ inverse, tau, 1)
     free = count - np.linalg.matrix_rank(design, rtol=1e-8)
     scatter = np.sqrt(((tau - fitted) ** 2).sum(axis=0) / free)
+    steppings = [run.stepping[at] for run in runs if run.stepping is not None]
     return Average(
         remembered=np.tensordot(share, remembered, 1),
         written=np.tensordot(share, written, 1),
         error=scatter * float(np.linalg.norm(share)),
         draws=count,
         amplitude=np.tensordot(share, amplitude, 1),
+        stepping=np.abs(np.tensordot(share, steppings, 1)) if steppings else None,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import linalg
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,21 @@ class Levels:
     nodes: np.ndarray
     weights: np.ndarray
     interpolation: np.ndarray
+
+
+def with_explicit(levels: Levels, eigenvalues: np.ndarray, multiplicity: np.ndarray) -> Levels:
+    """Levels of the bulk, and after them one for each of the directions of the other eigenvalues.
+
+    >>> found = with_explicit(levels_of(np.array([1.0]), np.array([20]), 1), np.array([9.0]), np.array([2]))
+    >>> found.nodes.tolist(), found.weights.tolist(), found.interpolation.tolist()
+    ([1.0, 9.0, 9.0], [20.0, 1.0, 1.0], [[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]])
+    """
+    mean = np.repeat(np.diag(1 / multiplicity), multiplicity, axis=1)
+    return Levels(
+        nodes=np.concatenate([levels.nodes, np.repeat(eigenvalues, multiplicity)]),
+        weights=np.concatenate([levels.weights, np.ones(mean.shape[1])]),
+        interpolation=linalg.block_diag(levels.interpolation, mean),
+    )
 
 
 def levels_of(eigenvalues: np.ndarray, multiplicity: np.ndarray, most: int) -> Levels:

@@ -10,6 +10,9 @@ from theory.linear.hypotheses import init_variances
 from theory.linear.population import population_spectrum, spaces
 from theory.setting import Labels, Setting, Training
 
+DOMINANT = 0.12  # of the variance of rows, in one direction: more than a direction of the bulk may have
+MOST_EXPLICIT = 6  # directions
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -40,6 +43,8 @@ class Problem:
     activation : str
     labels : Labels
     training : Training
+    explicit : int
+        How many of the last eigenvalues have a share of order 1 of a row's variance: `theory.network.dmft.explicit`.
     """
 
     eigenvalues: np.ndarray
@@ -56,17 +61,25 @@ class Problem:
     activation: str
     labels: Labels
     training: Training
+    explicit: int = 0
+
+    @property
+    def bulk(self) -> slice:
+        """The eigenvalues that are not explicit."""
+        return slice(0, len(self.eigenvalues) - self.explicit)
 
     @property
     def effective_dimension(self) -> float:
-        """(Σ λ)²/Σ λ², how many directions share the variance of a row."""
-        weighted = self.multiplicity * self.eigenvalues
-        return float(weighted.sum() ** 2 / (weighted @ self.eigenvalues))
+        """(Σ λ)²/Σ λ² of the bulk, how many directions share the variance that explicit ones leave of a row."""
+        levels = self.eigenvalues[self.bulk]
+        weighted = self.multiplicity[self.bulk] * levels
+        return float(weighted.sum() ** 2 / (weighted @ levels))
 
     @property
     def largest_share(self) -> float:
-        """λ_max/Σ λ, the share of the largest direction in the variance of a row."""
-        return float(self.eigenvalues[-1] / (self.multiplicity @ self.eigenvalues))
+        """λ_max/Σ λ of the bulk, the share of the largest direction in the variance that explicit ones leave."""
+        levels = self.eigenvalues[self.bulk]
+        return float(levels[-1] / (self.multiplicity[self.bulk] @ levels))
 
 
 def problem_of(setting: Setting) -> Problem:
@@ -78,8 +91,9 @@ def problem_of(setting: Setting) -> Problem:
     ntk, fresh = network.parametrization == "ntk", setting.data.samples == "online"
     variance = network.layer_variances[1]
     samples = setting.batch_rows if fresh else setting.data.sample_count
+    eigenvalues = np.add.reduceat(s[order], first) / sizes
     return Problem(
-        eigenvalues=np.add.reduceat(s[order], first) / sizes,
+        eigenvalues=eigenvalues,
         multiplicity=sizes,
         samples=samples,
         fresh=fresh,
@@ -93,7 +107,25 @@ def problem_of(setting: Setting) -> Problem:
         activation=network.activation,
         labels=setting.labels,
         training=setting.training,
+        explicit=dominant(eigenvalues, sizes),
     )
+
+
+def dominant(eigenvalues: np.ndarray, multiplicity: np.ndarray) -> int:
+    """How many of the last eigenvalues stay explicit: those of which one direction has more than 12 % of what is left.
+
+    What is left is the trace without eigenvalues that are larger. At most 6 directions in all.
+
+    >>> dominant(np.array([1.0, 9.0, 70.0]), np.array([40, 1, 1]))
+    2
+    """
+    count = 0
+    for last in range(len(eigenvalues) - 1, 0, -1):
+        left = multiplicity[: last + 1] @ eigenvalues[: last + 1]
+        if eigenvalues[last] <= DOMINANT * left or multiplicity[last:].sum() > MOST_EXPLICIT:
+            break
+        count += 1
+    return count
 
 
 def moved(

@@ -23,46 +23,65 @@ class Samples:
     ----------
     targets : ndarray, shape (N, C)
         Labels: one-hot for the cross-entropy, otherwise as the squared error sees them.
-    noise : ndarray, shape (N, T m)
-        ε.
-    factor : ndarray, shape (T m, T m)
-        L, lower triangular, C_h = L Lᵀ.
+    coordinates : ndarray, shape (N, K)
+        z along the explicit directions, standard normal and whitened like a block of ε.
+    noise : ndarray, shape (N, K + T m)
+        z and ε.
+    factor : ndarray, shape (T m, K + T m)
+        (V, L), L lower triangular; V (m, K) at every update is what the coordinates are multiplied by: C_h is the
+        factor by its transpose.
     """
 
     def __init__(self, problem: Problem, updates: int, count: int, seed: int) -> None:
         self._width = problem.width
         self._fresh = problem.fresh
         label_columns = 1 if problem.labels.kind == "classes" else problem.outputs
-        engine = qmc.Sobol(label_columns + updates * problem.width, seed=seed)
+        explicit = self._explicit = problem.explicit
+        engine = qmc.Sobol(label_columns + explicit + updates * problem.width, seed=seed)
         points = engine.random(count)
         self.targets, known = _labels(problem, points[:, :label_columns])
         self.noise = ndtri(np.clip(points[:, label_columns:], 1e-12, 1 - 1e-12))
-        self.factor = np.zeros((updates * problem.width,) * 2)
+        self.factor = np.zeros((updates * problem.width, explicit + updates * problem.width))
         self._known = np.concatenate([np.ones((count, 1)), known], axis=1)
         self.blocks = 0
+        if explicit:
+            self._whiten(slice(0, explicit))
+        self.coordinates = self.noise[:, :explicit]
 
-    def draw(self, covariance: np.ndarray) -> np.ndarray:
-        """ξ^t (N, m), given C_h(t, s) for s = 0 … t as (m, (t + 1) m)."""
-        t, m = self.blocks, self._width
+    def draw(self, covariance: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """ξ^t (N, m), given C_h(t, s) for s = 0 … t as (m, (t + 1) m), and V^t (m, K)."""
+        t, m, k = self.blocks, self._width, self._explicit
         now, before = slice(t * m, (t + 1) * m), slice(0, t * m)
+        triangle = self.factor[:, k:]
+        self.factor[now, :k] = weights
+        covariance = covariance - weights @ self.factor[: (t + 1) * m, :k].T
         if t and not self._fresh:
-            self.factor[now, before] = linalg.solve_triangular(
-                self.factor[before, before], covariance[:, before].T, lower=True
+            triangle[now, before] = linalg.solve_triangular(
+                triangle[before, before], covariance[:, before].T, lower=True
             ).T
-        row = self.factor[now, before]
+        row = triangle[now, before]
         new = covariance[:, now] - row @ row.T
         values, vectors = np.linalg.eigh((new + new.T) / 2)
         values = np.maximum(values, LEAST * np.trace(covariance[:, now]) / m)
-        self.factor[now, now] = np.linalg.cholesky((vectors * values) @ vectors.T)
-        self._whiten(now)
+        triangle[now, now] = np.linalg.cholesky((vectors * values) @ vectors.T)
+        self._whiten(slice(k + t * m, k + (t + 1) * m))
         self.blocks += 1
-        upto = slice(t * m if self._fresh else 0, (t + 1) * m)
-        return np.asarray(self.noise[:, upto] @ self.factor[now, upto].T)
+        columns = self._columns()
+        return np.asarray(self.noise[:, columns] @ self.factor[now, columns].T)
 
     def correlation(self, values: np.ndarray) -> np.ndarray:
-        """E[values εᵀ] over the blocks drawn, (m, t m), for values (N, m)."""
-        drawn = self.blocks * self._width
-        return np.asarray(values.T @ self.noise[:, :drawn] / len(values))
+        """E[values (z, ε)ᵀ] for values (N, m): over the blocks drawn, of fresh rows over the last; (m, q)."""
+        return np.asarray(values.T @ self.noise[:, self._columns()] / len(values))
+
+    def known(self) -> np.ndarray:
+        """The rows and columns of the factor that go with `correlation`: of all blocks, of fresh rows of the last."""
+        end = self.blocks * self._width
+        return self.factor[end - self._width if self._fresh else 0 : end, self._columns()]
+
+    def _columns(self) -> slice | np.ndarray:
+        """Of z and ε, those on which the last block of ξ depends."""
+        end = self._explicit + self.blocks * self._width
+        return np.r_[: self._explicit, end - self._width : end] if self._fresh else slice(0, end)
 
     def _whiten(self, now: slice) -> None:
         """Make a block orthogonal to all that is known, and of unit covariance."""

@@ -14,6 +14,7 @@ from theory.errors import NoClosedForm
 from theory.network.dmft import closure
 from theory.network.dmft.batches import Batches
 from theory.network.dmft.directions import Directions
+from theory.network.dmft.explicit import Explicit
 from theory.network.dmft.output_layer import OutputLayer
 from theory.network.dmft.problem import Problem
 from theory.network.dmft.row import mean_jacobian, passed
@@ -36,13 +37,17 @@ class Solution:
     stein : ndarray, shape (T,)
         |E[g ξᵀ] − R C_h| / |E[g ξᵀ]| at every update: how far Stein's identity is from being obeyed.
     amplitude : ndarray, shape (T + 1, k)
-        tr P/m: what a unit's own initial weight is multiplied by, the mean over units.
+        tr P/m: what a unit's own initial weight is multiplied by, the mean over units; along explicit directions
+        V^0 · P V^0/(m s_0²).
+    stepping : ndarray, shape (T + 1, k), optional
+        Where several updates were taken as one, what extrapolation to single ones has added to τ.
     """
 
     remembered: np.ndarray
     written: np.ndarray
     stein: np.ndarray
     amplitude: np.ndarray
+    stepping: np.ndarray | None = None
 
     @property
     def tau(self) -> np.ndarray:
@@ -51,7 +56,14 @@ class Solution:
 
 
 def solve(
-    problem: Problem, output_weights: np.ndarray, updates: int, *, count: int, seed: int, ridge: float = closure.RIDGE
+    problem: Problem,
+    output_weights: np.ndarray,
+    updates: int,
+    *,
+    count: int,
+    seed: int,
+    start: np.ndarray | None = None,
+    ridge: float = closure.RIDGE,
 ) -> Solution:
     """τ after 0 … T = `updates` updates, in the limit n, d → ∞ at fixed n/d, m and C.
 
@@ -60,6 +72,9 @@ def solve(
         a row        h^t = ξ^t + (1/n) Σ_{s<t} M(t, s) g^s,   ξ ~ GP(0, C_h),  C_h = Σ_k λ_k C_k,  M = Σ_k λ_k Γ_k
         its force    g^t = s^t c_2 φ'(h^t) ∘ a ∂ℓ(f^t, y),    f^t = c_2 φ(h^t)ᵀ a
         the closure  C_g(t, s) = E g^t (g^s)ᵀ,                R(t, s) = E ∂g^t/∂ξ^s .
+
+    Along explicit directions e, V_e of `theory.network.dmft.explicit` takes the place of the average over W_e:
+    λ_e V_e^t (V_e^s)ᵀ in C_h, and ξ ∋ Σ_e √λ_e z_e V_e^t.
 
     Time O(N T² m² + k T³ m³), memory 16 N T m + 4 N' T² m + 8 k T² m² bytes, N' = `traced`; 8 N m C beside it for
     output layers that are trained. T = 40, m = 16, N = 4096, k = 16: 0.2 GB and some 2 seconds of a core.
@@ -70,6 +85,8 @@ def solve(
         At the start.
     count : int
         N rows of the Monte Carlo, a power of two, above T m + C.
+    start : ndarray, shape (K, m), optional
+        V^0 of the last K = `problem.explicit` eigenvalues, each of one direction; needed if K > 0.
     ridge : float
         δ over tr C_h(t, t)/m.
     """
@@ -79,6 +96,9 @@ def solve(
     batches, directions = Batches(problem, count, generator), Directions(problem, updates)
     output = OutputLayer(problem, np.asarray(output_weights, dtype=float), count, generator)
     tangents = Tangents(min(count, traced(problem)), 0 if problem.fresh else updates, m, generator)
+    given = np.zeros((0, m)) if start is None else start
+    explicit = Explicit(problem, updates, given, np.random.default_rng([seed, 2]).standard_normal(count))
+    bulk = len(problem.eigenvalues) - problem.explicit
     forces = np.zeros((count, updates * m))  # g as rows remember it
     force = np.zeros((updates * m,) * 2)  # C_g
     parts, stein = np.zeros((2, updates + 1, len(problem.eigenvalues))), np.zeros(updates)
@@ -87,11 +107,15 @@ def solve(
         now = slice(t * m, (t + 1) * m)
         both = directions.remembered(), directions.written(force[past, past])
         parts[:, t] = [np.einsum("kjj->k", part[:, :, t]) / m for part in both]
+        weights = both[0] + both[1]
+        weights[bulk:] = explicit.covariance()
+        parts[0, t, bulk:] = explicit.remembered(directions.propagator[t, bulk:])
+        parts[1, t, bulk:] = np.einsum("kjj->k", weights[bulk:, :, t]) / m - parts[0, t, bulk:]
         if t == updates:
             break
-        variance = directions.of_rows(both[0] + both[1])
+        variance = directions.of_rows(weights)
         _refuse_divergence(problem, t, variance)
-        h = samples.draw(variance.reshape(m, (t + 1) * m))
+        h = samples.draw(variance.reshape(m, (t + 1) * m), explicit.weights)
         memory = np.zeros((m, 0))
         if t and not problem.fresh:
             memory = directions.memory().reshape(m, t * m) / n
@@ -100,25 +124,24 @@ def solve(
         rows = passed(problem.activation, problem.training.loss, h, samples.targets, output.weights, problem.scale)
         expected = use.expected[:, None] * rows.force
         forces[:, now] = use.drawn[:, None] * rows.force
-        seen = slice(t * m if problem.fresh else 0, (t + 1) * m)
+        seen = now if problem.fresh else upto
         # drawn with drawn, or it would be no covariance matrix
         force[now, seen] = forces[:, now].T @ forces[:, seen] / count
         force[seen, now] = force[now, seen].T
-        jacobian = mean_jacobian(rows, use.expected)
-        # rows that are seen once answer to what is new alone
-        known = now if problem.fresh else upto
-        guess, factor = jacobian, samples.factor[known, known]
-        if not problem.fresh:
-            earlier = tangents.advance(t, memory, rows, use)
-            guess = np.concatenate([earlier, jacobian], axis=1)
-        correlation = samples.correlation(expected)[:, -guess.shape[1] :]
+        guess = mean_jacobian(rows, use.expected)
+        if not problem.fresh:  # rows that are seen once answer to what is new alone
+            guess = np.concatenate([tangents.advance(t, memory, rows, use), guess], axis=1)
+        correlation, factor = samples.correlation(expected), samples.known()
         response = np.zeros((m, (t + 1) * m))
-        response[:, -guess.shape[1] :] = closure.corrected(correlation, guess, factor, ridge)
-        left = closure.stein_residual(correlation, response[:, -guess.shape[1] :], factor)
+        response[:, seen] = closure.corrected(correlation, guess, factor, ridge)
+        left = closure.stein_residual(correlation, response[:, seen], factor)
         stein[t] = _share(left, correlation @ factor.T)
-        directions.advance(response.reshape(m, t + 1, m))
+        answers = response.reshape(m, t + 1, m)
+        directions.advance(answers)
+        explicit.advance(answers, samples.coordinates, forces[:, now])
         output.advance(t, rows, use)
     amplitude = np.trace(directions.propagator, axis1=2, axis2=3) / m
+    amplitude[:, bulk:] = explicit.amplitude(directions.propagator[:, bulk:])
     return Solution(parts[0], parts[1], stein, amplitude)
 
 

@@ -68,3 +68,9 @@ def with_oracle() -> tuple[Problem, np.ndarray, Plain]:
         draws=25_000,
     )
     return found, a, plain
+
+
+def spiked(d: int, share: float) -> tuple[float, ...]:
+    """.3 … 1.7, evenly spaced, and a last one with this share of the trace."""
+    bulk = 0.3 + 1.4 * (np.arange(d - 1) + 0.5) / (d - 1)
+    return (*(float(s) for s in bulk), float(share / (1 - share) * bulk.sum()))

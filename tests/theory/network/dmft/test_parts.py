@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.theory.network.dmft.problems import problem
-from theory.network.dmft.average import averaged, controls, longest, output_draws, rows_needed
+from theory.network.dmft.average import averaged, controls, draws_of, longest, rows_needed
 from theory.network.dmft.batches import Batches, Use
 from theory.network.dmft.closure import corrected, stein_residual
 from theory.network.dmft.levels import levels_of
@@ -108,7 +108,8 @@ def test_samples_have_the_moments_that_they_should(keys: dict) -> None:
     samples = Samples(found, 2, 1024, seed=3)
     root = np.random.default_rng(0).standard_normal((8, 8))
     covariance = root @ root.T
-    xi = np.concatenate([samples.draw(covariance[:4, :4]), samples.draw(covariance[4:])], axis=1)
+    none = np.zeros((4, 0))
+    xi = np.concatenate([samples.draw(covariance[:4, :4], none), samples.draw(covariance[4:], none)], axis=1)
     np.testing.assert_allclose(xi.T @ xi / 1024, covariance, atol=1e-5 * np.trace(covariance))
     np.testing.assert_allclose(xi.T @ samples.targets / 1024, 0, atol=1e-10)
     np.testing.assert_allclose(xi.mean(axis=0), 0, atol=1e-10)
@@ -167,13 +168,13 @@ def test_draws_of_output_weights() -> None:
     For the cross-entropy without their mean over outputs, which it does not see.
     """
     found = problem(m=3, loss="cross-entropy", init_variance=(1.0, 2.0))
-    weights = output_draws(found, 0, 4096)
+    weights, _ = draws_of(found, 0, 4096)
     flat = weights.reshape(4096, -1)
     felt = np.kron(np.eye(3), np.eye(3) - 1 / 3)
     np.testing.assert_allclose(flat.T @ flat / 4096, 2 * felt, atol=0.05)
     assert np.abs(controls(found, weights).mean(axis=0)).max() < 0.1
     one = problem(m=5)
-    assert np.abs(controls(one, output_draws(one, 0, 4096)).mean(axis=0)).max() < 0.1
+    assert np.abs(controls(one, draws_of(one, 0, 4096)[0]).mean(axis=0)).max() < 0.1
     size = (longest(one) ** 2).sum()
     lengths = (np.random.default_rng(0).standard_normal((400_000, 5)) ** 2).sum(axis=1)
     assert 10 < np.count_nonzero(lengths > size) < 90

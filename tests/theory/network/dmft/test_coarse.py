@@ -1,0 +1,119 @@
+"""Several updates as one: what is kept, and the extrapolation to single ones against single ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import theory
+from tests.theory.network.dmft.problems import problem, setting
+from theory.announce import listening
+from theory.network.dmft.average import average
+from theory.network.dmft.coarse import coarsened, extrapolated, updates_of
+from theory.network.dmft.form import accuracy, cost, error_budget, refusal, stepping
+from theory.network.dmft.levels import levels_of
+from theory.network.dmft.problem import Problem
+from theory.network.dmft.solver import Solution, solve
+
+WEIGHTS = np.array([[1.0], [-1.2]])
+
+
+def test_a_constant_force_moves_as_far() -> None:
+    """Final speed of momentum, drops that fall within a coarse update, and batches that are joined."""
+    found = problem(rate=0.4, momentum=0.5, drops=((3, 0.5), (8, 0.1)), batch_size=20, steps=16)
+    taken = coarsened(found, 4)
+    assert coarsened(found, 1) is found
+    rates = [taken.training.learning_rate_at(i) / (1 - taken.training.momentum) for i in range(4)]
+    np.testing.assert_allclose(rates, np.array([3.5, 2.0, 0.2, 0.2]) * 0.4 / 0.5, rtol=1e-12)
+    assert taken.batch == 1.0
+    assert coarsened(found, 2).batch == 0.5
+    assert updates_of(9, 4) == 3
+    online = problem(samples="online", batch_size=40, sampling="fresh")
+    assert coarsened(online, 3).samples == 120
+    drawn = problem(batch_size=40, sampling="replacement")
+    assert coarsened(drawn, 4).batch == 2.0
+
+
+def test_what_is_linear_in_the_size_is_extrapolated_away() -> None:
+    """τ = cubic in time + size · its part: exact between coarse updates, and what was added is told."""
+
+    def solved(taken: Problem, updates: int) -> Solution:
+        size = taken.training.learning_rate
+        times = size * np.arange(updates + 1)[:, None]
+        values = 1 + 0.01 * times - 1e-5 * times**3
+        return Solution(values + 0.02 * size * times, 0.5 * values, np.zeros(0), values)
+
+    found = extrapolated(solved, problem(rate=1.0), 21, 3)
+    times = np.arange(22)[:, None]
+    exact = 1.5 * (1 + 0.01 * times - 1e-5 * times**3)
+    np.testing.assert_allclose(found.tau, exact + 0.02 * times, rtol=1e-9)
+    assert found.stepping is not None
+    np.testing.assert_allclose(found.stepping, -0.04 * times, atol=1e-9)
+
+
+def against_single(updates: int, by: int, **keys: object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """τ after single updates and after joined ones, and what was extrapolated: means of two seeds, (T + 1, k)."""
+    found = problem(30, 120, 2, steps=updates, **keys)
+    levels = levels_of(found.eigenvalues, found.multiplicity, 6)
+    few = type(found)(**{**vars(found), "eigenvalues": levels.nodes, "multiplicity": levels.weights})
+    single = [solve(few, WEIGHTS, updates, count=1024, seed=seed).tau for seed in (1, 2)]
+    joined = [
+        extrapolated(lambda p, t, s=seed: solve(p, WEIGHTS, t, count=1024, seed=s), few, updates, by) for seed in (1, 2)
+    ]
+    return (
+        np.mean(single, axis=0),
+        np.mean([run.tau for run in joined], axis=0),
+        np.mean([run.stepping for run in joined], axis=0),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"rate": 0.8, "drops": ((17, 0.3),)},
+        {"rate": 0.4, "activation": "relu"},
+        {"rate": 0.2, "momentum": 0.8},
+        {"rate": 0.05, "train": "all", "init_variance": (0.5, 1.0)},
+    ],
+)
+def test_joined_updates_are_close_to_single_ones(keys: dict) -> None:
+    """Within what was extrapolated and 1 % of τ, the Monte Carlo of both; two as one are off by less than four are."""
+    single, joined, stepping_by = against_single(48, 4, **keys)
+    assert np.abs(single[-1] - 1).max() > 0.04
+    assert np.all(np.abs(joined - single) < np.abs(stepping_by) + 0.01 * single)
+
+
+def test_long_trainings_are_affordable() -> None:
+    """400 updates of 8 neurons: some as one; short ones exactly as before; batches drawn afresh stay batches."""
+    long = problem(40, 160, 8, rate=1.0, steps=400)
+    assert stepping(long) == 4
+    assert stepping(problem(m=16, steps=40)) == 1
+    assert cost(long, 4)[1] < 2**29
+    assert cost(long)[0] > 30 * cost(long, 4)[0]
+    assert refusal(setting(40, 160, 8, rate=1.0, steps=400)) is None
+    drawn = problem(40, 160, 8, rate=1.0, steps=400, batch_size=80, sampling="fresh")
+    assert stepping(drawn) == 1
+
+
+def test_what_was_extrapolated_is_declared() -> None:
+    found = problem(steps=20, rate=0.5)
+    taken = average(found, (0, 20), seed=0, count=512, by=4)
+    assert taken.stepping is not None
+    assert np.all(taken.stepping[0] == 0)
+    assert np.all(taken.stepping[1] > 0)
+    without = Solution(taken.remembered, taken.written, np.zeros(0), taken.amplitude)
+    assert np.allclose(without.tau, taken.tau)
+    declared = error_budget(found, taken)
+    plain = type(taken)(**{**vars(taken), "stepping": None})
+    assert declared > error_budget(found, plain)
+    assert "updates that were taken as one" in accuracy(found, taken)
+    assert "as one" not in accuracy(found, plain)
+
+
+def test_a_prediction_tells_how_far_it_is() -> None:
+    heard: list[tuple[int, int]] = []
+    with listening(lambda done, most: heard.append((done, most))):
+        theory.predict(setting(24, 60, 2, rate=2.0, steps=2))
+    assert heard[:2] == [(1, 128), (2, 128)]
+    assert len(heard) in (32, 64, 128)

@@ -1,0 +1,37 @@
+"""How far a long prediction has come: told by the forms that take more than seconds, heard by whoever asks.
+
+>>> with listening(lambda done, most: print(f"{done} of at most {most}")):
+...     tell(1, 32)
+1 of at most 32
+>>> tell(2, 32)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Listener = Callable[[int, int], None]
+
+
+def _nobody(done: int, most: int) -> None:
+    """Outside of `listening`."""
+
+
+_listener: ContextVar[Listener] = ContextVar("listener", default=_nobody)
+
+
+def tell(done: int, most: int) -> None:
+    """So many runs of at most so many are done; it may turn out that fewer are enough."""
+    _listener.get()(done, most)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Call `listener` with what is told within the block."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
