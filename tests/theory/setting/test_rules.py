@@ -122,7 +122,10 @@ BAD = [
     (lambda: Network(kind="mlp", filters=0), "network.filters = 0: must be at least 1"),
     (lambda: Network(kind="conv", kernel=(3, 0)), "network.kernel = (3, 0): sides must be at least 1"),
     (lambda: Network(kind="mlp", filters=8), "network.filters = 8: belongs to network.kind 'conv', not to 'mlp'"),
-    (lambda: Network(kernel=(5, 5)), "network.kernel = (5, 5): belongs to network.kind 'conv' or 'resnet', not to 'linear'"),
+    (
+        lambda: Network(kernel=(5, 5)),
+        "network.kernel = (5, 5): belongs to network.kind 'conv' or 'resnet', not to 'linear'",
+    ),
     (lambda: Network(kind="conv", blocks=((8,),)), "network.blocks = ((8,),): belongs to network.kind 'vgg'"),
     (
         lambda: Network(kind="vgg", blocks=((8,), ())),
