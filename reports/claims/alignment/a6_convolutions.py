@@ -27,7 +27,7 @@ FILTERS, SAMPLES, BATCH = 96, 200, 25
 EPOCHS = (0, 5, 10, 20, 40)
 MOST = 512  # networks, of any budget: each is tested against random bases of its own
 RANDOM_LABELS = Setting(
-    data=Data(kind="photographs", crop=(7, 7), samples=SAMPLES),
+    data=Data(kind="photographs", crop=(7, 7), samples=SAMPLES, scale="channels"),
     labels=Labels(kind="classes"),
     network=Network(kind="conv", filters=FILTERS, hidden=(40,)),
     training=Training(

@@ -9,6 +9,7 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
+from reports.claims import paper_networks
 from reports.claims.alignment.orientation import (
     DRAWS,
     Orientation,
@@ -30,6 +31,7 @@ from theory.symmetry import haar
 SIDE = 5
 GROUPS = 7  # of ten networks and more: a single one has fewer neurons than a patch has coordinates
 MOST = 512  # networks, of any budget
+RESIDUAL_NETWORKS = 42  # six a group, whose 96 filters span the 75 dimensions of a patch
 TOLERANCE = 0.25  # mean squared sine of the angle up to which an eigenvector is said to lie in a space
 SHOWN = 9
 PATCHES = Setting(
@@ -40,11 +42,31 @@ PATCHES = Setting(
 )
 
 
+# The stem's filters are those of WRN-28-4 in Figure 3, with one residual block above them in place of twelve.
+RESIDUAL = Setting(
+    data=Data(kind="photographs", crop=(12, 12), samples=128, scale="channels"),
+    labels=Labels(kind="classes"),
+    network=Network(kind="resnet", kernel=(SIDE, SIDE), blocks=((16,), (16,)), init_variance=(0.1, 2.0, 2.0, 2.0)),
+    training=Training(loss="cross-entropy", learning_rate=0.05, momentum=0.9, batch_size=32, steps=(0, 80)),
+    ensemble=Ensemble(replicas=RESIDUAL_NETWORKS, dtype="float32"),
+)
+
+
 def trials(context: Context) -> Mapping[str, Trial[None]]:
-    """Seventy networks on patches 5 × 5 × 3 of two photographs, random classes."""
+    """Seventy networks on patches 5 × 5 × 3 of two photographs, random classes.
+
+    From the full budget on also a small wide residual network on crops; where CIFAR-10 is given, WRN-28-4.
+    """
     ensemble = Ensemble(replicas=min(context.replicas(70), MOST), dtype="float32")
     setting = msgspec.structs.replace(PATCHES, ensemble=ensemble)
-    return {"photograph patches 5x5x3, random labels": Trial(setting, kind="outside")}
+    found: dict[str, Trial[None]] = {"photograph patches 5x5x3, random labels": Trial(setting, kind="outside")}
+    if context.budget != "quick":
+        found["residual network, filters 5x5x3, random labels"] = Trial(RESIDUAL, kind="outside")
+    if context.cifar10 is not None:
+        found["WRN-28-4, filters 5x5x3, random labels (CIFAR-10)"] = Trial(
+            paper_networks.wide_residual(context), kind="outside"
+        )
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,28 +213,43 @@ def decide(case: Case[None], prediction: str, measured: MatchedEigenvectors) -> 
 
 def illustrate(outcomes: Outcomes[None, str, MatchedEigenvectors]) -> Exhibits:
     """The leading eigenvectors as pictures, which data eigenspaces were added, and M² of the groups."""
-    found = [outcome.measurement for outcome in outcomes]
+    found = [(kind_of(outcome.case.setting), outcome.measurement) for outcome in outcomes]
     return Exhibits(
-        tables=tuple(table for each in found for table in (sums_table(each), groups_table(each))),
+        tables=tuple(table for kind, each in found for table in (sums_table(each, kind), groups_table(each, kind))),
         figures=tuple(
-            eigenvector_figure(matching, each.data_spaces)
-            for each in found
+            eigenvector_figure(matching, each.data_spaces, kind)
+            for kind, each in found
             for matching in each.matchings
             if matching.step
         ),
     )
 
 
-def eigenvector_figure(matching: Matching, data_spaces: int) -> Figure:
+@dataclass(frozen=True)
+class Shown:
+    """How tables and figures of one case are named, and what they say of its networks."""
+
+    suffix: str
+    networks: str
+
+
+def kind_of(setting: Setting) -> Shown:
+    """The networks of a setting: dense ones on patches, a small residual network, or the paper's."""
+    if paper_networks.is_paper(setting):
+        return Shown("-wrn", " of WRN-28-4 on CIFAR-10")
+    return Shown("-resnet", " of a small residual network") if setting.network.kind == "resnet" else Shown("", "")
+
+
+def eigenvector_figure(matching: Matching, data_spaces: int, kind: Shown) -> Figure:
     """The leading weight eigenvectors, and what is left of each in the sum of the data eigenspaces it belongs to."""
     above = [Picture(f"{place}", _channels(each.vector)) for place, each in enumerate(matching.leading, start=1)]
     below = [Picture(numbered(each.spaces, data_spaces), _channels(each.projection)) for each in matching.leading]
     return Figure(
-        name=f"a7-eigenvectors-{matching.step}",
-        caption=f"Leading eigenvectors of $\\Sigma_w$ after {matching.step} updates, largest eigenvalue first "
-        "(left), and at the same places (right) their projections on the sum of the data eigenspaces that make up "
-        "their weight eigenspace, scaled to length 1; these are numbered by decreasing $\\sigma$. Each picture shows "
-        "the red, green and blue of a patch side by side.",
+        name=f"a7-eigenvectors{kind.suffix}-{matching.step}",
+        caption=f"Leading eigenvectors of $\\Sigma_w${kind.networks} after {matching.step} updates, largest eigenvalue "
+        "first (left), and at the same places (right) their projections on the sum of the data eigenspaces that make "
+        "up their weight eigenspace, scaled to length 1; these are numbered by decreasing $\\sigma$. Each picture "
+        "shows the red, green and blue of a patch side by side.",
         panels=(
             Panel("eigenvectors of $\\Sigma_w$", pictures=tuple(above)),
             Panel("in data eigenspaces", pictures=tuple(below)),
@@ -230,7 +267,7 @@ class WeightEigenspace:
     data: str
 
 
-def sums_table(measured: MatchedEigenvectors) -> Table:
+def sums_table(measured: MatchedEigenvectors, kind: Shown) -> Table:
     """Which data eigenspaces each weight eigenspace is the sum of, largest weight eigenvalue first."""
     rows = [
         WeightEigenspace(matching.step, float(value), size, numbered(chosen, measured.data_spaces))
@@ -240,9 +277,10 @@ def sums_table(measured: MatchedEigenvectors) -> Table:
         )
     ]
     return table_of(
-        "a7-sums",
-        "The eigenspaces of $\\Sigma_w$ whose eigenvalues are further apart than twice the error of their "
-        "difference, and the data eigenspaces, numbered by decreasing $\\sigma$, of which at least 75 % lie in them. "
+        f"a7-sums{kind.suffix}",
+        f"The eigenspaces of $\\Sigma_w${kind.networks} whose eigenvalues are further apart than twice the error of "
+        "their difference, and the data eigenspaces, numbered by decreasing $\\sigma$, of which at least 75 % lie in "
+        "them. "
         "Before training $\\Sigma_w$ is isotropic, and one eigenspace is the sum of all.",
         rows,
         number("step", lambda row: row.step),
@@ -252,13 +290,14 @@ def sums_table(measured: MatchedEigenvectors) -> Table:
     )
 
 
-def groups_table(measured: MatchedEigenvectors) -> Table:
+def groups_table(measured: MatchedEigenvectors, kind: Shown) -> Table:
     """M² of groups of networks, as in claim A6."""
     return orientation_table(
-        "a7-groups",
-        "Misalignment of groups of networks against the data eigenvectors and against random orthonormal bases "
-        "(medians); means over groups with standard errors, the effect size $1 - M/\\mathrm{median}$, and how many "
-        "groups are nearer to the data eigenvectors than 99 % of random bases. Sampling alone gives $M^2$ = "
+        f"a7-groups{kind.suffix}",
+        f"Misalignment of groups of networks{kind.networks} against the data eigenvectors and against random "
+        "orthonormal bases (medians); means over groups with standard errors, the effect size "
+        "$1 - M/\\mathrm{median}$, and how many groups are nearer to the data eigenvectors than 99 % of random bases. "
+        "Sampling alone gives $M^2$ = "
         f"{measured.orientation.floor:.3g}.",
         orientation_rows(f"{GROUPS} groups", measured.orientation),
     )
@@ -294,7 +333,10 @@ CLAIM = Claim(
     method="Patches of photographs lie outside the hypotheses: the share of each data eigenvector that lies in one "
     "eigenspace of $\\Sigma_w$ is given with that of random bases, without verdict. Weight eigenvalues closer than "
     "twice the error of their difference count as one. Whether the weights are closer to the data "
-    "eigenvectors than to random bases is judged as in claim A6, on independent groups of networks.",
+    "eigenvectors than to random bases is judged as in claim A6, on independent groups of networks, of which there "
+    "are as many as the rule needs to decide, and three more. From the full budget on a residual network with batch "
+    "normalisation, its stem 16 filters 5 × 5 as those of the paper's WRN-28-4, is trained on crops, at reduced size; "
+    f"`--budget paper --cifar10 DIR` adds WRN-28-4 itself, {paper_networks.WIDE_NETWORKS} trainings.",
     trials=trials,
     predict=predict_orientation,
     measure=measure,

@@ -23,12 +23,13 @@ from tests.changes import changed
 from tests.pretend_images import write
 from theory.errors import InvalidInput
 from theory.setting import Setting
+from theory.setting.network import WRN_28_4
 
 GIVEN = Context(budget="paper", seed=3, cifar10=Path("/images"))
 ROWS, BATCH = 60, 10  # of the images made up here
 KNOWN = {claim.id: claim for claim in CLAIMS}
 # Those of a report without CIFAR-10, by budget.
-COUNTS = {"A6": (3, 3, 3), "B3": (4, 4, 4), "C1": (3, 3, 3), "C2": (3, 3, 3), "C3": (23, 41, 41)}
+COUNTS = {"A6": (3, 3, 3), "A7": (1, 2, 2), "B3": (4, 4, 4), "C1": (3, 3, 3), "C2": (3, 3, 3), "C3": (23, 41, 41)}
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_claims_that_have_such_cases_are_those_that_say_so():
     for claim in COUNTS:
         assert len({case.name for case in every[claim]}) == len(every[claim])
     new, old = ({case.setting.ensemble.seed for _, case, paper in found if paper is given} for given in (True, False))
-    assert len(new) == 11
+    assert len(new) == 12
     assert not new & old  # no two share draws
 
 
@@ -81,6 +82,26 @@ def test_the_net_of_figures_2_and_4(claim, first):
         rates = [training.learning_rate_at(step) for step in (0, 2599, 2600, 5199, 5200, 7799)]
         assert rates == pytest.approx([0.01, 0.01, 0.01 / 3, 0.01 / 3, 0.01 / 9, 0.01 / 9])
         assert (setting.ensemble.replicas, setting.ensemble.dtype) == (12, "float32")
+
+
+def test_the_net_of_figure_3():
+    (case,) = added("A7", GIVEN)
+    network, training = case.setting.network, case.setting.training
+    assert (network.kind, network.kernel, network.blocks) == ("resnet", (5, 5), WRN_28_4)
+    assert (set(network.layer_variances), case.setting.ensemble.replicas) == ({2.0}, 70)
+    assert (training.batch_size, training.readings, len(training.drops)) == (256, (0, 7800), 2)
+    assert (case.setting.data.scale, case.setting.data.samples) == ("channels", 50_000)
+
+
+@pytest.mark.slow
+def test_the_net_of_figure_3_made_small_is_judged(small):
+    (case,) = added("A7", small)
+    network = {"blocks": ((80,), (4,)), "init_variance": 2.0}
+    setting = changed(case.setting, network=network, training={"steps": (0, 4), "drops": ()}, ensemble={"replicas": 7})
+    claim = replace(KNOWN["A7"], trials=lambda _: {case.name: Trial(setting, case.study, case.kind)})
+    judged = judge_claim(claim, small)
+    assert judged.findings[0].verdict == "outside the hypotheses"
+    assert [table.name for table in judged.tables] == ["a7-sums-wrn", "a7-groups-wrn"]
 
 
 def smaller(setting: Setting, **training: Any) -> Setting:

@@ -42,7 +42,7 @@ def test_numbers_and_pictures_of_eigenspaces():
     assert numbered((74,), 75) == "1"
     assert numbered((74, 70, 69, 68, 66), 75) == "1, 5 to 7, 9"
     found = match(data, reading_of(np.r_[np.ones(73), 4.0, 8.0]), np.random.default_rng(0))
-    figure = a7_eigenvectors.eigenvector_figure(found, 75)
+    figure = a7_eigenvectors.eigenvector_figure(found, 75, a7_eigenvectors.Shown("", ""))
     above, below = (panel.pictures for panel in figure.panels)
     assert [picture.label for picture in below[:3]] == ["1", "2", "3 to 75"]
     assert above[0].values.shape == (5, 17)
