@@ -109,7 +109,7 @@ def features(setting: Setting, *, replicas: int | None = None, device: str = "cp
     if setting.data.samples == "online":
         raise InvalidInput("data.samples", "online", "must be a number: gradients are averaged over the rows")
     kernel, draws, place = kernels.choose_kernel(setting), Draws(setting), resolve(device)
-    tile, dtype = tile_size(setting, draws, place, kernel), getattr(torch, setting.ensemble.dtype)
+    tile, dtype = min(total, tile_size(setting, draws, place, kernel)), getattr(torch, setting.ensemble.dtype)
     parts: dict[int, list[tuple[np.ndarray, ...]]] = {step: [] for step in setting.training.readings}
     for first in range(0, total, tile):
         slots = [r if r < total else None for r in range(first, first + tile)]
@@ -131,7 +131,6 @@ def _matrices(setting: Setting, parameters: tuple[Tensor, ...], inputs: Inputs) 
     """W, the AGOP, the mean gradient, the sensitivity and the moment of the loss, of every replica."""
     network, weights = setting.network, parameters[0].detach()
     x = (inputs.x.expand(len(weights), -1, -1) if inputs.shared else inputs.x).detach()
-    n = x.shape[1]
     of_rows = x.clone().requires_grad_(True)
     gradients = _by_outputs(forward(network, parameters, of_rows), of_rows)
     before, behind = _behind(network, parameters, x)
@@ -139,11 +138,17 @@ def _matrices(setting: Setting, parameters: tuple[Tensor, ...], inputs: Inputs) 
     (of_loss,) = torch.autograd.grad(losses(forward(network, parameters, of_rows), inputs.y).sum(), of_rows)
     return (
         weights,
-        torch.einsum("rcni,rcnj->rij", gradients, gradients) / n,
+        _moment(gradients),
         gradients.mean(2),
-        torch.einsum("rcni,rcnj->rij", by_units, by_units) / n,
+        _moment(by_units),
         of_loss.transpose(1, 2) @ x,  # the loss is a mean over rows already
     )
+
+
+def _moment(gradients: Tensor) -> Tensor:
+    """(R, C, n, ·) summed over outputs, averaged over rows, and symmetric to the last digit."""
+    found = torch.einsum("rcni,rcnj->rij", gradients, gradients) / gradients.shape[2]
+    return (found + found.transpose(1, 2)) / 2
 
 
 def _by_outputs(outputs: Tensor, inputs: Tensor) -> Tensor:

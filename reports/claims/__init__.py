@@ -9,6 +9,7 @@ from reports.claims.alignment import (
     a6_convolutions,
     a7_eigenvectors,
     a8_ingredients,
+    a9_features,
     b4_deeper,
 )
 from reports.claims.claim import AnyClaim
@@ -54,6 +55,7 @@ CLAIMS: tuple[AnyClaim, ...] = tuple(
         a6_convolutions,
         a7_eigenvectors,
         a8_ingredients,
+        a9_features,
         b1_function,
         b2_shape,
         b3_images,

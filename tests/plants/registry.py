@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.plants import decomposition, linear, network, transfer
+from tests.plants import decomposition, features, linear, network, transfer
 from tests.plants.plant import Plant
 
-PLANTS: tuple[Plant, ...] = (*linear.PLANTS, *network.PLANTS, *transfer.PLANTS, *decomposition.PLANTS)
+PLANTS: tuple[Plant, ...] = (*linear.PLANTS, *network.PLANTS, *transfer.PLANTS, *decomposition.PLANTS, *features.PLANTS)
 
 # Claims whose findings come of no formula of `theory`: what they predict is a word, or 0, and stands in the claim.
 # That they can say no is shown by controls in the report, or by measurements made up in the claim's own tests.

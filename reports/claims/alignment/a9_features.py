@@ -1,0 +1,519 @@
+"""A9, features: the weights, their data, and the gradients of the output; where they agree, and where they part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+import simulate
+from reports.claims.alignment.evidence import AlignmentEvidence, TrainedEnsemble, measure_alignment
+from reports.claims.claim import Case, Claim, Context, Outcomes, Trial, at_budget
+from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
+from reports.judging.estimate import data_symmetry
+from reports.judging.intervals import bars, found, mean_and_half
+from reports.judging.rules import (
+    Ruling,
+    above_verdict,
+    control_verdict,
+    exact_verdict,
+    identity_verdict,
+    sign_verdict,
+    within_budget,
+)
+from simulate.features import FeatureReading, Features
+from simulate.results import SimulatedReading, Simulation
+from theory.eigenspaces import eigenspaces
+from theory.features import aligned_part, decay_factor, fit_ansatz, jackknife, linear_exponent, mean_correlation
+from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
+
+EXPONENT_BUDGET = 0.02  # of α, absolute
+RESIDUAL = 1e-3  # of WᵀW at convergence
+LEFT = 0.9  # weights have left the data where their part that is aligned with Σ_x is smaller
+BLOCKS = 64
+SPECTRUM = (0.2, 0.4, 0.7, 1.0, 1.5, 2.0)
+ROWS = Data(kind="gaussian", spectrum=SPECTRUM, samples=24)
+# layers: (learning rate, decay, steps); more layers take longer to balance, and more decay would take all of them to 0
+LINEAR: dict[int, tuple[float, float, int]] = {2: (0.05, 0.02, 800), 3: (0.03, 0.02, 1200), 4: (0.02, 0.01, 3000)}
+CONVERGED = Setting(
+    data=ROWS,
+    labels=Labels(outputs=2, variance=4.0),
+    network=Network(kind="mlp", hidden=(16,), activation="tanh"),
+    training=Training(learning_rate=0.2, momentum=0.9, weight_decay=0.1, steps=2000),
+    ensemble=Ensemble(replicas=12),
+)
+RANDOM = Setting(
+    data=Data(kind="gaussian", spectrum=(0.1, 0.3, 0.7, 1.2, 2.0, 3.0), samples=24),
+    labels=Labels(outputs=4),
+    network=Network(kind="mlp", hidden=(32,), init_variance=(0.02, 1.0)),
+    training=Training(learning_rate=0.3, steps=40),
+    ensemble=Ensemble(replicas=3500, dtype="float32"),  # rounding, of 1e-7, is far below what is found: per cents
+)
+ROWS_OF_DIGITS, BATCH = 256, 32
+EPOCHS = (0, 2, 4, 6, 8, 16)
+DIGITS = Setting(
+    data=Data(kind="digits", samples=ROWS_OF_DIGITS),
+    labels=Labels(kind="classes"),
+    network=Network(kind="mlp", hidden=(32,), init_variance=0.01),
+    training=Training(
+        loss="cross-entropy", learning_rate=0.05, momentum=0.9, batch_size=BATCH,
+        steps=tuple(epoch * ROWS_OF_DIGITS // BATCH for epoch in EPOCHS),
+    ),
+    ensemble=Ensemble(replicas=28),
+)  # fmt: skip
+
+Asks = Literal["exponent", "convergence", "alignment", "course"]
+
+
+@dataclass(frozen=True)
+class FeatureStudy:
+    """What is asked of a case: α, WᵀW at convergence, exact alignment, or the course of training."""
+
+    asks: Asks
+
+
+def trials(context: Context) -> Mapping[str, Trial[FeatureStudy]]:
+    """Linear networks, networks with decay, random labels and a fixed teacher on Gaussian rows, digits."""
+    chosen: dict[str, Trial[FeatureStudy]] = {}
+    for layers, (rate, decay, steps) in LINEAR.items():
+        setting = Setting(
+            data=ROWS,
+            labels=Labels(outputs=3, variance=4.0),
+            network=Network(kind="mlp", hidden=(8,) * (layers - 1), activation="identity", init_variance=0.5),
+            training=Training(learning_rate=rate, momentum=0.9, weight_decay=decay, steps=steps),
+            ensemble=Ensemble(replicas=12),
+        )
+        chosen[f"linear, {layers} layers"] = Trial(setting, FeatureStudy("exponent"), kind="asymptotic")
+    relu = msgspec.structs.replace(CONVERGED.network, activation="relu")
+    teacher = msgspec.structs.replace(RANDOM, labels=Labels(kind="teacher", outputs=4))
+    few = msgspec.structs.replace(teacher, ensemble=Ensemble(replicas=500, dtype="float32"))
+    real = msgspec.structs.replace(DIGITS, labels=Labels(kind="real"))
+    chosen |= {
+        "tanh, decay": Trial(CONVERGED, FeatureStudy("convergence")),
+        "ReLU, decay": Trial(
+            msgspec.structs.replace(CONVERGED, network=relu), FeatureStudy("convergence"), kind="outside"
+        ),
+        "Gaussian rows, random labels": Trial(RANDOM, FeatureStudy("alignment")),
+        "Gaussian rows, a fixed teacher": Trial(few, FeatureStudy("alignment"), kind="control"),
+        "digits 8x8, random labels": Trial(DIGITS, FeatureStudy("course"), kind="asymptotic"),
+        "digits 8x8, real labels": Trial(real, FeatureStudy("course"), kind="asymptotic"),
+    }
+    # one network that is stationary says all, and the slowest of many would need more steps
+    return {
+        name: trial if trial.study.asks in ("exponent", "convergence") else at_budget(trial, context)
+        for name, trial in chosen.items()
+    }
+
+
+@dataclass(frozen=True)
+class FeaturePrediction:
+    """What is predicted of a case.
+
+    Attributes
+    ----------
+    exponent : float or None
+        α.
+    factor : float or None
+        Of (1/n) Σ ∇ℓ xᵀ, which makes it WᵀW.
+    leaves : bool
+        Whether weights leave the eigenspaces of the data.
+    """
+
+    exponent: float | None = None
+    factor: float | None = None
+    leaves: bool = False
+
+
+def predict(case: Case[FeatureStudy]) -> FeaturePrediction:
+    """1/L of linear networks, −1/λ at convergence; labels that are not random make weights leave Σ_x."""
+    setting, asks = case.setting, case.study.asks
+    factor = decay_factor(setting.training.weight_decay) if asks in ("exponent", "convergence") else None
+    return FeaturePrediction(
+        exponent=linear_exponent(setting.network.layers) if asks == "exponent" else None,
+        factor=factor,
+        leaves=setting.labels.kind in ("real", "teacher"),
+    )
+
+
+def scaled(prediction: FeaturePrediction, factor: float) -> FeaturePrediction:
+    """The prediction with its numbers wrong by a factor."""
+    numbers = {
+        key: None if value is None else value * factor
+        for key, value in (("exponent", prediction.exponent), ("factor", prediction.factor))
+    }
+    return FeaturePrediction(**numbers, leaves=prediction.leaves)
+
+
+@dataclass(frozen=True, eq=False)
+class ConvergedFeatures:
+    """Single networks at the last reading.
+
+    Attributes
+    ----------
+    exponents, correlations, at_one : ndarray, shape (R,)
+        The best α, the correlation of WᵀW with AGOP^α there, and at α = 1.
+    products : ndarray, shape (R, 3)
+        ⟨N, N⟩, ⟨N, G⟩ and ⟨G, G⟩ of N = WᵀW and G = (1/n) Σ ∇ℓ xᵀ, in units of the first.
+    replicas, diverged : int
+    """
+
+    exponents: np.ndarray
+    correlations: np.ndarray
+    at_one: np.ndarray
+    products: np.ndarray
+    replicas: int
+    diverged: int
+
+
+@dataclass(frozen=True)
+class BothAlignments:
+    """The exact tests of the mean AGOP and of Σ_w at the last reading; of a control only the first, as A4 has Σ_w's."""
+
+    gradients: AlignmentEvidence
+    weights: AlignmentEvidence | None
+
+    @property
+    def replicas(self) -> int:
+        return self.gradients.replicas
+
+    @property
+    def diverged(self) -> int:
+        return self.gradients.diverged
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureCourse:
+    """Means over networks along training, of the changes of WᵀW and AGOP since its beginning.
+
+    Attributes
+    ----------
+    epochs : ndarray, shape (T,)
+    weights, gradients : ndarray, shape (T, R + 1)
+        The part of the mean that is aligned with Σ_x, of all networks and leaving out each.
+    agreement : ndarray, shape (T, R + 1)
+        The correlation of the mean WᵀW with the mean AGOP, likewise.
+    diverged : int
+    """
+
+    epochs: np.ndarray
+    weights: np.ndarray
+    gradients: np.ndarray
+    agreement: np.ndarray
+    diverged: int
+
+    @property
+    def replicas(self) -> int:
+        return self.weights.shape[1] - 1 + self.diverged
+
+    @property
+    def left(self) -> np.ndarray:
+        """The epoch at which the part of the weights falls below `LEFT` for good, (R + 1,); infinite if it does not."""
+        return np.array([_last_crossing(self.epochs, part) for part in self.weights.T])
+
+
+def _last_crossing(epochs: np.ndarray, part: np.ndarray) -> float:
+    above = np.flatnonzero(~(part < LEFT))
+    if len(above) == 0:
+        return float(epochs[0])
+    last = above[-1]
+    if last + 1 == len(part):
+        return float("inf")
+    share = (part[last] - LEFT) / (part[last] - part[last + 1])
+    return float(epochs[last] + share * (epochs[last + 1] - epochs[last]))
+
+
+Measured = ConvergedFeatures | BothAlignments | FeatureCourse
+
+
+def measure(case: Case[FeatureStudy], context: Context) -> Measured:
+    """Train, and read weights and gradients."""
+    trained = simulate.features(case.setting, device=context.device)
+    if case.study.asks == "course":
+        return _course(trained)
+    if case.study.asks == "alignment":
+        reading = trained.readings[-1]
+        second_moments = _squares(reading) / reading.weights.shape[1]
+        return BothAlignments(
+            gradients=_alignment(trained, reading, reading.agop),
+            weights=None if case.kind == "control" else _alignment(trained, reading, second_moments),
+        )
+    return _converged(trained)
+
+
+def _squares(reading: FeatureReading) -> np.ndarray:
+    return np.asarray(np.swapaxes(reading.weights, 1, 2) @ reading.weights)
+
+
+def _converged(trained: Features) -> ConvergedFeatures:
+    reading = trained.readings[-1]
+    n, g = _squares(reading), reading.loss_moment
+    fits = [fit_ansatz(one, agop) for one, agop in zip(n, reading.agop, strict=True)]
+    products = np.stack([np.sum(a * b, axis=(1, 2)) for a, b in ((n, n), (n, g), (g, g))], axis=1)
+    return ConvergedFeatures(
+        exponents=np.array([fit.exponent for fit in fits]),
+        correlations=np.array([fit.correlation for fit in fits]),
+        at_one=np.array([fit.at_one for fit in fits]),
+        products=products / products[:, :1],
+        replicas=trained.replicas,
+        diverged=trained.diverged,
+    )
+
+
+def _alignment(trained: Features, reading: FeatureReading, matrices: np.ndarray) -> AlignmentEvidence:
+    """The exact test of the mean of matrices (R, d, d), in blocks of networks."""
+    blocks = min(BLOCKS, len(matrices))
+    counts = np.array([len(matrices[k::blocks]) for k in range(blocks)])
+    moments = np.stack([matrices[k::blocks].mean(axis=0) for k in range(blocks)])
+    nothing = np.zeros((blocks, matrices.shape[1]))
+    of_blocks = SimulatedReading(reading.step, counts, moments, nothing, np.full(blocks, np.nan))
+    spaces = eigenspaces(trained.data_moment, gap=1e-9)
+    simulation = Simulation(
+        setting=trained.setting,
+        replicas=trained.replicas,
+        diverged=trained.diverged,
+        device="cpu",
+        width=reading.weights.shape[1],
+        data_moment=trained.data_moment,
+        readings=(of_blocks,),
+    )
+    return measure_alignment(TrainedEnsemble(simulation, spaces, data_symmetry(spaces)))
+
+
+def _course(trained: Features) -> FeatureCourse:
+    spaces = eigenspaces(trained.data_moment, gap=1e-9)
+    first, *later = trained.readings
+    weights, gradients, agreement = [], [], []
+    for reading in later:
+        n, a = _squares(reading) - _squares(first), reading.agop - first.agop
+        weights.append(aligned_part(spaces, n))
+        gradients.append(aligned_part(spaces, a))
+        agreement.append(mean_correlation(n, a))
+    epochs = np.array([reading.step for reading in later]) * BATCH / ROWS_OF_DIGITS
+    return FeatureCourse(epochs, np.array(weights), np.array(gradients), np.array(agreement), trained.diverged)
+
+
+def decide(case: Case[FeatureStudy], prediction: FeaturePrediction, measured: Measured) -> tuple[Judgement, ...]:
+    """α and WᵀW against their predictions; exact tests; who is with whom at the end of training."""
+    if isinstance(measured, BothAlignments):
+        return _both_aligned(prediction, measured)
+    if isinstance(measured, FeatureCourse):
+        return _course_judged(prediction, measured)
+    return tuple(_converged_judged(case, prediction, measured))
+
+
+def _converged_judged(
+    case: Case[FeatureStudy], prediction: FeaturePrediction, measured: ConvergedFeatures
+) -> list[Judgement]:
+    found_here = []
+    if prediction.exponent is not None:
+        mean, half = mean_and_half(measured.exponents)
+        error = np.array([mean - prediction.exponent])
+        verdict = within_budget(error, np.array([half]), EXPONENT_BUDGET, measured.diverged)
+        found_here.append(
+            Judgement(
+                quantity=r"$\alpha$ of $W_1^\top W_1\propto\mathrm{AGOP}^\alpha$",
+                prediction=prediction.exponent,
+                measurement=mean,
+                interval=(mean - half, mean + half),
+                verdict=verdict,
+                power=f"an error of {EXPONENT_BUDGET:g} is seen",
+                note=f"mean over networks; smallest correlation {measured.correlations.min():.6f}, "
+                f"{measured.at_one.mean():.3f} on average at $\\alpha=1$",
+            )
+        )
+    if prediction.factor is not None:
+        residual = float(_residuals(measured, prediction.factor).max())
+        outside = case.kind == "outside"
+        found_here.append(
+            Judgement(
+                kind="outside" if outside else "exact",
+                quantity=r"residual of $W_1^\top W_1=-\frac{1}{n\lambda}\sum\nabla\ell\,x^\top$",
+                prediction="not 0: rows rest on kinks" if outside else 0.0,
+                measurement=residual,
+                verdict=OUTSIDE if outside else identity_verdict(residual, RESIDUAL, measured.diverged),
+                power="" if outside else f"anything above {RESIDUAL:g} is seen",
+                note=r"largest over networks, relative to $\|W_1^\top W_1\|$",
+            )
+        )
+    return found_here
+
+
+def _residuals(measured: ConvergedFeatures, factor: float) -> np.ndarray:
+    """‖N − cG‖/‖N‖ of every network."""
+    squares = measured.products @ np.array([1.0, -2 * factor, factor**2])
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+
+
+def _both_aligned(prediction: FeaturePrediction, measured: BothAlignments) -> tuple[Judgement, ...]:
+    judged = []
+    for name, evidence in (("the mean AGOP", measured.gradients), (r"$\Sigma_w$", measured.weights)):
+        if evidence is None:
+            continue
+        verdict: Ruling = (
+            control_verdict(evidence.pvalue, measured.diverged)
+            if prediction.leaves
+            else exact_verdict(evidence.pvalue, evidence.detectable, measured.diverged)
+        )
+        judged.append(
+            Judgement(
+                quantity=f"part of {name} outside the commutant of $\\Sigma_x$",
+                prediction="rejected" if prediction.leaves else 0.0,
+                measurement=evidence.outside,
+                pvalue=evidence.pvalue,
+                power=found(evidence.detectable),
+                verdict=verdict,
+            )
+        )
+    return tuple(judged)
+
+
+def _course_judged(prediction: FeaturePrediction, measured: FeatureCourse) -> tuple[Judgement, ...]:
+    quantities = (
+        (r"part of $\mathrm{E}\,W_1^\top W_1$ aligned with $\Sigma_x$", measured.weights[-1] - LEFT, LEFT),
+        (r"part of the mean AGOP aligned with $\Sigma_x$", measured.gradients[-1] - LEFT, LEFT),
+    )
+    judged = []
+    for quantity, values, bound in quantities:
+        value, (low, high), error = _interval(values)
+        verdict = (
+            sign_verdict(low, high, "negative", measured.diverged)
+            if prediction.leaves
+            else above_verdict((low, high), 0.0, measured.diverged)
+        )
+        judged.append(
+            Judgement(
+                quantity=f"{quantity}, at the end",
+                prediction=f"below {LEFT:g}" if prediction.leaves else f"above {LEFT:g}",
+                measurement=value + bound,
+                standard_error=error,
+                interval=(low + bound, high + bound),
+                verdict=verdict,
+                note="of changes since the beginning; jackknife over networks",
+            )
+        )
+    if prediction.leaves:
+        judged += [_joined(measured), _moment(measured)]
+    return tuple(judged)
+
+
+def _joined(measured: FeatureCourse) -> Judgement:
+    value, (low, high), error = _interval(measured.agreement[-1] - measured.weights[-1])
+    return Judgement(
+        quantity=r"correlation of $\mathrm{E}\,W_1^\top W_1$ with the mean AGOP, less its part aligned with $\Sigma_x$",
+        prediction="positive",
+        measurement=value,
+        standard_error=error,
+        interval=(low, high),
+        verdict=sign_verdict(low, high, "positive", measured.diverged),
+        note=f"at the end; the correlation is {measured.agreement[-1, 0]:.3f}",
+    )
+
+
+def _moment(measured: FeatureCourse) -> Judgement:
+    epochs = measured.left
+    known = bool(np.isfinite(epochs).all())
+    value, (low, high), error = _interval(epochs) if known else (float("inf"), (0.0, float("inf")), float("inf"))
+    verdict: Ruling = (
+        "holds" if known and low > 0 and high < measured.epochs[-1] and not measured.diverged else "undecided"
+    )
+    return Judgement(
+        quantity=rf"epoch at which that part of $\mathrm{{E}}\,W_1^\top W_1$ falls below {LEFT:g}",
+        prediction="during training",
+        measurement=value,
+        standard_error=error if known else None,
+        interval=(low, high) if known else None,
+        verdict=verdict,
+        note="interpolated between readings; jackknife over networks",
+    )
+
+
+def _interval(values: np.ndarray) -> tuple[float, tuple[float, float], float]:
+    """A value, its 95 % interval and its standard error, from values (R + 1,) of all networks and without each."""
+    value, error = jackknife(values)
+    half = bars(error, len(values) - 2)
+    return float(value), (float(value - half), float(value + half)), float(error)
+
+
+@dataclass(frozen=True)
+class _Row:
+    case: str
+    alpha: tuple[float, float]
+    correlation: float
+    at_one: float
+
+
+def illustrate(outcomes: Outcomes[FeatureStudy, FeaturePrediction, Measured]) -> Exhibits:
+    """The ansatz in networks at convergence; who is with whom along training on digits."""
+    rows = []
+    for outcome in outcomes:
+        found_here = outcome.measurement
+        if isinstance(found_here, ConvergedFeatures):
+            count = len(found_here.exponents)
+            error = float(found_here.exponents.std(ddof=1) / count**0.5)
+            alpha = (float(found_here.exponents.mean()), error)
+            rows.append(
+                _Row(outcome.case.name, alpha, float(found_here.correlations.mean()), float(found_here.at_one.mean()))
+            )
+    table = table_of(
+        "a9-ansatz",
+        r"The neural feature ansatz in networks at convergence: the $\alpha$ for which $\mathrm{AGOP}^\alpha$ is most "
+        r"like $W_1^\top W_1$, their correlation there and at $\alpha=1$; means over networks, with standard errors.",
+        rows,
+        text("network", lambda row: row.case),
+        number(r"$\alpha$", lambda row: row.alpha),
+        number("correlation", lambda row: row.correlation, digits=6),
+        number(r"at $\alpha=1$", lambda row: row.at_one),
+    )
+    panels = tuple(
+        _panel(outcome.case.name, outcome.measurement)
+        for outcome in outcomes
+        if isinstance(outcome.measurement, FeatureCourse)
+    )
+    figure = Figure(
+        name="a9-course",
+        caption=r"Digits along training: the parts of the mean $W_1^\top W_1$ and of the mean AGOP that are aligned "
+        r"with $\Sigma_x$, and the correlation of one with the other; of changes since the beginning, from products "
+        "of different networks, with 95 % intervals. Random labels keep all three at 1, real ones only the last.",
+        panels=panels,
+    )
+    return Exhibits((table,), (figure,) if panels else ())
+
+
+def _panel(title: str, course: FeatureCourse) -> Panel:
+    curves = (
+        (r"$W_1^\top W_1$ with $\Sigma_x$", course.weights),
+        (r"AGOP with $\Sigma_x$", course.gradients),
+        (r"$W_1^\top W_1$ with AGOP", course.agreement),
+    )
+    series = tuple(
+        Series(label, course.epochs, value, error=bars(error, values.shape[1] - 2), style="both")
+        for label, values in curves
+        for value, error in [jackknife(values.T)]
+    )
+    return Panel(title, "epoch", "correlation", series)
+
+
+CLAIM = Claim(
+    id="A9",
+    title="Features",
+    statement="With random labels the mean AGOP, the average outer product of the output's gradients, is aligned with "
+    r"$\Sigma_x$ as $\Sigma_w$ is. Real labels make both leave $\Sigma_x$ together. In linear networks of $L$ layers "
+    r"$W_1^\top W_1\propto\mathrm{AGOP}^{1/L}$ at stationary points with decay, and in any network "
+    r"$W_1^\top W_1=-\frac{1}{n\lambda}\sum\nabla\ell\,x^\top$ there.",
+    reference="arXiv:2006.10455, section 2; theory/derivations.md, section 3.9; arXiv:2507.05644",
+    method=r"$\alpha$ is the one of the largest correlation; its mean over networks must lie within .02 of $1/L$, with "
+    "its 95 % interval. The residual of the second identity must be below $10^{-3}$ in every network. Alignment is "
+    "tested as in A3; a fixed teacher is the control. Along training on digits the part of a mean that is aligned "
+    "with $\\Sigma_x$, and the correlation of the two means, are estimated from products of different networks; the "
+    "part must stay above .9 with random labels and fall below it with real ones, below the correlation with the "
+    "AGOP. The bound of .9, learning rates and decays were set after pilots.",
+    trials=trials,
+    predict=predict,
+    measure=measure,
+    decide=decide,
+    illustrate=illustrate,
+    scaled=scaled,
+)
