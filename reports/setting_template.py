@@ -46,7 +46,7 @@ TEMPLATE: dict[str, dict[str, Key]] = {
         "crop": Key("photographs: size of the images that filters see"),
         "center": Key("real data: subtract the mean"),
         "scale": Key("real data: divide so that the mean square of an entry is 1; \"channels\": of every channel"),
-        "samples": Key('rows of a replica, n; "online": new rows in every update', 40),
+        "samples": Key('rows of a replica, n (array: all, if left out); "online": new ones in every update', 40),
         "fixed": Key("true: all replicas share one X; false: each draws its own", True),
     },
     "labels": {
