@@ -44,6 +44,8 @@ By what you want to do:
   learn a fresh task faster.
 - Test a training of your own: `equivariance` says whether it commutes with rotations of its inputs, as the alignment
   theorem needs; `assert_equivariant` does so in a test suite.
+- Test a library of your own: `assert_aligned`, `assert_contained` and `assert_holds`; strategies for hypothesis are in
+  `reports.testing.strategies`.
 - Begin from aligned weights: `init` draws them, from data, from a setting, or from a law that `law_of_data`,
   `law_of_file`, `law_of_setting` or `law_of_store` makes.
 - Compute with your own arrays and tensors: `eigenspaces`, `transfer_function` and `weight_variances`; `misalignment`,
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from reports.judging.verify import predict, verify
     from reports.models import Course, ModelCheck, Watch, check_over, watch
     from reports.setting_file import load as load_setting
+    from reports.testing import assert_aligned, assert_contained, assert_holds
     from reports.transfer import (
         FreshTask,
         TransferStudy,
@@ -208,7 +211,10 @@ __all__ = [
     "Watch",
     "WeightLaw",
     "WholeMatrixTest",
+    "assert_aligned",
+    "assert_contained",
     "assert_equivariant",
+    "assert_holds",
     "check",
     "check_files",
     "check_over",

@@ -22,6 +22,8 @@ TABLES = tuple(field.name for field in msgspec.structs.fields(Setting))
 def load(path: str | Path) -> Setting:
     """The setting that a TOML file describes; paths in it are relative to the file.
 
+    Of an array of one's own all rows are taken, unless the file says how many: `data.samples` is their number.
+
     Raises
     ------
     InvalidInput
@@ -76,7 +78,7 @@ def from_tables(tables: dict[str, Any], folder: Path) -> Setting:
             raise InvalidInput(name, table, "must be a table")
     if "data" not in tables:
         raise InvalidInput("data", None, "is missing: a setting needs at least the table [data]")
-    return Setting(**{**tables, "data": located(tables["data"], folder)})
+    return Setting(**{**tables, "data": _with_all_rows(located(tables["data"], folder))})
 
 
 def located(data: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -89,6 +91,16 @@ def located(data: dict[str, Any], folder: Path) -> dict[str, Any]:
             except (OSError, RuntimeError, ValueError) as error:  # links in a circle, NUL
                 raise InvalidInput(f"data.{key}", data[key], f"cannot be the name of a file ({error})") from None
     return {**data, **paths}
+
+
+def _with_all_rows(data: dict[str, Any]) -> dict[str, Any]:
+    """A table [data] of one's own array, which says how many rows there are where the file left that out."""
+    if data.get("kind") != "array" or "samples" in data or not isinstance(data.get("path"), str):
+        return data
+    from simulate.datasets import read_array
+
+    array = read_array(data["path"], "data.path")
+    return {**data, "samples": len(array)} if array.ndim else data
 
 
 def departures(setting: Setting) -> tuple[str, ...]:

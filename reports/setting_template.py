@@ -50,7 +50,7 @@ TEMPLATE: dict[str, dict[str, Key]] = {
         "crop": Key("photographs: size of the images that filters see"),
         "center": Key("real data, moments_of: subtract the mean"),
         "scale": Key("real data, moments_of: the mean square of an entry becomes 1; \"channels\": of every channel"),
-        "samples": Key('rows of a replica, n; "online": new rows in every update', 40),
+        "samples": Key('rows of a replica, n (array: all, if left out); "online": new ones in every update', 40),
         "fixed": Key("true: all replicas share one X; false: each draws its own", True),
     },
     "labels": {

@@ -7,11 +7,15 @@ import sys
 import sysconfig
 import tomllib
 import zipfile
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution, requires
 from pathlib import Path
 
 import pytest
 import yaml
 from hatchling.builders.wheel import WheelBuilder
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.paths import PACKAGES, ROOT
 
@@ -48,9 +52,35 @@ def test_every_extra_is_pinned():
     pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
     needed = [
         *PROJECT["dependencies"],
-        *(n for extra in ("docs", "test", "mutants") for n in PROJECT["optional-dependencies"][extra]),
+        *(n for extra in ("docs", "test", "testing", "mutants", "mnist") for n in PROJECT["optional-dependencies"][extra]),
     ]
     assert not {need.split(">=")[0].lower() for need in needed} - pinned
+
+
+def test_what_comes_along_is_pinned_too():
+    """All that the requirements require in turn, as far as this machine has it; CUDA's libraries are torch's own."""
+    pinned = {canonicalize_name(line.split("==")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    extras = [name for extra in ("docs", "test", "testing", "mutants", "mnist") for name in PROJECT["optional-dependencies"][extra]]
+    waiting, seen = [Requirement(text) for text in (*PROJECT["dependencies"], *extras)], set()
+    while waiting:
+        need = waiting.pop()
+        name = canonicalize_name(need.name)
+        wanted = any(need.marker.evaluate({"extra": extra}) for extra in need.extras or {""}) if need.marker else True
+        if name in seen or not wanted or name.startswith(("nvidia", "cuda", "triton")):
+            continue
+        seen.add(name)
+        with suppress(PackageNotFoundError):
+            waiting += [Requirement(text) for text in requires(name) or () if "extra ==" not in text]
+    installed = {name for name in seen if find_distribution(name)}
+    assert len(installed) > 40
+    assert installed - pinned == set()
+
+
+def find_distribution(name):
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        return None
 
 
 def test_the_wheel_has_every_file_of_the_packages(wheel):

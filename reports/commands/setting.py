@@ -47,12 +47,13 @@ def verify(setting_file: str, formula: str | None, device: str, as_json: bool, q
     from reports.judging.verify import verify as run
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
+    from reports.views.data import with_data
     from reports.views.verification import view
 
     setting = load(setting_file)
     warn_if_unstable(setting)
     result = run(setting, formula=formula, device=device, progress=not quiet)
-    show(view(result), as_json)
+    show(with_data(view(result), setting), as_json)
     return DONE if result.convinced else UNCONVINCED
 
 
@@ -74,9 +75,11 @@ def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) 
     """  # noqa: D301
     from reports.judging.verify import predict as run
     from reports.setting_file import load
+    from reports.views.data import with_data
     from reports.views.prediction import view
 
-    show(view(run(load(setting_file), formula=formula, progress=not quiet)), as_json)
+    setting = load(setting_file)
+    show(with_data(view(run(setting, formula=formula, progress=not quiet)), setting), as_json)
     return DONE
 
 
@@ -107,6 +110,7 @@ def simulate(
     import simulate as simulator
     from reports.setting_file import load
     from reports.stability import warn_if_unstable
+    from reports.views.data import with_data
     from reports.views.simulation import view
     from simulate.ranges import rank
 
@@ -124,7 +128,7 @@ def simulate(
     )
     if shard is None and rank()[0] > 0:
         return DONE
-    show(view(result), as_json)
+    show(with_data(view(result), setting), as_json)
     return DONE
 
 

@@ -57,6 +57,7 @@ NAVIGATION = (
             _guide("transfer", "Does it transfer?"),
             _guide("init", "Aligned initial weights"),
             _guide("equivariance", "Rotations and your training"),
+            _guide("testing", "Test your own library"),
             _guide("json", "JSON output"),
             _guide("ci", "Use it in CI"),
             _guide("cluster", "Run on a cluster"),

@@ -17,8 +17,8 @@ from reports.check.moments import data_moment
 from reports.check.random_basis import random_basis_energy, regularised
 from reports.check.turns import Turns, filters_pvalue, isotropic_turns, networks_pvalue
 from reports.check.weights import filters
+from reports.testing.strategies import orthogonal
 from tests.calibration.study import Study
-from tests.strategies import orthogonal
 from theory.eigenspaces import Eigenspaces
 from theory.misalignment import misalignment
 from theory.testing import random_basis_test

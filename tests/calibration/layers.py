@@ -27,10 +27,10 @@ from reports.check.mean import mean_test
 from reports.check.moments import data_moment
 from reports.check.orientation import Anisotropy, chance_of, directions, filter_pairs
 from reports.check.weights import filters
+from reports.testing.strategies import orthogonal, spectral
 from simulate.aligned_draws import draw_weights
 from tests.calibration.check import axes, drawn, spread
 from tests.calibration.study import Study
-from tests.strategies import orthogonal, spectral
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 from theory.symmetry import haar
 

@@ -160,6 +160,17 @@ def test_an_array_of_nan_and_a_missing_array(capfd, setting, tmp_path):
         assert len(err.splitlines()) == 1
 
 
+def test_what_was_done_to_an_array_is_said(capfd, setting, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((40, 3)) + 5)
+    text = '[data]\nkind = "array"\npath = "x.npy"\nfixed = true\n[training]\nsteps = 3\n'
+    done = "data: 40 rows; the mean was subtracted (data.center), all rows were divided by one number"
+    for command in (["predict"], ["simulate", "--replicas", "4"]):
+        status, out, _ = run_quietly(capfd, command[0], setting(text), *command[1:])
+        assert status == 0
+        assert done in " ".join(out.split())
+        assert "data:" not in run_quietly(capfd, command[0], setting(text), *command[1:], "--json")[1]
+
+
 def test_interrupt_is_exit_3(capfd, setting, monkeypatch):
     import simulate
 

@@ -33,6 +33,16 @@ def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
     assert load(path).data.path == str(tmp_path / "deep" / "x.npy")
 
 
+@pytest.mark.parametrize("shape", [(40, 3), (300, 3), (7, 1, 4, 4)])
+def test_of_an_array_all_rows_are_taken(tmp_path, shape):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal(shape))
+    text = '[data]\nkind = "array"\npath = "x.npy"\n'
+    assert load(write(tmp_path, text)).data.samples == shape[0]
+    assert load(write(tmp_path, text + "samples = 5\n")).data.samples == 5
+    with pytest.raises(InvalidInput, match=r"data\.path.*no such file"):
+        load(write(tmp_path, text.replace("x.npy", "absent.npy")))
+
+
 @pytest.mark.parametrize(
     ("text", "key", "rule"),
     [

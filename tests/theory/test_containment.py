@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 from scipy.linalg import expm, subspace_angles
 
+from reports.testing.strategies import (
+    Known,
+    aligned_with,
+    known_matrices,
+    orthogonal,
+    pairs,
+    positive_definite,
+    seeds,
+    spectral,
+)
 from tests.oracles.matrices import operator_norm, projectors
-from tests.strategies import Known, aligned_with, known_matrices, orthogonal, pairs, positive_definite, seeds, spectral
 from theory.containment import anisotropy, containment, leakage, turning_angle
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput

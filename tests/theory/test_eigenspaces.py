@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.testing.strategies import Known, known_matrices, orthogonal, pairs, spectral
 from tests.oracles.matrices import operator_norm, projectors
-from tests.strategies import Known, known_matrices, orthogonal, pairs, spectral
 from theory.eigenspaces import Eigenspaces, eigenspaces, matching, transfer_function, weight_variances
 from theory.errors import InvalidInput
 

@@ -11,10 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 from scipy.stats import norm
 
+from reports.testing.strategies import (
+    Known,
+    aligned_with,
+    known_matrices,
+    orthogonal,
+    pairs,
+    positive_definite,
+    seeds,
+    spectral,
+)
 from tests.oracles import matrices as oracles
 from tests.oracles.matrices import operator_norm
 from tests.oracles.statistics import FALSE_ALARM
-from tests.strategies import Known, aligned_with, known_matrices, orthogonal, pairs, positive_definite, seeds, spectral
 from theory.containment import containment
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
+from reports.testing.strategies import Known, known_matrices, spectral
 from tests.oracles.matrices import projectors
-from tests.strategies import Known, known_matrices, spectral
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 from theory.overlaps import merged, overlaps

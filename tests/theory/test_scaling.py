@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import theory
-from tests.strategies import orthogonal, spectral
+from reports.testing.strategies import orthogonal, spectral
 from theory import shape, symmetry, testing
 from theory.arrays import power_of_two, symmetric, unit
 from theory.containment import Containment, anisotropy, containment, leakage, turning_angle

@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.testing.strategies import Known, known_matrices, orthogonal, pairs, spectral
 from tests.oracles.matrices import finite_average, projectors
 from tests.oracles.statistics import largest_z
-from tests.strategies import Known, known_matrices, orthogonal, pairs, spectral
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput
 from theory.symmetry import SymmetryGroup, haar, symmetry_group, twirl

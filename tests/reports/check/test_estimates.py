@@ -11,7 +11,7 @@ from reports.check import check
 from reports.check.estimates import Weights, beyond, interval_of, jackknife_interval, transfer_function, without_noise
 from reports.check.needed import bounded_from, filters_needed, kurtosis, random_basis_squared
 from reports.check.weights import filters
-from tests.strategies import orthogonal, spectral
+from reports.testing.strategies import orthogonal, spectral
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.misalignment import misalignment, misalignment_squared, null_floor
 from theory.testing import random_basis_test

@@ -5,7 +5,7 @@ import pytest
 
 from reports.check import check
 from reports.check.independence import Relation, relations, representatives
-from tests.strategies import orthogonal
+from reports.testing.strategies import orthogonal
 
 VARIANCES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 ROWS = np.random.default_rng(0).standard_normal((5000, 6)) * np.sqrt(VARIANCES)

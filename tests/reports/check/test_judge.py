@@ -8,7 +8,7 @@ import torch
 
 from reports.check import Check, alignment_metric, check, monitor
 from reports.check.verdict import Evidence, by_misalignment, by_orientation, verdict_on
-from tests.strategies import orthogonal, spectral
+from reports.testing.strategies import orthogonal, spectral
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment, null_floor

@@ -14,8 +14,8 @@ from reports.check import moments
 from reports.check.data import open_samples, samples
 from reports.check.moments import data_moment
 from reports.check.weights import filters
+from reports.testing.strategies import seeds
 from tests.processes import python
-from tests.strategies import seeds
 from theory.errors import InvalidInput
 
 

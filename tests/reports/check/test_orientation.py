@@ -18,7 +18,7 @@ from reports.check.orientation import (
     orientation_needed,
 )
 from reports.check.weights import filters
-from tests.strategies import orthogonal, spectral
+from reports.testing.strategies import orthogonal, spectral
 from theory.eigenspaces import Eigenspaces
 from theory.symmetry import haar, symmetry_group, twirl
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from reports.check import check
 from reports.check.random_basis import random_basis_energy, regularised
-from tests.strategies import orthogonal, spectral
+from reports.testing.strategies import orthogonal, spectral
 from theory.eigenspaces import Eigenspaces
 from theory.symmetry import symmetry_group, twirl
 

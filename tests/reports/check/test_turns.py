@@ -10,7 +10,7 @@ from reports.check.data import samples
 from reports.check.moments import data_moment
 from reports.check.turns import Turns, filters_pvalue, isotropic_turns, networks_pvalue
 from reports.check.weights import filters as layer_of
-from tests.strategies import orthogonal
+from reports.testing.strategies import orthogonal
 
 SPACES = (slice(0, 2), slice(2, 3), slice(3, 5))
 KNOWN, JOINED = Turns(SPACES, (True, True, True)), Turns(SPACES, (False, True, False))

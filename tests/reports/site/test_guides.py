@@ -22,7 +22,7 @@ RUN = sorted(set(GUIDES) - set(CONTRIBUTIONS) - NOTHING_RUN)
 def test_a_guide_runs(name, tmp_path):
     written = [Path(file).stem for _, file, _ in FENCE.findall(GUIDES[name]) if file.endswith(".py")]
     printed = tell(GUIDES[name], tmp_path, tuple(written))
-    assert any(printed)
+    assert any(printed) or name == "testing"  # whose tests pass in silence
     if name == "network":
         assert "aligned: " in "".join(printed)
         assert (tmp_path / "check.html").stat().st_size > 1000

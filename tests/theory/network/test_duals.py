@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.testing.strategies import orthogonal, seeds
 from tests.oracles.network import DERIVATIVES, plane_expectation, relu_expectation
-from tests.strategies import orthogonal, seeds
 from theory.errors import InvalidInput
 from theory.network.duals import ACTIVATIONS, ORDERS, Gram, dual, dual_quartic, gram
 

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.testing.strategies import seeds
 from tests.oracles.network import published_erf, published_relu
 from tests.processes import python
-from tests.strategies import seeds
 from theory.errors import InvalidInput
 from theory.network.duals import ACTIVATIONS
 from theory.network.kernels import arc_cosine, arcsine, nngp, ntk

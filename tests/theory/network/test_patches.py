@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from tests.strategies import seeds
+from reports.testing.strategies import seeds
 from theory.network.patches import (
     FrozenFilters,
     cut_patches,

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import orthogonal, seeds
+from reports.testing.strategies import orthogonal, seeds
 from theory.errors import InvalidInput
 from theory.transfer import kernel_numbers
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.testing.strategies import seeds
 from tests.oracles.network import TRAINABLE, descend
-from tests.strategies import seeds
 from tests.theory.transfer.measurements import RATE, problem, root, summary, within
 from theory.errors import InvalidInput
 from theory.network.kernels import nngp, ntk

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.testing.strategies import seeds
 from tests.oracles.network import descend
-from tests.strategies import seeds
 from tests.theory.transfer.measurements import RATE, problem
 from theory.network.empirical import empirical_ntk
 from theory.setting import Training

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import seeds
+from reports.testing.strategies import seeds
 from tests.theory.small_networks import REPLICAS, ROWS, classes, draw, mlp
 from tests.theory.transfer.linearised_cases import (
     ENTROPY,

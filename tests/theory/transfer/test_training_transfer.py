@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.testing.strategies import seeds
 from simulate.devices import one_thread
 from simulate.transfer.experiment import Engine
-from tests.strategies import seeds
 from tests.theory.small_networks import NETWORKS, REPLICAS, ROWS, classes, draw, mlp
 from theory.errors import Diverged
 from theory.setting import (

@@ -1,7 +1,15 @@
-"""Hypothesis strategies for the linear algebra: matrices built from a known spectrum, known eigenspaces, known basis.
+"""Hypothesis strategies: spectra, rows, matrices with known eigenspaces, aligned with others or not, and settings.
 
 Everything random beyond the drawn numbers follows from a drawn integer seed, and seed 0 stands for the identity, so
-that failures shrink to diagonal matrices.
+that failures shrink to diagonal matrices. Matrices are float64. hypothesis comes with the extra `testing`.
+
+>>> from hypothesis import given
+>>> from reports.testing import assert_contained
+>>> from reports.testing.strategies import known_matrices
+>>> @given(known_matrices())
+... def test_squares_are_aligned(known):
+...     assert_contained(known.spaces, known.matrix @ known.matrix)
+>>> test_squares_are_aligned()
 """
 
 from __future__ import annotations
@@ -14,9 +22,12 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from theory.eigenspaces import Eigenspaces
+from theory.errors import InvalidInput
+from theory.setting import Data, Ensemble, Labels, Setting, Training
 from theory.symmetry import haar
 
 seeds: SearchStrategy[int] = st.integers(0, 2**32 - 1)
+"""Seeds of random generators; 0 is the simplest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,3 +109,70 @@ def pairs(draw: DrawFn, max_dimension: int = 6, condition: float = 1e3) -> tuple
     """(A, B): A with known eigenspaces, B positive definite in a basis of its own."""
     known = draw(known_matrices(max_dimension))
     return known, draw(positive_definite(known.dimension, condition))
+
+
+@st.composite
+def unaligned_with(draw: DrawFn, known: Known) -> np.ndarray:
+    """Positive definite B that is not aligned with A, which must have two eigenspaces.
+
+    An aligned matrix is turned by 0.3 to 1.2 radians in a plane of two directions of different eigenspaces, on which
+    its values differ by a factor of 2 at least.
+    """
+    k = len(known.eigenvalues)
+    if k < 2:
+        raise InvalidInput("known", known, "must have two eigenspaces: every matrix is aligned with a multiple of I")
+    i, j = draw(st.permutations(range(k)).map(lambda order: sorted(order[:2])))
+    values = draw(st.lists(st.sampled_from([0.5, 1.0, 2.0, 4.0]), min_size=k, max_size=k))
+    values[j] = values[i] * draw(st.sampled_from([2.0, 4.0]))
+    angle = draw(st.floats(0.3, 1.2))
+    first, second = (sum(known.multiplicity[:space]) for space in (i, j))
+    turned = known.basis.copy()
+    turned[:, first] = np.cos(angle) * known.basis[:, first] + np.sin(angle) * known.basis[:, second]
+    turned[:, second] = np.cos(angle) * known.basis[:, second] - np.sin(angle) * known.basis[:, first]
+    return spectral(np.repeat(values, known.multiplicity), turned)
+
+
+@st.composite
+def spectra(draw: DrawFn, max_dimension: int = 6) -> tuple[float, ...]:
+    """Eigenvalues of a covariance, ascending, in [1/4, 4], with repeated ones."""
+    multiplicity = draw(multiplicities(draw(st.integers(1, max_dimension))))
+    distinct = draw(
+        st.lists(
+            st.sampled_from([0.25, 0.5, 1.0, 1.5, 2.0, 4.0]),
+            min_size=len(multiplicity),
+            max_size=len(multiplicity),
+            unique=True,
+        )
+    )
+    return tuple(np.repeat(sorted(distinct), multiplicity).tolist())
+
+
+@st.composite
+def rows(draw: DrawFn, known: Known, samples: int = 100) -> np.ndarray:
+    """Gaussian rows (n, d) whose covariance in expectation is that of `known`, which must be positive semidefinite."""
+    normal = np.random.default_rng(draw(seeds)).standard_normal((samples, known.dimension))
+    return (normal * np.sqrt(np.repeat(known.eigenvalues, known.multiplicity))) @ known.basis.T
+
+
+@st.composite
+def settings(draw: DrawFn, replicas: int = 2000, max_dimension: int = 5) -> Setting:
+    """Settings that have an exact closed form: linear models on fixed rows, full batch, momentum, weight decay.
+
+    They are small, and converge: the largest eigenvalue is 4, and learning rates are at most 0.1.
+    """
+    data = Data(
+        kind="gaussian",
+        spectrum=draw(spectra(max_dimension)),
+        samples=draw(st.integers(1, 40)),
+        fixed=True,
+    )
+    momentum = draw(st.sampled_from([0.0, 0.5, 0.9]))
+    training = Training(
+        learning_rate=draw(st.sampled_from([0.01, 0.03, 0.1])),
+        momentum=momentum,
+        nesterov=momentum > 0 and draw(st.booleans()),
+        weight_decay=draw(st.sampled_from([0.0, 0.1])),
+        steps=draw(st.integers(1, 20)),
+    )
+    labels = Labels(kind=draw(st.sampled_from(["gaussian", "rademacher"])))
+    return Setting(data=data, labels=labels, training=training, ensemble=Ensemble(replicas=replicas, seed=draw(seeds)))
