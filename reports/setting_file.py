@@ -97,7 +97,7 @@ def _with_all_rows(data: dict[str, Any]) -> dict[str, Any]:
     """A table [data] of one's own array, which says how many rows there are where the file left that out."""
     if data.get("kind") != "array" or "samples" in data or not isinstance(data.get("path"), str):
         return data
-    from simulate.datasets import read_array
+    from theory.setting.array_file import read_array
 
     array = read_array(data["path"], "data.path")
     return {**data, "samples": len(array)} if array.ndim else data

@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from tests.paths import PACKAGES, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = tuple(need for needs in PROJECT["optional-dependencies"].values() for need in needs)
 DOOR = "eigenalign.py"
 
 
@@ -52,7 +53,7 @@ def test_every_extra_is_pinned():
     pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
     needed = [
         *PROJECT["dependencies"],
-        *(n for extra in ("docs", "test", "testing", "mutants", "mnist") for n in PROJECT["optional-dependencies"][extra]),
+        *EXTRAS,
     ]
     assert not {need.split(">=")[0].lower() for need in needed} - pinned
 
@@ -60,8 +61,7 @@ def test_every_extra_is_pinned():
 def test_what_comes_along_is_pinned_too():
     """All that the requirements require in turn, as far as this machine has it; CUDA's libraries are torch's own."""
     pinned = {canonicalize_name(line.split("==")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines()}
-    extras = [name for extra in ("docs", "test", "testing", "mutants", "mnist") for name in PROJECT["optional-dependencies"][extra]]
-    waiting, seen = [Requirement(text) for text in (*PROJECT["dependencies"], *extras)], set()
+    waiting, seen = [Requirement(text) for text in (*PROJECT["dependencies"], *EXTRAS)], set()
     while waiting:
         need = waiting.pop()
         name = canonicalize_name(need.name)
