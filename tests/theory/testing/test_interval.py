@@ -146,6 +146,15 @@ def test_counts_weigh_the_blocks():
     assert (same.squared_low, same.squared_high) == pytest.approx((plain.squared_low, plain.squared_high), rel=1e-9)
 
 
+def test_resamples_weigh_the_blocks_too():
+    """Nine blocks of 2,000 vectors say nearly all; as many of 5, whose noise is large, say next to nothing."""
+    rng, spaces = generator(7), spaces_of((1, 1, 1))
+    sigma = turned_moment(spaces, 0.3, rng)
+    many, few = replicas_of(sigma, 9, 2000, rng), replicas_of(sigma, 9, 5, rng)
+    found = misalignment_interval(spaces, np.concatenate([many, few]), counts=[400] * 9 + [1] * 9)
+    assert 0.8 * found.squared < found.squared_low < found.squared_high < 1.2 * found.squared
+
+
 def test_one_network_is_resampled_over_its_vectors_and_flagged():
     rng, spaces = generator(8), spaces_of((1, 1, 2))
     vectors = rng.standard_normal((256, 4)) @ np.linalg.cholesky(turned_moment(spaces, 0, rng)).T

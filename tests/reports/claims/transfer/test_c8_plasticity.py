@@ -82,6 +82,7 @@ def test_the_first_and_the_last_task_are_told():
     (judged,) = CLAIM.decide(CASES[LOST], CLAIM.predict(CASES[LOST]), measured)
     first, last = (measured.accuracy[0, :, task].mean() for task in (0, -1))
     assert judged.note.startswith(f"lost: accuracy {first:.3f} in the first task, {last:.3f} in the last")
+    assert judged.standard_error == measured.slope().standard_error
 
 
 def test_what_diverges_or_does_not_vary_holds_nothing():
