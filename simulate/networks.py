@@ -61,18 +61,27 @@ def draw_parameters(network: Network, generator: np.random.Generator, out: list[
     of a first-layer weight vector is N(0, init_spectrum[j]), as stored, in both. Biases start at zero.
     """
     weights = out[: network.layers] if network.kind == "resnet" else out[:: 1 + network.bias]
-    for layer, (w, variance) in enumerate(zip(weights, network.layer_variances, strict=True)):
+    for layer, w in enumerate(weights):
         generator.standard_normal(out=w)
         if layer == 0 and network.init_spectrum:
             w *= np.sqrt(network.init_spectrum)
         else:
-            w *= math.sqrt(variance if network.parametrization == "ntk" else variance / w.shape[1])
+            w *= initial_deviation(network, layer, w.shape[1])
     if network.bias:
         for b in out[1::2]:
             b[...] = 0.0
     if network.kind == "resnet":
         for scale, shift in zip(out[network.layers :: 2], out[network.layers + 1 :: 2], strict=True):
             scale[...], shift[...] = 1.0, 0.0
+
+
+def initial_deviation(network: Network, layer: int, inputs: int) -> float:
+    """The standard deviation of the initial weights of layer number `layer` (0 is the first), by its fan-in.
+
+    Of a first layer with `init_spectrum` it is not that of every coordinate.
+    """
+    variance = network.layer_variances[layer]
+    return math.sqrt(variance if network.parametrization == "ntk" else variance / inputs)
 
 
 def multipliers(network: Network, shapes: Shapes) -> tuple[float, ...]:

@@ -63,7 +63,7 @@ def by_pvalue(replicas: int, pvalue: float) -> str:
     return more(replicas, (wanted / float(norm.isf(pvalue / 2))) ** 2)
 
 
-def by_share(right: int, decided: int, settings: int) -> str:
+def by_share(right: int, decided: int, settings: int, what: str = "settings") -> str:
     """For a share of signs that must lie above, or below, `SHARE` by its exact interval.
 
     >>> by_share(15, 18, 18)
@@ -74,8 +74,8 @@ def by_share(right: int, decided: int, settings: int) -> str:
     for times in (2**k for k in range(1, 10)):
         low, high = share_interval(round(right * times), decided * times) or (0.0, 1.0)
         if low > SHARE or high < SHARE:
-            return more(settings, times, "settings")
-    return f"{right} of {decided} is close to {SHARE:g}: if it lies on it, no number of settings decides"
+            return more(settings, times, what)
+    return f"{right} of {decided} is close to {SHARE:g}: if it lies on it, no number of {what} decides"
 
 
 def more(replicas: int, times: float, what: str = "replicas") -> str:

@@ -58,6 +58,12 @@ class TaskCurves:
             return np.asarray(accuracy[:, :, 0])
         return np.asarray(np.trapezoid(accuracy, self.steps, axis=2) / (self.steps[-1] - self.steps[0]))
 
+    def mean_loss(self) -> np.ndarray:
+        """The loss averaged over the steps of every task, likewise, (R, k)."""
+        if len(self.steps) == 1:
+            return np.asarray(self.loss[:, :, 0])
+        return np.asarray(np.trapezoid(self.loss, self.steps, axis=2) / (self.steps[-1] - self.steps[0]))
+
     def steps_to(self, accuracy: float) -> np.ndarray:
         """The first reading of every task at which the accuracy is at least this, (R, k); inf where it never is."""
         reached = self._accuracy() >= accuracy

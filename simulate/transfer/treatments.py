@@ -15,7 +15,7 @@ import torch
 
 from simulate.aligned_draws import draw_weights, of_norm, principal_axes
 from simulate.data import haar_orthogonal
-from simulate.networks import layer_outputs
+from simulate.networks import initial_deviation, layer_outputs
 from simulate.streams import Purpose, Streams
 from simulate.transfer.rainbow import References
 from theory.setting import Network, Treatment
@@ -62,8 +62,19 @@ class Switch:
         return 1 + self.network.bias
 
     def normals(self) -> np.random.Generator:
-        """The stream of weights that are drawn: the same for all treatments, which are so compared in pairs."""
+        """The stream of first layers that are drawn: the same for all treatments, which are so compared in pairs."""
         return self.streams.at(Purpose.DRAWN_WEIGHTS, self.replica)
+
+    def normals_above(self, layer: int) -> np.ndarray:
+        """The z (out, in), independent N(0, 1), of layer number `layer` (0 is the first), which is not the first.
+
+        They are those of its initial weights σ z, which the moments of other replicas know nothing of. A drawn layer
+        W = μ + z Σ^½, with the symmetric root, then differs from the initial one only by what its moments do, and
+        differences between treatments vary less: `recursive` minus `covariance` has a tenth of the variance.
+        """
+        w = self.init[layer * self.step]
+        deviation = initial_deviation(self.network, layer, w.shape[1])
+        return w / deviation if deviation else w
 
 
 def treat(treatment: Treatment, switch: Switch) -> Parameters:
@@ -103,17 +114,16 @@ def _first_layers(treatment: Treatment, switch: Switch) -> Parameters:
 
 
 def _covariance(treatment: Treatment, switch: Switch) -> Parameters:
-    return (_drawn_first_layer(switch, switch.normals()), *switch.init[1:])
+    return (_drawn_first_layer(switch), *switch.init[1:])
 
 
 def _recursive(treatment: Treatment, switch: Switch) -> Parameters:
-    generator = switch.normals()
-    parameters = [_drawn_first_layer(switch, generator), *switch.init[1:]]
+    parameters = [_drawn_first_layer(switch), *switch.init[1:]]
     for layer in range(1, treatment.layers or switch.network.layers - 1):
         basis = _principal(switch.network, tuple(parameters), switch.rows, layer)
         place = layer * switch.step
         w = switch.init[place]
-        drawn = generator.standard_normal(w.shape) * np.sqrt(switch.variances[layer - 1])
+        drawn = switch.normals_above(layer) @ basis * np.sqrt(switch.variances[layer - 1])
         parameters[place] = _of_norm(drawn @ basis.T, w)
     return tuple(parameters)
 
@@ -129,14 +139,15 @@ def _unrotated(treatment: Treatment, switch: Switch) -> Parameters:
 def _drawn_in_turn(treatment: Treatment, switch: Switch, *, rotated: bool) -> Parameters:
     """Hidden layers drawn one upon the other, each from a mean and a covariance: see `simulate.transfer.rainbow`."""
     assert switch.others is not None
-    generator = switch.normals()
-    parameters = [_drawn_first_layer(switch, generator), *switch.init[1:]]
+    parameters = [_drawn_first_layer(switch), *switch.init[1:]]
     for layer in range(1, treatment.layers or switch.network.layers - 1):
         given = _given(switch.network, tuple(parameters), switch.rows, layer) if rotated else None
         place = layer * switch.step
         w = switch.init[place]
         mean, covariance = switch.others.moments(layer - 1, given)
-        parameters[place] = _of_norm(mean + draw_weights(covariance, len(w), generator), w)
+        variances, basis = principal_axes(covariance)
+        drawn = (switch.normals_above(layer) @ basis * np.sqrt(variances)) @ basis.T
+        parameters[place] = _of_norm(mean + drawn, w)
     return tuple(parameters)
 
 
@@ -174,10 +185,10 @@ TREATMENTS: Mapping[str, Callable[[Treatment, Switch], Parameters]] = MappingPro
 )
 
 
-def _drawn_first_layer(switch: Switch, generator: np.random.Generator) -> np.ndarray:
+def _drawn_first_layer(switch: Switch) -> np.ndarray:
     assert switch.moment is not None
     first = switch.init[0]
-    return _of_norm(draw_weights(switch.moment, len(first), generator), first)
+    return _of_norm(draw_weights(switch.moment, len(first), switch.normals()), first)
 
 
 def _first_rescaled(switch: Switch, layers: int) -> Parameters:

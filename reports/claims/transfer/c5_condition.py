@@ -12,12 +12,15 @@ from reports.claims.transfer.condition_design import (
     CYCLE,
     DESIGN,
     FAMILIES,
+    FILTERS,
+    FULL,
     HORIZONS,
     LARGE,
     LONG,
     LONGEST,
     MIXED,
     MNIST,
+    QUICK,
     REPLICAS,
     TWICE,
     DrawnSetting,
@@ -40,7 +43,7 @@ from reports.findings import Exhibits, Judgement
 from reports.judging.rules import SHARE
 from simulate.devices import resolve
 
-QUICK, FULL = 3, 52  # rounds of the design
+QUICK_FILTERS = 2  # settings of filters in the quick budget: they cost most, and fewest of their signs are decided
 FURTHER = {LARGE: 72, MNIST: 24, TWICE: 60}  # settings of larger budgets alone
 
 
@@ -51,7 +54,8 @@ def trials(context: Context) -> Mapping[str, Trial[Family]]:
     """
     quick = context.budget == "quick"
     rounds = QUICK if quick else FULL
-    counts = {family: rounds * CYCLE.count(family.number) for family in FAMILIES} | ({} if quick else FURTHER)
+    counts = {family: rounds * CYCLE.count(family.number) for family in FAMILIES}
+    counts |= {FILTERS: QUICK_FILTERS} if quick else FURTHER
     found = {}
     for family, count in counts.items():
         first = settings_of(family, 1, 0)[0].experiment
@@ -126,8 +130,9 @@ CLAIM = Claim(
     "teacher, or without labels, crops of photographs), one to four hidden layers and filters, widths, activations, "
     "the scale of the init, learning rate and momentum, length upstream (random labels), what is kept of the "
     "pretrained network, real or fresh random labels downstream, cross-entropy or squared error; a smaller budget "
-    f"takes the first of the same list. {REPLICAS} networks of each are trained with pretraining and from scratch, "
-    "on the same rows and batches; the gain is the difference in mean train accuracy (in loss) up to "
+    f"takes the first of the same list, the quick one {QUICK} rounds of {len(CYCLE)} with {QUICK_FILTERS} settings of "
+    f"filters, over one epoch alone after the first round. {REPLICAS} networks of each are trained with pretraining "
+    "and from scratch, on the same rows and batches; the gain is the difference in mean train accuracy (in loss) up to "
     f"{', '.join(map(str, HORIZONS))} epochs, the last two in every {LONG}th and {LONGEST}th round of the design "
     "alone, none of which is in the quick budget. A sign is decided where the paired 95 % interval excludes 0. "
     "Every network is linearised where training begins; its gain at the same horizons is the prediction. Over one "

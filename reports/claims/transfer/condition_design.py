@@ -1,8 +1,9 @@
 """The design of claim C5: settings of real networks drawn by a fixed law, before anything runs.
 
 Setting k is drawn from (`DESIGN`, k), whatever the user's seed is, which draws rows, labels, weights and batches. Its
-family follows from k: `CYCLE` repeats. A smaller budget takes the first settings of the same list. Larger budgets add
-families of their own, `LARGE` and `MNIST`, whose setting k is drawn from (`FURTHER`, family, k).
+family follows from k: `CYCLE` repeats. A smaller budget takes the first settings of the same list, of which the quick
+one reads all after the first round over one epoch alone. Larger budgets add families of their own, `LARGE` and
+`MNIST`, whose setting k is drawn from (`FURTHER`, family, k).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ EPOCHS = (0, 0.25, 0.5, 0.75, *range(1, 7), 8, 10, 12, 14, 17, 20, 25, 30, 40, 5
 AGAIN, LONG, LONGEST = 4, 8, 16  # of so many rounds the last is linearised again, or has one long horizon, or both
 UPDATES = 12  # of an epoch
 CYCLE = (0, 1, 2, 3, 0, 4, 2, 5)  # the families of consecutive settings
+QUICK, FULL = 6, 52  # rounds of the design by budget
 MIXED = 20  # settings at double size of all families; those after them have large weights
 
 
@@ -58,6 +60,7 @@ class Family:
 
 
 FAMILIES = tuple(Family(LAWS[number][0], number) for number in sorted(set(CYCLE)))
+FILTERS = FAMILIES[4]
 TWICE = Family("double size", 6, double=True)
 LARGE, MNIST = (Family(LAWS[number][0], number) for number in (7, 8))
 
@@ -86,8 +89,11 @@ class DrawnSetting:
         return installed(self.experiment.upstream.data)
 
 
-def drawn_setting(number: int, seed: int, *, double: bool = False) -> DrawnSetting:
-    """Setting `number` of the design, or of that at double size; rows, labels and weights are drawn from `seed`."""
+def drawn_setting(number: int, seed: int, *, double: bool = False, brief: bool = False) -> DrawnSetting:
+    """Setting `number` of the design, or of that at double size; rows, labels and weights are drawn from `seed`.
+
+    If `brief`, it has the first horizon alone.
+    """
     turn, place = divmod(number, len(CYCLE))
     if double:
         rng = np.random.default_rng([DOUBLE, number])
@@ -95,9 +101,9 @@ def drawn_setting(number: int, seed: int, *, double: bool = False) -> DrawnSetti
         return DrawnSetting(number, _experiment(rng, law(rng, 2), HORIZONS[SHORT - 1], seed), SHORT, again=False)
     rng = np.random.default_rng([DESIGN, number])
     _, law = LAWS[CYCLE[place]]
-    horizons = SHORT + (turn % LONG == LONG - 1) + (turn % LONGEST == LONGEST - 1)
+    horizons = 1 if brief else SHORT + (turn % LONG == LONG - 1) + (turn % LONGEST == LONGEST - 1)
     drawn = _experiment(rng, law(rng, 1), HORIZONS[horizons - 1], seed)
-    return DrawnSetting(number, drawn, horizons, turn % AGAIN == AGAIN - 1)
+    return DrawnSetting(number, drawn, horizons, turn % AGAIN == AGAIN - 1 and not brief)
 
 
 def further_setting(family: Family, number: int, seed: int) -> DrawnSetting:
@@ -108,9 +114,16 @@ def further_setting(family: Family, number: int, seed: int) -> DrawnSetting:
 
 
 def settings_of(family: Family, count: int, seed: int) -> tuple[DrawnSetting, ...]:
-    """The first `count` settings of a family, or at double size; each has a seed of its own."""
+    """The first `count` settings of a family, or at double size; each has a seed of its own.
+
+    If there are no more than in `QUICK` rounds, those after the first round are brief.
+    """
     if family in FAMILIES:
-        return tuple(drawn_setting(number, seed + number) for number in numbers_of(family, count))
+        quick = count <= QUICK * CYCLE.count(family.number)
+        return tuple(
+            drawn_setting(number, seed + number, brief=quick and number >= len(CYCLE))
+            for number in numbers_of(family, count)
+        )
     if family.double:
         return tuple(drawn_setting(number, seed + number, double=True) for number in range(count))
     return tuple(further_setting(family, number, seed + number) for number in range(count))

@@ -121,7 +121,9 @@ def begin(drawn: DrawnSetting, device: torch.device) -> Beginning | None:
     )
 
 
+@lru_cache(maxsize=1)
 def _engine(experiment: Experiment, device: torch.device) -> Engine:
+    """Held for the setting at hand: images are opened once."""
     return Engine(experiment, device, weights=False, tile=experiment.ensemble.replicas)
 
 

@@ -19,6 +19,7 @@ from reports.judging.needed import by_share, with_need
 from reports.judging.rules import LEVEL, SHARE
 
 FAR = 2.0  # medians of the distance from the boundary
+FEWEST = 12  # decided signs, of which a share is told of a horizon
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,16 +198,21 @@ def _judge_control(scores: SignScores) -> Judgement:
 
 
 def _tell_horizon(predicted: PredictedTransfer, measured: MeasuredTransfer) -> Judgement:
-    """The first horizon at which fewer than `SHARE` of the decided signs are right, however few are decided."""
+    """The first horizon at which fewer than `SHARE` of the decided signs are right, of which there are `FEWEST`."""
     counts = [score_signs(predicted.accuracy[:, h], measured.accuracy[:, h]).count for h in range(len(HORIZONS))]
-    shares = {horizon: each for horizon, each in zip(HORIZONS, counts, strict=True) if each.share is not None}
+    shares = {horizon: each for horizon, each in zip(HORIZONS, counts, strict=True) if each.decided >= FEWEST}
+    epochs = "epoch" if shares and max(shares) == 1 else "epochs"
     below = [horizon for horizon, each in shares.items() if each.share is not None and each.share < SHARE]
-    last = f"not up to {max(shares)} epochs" if shares else "no sign is decided"
+    last = f"not up to {max(shares)} {epochs}" if shares else f"at no horizon are {FEWEST} signs decided"
     return Judgement(
         kind="outside",
         quantity=f"epochs downstream at which fewer than {SHARE:g} of the decided signs in accuracy are right",
         prediction="none",
         measurement=float(below[0]) if below else last,
         verdict=OUTSIDE,
-        note="; ".join(f"{horizon} epochs: {each.right} of {each.decided}" for horizon, each in shares.items()),
+        note="; ".join(
+            f"{horizon} epochs: {each.right} of {each.decided}"
+            for horizon, each in zip(HORIZONS, counts, strict=True)
+            if each.decided
+        ),
     )

@@ -10,6 +10,7 @@ from reports.claims.claim import Measurement
 from reports.claims.transfer.map_effects import MappedEffects
 from reports.claims.transfer.sign_counts import RealisedSigns, SignCount, count_signs, shuffled_shares
 from reports.findings import Judgement
+from reports.judging.needed import by_share, with_need
 from reports.judging.rules import SHARE, Ruling, share_verdict
 from theory.testing import PairedMean, paired_mean
 
@@ -70,7 +71,8 @@ def best_constant(realised: RealisedSigns) -> int:
 
 def judge_condition(quantity: str, predicted: np.ndarray, realised: RealisedSigns, *, about: str) -> Judgement:
     """The share of decided signs that a condition has right, by the rule of `condition_verdict`."""
-    counted = count_signs(predicted, realised)
+    counted, verdict = count_signs(predicted, realised), condition_verdict(predicted, realised)
+    needed = by_share(counted.right, counted.decided, counted.settings, "points")
     return Judgement(
         about=about,
         kind="asymptotic",
@@ -78,9 +80,9 @@ def judge_condition(quantity: str, predicted: np.ndarray, realised: RealisedSign
         prediction=f"more than {SHARE:g}",
         measurement="no sign is decided" if counted.share is None else counted.share,
         interval=counted.interval,
-        verdict=condition_verdict(predicted, realised),
+        verdict=verdict,
         power=f"{counted.settings} points, {counted.settings - counted.decided} of them undecided",
-        note=_note(counted, predicted, realised),
+        note=with_need(_note(counted, predicted, realised), verdict, needed),
     )
 
 

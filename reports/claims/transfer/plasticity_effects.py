@@ -1,8 +1,8 @@
 """What claim C8 measures of networks on successive tasks, and the gains that linearised training predicts of them.
 
 The gain of a task is the mean train accuracy of the network that has been carried on, less that of a new network on the
-same rows, labels and batches. The prediction is that of `theory.transfer.training_transfer` on these very networks
-where the task begins.
+same rows, labels and batches; in loss it is the mean loss of the new network, less that of the other. The prediction is
+that of `theory.transfer.training_transfer` on these very networks where the task begins.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class PlasticityEffects:
     remedies : tuple of str, length Q
     accuracy, loss : ndarray, shape (Q, R, k)
         At the end of every task.
-    mean_accuracy : ndarray, shape (Q, R, k)
+    mean_accuracy, mean_loss : ndarray, shape (Q, R, k)
         Averaged over the steps of every task.
     alive : ndarray, shape (Q, R, k)
         The share of units of the upper layer that are positive on some row, where every task begins.
-    predicted : ndarray, shape (T, R)
-        The gains that linearised training predicts of the tasks in `READ`; nan where it diverges, and empty, T = 0,
-        where remedies are compared.
+    predicted, predicted_loss : ndarray, shape (T, R)
+        The gains in accuracy and in loss that linearised training predicts of the tasks in `READ`; nan where it
+        diverges, and empty, T = 0, where remedies are compared.
     replicas, diverged : int
     """
 
@@ -46,8 +46,10 @@ class PlasticityEffects:
     accuracy: np.ndarray
     loss: np.ndarray
     mean_accuracy: np.ndarray
+    mean_loss: np.ndarray
     alive: np.ndarray
     predicted: np.ndarray
+    predicted_loss: np.ndarray
     replicas: int
     diverged: int
 
@@ -66,9 +68,17 @@ class PlasticityEffects:
 
     @property
     def gains(self) -> np.ndarray:
-        """The gains over a new network in the tasks of `READ`, (T, R)."""
+        """The gains in accuracy over a new network in the tasks of `READ`, (T, R)."""
+        return self._over_new(self.mean_accuracy)
+
+    @property
+    def loss_gains(self) -> np.ndarray:
+        """Those in loss, (T, R)."""
+        return -self._over_new(self.mean_loss)
+
+    def _over_new(self, means: np.ndarray) -> np.ndarray:
         tasks = [number - 1 for number in READ]
-        carried, new = (self.mean_accuracy[self.of(remedy.name)] for remedy in (NONE, ANEW))
+        carried, new = (means[self.of(remedy.name)] for remedy in (NONE, ANEW))
         return np.asarray((carried - new)[:, tasks].T)
 
 
@@ -95,22 +105,27 @@ def measure_plasticity(case: Case[TaskPoint], context: Context) -> PlasticityEff
     if len(result.numbers) < 2:
         rule = f"leaves {len(result.numbers)} of {result.replicas} replicas finite, and at least 2 are needed"
         raise Diverged("training.learning_rate", point.rate, rule)
-    predicted = np.empty((0, len(result.numbers))) if point.compared else predicted_gains(result, context.device)
+    nothing = np.empty((0, len(result.numbers)))
+    predicted, predicted_loss = (nothing, nothing) if point.compared else predicted_gains(result, context.device)
     return PlasticityEffects(
         remedies=tuple(curves.remedy.name for curves in result.curves),
         accuracy=np.stack([curves.end_accuracy for curves in result.curves]),
         loss=np.stack([curves.end_loss for curves in result.curves]),
         mean_accuracy=np.stack([curves.mean_accuracy() for curves in result.curves]),
+        mean_loss=np.stack([curves.mean_loss() for curves in result.curves]),
         alive=np.stack([curves.alive[:, :, -1] for curves in result.curves]),
         predicted=predicted,
+        predicted_loss=predicted_loss,
         replicas=result.replicas,
         diverged=result.diverged,
     )
 
 
 @one_thread()
-def predicted_gains(result: SequenceResult, device: str) -> np.ndarray:
-    """The gains in mean accuracy over new networks in the tasks of `READ`, by linearised training, (T, R).
+def predicted_gains(result: SequenceResult, device: str) -> tuple[np.ndarray, np.ndarray]:
+    """The gains in mean accuracy and in mean loss over new networks in the tasks of `READ`, (T, R) each.
+
+    By linearised training.
 
     Raises
     ------
@@ -137,4 +152,4 @@ def predicted_gains(result: SequenceResult, device: str) -> np.ndarray:
     )
     if found.train_accuracy is None:
         raise InvalidInput("labels", "one output", "must be classes for an accuracy to exist")
-    return found.train_accuracy.each.reshape(len(READ), -1)
+    return found.train_accuracy.each.reshape(len(READ), -1), found.train_loss.each.reshape(len(READ), -1)

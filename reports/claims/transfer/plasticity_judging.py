@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from scipy.stats import t as student
@@ -12,13 +13,14 @@ from reports.claims.transfer.effects import judge_sign
 from reports.claims.transfer.map_signs import judge_condition, realised_signs
 from reports.claims.transfer.plasticity_effects import PlasticityEffects
 from reports.claims.transfer.plasticity_points import ANEW, READ, Course, TaskPoint
-from reports.claims.transfer.sign_counts import RealisedSigns
+from reports.claims.transfer.sign_counts import RealisedSigns, count_signs
 from reports.findings import Judgement
 from reports.judging.intervals import simultaneous
 from reports.judging.needed import by_interval, with_need
 from reports.judging.rules import CONFIDENCE, Ruling, Sign, asymptotic_verdict
 from theory.testing import PairedMean, paired_mean
 
+What = Literal["accuracy", "loss"]  # in which a gain is read
 SMALLEST = 0.005  # the smallest slope that counts, in accuracy per task: 4.5 points between the first and the tenth
 AXES: dict[str, Sign] = {"width": "positive", "factor": "negative", "rate": "negative"}
 # pairs of remedies, the one that should help more first
@@ -55,7 +57,8 @@ def judge_slope(measured: PlasticityEffects, expected: Course) -> Judgement:
     verdict = course_verdict(course_of(slope), expected, measured.diverged)
     first, last = measured.accuracy[0].mean(axis=0)[[0, -1]]
     note = f"{course_of(slope)}: accuracy {first:.3f} in the first task, {last:.3f} in the last"
-    bounds = (0.0, -SMALLEST) if expected == "lost" else (0.0, SMALLEST)
+    # decided by fewer replicas: that it is not 0, or that it is smaller than what counts
+    bounds = (0.0,) if abs(slope.mean) > SMALLEST / 2 else (-SMALLEST, SMALLEST)
     needed = by_interval(len(measured.accuracy[0]), slope.low, slope.high, bounds) if slope.estimable else ""
     return Judgement(
         quantity="slope of the accuracy reached over tasks, per task",
@@ -165,27 +168,37 @@ def judge_anew(found: Mapping[TaskPoint, PlasticityEffects]) -> Judgement:
 
 
 def judge_next_signs(found: Mapping[TaskPoint, PlasticityEffects]) -> tuple[Judgement, ...]:
-    """The signs of gains over new networks: of the mean over the tasks in `READ`, and of each of these tasks."""
+    """The signs of gains over new networks in loss and in accuracy, in the mean over the tasks in `READ`."""
     each = tuple(found.values())
-    rows = [slice(None), *(slice(k, k + 1) for k in range(len(READ)))]
-    words = [f"mean of tasks {', '.join(map(str, READ))}", *(f"task {number}" for number in READ)]
-    return tuple(
-        judge_condition(
-            f"over a new network that linearised training predicts, {word}",
-            foretold(each, row),
-            realised(each, row),
-            about="all points of the map",
-        )
-        for word, row in zip(words, rows, strict=True)
+    return tuple(_judge_next(each, what) for what in ("loss", "accuracy"))
+
+
+def _judge_next(found: Sequence[PlasticityEffects], what: What) -> Judgement:
+    judged = judge_condition(
+        f"in {what} over a new network that linearised training predicts",
+        foretold(found, slice(None), what),
+        realised(found, slice(None), what),
+        about="all points of the map",
     )
+    return replace(judged, note=f"{_task_by_task(found, what)}; in the mean of these tasks {judged.note}")
 
 
-def realised(found: Sequence[PlasticityEffects], tasks: slice) -> RealisedSigns:
+def _task_by_task(found: Sequence[PlasticityEffects], what: What) -> str:
+    counts = [
+        count_signs(foretold(found, slice(k, k + 1), what), realised(found, slice(k, k + 1), what))
+        for k in range(len(READ))
+    ]
+    return ", ".join(f"task {task} {each.right} of {each.decided}" for task, each in zip(READ, counts, strict=True))
+
+
+def realised(found: Sequence[PlasticityEffects], tasks: slice, what: What = "accuracy") -> RealisedSigns:
     """The gains of points, averaged over some of the tasks in `READ`; decided where the 95 % interval excludes 0."""
-    return realised_signs([paired_mean(each.gains[tasks].mean(axis=0), confidence=CONFIDENCE) for each in found], found)
+    gains = [each.gains if what == "accuracy" else each.loss_gains for each in found]
+    return realised_signs([paired_mean(each[tasks].mean(axis=0), confidence=CONFIDENCE) for each in gains], found)
 
 
-def foretold(found: Sequence[PlasticityEffects], tasks: slice) -> np.ndarray:
+def foretold(found: Sequence[PlasticityEffects], tasks: slice, what: What = "accuracy") -> np.ndarray:
     """The mean gains that are predicted of the same; nan where all linearised trainings diverge."""
-    means = [each.predicted[tasks].mean(axis=0) for each in found]
+    predicted = [each.predicted if what == "accuracy" else each.predicted_loss for each in found]
+    means = [each[tasks].mean(axis=0) for each in predicted]
     return np.array([values[np.isfinite(values)].mean() if np.isfinite(values).any() else np.nan for values in means])

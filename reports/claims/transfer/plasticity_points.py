@@ -10,8 +10,9 @@ from theory.setting import Data, Ensemble, Labels, Network, Remedy, Setting, Tas
 TASKS, EPOCHS = 10, 10  # how many tasks, and how long each of them is trained
 ROWS, BATCH, LOWER = 60, 20, 32  # rows of every task and of a batch, units of the first layer
 WIDTHS, FACTORS, RATES = (16, 32, 96), (0.35, 0.5, 1.0, 2.0), (0.02, 0.04)
+SLOWEST = (32, 0.35, 0.02)  # width, factor and rate of the point whose expected slope is the smallest
 READ = (2, 5, 10)  # tasks whose gain over a new network is predicted; the first is number 1
-REPLICAS = 8  # by the quick budget
+REPLICAS = 8  # by the quick budget, of points whose slopes are large
 
 NONE, ANEW, RESCALED, REVIVED = (Remedy(kind=kind) for kind in ("none", "anew", "rescaled", "revived"))
 DECAY = Remedy(kind="decay", strength=0.03)
@@ -27,6 +28,17 @@ class TaskPoint:
     factor: float
     rate: float
     compared: bool = False
+
+    @property
+    def replicas(self) -> int:
+        """By the quick budget: more where remedies are compared, and where a slope is hardly larger than what counts.
+
+        On pilot seeds differences between remedies varied by as much as they are, and the smallest slope that is judged
+        was 0.007.
+        """
+        if self.compared:
+            return 24
+        return 32 if (self.width, self.factor, self.rate) == SLOWEST else REPLICAS
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from simulate.networks import forward
+from simulate.networks import draw_parameters, forward
 from simulate.streams import Purpose, Streams
 from simulate.transfer.draws import TransferDraws
 from simulate.transfer.experiment import Engine
@@ -46,6 +46,12 @@ def normals(*shapes: tuple[int, int]) -> list[np.ndarray]:
     """The numbers that weights of these shapes are drawn from, in turn."""
     generator = Streams(5).at(Purpose.DRAWN_WEIGHTS, 2)
     return [generator.standard_normal(shape) for shape in shapes]
+
+
+def expected_normals(here: Switch, layer: int) -> np.ndarray:
+    """The numbers that the initial weights of a layer were drawn from: N(0, 1/fan-in) by the setting."""
+    w = here.init[layer * here.step]
+    return w * np.sqrt(w.shape[1])
 
 
 def same(mine: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> bool:
@@ -140,13 +146,12 @@ def test_recursive_draws_each_layer_in_the_basis_of_what_is_below(bias, layers):
     assert here.moment is not None
     step = 1 + bias
     drawn = treat(Treatment(kind="recursive", layers=layers), here)
-    z = normals(*SHAPES[:3])
     h = here.rows
     expected = [treat(Treatment(kind="covariance"), here)[0]]
     for layer in range(1, layers or 3):
         h = np.tanh(h @ expected[-1].T + (here.init[2 * layer - 1] if bias else 0))
         basis = np.linalg.eigh(h.T @ h / len(h))[1]
-        w = (z[layer] * np.sqrt(here.variances[layer - 1])) @ basis.T
+        w = (expected_normals(here, layer) @ basis * np.sqrt(here.variances[layer - 1])) @ basis.T
         expected.append(of_norm(w, here.init[layer * step]))
     for layer, w in enumerate(expected):
         np.testing.assert_allclose(drawn[layer * step], w, rtol=1e-8, atol=1e-10)
@@ -204,7 +209,6 @@ def test_layers_are_drawn_in_the_basis_of_what_is_below(kind, layers, bias):
     trained = [parameters(rng, bias, 1.5) for _ in range(3)]
     found = references(here.network, [np.stack(column) for column in zip(*trained, strict=True)], here.rows)
     drawn = treat(Treatment(kind=kind, layers=layers), replace(here, others=found))
-    z = normals(*SHAPES[:3])
     h = here.rows
     expected = [treat(Treatment(kind="covariance"), here)[0]]
     theirs = [here.rows] * 3
@@ -226,14 +230,34 @@ def test_layers_are_drawn_in_the_basis_of_what_is_below(kind, layers, bias):
         moments = found.moments(layer - 1, h if kind == "rainbow" else None)
         np.testing.assert_allclose(moments[0], mean, atol=1e-9)
         np.testing.assert_allclose(moments[1], covariance, atol=1e-9)
-        again = moments[0] + draw_weights_of(moments[1], z[layer])
+        again = moments[0] + expected_normals(here, layer) @ symmetric_root(moments[1])
         np.testing.assert_allclose(got, of_norm(again, here.init[layer * step]), rtol=1e-9, atol=1e-12)
     assert same(drawn[len(expected) * step :], here.init[len(expected) * step :])
 
 
-def draw_weights_of(covariance: np.ndarray, z: np.ndarray) -> np.ndarray:
+def symmetric_root(covariance: np.ndarray) -> np.ndarray:
     values, basis = np.linalg.eigh(covariance)
-    return (z * np.sqrt(np.maximum(values, 0.0))) @ basis.T
+    return np.asarray((basis * np.sqrt(np.maximum(values, 0.0))) @ basis.T)
+
+
+def test_a_layer_drawn_with_the_moments_of_the_init_is_the_initial_one():
+    """Its normals are those of the init, so that treatments differ by their moments alone."""
+    here = switch()
+    flat = replace(here, variances=(np.ones(9), np.ones(7)))
+    for drawn, first in zip(treat(Treatment(kind="recursive"), flat)[1:3], here.init[1:3], strict=True):
+        np.testing.assert_allclose(drawn, first, atol=1e-12)
+
+
+def test_normals_are_those_that_initial_weights_are_drawn_from():
+    network = Network(kind="mlp", hidden=(9, 7), parametrization="ntk", init_variance=(1.0, 4.0, 0.0))
+    rng = np.random.default_rng(6)
+    init = [np.empty(shape) for shape in ((9, 4), (7, 9), (3, 7))]
+    draw_parameters(network, rng, init)
+    here = replace(switch(), network=network, init=tuple(init))
+    rng = np.random.default_rng(6)
+    _, z = (rng.standard_normal(w.shape) for w in init[:2])
+    np.testing.assert_allclose(here.normals_above(1), z, rtol=1e-14)
+    assert not here.normals_above(2).any()
 
 
 def test_rotations_are_orthogonal_and_undo_a_rotation():

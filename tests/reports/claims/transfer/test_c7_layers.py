@@ -16,7 +16,7 @@ from tests.reports.claims.transfer.made import made
 from theory.errors import InvalidInput
 from theory.testing import MeanRatio
 
-TWO, THREE = CLAIM.cases(Context(seed=999))
+TWO, THREE = CLAIM.cases(Context("full", seed=999))
 GAINS = {kept(1): 0.05, kept(2): 0.2, "rainbow 1": 0.05, "rainbow 2": 0.19, "unrotated 2": 0.1, "recursive 2": 0.05}
 
 
@@ -101,4 +101,9 @@ def test_layers_are_shown():
     assert [row[1] for row in table.rows] == list(GAINS)
     assert table.rows[0][5] == ""
     assert [series.label for series in figure.panels[0].series] == ["kept", "drawn", "recursive", "unrotated"]
-    assert THREE.study.depth == 3
+
+
+def test_the_quick_budget_has_three_layers_alone():
+    (quick,) = CLAIM.cases(Context(seed=999))
+    assert quick.study == THREE.study
+    assert (TWO.study.depth, THREE.study.depth) == (2, 3)

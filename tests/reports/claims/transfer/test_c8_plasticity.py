@@ -44,8 +44,10 @@ def made(
         accuracy=reached,
         loss=1 - reached,
         mean_accuracy=during,
+        mean_loss=1 - during,
         alive=np.full(reached.shape, 0.7) + noisy(reached.shape),
         predicted=foreseen,
+        predicted_loss=foreseen,
         replicas=8,
         diverged=0,
     )
@@ -128,7 +130,7 @@ def concluded(effects_of: Callable[[TaskPoint], PlasticityEffects]) -> list[str]
 
 
 def test_over_the_map():
-    assert concluded(as_claimed) == ["holds"] * 8
+    assert concluded(as_claimed) == ["holds"] * 6
     judged = CLAIM.conclude(outcomes(as_claimed, compared=True))
     assert {judgement.about for judgement, _ in judged} == {"all points of the map"}
     assert all(len(of) == len(MAP) for _, of in judged)
@@ -163,19 +165,44 @@ def test_wrong_shuffled_and_constant_signs_do_not_hold():
 
         return concluded(effects)[4:]
 
-    assert foreseen(lambda point: 1.0 if point.factor < 1 else -1.0) == ["holds"] * 4
-    assert foreseen(lambda point: -1.0 if point.factor < 1 else 1.0) == ["refuted"] * 4
+    assert foreseen(lambda point: 1.0 if point.factor < 1 else -1.0) == ["holds"] * 2
+    assert foreseen(lambda point: -1.0 if point.factor < 1 else 1.0) == ["refuted"] * 2
     assert "holds" not in foreseen(lambda point: 1.0)
-    assert foreseen(lambda point: 1.0 if point.rate > 0.03 else -1.0) == ["refuted"] * 4  # right in half of them
-    assert foreseen(lambda point: np.nan) == ["refuted"] * 4
+    assert foreseen(lambda point: 1.0 if point.rate > 0.03 else -1.0) == ["refuted"] * 2  # right in half of them
+    assert foreseen(lambda point: np.nan) == ["refuted"] * 2
     signs = dict(zip(MAP, np.random.default_rng(4).permutation(np.repeat([1.0, -1.0], len(MAP) // 2)), strict=True))
     assert "holds" not in foreseen(lambda point: signs[point])  # of other points
     few = outcomes(as_claimed)[:10]
-    assert [judgement.verdict for judgement, _ in CLAIM.conclude(few)][-4:] == ["undecided"] * 4
+    assert [judgement.verdict for judgement, _ in CLAIM.conclude(few)][-2:] == ["undecided"] * 2
+
+
+def test_loss_and_accuracy_are_judged_by_their_own_gains_and_predictions():
+    def effects(point):
+        right = as_claimed(point)
+        return replace(right, predicted_loss=-right.predicted_loss)
+
+    assert concluded(effects)[4:] == ["refuted", "holds"]
+
+    def turned(point):
+        right = as_claimed(point)
+        return replace(right, mean_loss=-right.mean_loss)
+
+    assert concluded(turned)[4:] == ["refuted", "holds"]
+    loss, _ = [judgement for judgement, _ in CLAIM.conclude(outcomes(as_claimed))][4:]
+    assert "in loss" in loss.quantity
+    assert "task 2 24 of 24, task 5 24 of 24, task 10 24 of 24" in loss.note
+
+
+def test_what_is_undecided_says_how_much_more_it_needs():
+    few = [judgement for judgement, _ in CLAIM.conclude(outcomes(as_claimed)[:10])][-1]
+    assert "would need about 20 points" in few.note
+    (near,) = CLAIM.decide(CASES[GAINED], "gained", made(0.001, noise=0.012))
+    assert near.verdict == "undecided"
+    assert "would need about" in near.note
 
 
 def test_constants_do_not_hold_where_all_gains_have_one_sign():
-    assert concluded(lambda point: made(-0.03, gain=-0.1))[4:] == ["undecided"] * 4
+    assert concluded(lambda point: made(-0.03, gain=-0.1))[4:] == ["undecided"] * 2
 
 
 def test_tables_and_figures_show_every_point_and_the_best_remedy_first():
@@ -191,8 +218,8 @@ def test_tables_and_figures_show_every_point_and_the_best_remedy_first():
 def test_points_whose_networks_diverged_leave_gaps():
     some = tuple(outcome for outcome in outcomes(as_claimed) if outcome.case.study.width > 16)
     assert len(CLAIM.illustrate(some).tables[0].rows) == len(some)
-    assert len(CLAIM.conclude(some)) == 8
+    assert len(CLAIM.conclude(some)) == 6
     alone = tuple(outcome for outcome in some if outcome.case.study == GAINED)
-    assert len(CLAIM.conclude(alone)) == 5  # no axis has two ends
+    assert len(CLAIM.conclude(alone)) == 3  # no axis has two ends
     assert all(render(figure).svg for figure in CLAIM.illustrate(some).figures)
     assert CLAIM.illustrate(()).tables == ()

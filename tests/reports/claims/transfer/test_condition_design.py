@@ -13,12 +13,14 @@ from reports.claims.transfer.c5_condition import CLAIM, settings_in
 from reports.claims.transfer.condition_design import (
     CYCLE,
     FAMILIES,
+    FILTERS,
     HORIZONS,
     LARGE,
     MIXED,
     MNIST,
     SHORT,
     TWICE,
+    DrawnSetting,
     drawn_setting,
     further_setting,
     numbers_of,
@@ -27,6 +29,7 @@ from reports.claims.transfer.condition_design import (
 from reports.claims.transfer.condition_networks import measure_settings
 from reports.claims.transfer.condition_predictions import predict_settings
 from simulate import datasets
+from theory.setting import Experiment
 
 QUICK, FULL = Context(seed=999), Context(budget="full", seed=999)
 
@@ -34,13 +37,32 @@ QUICK, FULL = Context(seed=999), Context(budget="full", seed=999)
 def test_a_smaller_budget_takes_the_first_settings_of_the_same_list():
     quick, full = CLAIM.cases(QUICK), CLAIM.cases(FULL)
     for few, many in zip(quick, full[: len(quick)], strict=True):
-        assert settings_in(many)[: len(settings_in(few))] == settings_in(few)
+        for one, whole in zip(settings_in(few), settings_in(many), strict=False):
+            assert one.number == whole.number
+            assert one.horizons == (1 if one.number >= len(CYCLE) else whole.horizons)
+            assert upstream_of(one) == upstream_of(whole)
     design = [case for case in full if case.study in FAMILIES]
     numbers = [sorted(each.number for case in cases for each in settings_in(case)) for cases in (quick, design)]
-    assert numbers == [list(range(24)), list(range(416))]
+    filters = [number for number in range(48) if CYCLE[number % len(CYCLE)] == FILTERS.number]
+    assert numbers == [sorted(set(range(48)) - set(filters[2:])), list(range(416))]
     further = {case.study: len(settings_in(case)) for case in full if case.study not in FAMILIES}
     assert further == {LARGE: 72, MNIST: 24, TWICE: 60}
     assert {case.study for case in quick} == set(FAMILIES)
+
+
+def upstream_of(drawn: DrawnSetting) -> Experiment:
+    """The experiment, but for how long training downstream is."""
+    downstream = drawn.experiment.downstream
+    training = msgspec.structs.replace(downstream.training, steps=(0, 1))
+    return msgspec.structs.replace(drawn.experiment, downstream=msgspec.structs.replace(downstream, training=training))
+
+
+def test_brief_settings_are_read_over_an_epoch_and_nothing_else_changes():
+    for number in (8, 31, 127):
+        brief, whole = (drawn_setting(number, 5, brief=brief) for brief in (True, False))
+        assert upstream_of(brief) == upstream_of(whole)
+        assert (brief.horizons, brief.again) == (1, False)
+        assert brief.experiment.downstream.training.readings[-1] == condition_design.UPDATES
 
 
 def test_settings_are_the_same_whatever_the_seed_and_draw_from_it():

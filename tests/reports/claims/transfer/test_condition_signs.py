@@ -125,8 +125,18 @@ def test_distance_is_in_units_of_the_spread_between_networks():
     assert scores.beyond.settings == int((scores.distance > 2 * np.median(scores.distance)).sum())
 
 
+def test_horizons_at_which_few_signs_are_decided_are_noted_and_not_told():
+    """The quick budget has eight settings beyond an epoch: two wrong ones of four would not say where it stops."""
+    predicted, measured = made_design(REAL, REAL)
+    predicted.accuracy[8:, 1:], measured.accuracy[8:, 1:] = np.nan, np.nan
+    predicted.accuracy[:2, 1:] *= -1
+    judged = judge_design(predicted, measured)[4]
+    assert judged.measurement == "not up to 1 epoch"
+    assert judged.note == "1 epochs: 25 of 25; 3 epochs: 6 of 8; 6 epochs: 6 of 8"
+
+
 def test_nothing_decided_is_said():
     found = judge_design(*made_design([0.0001, -0.0001], [1.0, 1.0], noise=0.1))
     assert [each.measurement for each in found[:2]] == ["no sign is decided"] * 2
-    assert found[4].measurement == "no sign is decided"
+    assert found[4].measurement == "at no horizon are 12 signs decided"
     assert not any("nan" in each.note for each in found)

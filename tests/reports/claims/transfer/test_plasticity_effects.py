@@ -41,23 +41,26 @@ def test_it_is_about_the_networks_that_are_trained():
     """Every replica's own networks, rows, labels and batches, one after the other; others give other numbers."""
     case = case_of(POINT)
     sequence = POINT.sequence(case.setting)
-    found = measure_plasticity(case, Context()).predicted
+    measured = measure_plasticity(case, Context())
+    found, found_loss = measured.predicted, measured.predicted_loss
     result = simulate.run_sequence(sequence, keep_starts=True)
     assert found.shape == (len(READ), 3)
     network, training = case.setting.network, case.setting.training
 
-    def accuracy(remedy, task, replica, of):
+    def means(remedy, task, replica, of):
         inputs = simulate.task_inputs(sequence, task, [replica]).to(torch.device("cpu"), torch.float32)
         start = [w[of : of + 1, task] for w in result[remedy.name].starts]
         curves = linearised_training(network, training, start, inputs.x, inputs.y, batches=inputs.orders)
-        return mean_over_steps(training.readings, curves.train_accuracy.numpy())[0]
+        read = (curves.train_accuracy, curves.train_loss)
+        return np.array([mean_over_steps(training.readings, each.numpy())[0] for each in read])
 
     for k, number in enumerate(READ):
         for replica in range(3):
-            new = accuracy(ANEW, number - 1, replica, replica)
-            own, other = (accuracy(NONE, number - 1, replica, of) for of in (replica, (replica + 1) % 3))
-            assert found[k, replica] == pytest.approx(own - new, abs=1e-3)
-            assert own != other
+            new = means(ANEW, number - 1, replica, replica)
+            own, other = (means(NONE, number - 1, replica, of) for of in (replica, (replica + 1) % 3))
+            assert found[k, replica] == pytest.approx((own - new)[0], abs=1e-3)
+            assert found_loss[k, replica] == pytest.approx((new - own)[1], abs=1e-3)
+            assert (own != other).all()
 
 
 def test_effects_are_those_of_the_sequence():
@@ -72,6 +75,8 @@ def test_effects_are_those_of_the_sequence():
             assert slopes(found.accuracy[q])[replica] == pytest.approx(line[0])
     expected = result["none"].mean_accuracy() - result["anew"].mean_accuracy()
     np.testing.assert_array_equal(found.gains, expected[:, [number - 1 for number in READ]].T)
+    lost = np.trapezoid(result["anew"].loss - result["none"].loss, result["none"].steps, axis=2) / 30
+    np.testing.assert_allclose(found.loss_gains, lost[:, [number - 1 for number in READ]].T, rtol=1e-12)
     helped = paired_mean((result["anew"].end_accuracy - result["none"].end_accuracy)[:, 1:].mean(1))
     assert found.help("anew", "none").mean == pytest.approx(helped.mean)
 
@@ -80,7 +85,7 @@ def test_where_all_remedies_are_compared_nothing_is_linearised():
     point = replace(COMPARED[0], width=8)
     found = measure_plasticity(case_of(point, 2), Context())
     assert found.remedies == ("none", "rescaled", "revived", "decay 0.03", "anew")
-    assert found.predicted.shape == (0, 2)
+    assert found.predicted.shape == found.predicted_loss.shape == (0, 2)
 
 
 def test_networks_in_which_everything_is_new_gain_nothing():
