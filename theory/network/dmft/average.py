@@ -46,8 +46,9 @@ class Average:
         Of output weights.
     amplitude : ndarray
         As in `Solution`.
-    stepping : ndarray, optional
-        What was extrapolated from several updates taken as one, |…|; not given where every update was.
+    stepping : ndarray, shape (k,), optional
+        The most that was extrapolated from several updates taken as one, over all times, as its sign may change; not
+        given where none were.
     """
 
     remembered: np.ndarray
@@ -216,12 +217,13 @@ def averaged(
     fitted = np.tensordot(design @ inverse, tau, 1)
     free = count - np.linalg.matrix_rank(design, rtol=1e-8)
     scatter = np.sqrt(((tau - fitted) ** 2).sum(axis=0) / free)
-    steppings = [run.stepping[at] for run in runs if run.stepping is not None]
+    steppings = [run.stepping for run in runs if run.stepping is not None]
+    added = np.abs(np.tensordot(share, steppings, 1)) if steppings else None
     return Average(
         remembered=np.tensordot(share, remembered, 1),
         written=np.tensordot(share, written, 1),
         error=scatter * float(np.linalg.norm(share)),
         draws=count,
         amplitude=np.tensordot(share, amplitude, 1),
-        stepping=np.abs(np.tensordot(share, steppings, 1)) if steppings else None,
+        stepping=None if added is None else np.max(added, axis=0),
     )

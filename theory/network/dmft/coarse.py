@@ -5,7 +5,8 @@ same, at a cost that falls as c³, and what it does otherwise is linear in c as 
 
     f(1) = f(c) + (c − 1)/c · (f(c) − f(2 c)) + O(c²) .
 
-Momentum keeps its decay per time and its final speed: μ' = μ^c, η' = Σ η (1 − μ')/(1 − μ). Batches are joined.
+Under a constant force momentum moves weights by η (t − δ)/(1 − μ) after many updates, δ = μ/(1 − μ), Nesterov's by
+δ = μ²/(1 − μ). It keeps both: c δ(μ') = δ(μ) and η' = (1 − μ') Σ η/(1 − μ). Batches are joined.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def coarsened(problem: Problem, by: int) -> Problem:
     if by == 1:
         return problem
     training = problem.training
-    momentum = training.momentum**by
+    momentum = _momentum(training.momentum, training.nesterov, by)
     speed = (1 - momentum) / (1 - training.momentum)
     last = training.drops[-1][0] + 1 if training.drops else 0
     rates = [
@@ -49,6 +50,14 @@ def coarsened(problem: Problem, by: int) -> Problem:
         return replace(problem, training=changed, samples=by * problem.samples)
     batch = by * problem.batch
     return replace(problem, training=changed, batch=batch if training.sampling == "replacement" else min(1.0, batch))
+
+
+def _momentum(single: float, nesterov: bool, by: int) -> float:
+    """μ' of the same delay δ in single updates."""
+    if not nesterov:
+        return single / (single + by * (1 - single))
+    share = single**2 / (1 - single) / by
+    return (math.sqrt(share**2 + 4 * share) - share) / 2
 
 
 def extrapolated(solved: Callable[[Problem, int], Solution], problem: Problem, updates: int, by: int) -> Solution:

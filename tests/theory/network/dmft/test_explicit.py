@@ -67,6 +67,9 @@ def test_the_first_move_of_a_path() -> None:
     assert solved.remembered[0, -1] == pytest.approx(0.49)
     assert solved.remembered[1, -1] == pytest.approx(expected**2, rel=0.02)
     assert solved.amplitude[1, -1] == pytest.approx(0.7 * expected, rel=0.02)
+    many = replace(found, samples=10**9)  # rows, over which its noise averages out
+    quiet = solve(many, np.ones((1, 1)), 1, count=4096, seed=0, start=np.full((1, 1), 0.7))
+    assert quiet.tau[1, -1] == pytest.approx(expected**2, rel=0.02)
 
 
 def test_the_noise_of_a_path() -> None:
@@ -117,6 +120,8 @@ def test_a_linear_network_with_a_spike_is_the_average_of_the_linear_form() -> No
     plain = solve(replace(found, explicit=0), one, 8, count=512, seed=0)
     kept = solve(found, one, 8, count=512, seed=0, start=one)
     np.testing.assert_allclose(kept.remembered[-1], plain.remembered[-1], rtol=1e-5)
+    many = solve(replace(found, samples=10**12), one, 8, count=512, seed=0, start=one)
+    np.testing.assert_allclose(many.tau[-1], many.remembered[-1], atol=1e-5)
     tau = signed(found, one, one, 8, 24)
     np.testing.assert_allclose(tau.mean(axis=0)[:-1] - 1, expected[:-1] - 1, atol=0.02)
     error = tau.std(axis=0, ddof=1)[-1] / np.sqrt(24)
