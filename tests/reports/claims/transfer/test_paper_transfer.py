@@ -105,7 +105,8 @@ def test_vgg16_of_figure_1():
             assert training.drops == ((last // 3, 1 / 3), (2 * last // 3, 1 / 3))
     for case in gains:
         assert (case.setting.data.samples, case.experiment.downstream.samples) == (20_000, 25_000)
-    for cases in (gains, losses):
+    for cases, classes in ((gains, 5), (losses, 50)):
+        assert {case.setting.labels.classes for case in cases} == {classes}
         kinds = [case.experiment.downstream.labels.kind for case in cases]
         assert kinds == ["real", "classes"]
     assert all(v == 2.0 for case in gains for v in case.setting.network.layer_variances)
