@@ -31,6 +31,8 @@ from reports.judging.intervals import means_and_halves
 from theory.setting import Downstream, Ensemble, Experiment, Labels, Network, Training, Treatments, Upstream
 from theory.setting.network import VGG16
 
+# of Figure 5, by their labels downstream
+PANELS: Mapping[str, Literal["real", "classes"]] = {"real": "real", "new random": "classes"}
 REPLICAS = 5  # independent trainings of each setting
 # of Figure 5, dense where curves are steep
 DOWNSTREAM = (0, 100, 200, 300, 500, 750, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500)
@@ -129,8 +131,8 @@ def show_vgg(found: Mapping[str, Effects]) -> Exhibits:
     return Exhibits((table,), (figure,))
 
 
-def switch_of_tasks(context: Context) -> Experiment:
-    """The net of filters, random labels on half of the images, then the real ones of the other half: Figure 5.
+def switch_of_tasks(context: Context, labels: Literal["real", "classes"]) -> Experiment:
+    """The net of filters, random labels on half of the images, then those of the other half, real or random: Figure 5.
 
     Its four curves, and the control of claim C2 that has the same f in a random basis.
     """
@@ -143,6 +145,6 @@ def switch_of_tasks(context: Context) -> Experiment:
             training=thirds(EPOCHS[-1] * (half // BATCH)),
         ),
         treatment=Treatments(kinds=FIRST_LAYER),
-        downstream=Downstream(samples=half, labels=Labels(kind="real"), training=thirds(DOWNSTREAM)),
+        downstream=Downstream(samples=half, labels=Labels(kind=labels), training=thirds(DOWNSTREAM)),
         ensemble=Ensemble(replicas=NETWORKS, dtype="float32"),
     )
