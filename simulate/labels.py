@@ -19,7 +19,7 @@ class Labeller:
     ----------
     law : Labels
     outputs : int
-        C, the number of outputs of the network.
+        C, the number of outputs of the network; at least that of classes, where labels are classes.
     indices : bool
         Whether labels are class indices (n,) (cross-entropy) or targets (n, C) (mean squared error).
     teacher : ndarray, shape (d, C), or None
@@ -43,7 +43,7 @@ class Labeller:
             return np.sqrt(law.variance) * (2.0 * generator.integers(2, size=(n, self.outputs)) - 1)
         if self.teacher is not None:
             return x @ self.teacher + np.sqrt(law.noise) * generator.standard_normal((n, self.outputs))
-        labels = generator.integers(self.outputs, size=n) if self.real is None else self.real[picked]
+        labels = generator.integers(law.classes, size=n) if self.real is None else self.real[picked]
         if self.indices or labels.ndim == 2:
             return labels
         return one_hot(labels, self.outputs)

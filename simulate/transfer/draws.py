@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -66,7 +66,7 @@ class TransferDraws:
     Raises
     ------
     InvalidInput
-        Where real data cannot be read or don't fit, or the two tasks have other numbers of outputs.
+        Where real data cannot be read or don't fit, or the two tasks have other numbers of outputs that are no classes.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -83,6 +83,10 @@ class TransferDraws:
             raise
         self._upstream_labels = self._labeller(self.upstream, real)
         self._downstream_labels = self._labeller(self.downstream, real)
+        if _classes(self._upstream_labels) and _classes(self._downstream_labels):
+            most = max(self._upstream_labels.outputs, self._downstream_labels.outputs)
+            self._upstream_labels = replace(self._upstream_labels, outputs=most)
+            self._downstream_labels = replace(self._downstream_labels, outputs=most)
         outputs = self._upstream_labels.outputs
         if self._downstream_labels.outputs != outputs:
             rule = f"must have as many outputs as upstream ({outputs}): they share a network"

@@ -3,6 +3,9 @@
 Every replica draws n + n' (+ held-out) distinct rows of one law, or of one finite set: the first n are upstream's, the
 next n' downstream's. All treatments of a replica share their downstream rows, labels and batches, so that differences
 between treatments are paired. Patches and crops of photographs are distinct places, but these may overlap.
+
+Both tasks share a network. Where their labels are classes, and one has more than the other, the network has an output
+for each class of the larger task, and the other task uses the first ones.
 """
 
 from __future__ import annotations
@@ -203,7 +206,8 @@ class Experiment(Checked, frozen=True, kw_only=True):
             require(known, key, value, "is an accuracy, and needs labels of kind 'classes' or 'real'")
 
     def _check_outputs(self, upstream: Setting, downstream: Setting) -> None:
-        known = upstream.outputs is None or downstream.outputs is None or upstream.outputs == downstream.outputs
+        classes = all(setting.labels.kind in ("classes", "real") for setting in (upstream, downstream))
+        known = classes or None in (upstream.outputs, downstream.outputs) or upstream.outputs == downstream.outputs
         rule = f"must have as many outputs as upstream ({upstream.outputs}): they share a network"
         require(known, "downstream.labels", downstream.outputs, rule)
 

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import chi2
 
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.claims.shape.panel_networks import BATCH, MOMENTUM, RATE, PanelCurves, panel_curves, panel_setting
 from reports.claims.shape.published_panels import PUBLISHED, READING_ERROR
-from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
+from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.intervals import detected, mean_and_half, means_and_halves, sample_mean, simultaneous
-from reports.judging.misfit import Misfit, misfit
+from reports.judging.misfit import ALLOWED, Misfit, misfit
 from reports.judging.needed import by_interval, with_need
 from reports.judging.rules import POWER, above_verdict, sign_verdict
 from theory.linear.paper_panels import PAPER_PANELS, READINGS, PaperPanel, Reading
@@ -104,7 +105,7 @@ def decide(case: Case[ReadPanel], prediction: str, measured: PanelCurves) -> tup
 
     The middle panel, to which rate and updates were fitted on other networks, and the right one are to lie within
     `WITHIN`; the left one is to lie further off where the others stop, and nearer later. The middle one is to end below
-    its initial value.
+    its initial value. How far single networks scatter is told without a verdict.
     """
     if case.study.reading == "variance" or measured.networks < 2:
         return ()
@@ -113,7 +114,7 @@ def decide(case: Case[ReadPanel], prediction: str, measured: PanelCurves) -> tup
         found.append(_later(case, measured))
     if prediction == RISES_THEN_FALLS:
         found.append(_below(measured))
-    return tuple(found)
+    return (*found, _scatter(case, measured))
 
 
 def _agreement(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
@@ -132,6 +133,27 @@ def _agreement(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
         power=f"noise of the mean curve {reached.noise:.2g}",
         verdict=verdict,
         note=with_need(told, verdict, by_interval(measured.networks, reached.low, reached.high, (WITHIN,))),
+    )
+
+
+def _scatter(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
+    """How far seeds lie from one curve, beside neurons that are independent and Gaussian: without a verdict.
+
+    With τ the mean of w² over m of these, f = τ^½ has the relative standard deviation (2m)^-½.
+    """
+    at, neurons = stop(case.study), case.setting.network.widths[0]
+    curves = measured.scatter[measured.updates.index(at)]
+    square = float((curves.var(axis=0, ddof=1) / curves.mean(axis=0) ** 2).mean())
+    freedom = ALLOWED * (len(curves) - 1) * curves.shape[1]
+    low, high = (float((square * freedom / chi2.ppf(tail, freedom)) ** 0.5) for tail in (0.975, 0.025))
+    return Judgement(
+        kind="outside",
+        quantity=f"scatter of $f$ between networks after {at} updates, as a share, root mean square over $\\sigma$",
+        prediction=f"{(2 * neurons) ** -0.5:.3g} for {neurons} independent Gaussian neurons",
+        measurement=square**0.5,
+        interval=(low, high),
+        verdict=OUTSIDE,
+        note=f"of {len(curves)} seeds around one curve",
     )
 
 
@@ -331,6 +353,8 @@ CLAIM = Claim(
     f"{WITHIN:g}, some 2 % of $f$, a bound that was set after pilots, in which the right panel was .0027 off. As a "
     "contrast the diagonal is read as variances, at the reading that fits best: its root mean square must be larger; "
     "on pilot networks a quarter or half of the rate, or four times as much, fitted variances hardly better, or worse. "
+    "How far seeds scatter around one curve, $\\tau^{1/2}$ as it is, stands beside what as many independent neurons "
+    "must, without a verdict; its interval is that of a variance. "
     "The quick budget trains the right panel, the full one all but the left one as variances, the paper's all, with "
     "more networks.",
     trials=trials,

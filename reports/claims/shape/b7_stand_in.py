@@ -224,7 +224,7 @@ CLAIM = Claim(
     title="A Gaussian stand-in",
     statement="The second moments of a data set nearly determine the transfer function under random labels: Gaussian "
     "rows with the same give nearly the same $f$.",
-    reference="arXiv:2006.10455, Section 2",
+    reference="arXiv:2006.10455, Proposition 1",
     method="One hidden layer of 128 neurons, 10 random classes, 256 rows: an ensemble on rows of the data set, another "
     "on Gaussian rows with the second moment of the whole set (`data.moments_of`). No theory says how near they are; "
     f"{WITHIN:.0%} of $f$, root mean square over eigenspaces, was set after pilots on other seeds, in which digits and "

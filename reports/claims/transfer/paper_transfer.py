@@ -3,7 +3,9 @@
 The figure has two settings in which transfer is positive and two in which it is negative: 20,000 images upstream and
 25,000 downstream, the learning rate divided by 3 at thirds. They differ in learning rate and scale of the initial
 weights, whose values are not given: those here are ours, fixed before any was run. By a second-hand source there are 5
-random classes upstream of a gain and 50 of a loss; here 10, as downstream, since both tasks share an output layer.
+random classes upstream of a gain and 50 of a loss, which these have. Both tasks share an output layer, which has one
+output per class of the larger task: with 5 classes five outputs are never right, with 50 forty are not downstream.
+New random labels have 10 classes, as the real ones.
 
 `GAINS` are where the account of claims C3 and C4 expects a gain, at He's initial scale; `LOSSES` where it expects a
 loss, at a larger one: all layers times c multiply outputs by c¹⁴, by 1.2 as much as 2 does in three layers, and more.
@@ -29,6 +31,8 @@ from reports.judging.intervals import means_and_halves
 from theory.setting import Downstream, Ensemble, Experiment, Labels, Network, Training, Treatments, Upstream
 from theory.setting.network import VGG16
 
+# of Figure 5, by their labels downstream
+PANELS: Mapping[str, Literal["real", "classes"]] = {"real": "real", "new random": "classes"}
 REPLICAS = 5  # independent trainings of each setting
 # of Figure 5, dense where curves are steep
 DOWNSTREAM = (0, 100, 200, 300, 500, 750, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500)
@@ -48,6 +52,8 @@ class Vgg:
         Rows downstream.
     labels : "real" or "classes"
         Downstream: the images' own, or new random ones.
+    classes : int
+        Random classes upstream.
     downstream : int
         Epochs.
     batch : int
@@ -61,6 +67,7 @@ class Vgg:
     epochs: int
     labels: Literal["real", "classes"]
     downstream: int
+    classes: int
     after: int = 25_000
     batch: int = BATCH
     blocks: tuple[tuple[int, ...], ...] = VGG16
@@ -80,7 +87,7 @@ class Vgg:
         return Experiment(
             upstream=Upstream(
                 data=images(context, self.rows),
-                labels=Labels(kind="classes"),
+                labels=Labels(kind="classes", classes=self.classes),
                 network=Network(kind="vgg", blocks=self.blocks, hidden=(), init_variance=HE * self.factor**2),
                 training=training(self.epochs * (self.rows // self.batch)),
             ),
@@ -94,8 +101,8 @@ class Vgg:
         )
 
 
-GAINS = (Vgg(1.0, 0.01, 20_000, 80, "real", 20), Vgg(1.0, 0.01, 20_000, 80, "classes", 60))
-LOSSES = (Vgg(1.2, 1e-4, 20_000, 80, "real", 20), Vgg(1.2, 1e-4, 5_000, 160, "classes", 80, after=5_000))
+GAINS = (Vgg(1.0, 0.01, 20_000, 80, "real", 20, 5), Vgg(1.0, 0.01, 20_000, 80, "classes", 60, 5))
+LOSSES = (Vgg(1.2, 1e-4, 20_000, 80, "real", 20, 50), Vgg(1.2, 1e-4, 5_000, 160, "classes", 80, 50, after=5_000))
 
 
 def show_vgg(found: Mapping[str, Effects]) -> Exhibits:
@@ -124,8 +131,8 @@ def show_vgg(found: Mapping[str, Effects]) -> Exhibits:
     return Exhibits((table,), (figure,))
 
 
-def switch_of_tasks(context: Context) -> Experiment:
-    """The net of filters, random labels on half of the images, then the real ones of the other half: Figure 5.
+def switch_of_tasks(context: Context, labels: Literal["real", "classes"]) -> Experiment:
+    """The net of filters, random labels on half of the images, then those of the other half, real or random: Figure 5.
 
     Its four curves, and the control of claim C2 that has the same f in a random basis.
     """
@@ -138,6 +145,6 @@ def switch_of_tasks(context: Context) -> Experiment:
             training=thirds(EPOCHS[-1] * (half // BATCH)),
         ),
         treatment=Treatments(kinds=FIRST_LAYER),
-        downstream=Downstream(samples=half, labels=Labels(kind="real"), training=thirds(DOWNSTREAM)),
+        downstream=Downstream(samples=half, labels=Labels(kind=labels), training=thirds(DOWNSTREAM)),
         ensemble=Ensemble(replicas=NETWORKS, dtype="float32"),
     )

@@ -127,6 +127,34 @@ def test_rows_are_disjoint_and_labels_are_theirs(tmp_path):
         np.testing.assert_array_equal(draws.upstream_rows(replica), inputs.upstream.x[replica])
 
 
+@pytest.mark.parametrize(("up", "down"), [(5, 10), (50, 10)])
+@pytest.mark.parametrize("real", [False, True])
+@pytest.mark.parametrize("loss", ["cross-entropy", "mse"])
+def test_tasks_of_other_numbers_of_classes_share_the_larger_output_layer(up, down, real, loss):
+    labels = Labels(kind="real") if real else Labels(kind="classes", classes=down)
+    training = Training(loss=loss, learning_rate=0.01, batch_size=20, steps=12)
+    experiment = Experiment(
+        upstream=Upstream(
+            data=Data(kind="digits", samples=400),
+            labels=Labels(kind="classes", classes=up),
+            network=Network(kind="mlp", hidden=(6,)),
+            training=training,
+        ),
+        treatment=Treatments(kinds=("scratch", "pretrained")),
+        downstream=Downstream(samples=300, labels=labels, training=msgspec.structs.replace(training, steps=(0, 12))),
+        ensemble=Ensemble(replicas=2),
+    )
+    inputs = TransferDraws(experiment).take([0, 1])
+    classes = [y if loss == "cross-entropy" else y.argmax(2) for y in (inputs.upstream.y, inputs.downstream.y)]
+    # 400 labels of 50 classes, uniform: one is missing with probability below .02 per replica, all fifty hardly ever
+    assert [int(y.max()) for y in classes] == [up - 1, down - 1]
+    if loss == "mse":
+        assert inputs.upstream.y.shape[2] == inputs.downstream.y.shape[2] == max(up, down)
+    assert len(inputs.init[-1][0]) == max(up, down)
+    found = run(experiment)
+    assert found.diverged == 0
+
+
 def test_too_few_rows_for_both_trainings():
     downstream = Downstream(samples=1000, labels=Labels(kind="classes"), training=Training(steps=1))
     upstream = Upstream(data=Data(kind="digits", samples=1000), labels=Labels(kind="classes"))

@@ -162,7 +162,7 @@ BAD = [
         "downstream.target",
         "needs labels",
     ),
-    ({}, {"downstream": {"labels": {"kind": "classes", "classes": 3}}}, "downstream.labels", "as many outputs"),
+    ({}, {"downstream": {"labels": {"kind": "gaussian", "outputs": 3}}}, "downstream.labels", "as many outputs"),
     (
         {},
         {"downstream": {**CLASSES, "training": {"batch_size": 999}}},

@@ -85,19 +85,31 @@ def test_within_the_reading_error_it_is_said() -> None:
 def test_the_left_panel_stops_later_or_does_not(before: float, verdict: str) -> None:
     measured = planted(LEFT.study, 0.003, before=before)
     measured = replace(measured, updates=(STOP, LEFT_STOP))
-    _, later = CLAIM.decide(LEFT, FALLS, measured)
+    _, later, _ = CLAIM.decide(LEFT, FALLS, measured)
     assert later.verdict == verdict
     assert isinstance(later.measurement, float)
     assert later.measurement == pytest.approx(before - 0.003, abs=1e-3)
 
 
 def test_the_middle_panel_ends_below_its_init_or_does_not() -> None:
-    _, below = outcome(MIDDLE).judgements
+    _, below, _ = outcome(MIDDLE).judgements
     assert (below.verdict, below.prediction) == ("holds", "negative: below the init")
     assert below.measurement == pytest.approx(0.163 - 30**-0.5, abs=2e-3)
     measured = planted(MIDDLE.study)
-    _, above = CLAIM.decide(MIDDLE, RISES_THEN_FALLS, replace(measured, f=measured.f + 0.03))
+    _, above, _ = CLAIM.decide(MIDDLE, RISES_THEN_FALLS, replace(measured, f=measured.f + 0.03))
     assert above.verdict == "refuted"
+
+
+def test_seeds_scatter_as_independent_neurons_do() -> None:
+    """Made up of Gaussian neurons: the interval holds the prediction, and not that of half as many."""
+    neurons, rng = MIDDLE.setting.network.widths[0], np.random.default_rng(2)
+    f = np.sqrt(rng.chisquare(neurons, (2, 5, 30)) / neurons) * np.linspace(0.1, 0.3, 30)
+    *_, scatter = CLAIM.decide(MIDDLE, RISES_THEN_FALLS, replace(planted(MIDDLE.study), scatter=f))
+    assert scatter.interval is not None
+    low, high = scatter.interval
+    assert low < (2 * neurons) ** -0.5 < high < neurons**-0.5
+    assert scatter.prediction == "0.0156 for 2048 independent Gaussian neurons"
+    assert (scatter.verdict, scatter.kind) == ("outside the hypotheses", "outside")
 
 
 @pytest.mark.parametrize(("variances", "verdict"), [(0.02, "holds"), (0.003, "undecided"), (0.0, "refuted")])

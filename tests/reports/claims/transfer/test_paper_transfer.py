@@ -19,6 +19,7 @@ from reports.typesetting.figures import render
 from tests.changes import changed
 from tests.pretend_images import write
 from tests.reports.claims.transfer.made import mapped
+from theory.setting import Labels
 
 GIVEN = Context(budget="paper", seed=3, cifar10=Path("/images"))
 ROWS, BATCH = 60, 10  # of the images made up here
@@ -54,7 +55,11 @@ def illustrated(claim: Claim, outcomes: tuple[Outcome, ...]) -> str:
 
 
 def test_the_switch_of_figure_5():
-    (case,) = added(c2_covariance.CLAIM, GIVEN)
+    case, random = added(c2_covariance.CLAIM, GIVEN)
+    assert random.experiment.downstream.labels.kind == "classes"
+    assert (
+        changed(random.experiment, downstream={"labels": Labels(kind="real")}).downstream == case.experiment.downstream
+    )
     experiment = case.experiment
     assert experiment.rows == 50_000 == 2 * experiment.downstream.samples
     assert experiment.upstream.training.readings == (40 * 97,)
@@ -68,7 +73,7 @@ def test_the_switch_of_figure_5():
 
 
 def test_the_covariance_on_cifar(small):
-    (case,) = added(c2_covariance.CLAIM, small)
+    case, random = added(c2_covariance.CLAIM, small)
     experiment = changed(
         case.experiment,
         upstream={"network": {"filters": 32, "hidden": (6,)}, "training": {"steps": 9, "learning_rate": 0.1}},
@@ -80,6 +85,8 @@ def test_the_covariance_on_cifar(small):
     assert "recovers" in share.quantity
     assert "random basis" in basis.quantity
     assert (at.prediction, at.kind) == ("0.88 on CIFAR-10 in the paper", None)
+    beside = c2_covariance.CLAIM.decide(replace(random, trained=random.experiment), "", outcome.measurement)[-1]
+    assert (beside.prediction, beside.kind) == (at.prediction, "outside")  # of real labels, on which it is published
     (figure,) = c2_covariance.CLAIM.illustrate((outcome,)).figures
     assert [s.label for s in figure.panels[0].series] == [
         "from scratch", "pretrained", "covariance", "no rescaling", "random basis"
@@ -105,7 +112,8 @@ def test_vgg16_of_figure_1():
             assert training.drops == ((last // 3, 1 / 3), (2 * last // 3, 1 / 3))
     for case in gains:
         assert (case.setting.data.samples, case.experiment.downstream.samples) == (20_000, 25_000)
-    for cases in (gains, losses):
+    for cases, classes in ((gains, 5), (losses, 50)):
+        assert {case.setting.labels.classes for case in cases} == {classes}
         kinds = [case.experiment.downstream.labels.kind for case in cases]
         assert kinds == ["real", "classes"]
     assert all(v == 2.0 for case in gains for v in case.setting.network.layer_variances)
