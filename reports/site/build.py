@@ -42,6 +42,7 @@ GUIDES = tuple(
         ("settings", "settings"),
         ("network", "check your network"),
         ("models", "check a whole model"),
+        ("pretrained", "what public networks show"),
         ("transfer", "transfer"),
         ("init", "initial weights"),
         ("equivariance", "rotations and your training"),
