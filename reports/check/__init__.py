@@ -5,7 +5,8 @@ misalignment as a number to log while a network trains.
 """
 
 from reports.check.estimates import TransferFunction
-from reports.check.judge import Aligned, Check, RandomBasis
+from reports.check.exact import Aligned
+from reports.check.judge import Check, RandomBasis
 from reports.check.measure import check, check_files
 from reports.check.monitor import Monitor, alignment_metric, monitor
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import lu_factor, lu_solve
 
 _LARGE = (
     256  # dimensions, from which single precision does: the tests ask for ranks, of numbers that differ by far more
@@ -26,23 +28,16 @@ class BasisNoise:
         S_k = √(c_k / (n (K − 1))) Vᵀ (A_k − A) V of the groups of samples: Σ_k of their squares are squared errors.
     half_inverse : ndarray, shape (d, d)
         ½ / (λ_j − λ_i), antisymmetric; 0 within the eigenspaces.
-    change : ndarray, shape (d, d), or None
-        Orthogonal Q = VᵀU, for what is written in another basis U.
     """
 
     scatter: np.ndarray
     half_inverse: np.ndarray
-    change: np.ndarray | None = None
 
     @classmethod
     def of(cls, scatter: np.ndarray, half_inverse: np.ndarray) -> BasisNoise:
         """`scatter` (K, d, d) and ½ / (λ_j − λ_i), in single precision for many dimensions."""
         kind = precision(len(half_inverse))
         return cls(scatter.reshape(len(scatter), -1).astype(kind, copy=False), half_inverse.astype(kind, copy=False))
-
-    def within(self, change: np.ndarray) -> BasisNoise:
-        """The same rotations for rows written in the basis V Q."""
-        return replace(self, change=change.astype(self.half_inverse.dtype))
 
     def halves(self, generator: np.random.Generator, count: int) -> np.ndarray:
         """H of `count` rotations, (count, d, d)."""
@@ -52,19 +47,20 @@ class BasisNoise:
         return found if found.dtype == np.float64 else np.clip(found, -_MOST, _MOST, out=found)
 
     def rows(self, half: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """X R for the rows X (..., n, d), in double precision; `half` is H, (..., d, d)."""
-        kind, identity = self.half_inverse.dtype, np.eye(len(self.half_inverse), dtype=self.half_inverse.dtype)
-        given = rows.astype(kind, copy=False)
-        if self.change is not None:
-            given = given @ self.change.T
-        turned = 2 * np.linalg.solve(identity + half, given.mT).mT - given
-        if self.change is not None:
-            turned = turned @ self.change
-        return np.asarray(turned, dtype=np.float64)
+        """X R for the rows X (..., n, d), in the precision of the noise; `half` is H, (..., d, d)."""
+        given = rows.astype(self.half_inverse.dtype, copy=False)
+        system = np.eye(len(self.half_inverse), dtype=self.half_inverse.dtype) + half
+        if math.prod(given.shape[:-2]) == 1:  # LAPACK without NumPy's copies: twice as fast where a matrix is large
+            d = given.shape[-1]
+            factors = lu_factor(system.reshape(d, d), overwrite_a=True, check_finite=False)
+            solved = lu_solve(factors, given.reshape(-1, d).T, check_finite=False).T.reshape(given.shape)
+        else:
+            solved = np.linalg.solve(system, given.mT).mT
+        return np.asarray(2 * solved - given)
 
     def moment(self, half: np.ndarray, moment: np.ndarray) -> np.ndarray:
-        """Rᵀ M R of symmetric M (..., d, d)."""
-        return self.rows(half, self.rows(half, moment).mT)
+        """Rᵀ M R of symmetric M (..., d, d), in double precision."""
+        return np.asarray(self.rows(half, self.rows(half, moment).mT), dtype=np.float64)
 
 
 def precision(dimension: int) -> type[np.floating]:

@@ -13,14 +13,15 @@ from reports.check.cautions import cautions
 from reports.check.composition import Composition, composition
 from reports.check.display import DisplayedCheck
 from reports.check.estimates import TransferFunction, Weights, interval_of, shape_seen, transfer_function, without_noise
+from reports.check.exact import Aligned, exact_tests
 from reports.check.independence import Relation, relations, representatives
-from reports.check.mean import MeanTest, mean_test
+from reports.check.mean import MeanTest
 from reports.check.moments import DataMoment
 from reports.check.needed import filters_needed
 from reports.check.orientation import Anisotropy, Orientation, direction_moment, orientation_needed
-from reports.check.random_basis import random_basis_energy, regularised
+from reports.check.random_basis import random_basis_energies, regularised
 from reports.check.shape_law import shape_law
-from reports.check.turns import Turns, filters_pvalue, isotropic_turns, networks_pvalue
+from reports.check.turns import filters_pvalue, isotropic_turns
 from reports.check.verdict import LEVEL, Evidence, Measure, Verdict, by_orientation, verdict_on
 from reports.check.weights import WeightVectors
 from theory.decomposition import ShapeFit
@@ -47,21 +48,6 @@ class RandomBasis:
     median: float
     without_noise: float | None
     quantity: Literal["misalignment", "energy"]
-
-
-@dataclass(frozen=True)
-class Aligned:
-    """Against weights that are exactly aligned: p-value and what was turned; small p: not exactly aligned.
-
-    Of data with a mean the theorem demands less than this: see `Check.mean`.
-
-    The null is that the law of what is turned does not change under the rotations that commute with the data, and that
-    it is independent: the networks, or, of one network, the filters. Nothing is assumed of the law itself.
-    """
-
-    pvalue: float
-    method: Literal["randomization"]
-    turned: Literal["filters", "networks"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -189,10 +175,10 @@ def judge_layer(
     interval = None if ridge else interval_of(spaces, weights, floor, seed)
     if invertible:
         basis = _random_basis(spaces, regularised(weights.mean, ridge), floor, draws, seed)
+        (turned,) = _random_energies(spaces, [direction_moment(weights)], draws, seed)
     else:
-        basis = _random_energy(spaces, weights.mean, draws, seed)
-    turned = _random_energy(spaces, direction_moment(weights), draws, seed).pvalue
-    aligned = _aligned(data, weights, draws, seed)
+        basis, turned = _random_energies(spaces, [weights.mean, direction_moment(weights)], draws, seed)
+    aligned, mean = exact_tests(data, weights, draws=draws, seed=seed)
     isotropic = _isotropic(weights, draws, seed)
     anisotropy = Anisotropy.of(spaces, weights)
     evidence = Evidence(
@@ -204,12 +190,11 @@ def judge_layer(
         interval=interval,
         oriented=basis.pvalue,
         effect=anisotropy.interval,
-        turned=turned,
+        turned=turned.pvalue,
         aligned=aligned.pvalue,
         isotropic=isotropic,
     )
     conclusion = verdict_on(evidence)
-    mean = mean_test(data, weights, draws=draws, seed=seed)
     made_of = composition(spaces, layers, initial, data.varies, kept) if initial else None
     return Check(
         dimension=spaces.dimension,
@@ -227,7 +212,7 @@ def judge_layer(
             interval=anisotropy.interval,
             share=anisotropy.share,
             chance=anisotropy.chance,
-            pvalue=turned,
+            pvalue=turned.pvalue,
             verdict=by_orientation(evidence),
         ),
         aligned=aligned,
@@ -304,28 +289,17 @@ def _random_basis(spaces: Eigenspaces, mean: np.ndarray, floor: float | None, dr
     return RandomBasis(test.pvalue, test.effect, median, reference, "misalignment")
 
 
-def _random_energy(spaces: Eigenspaces, mean: np.ndarray, draws: int, seed: int) -> RandomBasis:
+def _random_energies(
+    spaces: Eigenspaces, moments: Sequence[np.ndarray], draws: int, seed: int
+) -> tuple[RandomBasis, ...]:
     """By the energy of the unaligned part, at any rank."""
-    observed, null = random_basis_energy(spaces, mean, draws=draws, seed=seed)
-    median = float(np.median(null))
-    alike = len(spaces.multiplicity) == 1 or median == 0
-    pvalue = 1.0 if alike else (1 + int(np.count_nonzero(null <= observed * (1 + 1e-10)))) / (draws + 1)
-    return RandomBasis(pvalue, None if alike else 1 - observed / median, median, None, "energy")
-
-
-def _aligned(data: DataMoment, weights: Weights, draws: int, seed: int) -> Aligned:
-    """In the spaces that are known; within one that sampling errors have joined nothing but its sign is turned."""
-    spaces = data.known_eigenspaces()
-    joined = {(low.start, low.stop) for low in spaces.slices} - {
-        (s.start, s.stop) for s in data.exact_eigenspaces.slices
-    }
-    turns = Turns(spaces.slices, tuple((s.start, s.stop) not in joined for s in spaces.slices))
-    noise = data.basis_noise(spaces)
-    if len(weights.moments) == 1:
-        filters = weights.vectors[0] @ spaces.basis
-        return Aligned(filters_pvalue(turns, filters, noise=noise, draws=draws, seed=seed), "randomization", "filters")
-    moments = spaces.basis.T @ weights.moments @ spaces.basis
-    return Aligned(networks_pvalue(turns, moments, noise=noise, draws=draws, seed=seed), "randomization", "networks")
+    found = []
+    for observed, null in random_basis_energies(spaces, moments, draws=draws, seed=seed):
+        median = float(np.median(null))
+        alike = len(spaces.multiplicity) == 1 or median == 0
+        pvalue = 1.0 if alike else (1 + int(np.count_nonzero(null <= observed * (1 + 1e-10)))) / (draws + 1)
+        found.append(RandomBasis(pvalue, None if alike else 1 - observed / median, median, None, "energy"))
+    return tuple(found)
 
 
 def _isotropic(weights: Weights, draws: int, seed: int) -> float:

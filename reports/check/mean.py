@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from reports.check.estimates import Weights
 from reports.check.moments import DataMoment
-from reports.check.turns import Turns, filters_pvalue, networks_pvalue
+from reports.check.turns import Turns
 from theory.eigenspaces import Eigenspaces
 
 MEAN_SHARE = 0.01  # of a second moment, up to which a mean counts as none
@@ -37,29 +36,34 @@ class MeanTest:
     free: int
 
 
-def mean_test(data: DataMoment, weights: Weights, *, draws: int, seed: int) -> MeanTest | None:
-    """As exact as `filters_pvalue` and `networks_pvalue`; None for data without a mean, or one that fixes nothing.
+@dataclass(frozen=True, eq=False)
+class Fixing:
+    """The symmetries that fix the mean: their turns, and the basis in which these are written.
+
+    Attributes
+    ----------
+    basis : ndarray, shape (d, d)
+        Fixed directions first.
+    turns : Turns
+    fixed : int
+        How many directions are fixed.
+    """
+
+    basis: np.ndarray
+    turns: Turns
+    fixed: int
+
+
+def fixing(spaces: Eigenspaces, data: DataMoment) -> Fixing | None:
+    """The symmetries in `spaces`, those that are known, that fix the mean of the data; None if this changes none.
 
     A direction is fixed if the mean has a component along it that exceeds three standard errors, and 1 % of the second
     moment there. Eigenvectors within joined eigenvalues are not known: such a space is fixed as a whole.
     """
     if data.centred or data.mean_share <= MEAN_SHARE:
         return None
-    spaces = data.known_eigenspaces()
-    basis, turns, fixed = fixing_turns(spaces, data)
-    free = spaces.dimension - fixed
-    if not fixed:
-        return None
-    if not free:
-        return MeanTest(1.0, fixed, free)
-    plain = data.basis_noise(spaces)
-    change = np.asarray(spaces.basis).T @ basis
-    noise = plain and plain.within(change)
-    if len(weights.moments) == 1:
-        pvalue = filters_pvalue(turns, weights.vectors[0] @ basis, noise=noise, draws=draws, seed=seed)
-    else:
-        pvalue = networks_pvalue(turns, basis.T @ weights.moments @ basis, noise=noise, draws=draws, seed=seed)
-    return MeanTest(pvalue, fixed, free)
+    found = Fixing(*fixing_turns(spaces, data))
+    return found if found.fixed else None
 
 
 def fixing_turns(spaces: Eigenspaces, data: DataMoment) -> tuple[np.ndarray, Turns, int]:

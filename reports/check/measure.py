@@ -30,6 +30,7 @@ def check(
     center: bool = False,
     ridge: float = 0.0,
     seed: int = 0,
+    initial: Any = None,
     **of_models: Any,
 ) -> ModelCheck: ...
 
@@ -72,8 +73,8 @@ def check(
         (m, d) of a dense layer, (m, C, kh, kw) or (m, C, k) of filters. Several are independent trainings.
     weights : module or state dict, or a list of them
         A whole model: `reports.models.check_model` runs it on the data once, and takes the further options
-        `of_models`: `layers`, `largest`, `device`, `forward`, `progress`. Of the options below, `center`, `ridge` and
-        `seed` apply.
+        `of_models`: `layers`, `largest`, `device`, `forward`, `progress`. Of the options below, `center`, `ridge`,
+        `seed` and `initial`, then models, too, apply.
     rows : array or tensor
         Input of the layer: (n, d) rows, or (n, C, H, W) images. For a deeper layer, the activations before it. For a
         model also a DataLoader, a Dataset, a folder of images, or batches.
@@ -114,10 +115,10 @@ def check(
     if any(isinstance(each, Mapping) or hasattr(each, "named_modules") for each in several):
         from reports.models import check_model
 
-        if transposed or channels_last or dilation != 1 or group != (1, 1) or initial is not None:
-            rule = "transposed, channels_last, dilation, group and initial are for the weights of one layer"
+        if transposed or channels_last or dilation != 1 or group != (1, 1):
+            rule = "transposed, channels_last, dilation and group are for the weights of one layer"
             raise InvalidInput("weights", "a model", rule)
-        return check_model(weights, rows, center=center, ridge=ridge, seed=seed, **of_models)
+        return check_model(weights, rows, center=center, ridge=ridge, seed=seed, initial=initial, **of_models)
     for name, value in of_models.items():
         raise InvalidInput(name, value, "is for whole models, not for the weights of one layer")
     layers, before = (

@@ -163,11 +163,7 @@ class DataMoment:
             first, last = starts[-1], space.stop - 1
             if values[last] - values[first] > _ERRORS * math.hypot(errors[first], errors[last]):
                 starts.append(space.start)
-        bounds = list(pairwise([*starts, len(values)]))
-        means = np.array([values[a:b].mean() for a, b in bounds])
-        spread = tuple(float(np.abs(values[a:b] - mean).max()) for (a, b), mean in zip(bounds, means, strict=True))
-        gap = max(exact.gap, *(float(values[b - 1] - values[a]) for a, b in bounds))
-        return Eigenspaces(means, tuple(b - a for a, b in bounds), exact.basis, gap, spread)
+        return self._merged(starts)
 
     def known_eigenspaces(self) -> Eigenspaces:
         """The spaces that are known: whole runs of neighbours within three standard errors of each other are joined.
@@ -175,11 +171,22 @@ class DataMoment:
         The eigenvectors on both sides of a gap that small may be mixed by chance; what exact alignment demands is
         demanded between these spaces only (theory/derivations.md, 3.4).
         """
-        errors = self.standard_errors
-        # `eigenspaces` joins up to two of the standard errors that it is given
-        return eigenspaces(
-            self.second_moment, standard_errors=None if errors is None else (_ERRORS / 2 * errors).tolist()
-        )
+        exact, errors = self.exact_eigenspaces, self.standard_errors
+        if errors is None:
+            return exact
+        values = np.repeat(exact.eigenvalues, exact.multiplicity)
+        apart = np.diff(values) > np.maximum(exact.gap, _ERRORS * np.hypot(errors[:-1], errors[1:]))
+        return self._merged([0, *(np.flatnonzero(apart) + 1).tolist()])
+
+    def _merged(self, starts: list[int]) -> Eigenspaces:
+        """The exact eigenspaces, joined to those that begin at `starts`."""
+        exact = self.exact_eigenspaces
+        values = np.repeat(exact.eigenvalues, exact.multiplicity)
+        bounds = list(pairwise([*starts, len(values)]))
+        means = np.array([values[a:b].mean() for a, b in bounds])
+        spread = tuple(float(np.abs(values[a:b] - mean).max()) for (a, b), mean in zip(bounds, means, strict=True))
+        gap = max(exact.gap, *(float(values[b - 1] - values[a]) for a, b in bounds))
+        return Eigenspaces(means, tuple(b - a for a, b in bounds), exact.basis, gap, spread)
 
 
 def data_moment(stream: Samples, *, dilation: int = 1, progress: bool = False) -> DataMoment:

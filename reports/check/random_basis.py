@@ -32,23 +32,37 @@ def random_basis_energy(
     (theory/derivations.md, 3.2). With B = Σ_a b_a u_a u_aᵀ and u_a turned by Haar matrices,
     ‖B − Π(B)‖² = ‖B‖² − Σ_i t_i² / m_i, t_i = Σ_a b_a ‖P_i u_a‖²: only as many random directions as B has rank.
     """
-    generator = np.random.default_rng(seed)
-    values, vectors = np.linalg.eigh(second_moment)
-    kept = values > len(values) * np.finfo(float).eps * values[-1]
-    values, vectors = values[kept], vectors[:, kept]
+    return random_basis_energies(spaces, [second_moment], draws=draws, seed=seed)[0]
 
-    def roots(bases: np.ndarray) -> np.ndarray:
-        shares = np.einsum("...ja,a->...j", bases**2, values)
-        traces = block_sums(shares, spaces.slices)
+
+def random_basis_energies(
+    spaces: Eigenspaces, second_moments: Sequence[np.ndarray], *, draws: int = 999, seed: int = 0
+) -> list[tuple[float, np.ndarray]]:
+    """`random_basis_energy` of several B, all of them against the same random directions, which cost the most."""
+    generator = np.random.default_rng(seed)
+    spectra = [_spectrum(moment) for moment in second_moments]
+    rank = max(len(values) for values, _ in spectra)
+
+    def roots(squares: np.ndarray, values: np.ndarray) -> np.ndarray:
+        traces = block_sums(squares @ values, spaces.slices)
         inside_energy = np.sum(traces**2 / np.array(spaces.multiplicity), axis=-1)
         return np.sqrt(np.maximum(1 - inside_energy / np.sum(values**2), 0))
 
-    step = max(1, 2**20 // (spaces.dimension * len(values)))
-    null = [
-        roots(haar(generator, spaces.dimension, min(step, draws - first), len(values)))
-        for first in range(0, draws, step)
-    ]
-    return float(roots(np.asarray(spaces.basis).T @ vectors)), np.concatenate(null)
+    step = max(1, 2**20 // (spaces.dimension * rank))
+    null: list[list[np.ndarray]] = [[] for _ in spectra]
+    for first in range(0, draws, step):
+        squares = haar(generator, spaces.dimension, min(step, draws - first), rank) ** 2
+        for found, (values, _) in zip(null, spectra, strict=True):
+            found.append(roots(squares[..., : len(values)], values))
+    observed = [float(roots((np.asarray(spaces.basis).T @ vectors) ** 2, values)) for values, vectors in spectra]
+    return [(value, np.concatenate(found)) for value, found in zip(observed, null, strict=True)]
+
+
+def _spectrum(second_moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenvalues that are not zero up to rounding, and their eigenvectors."""
+    values, vectors = np.linalg.eigh(second_moment)
+    kept = values > len(values) * np.finfo(float).eps * values[-1]
+    return values[kept], vectors[:, kept]
 
 
 def block_sums(values: np.ndarray, slices: Sequence[slice]) -> np.ndarray:

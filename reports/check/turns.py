@@ -11,15 +11,17 @@ within an eigenspace that is known, cyclic shifts of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from reports.check.basis_noise import BasisNoise
+from reports.check.basis_noise import BasisNoise, precision
 
 _AT_ONCE = 2**17  # numbers of filters turned together
 _TIE = 1e-10  # relative: rounding decides no rank
+_SINGLE_TIE = 1e-6  # in single precision
 _NEGLIGIBLE = 1e-24  # of the largest variance, below which an eigenspace is not looked at
 
 
@@ -48,7 +50,7 @@ class Turns:
         True
         """
         d = self.slices[-1].stop
-        signs = 1.0 - 2.0 * generator.integers(0, 2, size=(count, d), dtype=np.int8)
+        signs = 1 - 2 * generator.integers(0, 2, size=(count, d), dtype=np.int8)
         index = None
         for s, known in self._wide:
             m = s.stop - s.start
@@ -99,30 +101,86 @@ def filters_pvalue(
         Rotations by which the basis may be off, `DataMoment.basis_noise`. The turned copies are rotated by them, the
         filters as they are have been already. Exact without it, conservative with it to first order in the angle.
     """
-    generator = np.random.default_rng(seed)
-    found = filters[filters.any(axis=1)]
-    observed = float(_direction_energy(turns, found[None])[0])
-    reached = 0
-    n, d = found.shape
+    return filters_pvalues([TurnedFilters(turns, filters)], noise=noise, draws=draws, seed=seed)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class TurnedFilters:
+    """One test among several of the same filters.
+
+    Attributes
+    ----------
+    turns : Turns
+    filters : ndarray, shape (N, d)
+        In the basis of the turns.
+    change : ndarray, shape (d, d), or None
+        Orthogonal VᵀU, where the turns are those of a basis U, and the noise is that of V.
+    """
+
+    turns: Turns
+    filters: np.ndarray
+    change: np.ndarray | None = None
+
+    def prepared(self) -> TurnedFilters:
+        """Without filters that are zero, of order one, which T does not depend on, in the precision of the basis."""
+        kind = precision(self.filters.shape[1])
+        filters = self.filters[self.filters.any(axis=1)]
+        filters = np.ldexp(filters, -int(np.frexp(np.abs(filters).max(initial=0))[1])).astype(kind, copy=False)
+        change = None if self.change is None else self.change.astype(kind, copy=False)
+        return TurnedFilters(self.turns, filters, change)
+
+    def turned(self, generator: np.random.Generator, count: int) -> np.ndarray:
+        """`count` copies (count, N, d), every filter turned by an element of its own, in the basis of the noise."""
+        n, d = self.filters.shape
+        index, signs = self.turns.draw(generator, count * n)
+        copies = np.broadcast_to(self.filters, (count, n, d))
+        found = copies if index is None else np.take_along_axis(copies, index.reshape(count, n, d), axis=2)
+        found = found * signs.reshape(count, n, d)
+        return found if self.change is None else found @ self.change.T
+
+    def energy(self, filters: np.ndarray) -> np.ndarray:
+        """T of filters (b, N, d) in the basis of the noise."""
+        return _direction_energy(self.turns, filters if self.change is None else filters @ self.change)
+
+
+def filters_pvalues(
+    cases: Sequence[TurnedFilters], *, noise: BasisNoise | None = None, draws: int = 999, seed: int = 0
+) -> list[float]:
+    """`filters_pvalue` of several tests at once: the random rotations of the basis, the dearest part, serve them all.
+
+    In single precision for many dimensions, where copies that differ by less than 1e-6 then count as equal.
+    """
+    kept = [case.prepared() for case in cases]
+    generators = [np.random.default_rng(seed) for _ in kept]
+    observed = [float(_direction_energy(case.turns, case.filters[None])[0]) for case in kept]
+    tie = _TIE if kept[0].filters.dtype == np.float64 else _SINGLE_TIE
+    reached = [0] * len(kept)
+    n, d = kept[0].filters.shape
     step = max(1, _AT_ONCE // max(1, n * d))
     for first in range(0, draws, step):
         count = min(step, draws - first)
-        index, signs = turns.draw(generator, count * n)
-        copies = np.broadcast_to(found, (count, n, d))
-        turned = copies if index is None else np.take_along_axis(copies, index.reshape(count, n, d), axis=2)
-        turned = turned * signs.reshape(count, n, d)
+        turned = [case.turned(generator, count) for case, generator in zip(kept, generators, strict=True)]
         if noise is not None:
-            turned = noise.rows(noise.halves(generator, count), turned)
-        reached += int(np.count_nonzero(_direction_energy(turns, turned) >= observed * (1 - _TIE)))
-    return (1 + reached) / (draws + 1)
+            together = noise.rows(noise.halves(generators[0], count), np.concatenate(turned, axis=1))
+            turned = np.split(together, len(kept), axis=1)
+        for place, (case, copies) in enumerate(zip(kept, turned, strict=True)):
+            reached[place] += int(np.count_nonzero(case.energy(copies) >= observed[place] * (1 - tie)))
+    return [(1 + count) / (draws + 1) for count in reached]
 
 
 def networks_pvalue(
-    turns: Turns, moments: np.ndarray, *, noise: BasisNoise | None = None, draws: int = 999, seed: int = 0
+    turns: Turns,
+    moments: np.ndarray,
+    *,
+    noise: BasisNoise | None = None,
+    change: np.ndarray | None = None,
+    draws: int = 999,
+    seed: int = 0,
 ) -> float:
     """`filters_pvalue` for the second moments (K, d, d) of K independent networks, which are turned as wholes.
 
-    Filters of one network may depend on each other in any way. T is ‖D^(−½) S̄ D^(−½)‖²_F of the mean S̄.
+    Filters of one network may depend on each other in any way. T is ‖D^(−½) S̄ D^(−½)‖²_F of the mean S̄. `change` is
+    that of `TurnedFilters`.
     """
     generator = np.random.default_rng(seed)
     observed = float(_moment_energy(turns, moments.mean(axis=0)[None])[0])
@@ -140,7 +198,9 @@ def networks_pvalue(
             turned = np.take_along_axis(turned, places[..., None, :], axis=3)
         means = np.einsum("bkij,bki,bkj->bij", turned, signs, signs, optimize=True) / networks
         if noise is not None:
+            means = means if change is None else change @ means @ change.T
             means = noise.moment(noise.halves(generator, count), means)
+            means = means if change is None else change.T @ means @ change
         reached += int(np.count_nonzero(_moment_energy(turns, means) >= observed * (1 - _TIE)))
     return (1 + reached) / (draws + 1)
 
@@ -161,7 +221,7 @@ def _direction_energy(turns: Turns, filters: np.ndarray) -> np.ndarray:
     squares[squares == 0] = 1
     directions = scaled / np.sqrt(squares)[..., None]
     gram = directions @ directions.mT if filters.shape[1] < filters.shape[2] else directions.mT @ directions
-    return np.asarray(np.einsum("bij,bij->b", gram, gram))
+    return np.asarray(np.einsum("bij,bij->b", gram, gram, dtype=np.float64))
 
 
 def _moment_energy(turns: Turns, moments: np.ndarray) -> np.ndarray:

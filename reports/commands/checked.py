@@ -19,7 +19,8 @@ from reports.views import check, check_page, models, models_page, over, over_pag
 from reports.views.view import View
 from theory.errors import InvalidInput
 
-_OF_WEIGHTS = ("transposed", "channels_last", "dilation", "group", "initial")
+_OF_ONE_LAYER = ("transposed", "channels_last", "dilation", "group")
+_OF_WEIGHTS = (*_OF_ONE_LAYER, "initial")
 _OF_MODELS = ("forward", "layers", "largest", "device")
 _SHARED = ("center", "ridge", "seed")
 _DEFAULTS: Mapping[str, Any] = {"dilation": 1, "group": "1/1"}
@@ -61,7 +62,7 @@ def judge_weights(weights: Sequence[str], data: str, options: Mapping[str, Any],
 
 def judge_model(sources: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> Checked:
     """The check of every layer of a model; no verdict at all is not the one expected."""
-    _refuse(options, _OF_WEIGHTS, "weights")
+    _refuse(options, _OF_ONE_LAYER, "weights")
     loaded = [load_model(source, options["forward"]) for source in sources]
     given = {name: options[name] for name in _SHARED} | {name: options[name] for name in ("largest",) if options[name]}
     found = check_model(
@@ -69,6 +70,7 @@ def judge_model(sources: Sequence[str], data: str, options: Mapping[str, Any], *
         data,
         layers=options["layers"] or None,
         device=options["device"],
+        initial=[_before(source, options["forward"], sources[0]) for source in options["initial"]] or None,
         notes=loaded[0][1],
         progress=progress,
         **given,
@@ -76,6 +78,14 @@ def judge_model(sources: Sequence[str], data: str, options: Mapping[str, Any], *
     return Checked(
         models.view(found), frozenset(found.verdicts or ["none"]), lambda names: models_page.html(found, names)
     )
+
+
+def _before(source: str, forward: str | None, model: str) -> Any:
+    """A model before training, as the trained one is read; of an exported program its weights are enough."""
+    path, prefix = split(source)
+    if is_program(split(model)[0]) and not is_program(path):
+        return read_state(path, prefix)
+    return load_model(source, forward)[0]
 
 
 def judge_checkpoints(files: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> Checked:

@@ -40,7 +40,7 @@ from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
     "initial",
     multiple=True,
     metavar="FILE[:KEY]",
-    help="The weights before training, one for each --weights: tells how much of them is left.",
+    help="Before training, one for each --weights or --model: tells how much of it is left.",
 )
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Also write an HTML page.")
 @click.option("--transposed", is_flag=True, help="Keras/JAX layout of the weights: (inputs, outputs), (kh, kw, C, m).")

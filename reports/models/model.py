@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,10 @@ from tqdm import tqdm
 from reports.check.files import plain_name
 from reports.check.judge import judge_layer
 from reports.check.moments import DataMoment
-from reports.check.weights import WeightVectors, filters
 from reports.models.batches import batches_of
 from reports.models.chain import chain, dense_steps
 from reports.models.collect import collect
+from reports.models.initial import initial_layers, vectors
 from reports.models.layers import Layer, Tap, Unchecked, chosen, taps
 from reports.models.moments import Stream
 from reports.models.results import LayerCheck, ModelCheck
@@ -37,6 +36,7 @@ def check_model(
     center: bool = False,
     ridge: float = 0.0,
     seed: int = 0,
+    initial: Any = None,
     notes: Sequence[str] = (),
     progress: bool = False,
 ) -> ModelCheck:
@@ -61,6 +61,8 @@ def check_model(
         the model in words, as `reports.models.chain` describes them.
     center, ridge, seed
         As for one layer.
+    initial : module or state dict, or a list of them
+        The models before training, one for each: how much of every layer's Σ_w is left of them is then told.
     notes : sequence of str
         What was assumed of the model, to be kept with the result.
     progress : bool
@@ -69,7 +71,8 @@ def check_model(
     Raises
     ------
     InvalidInput
-        For data that the model cannot be run on, patterns that match nothing, models that differ in their layers.
+        For data that the model cannot be run on, patterns that match nothing, models that differ in their layers,
+        initial weights of another model.
     """
     given = list(model) if isinstance(model, (list, tuple)) else [model]
     if not given:
@@ -87,6 +90,8 @@ def check_model(
         _check_alike([tap.layer for tap in kept], [tap.layer for tap in other])
     if not kept:
         return ModelCheck((), tuple(unchecked), 0, len(models), tuple(said))
+    earlier = _earlier(models, given, initial, forward)
+    _check_initial(earlier, [tap.layer for tap in kept])
     batches = batches_of(data, kept[0].module, getattr(models[0], "batch", None))
     if len(models) > 1 and not batches.again:
         raise InvalidInput("data", "a generator", "can be read once only; several models need a list or a DataLoader")
@@ -102,7 +107,8 @@ def check_model(
     for streams in judged:
         layer = streams[0].layer
         try:
-            found += _judged(streams, center=center, ridge=ridge, seed=seed)
+            before = [each[layer.name] for each in earlier]
+            found += _judged(streams, before, center=center, ridge=ridge, seed=seed)
         except InvalidInput as error:
             unchecked.append(Unchecked(layer.name, layer.kind, error.rule))
     return ModelCheck(tuple(found), tuple(unchecked), runs[0][1], len(models), tuple(said))
@@ -163,27 +169,53 @@ def _check_alike(first: Sequence[Layer], other: Sequence[Layer]) -> None:
         raise InvalidInput("model", (len(first), len(other)), "must have the same layers")
 
 
-def _judged(streams: Sequence[Stream], *, center: bool, ridge: float, seed: int) -> Iterator[LayerCheck]:
+def _earlier(models: Sequence[Any], given: Sequence[Any], initial: Any, forward: Any) -> list[dict[str, Layer]]:
+    """The layers of the initial models; a state dict belongs to the module, or to the steps of `forward`."""
+    if initial is None:
+        return []
+    several = list(initial) if isinstance(initial, (list, tuple)) else [initial]
+    modules = [
+        each if isinstance(each, Mapping) and not isinstance(after, Mapping) else unwrapped(each, forward)
+        for each, after in zip(several, [*given, *[None] * len(several)], strict=False)
+    ]
+    return initial_layers(models, modules)
+
+
+def _check_initial(earlier: Sequence[Mapping[str, Layer]], layers: Sequence[Layer]) -> None:
+    for each in earlier:
+        for layer in layers:
+            before = each.get(layer.name)
+            if before is None or (before.filters, before.dimension) != (layer.filters, layer.dimension):
+                found = "no such layer" if before is None else f"{before.filters} × {before.dimension}"
+                rule = f"must have the layer {layer.name} of {layer.filters} × {layer.dimension}"
+                raise InvalidInput("initial", found, rule)
+
+
+def _judged(
+    streams: Sequence[Stream], initial: Sequence[Layer], *, center: bool, ridge: float, seed: int
+) -> Iterator[LayerCheck]:
     """One check of all networks where they see the same input, otherwise one per network."""
     layer = streams[0].layer
     for stream in streams:
         if stream.failure or not stream.reached:
             raise InvalidInput("data", layer.name, stream.failure or "the data never reach it")
     moments = [stream.moment() for stream in streams]
-    weights = [_vectors(stream.layer) for stream in streams]
+    weights = [vectors(stream.layer) for stream in streams]
     together = len(streams) == 1 or all(_same(moments[0], other) for other in moments[1:])
-    cases = [(weights, moments[0], None)] if together else [
-        ([each], moment, number) for number, (each, moment) in enumerate(zip(weights, moments, strict=True), 1)
+    cases = [(weights, list(initial), moments[0], None)] if together else [
+        ([each], list(initial[number : number + 1]), moment, number + 1)
+        for number, (each, moment) in enumerate(zip(weights, moments, strict=True))
     ]  # fmt: skip
-    for vectors, moment, network in cases:
-        check = judge_layer(vectors, moment.centre() if center else moment, ridge=ridge, seed=seed)
-        yield LayerCheck(layer.name, layer.kind, check, network, layer.note)
-
-
-def _vectors(layer: Layer) -> WeightVectors:
-    """As filters of one pixel, so that no other layout is suspected: a module's layout is known."""
-    found = filters(layer.weights().detach().contiguous())
-    return replace(found, kernel=(layer.dimension, 1, 1))
+    for trained, before, moment, network in cases:
+        seen, note = moment.centre() if center else moment, layer.note
+        try:
+            check = judge_layer(trained, seen, ridge=ridge, seed=seed, initial=[vectors(each) for each in before])
+        except InvalidInput as error:
+            if not before:
+                raise
+            check = judge_layer(trained, seen, ridge=ridge, seed=seed)
+            note = "; ".join(filter(None, (note, f"nothing is said of its initial weights, which {error.rule}")))
+        yield LayerCheck(layer.name, layer.kind, check, network, note)
 
 
 def _same(first: DataMoment, other: DataMoment) -> bool:

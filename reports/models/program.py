@@ -51,6 +51,25 @@ class Program(torch.nn.Module):
             if isinstance(call, Call):
                 self.add_module(f"call_{number}", call)
 
+    def with_weights(self, state: Mapping[str, torch.Tensor]) -> Program:
+        """The same program with the parameters of a state dict, by their names in the model.
+
+        Raises
+        ------
+        InvalidInput
+            If one of them is not there, or has another shape.
+        """
+        found = Program(self._written)
+        for key, name in self._written.names.items():
+            place, new = self._places[key], state.get(name)
+            old = getattr(self, place)
+            if new is None or new.shape != old.shape:
+                is_there = "it is not there" if new is None else f"it has the shape {tuple(new.shape)}"
+                raise InvalidInput("initial", printable(name), f"must have the shape {tuple(old.shape)}: {is_there}")
+            if isinstance(old, torch.nn.Parameter):
+                setattr(found, place, torch.nn.Parameter(new.to(old), requires_grad=False))
+        return found
+
     def forward(self, *inputs: torch.Tensor) -> None:
         """Run every call; nothing is returned, since only what hooks see is wanted."""
         if len(inputs) != len(self._written.inputs):

@@ -54,6 +54,7 @@ NAVIGATION = (
             _guide("settings", "A setting, key by key"),
             _guide("network", "Check your network"),
             _guide("models", "Check a whole model"),
+            _guide("pretrained", "What public networks show"),
             _guide("transfer", "Does it transfer?"),
             _guide("init", "Aligned initial weights"),
             _guide("equivariance", "Rotations and your training"),

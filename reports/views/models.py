@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from reports.check.judge import Check
 from reports.check.stored_array import printable
 from reports.models.layers import Layer, Unchecked
 from reports.models.results import LayerCheck, ModelCheck
@@ -14,6 +15,7 @@ from reports.record import to_builtins
 from reports.views.check import view as view_of_layer
 from reports.views.view import Grid, Notes, Section, View, grid, wrapped
 
+WRITTEN = "written by training"
 HEADS = ("layer", "m × d", "effect", "from", "to", "p", "verdict", "f")
 
 
@@ -47,14 +49,24 @@ def view(found: ModelCheck) -> View:
 def table(found: ModelCheck) -> Grid:
     """A row per layer: orientation with its 95 % interval, verdict, shape of f; names are aligned on the left."""
     width = max(len(named(layer)) for layer in found.layers)
+    told = any(layer.check.composition is not None for layer in found.layers)
     rows = []
     for layer in found.layers:
         check = layer.check
         low, high = check.orientation.interval or (None, None)
         numbers = (_short(check.orientation.effect), _short(low), _short(high), _short(check.orientation.pvalue))
         size = f"{check.filters} × {check.dimension}"
-        rows.append((named(layer).ljust(width), size, *numbers, check.verdict, check.shape or "undecided"))
-    return Grid((HEADS[0].ljust(width), *HEADS[1:]), tuple(rows))
+        made_of = [_written(check)] if told else []
+        rows.append((named(layer).ljust(width), size, *numbers, check.verdict, check.shape or "undecided", *made_of))
+    return Grid((HEADS[0].ljust(width), *HEADS[1:], *([WRITTEN] if told else [])), tuple(rows))
+
+
+def _written(check: Check) -> str:
+    """The share of Σ_w that training has written, with its interval."""
+    if check.composition is None:
+        return "-"
+    share, low, high = check.composition.share
+    return f"{_short(share)} ({_short(low)} to {_short(high)})"
 
 
 def unchecked(left: tuple[Unchecked, ...]) -> list[str]:
@@ -123,6 +135,7 @@ def _record(layer: LayerCheck) -> dict[str, Any]:
         "verdict": check.verdict,
         "shape": check.shape,
         "note": layer.note,
+        "written": None if check.composition is None else check.composition.share[0],
         "check": view_of_layer(check).value,
     }
 

@@ -23,7 +23,7 @@ import simulate
 from reports.check import Check, check
 from reports.check.data import samples
 from reports.check.estimates import Weights
-from reports.check.mean import mean_test
+from reports.check.exact import exact_tests
 from reports.check.moments import data_moment
 from reports.check.orientation import Anisotropy, chance_of, directions, filter_pairs
 from reports.check.weights import filters
@@ -133,7 +133,8 @@ def rejects_with_a_mean(generator: np.random.Generator, *, count: int, networks:
     mixed[0, 1] = mixed[1, 0] = 1.0
     layers = [filters(draw_weights(basis @ mixed @ basis.T, count, generator)) for _ in range(networks)]
     data = data_moment(samples(rows, layers[0]))
-    found = mean_test(data, Weights.of(layers, np.ones(6, dtype=bool)), draws=39, seed=int(generator.integers(2**31)))
+    weights, seed = Weights.of(layers, np.ones(6, dtype=bool)), int(generator.integers(2**31))
+    _, found = exact_tests(data, weights, draws=39, seed=seed)
     return found is not None and found.pvalue <= 0.05
 
 

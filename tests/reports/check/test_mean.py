@@ -7,7 +7,8 @@ from scipy import stats
 from reports.check import check
 from reports.check.data import samples
 from reports.check.estimates import Weights
-from reports.check.mean import fixing_turns, mean_test
+from reports.check.exact import exact_tests
+from reports.check.mean import fixing_turns
 from reports.check.moments import DataMoment, data_moment
 from reports.check.weights import filters
 from theory.symmetry import symmetry_group
@@ -35,9 +36,13 @@ def principal(rows, mean):
     return vectors[:, np.argsort(-np.abs(vectors.T @ mean))]
 
 
+def outcome(data, layers, *, draws, seed):
+    return exact_tests(data, layers, draws=draws, seed=seed)[1]
+
+
 def test_data_without_a_mean_and_centred_data_have_no_such_test():
-    assert mean_test(moment(CENTRED), weights(EYE), draws=99, seed=0) is None
-    assert mean_test(moment(ROWS).centre(), weights(EYE), draws=99, seed=0) is None
+    assert outcome(moment(CENTRED), weights(EYE), draws=99, seed=0) is None
+    assert outcome(moment(ROWS).centre(), weights(EYE), draws=99, seed=0) is None
 
 
 def test_the_fixed_directions_are_those_along_which_the_mean_lies():
@@ -82,13 +87,13 @@ def test_weights_may_mix_what_is_fixed_and_nothing_else(networks, count):
     mixed = np.diag([3.0, 3.0, 2.0, 1.0, 0.5, 4.0])
     mixed[0, 1] = mixed[1, 0] = 2.0
     data = moment(ROWS)
-    allowed = mean_test(data, weights(basis @ mixed @ basis.T, count, networks), draws=199, seed=0)
+    allowed = outcome(data, weights(basis @ mixed @ basis.T, count, networks), draws=199, seed=0)
     assert (allowed.fixed, allowed.free) == (2, 4)
     assert allowed.pvalue > 0.01
     assert check(list(weights(basis @ mixed @ basis.T, count, networks).vectors), ROWS).aligned.pvalue <= 0.01
     mixed = np.diag([3.0, 3.0, 2.0, 1.0, 0.5, 4.0])
     mixed[0, 2] = mixed[2, 0] = mixed[3, 5] = mixed[5, 3] = 1.8
-    assert mean_test(data, weights(basis @ mixed @ basis.T, count, networks), draws=199, seed=0).pvalue <= 0.01
+    assert outcome(data, weights(basis @ mixed @ basis.T, count, networks), draws=199, seed=0).pvalue <= 0.01
 
 
 def test_the_size_is_kept():
@@ -96,14 +101,14 @@ def test_the_size_is_kept():
     basis, data = principal(ROWS, MEAN), moment(ROWS)
     mixed = np.diag([3.0, 3.0, 2.0, 1.0, 0.5, 4.0])
     mixed[0, 1] = mixed[1, 0] = 2.0
-    found = [mean_test(data, weights(basis @ mixed @ basis.T, 30, seed=i), draws=39, seed=i).pvalue for i in range(80)]
+    found = [outcome(data, weights(basis @ mixed @ basis.T, 30, seed=i), draws=39, seed=i).pvalue for i in range(80)]
     for level in (0.025, 0.05, 0.2):
         assert stats.binom.sf(np.sum(np.array(found) <= level) - 1, 80, level) > 1e-7
 
 
 def test_where_the_mean_lies_along_everything_nothing_is_tested():
     rows = np.random.default_rng(4).standard_normal((4000, 3)) * [1, 2, 4] + [2.0, 3.0, 4.0]
-    found = mean_test(moment(rows), weights(np.diag([1.0, 2.0, 5.0])), draws=99, seed=0)
+    found = outcome(moment(rows), weights(np.diag([1.0, 2.0, 5.0])), draws=99, seed=0)
     assert (found.pvalue, found.fixed, found.free) == (1.0, 3, 0)
 
 

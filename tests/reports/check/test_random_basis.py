@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from reports.check import check
-from reports.check.random_basis import random_basis_energy, regularised
+from reports.check.random_basis import random_basis_energies, random_basis_energy, regularised
 from reports.testing.strategies import orthogonal, spectral
 from theory.eigenspaces import Eigenspaces
 from theory.symmetry import symmetry_group, twirl
@@ -54,3 +54,16 @@ def test_the_p_value_of_singular_weights_is_the_share_of_nearer_bases():
     assert found.random_basis.pvalue == pytest.approx((1 + np.sum(null <= observed)) / 1000)
     assert found.random_basis.median == pytest.approx(np.median(null))
     assert found.random_basis.effect == pytest.approx(1 - observed / np.median(null))
+
+
+def test_several_against_the_same_bases_are_each_as_alone():
+    """Of as many random directions as the largest rank, each uses as many as its own rank."""
+    rng = np.random.default_rng(8)
+    whole, part = (w.T @ w for w in (rng.standard_normal((4, 5)), rng.standard_normal((2, 5))))
+    together = random_basis_energies(SPACES, [whole, part], draws=300, seed=2)
+    observed, null = random_basis_energy(SPACES, whole, draws=300, seed=2)
+    assert together[0][0] == observed
+    np.testing.assert_allclose(together[0][1], null, rtol=1e-12)
+    observed, null = random_basis_energy(SPACES, part, draws=300, seed=3)
+    assert together[1][0] == observed
+    assert stats.ks_2samp(together[1][1], null).pvalue > 1e-6

@@ -91,7 +91,7 @@ BAD = {
     "a folder without images": (rows(lambda f: str(f)), "contains no images"),
     "an empty file": (weights(lambda f: written_text(f, "w.npy", b"")), "is empty"),
     "an empty checkpoint": (weights(lambda f: written_text(f, "w.pt", b"")), "is empty"),
-    "text": (weights(lambda f: written_text(f, "w.txt", b"1.0, 2.0\n")), "must be a .npy, .npz or .safetensors file"),
+    "text": (weights(lambda f: written_text(f, "w.txt", b"1.0, 2.0\n")), "must be a .npy, .npz, .safetensors, .onnx,"),
     "an empty archive": (weights(empty_archive), "contains no array"),
     "an empty checkpoint's dictionary": (weights(lambda f: torched(f, {})), "contains no array"),
     "a checkpoint of numbers": (weights(lambda f: torched(f, {"epoch": 3})), "contains no array"),

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from reports.check.basis_noise import BasisNoise
 from reports.check.data import samples
 from reports.check.moments import data_moment
-from reports.check.turns import Turns, filters_pvalue, isotropic_turns, networks_pvalue
+from reports.check.turns import (
+    TurnedFilters,
+    Turns,
+    filters_pvalue,
+    filters_pvalues,
+    isotropic_turns,
+    networks_pvalue,
+)
 from reports.check.weights import filters as layer_of
 from reports.testing.strategies import orthogonal
 
@@ -235,3 +243,24 @@ def test_the_noise_of_the_basis_is_that_of_samples():
 def test_one_sample_has_no_noise_to_tell():
     data = data_moment(samples(np.random.default_rng(0).standard_normal((1, 1, 9, 9)), layer_of(np.ones((4, 1, 2, 2)))))
     assert data.basis_noise(data.known_eigenspaces()) is None
+
+
+@pytest.mark.parametrize("dimension", [255, 300])
+def test_what_no_turn_changes_has_a_p_value_of_one_in_both_precisions(dimension):
+    """One space that is not known: only signs of whole filters are drawn, and T stays the same up to rounding."""
+    vectors = np.random.default_rng(5).standard_normal((40, dimension)) * 1e30
+    assert filters_pvalue(Turns((slice(0, dimension),), (False,)), vectors, draws=99) == 1
+
+
+def test_tests_done_together_are_those_done_alone():
+    """The second test's copies are rotated by the first one's rotations: one draw of them serves both."""
+    rng = np.random.default_rng(6)
+    basis = np.linalg.qr(rng.standard_normal((5, 5)))[0]
+    one, other = drawn(rng, ALIGNED, 30), drawn(rng, ALIGNED, 30)
+    cases = [TurnedFilters(KNOWN, one), TurnedFilters(JOINED, other, basis)]
+    alone = [filters_pvalue(KNOWN, one), filters_pvalue(JOINED, other)]
+    assert filters_pvalues(cases) == alone
+    noise = BasisNoise(1e-8 * rng.standard_normal((3, 25)), np.triu(np.ones((5, 5)), 1) - np.tril(np.ones((5, 5)), -1))
+    first, second = filters_pvalues(cases, noise=noise)
+    assert first == filters_pvalue(KNOWN, one, noise=noise)
+    assert abs(second - alone[1]) < 6 * np.sqrt(2 * 0.25 / 1000)

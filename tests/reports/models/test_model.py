@@ -234,3 +234,66 @@ def test_a_gpu_gives_the_same():
     for a, b in zip(reference.layers, found.layers, strict=True):
         assert a.check.verdict == b.check.verdict
         np.testing.assert_allclose(a.check.transfer_function.sigma, b.check.transfer_function.sigma, rtol=1e-4)
+
+
+def trained(model):
+    """A copy some steps later, and the state dict of the model as it is now."""
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    labels = torch.randint(3, (len(ROWS),), generator=torch.Generator().manual_seed(1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(30):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(ROWS), labels).backward()
+        optimizer.step()
+    return model, before
+
+
+def test_initial_models_tell_what_training_has_written():
+    """As for each layer by itself; a module and its state dict say the same."""
+    model, before = trained(mlp(0))
+    found = check(model, ROWS, layers=["0"], initial=before)
+    alone = check(model[0].weight, ROWS, initial=before["0.weight"])
+    np.testing.assert_allclose(found["0"].composition.share, alone.composition.share, rtol=1e-6)
+    shown = str(found).splitlines()
+    assert shown[2].endswith("written by training")
+    share, low, high = alone.composition.share
+    assert shown[3].endswith(f"{share:.2g} ({low:.2g} to {high:.2g})")
+    earlier = mlp(1)
+    earlier.load_state_dict(before)
+    again = check(model, ROWS, layers=["0"], initial=earlier).to_dict()["layers"]
+    assert [layer["written"] for layer in again] == [layer["written"] for layer in found.to_dict()["layers"]]
+
+
+@pytest.mark.slow
+def test_several_networks_are_each_compared_with_their_own_initial_weights():
+    pairs = [trained(mlp(seed)) for seed in range(3)]
+    several = check([after for after, _ in pairs], ROWS, initial=[state for _, state in pairs])
+    assert several["0"].composition.over == "networks"
+    for number, (model, before) in enumerate(pairs, 1):
+        (found,) = [layer.check for layer in several.layers if (layer.name, layer.network) == ("2", number)]
+        alone = check(model, ROWS, layers=["2"], initial=before)["2"]
+        np.testing.assert_allclose(found.composition.share, alone.composition.share, rtol=1e-6)
+    swapped = check([after for after, _ in pairs], ROWS, layers=["0"], initial=[state for _, state in pairs[::-1]])
+    assert swapped["0"].composition.share[0] > several["0"].composition.share[0] + 0.05
+
+
+@pytest.mark.parametrize("weight", [torch.zeros(8, 5), torch.eye(8, 5)[:, :1] * torch.ones(5)])
+def test_layers_without_initial_variance_are_checked_all_the_same(weight):
+    model, before = trained(mlp(0))
+    found = check(model, ROWS, layers=["0"], initial=before | {"0.weight": weight})
+    assert found["0"].composition is None
+    assert "nothing is said of its initial weights" in found.layers[0].note
+
+
+@pytest.mark.parametrize(
+    ("initial", "why"),
+    [
+        (mlp(0, width=9), "must have the layer 0 of 8 × 5"),
+        ({"0.weight": torch.ones(8, 5)}, "does not fit the model"),
+        ([mlp(0), mlp(1)], "must be given for each of 1 models"),
+        (3, "must be a torch.nn.Module"),
+    ],
+)
+def test_initial_models_that_do_not_fit(initial, why):
+    with pytest.raises(InvalidInput, match=why):
+        check(mlp(0), ROWS, initial=initial)

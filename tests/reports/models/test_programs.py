@@ -98,6 +98,28 @@ def test_a_program_is_its_model(programs):
 
 
 @pytest.mark.slow
+def test_a_program_takes_the_weights_of_its_model_before_training(programs):
+    """By the names in the model: the same program, and the one that was given is left as it is."""
+    torch.manual_seed(5)
+    state = {name: torch.randn_like(value) for name, value in convolutional().state_dict().items()}
+    given = load_program(programs / "any.pt2")
+    earlier = given.with_weights(state)
+    for tap in earlier.taps()[0]:
+        assert torch.equal(tap.layer.weights().flatten(), _vectors(state, tap.layer.name).flatten())
+    both = zip(earlier.taps()[0], given.taps()[0], strict=True)
+    assert not any(torch.equal(new.layer.weights(), old.layer.weights()) for new, old in both)
+    state["0.weight"] = state["0.weight"][:, :, :1]
+    with pytest.raises(InvalidInput, match="it has the shape"):
+        given.with_weights(state)
+
+
+def _vectors(state, name):
+    """The weights of a layer, or of one of two groups of its filters."""
+    key, _, group = name.partition(" ")
+    weight = state[f"{key}.weight"]
+    return weight if not group else weight.chunk(2)[int(group[1]) - 1]
+
+
 def test_a_program_of_one_batch_size_is_run_by_it(programs):
     found = check(load_program(programs / "sixteen.pt2"), images(100))
     assert found.samples == 96
