@@ -20,9 +20,10 @@ from reports.views.view import View
 from theory.errors import InvalidInput
 
 _OF_WEIGHTS = ("transposed", "channels_last", "dilation", "group", "initial")
-_OF_MODELS = ("forward", "layers", "largest", "device")
+_OF_RUNS = ("forward", "layers", "largest", "device")
+_OF_MODELS = (*_OF_RUNS, "against")
 _SHARED = ("center", "ridge", "seed")
-_DEFAULTS: Mapping[str, Any] = {"dilation": 1, "group": "1/1"}
+_DEFAULTS: Mapping[str, Any] = {"dilation": 1, "group": "1/1", "against": "data"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def judge_model(sources: Sequence[str], data: str, options: Mapping[str, Any], *
         layers=options["layers"] or None,
         device=options["device"],
         notes=loaded[0][1],
+        against=options["against"],
         progress=progress,
         **given,
     )
@@ -81,7 +83,8 @@ def judge_model(sources: Sequence[str], data: str, options: Mapping[str, Any], *
 def judge_checkpoints(files: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> Checked:
     """The checks of one run's checkpoints; the verdicts are those of the last."""
     _refuse(options, _OF_WEIGHTS, "weights")
-    given = {name: options[name] for name in (*_OF_MODELS, *_SHARED)}
+    _refuse(options, ("against",), "model")
+    given = {name: options[name] for name in (*_OF_RUNS, *_SHARED)}
     found = check_files_over(files, data, progress=progress, **given)
     verdicts = frozenset(found.checks[-1].verdicts or ["none"])
     return Checked(over.view(found), verdicts, lambda names: over_page.html(found, names))

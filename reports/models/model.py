@@ -14,12 +14,14 @@ from reports.check.files import plain_name
 from reports.check.judge import judge_layer
 from reports.check.moments import DataMoment
 from reports.check.weights import WeightVectors, filters
+from reports.models.agop import agreement
 from reports.models.batches import batches_of
 from reports.models.chain import chain, dense_steps
 from reports.models.collect import collect
 from reports.models.layers import Layer, Tap, Unchecked, chosen, taps
 from reports.models.moments import Stream
 from reports.models.results import LayerCheck, ModelCheck
+from reports.models.sensitivity import sensitivities
 from theory.errors import InvalidInput
 
 LARGEST = 1152  # dimensions of a layer: 128 channels of 3 × 3
@@ -38,11 +40,13 @@ def check_model(
     ridge: float = 0.0,
     seed: int = 0,
     notes: Sequence[str] = (),
+    against: str = "data",
     progress: bool = False,
 ) -> ModelCheck:
     """Test every layer of a trained model against what it sees of the data.
 
-    The model runs on the data once, in evaluation mode; only second moments of the layers' inputs are kept.
+    The model runs on the data once, in evaluation mode; only second moments of the layers' inputs are kept. It runs
+    once more, with gradients, against the AGOP.
 
     Parameters
     ----------
@@ -63,6 +67,9 @@ def check_model(
         As for one layer.
     notes : sequence of str
         What was assumed of the model, to be kept with the result.
+    against : "data" or "agop"
+        With "agop" dense layers and convolutions are also held against the average outer product of the gradients of
+        the model's outputs by their inputs: `LayerCheck.aligned_with` is data, AGOP, both or neither.
     progress : bool
         Show progress bars on stderr.
 
@@ -71,6 +78,8 @@ def check_model(
     InvalidInput
         For data that the model cannot be run on, patterns that match nothing, models that differ in their layers.
     """
+    if against not in ("data", "agop"):
+        raise InvalidInput("against", against, "must be 'data' or 'agop'")
     given = list(model) if isinstance(model, (list, tuple)) else [model]
     if not given:
         raise InvalidInput("model", (), "at least one model is needed")
@@ -86,12 +95,17 @@ def check_model(
     for other, _ in selected[1:]:
         _check_alike([tap.layer for tap in kept], [tap.layer for tap in other])
     if not kept:
-        return ModelCheck((), tuple(unchecked), 0, len(models), tuple(said))
+        return ModelCheck((), tuple(unchecked), 0, len(models), tuple(said), against)
     batches = batches_of(data, kept[0].module, getattr(models[0], "batch", None))
-    if len(models) > 1 and not batches.again:
-        raise InvalidInput("data", "a generator", "can be read once only; several models need a list or a DataLoader")
+    if (len(models) > 1 or against == "agop") and not batches.again:
+        rule = "can be read once only; several models, and the AGOP, need a list or a DataLoader"
+        raise InvalidInput("data", "a generator", rule)
     runs = [
         collect(each, chosen_taps, batches, device=device, forward=run, shares=len(models), progress=progress)
+        for each, (chosen_taps, _) in zip(models, selected, strict=True)
+    ]
+    seen = [
+        sensitivities(each, chosen_taps, batches, device=device, forward=run, seed=seed) if against == "agop" else []
         for each, (chosen_taps, _) in zip(models, selected, strict=True)
     ]
     found: list[LayerCheck] = []
@@ -99,13 +113,14 @@ def check_model(
         list(zip(*(streams for streams, _ in runs), strict=True)),
         unit=" layers", disable=None if progress else True, delay=1, leave=False,
     )  # fmt: skip
-    for streams in judged:
+    for place, streams in enumerate(judged):
         layer = streams[0].layer
+        gradients = [each[place] for each in seen if each]
         try:
-            found += _judged(streams, center=center, ridge=ridge, seed=seed)
+            found += _judged(streams, gradients, center=center, ridge=ridge, seed=seed)
         except InvalidInput as error:
             unchecked.append(Unchecked(layer.name, layer.kind, error.rule))
-    return ModelCheck(tuple(found), tuple(unchecked), runs[0][1], len(models), tuple(said))
+    return ModelCheck(tuple(found), tuple(unchecked), runs[0][1], len(models), tuple(said), against)
 
 
 def unwrapped(model: Any, forward: Any = None) -> Any:
@@ -163,8 +178,13 @@ def _check_alike(first: Sequence[Layer], other: Sequence[Layer]) -> None:
         raise InvalidInput("model", (len(first), len(other)), "must have the same layers")
 
 
-def _judged(streams: Sequence[Stream], *, center: bool, ridge: float, seed: int) -> Iterator[LayerCheck]:
-    """One check of all networks where they see the same input, otherwise one per network."""
+def _judged(
+    streams: Sequence[Stream], gradients: Sequence[np.ndarray | None], *, center: bool, ridge: float, seed: int
+) -> Iterator[LayerCheck]:
+    """One check of all networks where they see the same input, otherwise one per network.
+
+    `gradients` are the networks' K, None for a layer that has none, and empty if they were not asked for.
+    """
     layer = streams[0].layer
     for stream in streams:
         if stream.failure or not stream.reached:
@@ -172,12 +192,16 @@ def _judged(streams: Sequence[Stream], *, center: bool, ridge: float, seed: int)
     moments = [stream.moment() for stream in streams]
     weights = [_vectors(stream.layer) for stream in streams]
     together = len(streams) == 1 or all(_same(moments[0], other) for other in moments[1:])
-    cases = [(weights, moments[0], None)] if together else [
-        ([each], moment, number) for number, (each, moment) in enumerate(zip(weights, moments, strict=True), 1)
+    every = slice(None)
+    cases = [(every, moments[0], None)] if together else [
+        (slice(number - 1, number), moment, number) for number, moment in enumerate(moments, 1)
     ]  # fmt: skip
-    for vectors, moment, network in cases:
+    for which, moment, network in cases:
+        vectors = weights[which]
         check = judge_layer(vectors, moment.centre() if center else moment, ridge=ridge, seed=seed)
-        yield LayerCheck(layer.name, layer.kind, check, network, layer.note)
+        known = [k for k in gradients[which] if k is not None]
+        agop = agreement([each.vectors for each in vectors], known, seed=seed) if len(known) == len(vectors) else None
+        yield LayerCheck(layer.name, layer.kind, check, network, layer.note, agop)
 
 
 def _vectors(layer: Layer) -> WeightVectors:

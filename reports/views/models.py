@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
@@ -15,6 +16,7 @@ from reports.views.check import view as view_of_layer
 from reports.views.view import Grid, Notes, Section, View, grid, wrapped
 
 HEADS = ("layer", "m × d", "effect", "from", "to", "p", "verdict", "f")
+AGOP_HEADS = ("AGOP", "p of AGOP", "aligned with")
 
 
 def html_table(shown: Grid) -> str:
@@ -29,7 +31,7 @@ def view(found: ModelCheck) -> View:
     value = {
         "networks": found.networks,
         "samples": found.samples,
-        "layers": [_record(layer) for layer in found.layers],
+        "layers": [_record(layer, found.against) for layer in found.layers],
         "unchecked": _reasons(found.unchecked),
         "notes": found.notes,
         "verdicts": dict(found.verdicts),
@@ -53,8 +55,19 @@ def table(found: ModelCheck) -> Grid:
         low, high = check.orientation.interval or (None, None)
         numbers = (_short(check.orientation.effect), _short(low), _short(high), _short(check.orientation.pvalue))
         size = f"{check.filters} × {check.dimension}"
-        rows.append((named(layer).ljust(width), size, *numbers, check.verdict, check.shape or "undecided"))
-    return Grid((HEADS[0].ljust(width), *HEADS[1:]), tuple(rows))
+        rows.append(
+            (named(layer).ljust(width), size, *numbers, check.verdict, check.shape or "undecided", *_agop(found, layer))
+        )
+    more = AGOP_HEADS if found.against == "agop" else ()
+    return Grid((HEADS[0].ljust(width), *HEADS[1:], *more), tuple(rows))
+
+
+def _agop(found: ModelCheck, layer: LayerCheck) -> tuple[str, ...]:
+    """The cells of `AGOP_HEADS`, where that was asked for."""
+    if found.against != "agop":
+        return ()
+    effect, pvalue = (layer.agop.effect, layer.agop.pvalue) if layer.agop else (None, None)
+    return (_short(effect), _short(pvalue), layer.aligned_with)
 
 
 def unchecked(left: tuple[Unchecked, ...]) -> list[str]:
@@ -107,8 +120,9 @@ def stored(shapes: Mapping[str, tuple[int, ...]]) -> View:
     return View(to_builtins(value), [[grid({"layer": list(shapes), "shape": sizes})], wrapped(hint)])
 
 
-def _record(layer: LayerCheck) -> dict[str, Any]:
+def _record(layer: LayerCheck, against: str) -> dict[str, Any]:
     check = layer.check
+    agop = {"agop": layer.agop and asdict(layer.agop), "aligned_with": layer.aligned_with} if against == "agop" else {}
     low, high = check.orientation.interval or (None, None)
     return {
         "layer": layer.name,
@@ -123,6 +137,7 @@ def _record(layer: LayerCheck) -> dict[str, Any]:
         "verdict": check.verdict,
         "shape": check.shape,
         "note": layer.note,
+        **agop,
         "check": view_of_layer(check).value,
     }
 
