@@ -21,9 +21,10 @@ from theory.errors import InvalidInput
 
 _OF_ONE_LAYER = ("transposed", "channels_last", "dilation", "group")
 _OF_WEIGHTS = (*_OF_ONE_LAYER, "initial")
-_OF_MODELS = ("forward", "layers", "largest", "device")
+_OF_RUNS = ("forward", "layers", "largest", "device")
+_OF_MODELS = (*_OF_RUNS, "against")
 _SHARED = ("center", "ridge", "seed")
-_DEFAULTS: Mapping[str, Any] = {"dilation": 1, "group": "1/1"}
+_DEFAULTS: Mapping[str, Any] = {"dilation": 1, "group": "1/1", "against": "data"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def judge_model(sources: Sequence[str], data: str, options: Mapping[str, Any], *
         device=options["device"],
         initial=[_before(source, options["forward"], sources[0]) for source in options["initial"]] or None,
         notes=loaded[0][1],
+        against=options["against"],
         progress=progress,
         **given,
     )
@@ -91,7 +93,8 @@ def _before(source: str, forward: str | None, model: str) -> Any:
 def judge_checkpoints(files: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> Checked:
     """The checks of one run's checkpoints; the verdicts are those of the last."""
     _refuse(options, _OF_WEIGHTS, "weights")
-    given = {name: options[name] for name in (*_OF_MODELS, *_SHARED)}
+    _refuse(options, ("against",), "model")
+    given = {name: options[name] for name in (*_OF_RUNS, *_SHARED)}
     found = check_files_over(files, data, progress=progress, **given)
     verdicts = frozenset(found.checks[-1].verdicts or ["none"])
     return Checked(over.view(found), verdicts, lambda names: over_page.html(found, names))

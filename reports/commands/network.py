@@ -32,6 +32,13 @@ from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
 @click.option("--list", "listed", is_flag=True, help="With --model: list the layers, and check none.")
 @click.option("--largest", type=click.IntRange(min=1), default=None, help="With --model: most dimensions of a layer.")
 @click.option("--device", default=None, metavar="NAME", help="With --model: where it runs, such as cuda.")
+@click.option(
+    "--against",
+    type=click.Choice(["data", "agop"]),
+    default="data",
+    show_default=True,
+    help="With --model: what layers are held against; agop: also the gradients of the outputs.",
+)
 @click.option("--over", is_flag=True, help="The CHECKPOINTS, or the files of a folder, are of one run, in order.")
 @click.option("--strict", is_flag=True, help="Exit with 1 unless every verdict is the one expected.")
 @click.option("--expect", default=None, metavar="VERDICT", help="With --strict: the verdict expected; default aligned.")

@@ -79,7 +79,7 @@ def report(
 
     With --shard, or under torchrun, only a share of the cases is computed; `report --resume` completes the report.
 
-    The claims are A1 to A8 and B4 (alignment), B1 to B3, B5 to B7, F2, F6 and F7 (shape of f), F1, F3, F4 and F9
+    The claims are A1 to A9 and B4 (alignment), B1 to B3, B5 to B7, F2, F6 and F7 (shape of f), F1, F3, F4 and F9
     (closed forms), C1 to C8, F5, F8 and T1 (transfer).
 
     \b

@@ -199,7 +199,7 @@ def _judged(kind: Kind, precisions: tuple[Discrepancy, ...], repeated: float) ->
     if finest.rounding > LARGEST_NOISE and repeated > LARGEST_NOISE:
         verdict, why = "undecided", (
             f"two runs on the same inputs differ by {repeated:.1e}; draw everything from the global generators, which "
-            "are seeded before every call"
+            "are seeded before every call, and build every module anew in it"
         )  # fmt: skip
     elif finest.rounding > LARGEST_NOISE:
         verdict, why = "undecided", (

@@ -37,10 +37,10 @@ def collect(
     """
     found = streams([tap.layer for tap in taps], shares)
     samples, waiting = 0, [0]  # of the batch that is run, which hooks must know before the model has returned
-    dtype, home = _home(model)
+    dtype, home = home_of(model)
     with ExitStack() as stack:
-        stack.enter_context(_evaluated(model))
-        stack.enter_context(_placed(model, home, device))
+        stack.enter_context(evaluated(model))
+        stack.enter_context(placed(model, home, device))
         stack.enter_context(torch.no_grad())
         for tap, stream in zip(taps, found, strict=True):
             handle = tap.module.register_forward_pre_hook(_hook(tap, stream, waiting), with_kwargs=True)
@@ -71,7 +71,7 @@ def _hook(tap: Tap, stream: Stream, waiting: list[int]) -> Callable[..., None]:
     return read
 
 
-def _home(model: Any) -> tuple[Any, Any]:
+def home_of(model: Any) -> tuple[Any, Any]:
     """The type and the place of a model's weights; None where it has none."""
     for parameter in model.parameters():
         if parameter.is_floating_point():
@@ -80,7 +80,7 @@ def _home(model: Any) -> tuple[Any, Any]:
 
 
 @contextmanager
-def _evaluated(model: Any) -> Iterator[None]:
+def evaluated(model: Any) -> Iterator[None]:
     """Evaluation mode, module by module, and attention by the path that hooks can see."""
     training = [module for module in model.modules() if module.training]
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -95,7 +95,8 @@ def _evaluated(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _placed(model: Any, home: Any, device: Any) -> Iterator[None]:
+def placed(model: Any, home: Any, device: Any) -> Iterator[None]:
+    """The model on a device, and afterwards where it was."""
     if device is None or home is None or torch.device(device) == home:
         yield
         return

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from reports.check.files import plain_name
 from reports.check.judge import judge_layer
 from reports.check.moments import DataMoment
+from reports.models.agop import agreement
 from reports.models.batches import batches_of
 from reports.models.chain import chain, dense_steps
 from reports.models.collect import collect
@@ -19,6 +20,7 @@ from reports.models.initial import initial_layers, vectors
 from reports.models.layers import Layer, Tap, Unchecked, chosen, taps
 from reports.models.moments import Stream
 from reports.models.results import LayerCheck, ModelCheck
+from reports.models.sensitivity import sensitivities
 from theory.errors import InvalidInput
 
 LARGEST = 1152  # dimensions of a layer: 128 channels of 3 × 3
@@ -38,11 +40,13 @@ def check_model(
     seed: int = 0,
     initial: Any = None,
     notes: Sequence[str] = (),
+    against: str = "data",
     progress: bool = False,
 ) -> ModelCheck:
     """Test every layer of a trained model against what it sees of the data.
 
-    The model runs on the data once, in evaluation mode; only second moments of the layers' inputs are kept.
+    The model runs on the data once, in evaluation mode; only second moments of the layers' inputs are kept. It runs
+    once more, with gradients, against the AGOP.
 
     Parameters
     ----------
@@ -65,6 +69,9 @@ def check_model(
         The models before training, one for each: how much of every layer's Σ_w is left of them is then told.
     notes : sequence of str
         What was assumed of the model, to be kept with the result.
+    against : "data" or "agop"
+        With "agop" dense layers and convolutions are also held against the average outer product of the gradients of
+        the model's outputs by their inputs: `LayerCheck.aligned_with` is data, AGOP, both or neither.
     progress : bool
         Show progress bars on stderr.
 
@@ -74,6 +81,8 @@ def check_model(
         For data that the model cannot be run on, patterns that match nothing, models that differ in their layers,
         initial weights of another model.
     """
+    if against not in ("data", "agop"):
+        raise InvalidInput("against", against, "must be 'data' or 'agop'")
     given = list(model) if isinstance(model, (list, tuple)) else [model]
     if not given:
         raise InvalidInput("model", (), "at least one model is needed")
@@ -89,14 +98,19 @@ def check_model(
     for other, _ in selected[1:]:
         _check_alike([tap.layer for tap in kept], [tap.layer for tap in other])
     if not kept:
-        return ModelCheck((), tuple(unchecked), 0, len(models), tuple(said))
+        return ModelCheck((), tuple(unchecked), 0, len(models), tuple(said), against)
     earlier = _earlier(models, given, initial, forward)
     _check_initial(earlier, [tap.layer for tap in kept])
     batches = batches_of(data, kept[0].module, getattr(models[0], "batch", None))
-    if len(models) > 1 and not batches.again:
-        raise InvalidInput("data", "a generator", "can be read once only; several models need a list or a DataLoader")
+    if (len(models) > 1 or against == "agop") and not batches.again:
+        rule = "can be read once only; several models, and the AGOP, need a list or a DataLoader"
+        raise InvalidInput("data", "a generator", rule)
     runs = [
         collect(each, chosen_taps, batches, device=device, forward=run, shares=len(models), progress=progress)
+        for each, (chosen_taps, _) in zip(models, selected, strict=True)
+    ]
+    seen = [
+        sensitivities(each, chosen_taps, batches, device=device, forward=run, seed=seed) if against == "agop" else []
         for each, (chosen_taps, _) in zip(models, selected, strict=True)
     ]
     found: list[LayerCheck] = []
@@ -104,14 +118,15 @@ def check_model(
         list(zip(*(streams for streams, _ in runs), strict=True)),
         unit=" layers", disable=None if progress else True, delay=1, leave=False,
     )  # fmt: skip
-    for streams in judged:
+    for place, streams in enumerate(judged):
         layer = streams[0].layer
+        gradients = [each[place] for each in seen if each]
         try:
             before = [each[layer.name] for each in earlier]
-            found += _judged(streams, before, center=center, ridge=ridge, seed=seed)
+            found += _judged(streams, gradients, before, center=center, ridge=ridge, seed=seed)
         except InvalidInput as error:
             unchecked.append(Unchecked(layer.name, layer.kind, error.rule))
-    return ModelCheck(tuple(found), tuple(unchecked), runs[0][1], len(models), tuple(said))
+    return ModelCheck(tuple(found), tuple(unchecked), runs[0][1], len(models), tuple(said), against)
 
 
 def unwrapped(model: Any, forward: Any = None) -> Any:
@@ -192,9 +207,19 @@ def _check_initial(earlier: Sequence[Mapping[str, Layer]], layers: Sequence[Laye
 
 
 def _judged(
-    streams: Sequence[Stream], initial: Sequence[Layer], *, center: bool, ridge: float, seed: int
+    streams: Sequence[Stream],
+    gradients: Sequence[np.ndarray | None],
+    initial: Sequence[Layer],
+    *,
+    center: bool,
+    ridge: float,
+    seed: int,
 ) -> Iterator[LayerCheck]:
-    """One check of all networks where they see the same input, otherwise one per network."""
+    """One check of all networks where they see the same input, otherwise one per network.
+
+    `gradients` are the networks' K, None for a layer that has none, and empty if they were not asked for; `initial` the
+    layers before training, or none.
+    """
     layer = streams[0].layer
     for stream in streams:
         if stream.failure or not stream.reached:
@@ -202,20 +227,23 @@ def _judged(
     moments = [stream.moment() for stream in streams]
     weights = [vectors(stream.layer) for stream in streams]
     together = len(streams) == 1 or all(_same(moments[0], other) for other in moments[1:])
-    cases = [(weights, list(initial), moments[0], None)] if together else [
-        ([each], list(initial[number : number + 1]), moment, number + 1)
-        for number, (each, moment) in enumerate(zip(weights, moments, strict=True))
+    every = slice(None)
+    cases = [(every, moments[0], None)] if together else [
+        (slice(number - 1, number), moment, number) for number, moment in enumerate(moments, 1)
     ]  # fmt: skip
-    for trained, before, moment, network in cases:
-        seen, note = moment.centre() if center else moment, layer.note
+    for which, moment, network in cases:
+        trained, before, note = weights[which], [vectors(each) for each in initial[which]], layer.note
+        seen = moment.centre() if center else moment
         try:
-            check = judge_layer(trained, seen, ridge=ridge, seed=seed, initial=[vectors(each) for each in before])
+            check = judge_layer(trained, seen, ridge=ridge, seed=seed, initial=before)
         except InvalidInput as error:
             if not before:
                 raise
             check = judge_layer(trained, seen, ridge=ridge, seed=seed)
             note = "; ".join(filter(None, (note, f"nothing is said of its initial weights, which {error.rule}")))
-        yield LayerCheck(layer.name, layer.kind, check, network, note)
+        known = [k for k in gradients[which] if k is not None]
+        agop = agreement([each.vectors for each in trained], known, seed=seed) if len(known) == len(trained) else None
+        yield LayerCheck(layer.name, layer.kind, check, network, note, agop)
 
 
 def _same(first: DataMoment, other: DataMoment) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.check.display import Displayed
 from reports.check.judge import Check
+from reports.models.agop import Agreement, With, aligned_with
 from reports.models.layers import Unchecked
 from theory.errors import InvalidInput
 
@@ -29,6 +30,8 @@ class LayerCheck:
         counts them all.
     note : str
         What the numbers do not show; empty for most layers.
+    agop : Agreement or None
+        Of WᵀW with the AGOP; None where that was not asked for, or cannot be compared.
     """
 
     name: str
@@ -36,6 +39,12 @@ class LayerCheck:
     check: Check
     network: int | None = None
     note: str = ""
+    agop: Agreement | None = None
+
+    @property
+    def aligned_with(self) -> With:
+        """Data, AGOP, both or neither; undecided without an `agop`."""
+        return aligned_with(self.check.verdict, self.agop)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,6 +63,8 @@ class ModelCheck(Displayed):
         How many models were given.
     notes : tuple of str
         What was assumed of the model.
+    against : "data" or "agop"
+        What the layers were compared with: the data alone, or the gradients of the outputs, too.
     """
 
     layers: tuple[LayerCheck, ...]
@@ -61,6 +72,7 @@ class ModelCheck(Displayed):
     samples: int
     networks: int = 1
     notes: tuple[str, ...] = ()
+    against: str = "data"
 
     def __getitem__(self, name: str) -> Check:
         """The check of a layer; of the first network, where several have one each."""

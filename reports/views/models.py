@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
@@ -17,6 +18,7 @@ from reports.views.view import Grid, Notes, Section, View, grid, wrapped
 
 WRITTEN = "written by training"
 HEADS = ("layer", "m × d", "effect", "from", "to", "p", "verdict", "f")
+AGOP_HEADS = ("AGOP", "p of AGOP", "aligned with")
 
 
 def html_table(shown: Grid) -> str:
@@ -31,7 +33,7 @@ def view(found: ModelCheck) -> View:
     value = {
         "networks": found.networks,
         "samples": found.samples,
-        "layers": [_record(layer) for layer in found.layers],
+        "layers": [_record(layer, found.against) for layer in found.layers],
         "unchecked": _reasons(found.unchecked),
         "notes": found.notes,
         "verdicts": dict(found.verdicts),
@@ -56,9 +58,10 @@ def table(found: ModelCheck) -> Grid:
         low, high = check.orientation.interval or (None, None)
         numbers = (_short(check.orientation.effect), _short(low), _short(high), _short(check.orientation.pvalue))
         size = f"{check.filters} × {check.dimension}"
-        made_of = [_written(check)] if told else []
-        rows.append((named(layer).ljust(width), size, *numbers, check.verdict, check.shape or "undecided", *made_of))
-    return Grid((HEADS[0].ljust(width), *HEADS[1:], *([WRITTEN] if told else [])), tuple(rows))
+        more = ([_written(check)] if told else []) + [*_agop(found, layer)]
+        rows.append((named(layer).ljust(width), size, *numbers, check.verdict, check.shape or "undecided", *more))
+    heads = ([WRITTEN] if told else []) + [*(AGOP_HEADS if found.against == "agop" else ())]
+    return Grid((HEADS[0].ljust(width), *HEADS[1:], *heads), tuple(rows))
 
 
 def _written(check: Check) -> str:
@@ -67,6 +70,14 @@ def _written(check: Check) -> str:
         return "-"
     share, low, high = check.composition.share
     return f"{_short(share)} ({_short(low)} to {_short(high)})"
+
+
+def _agop(found: ModelCheck, layer: LayerCheck) -> tuple[str, ...]:
+    """The cells of `AGOP_HEADS`, where that was asked for."""
+    if found.against != "agop":
+        return ()
+    effect, pvalue = (layer.agop.effect, layer.agop.pvalue) if layer.agop else (None, None)
+    return (_short(effect), _short(pvalue), layer.aligned_with)
 
 
 def unchecked(left: tuple[Unchecked, ...]) -> list[str]:
@@ -119,8 +130,9 @@ def stored(shapes: Mapping[str, tuple[int, ...]]) -> View:
     return View(to_builtins(value), [[grid({"layer": list(shapes), "shape": sizes})], wrapped(hint)])
 
 
-def _record(layer: LayerCheck) -> dict[str, Any]:
+def _record(layer: LayerCheck, against: str) -> dict[str, Any]:
     check = layer.check
+    agop = {"agop": layer.agop and asdict(layer.agop), "aligned_with": layer.aligned_with} if against == "agop" else {}
     low, high = check.orientation.interval or (None, None)
     return {
         "layer": layer.name,
@@ -136,6 +148,7 @@ def _record(layer: LayerCheck) -> dict[str, Any]:
         "shape": check.shape,
         "note": layer.note,
         "written": None if check.composition is None else check.composition.share[0],
+        **agop,
         "check": view_of_layer(check).value,
     }
 

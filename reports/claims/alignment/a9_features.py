@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
 import numpy as np
 
 import simulate
-from reports.claims.alignment.evidence import AlignmentEvidence, TrainedEnsemble, measure_alignment
+from reports.claims.alignment.evidence import AlignmentEvidence, alignment_of
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial, at_budget
 from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
 from reports.judging.estimate import data_symmetry
@@ -25,7 +25,6 @@ from reports.judging.rules import (
     within_budget,
 )
 from simulate.features import FeatureReading, Features
-from simulate.results import SimulatedReading, Simulation
 from theory.eigenspaces import eigenspaces
 from theory.features import aligned_part, decay_factor, fit_ansatz, jackknife, linear_exponent, mean_correlation
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
@@ -33,7 +32,6 @@ from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 EXPONENT_BUDGET = 0.02  # of α, absolute
 RESIDUAL = 1e-3  # of WᵀW at convergence
 LEFT = 0.9  # weights have left the data where their part that is aligned with Σ_x is smaller
-BLOCKS = 64
 SPECTRUM = (0.2, 0.4, 0.7, 1.0, 1.5, 2.0)
 ROWS = Data(kind="gaussian", spectrum=SPECTRUM, samples=24)
 # layers: (learning rate, decay, steps); more layers take longer to balance, and more decay would take all of them to 0
@@ -237,8 +235,8 @@ def measure(case: Case[FeatureStudy], context: Context) -> Measured:
         reading = trained.readings[-1]
         second_moments = _squares(reading) / reading.weights.shape[1]
         return BothAlignments(
-            gradients=_alignment(trained, reading, reading.agop),
-            weights=None if case.kind == "control" else _alignment(trained, reading, second_moments),
+            gradients=_alignment(trained, reading.agop),
+            weights=None if case.kind == "control" else _alignment(trained, second_moments),
         )
     return _converged(trained)
 
@@ -262,24 +260,11 @@ def _converged(trained: Features) -> ConvergedFeatures:
     )
 
 
-def _alignment(trained: Features, reading: FeatureReading, matrices: np.ndarray) -> AlignmentEvidence:
-    """The exact test of the mean of matrices (R, d, d), in blocks of networks."""
-    blocks = min(BLOCKS, len(matrices))
-    counts = np.array([len(matrices[k::blocks]) for k in range(blocks)])
-    moments = np.stack([matrices[k::blocks].mean(axis=0) for k in range(blocks)])
-    nothing = np.zeros((blocks, matrices.shape[1]))
-    of_blocks = SimulatedReading(reading.step, counts, moments, nothing, np.full(blocks, np.nan))
-    spaces = eigenspaces(trained.data_moment, gap=1e-9)
-    simulation = Simulation(
-        setting=trained.setting,
-        replicas=trained.replicas,
-        diverged=trained.diverged,
-        device="cpu",
-        width=reading.weights.shape[1],
-        data_moment=trained.data_moment,
-        readings=(of_blocks,),
-    )
-    return measure_alignment(TrainedEnsemble(simulation, spaces, data_symmetry(spaces)))
+def _alignment(trained: Features, matrices: np.ndarray) -> AlignmentEvidence:
+    """The exact test of the mean of matrices (R, d, d); diverged networks are not among them."""
+    group = data_symmetry(eigenspaces(trained.data_moment, gap=1e-9))
+    found_here = alignment_of(trained.setting, trained.data_moment, matrices, group)
+    return replace(found_here, replicas=trained.replicas, diverged=trained.diverged)
 
 
 def _course(trained: Features) -> FeatureCourse:

@@ -16,7 +16,8 @@ from reports.judging.estimate import data_eigenspaces, data_symmetry
 from reports.judging.intervals import share_interval
 from reports.judging.rules import LEVEL, POWER
 from simulate.results import SimulatedReading, Simulation
-from theory.eigenspaces import Eigenspaces
+from theory.eigenspaces import Eigenspaces, eigenspaces
+from theory.setting import Setting
 from theory.symmetry import SymmetryGroup, twirl
 from theory.testing import (
     detectable_energy,
@@ -26,6 +27,7 @@ from theory.testing import (
     randomization_test,
 )
 
+BLOCKS = 64  # of networks whose second moments are given one by one
 PARTS, PART_LEVEL = 16, 0.01  # power is the share of 16 disjoint parts of the ensemble that reject at this level
 
 
@@ -109,6 +111,22 @@ def measure_alignment(trained: TrainedEnsemble) -> AlignmentEvidence:
         replicas=trained.simulation.replicas,
         diverged=trained.simulation.diverged,
     )
+
+
+def alignment_of(
+    setting: Setting, data_moment: np.ndarray, matrices: np.ndarray, group: SymmetryGroup
+) -> AlignmentEvidence:
+    """`measure_alignment` of any second moments (R, d, d), one per network; those that are not finite have diverged."""
+    finite = np.isfinite(matrices).all(axis=(1, 2))
+    kept = matrices[finite]
+    blocks = min(BLOCKS, len(kept))
+    counts = np.array([len(kept[k::blocks]) for k in range(blocks)])
+    moments = np.stack([kept[k::blocks].mean(axis=0) for k in range(blocks)])
+    nothing, unknown = np.zeros((blocks, matrices.shape[1])), np.full(blocks, np.nan)
+    reading = SimulatedReading(setting.training.readings[-1], counts, moments, nothing, unknown)
+    diverged = int(np.count_nonzero(~finite))
+    simulation = Simulation(setting, len(matrices), diverged, "cpu", 1, data_moment, (reading,))
+    return measure_alignment(TrainedEnsemble(simulation, eigenspaces(data_moment, gap=1e-9), group))
 
 
 def invariance_pvalue(trained: TrainedEnsemble, group: SymmetryGroup) -> float:

@@ -11,7 +11,7 @@ from reports.campaign.settle import judge_claim
 from reports.claims.alignment import a8_ingredients
 from reports.claims.alignment.a8_ingredients import TOLERANCE, IngredientDiscrepancies
 from simulate.ingredients import INGREDIENTS
-from tests.reports.claims.alignment.ensembles import QUICK, case_of
+from tests.reports.claims.alignment.ensembles import QUICK, case_of, smaller_case
 
 EXACT = case_of(a8_ingredients.CLAIM, "penalties")
 CONTROL = case_of(a8_ingredients.CLAIM, "penalties that look at single coordinates")
@@ -45,3 +45,31 @@ def test_one_ingredient_decides(size, of_exact, of_control):
     values = np.array([[1.0, 1.0], [size, 1.0]])
     measured = IngredientDiscrepancies(("a", "b"), values, values, values)
     assert a8_ingredients.decide(CONTROL, "not 0", measured)[0].verdict == of_control
+
+
+JOINT = ("a teacher drawn anew", "labels a function of |x|", "autoencoder", "a fixed teacher, on its complement")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*JOINT, "a fixed teacher, under all rotations"])
+def test_joint_laws_are_as_they_are_said_to_be(name):
+    case = case_of(a8_ingredients.CLAIM, name)
+    (judgement,) = a8_ingredients.decide(case, a8_ingredients.predict(case), a8_ingredients.measure(case, QUICK))
+    assert judgement.verdict == "holds"
+
+
+@pytest.mark.slow
+def test_a_fixed_teacher_that_is_said_to_leave_alignment_is_refuted():
+    case = smaller_case(a8_ingredients.CLAIM, "a fixed teacher, under all rotations", 300)
+    measured = a8_ingredients.measure(case, QUICK)
+    (judgement,) = a8_ingredients.decide(replace(case, kind="exact"), 0.0, measured)
+    assert judgement.verdict == "refuted"
+    (judgement,) = a8_ingredients.decide(case, "rejected", measured)
+    assert judgement.verdict == "holds"
+
+
+def test_numbers_are_counted_in_words():
+    """One ingredient is not "1 ingredients"."""
+    values = np.zeros((1, 1))
+    (judgement,) = a8_ingredients.decide(EXACT, 0.0, IngredientDiscrepancies(("a",), values, values, values))
+    assert judgement.note.endswith("1 ingredient, 1 rotation")

@@ -1,0 +1,179 @@
+"""Layers against their AGOP: sensitivities by hand, no more than by chance before training, seen after it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from reports.check import check
+from reports.check.files import printable
+from reports.models import check_model
+from reports.models.agop import Agreement, agreement, aligned_with
+from reports.models.batches import batches_of
+from reports.models.layers import taps
+from reports.models.sensitivity import sensitivities
+from reports.views.models import view
+from tests.reports.command_line import run_quietly
+from tests.reports.models.networks import Sentences, convolutional, images, nn, tokens
+from theory.errors import InvalidInput
+
+
+def perceptron(seed: int = 0, outputs: int = 3) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(6, 12), nn.ReLU(inplace=True), nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, outputs))
+
+
+X = torch.randn(40, 6, generator=torch.Generator().manual_seed(1)).double()
+
+
+def seen(model, data, **options):
+    found, _ = taps(model)
+    return sensitivities(model, found, batches_of(data, model), **options)
+
+
+def row_by_row(model, rows: torch.Tensor = X) -> np.ndarray:
+    """The AGOP by the inputs."""
+    found = np.zeros((6, 6))
+    for row in rows:
+        x = row[None].clone().requires_grad_()
+        for output in model(x)[0]:
+            (gradient,) = torch.autograd.grad(output, x, retain_graph=True)
+            found += np.outer(gradient[0], gradient[0]) / len(rows)
+    return found
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_agop_is_that_of_the_jacobian_row_by_row(frozen):
+    model = perceptron().double()
+    for parameter in model.parameters():
+        parameter.requires_grad_(not frozen)
+    (first, *_, last) = seen(model, X)
+    w = model[0].weight.detach().numpy()
+    np.testing.assert_allclose(w.T @ first @ w, row_by_row(model), rtol=1e-10)
+    np.testing.assert_allclose(last, np.eye(3), rtol=1e-12)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    in_parts = seen(model, [X[:7], X[7:]])
+    np.testing.assert_allclose(in_parts[0], first, rtol=1e-12)
+
+
+def test_random_signs_stand_for_many_outputs():
+    model = perceptron(outputs=40).double()
+    w = model[0].weight.detach().numpy()
+    drawn = np.array([np.diag(w.T @ seen(model, X[:6], seed=seed)[0] @ w) for seed in range(40)])
+    true = np.diag(row_by_row(model, X[:6]))
+    error = drawn.std(axis=0, ddof=1) / 40**0.5
+    assert (np.abs(drawn.mean(axis=0) - true) < 8 * error).all()
+    assert (error < 0.2 * true).all()
+
+
+def test_filters_are_seen_at_every_place():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 3, 2), nn.Tanh(), nn.Flatten(), nn.Linear(12, 2)).double()
+    x = torch.randn(5, 2, 3, 3).double()
+    z = model[0](x).detach().requires_grad_()
+    expected = np.zeros((3, 3))
+    for c in range(2):
+        (gradient,) = torch.autograd.grad(model[1:](z)[:, c].sum(), z)
+        for sample in gradient.numpy():
+            for row in range(2):
+                for column in range(2):
+                    expected += np.outer(sample[:, row, column], sample[:, row, column])
+    np.testing.assert_allclose(seen(model, x)[0], expected / (5 * 4), rtol=1e-12)
+
+
+def test_groups_embeddings_and_attention_are_left_undecided():
+    found = check_model(convolutional(), images(), against="agop", layers=["3*", "6"])
+    assert {layer.name: layer.agop is None for layer in found.layers} == {"3 (1/2)": True, "3 (2/2)": True, "6": True}
+    assert found.layers[0].aligned_with == "undecided"
+    sentences = check_model(Sentences(), [{"tokens": tokens()}], against="agop")
+    agop = {layer.name: layer.agop for layer in sentences.layers}
+    assert agop["embed"] is None
+    assert agop["block.linear1"] is not None
+    assert agop["head"] is None  # an output's gradient by itself is 1
+
+
+def test_untrained_layers_are_alike_by_chance_alone():
+    """Of 60 at level .01, ten rejections have a probability below 1e-6 if it is kept."""
+    rejected = 0
+    for seed in range(60):
+        model = perceptron(seed).double()
+        found = agreement([model[0].weight.detach().numpy()], [seen(model, X)[0]], seed=seed)
+        rejected += found.aligned
+    assert rejected < 10
+
+
+def test_what_the_output_looks_at_is_seen():
+    generator = np.random.default_rng(0)
+    u, _, v = np.linalg.svd(generator.standard_normal((20, 6)), full_matrices=False)
+    w, k = u * np.arange(1, 7.0) @ v, u * np.arange(1, 7.0) ** 2 @ u.T
+    found = agreement([w], [k])
+    assert found.aligned
+    assert found.effect > 0.8
+    assert agreement([w], [3 * np.eye(20)]) is None
+    assert not agreement([w], [u * np.arange(6, 0, -1.0) ** 2 @ u.T]).aligned
+    wide = agreement([w.T], [v.T * np.arange(1, 7.0) ** 2 @ v])  # fewer units than dimensions
+    assert wide.aligned
+    assert agreement([w], [0 * k]) is None
+    assert agreement([w[:1]], [k[:1, :1]]) is None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "pvalue", "expected"),
+    [
+        ("aligned", 0.005, "both"),
+        ("partly aligned", 0.5, "data"),
+        ("not aligned", 0.005, "AGOP"),
+        ("undecided", 0.005, "AGOP"),
+        ("not aligned", 0.5, "neither"),
+        ("undecided", 0.5, "undecided"),
+    ],
+)
+def test_data_agop_both_or_neither(verdict, pvalue, expected):
+    assert aligned_with(verdict, Agreement(0.9, 0.5, 0.8, pvalue)) == expected
+
+
+def test_training_on_real_labels_joins_the_agop():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 24), nn.ReLU(), nn.Linear(24, 1)).double()
+    x = torch.randn(400, 6).double()
+    steps = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(300):
+        steps.zero_grad()
+        (model(x) - (x[:, :1] * x[:, 1:2])).square().mean().backward()
+        steps.step()
+    found = check(model, x, against="agop", layers="0")
+    assert found.layers[0].agop.aligned
+    table, record = str(found), view(found).value["layers"][0]
+    assert "aligned with" in table
+    assert record["aligned_with"] == found.layers[0].aligned_with in ("both", "AGOP")
+    assert record["agop"]["pvalue"] == 0.005
+    assert "aligned with" not in str(check(model, x, layers="0"))
+    assert printable(found.summary)
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "against", "line"),
+    [
+        (perceptron(), X, "weights", "against = 'weights': must be 'data' or 'agop'"),
+        (perceptron(), iter([X]), "agop", "data = 'a generator': can be read once only"),
+    ],
+)
+def test_what_is_refused(model, data, against, line):
+    with pytest.raises(InvalidInput) as caught:
+        check_model(model, data, against=against)
+    assert str(caught.value).startswith(line)
+
+
+def test_the_command_shows_it_of_models_alone(tmp_path, capfd):
+    torch.save(perceptron().state_dict(), tmp_path / "net.pt")
+    np.save(tmp_path / "x.npy", X.numpy())
+    arguments = ["--data", str(tmp_path / "x.npy"), "--against", "agop"]
+    model = ["check", "--model", str(tmp_path / "net.pt"), "--forward", "0 relu 2 tanh 4"]
+    status, out, _ = run_quietly(capfd, *model, *arguments)
+    assert status == 0
+    assert "aligned with" in out
+    np.save(tmp_path / "w.npy", np.ones((5, 6)))
+    status, _, err = run_quietly(capfd, "check", "--weights", str(tmp_path / "w.npy"), *arguments)
+    assert status == 2
+    assert "against = 'agop': belongs to --model" in err
