@@ -21,6 +21,8 @@ from tests.paths import PACKAGES, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DOOR = "eigenalign.py"
+EXTRAS = ("docs", "test", "testing", "mutants", "mnist")
+REQUIRED = [*PROJECT["dependencies"], *(n for extra in EXTRAS for n in PROJECT["optional-dependencies"][extra])]
 
 
 def built(folder, version):
@@ -50,18 +52,13 @@ def test_the_changelog_knows_the_version():
 
 def test_every_extra_is_pinned():
     pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
-    needed = [
-        *PROJECT["dependencies"],
-        *(n for extra in ("docs", "test", "testing", "mutants", "mnist") for n in PROJECT["optional-dependencies"][extra]),
-    ]
-    assert not {need.split(">=")[0].lower() for need in needed} - pinned
+    assert not {need.split(">=")[0].lower() for need in REQUIRED} - pinned
 
 
 def test_what_comes_along_is_pinned_too():
     """All that the requirements require in turn, as far as this machine has it; CUDA's libraries are torch's own."""
     pinned = {canonicalize_name(line.split("==")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines()}
-    extras = [name for extra in ("docs", "test", "testing", "mutants", "mnist") for name in PROJECT["optional-dependencies"][extra]]
-    waiting, seen = [Requirement(text) for text in (*PROJECT["dependencies"], *extras)], set()
+    waiting, seen = [Requirement(text) for text in REQUIRED], set()
     while waiting:
         need = waiting.pop()
         name = canonicalize_name(need.name)

@@ -11,6 +11,7 @@ import numpy as np
 
 import simulate
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
+from reports.counted import counted
 from reports.equivariance import equivariance
 from reports.findings import Exhibits, Judgement, number, table_of, text
 from reports.judging.rules import BROKEN, broken_identity_verdict, identity_verdict
@@ -112,7 +113,8 @@ def decide(
             measurement=largest if case.kind == "exact" else smallest,
             power=power,
             verdict=verdict,
-            note=f"as a share of what is learned; {len(measured.names)} ingredients, {measured.replicas} rotations",
+            note=f"as a share of what is learned; {counted(len(measured.names), 'ingredient')}, "
+            f"{counted(measured.replicas, 'rotation')}",
         ),
     )
 
