@@ -167,7 +167,7 @@ CLAIM = Claim(
     "looks at single coordinates.",
     reference="arXiv:2006.10455, proof of Proposition 1; which trainings it covers is derived in "
     "theory/derivations.md, section 3.0",
-    method="Plain training loops of torch, of one hidden layer of 12 units on 24 rows of 6 dimensions, 10 steps, run "
+    method="Plain torch loops (one hidden layer of 12 units, 24 rows of 6 dimensions, 10 steps) are run "
     "on given and on rotated inputs from the same draws. Those that commute must agree up to $10^{-10}$ of what is "
     "learned; those that do not are controls, and each must miss by more than $10^{-7}$.",
     trials=trials,

@@ -101,7 +101,7 @@ def downstream_of(case: Case[LinearStudy]) -> Setting:
 
 @dataclass(frozen=True, eq=False)
 class LinearGains:
-    """What pre-training takes off the downstream training loss, at u lengths of it and r steps downstream.
+    """By how much pre-training lowers the downstream training loss, at u lengths of it and r steps downstream.
 
     Attributes
     ----------
@@ -283,7 +283,7 @@ def illustrate(outcomes: Outcomes[LinearStudy, PredictedLinearGains, TrainedLine
     """The gains of every case; the trace-matched gain against the length of pre-training, where its sign changes."""
     table = table_of(
         "t1-gains",
-        "What pre-training on random labels takes off the training loss of a task, by the mechanism of its "
+        "By how much pre-training on random labels lowers the training loss of a task, by the mechanism of its "
         "transfer, against the steps of pre-training and of the task: over fresh weights as drawn, and over fresh "
         "weights of the same trace. The last case is the control: measured through initial weights, predicted as "
         "frozen features.",
