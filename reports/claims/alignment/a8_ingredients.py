@@ -102,7 +102,7 @@ def decide(
     largest, smallest = float(measured.double.max()), float(measured.double.min())
     if case.kind == "exact":
         verdict, quantity = identity_verdict(largest, TOLERANCE, 0), "largest discrepancy"
-        power = f"anything above {TOLERANCE:g} is seen"
+        power = f"detects anything above {TOLERANCE:g}"
     else:
         verdict, quantity = broken_identity_verdict(smallest, TOLERANCE, 0), "smallest discrepancy"
         power = f"each must exceed {BROKEN * TOLERANCE:g}"

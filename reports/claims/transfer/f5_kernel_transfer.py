@@ -132,7 +132,7 @@ def _judge_gain(case: Case[WideStudy], prediction: PredictedWideGains, measured:
         standard_error=float(error[0]),
         interval=(float(value[0] - half[0]), float(value[0] + half[0])),
         pvalue=pvalue if control else None,
-        power=f"within {allowed:.1%} of the loss; {sign_words(seen)} seen, early and late",
+        power=f"within {allowed:.1%} of the loss; signs seen early and late: {sign_words(seen)}",
         verdict=verdict,
         note=f"after step {late} predicted {expected[1]:+.4f}, measured {value[1]:+.4f} ± {error[1]:.4f}",
     )

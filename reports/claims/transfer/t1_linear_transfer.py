@@ -238,7 +238,7 @@ def _judge_gain(
         verdict = seen_verdict(within_budget(value - expected, half, BUDGET, diverged), seen, expected)
     else:
         verdict = seen_verdict(exact_verdict(pvalue, smallest, diverged), seen, expected)
-    signs = sign_words(seen)
+    signs = f"signs seen early and late: {sign_words(seen)}"
     return Judgement(
         about=f"{case.name}, {measured.lengths[at]} steps of pre-training",
         quantity=f"gain after step {early} over weights {OVER[comparison]}, as a share",
@@ -247,7 +247,7 @@ def _judge_gain(
         standard_error=float(error[0]),
         interval=(float(value[0] - half[0]), float(value[0] + half[0])) if asymptotic else None,
         pvalue=None if asymptotic else pvalue,
-        power=f"{signs} seen, early and late" if asymptotic else f"{found(smallest)}; {signs} seen",
+        power=signs if asymptotic else f"{found(smallest)}; {signs}",
         verdict=verdict,
         note=f"after step {late} predicted {expected[1]:+.4f}, measured {value[1]:+.4f} "
         f"(standard error {error[1]:.4f})",
