@@ -20,8 +20,9 @@ from packaging.utils import canonicalize_name
 from tests.paths import PACKAGES, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = tuple(need for needs in PROJECT["optional-dependencies"].values() for need in needs)
 DOOR = "eigenalign.py"
+EXTRAS = PROJECT["optional-dependencies"].values()
+REQUIRED = [*PROJECT["dependencies"], *(need for needs in EXTRAS for need in needs)]
 
 
 def built(folder, version):
@@ -51,17 +52,13 @@ def test_the_changelog_knows_the_version():
 
 def test_every_extra_is_pinned():
     pinned = {line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines()}
-    needed = [
-        *PROJECT["dependencies"],
-        *EXTRAS,
-    ]
-    assert not {need.split(">=")[0].lower() for need in needed} - pinned
+    assert not {need.split(">=")[0].lower() for need in REQUIRED} - pinned
 
 
 def test_what_comes_along_is_pinned_too():
     """All that the requirements require in turn, as far as this machine has it; CUDA's libraries are torch's own."""
     pinned = {canonicalize_name(line.split("==")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines()}
-    waiting, seen = [Requirement(text) for text in (*PROJECT["dependencies"], *EXTRAS)], set()
+    waiting, seen = [Requirement(text) for text in REQUIRED], set()
     while waiting:
         need = waiting.pop()
         name = canonicalize_name(need.name)

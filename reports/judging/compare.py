@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reports.counted import counted
 from reports.judging import sufficient
 from reports.judging.estimate import Estimate, data_eigenspaces, estimate
 from reports.judging.rules import CONFIDENCE, LEVEL, POWER, Ruling, exact_verdict, interval_within_budget
@@ -188,7 +189,7 @@ def _asymptotic(
 
 def diverged_reason(diverged: int) -> str:
     """Why nothing holds where replicas diverged."""
-    return f"{diverged} replicas diverged, so nothing can hold"
+    return f"{counted(diverged, 'replica')} diverged, so nothing can hold"
 
 
 def _relative(difference: np.ndarray, unit: np.ndarray) -> np.ndarray:

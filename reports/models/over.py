@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reports.check.display import Displayed
 from reports.check.files import split
 from reports.check.measure import check_files
+from reports.counted import counted
 from reports.models.files import load_model
 from reports.models.model import check_model
 from reports.models.program_file import is_program
@@ -46,8 +47,7 @@ class Course(Displayed):
         return {name: tuple(each.get(name) for each in known) for name in names}
 
     def _headline(self) -> str:
-        layers = "1 layer" if len(self.layers) == 1 else f"{len(self.layers)} layers"
-        return f"{layers} at {len(self.labels)} checkpoints"
+        return f"{counted(len(self.layers), 'layer')} at {counted(len(self.labels), 'checkpoint')}"
 
     def _view(self) -> View:
         from reports.views.over import view

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.check.display import Displayed
 from reports.check.judge import Check
+from reports.counted import counted
 from reports.models.agop import Agreement, With, aligned_with
 from reports.models.layers import Unchecked
 from theory.errors import InvalidInput
@@ -95,12 +96,12 @@ class ModelCheck(Displayed):
     def summary(self) -> str:
         """One sentence."""
         if not self.layers:
-            return f"No layer was checked, and {len(self.unchecked)} were left out."
-        counted = ", ".join(f"{count} {verdict}" for verdict, count in self.verdicts.most_common())
-        of = "1 layer" if len(self.layers) == 1 else f"{len(self.layers)} layers"
+            return f"No layer was checked; {len(self.unchecked)} left out."
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in self.verdicts.most_common())
+        of = counted(len(self.layers), "layer")
         many = f" of {self.networks} networks" if self.networks > 1 else ""
         left = f"; {len(self.unchecked)} left out" if self.unchecked else ""
-        return f"{of}{many} on {self.samples:,} samples: {counted}{left}."
+        return f"{of}{many} on {counted(self.samples, 'sample')}: {verdicts}{left}."
 
     def _headline(self) -> str:
         return self.summary

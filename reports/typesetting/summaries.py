@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from reports.counted import counted
 from reports.findings import CONTINUED, ClaimReport, Column, Finding, Table
 from reports.record import ReportRecord, count, verdict_of
 from reports.typesetting.numbers import Number, error_digits, is_number, plain, pvalue, rounded, rounded_as, to_decimals
@@ -200,7 +201,7 @@ def sentence(report: ReportRecord) -> str:
     claims = len(report.claims)
     hold, refuted, undecided = counts["holds"], counts["refuted"], counts["undecided"]
     text = (
-        f"Of {total} judged {_plural(total, 'finding', 'findings')} on {claims} {_plural(claims, 'claim', 'claims')}, "
+        f"Of {counted(total, 'judged finding')} on {counted(claims, 'claim')}, "
         f"{hold} {_plural(hold, 'holds', 'hold')}, {refuted} {_plural(refuted, 'is', 'are')} refuted and "
         f"{undecided} {_plural(undecided, 'is', 'are')} undecided."
     )

@@ -20,6 +20,8 @@ _NOTES = (
     r"\providecommand{\eigenaligntablenotes}[1]"
     r"{\par\nobreak\smallskip\noindent\begin{minipage}{\linewidth}\footnotesize\raggedright #1\end{minipage}}%"
 )
+_ROOM = r"\ifdim\linewidth<160mm \linewidth160mm\fi"  # for which tables are laid out: cells of text need it
+_FITTED = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
 _COMMANDS = {"holds": "holds", "refuted": "refuted", "undecided": "undecided", "outside the hypotheses": "outside"}
 
 
@@ -63,7 +65,10 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
 
 
 def to_latex_float(table: Table, *, notes: Sequence[tuple[str, str]] = ()) -> str:
-    r"""The table as a float with its caption and the label tab:NAME, to be \input."""
+    r"""The table as a float with its caption and the label tab:NAME, to be \input.
+
+    A table wider than the text, or than a column of it, is shrunk to it (needs graphicx).
+    """
     head = [
         r"\begin{table}",
         r"\centering",
@@ -71,7 +76,10 @@ def to_latex_float(table: Table, *, notes: Sequence[tuple[str, str]] = ()) -> st
         rf"\label{{tab:{file_name(table.name)}}}",
         *([r"\footnotesize\setlength{\tabcolsep}{4pt}"] if lay_out(table).wraps else []),
     ]
-    return "\n".join(head) + f"\n{to_latex_table(table, notes=notes)}\\end{{table}}\n"
+    before, begin, after = to_latex_table(table, notes=notes).partition(r"\begin{tabular}")
+    rows, end, below = after.rpartition("\n\\end{tabular}\n")
+    fitted = rf"\sbox0{{{_ROOM}%{chr(10)}{begin}{rows}{end.rstrip()}}}%{chr(10)}{_FITTED}{chr(10)}"
+    return "\n".join(head) + f"\n{before}{fitted}{below}\\end{{table}}\n"
 
 
 def to_html_table(table: Table) -> str:

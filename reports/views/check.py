@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reports.check.judge import Check, RandomBasis
 from reports.check.orientation import Orientation
+from reports.counted import counted
 from reports.record import to_builtins
 from reports.views.composition import composition_sections, composition_value, shape_law_value
 from reports.views.view import Facts, Grid, Notes, Section, View, grid, wrapped
@@ -153,8 +154,7 @@ def _needed(check: Check) -> str:
     """
     vectors = _rounded(check.needed or 0)
     trainings = _rounded(-(-vectors // check.filters))
-    plural = "training" if trainings == 1 else "trainings"
-    return f"about {trainings:,} {plural} of this layer ({vectors:,} independent vectors)"
+    return f"about {counted(trainings, 'training')} of this layer ({counted(vectors, 'independent vector')})"
 
 
 def _rounded(count: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.counted import counted
 from reports.views.view import View, wrapped
 from theory.setting import Setting
 from theory.setting.data import SYNTHETIC
@@ -28,4 +29,4 @@ def prepared(setting: Setting) -> str:
         False: "the scale was kept (data.scale = false)",
         "channels": "every channel was divided by its root mean square (data.scale)",
     }[data.scale]
-    return f"data: {data.sample_count} {'row' if data.sample_count == 1 else 'rows'}; {centred}, {scaled}"
+    return f"data: {counted(data.sample_count, 'row')}; {centred}, {scaled}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.counted import counted
 from reports.models.over import Course
 from reports.models.results import LayerCheck
 from reports.record import to_builtins
@@ -27,7 +28,8 @@ def view(course: Course) -> View:
     last = course.checks[-1]
     sections: list[Section] = [
         wrapped(
-            f"{_plural(len(course.layers), 'layer')} at {len(course.labels)} checkpoints; at the last: {last.summary}"
+            f"{counted(len(course.layers), 'layer')} at {counted(len(course.labels), 'checkpoint')}; "
+            f"at the last: {last.summary}"
         ),
         [table(course)] if course.layers else [],
         unchecked(last.unchecked),
@@ -76,7 +78,3 @@ def _ends(point: LayerCheck | None) -> str:
 
 def _verdict(point: LayerCheck | None) -> str:
     return point.check.verdict if point else "-"
-
-
-def _plural(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reports.counted import counted
 from reports.judging.estimate import Estimate, estimate
 from reports.judging.verify import population_mean
 from reports.record import to_builtins
@@ -32,8 +33,8 @@ def view(simulation: Simulation, estimates: tuple[Estimate, ...] | None = None) 
         ],
     }
     head = (
-        f"{simulation.replicas} replicas, {simulation.diverged} diverged, seed {simulation.setting.ensemble.seed}, "
-        f"{simulation.device}"
+        f"{counted(simulation.replicas, 'replica')}, {simulation.diverged} diverged, "
+        f"seed {simulation.setting.ensemble.seed}, {simulation.device}"
     )
     readings: list[Section] = [
         [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports.counted import counted
 from reports.record import to_builtins
 from reports.transfer.answer import Answer
 from reports.transfer.study import Estimated, TransferStudy
@@ -33,7 +34,7 @@ def view(study: TransferStudy, answers: Sequence[Answer]) -> View:
         "answers": answers,
     }
     head = (
-        f"{result.replicas} replicas, {result.diverged} diverged, seed {result.experiment.ensemble.seed}, "
+        f"{counted(result.replicas, 'replica')}, {result.diverged} diverged, seed {result.experiment.ensemble.seed}, "
         f"{result.device}; upstream {end.fitted.sum()} of {len(end.fitted)} fitted, "
         f"{end.steps.mean():.4g} steps on average"
     )

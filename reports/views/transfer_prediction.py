@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reports.counted import counted
 from reports.record import to_builtins
 from reports.transfer.answer import Predicted, of_any_task
 from reports.views.view import Grid, Section, View, wrapped
@@ -28,7 +29,8 @@ def view(switched: Switched, predictions: Sequence[Predicted]) -> View:
         "predicted": predictions,
     }
     head = (
-        f"{total} replicas, {total - finite} diverged, seed {experiment.ensemble.seed}, {switched.engine.device}; "
+        f"{counted(total, 'replica')}, {total - finite} diverged, seed {experiment.ensemble.seed}, "
+        f"{switched.engine.device}; "
         f"upstream {ends.fitted.sum()} of {total} fitted, {ends.steps.mean():.4g} steps on average; "
         "no downstream training"
     )

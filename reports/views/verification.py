@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reports.counted import counted
 from reports.judging import measured_order, scaling
 from reports.judging.compare import ComparedReading, Verification
 from reports.judging.estimate import Estimate
@@ -38,7 +39,7 @@ def view(verification: Verification) -> View:
         for found in zip(verification.prediction.readings, verification.estimates, verification.comparison, strict=True)
     ]
     diverged = verification.simulation.diverged
-    last = [[f"{diverged} replicas diverged, so nothing can hold"]] if diverged else []
+    last = [[f"{counted(diverged, 'replica')} diverged, so nothing can hold"]] if diverged else []
     return View(to_builtins(value), [head, *readings, *last])
 
 

@@ -155,7 +155,7 @@ def decide(
             prediction=prediction,
             measurement=largest,
             interval=(smallest, float(final.max())),
-            power=f"anything above {TOLERANCE:g} is seen",
+            power=f"detects anything above {TOLERANCE:g}",
             verdict=verdict,
             note="largest over steps and replicas; the interval is the range over replicas at the last step",
         ),

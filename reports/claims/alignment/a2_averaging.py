@@ -200,7 +200,7 @@ def judge_average(prediction: ContainmentVerdict, held: HeldAverage, draws: int)
         prediction=0.0,
         measurement=held.flips,
         interval=(0.0, held.flips),
-        power=f"anything above {ROUNDING:g} is seen",
+        power=f"detects anything above {ROUNDING:g}",
         verdict=identity_verdict(held.flips, ROUNDING, diverged=0),
         note="the whole group: no statistics",
     )

@@ -236,7 +236,7 @@ def illustrate(outcomes: TheoremOutcomes) -> Exhibits:
         "a3-misalignment",
         "Misalignment $M$ of the mean weight covariance against the data eigenspaces; its floor, the value "
         "that the same sampling noise gives under perfect alignment; a 95 % interval for the $M$ of $\\Sigma_w$ "
-        "itself, which takes that bias off; the median over random bases, and the effect size $1 - "
+        "itself, corrected for that bias; the median over random bases, and the effect size $1 - "
         "M/\\mathrm{median}$.",
         ((case.name, distance) for case, distance in shown),
     )

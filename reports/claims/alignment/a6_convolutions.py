@@ -125,7 +125,7 @@ CLAIM = Claim(
     statement="Filters align with the second moment of their patches, as far as the law of the patches is invariant: "
     "on images nearly, and far better than with a random basis, for random and for real labels.",
     reference="arXiv:2006.10455, Figure 2",
-    method="Photographs lie outside the hypotheses: $M^2$ is given with its floor, without verdict. The "
+    method="Photographs lie outside the hypotheses: $M^2$ is given with its floor, without a verdict. The "
     "verdict is on whether filters are closer to the patch eigenvectors than to random bases. A network whose filters "
     "are independent of the patches is called closer with probability .01, exactly; the number of such networks is "
     "binomial, and must have a probability below $10^{-6}$. Untrained networks must not be called closer more often. "

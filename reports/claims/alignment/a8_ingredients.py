@@ -13,6 +13,7 @@ import simulate
 from reports.claims.alignment.evidence import AlignmentEvidence
 from reports.claims.alignment.joint_laws import JointLaw, decide_joint, joint_trials, measure_joint
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
+from reports.counted import counted
 from reports.equivariance import equivariance
 from reports.findings import Exhibits, Judgement, number, table_of, text
 from reports.judging.rules import BROKEN, broken_identity_verdict, identity_verdict
@@ -116,7 +117,7 @@ def decide(case: Case[Study], prediction: float | str, measured: Measured) -> tu
     largest, smallest = float(measured.double.max()), float(measured.double.min())
     if case.kind == "exact":
         verdict, quantity = identity_verdict(largest, TOLERANCE, 0), "largest discrepancy"
-        power = f"anything above {TOLERANCE:g} is seen"
+        power = f"detects anything above {TOLERANCE:g}"
     else:
         verdict, quantity = broken_identity_verdict(smallest, TOLERANCE, 0), "smallest discrepancy"
         power = f"each must exceed {BROKEN * TOLERANCE:g}"
@@ -127,14 +128,10 @@ def decide(case: Case[Study], prediction: float | str, measured: Measured) -> tu
             measurement=largest if case.kind == "exact" else smallest,
             power=power,
             verdict=verdict,
-            note=f"as a share of what is learned; {_counted(len(measured.names), 'ingredient')}, "
-            f"{_counted(measured.replicas, 'rotation')}",
+            note=f"as a share of what is learned; {counted(len(measured.names), 'ingredient')}, "
+            f"{counted(measured.replicas, 'rotation')}",
         ),
     )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -186,7 +183,7 @@ CLAIM = Claim(
     "drawn anew. It does not cover what looks at single coordinates.",
     reference="arXiv:2006.10455, proof of Proposition 1; which trainings it covers is derived in "
     "theory/derivations.md, section 3.0",
-    method="Plain training loops of torch, of one hidden layer of 12 units on 24 rows of 6 dimensions, 10 steps, run "
+    method="Plain torch loops (one hidden layer of 12 units, 24 rows of 6 dimensions, 10 steps) are run "
     "on given and on rotated inputs from the same draws. Those that commute must agree up to $10^{-10}$ of what is "
     "learned; those that do not are controls, and each must miss by more than $10^{-7}$. Labels that depend on $x$ are "
     "tested as in A3, on ensembles: beside a fixed teacher $\\theta$ alignment is left under the rotations that fix "

@@ -110,7 +110,8 @@ def form_judgement(case: Case[Any], prediction: Prediction, evidence: FormEviden
     largest, error = float(relative[worst]), float(estimated.tau_se[worst] / predicted.tau[worst])
     budget, wrong = prediction.error_budget, case.kind == "control"
     pvalue = 1.0 if compared.pvalue is None else compared.pvalue
-    note = f"`{prediction.formula}` neglects {'; '.join(prediction.neglected) or 'nothing'}"
+    neglected = f": {'; '.join(prediction.neglected)}" if prediction.neglected else " nothing"
+    note = f"`{prediction.formula}` neglects{neglected}"
     interval = None
     if budget is not None:
         half = float(half_width(error, tests=tests, degrees=evidence.degrees))

@@ -256,8 +256,8 @@ def linear_table(outcomes: ScatterOutcomes) -> Table:
         "b1-linear",
         "Relative scatter of $f$ between linear models of one setting, and between linear networks of two "
         "layers with as many outputs as neurons, by training variant, against the number of weight vectors; and its "
-        "slope. What rows that differ leave does not fall with the width. With one output a converged network has "
-        "weights of rank one, and $f$ is not a function.",
+        "slope. The scatter that differing rows cause does not fall with the width. With one output a converged "
+        "network has weights of rank one, and $f$ is not a function.",
         outcomes,
         text("training", lambda o: o.case.name),
         *(

@@ -374,7 +374,7 @@ CLAIM = Claim(
     method="ReLU networks of one hidden layer, the first layer trained by descent on the squared error, over label "
     "levels $s_y^2/V_0$, $n/d$, widths and times $u$. Theory and networks are averaged over the same draws of the "
     "rows; shapes are those that simultaneous 99 % intervals over the draws leave. One verdict is given on all points "
-    "where weights move by less than half of what they were: shapes that differ refute the theory if they do so by "
+    "where weights move by less than half their initial size: shapes that differ refute the theory if they do so by "
     "more than the error that it declares, and leave it undecided if by less; it holds if some are decided and all of "
     "these agree. Elsewhere both are shown, and not judged.",
     trials=trials,

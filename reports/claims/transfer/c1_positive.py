@@ -18,6 +18,7 @@ from reports.claims.transfer.digits import (
     small_init,
 )
 from reports.claims.transfer.effects import Effects, curves_panel, gains_table, judge_sign, measure_effects
+from reports.counted import counted
 from reports.findings import Exhibits, Figure, Judgement
 from reports.judging.intervals import simultaneous
 from reports.judging.rules import Sign
@@ -99,7 +100,7 @@ def _lengths(experiments: Iterable[Experiment]) -> str:
     words = []
     for each in experiments:
         real, epochs = each.downstream.labels.kind == "real", downstream_epochs(each)
-        words.append(f"{epochs} epochs of real labels" if real else f"{epochs} of new random ones")
+        words.append(f"{counted(epochs, 'epoch')} of real labels" if real else f"{epochs} of new random ones")
     return ", ".join(dict.fromkeys(words))
 
 

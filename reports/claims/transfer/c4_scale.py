@@ -134,7 +134,7 @@ CLAIM = Claim(
     title="The scale of the init decides",
     statement="The scale of the initial weights decides whether training on random labels helps. With a new output "
     "layer on rescaled hidden layers it helps at half of He's standard deviation and hurts at He's; as trained, output "
-    "layer and all, it still helps there, and hurts at twice as much. A first layer drawn from its covariance helps at "
+    "layer and all, it still helps there, and hurts at twice that. A first layer drawn from its covariance helps at "
     "half of He's standard deviation alone, and hurts nowhere.",
     reference="arXiv:2006.10455, on init_scale",
     method="An MLP 64-128-32-10 on digits, batches of 32, momentum 0.9, learning rate 0.01; upstream random labels on "

@@ -157,10 +157,10 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Table 1",
     method="Digits 8x8, 400 rows a task, half of He's standard deviation, upstream random labels until they are fitted "
     "or for 80 epochs; gains are mean train accuracies over 6 epochs of real labels, less those from scratch, and test "
-    f"accuracies on {HELD_OUT} further rows stand beside. Hidden layers are kept at their norms before training; or "
+    f"accuracies on {HELD_OUT} further rows are given, too. Hidden layers are kept at their norms before training; or "
     "drawn: the first from N(0, $\\Sigma_w$) of the other replicas, each next one from N($\\mu$, $\\Sigma$), the mean "
     f"and covariance of the rows of that layer in {REFERENCES} other replicas, rotated by the orthogonal matrix that "
-    "fits what is below it there to what is below it here (rainbow networks, Guth et al. 2024). Drawn layers recover "
+    "fits the layers below it there to those below it here (rainbow networks, Guth et al. 2024). Drawn layers recover "
     f"the gain where their share of that of all trained ones is {RECOVERED:g} or more with a lower end of Fieller's "
     f"interval above {MOST_OF_IT:g}; it is refuted where the upper end lies below {RECOVERED:g}. What kept, and drawn, "
     "layers above the first add must be positive. Controls are layers without the mean and the covariance between "

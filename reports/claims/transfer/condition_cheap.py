@@ -46,10 +46,10 @@ def cheap_table(predicted: PredictedTransfer, measured: MeasuredTransfer) -> Tab
             rows.append(_Row(words, HORIZONS[h], scores.count, best_constant(scores.realised), associated))
     return table_of(
         "c5-cheap",
-        "What a number that costs a second is worth: the share of decided signs of the gain in accuracy that the "
-        "sign of a number says, with Clopper and Pearson's 95 % interval, and how often the number shuffled over "
-        "settings does as well. Kernels are of twenty rows, without labels. Beside them linearised training, which "
-        "trains, and the squared error's condition.",
+        "How well numbers that take a second to compute predict signs: the share of decided signs of the gain in "
+        "accuracy that the sign of a number predicts, with Clopper and Pearson's 95 % interval, and how often the "
+        "number shuffled over settings does as well. Kernels are of twenty rows, without labels. Linearised training "
+        "and the squared error's condition are given for comparison.",
         rows,
         number("epochs", lambda row: row.horizon),
         text("condition", lambda row: row.condition),

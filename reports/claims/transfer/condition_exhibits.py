@@ -131,7 +131,7 @@ def _magnitudes(predicted: PredictedTransfer, measured: MeasuredTransfer) -> Tab
             rows.append(_Magnitude(by, horizon, values[there].mean(axis=1), seen[there].mean(axis=1)))
     return table_of(
         "c5-magnitudes",
-        "Does linearising again mend magnitudes? Gains in accuracy from the first epoch to a horizon, in the "
+        "Whether linearising again corrects magnitudes: gains in accuracy from the first epoch to a horizon, in the "
         "settings of every fourth round: root mean square of the error and of the realised gain, and the slope of "
         "realised on predicted gains, 1 where magnitudes are right.",
         rows,

@@ -13,6 +13,7 @@ from reports.claims.transfer.condition_networks import MeasuredTransfer
 from reports.claims.transfer.condition_predictions import PredictedTransfer
 from reports.claims.transfer.map_signs import WHY_SQUARED_ERROR_FAILS, best_constant, condition_verdict
 from reports.claims.transfer.sign_counts import RealisedSigns, SignCount, count_signs, shuffled_shares
+from reports.counted import counted
 from reports.findings import OUTSIDE, Judgement
 from reports.judging.intervals import QUANTILE, half_width
 from reports.judging.needed import by_share, with_need
@@ -211,7 +212,7 @@ def _tell_horizon(predicted: PredictedTransfer, measured: MeasuredTransfer) -> J
         measurement=float(below[0]) if below else last,
         verdict=OUTSIDE,
         note="; ".join(
-            f"{horizon} epochs: {each.right} of {each.decided}"
+            f"{counted(horizon, 'epoch')}: {each.right} of {each.decided}"
             for horizon, each in zip(HORIZONS, counts, strict=True)
             if each.decided
         ),

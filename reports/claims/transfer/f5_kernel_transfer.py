@@ -132,7 +132,7 @@ def _judge_gain(case: Case[WideStudy], prediction: PredictedWideGains, measured:
         standard_error=float(error[0]),
         interval=(float(value[0] - half[0]), float(value[0] + half[0])),
         pvalue=pvalue if control else None,
-        power=f"within {allowed:.1%} of the loss; {sign_words(seen)} seen, early and late",
+        power=f"within {allowed:.1%} of the loss; signs seen early and late: {sign_words(seen)}",
         verdict=verdict,
         note=f"after step {late} predicted {expected[1]:+.4f}, measured {value[1]:+.4f} ± {error[1]:.4f}",
     )
@@ -170,7 +170,7 @@ def illustrate(outcomes: Outcomes[WideStudy, PredictedWideGains, MeasuredGains])
     """Every gain, predicted and measured; the predicted ones along the whole training, with the measured points."""
     table = table_of(
         "f5-gains",
-        "What pre-training takes off the downstream loss of wide ReLU networks, in per cent of the loss at the "
+        "By how much pre-training lowers the downstream loss of wide ReLU networks, in per cent of the loss at the "
         "start: through first-layer weights of covariance $\\propto S^{3/4}$, second layer trained, against isotropic "
         "weights of the same trace and of the same $\\mathrm{tr}\\,\\Sigma_w S$; and with the output layer kept after "
         "training on random labels, against a fresh network. The last case is the control: predicted as if nothing of "

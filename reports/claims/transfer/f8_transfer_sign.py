@@ -99,7 +99,7 @@ def decide(case: Case[Route], prediction: PredictedSigns, realised: RealisedSign
             verdict=verdict,
             note=with_need(
                 f"{every.right} of {every.decided}; beyond {margin:.2g} {beyond.right} of {beyond.decided}; "
-                f"{chance:.2f} by shuffled predictions, which do as well with probability {associated:.1e}",
+                f"{chance:.2f} by shuffled predictions, which do as well with probability {associated:.2g}",
                 verdict,
                 by_pvalue(realised.replicas, pvalue)
                 if control

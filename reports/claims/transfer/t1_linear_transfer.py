@@ -101,7 +101,7 @@ def downstream_of(case: Case[LinearStudy]) -> Setting:
 
 @dataclass(frozen=True, eq=False)
 class LinearGains:
-    """What pre-training takes off the downstream training loss, at u lengths of it and r steps downstream.
+    """By how much pre-training lowers the downstream training loss, at u lengths of it and r steps downstream.
 
     Attributes
     ----------
@@ -238,7 +238,7 @@ def _judge_gain(
         verdict = seen_verdict(within_budget(value - expected, half, BUDGET, diverged), seen, expected)
     else:
         verdict = seen_verdict(exact_verdict(pvalue, smallest, diverged), seen, expected)
-    signs = sign_words(seen)
+    signs = f"signs seen early and late: {sign_words(seen)}"
     return Judgement(
         about=f"{case.name}, {measured.lengths[at]} steps of pre-training",
         quantity=f"gain after step {early} over weights {OVER[comparison]}, as a share",
@@ -247,7 +247,7 @@ def _judge_gain(
         standard_error=float(error[0]),
         interval=(float(value[0] - half[0]), float(value[0] + half[0])) if asymptotic else None,
         pvalue=None if asymptotic else pvalue,
-        power=f"{signs} seen, early and late" if asymptotic else f"{found(smallest)}; {signs} seen",
+        power=signs if asymptotic else f"{found(smallest)}; {signs}",
         verdict=verdict,
         note=f"after step {late} predicted {expected[1]:+.4f}, measured {value[1]:+.4f} "
         f"(standard error {error[1]:.4f})",
@@ -283,7 +283,7 @@ def illustrate(outcomes: Outcomes[LinearStudy, PredictedLinearGains, TrainedLine
     """The gains of every case; the trace-matched gain against the length of pre-training, where its sign changes."""
     table = table_of(
         "t1-gains",
-        "What pre-training on random labels takes off the training loss of a task, by the mechanism of its "
+        "By how much pre-training on random labels lowers the training loss of a task, by the mechanism of its "
         "transfer, against the steps of pre-training and of the task: over fresh weights as drawn, and over fresh "
         "weights of the same trace. The last case is the control: measured through initial weights, predicted as "
         "frozen features.",

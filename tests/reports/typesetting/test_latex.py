@@ -9,6 +9,8 @@ import subprocess
 import pytest
 
 from reports.typesetting import latex
+from reports.typesetting.document import write
+from tests.reports.typesetting.samples import PROVENANCE, sample_report
 
 pytestmark = pytest.mark.latex
 
@@ -38,6 +40,19 @@ def test_every_table_compiles_alone_and_fits(engine, written, tmp_path):
         source.write_text(BARE % (r"\setlength\textwidth{160mm}\AtBeginDocument{\footnotesize}", table))
         result = latex.compile_document(source, engine, passes=1)
         assert max(result.overfull, default=0.0) < 5.0, (table.name, result.overfull)
+
+
+@pytest.mark.parametrize("layout", ["", "[twocolumn]"])
+def test_floats_fit_an_article_of_one_and_of_two_columns(engine, tmp_path, layout):
+    write(sample_report(), tmp_path, provenance=PROVENANCE, pdf=False, floats=True)
+    floats = sorted((tmp_path / "floats").glob("*.tex"))
+    body = "\\clearpage\n".join(rf"\input{{{path}}}" for path in floats)
+    source = tmp_path / "article.tex"
+    packages = r"\usepackage{booktabs,siunitx,graphicx}\emergencystretch=3em"
+    source.write_text(f"\\documentclass{layout}{{article}}{packages}\\begin{{document}}{body}\\end{{document}}")
+    result = latex.compile_document(source, engine, passes=1)
+    assert result.pdf is not None, result.errors
+    assert max(result.overfull, default=0.0) < 1.0, result.overfull
 
 
 def test_the_report_compiles_without_overfull_lines(engine, written):

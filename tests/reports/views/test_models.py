@@ -144,6 +144,6 @@ def test_notebooks_and_frames_have_the_table(found, monkeypatch):
 
 def test_an_empty_check_is_shown():
     empty = check(torch.nn.Sequential(torch.nn.ReLU()), ROWS)
-    assert view(empty).as_text() == "No layer was checked, and 0 were left out."
+    assert view(empty).as_text() == "No layer was checked; 0 left out."
     assert "<svg" not in html(empty)
     assert fragment(empty) == f"<p>{empty.summary}</p>"

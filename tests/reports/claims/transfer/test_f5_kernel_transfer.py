@@ -124,7 +124,7 @@ def test_every_gain_is_judged_by_its_own_numbers() -> None:
         assert (high + low) / 2 == pytest.approx(shares[k, 0])
         late = f"predicted {prediction.gains[k, 1]:+.4f}, measured {shares[k, 1]:+.4f} ± {errors[k, 1]:.4f}"
         assert judgement.note == f"after step 40 {late}"
-        assert judgement.power == "within 1.1% of the loss; positive, positive seen, early and late"
+        assert judgement.power == "within 1.1% of the loss; signs seen early and late: positive, positive"
         assert judgement.verdict == "undecided"  # two have diverged
 
 
