@@ -84,10 +84,10 @@ def test_a_transposed_convolution_multiplies_every_place(groups):
 
 
 def test_a_dense_layer_takes_the_last_axis():
-    module = nn.Linear(5, 7)
-    tokens = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(2))
+    module = nn.Linear(5, 7, dtype=torch.float64)
+    tokens = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     (((layer, (values,)),), output) = taken(module, tokens)
-    torch.testing.assert_close(products(layer, values), (output - module.bias).double().reshape(12, 7))
+    torch.testing.assert_close(products(layer, values), (output - module.bias).reshape(12, 7))
 
 
 def test_an_embedding_is_multiplied_with_unit_vectors():
