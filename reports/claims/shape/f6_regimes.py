@@ -89,7 +89,8 @@ def setting_of(regime: Regime, replicas: int) -> Setting:
             train="first",
         ),
         training=Training(learning_rate=rate, steps=steps),
-        ensemble=Ensemble(replicas=replicas),
+        # changes of weights are of per cents, and rounding of 1e-7
+        ensemble=Ensemble(replicas=replicas, dtype="float32"),
     )
 
 
@@ -136,7 +137,8 @@ def draws_of(case: Case[Regime]) -> Iterator[Setting]:
     setting, networks = case.setting, case.study.networks
     for draw in range(setting.ensemble.replicas // networks):
         seed = np.random.SeedSequence([setting.ensemble.seed, draw]).generate_state(1, np.uint64)
-        yield msgspec.structs.replace(setting, ensemble=Ensemble(replicas=networks, seed=int(seed[0])))
+        ensemble = msgspec.structs.replace(setting.ensemble, replicas=networks, seed=int(seed[0]))
+        yield msgspec.structs.replace(setting, ensemble=ensemble)
 
 
 @dataclass(frozen=True, eq=False)

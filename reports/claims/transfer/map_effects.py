@@ -95,13 +95,15 @@ class MappedEffects(Effects):
 
 def measure_mapped(case: Case[Any], context: Context) -> MappedEffects:
     """Train the networks of a point, and linearise those very networks where downstream training begins."""
-    engine = Engine(case.experiment, resolve(context.device), weights=False)
+    shown = case.study in LINE
+    # on the maps rescaled networks are neither judged nor shown
+    only = None if shown else ("scratch", "pretrained")
+    engine = Engine(case.experiment, resolve(context.device), weights=False, only=only)
     if context.store is not None:
         engine.keep(context.store, resume=True)
     trained = engine.upstream(silent)
     result = engine.downstream(trained, silent)
     scratch, pretrained = (result[kind].curves.mean_loss() for kind in ("scratch", "pretrained"))
-    shown = case.study in LINE
     predicted = condition_at_switch(engine, trained, kernels=shown)
     before, after = kernels_of(predicted) if shown else (None, None)
     init, kept = modes_of_first(engine, trained)

@@ -35,11 +35,11 @@ class MapPoint:
 
     @property
     def replicas(self) -> int:
-        """By the quick budget: more on the line of widths, whose own findings are judged.
+        """By the quick budget: twelve, and fewer of the wide networks on the line of widths, whose gain scatters less.
 
-        Twelve on the maps: with eight, seed 0 decided 16 signs, all right, where the rule asks for 17.
+        With eight on the maps, seed 0 decided 16 signs, all right, where the rule asks for 17.
         """
-        return (20 if self.width <= 64 else 10 if self.width <= 128 else 6) if self in LINE else 12
+        return 12 if self not in LINE or self.width <= 64 else 10 if self.width <= 128 else 6
 
 
 @dataclass(frozen=True)
