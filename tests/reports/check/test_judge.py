@@ -323,6 +323,12 @@ def test_a_monitor_of_few_filters_is_finite():
     assert monitor(layer(FALLING, 7), X[:500]).quantity == "misalignment"
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, True])
+def test_a_seed_is_a_natural_number(seed):
+    with pytest.raises(InvalidInput, match="must be an integer that is not negative"):
+        check(np.eye(3), np.eye(3), seed=seed)
+
+
 def test_a_model_takes_no_options_of_one_layer():
     torch.manual_seed(0)
     model, rows = torch.nn.Linear(4, 40), torch.randn(60, 4)

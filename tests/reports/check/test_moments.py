@@ -242,3 +242,12 @@ def test_cifar_in_a_minute_and_a_gigabyte(tmp_path, needs_proc):
     print(f"\n50,000 × 3 × 32 × 32, 256 filters: {seconds:.1f} s, {peak:.0f} MB")
     assert seconds < 60
     assert peak < 1000
+
+
+def test_channels_in_the_last_place_are_noticed():
+    images = np.ones((4, 5, 6, 3))
+    with pytest.raises(InvalidInput, match=r"images with their channels last \(--channels-last\)"):
+        samples(images, layer(2, 3, 2, 2))
+    with pytest.raises(InvalidInput) as found:
+        samples(images, layer(2, 4, 2, 2), channels_last=True)
+    assert "--channels-last" not in str(found.value)

@@ -85,6 +85,15 @@ def test_a_control_that_is_not_seen_is_undecided() -> None:
     assert verdicts(imagined(-5.0, 0.01))["share of $T_3$"] == "undecided"  # T_3 is not in the measured change
 
 
+def test_the_interval_of_a_control_is_about_its_share() -> None:
+    found = judged(imagined(0.01, 0.01))["share of $T_2$"]
+    assert found.interval is not None
+    assert isinstance(found.measurement, float)
+    low, high = found.interval
+    assert low < found.measurement < high
+    assert (low + high) / 2 == pytest.approx(found.measurement)
+
+
 def test_a_family_is_what_its_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another name leaves both layers trained: names once decided which were."""
     both = f4_lazy.FAMILIES["ReLU, both layers"]

@@ -51,6 +51,15 @@ def test_specialised_layers_are_judged_by_gain_and_active_units():
     assert verdicts(CASES[MapPoint(width=128)], PLAIN) == []
 
 
+def test_intervals_are_as_many_together_as_a_point_has_findings():
+    """Of the narrow end the gain and the active units; of the wide one the gain alone."""
+    for width, measured, count in ((32, made({"pretrained": -0.1, "rescaled": -0.1}), 2), (256, PLAIN, 1)):
+        case = CASES[MapPoint(width=width)]
+        gain, *_ = CLAIM.decide(case, CLAIM.predict(case), measured)
+        expected = measured.difference("pretrained", confidence=1 - 0.05 / count)
+        assert gain.interval == pytest.approx((expected.low, expected.high))
+
+
 def test_the_sign_of_the_wrong_kernel_is_refuted():
     case = CASES[LinearisedInit(0.5)]
     gains = 0.3 + 0.01 * np.random.default_rng(0).standard_normal(6)

@@ -140,3 +140,11 @@ def test_nothing_decided_is_said():
     assert [each.measurement for each in found[:2]] == ["no sign is decided"] * 2
     assert found[4].measurement == "at no horizon are 12 signs decided"
     assert not any("nan" in each.note for each in found)
+
+
+def test_a_correlation_has_its_error_where_a_setting_varies():
+    predicted, measured = made_design(REAL, REAL)
+    found = judge_design(predicted, measured)[2]
+    mean, error, count = within_settings(predicted.accuracy[:, 0], measured.accuracy[:, 0])
+    assert count
+    assert (found.measurement, found.standard_error) == (mean, error)

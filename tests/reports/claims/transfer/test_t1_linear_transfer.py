@@ -7,6 +7,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import simulate
 from reports.claims.claim import Case, Context, Outcome
@@ -188,6 +189,10 @@ def test_every_length_is_judged_over_both_references_by_its_own_numbers():
         assert judgement.prediction == pytest.approx((own + 0.5) / unit)
         assert judgement.standard_error == pytest.approx(own / 100 / unit)
         assert f"measured {late / (10 * late + 7):+.4f}" in judgement.note
+        assert judgement.interval is None
+        assert judgement.pvalue == pytest.approx(min(1.0, 4 * norm.sf(50 / min(own, late))))
+    few = t1.decide(replace(case, kind="asymptotic"), replace(predicted, gains=numbers + 0.5), measured)
+    assert all(judgement.pvalue is None and judgement.interval is not None for judgement in few)
 
 
 def test_a_control_is_judged_over_weights_of_the_same_trace():
