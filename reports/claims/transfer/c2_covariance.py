@@ -22,7 +22,7 @@ from theory.testing import MeanRatio, mean_ratio, paired_mean
 SAMPLES, BATCH = 200, 25
 UPSTREAM_EPOCHS, EPOCHS = 40, (0, 3, 6, 9, 12, 16, 20)
 NO_RESCALING = "first-layers 1"
-FILTERS_REPLICAS = 4
+FILTERS_REPLICAS = 6
 # one hidden layer, of whose gain the share is known best for its cost; and two, wide ones, for the second to be drawn
 ONE_LAYER = Digits(0.5, (64,), 150, 16, kinds=(*FIRST_LAYER, "eigenvectors"))
 TWO_LAYERS = Digits(0.5, (128, 128), 150, 16, kinds=("scratch", "covariance", "recursive"))
