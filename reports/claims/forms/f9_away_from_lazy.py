@@ -197,7 +197,7 @@ CLAIM = Claim(
     statement="The weight covariance of one hidden layer of any width that is trained on random labels follows, for "
     "many rows of many directions, from closed equations, however far the weights and the tangent kernel move.",
     reference="arXiv:2006.10455 asks for $f$ of networks; the form is derived in theory/derivations.md, section 2.7",
-    method="Narrow erf, ReLU and tanh networks whose weights move by a third of what they are and more: full batches, "
+    method="Narrow erf, ReLU and tanh networks whose weights move by a third of their size or more: full batches, "
     "momentum, shuffled batches, squared error and cross-entropy, from the full budget on spectra that one direction "
     "dominates; every $\\tau$ against the prediction, by "
     "simultaneous intervals within the error that it declares. As a control, the theory of the kernel limit (F4) must "
