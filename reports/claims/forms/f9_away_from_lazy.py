@@ -197,11 +197,11 @@ CLAIM = Claim(
     statement="The weight covariance of one hidden layer of any width that is trained on random labels follows, for "
     "many rows of many directions, from closed equations, however far the weights and the tangent kernel move.",
     reference="arXiv:2006.10455 asks for $f$ of networks; the form is derived in theory/derivations.md, section 2.7",
-    method="Narrow erf, ReLU and tanh networks whose weights move by a third of their size or more: full batches, "
-    "momentum, shuffled batches, squared error and cross-entropy, from the full budget on spectra that one direction "
-    "dominates; every $\\tau$ against the prediction, by "
+    method="Narrow erf, ReLU and tanh networks whose weights move by a third of what they are and more: full batches, "
+    "momentum, shuffled batches, squared error and cross-entropy; every $\\tau$ against the prediction, by "
     "simultaneous intervals within the error that it declares. As a control, the theory of the kernel limit (F4) must "
-    "be outside of that error by the time that the first of these networks has done half of its steps.",
+    "be outside of that error by the time that the first of these networks has done half of its steps. "
+    "From the full budget on, spectra that one direction dominates are added.",
     trials=trials,
     predict=predict,
     measure=measure,
