@@ -10,13 +10,17 @@ import pytest
 from reports.claims.forms.f9_away_from_lazy import CLAIM, Described, near_the_limit, scaled
 from tests.reports.claims.forms.outcomes import QUICK, case_of, outcome_of
 from theory.catalogue import candidates
+from theory.network.dmft.problem import problem_of
 
 CONTROL = "erf, full batch, as if near the kernel limit"
 
 
 def test_every_case_has_this_form_alone() -> None:
-    for case in CLAIM.cases(QUICK):
+    quick, full = CLAIM.cases(QUICK), CLAIM.cases(replace(QUICK, budget="full"))
+    for case in full:
         assert [form.name for form in candidates(case.setting)] == ["network-dmft"]
+    assert [case.name for case in full[: len(quick)]] == [case.name for case in quick]
+    assert [problem_of(case.setting).explicit for case in full] == [0, 0, 0, 0, 1, 1]
 
 
 @pytest.mark.slow
