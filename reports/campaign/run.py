@@ -22,6 +22,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from reports.campaign.duration import expected_seconds, in_words
 from reports.campaign.limits import LIMITS
 from reports.campaign.plan import CaseJob, Group, Plan
 from reports.campaign.records import Asked, Kept, Records
@@ -265,6 +266,17 @@ def _plan(budget: str, only: Sequence[str], device: str, seed: int, cifar10: Pat
     if budget == "paper" and cifar10 is None and left_out:
         names = ", ".join(left_out)
         log.info("the paper's own networks on CIFAR-10 are left out (%s): --cifar10 DIR trains them, too", names)
+    if cifar10 is not None:
+        every = [case for claim in chosen for case in claim.cases(context)]
+        added = [case for case in every if paper_networks.is_paper(case.setting)]
+        if added:
+            took = in_words(expected_seconds(added, device))
+            log.info(
+                "CIFAR-10 adds cases (%d): about %s here, one after the other, by a few updates that were timed; "
+                "--resume goes on from an interruption, and --shard shares them",
+                len(added),
+                took,
+            )
     return _Run(context, chosen)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from reports import cli
+from reports.campaign.duration import expected_seconds, rows_seen
 from reports.campaign.run import run_campaign
 from reports.campaign.settle import judge_claim
 from reports.claims import CLAIMS, paper_networks
@@ -181,6 +182,41 @@ def test_what_is_left_out_is_said_once(small, asked, caplog):
     run_campaign(budget="full", only=("A6",))
     assert not caplog.messages
     assert {context.cifar10 for context in asked} == {None, small.cifar10}
+
+
+def test_how_long_it_takes_is_said_before_it_starts(small, monkeypatch, caplog):
+    """By networks that are timed in place of the paper's; nothing is trained."""
+    caplog.set_level(logging.INFO, "reports")
+    every = [case for claim in ("A6", "C1") for case in added(claim, small)]
+    narrow = [replace(case, trained=_narrow(case.trained)) for case in every]
+    assert expected_seconds(narrow, "cpu") > 0
+    assert expected_seconds((), "cpu") == 0
+    (setting, *_) = (case for case in every if case.name.startswith("256 filters"))
+    assert rows_seen(setting) == 12 * 40 * ROWS  # networks, epochs, images
+    experiment = every[-1].experiment
+    up, down = experiment.upstream.training.readings[-1], experiment.downstream.training.readings[-1]
+    assert rows_seen(every[-1]) == 5 * (up + 3 * down) * 256  # scratch, pretrained and rescaled
+    monkeypatch.setattr("reports.campaign.run.expected_seconds", lambda cases, device: 7200.0 * len(cases))
+    claim = KNOWN["A6"]
+    names = [case.name for case in added("A6", small)]
+    seen = []
+
+    def stop(*arguments, **options):
+        seen.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reports.campaign.run._settled", stop)
+    monkeypatch.setattr("reports.campaign.run.CLAIMS", (claim,))
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(budget="paper", cifar10=small.cifar10)
+    assert seen
+    assert f"CIFAR-10 adds cases ({len(names)}): about 4.0 hours here" in caplog.messages[0]
+
+
+def _narrow(trained: Any) -> Any:
+    if isinstance(trained, Setting):
+        return changed(trained, network={"filters": 8, "hidden": (6,)})
+    return changed(trained, upstream={"network": {"blocks": ((2,), (2,)), "init_variance": 2.0}})
 
 
 def test_networks_that_diverge_do_not_cost_the_report_of_others(small):
