@@ -7,8 +7,8 @@ from reports.record import to_builtins
 from reports.views.view import Facts, Notes, View
 
 GAIN = (
-    "tried on digits, the gain over usual weights is one of scale: isotropic weights with outputs of the same size gain "
-    "as much"
+    "tried on digits, the gain over usual weights is one of scale: isotropic weights with outputs of the same size "
+    "gain as much"
 )
 
 
