@@ -166,7 +166,9 @@ def init(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Draw first-layer weights aligned with the data, as after training on random labels.
+    """Draw a first layer with the covariance that training on random labels leaves; its gain is one of scale.
+
+    Tried on digits: isotropic weights with outputs of the same size gain as much over usual weights.
 
     \b
     Example:

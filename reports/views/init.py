@@ -6,6 +6,11 @@ from reports.init_files import SavedWeights
 from reports.record import to_builtins
 from reports.views.view import Facts, Notes, View
 
+GAIN = (
+    "tried on digits, the gain over usual weights is one of scale: isotropic weights with outputs of the same size "
+    "gain as much"
+)
+
 
 def view(saved: SavedWeights) -> View:
     """The view of weights that were drawn and written."""
@@ -17,4 +22,4 @@ def view(saved: SavedWeights) -> View:
         )
     )
     head = f"{' × '.join(map(str, saved.shape))} weights of norm {saved.norm:.6g}: {saved.path}"
-    return View(to_builtins(saved), [[head, facts, Notes(tuple(details["warnings"]))]])
+    return View(to_builtins(saved), [[head, facts, Notes((GAIN, *details["warnings"]))]])

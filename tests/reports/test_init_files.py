@@ -46,7 +46,7 @@ def test_filters_of_images_and_the_text(capfd, sources):
     assert (status, err) == (0, "")
     assert np.load(out).shape == (16, 3, 3, 3)
     assert printed.startswith(f"16 × 3 × 3 × 3 weights of norm 2.3094: {out}\n")
-    for words in ("linear-flow: ", "c = 0.1: ", "drawn with seed 0", "images.npy"):
+    for words in ("linear-flow: ", "c = 0.1: ", "drawn with seed 0", "images.npy", "is one of scale"):
         assert words in printed
 
 
