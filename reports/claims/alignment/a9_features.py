@@ -461,7 +461,7 @@ def illustrate(outcomes: Outcomes[FeatureStudy, FeaturePrediction, Measured]) ->
         name="a9-course",
         caption=r"Digits along training: the parts of the mean $W_1^\top W_1$ and of the mean AGOP that are aligned "
         r"with $\Sigma_x$, and the correlation of one with the other; of changes since the beginning, from products "
-        "of different networks, with 95 % intervals. Random labels keep all three at 1, real ones only the last.",
+        "of different networks, with 95 % intervals. Random labels keep all three near 1, real ones only the last.",
         panels=panels,
     )
     return Exhibits((table,), (figure,) if panels else ())
