@@ -67,19 +67,22 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
 def to_latex_float(table: Table, *, notes: Sequence[tuple[str, str]] = ()) -> str:
     r"""The table as a float with its caption and the label tab:NAME, to be \input.
 
-    A table wider than the text, or than a column of it, is shrunk to it (needs graphicx).
+    A table with columns of text spans both columns of an article that has two; what is still wider than its place is
+    shrunk to it (needs graphicx).
     """
+    wide = lay_out(table).wraps
+    environment = "table*" if wide else "table"
     head = [
-        r"\begin{table}",
+        rf"\begin{{{environment}}}",
         r"\centering",
         rf"\caption{{{' '.join(to_latex(table.caption).split())}}}",
         rf"\label{{tab:{file_name(table.name)}}}",
-        *([r"\footnotesize\setlength{\tabcolsep}{4pt}"] if lay_out(table).wraps else []),
+        *([r"\footnotesize\setlength{\tabcolsep}{4pt}"] if wide else []),
     ]
     before, begin, after = to_latex_table(table, notes=notes).partition(r"\begin{tabular}")
     rows, end, below = after.rpartition("\n\\end{tabular}\n")
     fitted = rf"\sbox0{{{_ROOM}%{chr(10)}{begin}{rows}{end.rstrip()}}}%{chr(10)}{_FITTED}{chr(10)}"
-    return "\n".join(head) + f"\n{before}{fitted}{below}\\end{{table}}\n"
+    return "\n".join(head) + f"\n{before}{fitted}{below}\\end{{{environment}}}\n"
 
 
 def to_html_table(table: Table) -> str:

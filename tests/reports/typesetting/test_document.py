@@ -52,7 +52,7 @@ def test_floats_have_caption_and_label_and_hold_the_table(written, tmp_path):
     for name, text in floats.items():
         pieces = re.split(r"(?m)^(?=\\begin\{tabular\}\{)|(?<=^\\end\{tabular\})\n", tables[name])
         assert [piece for piece in pieces if piece not in text] == []
-        assert text.count(r"\begin{table}") == text.count(r"\caption{") == text.count(r"\end{table}") == 1
+        assert len(re.findall(r"\\begin\{(table\*?)\}.*\\caption\{.*\\end\{\1\}\n\Z", text, re.DOTALL)) == 1
         assert rf"\label{{tab:{name.removesuffix('.tex')}}}" in text
 
 
