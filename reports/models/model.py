@@ -232,10 +232,10 @@ def _judged(
         (slice(number - 1, number), moment, number) for number, moment in enumerate(moments, 1)
     ]  # fmt: skip
     for which, moment, network in cases:
-        trained, before, note = weights[which], [vectors(each) for each in initial[which]], layer.note
+        trained, before, note = weights[which], initial[which], layer.note
         seen = moment.centre() if center else moment
         try:
-            check = judge_layer(trained, seen, ridge=ridge, seed=seed, initial=before)
+            check = judge_layer(trained, seen, ridge=ridge, seed=seed, initial=[vectors(each) for each in before])
         except InvalidInput as error:
             if not before:
                 raise
