@@ -18,7 +18,7 @@ import numpy as np
 
 import simulate
 import theory
-from reports.check.data import Samples, open_samples, samples
+from reports.check.data import ReadSamples, open_samples, samples
 from reports.check.moments import DataMoment, data_moment
 from reports.check.weights import WeightVectors
 from reports.judging.verify import fixed_rows
@@ -260,7 +260,7 @@ def _layer(shape: Sequence[int]) -> WeightVectors:
 
 
 def _of_stream(
-    stream: Samples, time: float | None, initial: float, center: bool, dilation: int, progress: bool
+    stream: ReadSamples, time: float | None, initial: float, center: bool, dilation: int, progress: bool
 ) -> WeightLaw:
     u = flow_peak(0.0) if time is None else time
     assert u is not None  # there is a peak for c = 0

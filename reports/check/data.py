@@ -23,7 +23,7 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class ReadSamples:
     """Independent samples, rows (d,) or images (C, H, W), in order.
 
     Attributes
@@ -43,7 +43,7 @@ class Samples:
     read: Callable[[int, int], np.ndarray]
 
 
-def open_samples(source: str, layer: WeightVectors, *, channels_last: bool = False) -> Samples:
+def open_samples(source: str, layer: WeightVectors, *, channels_last: bool = False) -> ReadSamples:
     """The data in FILE[:KEY] or in a folder of images, as `layer` sees them; see `samples`."""
     if Path(source).is_dir():
         return _folder(Path(source), layer)
@@ -51,7 +51,7 @@ def open_samples(source: str, layer: WeightVectors, *, channels_last: bool = Fal
     return _fitted(array.shape, array.read, layer, channels_last)
 
 
-def samples(rows: Any, layer: WeightVectors, *, channels_last: bool = False) -> Samples:
+def samples(rows: Any, layer: WeightVectors, *, channels_last: bool = False) -> ReadSamples:
     """An array or a tensor as samples for `layer`.
 
     For a dense layer (n, d), or (n, …) with d numbers per sample. For filters images (n, C, H, W), or (n, H, W) for one
@@ -68,7 +68,7 @@ def samples(rows: Any, layer: WeightVectors, *, channels_last: bool = False) -> 
 
 def _fitted(
     shape: tuple[int, ...], read: Callable[[int, int], np.ndarray], layer: WeightVectors, channels_last: bool
-) -> Samples:
+) -> ReadSamples:
     """Samples of `shape` as the layer sees them, or what does not fit."""
     if len(shape) < 2:
         raise InvalidInput("data.shape", shape, "the first axis must be samples: (n, d) rows or (n, C, H, W) images")
@@ -78,7 +78,7 @@ def _fitted(
     if layer.kernel is None or len(shape) == 2:
         if math.prod(shape[1:]) != d:
             raise InvalidInput("data.shape", shape, _row_rule(shape, layer))
-        return Samples(shape[0], (d,), None, lambda start, stop: read(start, stop).reshape(-1, d))
+        return ReadSamples(shape[0], (d,), None, lambda start, stop: read(start, stop).reshape(-1, d))
     channels, down, _ = layer.kernel
     one_dimensional = down == 1 and len(shape) == 3 and shape[1] == channels * layer.group[1]
     if len(shape) == 3:
@@ -96,7 +96,7 @@ def _fitted(
 
     if image[0] != channels * layer.group[1]:
         raise InvalidInput("data.shape", shape, _channel_rule(shape, image[0], layer, channels_last))
-    return Samples(shape[0], (channels, *image[1:]), layer.kernel, read_images)
+    return ReadSamples(shape[0], (channels, *image[1:]), layer.kernel, read_images)
 
 
 def _group(images: np.ndarray, layer: WeightVectors) -> np.ndarray:
@@ -129,7 +129,7 @@ def _channel_rule(shape: tuple[int, ...], found: int, layer: WeightVectors, chan
     return rule
 
 
-def _folder(folder: Path, layer: WeightVectors) -> Samples:
+def _folder(folder: Path, layer: WeightVectors) -> ReadSamples:
     """Images in a folder and its subfolders, sorted by name; grey or colour as the layer needs."""
     from PIL import Image
 
@@ -167,12 +167,12 @@ def _folder(folder: Path, layer: WeightVectors) -> Samples:
         return _group(images, layer) if layer.kernel else images.reshape(len(images), d)
 
     if layer.kernel is None:
-        return Samples(len(paths), (d,), None, read)
+        return ReadSamples(len(paths), (d,), None, read)
     shape = (layer.kernel[0], *sizes.pop()) if len(sizes) == 1 else None
-    return Samples(len(paths), shape, layer.kernel, read)
+    return ReadSamples(len(paths), shape, layer.kernel, read)
 
 
-def chunks(stream: Samples, at_once: int) -> Iterator[tuple[int, np.ndarray]]:
+def chunks(stream: ReadSamples, at_once: int) -> Iterator[tuple[int, np.ndarray]]:
     """(index of the first sample, block of at most `at_once` samples), in order."""
     step = at_once if stream.shape is not None else 1
     for start in range(0, stream.count, step):

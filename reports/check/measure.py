@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
-from reports.check.data import Samples, open_samples, samples
+from reports.check.data import ReadSamples, open_samples, samples
 from reports.check.judge import Check, judge_layer
 from reports.check.moments import data_moment
 from reports.check.weights import WeightVectors, filters, read_filters
@@ -167,7 +167,7 @@ def _several(given: Any) -> Sequence[Any]:
 
 def _judged(
     layers: Sequence[WeightVectors],
-    stream: Samples,
+    stream: ReadSamples,
     dilation: int,
     center: bool,
     ridge: float,

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from reports.check.basis_noise import BasisNoise, precision
-from reports.check.data import Samples, chunks
+from reports.check.data import ReadSamples, chunks
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput
 
@@ -189,7 +189,7 @@ class DataMoment:
         return Eigenspaces(means, tuple(b - a for a, b in bounds), exact.basis, gap, spread)
 
 
-def data_moment(stream: Samples, *, dilation: int = 1, progress: bool = False) -> DataMoment:
+def data_moment(stream: ReadSamples, *, dilation: int = 1, progress: bool = False) -> DataMoment:
     """Read a stream once.
 
     A = (1/N) Σ x xᵀ over the N rows, or over all patches x of the images at stride 1 without padding, flattened
@@ -215,7 +215,7 @@ def data_moment(stream: Samples, *, dilation: int = 1, progress: bool = False) -
 class _Sums:
     """What is added up over a stream."""
 
-    def __init__(self, stream: Samples, dilation: int) -> None:
+    def __init__(self, stream: ReadSamples, dilation: int) -> None:
         self._kernel, self._dilation = stream.kernel, dilation
         self._d = math.prod(stream.kernel or stream.shape or (1,))
         most = max(4, min(_GROUPS, _KEPT // self._d**2))
@@ -227,7 +227,7 @@ class _Sums:
         self._low, self._high = np.full(self._d, np.inf), np.full(self._d, -np.inf)
         self._samples = stream.count
 
-    def _chunk(self, stream: Samples, groups: int) -> int:
+    def _chunk(self, stream: ReadSamples, groups: int) -> int:
         """Samples a block: what memory allows, and so few that every group gets some."""
         if stream.shape is None:
             return 1

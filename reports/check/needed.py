@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from reports.check.estimates import MANY, Weights
+from reports.check.verdict import NINE_IN_TEN, NORMAL_END
 from theory.eigenspaces import Eigenspaces
 from theory.symmetry import haar
 
@@ -40,7 +41,7 @@ def filters_needed(spaces: Eigenspaces, weights: Weights, isotropic: bool) -> in
     if k == 1 or d == 1:
         return None
     p = d * (d + 1) / 2 - k
-    a, b = 1.28 * math.sqrt(2 * p), 2 * 1.96**2
+    a, b = NINE_IN_TEN * math.sqrt(2 * p), 2 * NORMAL_END**2
     excess = a + b + math.sqrt((a + b) ** 2 - a**2 + b * p)  # (s − a)² = 1.96² · 2 (p + 2 s)
     tolerated = (0 if isotropic else random_basis_squared(spaces, weights, cautious=True) / 4) or 1.0
     return max(least, 2 * d + math.ceil(excess * kurtosis(spaces, weights) / tolerated))

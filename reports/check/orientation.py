@@ -27,7 +27,7 @@ from scipy import stats
 
 from reports.check.estimates import Weights
 from reports.check.random_basis import block_sums
-from reports.check.verdict import MARGIN, Verdict
+from reports.check.verdict import MARGIN, NINE_IN_TEN, Verdict
 from theory.eigenspaces import Eigenspaces
 
 _CONFIDENCE = 0.95
@@ -136,7 +136,7 @@ class Anisotropy:
         z = max(0.0, seen - pairs / n)
         y = max(0.0, pairs - 2 * z)
         b, error = float(self.whole.mean()), math.sqrt(self._variances[2])
-        least = max(b - 1.28 * error, (b + 1.28 * error) / 10)
+        least = max(b - NINE_IN_TEN * error, (b + NINE_IN_TEN * error) / 10)
         if least <= 0:
             return None
         # (least / 4)² n² = 4 z n + 2 y

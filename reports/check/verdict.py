@@ -10,6 +10,8 @@ Verdict = Literal["aligned", "partly aligned", "not aligned", "undecided"]
 Measure = Literal["misalignment", "orientation"]
 
 LEVEL = 0.01  # of every test that the verdict rests on
+NORMAL_END = 1.96  # of a 95 % interval, in standard errors; and where nine in ten normal values stay below:
+NINE_IN_TEN = 1.28
 MARGIN = 0.5  # of the effect, which is 1 at alignment and 0 in a random basis
 
 

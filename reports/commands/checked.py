@@ -28,7 +28,7 @@ _DEFAULTS: Mapping[str, Any] = {"dilation": 1, "group": "1/1", "against": "data"
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedCommand:
     """What was found: its view, its verdicts, and its page for given names of sources."""
 
     view: View
@@ -44,7 +44,7 @@ def judge(
     options: Mapping[str, Any],
     *,
     progress: bool,
-) -> Checked:
+) -> CheckedCommand:
     """The check of whichever of the three kinds of files there are."""
     if model_files:
         return judge_model(model_files, data, options, progress=progress)
@@ -53,15 +53,17 @@ def judge(
     return judge_weights(weights, data, options, progress=progress)
 
 
-def judge_weights(weights: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> Checked:
+def judge_weights(weights: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> CheckedCommand:
     """The check of one layer."""
     _refuse(options, _OF_MODELS, "model")
     given = {name: options[name] for name in (*_OF_WEIGHTS, *_SHARED)}
     found = check_files(weights, data, progress=progress, **{**given, "group": parse_group(given["group"])})
-    return Checked(check.view(found), frozenset([found.verdict]), lambda sources: check_page.html(found, sources))
+    return CheckedCommand(
+        check.view(found), frozenset([found.verdict]), lambda sources: check_page.html(found, sources)
+    )
 
 
-def judge_model(sources: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> Checked:
+def judge_model(sources: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> CheckedCommand:
     """The check of every layer of a model; no verdict at all is not the one expected."""
     _refuse(options, _OF_ONE_LAYER, "weights")
     loaded = [load_model(source, options["forward"]) for source in sources]
@@ -77,7 +79,7 @@ def judge_model(sources: Sequence[str], data: str, options: Mapping[str, Any], *
         progress=progress,
         **given,
     )
-    return Checked(
+    return CheckedCommand(
         models.view(found), frozenset(found.verdicts or ["none"]), lambda names: models_page.html(found, names)
     )
 
@@ -90,14 +92,14 @@ def _before(source: str, forward: str | None, model: str) -> Any:
     return load_model(source, forward)[0]
 
 
-def judge_checkpoints(files: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> Checked:
+def judge_checkpoints(files: Sequence[str], data: str, options: Mapping[str, Any], *, progress: bool) -> CheckedCommand:
     """The checks of one run's checkpoints; the verdicts are those of the last."""
     _refuse(options, _OF_WEIGHTS, "weights")
     _refuse(options, ("against",), "model")
     given = {name: options[name] for name in (*_OF_RUNS, *_SHARED)}
     found = check_files_over(files, data, progress=progress, **given)
     verdicts = frozenset(found.checks[-1].verdicts or ["none"])
-    return Checked(over.view(found), verdicts, lambda names: over_page.html(found, names))
+    return CheckedCommand(over.view(found), verdicts, lambda names: over_page.html(found, names))
 
 
 def list_layers(sources: Sequence[str], forward: str | None) -> View:

@@ -21,7 +21,7 @@ BATCH = 64  # samples, where the data do not come in batches
 
 
 @dataclass(frozen=True)
-class Batches:
+class DataBatches:
     """Batches in order, and how many samples there are; None where that is not known beforehand.
 
     `again` says that they can be read more than once.
@@ -32,7 +32,7 @@ class Batches:
     again: bool = True
 
 
-def batches_of(data: Any, first: Any = None, batch: int | None = None) -> Batches:
+def batches_of(data: Any, first: Any = None, batch: int | None = None) -> DataBatches:
     """The batches of whatever data there are.
 
     Parameters
@@ -61,16 +61,16 @@ def batches_of(data: Any, first: Any = None, batch: int | None = None) -> Batche
     if isinstance(data, torch.Tensor):
         return _sliced(tuple(data.shape), lambda start, stop: data[start:stop], batch)
     if isinstance(data, torch.utils.data.DataLoader):
-        return Batches(data, _length(data))
+        return DataBatches(data, _length(data))
     if isinstance(data, torch.utils.data.IterableDataset):
-        return Batches(torch.utils.data.DataLoader(data, batch_size=batch or BATCH, drop_last=batch is not None))
+        return DataBatches(torch.utils.data.DataLoader(data, batch_size=batch or BATCH, drop_last=batch is not None))
     if isinstance(data, torch.utils.data.Dataset):
         loader = torch.utils.data.DataLoader(data, batch_size=batch or BATCH, drop_last=batch is not None)
-        return Batches(loader, _length(loader))
+        return DataBatches(loader, _length(loader))
     if isinstance(data, Mapping) or not isinstance(data, Iterable):
         rule = "must be a DataLoader, a Dataset, a tensor, an array, a file, a folder, or batches"
         raise InvalidInput("data", type(data).__name__, rule)
-    return Batches(data, again=not isinstance(data, Iterator))
+    return DataBatches(data, again=not isinstance(data, Iterator))
 
 
 def prepared(
@@ -122,13 +122,13 @@ def _moved(batch: Any, device: Any, dtype: Any) -> Any:
     return batch
 
 
-def _sliced(shape: tuple[int, ...], read: Callable[[int, int], torch.Tensor], batch: int | None = None) -> Batches:
+def _sliced(shape: tuple[int, ...], read: Callable[[int, int], torch.Tensor], batch: int | None = None) -> DataBatches:
     if len(shape) < 1 or not all(shape):
         raise InvalidInput("data.shape", shape, "the first axis must be samples, and none must be empty")
     count = shape[0] if batch is None else shape[0] // batch * batch
     if not count:
         raise InvalidInput("data.shape", shape, f"must have at least {batch} samples, for which the model was exported")
-    return Batches(_Slices(count, batch or BATCH, read), count)
+    return DataBatches(_Slices(count, batch or BATCH, read), count)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _length(loader: Any) -> int | None:
         return None
 
 
-def _from_file(source: str, first: Any, batch: int | None) -> Batches:
+def _from_file(source: str, first: Any, batch: int | None) -> DataBatches:
     """FILE[:KEY] or a folder of images."""
     if Path(source).is_dir():
         stream = open_samples(source, _sees(first))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from reports.models.batches import Batches, prepared
+from reports.models.batches import DataBatches, prepared
 from reports.models.layers import Tap
 from reports.models.moments import Stream, streams
 from theory.errors import InvalidInput
@@ -18,7 +18,7 @@ from theory.errors import InvalidInput
 def collect(
     model: Any,
     taps: Sequence[Tap],
-    data: Batches,
+    data: DataBatches,
     *,
     device: Any = None,
     forward: Callable[[Any, Any], Any] | None = None,

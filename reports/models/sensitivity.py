@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from reports.models.batches import Batches, prepared
+from reports.models.batches import DataBatches, prepared
 from reports.models.collect import evaluated, home_of, placed
 from reports.models.layers import Tap
 from theory.errors import InvalidInput
@@ -20,7 +20,7 @@ OUTPUTS = 16  # of a model with more, random signs of all are differentiated: th
 def sensitivities(
     model: Any,
     taps: Sequence[Tap],
-    data: Batches,
+    data: DataBatches,
     *,
     device: Any = None,
     forward: Callable[[Any, Any], Any] | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.statements.statement import Asked, Statement
+from reports.statements.statement import Question, Statement
 
 ALIGNMENT = (
     Statement(
@@ -12,7 +12,7 @@ ALIGNMENT = (
         "`theory.misalignment` has the closed form, over eigenspaces of any multiplicity; the claims on alignment use "
         "it, with the sampling error of few weight vectors taken off.",
         "Some plots show the square, and the paper's do not always say which: ours name it.",
-        (Asked("A3", "photograph patches"), Asked("A6", "", "$M^2$")),
+        (Question("A3", "photograph patches"), Question("A6", "", "$M^2$")),
     ),
     Statement(
         "Definition 3",
@@ -21,7 +21,7 @@ ALIGNMENT = (
         "eigenvalues: otherwise it depends on the choice of eigenvectors.",
         "Nothing.",
         (
-            Asked(
+            Question(
                 "B1",
             ),
         ),
@@ -34,10 +34,10 @@ ALIGNMENT = (
         "hypothesis, which the test must reject; the same for data with a mean.",
         "Nothing: the theorem holds for every network, and each finding is a test with stated power.",
         (
-            Asked("A3", "ReLU network, Gaussian data"),
-            Asked("A3", "deep tanh network"),
-            Asked("A4"),
-            Asked("A5", "mean in two eigenspaces"),
+            Question("A3", "ReLU network, Gaussian data"),
+            Question("A3", "deep tanh network"),
+            Question("A4"),
+            Question("A5", "mean in two eigenspaces"),
         ),
     ),
     Statement(
@@ -47,7 +47,7 @@ ALIGNMENT = (
         "Replicas trained in given and in rotated coordinates; the average in closed form, over Haar draws and over a "
         "whole finite group. Optimizers that are not equivariant are the controls.",
         "Nothing.",
-        (Asked("A1"), Asked("A2")),
+        (Question("A1"), Question("A2")),
     ),
     Statement(
         "Figure 2",
@@ -57,7 +57,7 @@ ALIGNMENT = (
         "paper's net on CIFAR-10 is trained by `--budget paper --cifar10 DIR`.",
         "CIFAR-10 is in no package: the paper's own curves were not compared. Images are standardised per channel, as "
         "there.",
-        (Asked("A6"),),
+        (Question("A6"),),
     ),
     Statement(
         "Figure 3",
@@ -68,7 +68,7 @@ ALIGNMENT = (
         "by `--budget paper --cifar10 DIR`.",
         "CIFAR-10 is in no package: the paper's own eigenvectors were not compared. Batches, learning rate and length "
         "of its trainings are not given; batch normalisation lets the rows of a batch interact.",
-        (Asked("A7"),),
+        (Question("A7"),),
     ),
 )
 SHAPE = (
@@ -78,7 +78,7 @@ SHAPE = (
         "The scatter between networks against the width, which must fall, and must not for weights of rank one; and "
         "that of networks of the paper's widths, beside what as many independent neurons must have.",
         "How far the paper's own seeds scatter is not readable from its figure.",
-        (Asked("B1"), Asked("B5", "middle, diagonal as deviations")),
+        (Question("B1"), Question("B5", "middle, diagonal as deviations")),
     ),
     Statement(
         "Figure 4, centre and right",
@@ -88,7 +88,7 @@ SHAPE = (
         "the tail of the paper's curves; the position of the peak with an interval.",
         "CIFAR-10 is in no package. The axis and the initial weights were inferred from the ticks and the tail of the "
         "published curves; photographs have another spectrum, and a peak elsewhere refutes nothing of the paper.",
-        (Asked("B3"),),
+        (Question("B3"),),
     ),
     Statement(
         "Figure 20 (and Figure 4, left)",
@@ -98,7 +98,7 @@ SHAPE = (
         "updates were fitted on the middle panel; the right one is predicted with both, the left one with the rate.",
         "Learning rate, stopping time and batches are not given. The caption calls one diagonal the covariance and the "
         "axis: as standard deviations it agrees, as variances it does not.",
-        (Asked("B5"),),
+        (Question("B5"),),
     ),
     Statement(
         "Section on deeper layers",
@@ -106,7 +106,7 @@ SHAPE = (
         "Second layers against the activations of the first, on Gaussian data and on digits; untrained layers are the "
         "control.",
         "Which layers and networks the paper shows could not be checked against its text.",
-        (Asked("B4"),),
+        (Question("B4"),),
     ),
 )
 TRANSFER = (
@@ -118,7 +118,7 @@ TRANSFER = (
         "many random classes upstream, is trained by `--budget paper --cifar10 DIR`.",
         "CIFAR-10 is in no package; learning rates and scales of the four settings are not given, and the numbers of "
         "random classes are known second-hand. No curve of the figure was compared.",
-        (Asked("C1"), Asked("C3", "factor")),
+        (Question("C1"), Question("C3", "factor")),
     ),
     Statement(
         "Figure 5",
@@ -129,7 +129,7 @@ TRANSFER = (
         "`--budget paper --cifar10 DIR`.",
         "CIFAR-10 is in no package, so the published share is compared with that on other images. How long the paper "
         "pretrains is not given.",
-        (Asked("C2"),),
+        (Question("C2"),),
     ),
     Statement(
         "Figures 6 to 8",
@@ -138,28 +138,28 @@ TRANSFER = (
         "Dense networks on digits, by the width of the upper layer: gain, and share of active units before and after "
         "upstream training.",
         "The networks, axes and values of these figures could not be checked against the text.",
-        (Asked("C3", "factor"),),
+        (Question("C3", "factor"),),
     ),
     Statement(
         "Table 1",
         "Transferring more layers helps.",
         "The gain by the number of layers kept, and of layers drawn one upon the other, on digits.",
         "The values of the table are for CIFAR-10, which is in no package; they were not compared.",
-        (Asked("C7"),),
+        (Question("C7"),),
     ),
     Statement(
         "Text on the scale of the initial weights",
         "The scale of the initial weights decides between positive and negative transfer.",
         "Dense networks on digits at half of He's standard deviation, at He's and at twice He's.",
         "The scales of the paper's four settings are not given.",
-        (Asked("C4"),),
+        (Question("C4"),),
     ),
     Statement(
         "Text on the stages of upstream training",
         "Early epochs give most of the benefit; late ones specialise.",
         "Networks taken from one upstream training after different numbers of epochs, compared in pairs.",
         "The paper's own numbers of epochs could not be checked against the text.",
-        (Asked("C6"),),
+        (Question("C6"),),
     ),
     Statement(
         "Text on other networks and data",
@@ -167,7 +167,7 @@ TRANSFER = (
         "Alignment in a small residual network with batch normalisation; no transfer: treatments act "
         "on layers, and normalisations lie between them. The images are in no package.",
         "Whether transfer shows the same was not examined here.",
-        (Asked("A7", "residual network"),),
+        (Question("A7", "residual network"),),
     ),
 )
 STATEMENTS = (*ALIGNMENT, *SHAPE, *TRANSFER)

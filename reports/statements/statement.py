@@ -15,7 +15,7 @@ ABSENT = "not in these results"
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """Which findings say how well a statement agrees.
 
     Attributes
@@ -54,7 +54,7 @@ class Statement:
         What this project does about it; "nothing" and the reason where it does nothing.
     unknown : str
         What is not known of it, or not reached, and why.
-    asked : tuple of Asked
+    asked : tuple of Question
         The findings that are shown; none where nothing was done. Of all claims named here the verdicts are counted.
     """
 
@@ -62,7 +62,7 @@ class Statement:
     said: str
     done: str
     unknown: str
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[Question, ...] = ()
 
     @property
     def claims(self) -> tuple[str, ...]:

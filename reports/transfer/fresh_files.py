@@ -27,7 +27,7 @@ OTHERWISE = "in Python, reports.transfer.fresh_task_of_modules takes any torch m
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class StoredChain:
     """A network as a file has it.
 
     Attributes
@@ -98,7 +98,7 @@ def fresh_task_of_files(
     return fresh_task(one.network, scratch, pretrained, x)
 
 
-def read_chain(source: str, argument: str, *, activation: str = "relu", blocks: Sequence[int] = ()) -> Chain:
+def read_chain(source: str, argument: str, *, activation: str = "relu", blocks: Sequence[int] = ()) -> StoredChain:
     """The network in a file; see `fresh_task_of_files`.
 
     Layers follow each other as numbers in their names do, filters before dense layers.
@@ -127,7 +127,7 @@ def read_chain(source: str, argument: str, *, activation: str = "relu", blocks: 
         parameters.append(w.reshape(len(w), -1))
         if network.bias:
             parameters.append(_read(layers[layer]["bias"]))
-    return Chain(network, tuple(parameters), weights[0])
+    return StoredChain(network, tuple(parameters), weights[0])
 
 
 def _read(array: StoredArray) -> np.ndarray:

@@ -135,7 +135,7 @@ def write(
     return written
 
 
-def _drawn(wanted: Sequence[Figure], processes: int) -> Iterator[tuple[Figure, figures.Drawn]]:
+def _drawn(wanted: Sequence[Figure], processes: int) -> Iterator[tuple[Figure, figures.DrawnFigure]]:
     """Each figure with its drawing, in any order; those of many panels are begun first."""
     longest_first = sorted(wanted, key=lambda figure: len(figure.panels), reverse=True)
     processes = min(processes, len(wanted) // FIGURES)

@@ -58,20 +58,20 @@ _STYLE: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnFigure:
     """A figure as PDF, fonts embedded as TrueType, and as SVG, letters as paths."""
 
     pdf: bytes
     svg: bytes
 
 
-def render(figure: Figure) -> Drawn:
+def render(figure: Figure) -> DrawnFigure:
     """Both forms of a figure, whatever the user's matplotlibrc says; no global state is changed."""
     import matplotlib.style
 
     with matplotlib.style.context(["default", dict(_STYLE)]):
         drawing = draw_figure(figure)
-        return Drawn(
+        return DrawnFigure(
             _saved(drawing, "pdf", {"CreationDate": None, "ModDate": None}), _saved(drawing, "svg", {"Date": None})
         )
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from simulate.inputs import Inputs
-from simulate.kernels.minibatches import Batches
+from simulate.kernels.minibatches import Minibatches
 from simulate.networks import ACTIVATIONS, Shapes, multipliers
 from simulate.optimizers import make_optimizer
 from theory.setting import Network, Setting
@@ -38,7 +38,7 @@ def train(setting: Setting, inputs: Inputs, factors: Sequence[float] = ()) -> di
     parameters = tuple(w.clone() for w in inputs.parameters)
     trained = parameters[: 1 + network.bias] if network.train == "first" else parameters
     optimizer = make_optimizer(setting.training, trained, factors[: len(trained)])
-    batches = Batches(setting, inputs)
+    batches = Minibatches(setting, inputs)
     backward = Backward(network, parameters, len(trained), batches.size)
     read: dict[int, tuple[Tensor, ...]] = {}
     for step in range(readings[-1] + 1):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from simulate.inputs import Inputs
-from simulate.kernels.minibatches import Batches
+from simulate.kernels.minibatches import Minibatches
 from simulate.networks import Shapes, forward, losses, row_numbers, slices
 from simulate.optimizers import make_optimizer
 from theory.setting import Network, Setting
@@ -30,7 +30,7 @@ def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
     parameters = tuple(w.clone() for w in inputs.parameters)
     trained = parameters[: 1 + network.bias] if network.train == "first" else parameters
     optimizer = make_optimizer(setting.training, trained)
-    batches = Batches(setting, inputs)
+    batches = Minibatches(setting, inputs)
     read: dict[int, tuple[Tensor, ...]] = {}
     for step in range(readings[-1] + 1):
         if step in readings:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from simulate.inputs import Inputs
 from simulate.kernels.descent import Descent, folds
-from simulate.kernels.minibatches import Batches
+from simulate.kernels.minibatches import Minibatches
 from simulate.kernels.one_hidden import output_delta
 from simulate.networks import Shapes, multipliers
 from theory.setting import Setting
@@ -34,7 +34,7 @@ def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
     network, training, readings = setting.network, setting.training, setting.training.readings
     first = inputs.parameters[0]
     (scale,) = multipliers(network, (tuple(first.shape[1:]),))
-    batches = Batches(setting, inputs, scale=scale, ones=network.bias)
+    batches = Minibatches(setting, inputs, scale=scale, ones=network.bias)
     w = torch.cat((first, inputs.parameters[1].unsqueeze(2)), 2) if network.bias else first.clone()
     descent = Descent(training, w)
     gradient = AllRows(*batches.at(0), w) if _worth_moments(setting, w.shape[2], batches.size) else SomeRows(batches, w)
@@ -50,7 +50,7 @@ def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
 class SomeRows:
     """B times the gradient on the rows of each step, as the product of δ (R, C, B) and x (R, B, d)."""
 
-    def __init__(self, batches: Batches, w: Tensor) -> None:
+    def __init__(self, batches: Minibatches, w: Tensor) -> None:
         self._batches, self._w = batches, w
         self._f = w.new_empty(w.shape[0], w.shape[1], batches.size)
 

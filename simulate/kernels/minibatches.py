@@ -9,7 +9,7 @@ from simulate.inputs import Inputs
 from theory.setting import Setting
 
 
-class Batches:
+class Minibatches:
     """Cuts batches out of the rows of R replicas.
 
     Batches that are drawn are gathered for as many steps at once as there are in an epoch, step by step in memory.

@@ -34,7 +34,7 @@ from torch.nn import functional
 from simulate.filters import Convolution, convolutions
 from simulate.inputs import Inputs
 from simulate.kernels.descent import folds
-from simulate.kernels.minibatches import Batches
+from simulate.kernels.minibatches import Minibatches
 from simulate.networks import ACTIVATIONS, Shapes, losses, multipliers, row_numbers, slices
 from theory.setting import Network, Setting
 
@@ -91,7 +91,7 @@ def _train_one(setting: Setting, inputs: Inputs, read: dict[int, tuple[Tensor, .
         weight_decay=training.weight_decay,
         fused=True,
     )
-    batches = Batches(setting, inputs)
+    batches = Minibatches(setting, inputs)
     for step in range(training.readings[-1] + 1):
         if step in read:
             for out, w in zip(read[step], parameters, strict=True):

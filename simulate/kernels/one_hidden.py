@@ -18,7 +18,7 @@ from torch import Tensor
 
 from simulate.inputs import Inputs
 from simulate.kernels.descent import Descent, folds
-from simulate.kernels.minibatches import Batches
+from simulate.kernels.minibatches import Minibatches
 from simulate.networks import Shapes, multipliers
 from theory.setting import Setting
 
@@ -39,7 +39,7 @@ def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
     """All parameters at every reading of the setting, keyed by step; see `simulate.train`."""
     training, readings = setting.training, setting.training.readings
     scale, _ = multipliers(setting.network, tuple((w.shape[1], w.shape[2]) for w in _weights(setting, inputs)))
-    batches = Batches(setting, inputs, scale=scale, ones=setting.network.bias)
+    batches = Minibatches(setting, inputs, scale=scale, ones=setting.network.bias)
     layers = OneHidden(setting, inputs, batches.size)
     read: dict[int, tuple[Tensor, ...]] = {}
     for step in range(readings[-1] + 1):

@@ -13,7 +13,7 @@ from torch import Tensor
 from simulate import kernels
 from simulate.inputs import Inputs
 from simulate.kernels import dense, general
-from simulate.kernels.minibatches import Batches
+from simulate.kernels.minibatches import Minibatches
 from simulate.optimizers import make_optimizer
 from simulate.transfer.measures import scores
 from theory.setting import Setting, Until
@@ -157,7 +157,7 @@ class Course:
         self._pulled = tuple(zip(trained, towards[: len(trained)], strict=True)) if strength else ()
         self._strength = strength
         self._optimizer = make_optimizer(setting.training, trained)
-        self._batches = Batches(setting, inputs)
+        self._batches = Minibatches(setting, inputs)
         self._gradients = (
             dense.Backward(network, self.parameters, len(trained), self._batches.size)
             if dense.applies(setting)

@@ -12,7 +12,7 @@ import numpy as np
 from reports.claims import paper_networks
 from reports.claims.alignment.orientation import (
     DRAWS,
-    Orientation,
+    NetworkOrientation,
     judge_nearer,
     orient,
     orientation_rows,
@@ -128,14 +128,14 @@ class MatchedEigenvectors:
     dimension, data_spaces : int
         d, and how many eigenspaces the data have.
     matchings : tuple of Matching
-    orientation : Orientation
+    orientation : NetworkOrientation
     replicas, diverged : int
     """
 
     dimension: int
     data_spaces: int
     matchings: tuple[Matching, ...]
-    orientation: Orientation
+    orientation: NetworkOrientation
     replicas: int
     diverged: int
 

@@ -29,7 +29,7 @@ UNTRAINED_NETWORKS = 160  # enough to detect a rate of 9.5 % of wrong calls with
 
 
 @dataclass(frozen=True, eq=False)
-class Orientation:
+class NetworkOrientation:
     """M² of G independent networks, or groups of networks, at T readings.
 
     Attributes
@@ -71,7 +71,7 @@ class Orientation:
 class OrientedNetworks:
     """The orientation of every network of an ensemble; those that diverged are left out of it."""
 
-    orientation: Orientation
+    orientation: NetworkOrientation
     replicas: int
     diverged: int
 
@@ -83,7 +83,7 @@ def predict_orientation(case: Case[Any]) -> str:
 
 def orient(
     steps: tuple[int, ...], pairs: Sequence[Sequence[tuple[Eigenspaces, np.ndarray]]], vectors: int, seed: int
-) -> Orientation:
+) -> NetworkOrientation:
     """Test every pair of data eigenspaces and second moment of `vectors` weight vectors; pairs come by reading.
 
     Raises
@@ -101,7 +101,7 @@ def orient(
             squared[t, g], pvalues[t, g] = test.misalignment_squared, test.pvalue
             random[t, g] = np.median(test.null_distribution) ** 2
     floor = null_floor(pairs[0][0][0].multiplicity, vectors).value
-    return Orientation(steps, squared, random, pvalues, floor)
+    return NetworkOrientation(steps, squared, random, pvalues, floor)
 
 
 def judge_networks(kind: Kind, measured: OrientedNetworks, quantity: str) -> tuple[Judgement, ...]:
@@ -112,7 +112,7 @@ def judge_networks(kind: Kind, measured: OrientedNetworks, quantity: str) -> tup
     return judge_distance(found, quantity), judge_nearer(found, diverged)
 
 
-def judge_nearer(measured: Orientation, diverged: int, *, unit: str = "networks") -> Judgement:
+def judge_nearer(measured: NetworkOrientation, diverged: int, *, unit: str = "networks") -> Judgement:
     """Closer than random bases: holds below p = 1e-6, otherwise undecided; absence is never concluded."""
     count, networks = int(measured.nearer[-1]), measured.networks
     pvalue, least = binomial_tail(count, networks, RATE), decisive_count(networks, RATE)
@@ -129,7 +129,7 @@ def judge_nearer(measured: Orientation, diverged: int, *, unit: str = "networks"
     )
 
 
-def judge_rate(measured: Orientation, diverged: int) -> Judgement:
+def judge_rate(measured: NetworkOrientation, diverged: int) -> Judgement:
     """Untrained networks no more often than by chance: refuted below p = 1e-6, holds if a rate of .1 is detectable."""
     count, networks = int(measured.nearer[0]), measured.networks
     pvalue, found = binomial_tail(count, networks, RATE), detectable_rate(networks, RATE)
@@ -144,7 +144,7 @@ def judge_rate(measured: Orientation, diverged: int) -> Judgement:
     )
 
 
-def judge_distance(measured: Orientation, quantity: str) -> Judgement:
+def judge_distance(measured: NetworkOrientation, quantity: str) -> Judgement:
     """M² of single networks after training, beside its floor: an effect size, no verdict."""
     mean, half = mean_and_half(measured.squared[-1])
     at_random, _ = mean_and_half(measured.random[-1])
@@ -160,7 +160,7 @@ def judge_distance(measured: Orientation, quantity: str) -> Judgement:
     )
 
 
-def orientation_panel(title: str, measured: Orientation) -> Panel:
+def orientation_panel(title: str, measured: NetworkOrientation) -> Panel:
     """M² along training, against the data eigenvectors and against random bases, with the floor."""
     steps = np.array(measured.steps)
     series = []
@@ -184,7 +184,7 @@ class OrientationRow:
     nearer: str
 
 
-def orientation_rows(title: str, measured: Orientation) -> list[OrientationRow]:
+def orientation_rows(title: str, measured: NetworkOrientation) -> list[OrientationRow]:
     """A row for each reading of an ensemble, which has that title."""
     return [
         OrientationRow(

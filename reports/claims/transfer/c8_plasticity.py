@@ -34,7 +34,7 @@ from reports.claims.transfer.plasticity_points import (
     ROWS,
     TASKS,
     WIDTHS,
-    Course,
+    Fate,
     TaskPoint,
     expected_course,
 )
@@ -52,7 +52,7 @@ def trials(context: Context) -> Mapping[str, Trial[TaskPoint]]:
     }
 
 
-def predict(case: Case[TaskPoint]) -> Course | None:
+def predict(case: Case[TaskPoint]) -> Fate | None:
     """What becomes of plasticity; nothing of points that are only shown.
 
     What linearisations say is not known before the networks are trained.
@@ -65,13 +65,13 @@ def measure(case: Case[TaskPoint], context: Context) -> PlasticityEffects:
     return measure_plasticity(case, context)
 
 
-def decide(case: Case[TaskPoint], prediction: Course | None, measured: PlasticityEffects) -> tuple[Judgement, ...]:
+def decide(case: Case[TaskPoint], prediction: Fate | None, measured: PlasticityEffects) -> tuple[Judgement, ...]:
     """The slope over tasks, where one is predicted, and the remedies where they are compared."""
     slope = () if prediction is None else (judge_slope(measured, prediction),)
     return (*slope, *judge_remedies(measured)) if case.study.compared else slope
 
 
-PlasticityOutcomes = Outcomes[TaskPoint, Course | None, PlasticityEffects]
+PlasticityOutcomes = Outcomes[TaskPoint, Fate | None, PlasticityEffects]
 
 
 def conclude(outcomes: PlasticityOutcomes) -> tuple[tuple[Judgement, PlasticityOutcomes], ...]:

@@ -12,7 +12,7 @@ from scipy.stats import t as student
 from reports.claims.transfer.effects import judge_sign
 from reports.claims.transfer.map_signs import judge_condition, realised_signs
 from reports.claims.transfer.plasticity_effects import PlasticityEffects
-from reports.claims.transfer.plasticity_points import ANEW, READ, Course, TaskPoint
+from reports.claims.transfer.plasticity_points import ANEW, READ, Fate, TaskPoint
 from reports.claims.transfer.sign_counts import RealisedSigns, count_signs
 from reports.findings import Judgement
 from reports.judging.intervals import simultaneous
@@ -33,7 +33,7 @@ RANKED = (
 )
 
 
-def course_of(slope: PairedMean) -> Course:
+def course_of(slope: PairedMean) -> Fate:
     """What an interval says of a slope; where it lies within ± `SMALLEST`, nothing is lost or gained that counts."""
     if not slope.estimable:
         return "undecided"
@@ -42,7 +42,7 @@ def course_of(slope: PairedMean) -> Course:
     return "lost" if slope.high < 0 else "gained" if slope.low > 0 else "undecided"
 
 
-def course_verdict(found: Course, expected: Course, diverged: int) -> Ruling:
+def course_verdict(found: Fate, expected: Fate, diverged: int) -> Ruling:
     """Holds where the course is the expected one, is refuted where it is another; undecided where none is known."""
     if found == "undecided":
         return "undecided"
@@ -51,7 +51,7 @@ def course_verdict(found: Course, expected: Course, diverged: int) -> Ruling:
     return "undecided" if diverged else "holds"
 
 
-def judge_slope(measured: PlasticityEffects, expected: Course) -> Judgement:
+def judge_slope(measured: PlasticityEffects, expected: Fate) -> Judgement:
     """The slope of accuracy over tasks without a remedy."""
     slope = measured.slope()
     verdict = course_verdict(course_of(slope), expected, measured.diverged)

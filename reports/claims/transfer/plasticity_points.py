@@ -17,7 +17,7 @@ REPLICAS = 8  # by the quick budget, of points whose slopes are large
 NONE, ANEW, RESCALED, REVIVED = (Remedy(kind=kind) for kind in ("none", "anew", "rescaled", "revived"))
 DECAY = Remedy(kind="decay", strength=0.03)
 # the slope of accuracy over tasks: falls, stays within the smallest effect, rises, or cannot be told
-Course = Literal["lost", "kept", "gained", "undecided"]
+Fate = Literal["lost", "kept", "gained", "undecided"]
 
 
 @dataclass(frozen=True, order=True)
@@ -77,7 +77,7 @@ MAP = tuple(TaskPoint(width, factor, rate) for width in WIDTHS for factor in FAC
 COMPARED = (TaskPoint(32, 1.0, 0.04, compared=True), TaskPoint(96, 2.0, 0.04, compared=True))
 
 
-def expected_course(point: TaskPoint) -> Course | None:
+def expected_course(point: TaskPoint) -> Fate | None:
     """What should become of plasticity, by two pilot seeds; nothing where these left it open.
 
     >>> expected_course(TaskPoint(16, 2.0, 0.02)), expected_course(TaskPoint(96, 0.35, 0.02))

@@ -13,7 +13,7 @@ from reports.claims.claim import Context
 from reports.findings import Finding
 from reports.site.statements import markdown
 from reports.statements.paper import STATEMENTS
-from reports.statements.statement import ABSENT, Asked, Statement, answered, findings_of
+from reports.statements.statement import ABSENT, Question, Statement, answered, findings_of
 from reports.statements.words import UNMEASURED, line, totals, verdicts
 from tests.paths import ROOT
 
@@ -60,20 +60,20 @@ def test_cases_that_are_asked_for_exist_in_the_full_budget() -> None:
 
 
 def test_what_is_asked_for_is_found() -> None:
-    assert Asked("A1").of(MADE) == MADE["A1"]
-    assert Asked("A1", "digits").of(MADE) == MADE["A1"][:2]
-    assert Asked("A1", "", "share").of(MADE) == (MADE["A1"][0], MADE["A1"][2])
-    assert Asked("A1", "digits", "share").of(MADE) == MADE["A1"][:1]
-    assert Asked("A9").of(MADE) == ()
+    assert Question("A1").of(MADE) == MADE["A1"]
+    assert Question("A1", "digits").of(MADE) == MADE["A1"][:2]
+    assert Question("A1", "", "share").of(MADE) == (MADE["A1"][0], MADE["A1"][2])
+    assert Question("A1", "digits", "share").of(MADE) == MADE["A1"][:1]
+    assert Question("A9").of(MADE) == ()
 
 
 def test_a_finding_is_shown_once_and_counted_with_all_of_its_claim() -> None:
-    asked = (Asked("A1", "digits"), Asked("A1", "", "share"), Asked("A9"))
+    asked = (Question("A1", "digits"), Question("A1", "", "share"), Question("A9"))
     (each,) = answered([Statement("Figure 1", "A.", "B.", "C.", asked)], MADE)
     assert each.shown == MADE["A1"]
     assert totals(each, MADE) == {"A1": "holds: 2, refuted: 1", "A9": ABSENT}
     assert verdicts(each) == "holds: 2, refuted: 1"
-    nothing, missing = answered([Statement("X", "", "", ""), Statement("Y", "", "", "", (Asked("A9"),))], MADE)
+    nothing, missing = answered([Statement("X", "", "", ""), Statement("Y", "", "", "", (Question("A9"),))], MADE)
     assert (verdicts(nothing), verdicts(missing)) == (UNMEASURED, ABSENT)
 
 
@@ -99,7 +99,7 @@ NOT_DONE = Statement("Figure 2", "It says more.", "Nothing.", "Why is not known.
 
 
 def test_the_page_links_every_statement_to_its_findings() -> None:
-    statements = (Statement("Figure 1", "It says.", "We did.", "Unknown.", (Asked("A1", "digits"),)), NOT_DONE)
+    statements = (Statement("Figure 1", "It says.", "We did.", "Unknown.", (Question("A1", "digits"),)), NOT_DONE)
     text = markdown(answered(statements, MADE), MADE, "a report")
     assert "| [Figure 1](#figure-1) | It says. | [A1](#findings-on-a1) | holds: 1, refuted: 1 |" in text
     assert "### Findings on A1" in text
@@ -113,7 +113,7 @@ def test_a_bar_in_a_quantity_ends_no_cell() -> None:
     found = {"A1": (finding("A1", "digits", "$|w|$"),)}
     text = markdown(
         answered(
-            [Statement("X", "", "", "", (Asked("A1"),))],
+            [Statement("X", "", "", "", (Question("A1"),))],
             found,
         ),
         found,

@@ -11,7 +11,7 @@ from simulate import networks
 from simulate.inputs import Draws
 from simulate.kernels import KERNELS, choose_kernel, general, linear, module, one_hidden
 from simulate.kernels.descent import Descent
-from simulate.kernels.minibatches import Batches
+from simulate.kernels.minibatches import Minibatches
 from simulate.tiles import tile_size
 from tests.oracles.training import naive_train
 from tests.simulate.image_settings import setting_of
@@ -155,7 +155,7 @@ def test_batches_are_the_rows_that_were_drawn(batch, steps, outputs, fixed):
     training = Training(steps=steps, batch_size=batch, sampling="replacement")
     setting = Setting(data=data, labels=Labels(outputs=outputs), training=training)
     inputs = simulate.replica_inputs(setting, [0, 1, 2])
-    batches = Batches(setting, inputs, scale=2.0, ones=True)
+    batches = Minibatches(setting, inputs, scale=2.0, ones=True)
     for step in (*range(steps), 0, steps - 1):
         x, y = batches.at(step)
         for r in range(3):

@@ -9,7 +9,7 @@ import torch
 import simulate
 from simulate import networks
 from simulate.kernels import choose_kernel, dense, general, linear, minibatches, module, one_hidden
-from simulate.kernels.minibatches import Batches
+from simulate.kernels.minibatches import Minibatches
 from tests.oracles.training import naive_train
 from tests.simulate.image_settings import setting_of
 from theory.setting import Data, Labels, Network, Setting, Training
@@ -127,7 +127,7 @@ def test_batches_are_gathered_an_epoch_at_a_time(batch: int, steps: int, gathere
         return select(rows, dimension, index, out=out)
 
     monkeypatch.setattr(minibatches.torch, "index_select", counting)
-    batches = Batches(setting, inputs)
+    batches = Minibatches(setting, inputs)
     assert batches.size == batch
     for step in range(steps):
         x, y = batches.at(step)
@@ -139,7 +139,7 @@ def test_online_batches_are_rows_one_after_the_other() -> None:
     data = Data(kind="gaussian", spectrum=(1.0, 2.0), samples="online")
     setting = Setting(data=data, training=Training(steps=3, batch_size=2, sampling="fresh"))
     inputs = simulate.replica_inputs(setting, [0, 1])
-    batches = Batches(setting, inputs, scale=0.5)
+    batches = Minibatches(setting, inputs, scale=0.5)
     assert batches.size == 2
     for step in range(3):
         x, y = batches.at(step)

@@ -7,7 +7,7 @@ import pytest
 
 from reports.claims.alignment import a7_eigenvectors
 from reports.claims.alignment.a7_eigenvectors import MatchedEigenvectors, match, numbered
-from reports.claims.alignment.orientation import Orientation
+from reports.claims.alignment.orientation import NetworkOrientation
 from tests.reports.claims.alignment.ensembles import case_of, outcome_of, reading_of, smaller_case, turned
 from theory.eigenspaces import eigenspaces
 
@@ -76,7 +76,7 @@ def test_groups_can_be_left_undecided(pvalue, diverged, verdict):
     data = eigenspaces(np.diag([1.0, 2.0, 3.0]))
     found = match(data, reading_of(np.array([1.0, 4.0, 9.0])), np.random.default_rng(0))
     groups = np.ones((1, 7))
-    orientation = Orientation((1,), groups, 2 * groups, pvalue * groups, 0.1)
+    orientation = NetworkOrientation((1,), groups, 2 * groups, pvalue * groups, 0.1)
     measured = MatchedEigenvectors(3, 3, (found,), orientation, 70, diverged)
     share, nearer = a7_eigenvectors.decide(case_of(a7_eigenvectors.CLAIM, PATCHES), "", measured)
     assert nearer.verdict == verdict
