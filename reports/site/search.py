@@ -29,7 +29,7 @@ class Section:
     text: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Part:
     """What was read of a section: pieces of its heading and of its text."""
 

@@ -18,6 +18,8 @@ MLP = Network(kind="mlp", hidden=(5,))
 
 def test_public_names():
     assert simulate.__all__ == [
+        "FeatureReading",
+        "Features",
         "InitialOverlaps",
         "Inputs",
         "Population",
@@ -26,6 +28,7 @@ def test_public_names():
         "Simulation",
         "TaskCurves",
         "digest",
+        "features",
         "initial_overlaps",
         "merge",
         "population",

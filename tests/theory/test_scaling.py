@@ -18,7 +18,7 @@ import pytest
 
 import theory
 from reports.testing.strategies import orthogonal, spectral
-from theory import shape, symmetry, testing
+from theory import features, shape, symmetry, testing
 from theory.arrays import power_of_two, symmetric, unit
 from theory.containment import Containment, anisotropy, containment, leakage, turning_angle
 from theory.decomposition import estimated_parts, fit_law, fit_shape, law_tau
@@ -114,6 +114,22 @@ LAWS = [
         "a covariance has the square of the scale, and Fisher's weights the inverse"),
     Law(fit_shape, 0, lambda c: fit_shape(
         c * SPECTRUM, TAU, np.diag(ERRORS**2), groups=9, initial=1.0).better.misfit, 300, "the laws are of σ²"),
+    # feature matrices: degree 2, so that they end where squares of weights and gradients do
+    Law(features.feature_matrix, 2, lambda c: features.feature_matrix(c * VECTORS)),
+    Law(features.gradient_outer_product, 2, lambda c: features.gradient_outer_product(c * VECTORS[None])),
+    Law(features.correlation, 0, lambda c: features.correlation(c * A, c * B)),
+    Law(features.correlation, 0, lambda c: features.correlation(c * A, B, traceless=True)),
+    Law(features.matrix_power, 0.5, lambda c: features.matrix_power(c * A, 0.5)),
+    Law(features.fit_ansatz, 0, lambda c: features.fit_ansatz(c * A, c * B).exponent),
+    Law(features.change_correlation, 0,
+        lambda c: features.change_correlation(c * VECTORS, c * VECTORS[::-1], np.diag(np.arange(1.0, 9.0))), 490,
+        "WᵀW has the square of the scale"),
+    Law(features.decay_residual, 0, lambda c: features.decay_residual(c * VECTORS, c * VECTORS, c * VECTORS, 0.5),
+        250, "squares of WᵀW"),
+    Law(features.mean_correlation, 0,
+        lambda c: features.mean_correlation(c * (B + 0.1 * MOMENTS), c * (A + 0.1 * MOMENTS))),
+    Law(features.aligned_part, 0, lambda c: features.aligned_part(SPACES, c * (A + 0.1 * MOMENTS))),
+    Law(features.jackknife, 1, lambda c: features.jackknife(c * PARTS_OF_TAU)[1], 500, "squares"),
     # tests of alignment
     Law(testing.randomization_test, 0, lambda c: testing.randomization_test(c * MOMENTS, GROUP, draws=99).pvalue),
     Law(testing.randomization_test, 2, lambda c: testing.randomization_test(c * MOMENTS, GROUP, draws=99).statistic),

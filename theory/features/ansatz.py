@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from theory.arrays import Array, like, namespace, symmetric, to_numpy
+from theory.arrays import Array, like, namespace, symmetric, to_numpy, unit
 from theory.errors import InvalidInput
 from theory.features.matrices import feature_matrix
 
@@ -34,6 +34,7 @@ def correlation(first: Array, second: Array, /, *, traceless: bool = False) -> A
     a, b = symmetric("first", first), symmetric("second", second)
     if a.shape[-1] != b.shape[-1]:
         raise InvalidInput("second.shape", tuple(b.shape), f"must be (..., {a.shape[-1]}, {a.shape[-1]})")
+    a, b = unit(a)[0], unit(b)[0]  # their squares may be no doubles
     if traceless:
         a, b = _traceless(a), _traceless(b)
     norms = xp.sqrt(xp.sum(a**2, axis=(-2, -1)) * xp.sum(b**2, axis=(-2, -1)))
@@ -104,8 +105,8 @@ def fit_ansatz(features: Array, gradients: Array, /) -> Ansatz:
     namespace(features, gradients)
     if features.shape != gradients.shape or features.ndim != 2:
         raise InvalidInput("gradients.shape", tuple(gradients.shape), f"must be (d, d), as {tuple(features.shape)}")
-    n_values, n_vectors = _spectrum("features", features)
-    values, vectors = _spectrum("gradients", gradients)
+    n_values, n_vectors = _spectrum("features", unit(features)[0])
+    values, vectors = _spectrum("gradients", unit(gradients)[0])
     if not (n_values.max() > 0 and values.max() > 0):
         raise InvalidInput("features, gradients", 0.0, "must not be zero")
     n = (n_vectors * (n_values / n_values.max())) @ n_vectors.T

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+
 from theory.arrays import Array, namespace
 from theory.errors import InvalidInput
 
@@ -12,10 +16,10 @@ def feature_matrix(weights: Array, /) -> Array:
     Raises
     ------
     InvalidInput
-        For an array of fewer than two axes, or one that is not finite.
+        For an array of fewer than two axes, or one whose squares are not finite.
     """
     _check("weights", weights, 2, "(..., m, d)")
-    return _transposed(weights) @ weights
+    return _finite("weights", lambda: _transposed(weights) @ weights)
 
 
 def gradient_outer_product(gradients: Array, /, *, centred: bool = False) -> Array:
@@ -37,7 +41,7 @@ def gradient_outer_product(gradients: Array, /, *, centred: bool = False) -> Arr
     Raises
     ------
     InvalidInput
-        For an array of fewer than three axes, without rows, or one that is not finite.
+        For an array of fewer than three axes, without rows, or one whose squares are not finite.
 
     Examples
     --------
@@ -50,7 +54,8 @@ def gradient_outer_product(gradients: Array, /, *, centred: bool = False) -> Arr
     xp = namespace(gradients)
     if centred:
         gradients = gradients - xp.mean(gradients, axis=-2, keepdims=True)
-    return xp.sum(_transposed(gradients) @ gradients, axis=-3) / gradients.shape[-2]
+    rows = gradients.shape[-2]
+    return _finite("gradients", lambda: xp.sum(_transposed(gradients) @ gradients, axis=-3) / rows)
 
 
 def _check(name: str, array: Array, axes: int, shape: str) -> None:
@@ -59,6 +64,15 @@ def _check(name: str, array: Array, axes: int, shape: str) -> None:
         raise InvalidInput(f"{name}.shape", tuple(array.shape), f"must be {shape}, without empty axes")
     if not bool(xp.all(xp.isfinite(array))):
         raise InvalidInput(name, "nan or inf", "must be finite")
+
+
+def _finite(name: str, product: Callable[[], Array]) -> Array:
+    """A product of an array with itself, or a refusal where its numbers leave the range of their type."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = product()
+    if not bool(namespace(found).all(namespace(found).isfinite(found))):
+        raise InvalidInput(name, "too large", "must have squares that are finite")
+    return found
 
 
 def _transposed(array: Array) -> Array:

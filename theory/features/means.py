@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from theory.arrays import power_of_two
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
 
@@ -55,6 +56,7 @@ def _flat(name: str, matrices: np.ndarray) -> np.ndarray:
     if not np.isfinite(matrices).all():
         raise InvalidInput(name, "nan or inf", "must be finite")
     d = matrices.shape[1]
+    matrices = matrices / power_of_two(float(np.abs(matrices).max()))  # a ratio of squares, which may be no doubles
     traces = np.trace(matrices, axis1=1, axis2=2)
     return np.asarray((matrices - traces[:, None, None] / d * np.eye(d)).reshape(len(matrices), -1))
 

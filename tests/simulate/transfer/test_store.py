@@ -240,12 +240,14 @@ def assert_same(one: Any, other: Any) -> None:
 def test_claims_go_on_from_the_store_of_a_report(tmp_path, trained_pieces):
     tiny = Case("tiny", Digits(0.5, hidden=(8, 6), rows=40, batch=20, limit=2).experiment(3), None, "asymptotic")
     context = Context(store=tmp_path)
+    found = {}
     for measured in (measure_effects, measure_mapped):
-        found = measured(tiny, context)
+        found[measured] = measured(tiny, context)
         before = dict(trained_pieces)
         again = measured(tiny, context)
         assert trained_pieces == before == {"upstream": 2, "downstream": 6}  # by the first of them
-        assert_same(found, again)
+        assert_same(found[measured], again)
     plain = measure_effects(tiny, Context())
-    for name, value in vars(plain).items():
-        np.testing.assert_array_equal(value, getattr(found, name))
+    assert_same(found[measure_effects], plain)
+    for treatment in ("scratch", "pretrained"):
+        np.testing.assert_array_equal(found[measure_mapped].of(treatment), plain.of(treatment))

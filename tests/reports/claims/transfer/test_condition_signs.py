@@ -132,7 +132,7 @@ def test_horizons_at_which_few_signs_are_decided_are_noted_and_not_told():
     predicted.accuracy[:2, 1:] *= -1
     judged = judge_design(predicted, measured)[4]
     assert judged.measurement == "not up to 1 epoch"
-    assert judged.note == "1 epochs: 25 of 25; 3 epochs: 6 of 8; 6 epochs: 6 of 8"
+    assert judged.note == "1 epoch: 25 of 25; 3 epochs: 6 of 8; 6 epochs: 6 of 8"
 
 
 def test_nothing_decided_is_said():
