@@ -41,7 +41,7 @@ By what you want to do:
   written; `estimated_parts` estimates both parts for networks whose initial weights are known (`initial_overlaps` reads
   them from an ensemble); `fit_shape` describes f by two numbers.
 - Compare a pretrained network with a fresh one: `fresh_task_of_modules` and `fresh_task_of_files` predict whether it
-  would learn a new task faster.
+  would learn a fresh task faster.
 - Test a training of your own: `equivariance` says whether it commutes with rotations of its inputs, as the alignment
   theorem requires; `assert_equivariant` is the assertion for test suites.
 - Test a library of your own: `assert_aligned`, `assert_contained` and `assert_holds`; strategies for hypothesis are in
