@@ -1,6 +1,6 @@
-"""Does training on random labels align weights with data? What a user needs of the toolkit, from one import.
+"""Does training on random labels align weights with data? The public names of the toolkit, from one import.
 
-A setting says what is trained. Predict from it, simulate it, hold one against the other:
+A setting says what is trained. Predict its result, simulate it, and compare the two:
 
 >>> import eigenalign as ea
 >>> setting = ea.Setting(
@@ -27,36 +27,36 @@ By what you want to do:
 
 - Describe what is trained: `Setting` of `Data` (whose laws are `PowerLaw`, `Student`, `Sphere` and `TwoPoint`),
   `Labels`, `Network`, `Training` and `Ensemble`; `load_setting` reads one from a TOML file.
-- Predict, simulate, compare: `predict` (by one of the closed forms `FORMS`), `simulate`, `verify`; `merge` adds up what
-  several runs left in a store.
+- Predict, simulate, compare: `predict` (by one of the closed forms `FORMS`), `simulate`, `verify`; `merge` combines
+  what several runs left in a store.
 - Study transfer: `transfer` runs an `Experiment` of `Upstream` (which may have an `Until`), `Treatments` (each a
-  `Treatment`) and `Downstream`, `predict_transfer` says what its treatments gain before anything is trained
+  `Treatment`) and `Downstream`; `predict_transfer` predicts the gain of its treatments before anything is trained
   downstream; `load_experiment` reads one from a TOML file.
 - Study plasticity: `run_sequence` trains a `TaskSequence`, one set of random labels after another, with every `Remedy`
-  that it names; `task_inputs` are what one of the tasks is made from.
-- Examine your own network: `check` and `check_files` say whether a layer is aligned with its data, `check` also whether
-  every layer of a model is (a `ModelCheck`), `check_over` at the checkpoints of one run; `monitor` gives a number to
-  log while a layer trains, `watch` one for every layer of a model.
-- Ask what f is made of: `decompose` takes the closed forms apart into initial weights times a factor and what training
-  has written, `estimated_parts` does so for networks whose initial weights are known (`initial_overlaps` reads them in
-  an ensemble), `fit_shape` describes f by two numbers.
-- Compare a pretrained network with a fresh one: `fresh_task_of_modules` and `fresh_task_of_files` say whether it would
-  learn a fresh task faster.
+  that it names; `task_inputs` returns the inputs of one task.
+- Examine your own network: `check` and `check_files` say whether a layer is aligned with its data. `check` also tests
+  every layer of a model (a `ModelCheck`), and `check_over` does so at the checkpoints of one run; `monitor` gives a
+  number to log while a layer trains, and `watch` gives one for every layer of a model.
+- Ask what f is made of: `decompose` splits the closed forms into initial weights times a factor and what training has
+  written; `estimated_parts` estimates both parts for networks whose initial weights are known (`initial_overlaps` reads
+  them from an ensemble); `fit_shape` describes f by two numbers.
+- Compare a pretrained network with a fresh one: `fresh_task_of_modules` and `fresh_task_of_files` predict whether it
+  would learn a fresh task faster.
 - Test a training of your own: `equivariance` says whether it commutes with rotations of its inputs, as the alignment
-  theorem needs; `assert_equivariant` does so in a test suite.
+  theorem requires; `assert_equivariant` is the assertion for test suites.
 - Test a library of your own: `assert_aligned`, `assert_contained` and `assert_holds`; strategies for hypothesis are in
   `reports.testing.strategies`.
-- Begin from aligned weights: `init` draws them, from data, from a setting, or from a law that `law_of_data`,
-  `law_of_file`, `law_of_setting` or `law_of_store` makes.
+- Start from aligned weights: `init` draws them from data, from a setting, or from a law returned by `law_of_data`,
+  `law_of_file`, `law_of_setting` or `law_of_store`.
 - Compute with your own arrays and tensors: `eigenspaces`, `transfer_function` and `weight_variances`; `misalignment`,
   `misalignment_squared`, `null_floor` and `closest_aligned`; `symmetry_group` and `twirl`; `containment`; `overlaps`
   and `merged`.
-- Test them: `randomization_test`, `mean_randomization_test`, `random_basis_test`, `whole_matrix_test`; intervals by
-  `misalignment_interval`, `paired_mean` and `mean_ratio`.
+- Test your arrays: `randomization_test`, `mean_randomization_test`, `random_basis_test`, `whole_matrix_test`;
+  `misalignment_interval`, `paired_mean` and `mean_ratio` give intervals.
 
-Bad input is an `InvalidInput`, of which `NoClosedForm` and `Diverged` are kinds. Whatever is not here is in the
-packages `theory`, `simulate` and `reports`. A name is imported when it is first used: `import eigenalign` alone loads
-none of them, and settings, computations, tests, `check` and `monitor` load no torch.
+Bad input raises `InvalidInput`, of which `NoClosedForm` and `Diverged` are subclasses. Everything else is in the
+packages `theory`, `simulate` and `reports`. Names are imported on first use: `import eigenalign` alone loads none of
+these packages, and settings, computations, tests, `check` and `monitor` do not load torch.
 """
 
 from __future__ import annotations
@@ -272,8 +272,8 @@ def __dir__() -> list[str]:
 def _homes() -> dict[str, tuple[str, str]]:
     """For every name its module, and what it is called there.
 
-    They are read from the imports above, which cannot be run without loading everything. Those are what type checkers
-    and editors read, so the names are there anyway, and a table beside them would be a second list to keep.
+    They are read from the imports above, which cannot be run without loading everything. Type checkers and editors need
+    these imports anyway, and a table would be a second list to maintain.
     """
     tree = ast.parse(inspect.getsource(sys.modules[__name__]))
     blocks = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
@@ -286,7 +286,7 @@ def _homes() -> dict[str, tuple[str, str]]:
 
 
 def _get(name: str) -> Any:
-    """What a name stands for, imported the first time that it is asked for."""
+    """The object of a public name, imported when it is first requested."""
     if name == "__version__":
         from importlib.metadata import PackageNotFoundError, version
 

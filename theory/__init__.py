@@ -1,6 +1,6 @@
 """Pure mathematics of alignment: eigenspaces, statistical tests, closed forms. No files, no printing, no state.
 
-The names most used are here; the rest is in the modules: `theory.setting` (the vocabulary), `theory.testing` (the
+The most used names are here; the others are in the modules: `theory.setting` (the vocabulary), `theory.testing` (the
 statistical tests), `theory.symbolic` (exact forms in SymPy), `theory.linear` (closed forms for linear models).
 """
 

@@ -1,4 +1,4 @@
-"""The door to the closed forms: which of them apply to a setting, and what the preferred one predicts."""
+"""Entry point to the closed forms: which of them apply to a setting, and what the preferred one predicts."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ FORMS: tuple[Form, ...] = (*linear.FORMS, *network.FORMS)
 
 
 def predict(setting: Setting, *, rows: np.ndarray | None = None, formula: str | None = None) -> Prediction:
-    """What the preferred closed form says of the first-layer weights, at every step that the setting names.
+    """The prediction of the preferred closed form for the first-layer weights, at every step of the setting.
 
-    Of the forms that apply, exact ones come before asymptotic ones, then the order of `FORMS` decides. A form may still
-    refuse the rows, being outside its regime there; then the next one is asked.
+    Among the forms that apply, exact ones are preferred to asymptotic ones; then the order of `FORMS` decides. A form
+    may still refuse the rows because they are outside its regime; the next form is then used.
 
     Parameters
     ----------
     setting : Setting
     rows : ndarray, shape (n, d), optional
-        The rows X. Needed where ``data.fixed``, since everything is then conditional on them; refused elsewhere.
+        The rows X. Required if ``data.fixed``, since everything is then conditional on them; refused otherwise.
     formula : str, optional
         The name of a form to use instead of the preferred one.
 
     Raises
     ------
     NoClosedForm
-        If no form applies, or the one asked for does not, or all refuse; the reason is given form by form.
+        If no form applies, the requested one does not, or all refuse; the reasons are given form by form.
     InvalidInput
         If `formula` names no form, or `rows` do not fit the setting.
 
@@ -73,7 +73,7 @@ def candidates(setting: Setting, formula: str | None = None) -> tuple[Form, ...]
     Raises
     ------
     NoClosedForm
-        If none applies, or the one asked for does not.
+        If none applies, or the requested one does not.
     InvalidInput
         If `formula` names no form.
     """
@@ -88,9 +88,9 @@ def candidates(setting: Setting, formula: str | None = None) -> tuple[Form, ...]
 
 
 def _none_applies(setting: Setting, found: list[tuple[str, str]]) -> NoClosedForm:
-    """The error that says which hypotheses are missing, each once, with the forms that need it.
+    """The error that lists each missing hypothesis once, with the forms that need it.
 
-    Forms for another kind of network stand last: to meet their hypotheses would be to train something else.
+    Forms for another kind of network come last: meeting their hypotheses would mean training something else.
     """
     forms: dict[str, list[str]] = {}
     for name, reason in sorted(found, key=lambda pair: pair[1].startswith("network.kind")):

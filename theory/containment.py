@@ -1,4 +1,4 @@
-"""Containment of eigenspaces as linear algebra: leakage, anisotropy, and a verdict that knows its margin.
+"""Containment of eigenspaces as linear algebra: leakage, anisotropy, and a verdict with a margin of error.
 
 B is aligned with A when every eigenspace V_i of A lies in an eigenspace of B, that is B P_i = c_i P_i with
 c_i = tr(P_i B) / m_i (arXiv:2006.10455, section 2). Two numbers measure the failure, in the operator norm:
@@ -9,7 +9,7 @@ c_i = tr(P_i B) / m_i (arXiv:2006.10455, section 2). Two numbers measure the fai
 What an error of A or of B can do to them (theory/derivations.md, section 3.4). Let Ã = A + E and B̃ = B + F be the
 true matrices, gap_i the distance of A's eigenvalues on V_i from its others, w = b_max − b_min the width of B's
 spectrum. If ‖E‖ < gap_i / 2, the true eigenspace is turned from V_i by at most θ_i = ½ arcsin(2 ‖E‖ / gap_i)
-(Davis and Kahan's sin 2θ theorem; attained by 2 × 2 matrices), beyond there is no bound. Then, with P̃ the turned
+(Davis and Kahan's sin 2θ theorem; attained by 2 × 2 matrices); beyond that there is no bound. Then, with P̃ the turned
 projector and C = B − ½(b_max + b_min), ‖C‖ = w / 2,
 
     |‖[B̃, P̃]‖ − ‖[B, P]‖| ≤ ‖[C, P̃ − P]‖ + ‖[F, P̃]‖ ≤ w sin θ + ‖F‖.
@@ -112,20 +112,21 @@ def containment(
     error_a: float = 0.0,
     error_b: float = 0.0,
 ) -> Containment:
-    """Whether each eigenspace of A lies in an eigenspace of B, as far as the errors of A and B let one say.
+    """Whether each eigenspace of A lies in an eigenspace of B, as far as the errors of A and B allow a verdict.
 
     With the margins of the module's docstring, an eigenspace is
 
-    - *contained* if leakage and anisotropy are at most tolerance + what the error of A explains: nothing seen
-      contradicts containment, and the true numbers exceed those seen by at most margin + 2 error_b;
+    - *contained* if leakage and anisotropy are at most the tolerance plus the margin that the error of A explains:
+      nothing observed contradicts containment, and the true numbers exceed the observed ones by at most margin + 2
+      error_b;
     - *not contained* if one of them exceeds that by more than error_b (anisotropy: 2 (1 − 1/m_i) error_b): for no
       admissible pair of true matrices would the numbers be within the tolerance. It is also not contained, whatever
       A is, if no m_i eigenvalues of B are close enough together: ‖(B − c) P_i‖ ≥ ½ min_j (b_{j+m−1} − b_j);
-    - *undecided* otherwise, and always when the errors are so large that "not contained" was out of reach: no
+    - *undecided* otherwise, and always when the errors are so large that "not contained" was impossible: no
       bound on the angle (‖E‖ ≥ gap_i / 2), or thresholds above the largest possible leakage w/2 and anisotropy
       (1 − 1/m_i) w. A multiple of the identity (w/2 and (1 − 1/m_i) w within the tolerance) is contained regardless.
 
-    "Eigenspace" means what the gap rule of `spaces` joined: it is taken for granted that joined eigenvalues are equal.
+    An eigenspace is what the gap rule of `spaces` has joined: joined eigenvalues are assumed to be equal.
 
     Parameters
     ----------

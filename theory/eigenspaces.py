@@ -83,7 +83,7 @@ def eigenspaces(
     Neighbouring eigenvalues are joined while λ_{j+1} − λ_j ≤ tolerance. The tolerance is `gap` · ‖A‖ (operator norm),
     by default 64 d eps ‖A‖: the rounding error of a symmetric eigensolver. With `standard_errors` (d,), ascending with
     the eigenvalues, it is at least twice the standard error of the difference, 2 sqrt(se_j² + se_{j+1}²): eigenvalues
-    closer than their sampling error have arbitrary eigenvectors, so only the space that they span means anything.
+    closer than their sampling error have arbitrary eigenvectors, so only the space that they span is meaningful.
 
     Parameters
     ----------

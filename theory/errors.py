@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 class InvalidInput(ValueError):
-    """An argument breaks a rule; names the argument, the rule and the value.
+    """An argument violates a rule; the message names the argument, the rule and the value.
 
     Attributes
     ----------
@@ -16,7 +16,7 @@ class InvalidInput(ValueError):
     value : object
         What was given.
     rule : str
-        The rule that it breaks, in words.
+        The rule that it violates, in words.
     """
 
     def __init__(self, key: str, value: object, rule: str) -> None:
@@ -37,7 +37,7 @@ class NoClosedForm(InvalidInput):
     ----------
     reasons : tuple of (str, tuple of str)
         Each missing hypothesis with the names of the forms that need it, the forms of the same kind of network first;
-        empty where one form was asked.
+        empty if one form was requested.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class NoClosedForm(InvalidInput):
 
 
 class Diverged(InvalidInput):
-    """Training left too few networks with finite numbers for anything to be said of them."""
+    """Training left too few networks with finite numbers for any statement about them."""
 
 
 def shown(value: object) -> str:
-    """Its repr, or that it has none: of lists in lists of lists, of an integer with more digits than Python prints."""
+    """Its repr, or a note that it has none: deeply nested lists, integers with more digits than Python prints."""
     try:
         return repr(value)
     except (RecursionError, ValueError):
@@ -68,7 +68,7 @@ def _short(value: object, width: int = 80) -> str:
 
 
 def unknown(given: object, what: str, known: Iterable[str]) -> str:
-    """The rule that a name breaks which is none of those known, with the nearest one.
+    """The rule that an unknown name violates, with the nearest known one.
 
     >>> unknown("knd", "a key of this table", ("kind", "samples"))
     "is not a key of this table; did you mean 'kind'? There are kind, samples"

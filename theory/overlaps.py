@@ -40,7 +40,7 @@ def overlaps(data: Eigenspaces, weights: Eigenspaces, /) -> Array:
 def merged(data: Eigenspaces, weights: Eigenspaces, /, *, tolerance: float) -> tuple[tuple[int, ...], ...]:
     """For each weight eigenspace, the indices of the data eigenspaces that it contains and may be the sum of.
 
-    Data eigenspace i is counted to the weight eigenspace j with ‖P_i Q_j‖²_F / m_i ≥ 1 − tolerance; one that is spread
+    Data eigenspace i is assigned to the weight eigenspace j with ‖P_i Q_j‖²_F / m_i ≥ 1 − tolerance; one that is spread
     over several weight eigenspaces appears nowhere. When all appear, every weight eigenspace is the sum of its data
     eigenspaces, up to the tolerance.
 

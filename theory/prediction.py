@@ -1,4 +1,4 @@
-"""What a closed form says: frozen readings of Σ_w, with their status, assumptions and what was neglected."""
+"""The prediction of a closed form: frozen readings of Σ_w, with status, assumptions and what was neglected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PredictedReading:
         E[w], where the form gives it.
     relative_variance : ndarray, shape (k,), or None
         An upper bound of the variance over replicas of τ_i of one replica, in units of τ_i², where the form gives it:
-        that of (v·w)² for one direction v and one output. inf where the fourth moment of the weights is.
+        that of (v·w)² for one direction v and one output. inf where the fourth moment of the weights is infinite.
     """
 
     step: int
@@ -80,7 +80,7 @@ class Form:
     Attributes
     ----------
     name, title : str
-        A short name for commands, and what it says in one line.
+        A short name for commands, and a one-line description.
     status : "exact" or "asymptotic"
         Exact forms are preferred; among equals, the order of the catalogue decides.
     assumptions : tuple of str
@@ -88,7 +88,7 @@ class Form:
     refusal : callable, setting → str or None
         Why the form does not apply, the first hypothesis that fails; None where all hold.
     predict : callable, (setting, rows) → Prediction
-        `rows` is the (n, d) array of a setting with fixed data, else None.
+        `rows` is the (n, d) array of a setting with fixed data, otherwise None.
     """
 
     name: str

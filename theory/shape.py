@@ -40,16 +40,16 @@ def classify_interval(
     confidence: float = 0.99,
     alternatives: Sequence[str] | None = None,
 ) -> str | None:
-    """The shape of the true τ, if simultaneous intervals leave one shape only; else None: undecided.
+    """The shape of the true τ, if simultaneous intervals leave only one shape; otherwise None (undecided).
 
     Adjacent differences τ_{i+1} − τ_i get intervals of joint confidence by Bonferroni, from Gaussian errors: with
     `standard_errors` of independent τ_i, with their `covariance`, or with `blocks`, independent block means of equal
     weight, whose jackknife gives the errors of the differences themselves (Student's quantile, B − 1 degrees of
     freedom). A shape is left if some sequence of differences within all intervals has it; "flat" is never left.
 
-    With `alternatives` given (`PANELS`, say) only those shapes are thought possible: the answer is the one of them
-    that is left, "other" if none is, None if several are. Without, every shape is possible, so that each undecided
-    difference between two equal signs, or at an end, leaves the shape undecided.
+    With `alternatives` (such as `PANELS`), only those shapes are considered possible: the answer is the one that is
+    left, "other" if none is left, or None if several are. Without `alternatives` every shape is possible, so an
+    undecided difference between two equal signs, or at an end, leaves the shape undecided.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ def classify_interval(
     blocks : shape (B, k), B >= 2
         Their mean need not be `tau` exactly.
     confidence : float in (0, 1)
-        Probability that the answer is right or None, at least, when the true shape is possible.
+        Lower bound for the probability that the answer is right or None, when the true shape is possible.
 
     Raises
     ------
     InvalidInput
-        Unless exactly one kind of error is given, of the shape that fits; or for an alternative that is no shape.
+        Unless exactly one kind of error is given, of the shape that fits; or for an alternative that is not a shape.
 
     Examples
     --------

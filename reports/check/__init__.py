@@ -1,6 +1,6 @@
 """Test whether a layer of your own network is aligned with its data.
 
-`check` takes arrays or tensors, `check_files` the files that `eigenalign check` takes; a `monitor` gives the
+`check` takes arrays or tensors, `check_files` the files that `eigenalign check` takes. A `monitor` returns the
 misalignment as a number to log while a network trains.
 """
 

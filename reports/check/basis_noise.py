@@ -1,4 +1,4 @@
-"""The sampling error of the data's eigenvectors, as random rotations that a null distribution is to be widened by."""
+"""The sampling error of the data's eigenvectors, as random rotations that widen a null distribution."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 1e3  # tan of half an angle in single precision: half a turn but for .00
 
 @dataclass(frozen=True, eq=False)
 class BasisNoise:
-    """Random rotations by which the eigenvectors of a second moment may be off, in their own basis.
+    """Random rotations by which the eigenvectors of a second moment may be wrong, in their own basis.
 
     To first order an error E of A turns V into V (I + Θ), Θ_ij = (Vᵀ E V)_ij / (λ_j − λ_i), which has no meaning within
     an eigenspace. E is drawn as Σ_k ε_k S_k with standard normal ε_k; the rotation is Cayley's, R = (I − H)⁻¹ (I + H)
@@ -64,5 +64,5 @@ class BasisNoise:
 
 
 def precision(dimension: int) -> type[np.floating]:
-    """The type of the errors of a basis: of so many dimensions."""
+    """The dtype of the errors of a basis in this many dimensions."""
     return np.float32 if dimension > _LARGE else np.float64

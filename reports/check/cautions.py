@@ -86,7 +86,7 @@ def _about_weights(layers: Sequence[WeightVectors], alive: int, ridge: float) ->
 
 
 def _about_layout(layer: WeightVectors) -> list[str]:
-    """Layouts that the shape alone does not determine."""
+    """Warnings about layouts that the shape alone does not determine."""
     m, d = layer.vectors.shape
     if layer.kernel is None and m == d:
         return [
@@ -121,7 +121,7 @@ def _about_data(data: DataMoment, joined: Sequence[tuple[float, float, int]], me
 
 
 def _about_mean(share: float, mean: MeanTest) -> str:
-    """What the theorem says of data with a mean."""
+    """Warnings about data with a mean, for which the theorem says less."""
     text = (
         f"the mean makes up {share:.0%} of the data's second moment, and the theorem then demands nothing of the "
         f"{mean.fixed} of {mean.fixed + mean.free} directions along which it lies"

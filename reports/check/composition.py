@@ -23,8 +23,8 @@ class Composition:
     Attributes
     ----------
     over : "networks" or "units"
-        What standard errors are taken over. Those over units describe the units of these very networks: another
-        training may differ by more.
+        What the standard errors are computed over. Errors over units describe the units of these particular networks:
+        another training may differ by more.
     parts : EstimatedParts
         In the scale of the weights as given; eigenspaces in the order of the transfer function.
     """
@@ -39,12 +39,12 @@ class Composition:
 
     @property
     def share(self) -> tuple[float, float, float]:
-        """tr F/tr Σ_w, and the ends of its 95 % interval."""
+        """tr F/tr Σ_w, with the ends of its 95 % interval."""
         return self._with_ends(self.parts.share, self.parts.share_error)
 
     @property
     def gain(self) -> tuple[float, float, float]:
-        """tr A² Σ_0/tr Σ_0, by how much the variance of initial weights is multiplied, and its 95 % interval."""
+        """tr A² Σ_0/tr Σ_0, the factor of the variance of initial weights, with its 95 % interval."""
         return self._with_ends(self.parts.gain, self.parts.gain_error)
 
     def _with_ends(self, value: float, error: float) -> tuple[float, float, float]:
@@ -59,16 +59,15 @@ def composition(
     varies: np.ndarray,
     kept: Sequence[int],
 ) -> Composition:
-    """The parts of the weights of networks, whose weights before training are `initial`, one by one.
+    """The parts of the weights of networks with weights `initial` before training, one per network.
 
-    `kept` are the places of those that are independent.
-
-    Means over networks, where there are three or more; otherwise over the units of all of them.
+    `kept` are the indices of the independent ones. Means are over networks if there are three or more, otherwise over
+    the units of all of them.
 
     Raises
     ------
     InvalidInput
-        If initial weights are not as many as networks, differ in shape from them, or are 0 along a direction.
+        If there is not one set of initial weights per network, with its shape, or if they are 0 along a direction.
     """
     if len(initial) != len(layers):
         raise InvalidInput("initial", len(initial), f"must be given for each of {len(layers)} networks, in their order")

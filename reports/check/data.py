@@ -44,7 +44,7 @@ class ReadSamples:
 
 
 def open_samples(source: str, layer: WeightVectors, *, channels_last: bool = False) -> ReadSamples:
-    """The data in FILE[:KEY] or in a folder of images, as `layer` sees them; see `samples`."""
+    """The data in FILE[:KEY] or in a folder of images, in the form that `layer` sees; see `samples`."""
     if Path(source).is_dir():
         return _folder(Path(source), layer)
     array = stored(source, "data", (2, 3, 4) if layer.kernel else (2, 3, 4, 5))
@@ -54,13 +54,14 @@ def open_samples(source: str, layer: WeightVectors, *, channels_last: bool = Fal
 def samples(rows: Any, layer: WeightVectors, *, channels_last: bool = False) -> ReadSamples:
     """An array or a tensor as samples for `layer`.
 
-    For a dense layer (n, d), or (n, …) with d numbers per sample. For filters images (n, C, H, W), or (n, H, W) for one
-    channel, (n, C, L) for one dimension, of which they see every patch of their size; or patches as rows (n, d).
+    For a dense layer: (n, d), or (n, …) with d numbers per sample. For filters: images (n, C, H, W), (n, H, W) with one
+    channel, or (n, C, L) in one dimension, of which the filters see every patch of their size; or patches as rows (n,
+    d).
 
     Raises
     ------
     InvalidInput
-        If shapes do not fit; the message names those that would.
+        If shapes do not fit; the message names shapes that would.
     """
     values = host(rows, "data")
     return _fitted(values.shape, lambda start, stop: values[start:stop], layer, channels_last)
@@ -69,7 +70,7 @@ def samples(rows: Any, layer: WeightVectors, *, channels_last: bool = False) -> 
 def _fitted(
     shape: tuple[int, ...], read: Callable[[int, int], np.ndarray], layer: WeightVectors, channels_last: bool
 ) -> ReadSamples:
-    """Samples of `shape` as the layer sees them, or what does not fit."""
+    """Samples of `shape` in the form that the layer sees; raises InvalidInput if they do not fit."""
     if len(shape) < 2:
         raise InvalidInput("data.shape", shape, "the first axis must be samples: (n, d) rows or (n, C, H, W) images")
     if not math.prod(shape):

@@ -1,4 +1,4 @@
-"""How results show themselves: printed as the command prints them, in notebooks, as dictionaries and data frames."""
+"""The display of results: printed in the format of the command, in notebooks, as dictionaries and data frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Displayed(ABC):
-    """A result that prints as the command does; its `repr` is one line.
+    """A result that prints in the format of the command; its `repr` is one line.
 
     >>> import numpy as np
     >>> from reports.check import check
@@ -36,7 +36,7 @@ class Displayed(ABC):
         return self._view().value
 
     def to_frame(self) -> Any:
-        """The table of the result as a pandas DataFrame; ImportError where there is no pandas."""
+        """The table of the result as a pandas DataFrame; ImportError without pandas."""
         import pandas
 
         return pandas.DataFrame(list(self._rows()))

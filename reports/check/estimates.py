@@ -1,4 +1,4 @@
-"""What is estimated of one layer's weights: their second moment, the interval of M, f with intervals, its shape."""
+"""Estimates for one layer's weights: their second moment, the interval of M, f with intervals, its shape."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GROUPS = 20  # of the vectors of one network, for the jackknife
 class Weights:
     """The weight vectors of all networks (K, m, d) on the coordinates that vary, and their second moments (K, d, d).
 
-    Divided by one number, so that the trace of the mean second moment is d: only f depends on it, through `scale`.
+    They are divided by one number, so that the trace of the mean second moment is d; only f depends on it, by `scale`.
     """
 
     vectors: np.ndarray
@@ -69,12 +69,12 @@ class Weights:
         return parts.mT @ parts / size
 
     def scaled(self, spaces: Eigenspaces) -> np.ndarray:
-        """The vectors (K, m, d) in the basis of the data, the mean variance in every eigenspace divided out."""
+        """The vectors (K, m, d) in the basis of the data, divided by the mean variance in every eigenspace."""
         turned = self.vectors @ spaces.basis
         return turned * Turns(spaces.slices, (True,) * len(spaces.slices)).inverse_roots((turned**2).mean(axis=(0, 1)))
 
     def variances(self, spaces: Eigenspaces) -> np.ndarray:
-        """τ of what counts as independent, (n, k): of every network, or of every vector of the only one."""
+        """τ of the independent units, (n, k): of every network, or of every vector if there is only one network."""
         if len(self.moments) > 1:
             return weight_variances(spaces, self.moments)
         projections = (self.vectors[0] @ spaces.basis) ** 2
@@ -93,11 +93,11 @@ class TransferFunction:
 
 
 def interval_of(spaces: Eigenspaces, weights: Weights, floor: float | None, seed: int) -> tuple[float, float] | None:
-    """Of M without the noise of finitely many vectors, 95 %; None where there are too few vectors or networks for one.
+    """The 95 % interval of M, corrected for sampling noise; None if there are too few vectors or networks.
 
-    By the bootstrap of `misalignment_interval`, resampling networks, or the vectors of the only one; by
-    `jackknife_interval` for few networks, and in many dimensions and eigenspaces, where the bootstrap is too dear.
-    The upper end is infinite where most samples of so few vectors are singular: see `beyond`.
+    It comes from the bootstrap of `misalignment_interval`, resampling networks, or the vectors if there is only one; or
+    from `jackknife_interval` for few networks, and in many dimensions and eigenspaces, where the bootstrap is too
+    expensive. The upper end is infinite if most samples of so few vectors are singular: see `beyond`.
     """
     if not weights.full:
         return None
@@ -119,7 +119,7 @@ def interval_of(spaces: Eigenspaces, weights: Weights, floor: float | None, seed
 
 
 def beyond(high: float, dimension: int) -> bool:
-    """Whether only matrices that are singular to double precision, κ ≥ 1/(4 d eps), are as misaligned as that.
+    """Whether only matrices that are singular in double precision, κ ≥ 1/(4 d eps), are this misaligned.
 
     By Kantorovich's inequality, direction by direction, M² + d ≤ d (√κ + 1/√κ) / 2.
 
@@ -133,12 +133,12 @@ def beyond(high: float, dimension: int) -> bool:
 def jackknife_interval(
     spaces: Eigenspaces, moments: np.ndarray, floor: float | None = None
 ) -> tuple[float, float] | None:
-    """Of M without sampling noise, from K independent second moments (K, d, d) of equal weight; None for K < 3.
+    """The interval of M, corrected for sampling noise, from K independent second moments (K, d, d); None for K < 3.
 
     θ = M² of the mean, θ_r without the r-th: SE² = (K − 1)/K Σ (θ_r − mean θ_r)² (Tukey), with Student's quantile of
-    K − 1 degrees of freedom. The bias is taken off by `without_noise` where the `floor` of independent vectors is
-    known; otherwise only its part of order 1/K is removed, by K θ − (K − 1) mean θ_r (Quenouille), which needs many
-    more vectors than dimensions. None also where a mean without one of them is singular.
+    K − 1 degrees of freedom. All moments have equal weight. `without_noise` removes the bias if the `floor` of
+    independent vectors is known; otherwise only its part of order 1/K is removed, by K θ − (K − 1) mean θ_r
+    (Quenouille), which needs many more vectors than dimensions. Also None if a mean without one of them is singular.
     """
     count = len(moments)
     if count < 3:
@@ -158,10 +158,10 @@ def jackknife_interval(
 
 
 def without_noise(squared: Any, floor: float, dimension: int) -> Any:
-    """M² freed of the noise of independent vectors whose floor is E[M²] under alignment: (M² + d) d / (floor + d) − d.
+    """M² corrected for noise, with E[M²] = `floor` under alignment: (M² + d) d / (floor + d) − d.
 
     Exact in the mean at alignment, and nearly so elsewhere: noise multiplies M² + d = Σ_i sqrt(tr(P_i B) tr(P_i B⁻¹)),
-    since E B̂⁻¹ is B⁻¹ times a number. May be negative, about 0.
+    since E B̂⁻¹ is B⁻¹ times a number. The result may be negative near 0.
     """
     return (squared + dimension) * dimension / (floor + dimension) - dimension
 
@@ -182,7 +182,7 @@ def transfer_function(spaces: Eigenspaces, weights: Weights) -> TransferFunction
 
 
 def shape_seen(values: np.ndarray) -> str | None:
-    """The shape of f from the variances (n, k) of what counts as independent; None: undecided."""
+    """The shape of f from the variances (n, k) of the independent units; None: undecided."""
     if values.shape[0] < 2 or values.shape[1] < 2:
         return None
     return classify_interval(values.mean(axis=0), blocks=values, confidence=_CONFIDENCE, alternatives=PANELS)

@@ -1,4 +1,4 @@
-"""Exact alignment: whether the symmetries of the data leave the law of the weights as it is, tested by turning them."""
+"""Exact alignment: whether the law of the weights is invariant under the symmetries of the data, tested by rotation."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from reports.check.turns import TurnedFilters, Turns, filters_pvalues, networks_
 
 @dataclass(frozen=True)
 class Aligned:
-    """Against weights that are exactly aligned: p-value and what was turned; small p: not exactly aligned.
+    """The test of exact alignment: p-value and what was turned; a small p means not exactly aligned.
 
-    Of data with a mean the theorem demands less than this: see `Check.mean`.
+    For data with a mean the theorem requires less than this: see `Check.mean`.
 
-    The null is that the law of what is turned does not change under the rotations that commute with the data, and that
-    it is independent: the networks, or, of one network, the filters. Nothing is assumed of the law itself.
+    The null hypothesis is that the turned objects (the networks, or the filters of a single network) are independent,
+    and that their law is invariant under the rotations that commute with the data. Nothing is assumed about the law
+    itself.
     """
 
     pvalue: float
@@ -29,9 +30,9 @@ class Aligned:
 
 
 def exact_tests(data: DataMoment, weights: Weights, *, draws: int, seed: int) -> tuple[Aligned, MeanTest | None]:
-    """Under all symmetries of the second moment, and under those that fix the mean, too: None if these are the same.
+    """The tests under all symmetries of the second moment, and under those that also fix the mean: None if the same.
 
-    Of the spaces that are known everything is turned; within one that sampling errors have joined nothing but its sign.
+    In known spaces every coordinate is turned; a space that sampling errors have joined changes only its sign.
     """
     spaces = data.known_eigenspaces()
     joined = {(low.start, low.stop) for low in spaces.slices} - {

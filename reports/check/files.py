@@ -29,7 +29,7 @@ _MOST = 100_000  # dictionaries and lists of a checkpoint, each as often as it i
 
 
 def split(source: str) -> tuple[Path, str | None]:
-    """FILE[:KEY] as the file and the key; a file whose own name has a colon is found first."""
+    """FILE[:KEY] split into file and key; a file whose own name has a colon takes precedence."""
     # os.path's functions say no to names that no file can have, too long ones or with NUL; those of Path raise
     if os.path.exists(source):
         return Path(source), None
@@ -40,12 +40,12 @@ def split(source: str) -> tuple[Path, str | None]:
 
 
 def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArray:
-    """The array that FILE[:KEY] means: the only one in the file, or the only one of numbers with such `dimensions`.
+    """The array that FILE[:KEY] denotes: the only one in the file, or the only numeric one with these `dimensions`.
 
     Raises
     ------
     InvalidInput
-        Naming `argument`: no such file or key, several arrays and no key, no numbers, a file that is damaged or would
+        Names `argument`: no such file or key, several arrays and no key, no numbers, a file that is damaged or would
         run code.
     """
     path, key = split(source)
@@ -78,7 +78,7 @@ def contents(path: Path, argument: str) -> list[StoredArray]:
 
 
 def near(arrays: list[StoredArray], key: str) -> list[StoredArray]:
-    """Arrays whose name ends in the key; otherwise the one with the longest name in which the key ends.
+    """Arrays whose name ends with the key; otherwise the one with the longest name with which the key ends.
 
     >>> first, second = (StoredArray(name, (2,), "f", None) for name in ("bert.encoder.weight", "weight"))
     >>> [array.name for array in near([first, second], "encoder.weight")]
@@ -92,7 +92,7 @@ def near(arrays: list[StoredArray], key: str) -> list[StoredArray]:
 
 
 def plain_name(name: str) -> str:
-    """A parameter's name without what torch.compile (`_orig_mod.`) and data parallelism (`module.`) put into it."""
+    """A parameter's name without the parts added by torch.compile (`_orig_mod.`) and data parallelism (`module.`)."""
     return re.sub(r"^(module\.)+", "", re.sub(r"(^|(?<=\.))_orig_mod\.", "", name))
 
 
@@ -154,7 +154,7 @@ def _shards(folder: Path, argument: str) -> list[StoredArray]:
 
 
 def _program_rule(names: list[str]) -> str:
-    """What to do with an archive that holds a program beside its weights."""
+    """What to do with an archive that contains a program as well as weights."""
     if any(name.endswith("/archive_format") for name in names):
         return "is an exported program: check all of its layers with --model"
     return (
@@ -192,7 +192,7 @@ def _npz(path: Path, names: list[str], argument: str) -> list[StoredArray]:
 
 
 class _Kept:
-    """An array in an archive, which cannot be read in slices: read whole when first asked for, then kept."""
+    """An array in an archive, which cannot be read in slices: read whole on first use, then kept."""
 
     def __init__(self, path: Path, name: str, argument: str) -> None:
         self._path, self._name, self._argument = path, name, argument

@@ -1,6 +1,6 @@
-"""HDF5 and Keras files as named arrays, by the package h5py (the extra `keras`). Keras itself is never imported.
+"""HDF5 and Keras files as named arrays, read with the package h5py (the extra `keras`). Keras itself is never imported.
 
-A Keras file describes its layers, and a Lambda layer holds code; only the numbers are read here.
+A Keras file describes its layers, and a Lambda layer contains code; only the numbers are read here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _OPTIMIZER = ("optimizer", "optimizer_weights")  # which keeps arrays of the sha
 def read_hdf5(path: Path, argument: str) -> list[StoredArray]:
     """The arrays of a .h5 file, or of the weights in a .keras archive, with dots between the parts of their names.
 
-    Left out are an optimizer's arrays, and what is not in the file itself: links of any kind, and data in other files.
+    An optimizer's arrays are left out, and everything that is not in the file itself: links of any kind, and data in
+    other files.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def read_hdf5(path: Path, argument: str) -> list[StoredArray]:
 
 
 def _places(h5py: Any, file: Any) -> Iterator[str]:
-    """Paths of the arrays that lie in the file, each object once: groups may contain themselves.
+    """Paths of the arrays in the file, each object once: groups may contain themselves.
 
     Links to other places, and arrays made of parts of other files, are not followed: they could name any file.
     """
@@ -91,7 +92,7 @@ def _places(h5py: Any, file: Any) -> Iterator[str]:
 
 
 def _plain(place: str) -> str:
-    """A path as a dotted name, without the number that TensorFlow puts behind a variable.
+    """A path as a dotted name, without the number that TensorFlow appends to a variable.
 
     >>> _plain("model_weights/dense/kernel:0")
     'model_weights.dense.kernel'

@@ -1,18 +1,17 @@
 """Are these independent trainings? Checkpoints of one run, fine-tuned copies and permuted copies are not.
 
-Independent networks may well have the same covariance, but the filters of one know nothing of those of the other, one
-by one. In the basis of the data, with the variance in every eigenspace divided out, the cosines of pairs of filters
-then show whether they do:
+Independent networks may have the same covariance, but their individual filters are independent. Cosines of pairs of
+filters, in the basis of the data and divided by the variance in every eigenspace, show whether they are:
 
 - *In place*: filter n of one network against filter n of the other. Independent networks whose units were drawn alike
   keep their joint law when the units of each are permuted, so that the largest |mean cosine − mean over all pairs of
-  filters| among all pairs of networks is one of 1,000 exchangeable ones. Exact, whatever the filters are.
+  filters| among all pairs of networks is one of 1,000 exchangeable ones. Exact for any filters.
 - *Anywhere*: whether the nearest other filter of each of the 2 m filters of two networks lies in the other network more
-  often than when the filters are dealt out anew, at .001 over all pairs by the normal tail, and is near: a mean cosine
-  of .8 at least. Sure where the filters of a network are independent; if they avoid each other, the second condition
-  keeps it from speaking.
+  often than after random reassignment of the filters, at .001 over all pairs by the normal tail, and is close: a mean
+  cosine of at least .8. The level holds if the filters of a network are independent; if they avoid each other, the
+  second condition prevents false alarms.
 
-Each raises a false alarm in one of 1,000 checks of independent networks.
+Each test raises a false alarm in one of 1,000 checks of independent networks.
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ class Relation:
     networks : (int, int)
         Their numbers, from 1.
     correlation : float
-        The mean cosine of their filters. If they correlate in place, beyond that of any two filters; otherwise of each
-        filter and the nearest one of the other network.
+        The mean cosine of their filters: in place, in excess of that of any two filters; otherwise, of each filter and
+        the nearest one of the other network.
     limit : float
-        What that is below for independent networks, but for one check in 1,000.
+        The value that independent networks exceed in one of 1,000 checks.
     in_place : bool
         Whether filter n of one belongs to filter n of the other.
     """

@@ -34,13 +34,13 @@ from theory.testing import random_basis_test, randomization_test
 
 @dataclass(frozen=True)
 class RandomBasis:
-    """Against random orientations: p-value, effect 1 − M / median (None where all are alike), and that median.
+    """The test against random orientations: p-value, effect 1 − M / median (None if all are alike), and the median.
 
     `quantity` is "misalignment", or "energy" for singular weights, which have no M: the root of the share of ‖B‖²
     outside the matrices aligned with the data then takes its place.
 
-    `without_noise` is about the M of a random basis for the same weights without the noise of finitely many vectors.
-    The interval of M is free of it too, and is held against this.
+    `without_noise` is about the M of a random basis for the same weights, corrected for sampling noise. The interval of
+    M, which is corrected likewise, is compared with it.
     """
 
     pvalue: float
@@ -63,7 +63,7 @@ class Check(DisplayedCheck):
     networks : int
         How many were given.
     independent : int
-        How many of them count: only the first of related networks does.
+        How many of them count: only the first of related networks counts.
     related : tuple of Relation
         Pairs of networks that are not independent trainings.
     rank : int
@@ -77,21 +77,21 @@ class Check(DisplayedCheck):
         How much of the anisotropy of the filters' directions is aligned with the data: finite at every rank.
     aligned : Aligned
     mean : MeanTest or None
-        Exact alignment under the group that fixes the mean of the data, which is all that the theorem demands of such
-        data; None for data without a mean, or centred.
+        Exact alignment under the group that fixes the mean of the data, which is all that the theorem requires for such
+        data; None for data without a mean, or centred data.
     isotropic : float
-        p-value of isotropic weights, which are aligned with any data. The null is that of `aligned`, for
-        flips and cyclic shifts of the coordinates (of several networks: all rotations).
+        p-value of isotropic weights, which are aligned with any data. The null hypothesis is that of `aligned`, for
+        sign flips and cyclic shifts of the coordinates (for several networks: all rotations).
     transfer_function : TransferFunction
     interval : (float, float) or None
-        Of M without the noise of finitely many vectors, 95 %; None where there are too few vectors or trainings. The
-        upper end is infinite where so few vectors do not bound M.
+        95 % interval of M, corrected for sampling noise; None if there are too few vectors or trainings. The upper end
+        is infinite if so few vectors do not bound M.
     shape : str or None
-        Of f: "falls", "rises", "rises, then falls", or "other"; None: undecided.
+        Shape of f: "falls", "rises", "rises, then falls", or "other"; None: undecided.
     joined : tuple of (float, float, int)
         Groups of eigenvalues that were merged: lowest, highest, how many.
     samples, vectors : int
-        Samples of the data, and the rows or patches in them.
+        The numbers of samples, and of the rows or patches in them.
     dropped : int
         Coordinates that never vary.
     needed : int or None
@@ -104,9 +104,9 @@ class Check(DisplayedCheck):
         The verdict in words.
     warnings : tuple of str
     shape_law : ShapeFit or None
-        Two laws fitted to f, descriptions; None where there are too few eigenspaces, networks or vectors.
+        Two laws fitted to f as descriptions; None if there are too few eigenspaces, networks or vectors.
     composition : Composition or None
-        How much of Σ_w is transformed initial weights; None where these are not given.
+        How much of Σ_w is transformed initial weights; None if these are not given.
     """
 
     dimension: int
@@ -149,12 +149,12 @@ def judge_layer(
 ) -> Check:
     """Compare the weights of one network, or of several independent trainings, with the moments of the data.
 
-    `initial` are their weights before training, in the same order, or none.
+    `initial` are their weights before training, in the same order, if given.
 
     Raises
     ------
     InvalidInput
-        If layers differ in shape or are equal, are all zero on the coordinates that vary, or ridge is not a share.
+        If layers differ in shape, are equal, or are all zero on the coordinates that vary, or if ridge is not a share.
     """
     if not 0 <= ridge < 1:
         raise InvalidInput("ridge", ridge, "must lie in [0, 1)")
@@ -262,7 +262,7 @@ def _check_layers(layers: Sequence[WeightVectors]) -> None:
 
 
 def _joined(spaces: Eigenspaces, data: DataMoment) -> tuple[tuple[float, float, int], ...]:
-    """The eigenspaces that are one only because of sampling errors: lowest and highest eigenvalue, dimension."""
+    """The eigenspaces that were merged because of sampling errors: lowest and highest eigenvalue, dimension."""
     exact = data.exact_eigenspaces
     values = np.repeat(exact.eigenvalues, exact.multiplicity)
     ends = set(np.cumsum(exact.multiplicity).tolist())
@@ -280,7 +280,7 @@ def _floor(spaces: Eigenspaces, weights: Weights, seed: int) -> float | None:
 
 
 def _random_basis(spaces: Eigenspaces, mean: np.ndarray, floor: float | None, draws: int, seed: int) -> RandomBasis:
-    """By M, of weights that can be inverted."""
+    """The test by M, for weights whose second moment can be inverted."""
     test = random_basis_test(spaces, mean, draws=draws, seed=seed)
     median = float(np.median(test.null_distribution))
     reference = None
@@ -292,7 +292,7 @@ def _random_basis(spaces: Eigenspaces, mean: np.ndarray, floor: float | None, dr
 def _random_energies(
     spaces: Eigenspaces, moments: Sequence[np.ndarray], draws: int, seed: int
 ) -> tuple[RandomBasis, ...]:
-    """By the energy of the unaligned part, at any rank."""
+    """The test by the energy of the unaligned part, at any rank."""
     found = []
     for observed, null in random_basis_energies(spaces, moments, draws=draws, seed=seed):
         median = float(np.median(null))
@@ -313,7 +313,7 @@ def _isotropic(weights: Weights, draws: int, seed: int) -> float:
 
 
 def _needed(spaces: Eigenspaces, weights: Weights, isotropic: float) -> int | None:
-    """The smaller of what either measure needs, if that is more than there are."""
+    """The smaller of the numbers that either measure needs, if that is more than there are."""
     found = (orientation_needed(spaces, weights), filters_needed(spaces, weights, isotropic > LEVEL))
     more = [needed for needed in found if needed is not None and needed > weights.alive]
     return min(more, default=None)

@@ -1,7 +1,7 @@
-"""Exact alignment for data with a mean, as activations after a ReLU always have: the theorem demands less of them.
+"""Exact alignment for data with a mean, such as activations after a ReLU: the theorem then requires less.
 
-The group of the theorem must then also fix the mean μ (claim A5; theory/derivations.md, 3.0). In an eigenspace with
-P_i μ ≠ 0 it leaves the line of P_i μ alone: Σ_w may mix all these lines, and must be aligned in what is left.
+The group of the theorem must then also fix the mean μ (claim A5; theory/derivations.md, 3.0). In an eigenspace with P_i
+μ ≠ 0 it fixes the line of P_i μ: Σ_w may mix all these lines, and must be aligned on the rest.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class MeanTest:
     Attributes
     ----------
     pvalue : float
-        Of exact alignment between the free directions, and between them and the fixed ones; 1 where none is free.
+        For exact alignment between the free directions, and between them and the fixed ones; 1 if none is free.
     fixed, free : int
-        Directions on which Σ_w may be anything, because the mean lies along them, and all others.
+        Numbers of directions on which Σ_w is arbitrary, because the mean lies along them, and of all others.
     """
 
     pvalue: float
@@ -38,7 +38,7 @@ class MeanTest:
 
 @dataclass(frozen=True, eq=False)
 class Fixing:
-    """The symmetries that fix the mean: their turns, and the basis in which these are written.
+    """The symmetries that fix the mean: their turns, and the basis of these turns.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Fixing:
 
 
 def fixing(spaces: Eigenspaces, data: DataMoment) -> Fixing | None:
-    """The symmetries in `spaces`, those that are known, that fix the mean of the data; None if this changes none.
+    """The symmetries of the known `spaces` that fix the mean of the data; None if all of them do.
 
     A direction is fixed if the mean has a component along it that exceeds three standard errors, and 1 % of the second
     moment there. Eigenvectors within joined eigenvalues are not known: such a space is fixed as a whole.
@@ -67,9 +67,9 @@ def fixing(spaces: Eigenspaces, data: DataMoment) -> Fixing | None:
 
 
 def fixing_turns(spaces: Eigenspaces, data: DataMoment) -> tuple[np.ndarray, Turns, int]:
-    """A basis (d, d) with the fixed directions first, the turns that leave these alone, and how many they are.
+    """A basis (d, d) with the fixed directions first, the turns that do not change these, and their number.
 
-    The fixed directions are turned together: one sign for all of them is the same as the opposite sign for the rest,
+    The fixed directions are turned together: one sign for all of them is equivalent to the opposite sign for the rest,
     and changes no second moment.
     """
     columns = np.asarray(spaces.basis)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Module(Protocol):
-    """A torch.nn.Module: what is run on data, with modules in it."""
+    """A torch.nn.Module, which can be run on data and contains modules."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any: ...
     def named_modules(self) -> Any: ...
@@ -72,9 +72,9 @@ def check(
     weights : array or tensor, or a list of them
         (m, d) of a dense layer, (m, C, kh, kw) or (m, C, k) of filters. Several are independent trainings.
     weights : module or state dict, or a list of them
-        A whole model: `reports.models.check_model` runs it on the data once, and takes the further options
-        `of_models`: `layers`, `largest`, `device`, `forward`, `progress`. Of the options below, `center`, `ridge`,
-        `seed` and `initial`, then models, too, apply.
+        A whole model: `reports.models.check_model` runs it on the data once, and takes the further options `of_models`:
+        `layers`, `largest`, `device`, `forward`, `progress`. Of the options below, `center`, `ridge`, `seed` and
+        `initial` (then models, too) apply.
     rows : array or tensor
         Input of the layer: (n, d) rows, or (n, C, H, W) images. For a deeper layer, the activations before it. For a
         model also a DataLoader, a Dataset, a folder of images, or batches.
@@ -93,7 +93,7 @@ def check(
     seed : int
         Seed of all random draws.
     initial : array or tensor, or a list of them
-        The weights before training, as many as `weights`: how much of Σ_w is left of them is then told.
+        The weights before training, as many as `weights`; the result then says how much of Σ_w stems from them.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""The second moment of rows, or of all patches of images, streamed: patches are never held all at once.
+"""The second moment of rows, or of all patches of images, streamed: patches are never all in memory at once.
 
-A block of images is unfolded into a matrix (d, patches) of float64 in d strided copies, and its Gram matrix is added
-up. Sums are kept apart in up to 64 groups of samples, whose scatter gives the sampling error of the eigenvalues: a
+A block of images is unfolded into a matrix (d, patches) of float64 in d strided copies, and its Gram matrix is summed.
+Sums are kept separately for up to 64 groups of samples, whose scatter gives the sampling error of the eigenvalues: a
 patch is not an independent sample, an image is.
 """
 
@@ -75,11 +75,11 @@ class DataMoment:
 
     @property
     def mean_share(self) -> float:
-        """‖mean‖² / tr of the second moment: how much of it is the mean's."""
+        """‖mean‖² / tr of the second moment: the share of the mean."""
         return float(self.mean @ self.mean / np.trace(self.second_moment))
 
     def centre(self) -> DataMoment:
-        """The same about the mean over everything."""
+        """The moments about the mean over everything."""
         mean = self.mean
         cross = self.means[:, :, None] * mean
         groups = self.groups - cross - cross.mT + np.outer(mean, mean)
@@ -87,7 +87,7 @@ class DataMoment:
 
     @cached_property
     def standard_errors(self) -> np.ndarray | None:
-        """Of the eigenvalues of the second moment, ascending, from the scatter between groups; None for one group.
+        """Standard errors of the eigenvalues, ascending, from the scatter between groups; None for one group.
 
         Var(v_jᵀ A_k v_j) = s²/c_k, so s² is estimated by Σ_k c_k (v_jᵀ A_k v_j − λ_j)² / (K − 1), and SE² = s² / Σ c_k.
         """
@@ -98,8 +98,8 @@ class DataMoment:
     def _scatter(self) -> np.ndarray | None:
         """√(c_k / (n (K − 1))) Vᵀ (A_k − A) V of every group, (K, d, d): Σ_k of the squares estimates the SE².
 
-        In single precision for many dimensions, where it is as large as the groups themselves; the entries are
-        differences of which no more digits are known.
+        Single precision for many dimensions, where it is as large as the groups themselves; the entries are differences
+        with no more known digits.
         """
         if len(self.counts) < 2:
             return None
@@ -113,10 +113,10 @@ class DataMoment:
         return found
 
     def basis_noise(self, spaces: Eigenspaces) -> BasisNoise | None:
-        """Random rotations by which the eigenvectors are off, in their own basis; None for one group.
+        """Random rotations by which the eigenvectors may be wrong, in their own basis; None for one group.
 
-        The distance of two eigenvalues is taken for smaller by its standard error, as it may well be. Within one of the
-        `spaces` nothing is turned. The errors drawn have the standard errors of the entries of A.
+        The distance of two eigenvalues is reduced by its standard error, to be cautious. There are no rotations within
+        one of the `spaces`. The errors drawn have the standard errors of the entries of A.
         """
         scatter = self._scatter
         if scatter is None or len(spaces.multiplicity) == 1:
@@ -141,11 +141,11 @@ class DataMoment:
 
     @cached_property
     def exact_eigenspaces(self) -> Eigenspaces:
-        """Those of the second moment as it is, sampling errors and all."""
+        """The eigenspaces of the second moment as measured, including sampling errors."""
         return eigenspaces(self.second_moment)
 
     def eigenspaces(self) -> Eigenspaces:
-        """The eigenspaces on which M and f are read: eigenvalues that cannot be told apart are joined.
+        """The eigenspaces for M and f: eigenvalues that cannot be distinguished are joined.
 
         A run of eigenvalues is joined while its two ends lie within three standard errors of their difference, so that
         a long run of close neighbours is not taken for one eigenvalue. Equal eigenvalues repel each other in a sample:
@@ -168,8 +168,8 @@ class DataMoment:
     def known_eigenspaces(self) -> Eigenspaces:
         """The spaces that are known: whole runs of neighbours within three standard errors of each other are joined.
 
-        The eigenvectors on both sides of a gap that small may be mixed by chance; what exact alignment demands is
-        demanded between these spaces only (theory/derivations.md, 3.4).
+        Eigenvectors on both sides of so small a gap may be mixed by chance, so exact alignment is tested only between
+        these spaces (theory/derivations.md, 3.4).
         """
         exact, errors = self.exact_eigenspaces, self.standard_errors
         if errors is None:
@@ -190,7 +190,7 @@ class DataMoment:
 
 
 def data_moment(stream: ReadSamples, *, dilation: int = 1, progress: bool = False) -> DataMoment:
-    """Read a stream once.
+    """The moments of a stream, which is read once.
 
     A = (1/N) Σ x xᵀ over the N rows, or over all patches x of the images at stride 1 without padding, flattened
     C × kh × kw with `dilation` pixels between neighbours. float64 throughout, whatever the data's type.
@@ -213,7 +213,7 @@ def data_moment(stream: ReadSamples, *, dilation: int = 1, progress: bool = Fals
 
 
 class _Sums:
-    """What is added up over a stream."""
+    """Sums over a stream."""
 
     def __init__(self, stream: ReadSamples, dilation: int) -> None:
         self._kernel, self._dilation = stream.kernel, dilation
@@ -228,14 +228,14 @@ class _Sums:
         self._samples = stream.count
 
     def _chunk(self, stream: ReadSamples, groups: int) -> int:
-        """Samples a block: what memory allows, and so few that every group gets some."""
+        """Samples per block: as many as memory allows, but few enough that every group gets some."""
         if stream.shape is None:
             return 1
         vectors = 1 if self._kernel is None else math.prod(self._places(stream.shape))
         return max(1, min(_HELD // (vectors * self._d), -(-stream.count // groups)))
 
     def _places(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """How many places a filter has on an image (…, H, W), down and across."""
+        """How many positions a filter has on an image (…, H, W), down and across."""
         assert self._kernel is not None
         sides = [self._dilation * (side - 1) + 1 for side in self._kernel[1:]]
         places = shape[-2] - sides[0] + 1, shape[-1] - sides[1] + 1
@@ -265,7 +265,7 @@ class _Sums:
         yield rows.T
 
     def _patches(self, block: np.ndarray) -> Iterator[np.ndarray]:
-        """All patches of images (n, C, H, W) as matrices (d, patches); a large image comes in strips."""
+        """All patches of images (n, C, H, W) as matrices (d, patches); a large image is processed in strips."""
         assert self._kernel is not None
         height, width = self._places(block.shape)
         # the extremes over places need the extremes over images only
@@ -277,7 +277,7 @@ class _Sums:
             yield self._windows(block, slice(top, min(top + strip, height))).reshape(self._d, -1)
 
     def _windows(self, images: np.ndarray, tops: slice) -> np.ndarray:
-        """What a weight sees at every place whose upper row is in `tops`, (C, kh, kw, …, rows, places across)."""
+        """The inputs of each weight at positions with upper rows in `tops`, (C, kh, kw, …, rows, positions across)."""
         assert self._kernel is not None
         channels, down, across = self._kernel
         width = self._places(images.shape)[1]
@@ -293,7 +293,7 @@ class _Sums:
         self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
 
     def result(self) -> DataMoment:
-        """The moments of what varies."""
+        """The moments of the coordinates that vary."""
         varies = self._high > self._low
         if not varies.any():
             raise InvalidInput("data", "constant", "never vary, so there is no covariance")

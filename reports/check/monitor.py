@@ -20,7 +20,7 @@ from theory.misalignment import misalignment, null_floor
 
 @dataclass(frozen=True, eq=False)
 class Monitor:
-    """What a layer sees, ready to be held against its weights again and again; made by `monitor`.
+    """The moments of a layer's input, to be compared with its weights repeatedly; made by `monitor`.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Monitor:
     varies : ndarray of bool
         Which coordinates of a weight vector these are.
     quantity : "misalignment" or "orientation"
-        What a call gives: M of layers with more weight vectors than dimensions, the orientation of all others.
+        What a call returns: M for layers with more weight vectors than dimensions, the orientation for all others.
     """
 
     spaces: Eigenspaces
@@ -41,7 +41,7 @@ class Monitor:
         return self.misalignment(weights) if self.quantity == "misalignment" else self.orientation(weights)
 
     def misalignment(self, weights: Any) -> float:
-        """M: 0 at alignment. Raises InvalidInput where the vectors span less than the space, and M is not defined."""
+        """M: 0 at alignment. Raises InvalidInput if the vectors do not span the space, where M is not defined."""
         return alignment_metric(self._seen(weights), self.spaces)
 
     def orientation(self, weights: Any) -> float:
@@ -49,7 +49,7 @@ class Monitor:
         return orientation_effect(self.spaces, self._seen(weights))
 
     def floor(self, vectors: int) -> float:
-        """√E[M²] of so many independent vectors that are perfectly aligned: what noise alone gives."""
+        """√E[M²] of as many independent, perfectly aligned vectors: the effect of sampling noise alone."""
         return math.sqrt(null_floor(self.spaces.multiplicity, vectors, draws=20_000).value)
 
     def _seen(self, weights: Any) -> np.ndarray:
@@ -60,7 +60,7 @@ class Monitor:
 
 
 def monitor(weights: Any, rows: Any, *, dilation: int = 1, center: bool = False) -> Monitor:
-    """A `Monitor` of a layer (of its weights only the shape matters) on its data; arguments as of `check`.
+    """A `Monitor` of a layer on its data (only the shape of the weights matters); arguments as in `check`.
 
     Examples
     --------
@@ -81,8 +81,8 @@ def alignment_metric(weights: Any, spaces: Eigenspaces) -> float:
     """M of a layer's weights against given eigenspaces: 0 at alignment.
 
     `weights` (m, d) or (m, C, kh, kw), an array or a tensor on any device: one m d² product and one d × d
-    eigenproblem, in float64. Raises InvalidInput for shapes that do not fit, NaN and inf, and for vectors that span
-    less than the space, as fewer than d of them do: M is not defined for them.
+    eigenproblem, in float64. Raises InvalidInput for shapes that do not fit, NaN and inf, and for vectors that do not
+    span the space, such as fewer than d of them: M is then not defined.
     """
     vectors = filters(weights).vectors
     if vectors.shape[1] != spaces.dimension:

@@ -1,4 +1,4 @@
-"""How many filters would do: for an interval of M that is bounded, and so short that it can be below the limit."""
+"""How many filters are enough for a bounded interval of M that is short enough to lie below the limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FRAMES = 64
 
 
 def bounded_from(dimension: int) -> int:
-    """The least N for which hardly a bootstrap sample of N vectors holds fewer than d different ones.
+    """The least N for which few bootstrap samples of N vectors contain fewer than d different ones.
 
     N (1 − 1/e) of them are different on average, with a standard deviation of .31 √N: N (1 − 1/e) − √N ≥ d.
 
@@ -28,13 +28,14 @@ def bounded_from(dimension: int) -> int:
 
 
 def filters_needed(spaces: Eigenspaces, weights: Weights, isotropic: bool) -> int | None:
-    """About how many independent filters with these variances, if they *are* aligned, get "aligned" for a verdict.
+    """About how many independent filters with these variances, if they *are* aligned, get the verdict "aligned".
 
     The upper end of M² for N aligned filters lies at about s/(N − 2 d): with p = d (d + 1)/2 − k numbers outside
-    alignment, N M² ~ χ²_p, and s solves p + s − 1.96 √(2 (p + 2 s)) = p + 1.28 √(2 p), so that nine in ten samples have
-    it so low. s grows with the kurtosis of the filters. It is held against a quarter of the M² that the variances τ
-    have in a random basis, cautiously, where M² = 1 takes the place of none, as isotropic ones have. At least
-    `bounded_from` (d) are needed. Of filters too few to tell their variances from equal ones it may ask for too few.
+    alignment, N M² ~ χ²_p, and s solves p + s − 1.96 √(2 (p + 2 s)) = p + 1.28 √(2 p), so that it is this low in nine
+    of ten samples. s grows with the kurtosis of the filters. The upper end is compared with a quarter of a cautious
+    estimate of the M² that the variances τ have in a random basis, or with M² = 1 if that is 0, as for isotropic ones.
+    At least `bounded_from` (d) are needed. If there are too few filters to distinguish their variances from equal ones,
+    the result may be too small.
     """
     d, k = spaces.dimension, len(spaces.multiplicity)
     least = bounded_from(d) if len(weights.moments) == 1 else MANY * d
@@ -57,10 +58,10 @@ def kurtosis(spaces: Eigenspaces, weights: Weights) -> float:
 
 
 def random_basis_squared(spaces: Eigenspaces, weights: Weights, *, cautious: bool = False) -> float:
-    """M² of diag(τ) in a random basis, on average, the sampling errors of τ taken off the variance of log τ.
+    """M² of diag(τ) in a random basis, on average, with the sampling errors of τ removed from the variance of log τ.
 
-    If cautious, at the lower end of that variance, which its own sampling error leaves in nine of ten layers, but no
-    less than a tenth of its upper one: what cannot be told from equal variances needs many filters.
+    The cautious version uses a lower limit of that variance, which holds in nine of ten layers, but at least a tenth of
+    the upper limit: variances that cannot be distinguished from equal ones need many filters.
     """
     values = weights.variances(spaces)
     if len(weights.moments) == 1:

@@ -1,4 +1,4 @@
-"""ONNX files as named arrays, by the package onnx (the extra `onnx`). The graph is read, never run."""
+"""ONNX files as named arrays, read with the package onnx (the extra `onnx`). The graph is read, never run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COPIES = 3  # of the file in memory: its bytes, the message, an array
 
 
 def is_onnx(start: bytes) -> bool:
-    r"""Whether a file begins as ONNX files do, which have no signature: with field 1, the version.
+    r"""Whether a file begins with field 1, the version, as ONNX files do, which have no signature.
 
     >>> is_onnx(b"\x08\x08\x12\x07pytorch"), is_onnx(b"\x08\x00\x00")
     (True, False)
@@ -28,10 +28,10 @@ def is_onnx(start: bytes) -> bool:
 
 
 def read_onnx(path: Path, argument: str) -> list[StoredArray]:
-    """The weights of an ONNX file: initialisers, and constants that nodes hold, in branches and loops, too.
+    """The weights of an ONNX file: initialisers and the constants of nodes, including those in branches and loops.
 
-    Of matrices that only multiply from the right, as those of dense layers do, the transpose is given: the graph says
-    how a matrix is used, so that here, as in PyTorch, outputs come first.
+    Matrices that only multiply from the right, like those of dense layers, are transposed: the graph shows how a matrix
+    is used, so that outputs come first, as in PyTorch.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def read_onnx(path: Path, argument: str) -> list[StoredArray]:
 
 
 def _graphs(onnx: Any, first: Any) -> Iterator[Any]:
-    """A graph and all those in its nodes; messages cannot contain themselves, and protobuf bounds their depth."""
+    """A graph and all graphs in its nodes; messages cannot contain themselves, and protobuf bounds their depth."""
     waiting = [first]
     while waiting:
         graph = waiting.pop()

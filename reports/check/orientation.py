@@ -5,13 +5,13 @@ With u = w/|w| the direction of a filter, B = E u uᵀ, B₀ = B − (tr B / d) 
 
     r = ‖Π(B₀)‖²_F / ‖B₀‖²_F = a / b,    effect = (r − r₀) / (1 − r₀),    r₀ = (k − 1) / (d (d + 1)/2 − 1).
 
-B is aligned where the theorem holds, as Σ_w is: turning w turns u. r is then 1, and r₀ on average over random bases,
+B is aligned if the theorem holds, as Σ_w is: turning w turns u. Then r = 1. Over random bases the average of r is r₀,
 whatever B is: the symmetric matrices of trace 0 are one irreducible space of O(d), with k − 1 aligned dimensions
-(theory/derivations.md, 3.5). So the effect is 1 at alignment and 0, on average, in a random basis. M weighs all
-directions alike and needs more vectors than dimensions; r weighs them by what the weights have there, and does not.
-Directions in place of weights have no long tails: a few long filters decide nothing.
+(theory/derivations.md, 3.5). So the effect is 1 at alignment and 0, on average, in a random basis. M gives all
+directions equal weight and needs more vectors than dimensions; r weighs directions by the weights' variance along them,
+and does not. Directions have no long tails, unlike weights, so that a few long filters do not dominate.
 
-a and b are means over pairs of independent units n ≠ n′ (filters, or networks), and so free of sampling noise; with
+a and b are means over pairs of independent units n ≠ n′ (filters, or networks), and therefore unbiased; with
 p_ni = |P_i u_n|², filters have
 
     b = mean (u_n · u_n′)² − 1/d,    a = mean Σ_i p_ni p_n′i / m_i − 1/d.
@@ -39,21 +39,21 @@ _TIMES = 1000  # as many units as there are: beyond that, no number is known
 
 @dataclass(frozen=True)
 class Orientation:
-    """The alignment of the directions of the weights: finite for every layer, whatever the rank.
+    """The alignment of the directions of the weights: finite for every layer, at any rank.
 
     Attributes
     ----------
     effect : float
-        1 at alignment, 0 on average over random bases; sampling noise is removed. Shrunk towards 0 where the
-        anisotropy itself is within its error: then `interval` is wide.
+        1 at alignment, 0 on average over random bases; sampling noise is removed. Shrunk towards 0 if the anisotropy
+        itself is within its error; `interval` is then wide.
     interval : (float, float) or None
-        95 %, of the effect; None for fewer than three vectors, or where the data prefer no direction.
+        95 % interval of the effect; None for fewer than three vectors, or if the data prefer no direction.
     share : float
-        r: how much of ‖B₀‖² is aligned; shrunk as the effect is.
+        r: the share of ‖B₀‖² that is aligned; shrunk like the effect.
     chance : float
-        r₀: what a random basis has of it on average.
+        r₀: the average share in a random basis.
     pvalue : float
-        Of random bases, by the energy of the unaligned part of B (`random_basis_energy`).
+        p-value of a random basis, by the energy of the unaligned part of B (`random_basis_energy`).
     verdict : "aligned", "partly aligned", "not aligned" or "undecided"
         By this measure alone.
     """
@@ -68,7 +68,7 @@ class Orientation:
 
 @dataclass(frozen=True, eq=False)
 class Anisotropy:
-    """a and b of every unit with all others, shape (n,) each: their means are a and b, their scatter the errors."""
+    """a and b of every unit with all others, (n,) each: their means are a and b, their scatter gives the errors."""
 
     aligned: np.ndarray
     whole: np.ndarray
@@ -76,14 +76,14 @@ class Anisotropy:
 
     @classmethod
     def of(cls, spaces: Eigenspaces, weights: Weights) -> Anisotropy:
-        """Of three or more networks, which are then the units; otherwise of all filters together."""
+        """The anisotropy of three or more networks, which are then the units; otherwise of all filters together."""
         if len(weights.vectors) >= _FEWEST:
             return cls(*_networks(spaces, _moments(weights)), chance_of(spaces))
         return cls(*filter_pairs(spaces, directions(weights.vectors.reshape(-1, spaces.dimension))), chance_of(spaces))
 
     @property
     def effect(self) -> float:
-        """(a − r₀ b) / ((1 − r₀) b), where b is no less than half the width of its 95 % interval."""
+        """(a − r₀ b) / ((1 − r₀) b), with b at least half the width of its 95 % interval."""
         if self.chance == 0 or len(self.whole) < 2:
             return 0.0
         a, b = float(self.aligned.mean()), float(self.whole.mean())
@@ -94,15 +94,15 @@ class Anisotropy:
 
     @property
     def share(self) -> float:
-        """r, shrunk as the effect is."""
+        """r, shrunk like the effect."""
         return self.chance + (1 - self.chance) * self.effect
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Of the effect: the r that {a − r b = 0} leaves at 5 %, by the jackknife and Student's quantile (Fieller).
+        """The interval of the effect: the r with a − r b = 0 not rejected at 5 % (jackknife, Student, Fieller).
 
         For a mean over pairs of n units with h_i the mean of unit i with all others,
-        Var ≈ 4 (n − 1) / (n (n − 2)²) Σ_i (h_i − h)², which is too wide where h_i hardly differ, as at alignment.
+        Var ≈ 4 (n − 1) / (n (n − 2)²) Σ_i (h_i − h)², which is too large where the h_i hardly differ, as at alignment.
         """
         n = len(self.whole)
         if n < _FEWEST or self.chance == 0:
@@ -122,12 +122,12 @@ class Anisotropy:
         return factor * float(a @ a), factor * float(a @ b), factor * float(b @ b)
 
     def needed(self, pairs: float) -> int | None:
-        """From how many units on b is four times its standard error; `pairs` is the variance of b in single pairs.
+        """How many units make b four times its standard error; `pairs` is the variance of b in single pairs.
 
-        Weights that are aligned, and those in a random basis, then lie four errors from the margin, effect ½. Var b =
+        Aligned weights, and those in a random basis, are then four errors from the margin, effect ½. Var b =
         4 z / n + 2 y / n² (Hoeffding), with z the variance of h_i among infinitely many others and y = pairs − 2 z. b
-        is taken to be smaller by 1.28 of its errors, but no less than a tenth of what it may be. None where no number
-        is known to be enough.
+        is reduced by 1.28 of its errors, but not below a tenth of its upper limit. None if no number is known to be
+        enough.
         """
         n = len(self.whole)
         if n < _FEWEST or self.chance == 0:
@@ -146,7 +146,7 @@ class Anisotropy:
     def beyond_margin(self) -> int | None:
         """The number of units n (h / δ)² for which the interval, h wide towards the margin ½ at distance δ, ends there.
 
-        None where that is more than a thousand times what there is, or where it ends before the margin already.
+        None if that is more than a thousand times the present number, or if the interval already ends before it.
         """
         if self.interval is None:
             return None
@@ -159,8 +159,8 @@ class Anisotropy:
 def orientation_needed(spaces: Eigenspaces, weights: Weights) -> int | None:
     """About how many vectors decide whether layers with such weights are oriented by the data; see `Anisotropy.needed`.
 
-    Of aligned layers, nine in ten are then "aligned". If there are as many already, the effect is near the margin, and
-    the answer is the number for which the interval no longer reaches it, if it shrinks as one over the root.
+    Nine in ten aligned layers then get the verdict "aligned". If there are already as many, the effect is near the
+    margin, and the result is the number for which the interval no longer reaches it if it shrinks as one over the root.
     """
     found = Anisotropy.of(spaces, weights)
     if len(weights.vectors) >= _FEWEST:
@@ -184,13 +184,13 @@ def orientation_effect(spaces: Eigenspaces, vectors: np.ndarray) -> float:
 
 
 def chance_of(spaces: Eigenspaces) -> float:
-    """r₀: of symmetric matrices of trace 0, the share of the dimensions that are aligned."""
+    """r₀: the share of aligned dimensions among symmetric matrices of trace 0."""
     d = spaces.dimension
     return (len(spaces.multiplicity) - 1) / (d * (d + 1) / 2 - 1) if d > 1 else 0.0
 
 
 def directions(vectors: np.ndarray) -> np.ndarray:
-    """The rows (N, d) over their lengths, without those that are zero."""
+    """The rows (N, d) divided by their lengths, without zero rows."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors[lengths[:, 0] > 0] / lengths[lengths[:, 0] > 0])
 
@@ -202,7 +202,7 @@ def direction_moment(weights: Weights) -> np.ndarray:
 
 
 def fieller(a: float, b: float, va: float, cov: float, vb: float) -> tuple[float, float]:
-    """The ends within [0, 1] of {r : (a − r b)² ≤ va − 2 r cov + r² vb}; all of [0, 1] where b is within its error.
+    """The ends within [0, 1] of {r : (a − r b)² ≤ va − 2 r cov + r² vb}; all of [0, 1] if b is within its error.
 
     >>> fieller(0.5, 1.0, 0.0625, 0.0, 0.0)
     (0.25, 0.75)

@@ -1,4 +1,4 @@
-"""Turned at random: what weights whose orientation has nothing to do with the data would give, at any rank.
+"""Random bases: the distribution for weights whose orientation is independent of the data, at any rank.
 
 For fewer vectors than dimensions M is infinite, and the distance from alignment is the share e of ‖B‖² that lies
 outside the matrices aligned with A, defined at every rank:
@@ -26,11 +26,12 @@ def regularised(matrices: np.ndarray, ridge: float) -> np.ndarray:
 def random_basis_energy(
     spaces: Eigenspaces, second_moment: np.ndarray, *, draws: int = 999, seed: int = 0
 ) -> tuple[float, np.ndarray]:
-    """√e of B, and of B against `draws` randomly turned copies of A: the random-basis test at any rank.
+    """√e of B, and of B with `draws` randomly turned copies of A: the random-basis test at any rank.
 
-    Under H0, that the orientation of B has nothing to do with A, the value of B is exchangeable with the others
+    Under H0, that the orientation of B is independent of A, the value of B is exchangeable with the others
     (theory/derivations.md, 3.2). With B = Σ_a b_a u_a u_aᵀ and u_a turned by Haar matrices,
-    ‖B − Π(B)‖² = ‖B‖² − Σ_i t_i² / m_i, t_i = Σ_a b_a ‖P_i u_a‖²: only as many random directions as B has rank.
+    ‖B − Π(B)‖² = ‖B‖² − Σ_i t_i² / m_i, t_i = Σ_a b_a ‖P_i u_a‖²: it takes only as many random directions as the rank
+    of B.
     """
     return random_basis_energies(spaces, [second_moment], draws=draws, seed=seed)[0]
 
@@ -38,7 +39,7 @@ def random_basis_energy(
 def random_basis_energies(
     spaces: Eigenspaces, second_moments: Sequence[np.ndarray], *, draws: int = 999, seed: int = 0
 ) -> list[tuple[float, np.ndarray]]:
-    """`random_basis_energy` of several B, all of them against the same random directions, which cost the most."""
+    """`random_basis_energy` of several B, all with the same random directions, which are the most expensive part."""
     generator = np.random.default_rng(seed)
     spectra = [_spectrum(moment) for moment in second_moments]
     rank = max(len(values) for values, _ in spectra)

@@ -13,10 +13,10 @@ FEWEST_EIGENSPACES = 4
 
 
 def shape_law(spaces: Eigenspaces, weights: Weights, initial: float | None) -> ShapeFit | None:
-    """Both laws fitted to τ, with errors between networks, or between the vectors of the only one.
+    """Both laws fitted to τ, with errors between networks, or between vectors if there is only one network.
 
-    `initial` is the variance of a weight before training; it is fitted, too, where it is not known. None for fewer
-    than four eigenspaces, networks or vectors.
+    `initial` is the variance of a weight before training; it is also fitted if it is unknown. None for fewer than four
+    eigenspaces, networks or vectors.
     """
     values = weights.scale**2 * weights.variances(spaces)
     sigma, tau = np.sqrt(np.maximum(spaces.eigenvalues, 0)), values.mean(axis=0)

@@ -1,4 +1,4 @@
-"""An array in a file of a stranger: its name, its shape, and a way to read slices of it."""
+"""An array in an untrusted file: its name, its shape, and a way to read slices of it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class StoredArray:
     Attributes
     ----------
     name : str
-        Empty where the file holds one array only.
+        Empty if the file holds only one array.
     shape : tuple of int
     kind : str
-        NumPy's letter of the kind of number: f, i, u, b, c, or another for other types.
+        NumPy's letter for the kind of number: f, i, u, b, c, or another for other types.
     read : callable
         (start, stop) → the entries start … stop − 1 of the first axis, a NumPy array.
     """
@@ -41,7 +41,7 @@ class StoredArray:
         return self.kind in "fiub"
 
     def describe(self) -> str:
-        """Its name and shape in a message; control characters are escaped."""
+        """Name and shape for a message, with control characters escaped."""
         shape = " × ".join(map(str, self.shape)) or "one number"
         return f"{printable(self.name)} ({shape})" if self.name else shape
 
@@ -54,7 +54,7 @@ def printable(text: str, width: int = 60) -> str:
 
 @contextmanager
 def readable(path: Path, argument: str) -> Iterator[None]:
-    """Turns any exception of a reader, as for damaged or hostile files, into an InvalidInput."""
+    """Turns any exception of a reader, such as for damaged or hostile files, into an InvalidInput."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings about odd files repeat the error, or do not matter
@@ -76,7 +76,7 @@ def extra(package: str, argument: str, path: Path) -> Any:
     Raises
     ------
     InvalidInput
-        If it is not installed, with how to install it.
+        If it is not installed; the message says how to install it.
     """
     try:
         return import_module(package)

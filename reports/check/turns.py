@@ -1,12 +1,13 @@
 """Filters, or whole networks, turned one by one: the exact test of alignment, and that of isotropy.
 
 The theorem says that the law of the weights does not change under the orthogonal g that commute with the data's second
-moment. What is independent may then be turned by independent g without changing the joint law, so that the rank of a
-statistic among turned copies is uniform: exact at every number of filters and dimensions, whatever the law of a filter
-is. Nothing is assumed to be Gaussian, and no covariance is estimated for the null (theory/derivations.md, 3.1 and 3.6).
+moment. Independent filters or networks may then be turned by independent g without changing the joint law, so that the
+rank of a statistic among turned copies is uniform. This is exact for every number of filters and dimensions, and for
+any law of a filter: nothing is assumed to be Gaussian, and no covariance is estimated for the null hypothesis
+(theory/derivations.md, 3.1 and 3.6).
 
-Of the commuting g a subgroup is drawn, which keeps the test exact: in the eigenbasis signs of the coordinates and,
-within an eigenspace that is known, cyclic shifts of them.
+The g are drawn from a subgroup of those that commute, which keeps the test exact: in the eigenbasis, signs of the
+coordinates and, within a known eigenspace, cyclic shifts of them.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ class Turns:
     slices : tuple of slice
         The spaces, side by side.
     known : tuple of bool
-        Whether every orthogonal matrix within the space is allowed, and not ± the identity alone.
+        Whether every orthogonal matrix within the space is allowed, instead of only ± the identity.
     """
 
     slices: tuple[slice, ...]
     known: tuple[bool, ...]
 
     def draw(self, generator: np.random.Generator, count: int) -> tuple[np.ndarray | None, np.ndarray]:
-        """`count` elements: from which coordinate each coordinate comes (None: from itself), and its sign, (count, d).
+        """`count` elements: the coordinate that each coordinate comes from (None: itself), and its sign, (count, d).
 
         >>> index, signs = Turns((slice(0, 3), slice(3, 5)), (True, False)).draw(np.random.default_rng(2), 2)
         >>> index.tolist()
@@ -75,7 +76,7 @@ class Turns:
         return np.array([s.stop - s.start for s in self.slices])
 
     def inverse_roots(self, variances: np.ndarray) -> np.ndarray:
-        """1 / √(mean variance in the space), (..., d) → (..., d); 0 where the space holds next to nothing."""
+        """1 / √(mean variance in the space), (..., d) → (..., d); 0 where the variance is negligible."""
         means = np.add.reduceat(variances, self._starts, axis=-1) / self._sizes
         seen = means > _NEGLIGIBLE * means.max(axis=-1, keepdims=True)
         means[~seen] = 1
@@ -87,10 +88,10 @@ def filters_pvalue(
 ) -> float:
     """P-value of H0: the filters are independent, and the law of each is unchanged by the turns.
 
-    p = (1 + #{T_b ≥ T}) / (draws + 1), T of the filters, T_b with every filter turned by an element of its own:
+    p = (1 + #{T_b ≥ T}) / (draws + 1), with T for the filters and T_b after every filter is turned by its own element:
     P(p ≤ α) ≤ α for every α. T is ‖Σ_n u_n u_nᵀ‖²_F for the directions u_n = D^(−½) w_n / |D^(−½) w_n|, D the mean
-    variance in each space: lengths and variances are unchanged by the turns, so that dividing by them costs nothing,
-    and neither a space of large variance nor a few long filters decide alone.
+    variance in each space. The turns do not change lengths and variances, so the test remains exact after division by
+    them, and neither a space of large variance nor a few long filters dominate.
 
     Parameters
     ----------
@@ -98,15 +99,16 @@ def filters_pvalue(
     filters : ndarray, shape (N, d)
         In the basis of the turns.
     noise : BasisNoise, optional
-        Rotations by which the basis may be off, `DataMoment.basis_noise`. The turned copies are rotated by them, the
-        filters as they are have been already. Exact without it, conservative with it to first order in the angle.
+        Rotations by which the basis may be wrong, `DataMoment.basis_noise`. Only the turned copies are rotated by them,
+        because the measured basis already contains such an error. Exact without noise; conservative with it, to first
+        order in the angle.
     """
     return filters_pvalues([TurnedFilters(turns, filters)], noise=noise, draws=draws, seed=seed)[0]
 
 
 @dataclass(frozen=True, eq=False)
 class TurnedFilters:
-    """One test among several of the same filters.
+    """One of several tests of the same filters.
 
     Attributes
     ----------
@@ -114,7 +116,7 @@ class TurnedFilters:
     filters : ndarray, shape (N, d)
         In the basis of the turns.
     change : ndarray, shape (d, d), or None
-        Orthogonal VᵀU, where the turns are those of a basis U, and the noise is that of V.
+        Orthogonal VᵀU, if the turns are those of a basis U and the noise is that of V.
     """
 
     turns: Turns
@@ -122,7 +124,7 @@ class TurnedFilters:
     change: np.ndarray | None = None
 
     def prepared(self) -> TurnedFilters:
-        """Without filters that are zero, of order one, which T does not depend on, in the precision of the basis."""
+        """The same without zero filters, scaled to order one, which does not change T, in the basis's precision."""
         kind = precision(self.filters.shape[1])
         filters = self.filters[self.filters.any(axis=1)]
         filters = np.ldexp(filters, -int(np.frexp(np.abs(filters).max(initial=0))[1])).astype(kind, copy=False)
@@ -130,7 +132,7 @@ class TurnedFilters:
         return TurnedFilters(self.turns, filters, change)
 
     def turned(self, generator: np.random.Generator, count: int) -> np.ndarray:
-        """`count` copies (count, N, d), every filter turned by an element of its own, in the basis of the noise."""
+        """`count` copies (count, N, d), every filter turned by its own element, in the basis of the noise."""
         n, d = self.filters.shape
         index, signs = self.turns.draw(generator, count * n)
         copies = np.broadcast_to(self.filters, (count, n, d))
@@ -146,9 +148,9 @@ class TurnedFilters:
 def filters_pvalues(
     cases: Sequence[TurnedFilters], *, noise: BasisNoise | None = None, draws: int = 999, seed: int = 0
 ) -> list[float]:
-    """`filters_pvalue` of several tests at once: the random rotations of the basis, the dearest part, serve them all.
+    """`filters_pvalue` of several tests at once: they share the random rotations of the basis, the most expensive part.
 
-    In single precision for many dimensions, where copies that differ by less than 1e-6 then count as equal.
+    Single precision for many dimensions, where copies that differ by less than 1e-6 count as equal.
     """
     kept = [case.prepared() for case in cases]
     generators = [np.random.default_rng(seed) for _ in kept]
@@ -179,8 +181,8 @@ def networks_pvalue(
 ) -> float:
     """`filters_pvalue` for the second moments (K, d, d) of K independent networks, which are turned as wholes.
 
-    Filters of one network may depend on each other in any way. T is ‖D^(−½) S̄ D^(−½)‖²_F of the mean S̄. `change` is
-    that of `TurnedFilters`.
+    Filters of one network may depend on each other in any way. T is ‖D^(−½) S̄ D^(−½)‖²_F for the mean S̄. `change` is
+    as in `TurnedFilters`.
     """
     generator = np.random.default_rng(seed)
     observed = float(_moment_energy(turns, moments.mean(axis=0)[None])[0])
@@ -208,8 +210,8 @@ def networks_pvalue(
 def isotropic_turns(dimension: int) -> Turns:
     """Turns under which only multiples of the identity are unchanged.
 
-    A law that they leave alone has isotropic weights; both independent equal coordinates, as initial weights have, and
-    spherical laws are among them.
+    A law that is invariant under them has isotropic weights. Such laws include independent, identically distributed
+    coordinates, as in initial weights, and spherical laws.
     """
     return Turns((slice(0, dimension),), (True,))
 

@@ -17,7 +17,7 @@ MARGIN = 0.5  # of the effect, which is 1 at alignment and 0 in a random basis
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the verdict rests on.
+    """The basis of the verdict.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """The verdict, the measure that it rests on, and its reasons in words."""
+    """The verdict, the measure on which it is based, and its reasons in words."""
 
     verdict: Verdict
     measure: Measure
@@ -74,7 +74,8 @@ def verdict_on(evidence: Evidence) -> Conclusion:
 
     M decides where it can, and the orientation where M is undecided or cannot be measured. Weights whose orientation is
     independent of the data are called "aligned" with probability 1 % at most by each measure, whatever their spectrum,
-    and exactly aligned ones "partly" or "not aligned" with 1 % at most, as the p-values must be at most 1 %.
+    and exactly aligned ones "partly" or "not aligned" with probability 1 % at most, because the p-values must be at
+    most 1 %.
 
     Whether such weights are *exactly* aligned is a separate question, which the explanation answers.
     """
@@ -101,7 +102,7 @@ def verdict_on(evidence: Evidence) -> Conclusion:
 
 
 def by_misalignment(e: Evidence) -> Verdict:
-    """What M alone says."""
+    """The verdict by M alone."""
     if e.interval is None or not e.reference or e.isotropic > LEVEL or e.eigenspaces == 1:
         return "undecided"
     low, high = (1 - end / e.reference for end in e.interval[::-1])
@@ -109,7 +110,7 @@ def by_misalignment(e: Evidence) -> Verdict:
 
 
 def by_orientation(e: Evidence) -> Verdict:
-    """What the orientation alone says."""
+    """The verdict by the orientation alone."""
     if e.effect is None or e.isotropic > LEVEL or e.eigenspaces == 1:
         return "undecided"
     return _placed(*e.effect, e.turned, e.aligned)

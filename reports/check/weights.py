@@ -19,7 +19,7 @@ class WeightVectors:
     Attributes
     ----------
     vectors : ndarray, shape (m, d), float64
-        Filters flattened C × kh × kw, as patches are.
+        Filters flattened C × kh × kw, like patches.
     kernel : tuple of int, or None
         (C, kh, kw) of filters, None for a dense layer.
     group : (int, int)
@@ -49,7 +49,7 @@ def filters(array: Any, *, transposed: bool = False, group: tuple[int, int] = (1
     array : (m, d), (m, C, k) or (m, C, kh, kw)
         In PyTorch's layout, output first.
     transposed : bool
-        The other way round: (d, m), (k, C, m) or (kh, kw, C, m), as Keras and JAX store them.
+        Inputs first: (d, m), (k, C, m) or (kh, kw, C, m), as Keras and JAX store them.
     group : (j, g)
         Only the filters that see the j-th of g groups of channels (grouped and depthwise convolutions).
 

@@ -1,7 +1,7 @@
 """What f is made of: initial weights times a factor, and what training has written; and two laws that describe it.
 
-`decompose` gives the parts where a closed form exists, `estimated_parts` from networks whose initial weights are known,
-`fit_shape` describes a transfer function by two numbers.
+`decompose` gives the parts where a closed form exists, `estimated_parts` estimates them from networks whose initial
+weights are known, and `fit_shape` describes a transfer function by two numbers.
 """
 
 from theory.decomposition.door import decompose

@@ -1,8 +1,9 @@
-"""What a network's output depends on beside what its weights are: gradients, the neural feature ansatz, decay.
+"""What a network's output depends on, compared with its weights: gradients, the neural feature ansatz, decay.
 
-`gradient_outer_product` and `feature_matrix` are the two matrices that are compared, `correlation` and `fit_ansatz` how
-alike they are, `change_correlation` the same for what training has changed; `linear_exponent` and `decay_factor` are
-the cases in which one of them follows from the other; `means` holds what an ensemble says of their means.
+`gradient_outer_product` and `feature_matrix` are the two matrices that are compared. `correlation` and `fit_ansatz`
+measure how similar they are, and `change_correlation` does so for their changes during training. `linear_exponent` and
+`decay_factor` cover the cases in which one matrix follows from the other. `means` has estimates for the means over an
+ensemble.
 """
 
 from theory.features.ansatz import Ansatz, change_correlation, correlation, fit_ansatz, linear_exponent, matrix_power

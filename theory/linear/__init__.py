@@ -1,4 +1,4 @@
-"""Closed forms of linear models trained on random labels; a new form is one file and one line here."""
+"""Closed forms of linear models trained on random labels. To add a form, add one file, and one line here."""
 
 from theory.linear import (
     averaged,

@@ -1,4 +1,4 @@
-"""Closed forms of networks with one hidden layer, and the kernels behind them; a new form is one file and one line."""
+"""Closed forms of networks with one hidden layer, and their kernels. To add a form, add one file, and one line here."""
 
 from theory.network import dmft, first_step, first_step_averaged, lazy, softmax_first_step, softmax_lazy
 from theory.prediction import Form

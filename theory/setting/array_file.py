@@ -1,4 +1,4 @@
-"""Arrays of numbers in a stranger's files: read without running code from them, and within the memory allowed."""
+"""Arrays of numbers in untrusted files, read without running any code from them and within the memory limit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_array(path: str, key: str) -> np.ndarray:
     Raises
     ------
     InvalidInput
-        Naming `key`, where there is no such array of finite numbers.
+        Names `key`, if there is no such array of finite numbers.
     """
     try:
         with open(path, "rb") as file:
@@ -51,7 +51,7 @@ def read_array(path: str, key: str) -> np.ndarray:
 
 
 def _one_array(file: IO[bytes], size: int, key: str, path: str) -> np.ndarray:
-    """The array of a .npy file of `size` bytes, once it is seen that these are the numbers that its header declares."""
+    """The array of a .npy file of `size` bytes, after a check that its header declares as many."""
     require_memory(size, key, path, "its numbers")
     start = BytesIO(file.read(min(size, 2**17)))
     version = np.lib.format.read_magic(start)
@@ -67,5 +67,5 @@ def _one_array(file: IO[bytes], size: int, key: str, path: str) -> np.ndarray:
 
 
 def first_line(error: Exception) -> str:
-    """What an exception says, or its name where it says nothing."""
+    """The first line of an exception's message, or its name if it has no message."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -24,8 +24,8 @@ OWN_FILES = ("array", "cifar10")
 class Data(Checked, frozen=True, kw_only=True):
     """The law of the rows x, and how many of them a replica sees.
 
-    `moments_of` names a file, and the law then has the second moments of the data set in it, or those that are in it:
-    see `theory.setting.moments_file`. Its eigenvectors are the data set's, not the axes, and not drawn.
+    If `moments_of` names a file, the law has the second moments of the data set in this file, or the moments stored in
+    it: see `theory.setting.moments_file`. The eigenvectors are then those of the data set: neither the axes nor drawn.
     """
 
     table: ClassVar[str] = "data"
@@ -99,7 +99,7 @@ class Data(Checked, frozen=True, kw_only=True):
 
     @property
     def eigenvalues(self) -> tuple[float, ...]:
-        """The eigenvalues of Σ_x as listed, or ascending where a file says them, (d,); empty for real data."""
+        """The eigenvalues of Σ_x as listed, or ascending if a file gives them, (d,); empty for real data."""
         if (known := self._moments()) is not None:
             return known.eigenvalues
         return self.spectrum.eigenvalues() if isinstance(self.spectrum, PowerLaw) else self.spectrum
@@ -111,16 +111,16 @@ class Data(Checked, frozen=True, kw_only=True):
 
     @property
     def law_basis(self) -> np.ndarray | None:
-        """The eigenvectors that a file says, in columns, (d, d); None where none does."""
+        """The eigenvectors that a file gives, in columns, (d, d); None without a file."""
         return None if (known := self._moments()) is None else known.basis
 
     @property
     def dropped(self) -> int:
-        """How many coordinates in a file of moments never vary, and were left out; 0 where there is none."""
+        """How many coordinates in a file of moments never vary and were left out; 0 without a file."""
         return 0 if (known := self._moments()) is None else known.dropped
 
     def _moments(self) -> FileMoments | None:
-        """Those of the file; None where there is none."""
+        """The moments in the file; None without a file."""
         if self.moments_of is None:
             return None
         patch = self.patch if self.departs("patch") else None

@@ -40,9 +40,9 @@ STACKED: tuple[TreatmentKind, ...] = ("recursive", "rainbow", "unrotated")
 
 
 class Until(Checked, frozen=True, kw_only=True):
-    """When upstream training ends: at the first check at which the loss, or the accuracy, on its rows is this good.
+    """When upstream training ends: at the first check at which the loss or the accuracy on its rows is this good.
 
-    A check is made before the first update and then after every `every` updates; each replica ends by its own.
+    Checks are made before the first update and after every `every` updates. Each replica ends independently.
     """
 
     table: ClassVar[str] = "upstream.until"
@@ -76,29 +76,32 @@ class Upstream(Checked, frozen=True, kw_only=True):
 
 
 class Treatment(Checked, frozen=True, kw_only=True):
-    """What becomes of the trained network at the switch.
+    """What is done with the trained network at the switch.
 
-    With W⁰ and W* a layer's weights at init and after upstream training, and Σ_w the mean second moment of the trained
-    first layers of all *other* replicas:
+    With W⁰ and W* a layer's weights at initialization and after upstream training, and Σ_w the mean second moment of
+    the trained first layers of all *other* replicas:
 
-    ``scratch``: W⁰, the replica's own init, as if nothing had been trained.
+    ``scratch``: W⁰, the replica's own initial weights, as if nothing had been trained.
     ``pretrained``: W*.
     ``rescaled``: W* ‖W⁰‖/‖W*‖ in every layer (Frobenius norms).
-    ``first-layers``: the first `layers` layers are W*, with `rescale` rescaled; the others a new init.
-    ``covariance``: first-layer rows from N(0, Σ_w), rescaled to ‖W⁰‖; the others W⁰.
-    ``recursive``: as that, and hidden layers 2, 3, … `layers` (0: all of them) drawn likewise, with the activations of
-    the layer below, already drawn, as the data: variances along their principal directions are those that trained
-    layers of other replicas have along theirs, matched by rank.
+    ``first-layers``: the first `layers` layers are W*, rescaled if `rescale` is set; the others are new initial
+    weights.
+    ``covariance``: first-layer rows from N(0, Σ_w), rescaled to ‖W⁰‖; the other layers are W⁰.
+    ``recursive``: as ``covariance``, and hidden layers 2, 3, … `layers` (0: all of them) drawn likewise, with the
+    activations of the layer below, already drawn, as the data: variances along their principal directions are those
+    that trained layers of other replicas have along theirs, matched by rank.
     ``rainbow``: as ``covariance``, and hidden layers 2, 3, … `layers` (0: all of them) drawn from N(μ, Σ), the mean and
-    covariance of the rows of that layer in trained networks of other replicas, each rotated from the basis of what its
-    trained layers below hand on into that of what the drawn layers do: see `simulate.transfer.rainbow`.
-    ``unrotated``: as that, and nothing is rotated, as if units were the same in all networks.
-    ``eigenvectors``: first layer W* Σ_w^-½, rescaled to ‖W⁰‖, the others a new init: what the trained layer has beyond
-    its covariance. (Weights *drawn* with the eigenvectors of Σ_w and a constant f would be isotropic: scratch.)
+    covariance of the rows of that layer in trained networks of other replicas, each rotated from the basis of the
+    activations of its trained layers below into that of the drawn layers below: see `simulate.transfer.rainbow`.
+    ``unrotated``: as ``rainbow``, without the rotation, as if units were the same in all networks.
+    ``eigenvectors``: first layer W* Σ_w^-½, rescaled to ‖W⁰‖; the other layers are new initial weights. This keeps what
+    the trained layer has beyond its covariance. (Weights *drawn* with the eigenvectors of Σ_w and a constant f would be
+    isotropic: scratch.)
     ``spectrum``: as ``covariance``, with the eigenvectors of Σ_w replaced by random ones.
 
-    Biases: W⁰ and a new init have none; ``pretrained`` and ``first-layers`` keep theirs. Rescaling multiplies those of
-    layer l by the factors of layers 1 … l, so that a ReLU network's function is only multiplied by a number.
+    Biases: W⁰ and new initial weights have none; ``pretrained`` and ``first-layers`` keep theirs. Rescaling multiplies
+    the biases of layer l by the factors of layers 1 … l, so that the function of a ReLU network changes only by a
+    factor.
     """
 
     table: ClassVar[str] = "treatment"
@@ -118,7 +121,7 @@ class Treatment(Checked, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The kind, with what has been chosen.
+        """The kind, with the options chosen.
 
         >>> Treatment(kind="first-layers", layers=2, rescale=True).name
         'first-layers 2 rescaled'

@@ -1,4 +1,4 @@
-"""Laws that a setting names by a table of their own: of the eigenvalues, and of the radius of elliptical rows."""
+"""Laws that have their own table in a setting: of the eigenvalues, and of the radius of elliptical rows."""
 
 from __future__ import annotations
 

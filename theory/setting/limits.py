@@ -1,7 +1,7 @@
 """How much memory one array may take, and how many updates a form may compute, before a run is refused.
 
-A few bytes can ask for any amount of work: a shape that a file declares, an archive that unpacks to a thousand times
-its size, a dimension in a setting. They are refused before the work, by what they ask for.
+A few bytes can request any amount of work: a shape declared in a file, an archive that unpacks to a thousand times its
+size, a dimension in a setting. Such requests are refused before the work starts.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _DEFAULT = 4.0
 
 
 def memory() -> int:
-    """The bytes that one array may take: 4 GiB, or the GiB that the environment's EIGENALIGN_MEMORY says.
+    """The bytes that one array may take: 4 GiB, or as many GiB as the environment variable EIGENALIGN_MEMORY says.
 
     Raises
     ------
     InvalidInput
-        Where that is not a positive number.
+        If EIGENALIGN_MEMORY is not a positive number.
     """
     text = os.environ.get(VARIABLE, "")
     try:
@@ -36,7 +36,7 @@ def memory() -> int:
 
 
 def require_updates(count: int) -> None:
-    """Refuse a closed form that computes its updates one by one where they are more than 2^24.
+    """Refuse a closed form that computes its updates one by one if there are more than 2^24.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def require_updates(count: int) -> None:
 
 
 def require_memory(needed: float, key: str, value: object, what: str) -> None:
-    """Raise InvalidInput(key, value, …) where `what`, an array of `needed` bytes, is larger than the limit.
+    """Raise InvalidInput(key, value, …) if `what`, an array of `needed` bytes, is larger than the limit.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """The second moments of a data set in a file, for a law of rows that stands in for the data set.
 
-Under random labels f depends on the rows mostly through their second moments, so that Gaussian rows with those of a
-data set give nearly its curves, where the data set itself cannot be at hand. How nearly is measured by claim B7.
+Under random labels, f depends on the rows mostly through their second moments. Gaussian rows with the second moments of
+a data set therefore give almost the same curves, for use where the data set itself is not available. Claim B7 measures
+the difference.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class FileMoments:
     mean : tuple of float, length d
         Along the eigenvectors; empty where rows were centred, or a second moment was given.
     dropped : int
-        Coordinates that never vary, and were left out.
+        Coordinates that never vary and were left out.
     """
 
     eigenvalues: tuple[float, ...]
@@ -49,15 +50,15 @@ class FileMoments:
 def read_moments(path: str, *, patch: tuple[int, int] | None, center: bool, scale: bool) -> FileMoments:
     """The moments of the array in a .npy or .npz file: rows (n, d), a second moment (d, d), or images (n, C, H, W).
 
-    A matrix that is square and symmetric is a second moment, E[x xᵀ], of rows with mean zero. Of images these are the
-    moments of all patches of size `patch`, 3 × 3 if None, flattened C × h × w. Centring and scaling are those of real
-    data: the mean is subtracted, and one number divides all, the root mean square of an entry. A file that has not
-    changed is read once.
+    A square symmetric matrix is taken for a second moment, E[x xᵀ], of rows with mean zero. For images, the moments are
+    those of all patches of size `patch` (3 × 3 if None), flattened C × h × w. Centring and scaling are as for real
+    data: the mean is subtracted, and everything is divided by one number, the root mean square of an entry. A file that
+    has not changed is read only once.
 
     Raises
     ------
     InvalidInput
-        Where there is no such file, it holds no such array of finite numbers, or the keys of the setting do not fit it.
+        If there is no such file, it holds no such array of finite numbers, or the keys of the setting do not fit it.
     """
     try:
         status = os.stat(path)
@@ -69,7 +70,7 @@ def read_moments(path: str, *, patch: tuple[int, int] | None, center: bool, scal
 
 @lru_cache(maxsize=16)
 def _read(path: str, state: tuple[int, ...], patch: tuple[int, int] | None, center: bool, scale: bool) -> FileMoments:
-    """`state` tells a file from what it was before."""
+    """The moments in a file; `state` distinguishes a changed file from its earlier state."""
     array = read_array(path, KEY)
     if array.ndim not in (2, 4):
         rule = f"must hold rows (n, d), a second moment (d, d) or images (n, C, H, W), not {array.shape}"
@@ -97,7 +98,7 @@ def _in_range(array: np.ndarray, path: str) -> np.ndarray:
 
 
 def _symmetric(array: np.ndarray) -> bool:
-    """Whether rows are a matrix that equals its transpose, so far as it can be told from rounding."""
+    """Whether rows are a matrix that equals its transpose, up to rounding errors."""
     square = array.shape[0] == array.shape[1]
     return square and bool(np.abs(array - array.T).max() <= SYMMETRIC * np.abs(array).max())
 
@@ -109,7 +110,7 @@ def _of_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _of_patches(images: np.ndarray, patch: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The same of all patches, each place of each image once."""
+    """The same for all patches, each position in each image once."""
     if patch[0] > images.shape[2] or patch[1] > images.shape[3]:
         rule = f"must not exceed the images, {images.shape[2]} × {images.shape[3]}"
         raise InvalidInput("data.patch", patch, rule)
@@ -128,7 +129,7 @@ def _of_patches(images: np.ndarray, patch: tuple[int, int]) -> tuple[np.ndarray,
 
 
 def _standardised(path: str, second: np.ndarray, mean: np.ndarray, *, center: bool, scale: bool) -> FileMoments:
-    """Coordinates that never vary left out, then centred, scaled, and turned into the eigenbasis."""
+    """Moments without coordinates that never vary, centred, scaled, and rotated into the eigenbasis."""
     covariance = second - np.outer(mean, mean)
     varies = np.diag(covariance) > 64 * np.finfo(float).eps * np.diag(second)
     if not varies.any():

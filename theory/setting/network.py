@@ -17,7 +17,7 @@ RESNET_18 = ((64,), (64, 64), (128, 128), (256, 256), (512, 512))
 
 
 class ResidualBlock(NamedTuple):
-    """One residual block: `filters` on images of `inputs` channels, of which the first layer steps by `stride`."""
+    """One residual block: `filters` on images of `inputs` channels; its first layer has stride `stride`."""
 
     inputs: int
     filters: int
@@ -25,7 +25,7 @@ class ResidualBlock(NamedTuple):
 
     @property
     def projects(self) -> bool:
-        """Whether filters 1 × 1 stand in the shortcut, which else hands on what it is given."""
+        """Whether the shortcut has filters 1 × 1; otherwise it is the identity."""
         return self.stride > 1 or self.inputs != self.filters
 
 
@@ -33,20 +33,21 @@ class Network(Checked, frozen=True, kw_only=True):
     """What is trained; `hidden`, `blocks` and `init_variance` are stored with their defaults filled in.
 
     ``linear``: outputs W x. ``mlp``: dense layers of `hidden` units, then the outputs. ``conv``: `filters` of size
-    `kernel` at every place of an image (stride 1, no padding), then an mlp of `hidden` units on all of them. ``vgg``:
-    `blocks` of convolutions, each number so many filters 3 × 3 (stride 1, a border of zeros, so that an image keeps its
-    size), each block followed by the maximum over 2 × 2 places (stride 2; an odd row or column is left out); then as
-    ``conv``, with no dense hidden layer by default. Its default blocks are VGG16's.
+    `kernel` at every position of an image (stride 1, no padding), then an mlp of `hidden` units on all outputs.
+    ``vgg``: `blocks` of convolutions, each number being the number of 3 × 3 filters in a layer (stride 1, zero padding
+    that keeps the size of an image). Each block is followed by the maximum over 2 × 2 positions (stride 2; an odd row
+    or column is left out); the rest is as in ``conv``, with no dense hidden layer by default. The default blocks are
+    those of VGG16.
 
     ``resnet``: a pre-activation residual network (arXiv:1603.05027) with batch normalisation. The first of `blocks` is
-    the stem, so many filters of size `kernel`; each other is a group, each of its numbers a residual block h + W₂ ∗
-    φ(N(W₁ ∗ φ(N(h)))) of so many filters 3 × 3 in both layers; from the second group on, a group's first block halves
-    the sides (stride 2). Where channels or sides change, h is replaced by filters 1 × 1 on φ(N(h)). The mean of φ(N(h))
-    over all places feeds the outputs. Borders of zeros keep sides. Its default is WRN-28-4; see `WRN_28_4` and
-    `RESNET_18`. N subtracts the mean of a channel over the rows of the batch and all places, divides by its standard
-    deviation, and has a trained scale and shift, which begin at 1 and 0. So the rows of a batch interact: an output
-    depends on the other rows of its batch. There are no other biases, and no running averages: what is read of a
-    trained network (its loss) is read in batches as in training.
+    the stem, with the number of its filters, of size `kernel`. Each of the others is a group, and each of its numbers a
+    residual block h + W₂ ∗ φ(N(W₁ ∗ φ(N(h)))) with that many 3 × 3 filters in both layers; from the second group on, a
+    group's first block halves the sides (stride 2). Where channels or sides change, h is replaced by 1 × 1 filters on
+    φ(N(h)). The mean of φ(N(h)) over all positions feeds the outputs. Zero padding keeps the sides. The default is
+    WRN-28-4; see `WRN_28_4` and `RESNET_18`. N subtracts the mean of a channel over the rows of the batch and all
+    positions, divides by the standard deviation, and has a trained scale and shift, which start at 1 and 0. So the rows
+    of a batch interact: an output depends on the other rows of its batch. There are no other biases and no running
+    averages: the loss of a trained network is computed in batches, as in training.
     """
 
     table: ClassVar[str] = "network"
@@ -128,7 +129,7 @@ class Network(Checked, frozen=True, kw_only=True):
 
     @property
     def residual_blocks(self) -> tuple[ResidualBlock, ...]:
-        """Those of a resnet, first block first; none of other networks.
+        """The blocks of a resnet, first block first; empty for other networks.
 
         >>> Network(kind="resnet", blocks=((4,), (8, 8), (16,))).residual_blocks[1:]
         (ResidualBlock(inputs=8, filters=8, stride=1), ResidualBlock(inputs=8, filters=16, stride=2))

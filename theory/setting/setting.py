@@ -1,4 +1,4 @@
-"""A whole setting, and the rules that bind its parts to each other."""
+"""A whole setting, and the rules that relate its parts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Ensemble(Checked, frozen=True, kw_only=True):
 
 
 class Setting(Checked, frozen=True, kw_only=True):
-    """Data, labels, network, training and ensemble: all that `theory` and `simulate` are told.
+    """Data, labels, network, training and ensemble: everything that `theory` and `simulate` receive.
 
     >>> setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)))
     >>> setting.network.kind, setting.training.readings
@@ -88,7 +88,7 @@ class Setting(Checked, frozen=True, kw_only=True):
             require(size <= samples, "training.batch_size", size, f"must not exceed data.samples ({samples})")
 
     def _check_precision(self) -> None:
-        """In float32 a rate of 1e-46 would be 0, and one of 1e39 infinite, without a word."""
+        """In float32, a rate of 1e-46 would silently become 0, and one of 1e39 infinite."""
         if self.ensemble.dtype == "float32":
             training = self.training
             rates = [training.learning_rate_at(step) for step in (0, *(start for start, _ in training.drops))]
@@ -114,7 +114,7 @@ class Setting(Checked, frozen=True, kw_only=True):
 
     @property
     def batches_per_epoch(self) -> int:
-        """K = ⌊n/B⌋, the updates of an epoch; rows that are left over are dropped.
+        """K = ⌊n/B⌋, the updates per epoch; left-over rows are dropped.
 
         Raises
         ------
@@ -125,18 +125,18 @@ class Setting(Checked, frozen=True, kw_only=True):
 
     @property
     def outputs(self) -> int | None:
-        """The number of outputs C; None where only the data's own labels can tell."""
+        """The number of outputs C; None if it depends on the labels in the data."""
         kind = self.labels.kind
         return None if kind == "real" else self.labels.classes if kind == "classes" else self.labels.outputs
 
     @property
     def output_count(self) -> int:
-        """C, where the setting knows it.
+        """C, if the setting determines it.
 
         Raises
         ------
         InvalidInput
-            If the labels are the data's own.
+            If the labels come with the data.
         """
         if self.outputs is None:
             raise InvalidInput("labels.kind", self.labels.kind, "must not be 'real': only the data know those outputs")

@@ -1,4 +1,4 @@
-"""The vocabulary of successive tasks: one network after another set of random labels, and what is done in between."""
+"""The vocabulary of successive tasks: one network, successive sets of random labels, and remedies in between."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ RANDOM = ("gaussian", "rademacher", "classes")
 class Remedy(Checked, frozen=True, kw_only=True):
     """What is done to a network against the loss of plasticity, W⁰ being its weights before the first task.
 
-    ``none``: the network goes on as the last task has left it.
-    ``anew``: every task begins from an init of its own, as if nothing had been trained.
-    ``decay``: ½ `strength` ‖W − W⁰‖² is added to the loss, in every task and for every trained parameter; the
-    gradients of training.weight_decay and training.l1 are added besides where the setting has them.
+    ``none``: the network continues as the last task has left it.
+    ``anew``: every task starts from new initial weights, as if nothing had been trained.
+    ``decay``: ½ `strength` ‖W − W⁰‖² is added to the loss, in every task and for every trained parameter; the gradients
+    of training.weight_decay and training.l1 are also added if the setting has them.
     ``rescaled``: between tasks every layer is multiplied by ‖W⁰‖/‖W‖ (Frobenius norms). Biases of layer l are
-    multiplied by the factors of layers 1 … l, so that a ReLU network's function is only multiplied by a number.
-    ``revived``: between tasks every hidden unit that is 0 on all rows of the last task is drawn anew: incoming weights
-    as at init, bias 0, and outgoing weights 0, so that the outputs on these rows stay what they are.
+    multiplied by the factors of layers 1 … l, so that the function of a ReLU network changes only by a factor.
+    ``revived``: between tasks every hidden unit that is 0 on all rows of the last task is redrawn: incoming weights as
+    at initialization, bias 0, and outgoing weights 0, so that the outputs on these rows stay what they are.
     """
 
     table: ClassVar[str] = "remedy"
@@ -36,7 +36,7 @@ class Remedy(Checked, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The kind, with what has been chosen.
+        """The kind, with the options chosen.
 
         >>> Remedy(kind="decay", strength=0.01).name
         'decay 0.01'
@@ -45,19 +45,19 @@ class Remedy(Checked, frozen=True, kw_only=True):
 
 
 class TaskSequence(Checked, frozen=True, kw_only=True):
-    """A network trained on `count` tasks one after the other; every task draws labels of its own, from the same law.
+    """A network trained on `count` tasks one after the other; every task draws its own labels from the same law.
 
     Attributes
     ----------
     task : Setting
-        One task, with its ensemble; the first task is this very setting. Its optimizer starts anew with every task.
+        One task, with its ensemble; the first task is exactly this setting. The optimizer is reset for every task.
     count : int
         k, the number of tasks.
     rows : "same" or "fresh"
-        Whether all tasks of a replica share the rows of the first, or each draws its own; of a finite set a task's rows
-        are distinct, and those of two tasks may overlap.
+        Whether all tasks of a replica share the rows of the first task, or each draws its own. From a finite set, the
+        rows of one task are distinct, and those of two tasks may overlap.
     remedies : tuple of Remedy
-        Compared on the same rows, labels, batches and first init; a plain kind stands for its defaults.
+        Compared on the same rows, labels, batches and first initial weights; a plain kind stands for its defaults.
 
     >>> from theory.setting import Data, Network
     >>> task = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8), network=Network(kind="mlp"))

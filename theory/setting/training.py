@@ -50,7 +50,7 @@ class Training(Checked, frozen=True, kw_only=True):
         return self.steps if isinstance(self.steps, tuple) else (self.steps,)
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of update number `step` (0 is the first): each drop (s, c) multiplies it by c from s on.
+        """The learning rate of update `step` (0 is the first); each drop (s, c) multiplies it by c from update s on.
 
         >>> Training(learning_rate=0.1, drops=((10, 0.5), (20, 0.5))).learning_rate_at(20)
         0.025

@@ -1,4 +1,4 @@
-"""Is it aligned? Exact, random-basis and whole-matrix tests, intervals, and what they would have found."""
+"""Is it aligned? Exact, random-basis and whole-matrix tests, intervals, and their power."""
 
 from theory.testing.interval import MisalignmentInterval, misalignment_interval
 from theory.testing.mean import detectable_mean, escalating_mean_randomization_test

@@ -17,7 +17,7 @@ from theory.symmetry import SymmetryGroup
 
 
 def block_weights(key: str, blocks: int, counts: Array | None, at_least: int = 2) -> np.ndarray:
-    """`counts` of replicas (K,), or equal ones, as float64, checked; `key` names the array that they belong to."""
+    """Checked `counts` of replicas (K,) as float64, equal by default; `key` names the array that they belong to."""
     if blocks < at_least:
         rule = f"needs at least {at_least} independent replicas or blocks: one alone says nothing of their spread"
         raise InvalidInput(f"{key}.shape[0]", blocks, rule)
@@ -34,7 +34,8 @@ def block_weights(key: str, blocks: int, counts: Array | None, at_least: int = 2
 def merge_blocks(values: np.ndarray, counts: np.ndarray, blocks: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Block means and counts after merging to at most `blocks` blocks: block k joins block k mod `blocks`.
 
-    The rule is fixed beforehand, so merged blocks are again means over independent replicas: what is exact stays so.
+    The rule is fixed beforehand, so merged blocks are again means over independent replicas, and exact tests remain
+    exact.
     """
     if blocks is None or blocks >= len(counts):
         return values, counts
@@ -63,7 +64,7 @@ class Outside:
     """Orthonormal coordinates of B − Π(B), B symmetric and given in the basis of the group.
 
     The P coordinates are √2 B_ij, i < j, for all pairs that are not both fixed, then, for blocks larger than 1, the
-    diagonal less its mean. Their sum of squares is ‖B − Π(B)‖_F².
+    diagonal minus its mean. Their sum of squares is ‖B − Π(B)‖_F².
     """
 
     group: SymmetryGroup

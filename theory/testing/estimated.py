@@ -1,9 +1,9 @@
-"""Positive means held against predictions, where their variances have to be estimated from the same replicas.
+"""Positive means compared with predictions, with variances estimated from the same replicas.
 
 τ of one replica is a mean of squares: skewed, and more so the more unequal replicas are. No test of its mean keeps a
-level of 1e-6 for every such law from few replicas, because rare ones that have not been seen may carry the mean
+level of 1e-6 for every such law from few replicas, because rare replicas not in the sample may dominate the mean
 (Bahadur and Savage 1956). Two kinds of test are combined here: one that is exact for every law of positive numbers and
-finds gross errors only, and one that is sharp, and speaks only where the replicas are enough for its law to be known.
+detects only gross errors, and a sharp one that is used only if there are enough replicas for its law to be known.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LEAST = 5e-324  # the smallest float keeps normal scores finite
 
 @dataclass(frozen=True, eq=False)
 class EstimatedMeans:
-    """What K independent block means say of q predicted positive means.
+    """The result of testing q predicted positive means with K independent block means.
 
     Attributes
     ----------
@@ -47,12 +47,11 @@ class EstimatedMeans:
     degrees, skewness : ndarray, shape (q,)
         Of the statistic: Student's degrees of freedom, and how skewed it still is.
     sharp : bool
-        Whether the sharp test spoke. Otherwise the p-values are those of the bounds, and nothing but a gross error can
-        be found.
+        Whether the sharp test was used. Otherwise the p-values are those of the bounds, which detect only gross errors.
     blocks, replicas : int
         K and N.
     needed : int
-        Replicas from which on the sharp test speaks, as far as these can tell; N or fewer where it does.
+        Replicas from which on the sharp test is used, estimated from these; N or fewer if it was used.
     """
 
     pvalues: np.ndarray
@@ -68,9 +67,9 @@ class EstimatedMeans:
 
     @property
     def typical(self) -> np.ndarray:
-        """Relative standard errors without what is noise in their differences: shrunk to their mean (James and Stein).
+        """Relative standard errors with the noise in their differences removed: shrunk to their mean (James and Stein).
 
-        The largest of many estimated errors exceeds the true ones, the more so the fewer blocks there are.
+        The largest of many estimated errors exceeds the true ones, and more so with fewer blocks.
         """
         logs, noise = np.log(self.errors), float(np.mean(1 / (2 * self.degrees)))
         scatter = float(np.var(logs, ddof=1)) if len(logs) > 1 else np.inf
@@ -79,20 +78,20 @@ class EstimatedMeans:
 
     @property
     def variance_bound(self) -> float:
-        """An upper 95 % bound for the relative variance of one replica, of the mean where it is largest."""
+        """An upper 95 % bound for the relative variance of one replica, for the mean with the largest variance."""
         bounds = self.replicas * self.typical**2 * self.degrees / stats.chi2.ppf(0.05, self.degrees)
         return float(np.max(bounds))
 
     @property
     def pvalue(self) -> float:
-        """Of all means together, by Bonferroni."""
+        """The p-value of all means together, by Bonferroni."""
         return min(1.0, len(self.pvalues) * float(np.min(self.pvalues)))
 
     def interval(self, confidence: float) -> tuple[np.ndarray, np.ndarray]:
         """Simultaneous confidence intervals (Bonferroni) for the true means, their ends (q,) each, by inverting T.
 
-        From two blocks on, and corrected for |λ| in full: at the usual confidences that costs little. The upper end is
-        inf where the error is so large that nothing bounds the mean.
+        Defined from two blocks on, and corrected for the full |λ|, which costs little at the usual confidences. The
+        upper end is inf if the error is so large that nothing bounds the mean.
         """
         tail = (1 - confidence) / len(self.errors)
         reach = critical_values(self.degrees, self.skewness, tail) * self.errors / 3
@@ -102,10 +101,11 @@ class EstimatedMeans:
         return (root / (center + reach)) ** 3, high**3
 
     def detectable(self, level: float, power: float, tests: int) -> float:
-        """The relative error of one mean that is found with this power, on the side where that is harder.
+        """The relative error of one mean that is detected with this power, on the harder side.
 
-        Of the mean with the largest error, at the degrees of freedom that half of the means have: few blocks say little
-        of each. `tests` is by how many p-values are multiplied. inf where only gross errors are found.
+        It refers to the mean with the largest error, at the median degrees of freedom of all means, because few blocks
+        say little about each. `tests` is the factor by which p-values are multiplied. inf if only gross errors are
+        detected.
         """
         if not self.sharp:
             return np.inf
@@ -118,23 +118,23 @@ class EstimatedMeans:
 def estimated_means(ratios: np.ndarray, counts: np.ndarray, variance: np.ndarray | None = None) -> EstimatedMeans:
     """Test that each of q positive quantities has mean 1, from K independent block means of them.
 
-    **The sharp test** takes the law of a mean of squares for a gamma law of unknown shape. Then (Lukacs 1955) the mean
-    is independent of every statistic that a common factor leaves alone, such as the relative standard error
-    c = SE / mean, and the cube root of the mean is nearly N(1 − c²/9, c²/9) (Wilson and Hilferty):
+    **The sharp test** assumes that a mean of squares has a gamma law of unknown shape. Then (Lukacs 1955) the mean is
+    independent of every statistic that a common factor does not change, such as the relative standard error c = SE /
+    mean, and the cube root of the mean is nearly N(1 − c²/9, c²/9) (Wilson and Hilferty):
 
         T = 3 (mean^{1/3} − 1 + c²/9) / c,    Student's t with ν = min(K − 1, 2K / (κ + 2 − γ²)) degrees of freedom,
 
     γ and κ the skewness and excess kurtosis of the block means ((κ + 2 − γ²)/K is the relative variance of c² given the
-    mean). What is left of the skewness of T is λ = 4c − 2γ/√K, 0 for a gamma law. With λ' what of |λ| exceeds noise,
-    8√6/K, p-values are those of the smaller normal score z' that solves z' + 2λ' (z'² − 1)/6 = z; the factor 2 stands
-    for what rare replicas hide. The test speaks where N is at least 1,000 and 500 times the relative variance of one
-    replica, N c² (the predicted one where that is larger), and where λ' ≤ .5.
+    mean). The remaining skewness of T is λ = 4c − 2γ/√K, 0 for a gamma law. With λ' the part of |λ| that exceeds noise,
+    8√6/K, p-values are those of the smaller normal score z' that solves z' + 2λ' (z'² − 1)/6 = z; the factor 2 allows
+    for what rare replicas hide. The test is used if N is at least 1,000 and at least 500 times the relative variance of
+    one replica, N c² (or the predicted one if that is larger), and if λ' ≤ .5.
 
-    **The bounds**, exact at every K, speak otherwise. Upwards: Π_b (1 + g (x_b − 1)) has expectation 1 for 0 ≤ g ≤ 1,
-    and so has its average over a fixed set of g; p = 1/average (Markov's inequality). Downwards, where a relative
-    variance v of one replica is predicted: e^{−gx} ≤ 1 − gx + g²x²/2 gives, by Chernoff's bound,
-    p = min_g [e^{g·mean} (1 − g + g²(1 + v)/2)]^N. Without v no error downwards is found: replicas too rare to be seen
-    could carry the mean.
+    **The bounds**, exact at every K, are used otherwise. Upwards: Π_b (1 + g (x_b − 1)) has expectation 1 for 0 ≤ g ≤
+    1, and so has its average over a fixed set of g; p = 1/average (Markov's inequality). Downwards, where a relative
+    variance v of one replica is predicted: e^{−gx} ≤ 1 − gx + g²x²/2 gives, by Chernoff's bound, p = min_g [e^{g·mean}
+    (1 − g + g²(1 + v)/2)]^N. Without v, no error downwards is detected: replicas too rare to appear could dominate the
+    mean.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def estimated_means(ratios: np.ndarray, counts: np.ndarray, variance: np.ndarray
     counts : ndarray, shape (K,)
         Replicas in each block.
     variance : ndarray, shape (q,), optional
-        The relative variance of one replica, or an upper bound of it, as it is predicted; may be infinite.
+        The predicted relative variance of one replica, or an upper bound for it; may be infinite.
 
     Raises
     ------
@@ -223,10 +223,11 @@ def critical_values(degrees: np.ndarray, skewness: np.ndarray, level: float) -> 
 
 
 def detectable_error(error: float, degrees: float, level: float, power: float, *, skewness: float = 0.0) -> float:
-    """The relative error ε of one mean that the sharp test finds at `level` with probability `power`.
+    """The relative error ε of one mean that the sharp test detects at `level` with probability `power`.
 
-    Were the true mean (1 + ε) times the predicted one, T would be u = (1 + ε)^{1/3} times a noncentral t with
-    3 (1 − 1/u)(1 − c²/9) / c: its own standard error counts. The larger of the two signs; inf if nothing is found.
+    If the true mean is (1 + ε) times the predicted one, T is u = (1 + ε)^{1/3} times a noncentral t with noncentrality
+    3 (1 − 1/u)(1 − c²/9) / c, since the standard error grows with the true mean. The result is the larger of the two
+    signs; inf if no error is detected.
     """
     critical = float(critical_values(np.array(degrees), np.array(skewness), level))
     center = 1 - error**2 / 9
@@ -248,7 +249,7 @@ def detectable_error(error: float, degrees: float, level: float, power: float, *
 def replicas_to_find(
     discrepancy: float, variance: float, blocks: int, level: float, power: float, tests: int = 1
 ) -> int | None:
-    """How many replicas the sharp test wants to find a relative error of `discrepancy` in one of `tests` means.
+    """How many replicas the sharp test needs to detect a relative error of `discrepancy` in one of `tests` means.
 
     Parameters
     ----------
@@ -256,13 +257,13 @@ def replicas_to_find(
     variance : float
         The relative variance of one replica.
     blocks : int
-        The most blocks that replicas are averaged in.
+        The largest number of blocks in which replicas are averaged.
     level, power : float
 
     Returns
     -------
     int or None
-        None where more than 10¹² are wanted: nobody trains so many.
+        None if more than 10¹² are needed, which is impracticable.
 
     >>> replicas_to_find(0.05, 2.0, 512, 1e-6, 0.9)
     32469

@@ -1,7 +1,7 @@
 """How far from aligned: a confidence interval for M, and "aligned within δ".
 
 The sample M² is biased upward: near alignment it is a sum of squares of noise. A percentile bootstrap adds the bias a
-second time and never covers 0; a basic bootstrap takes it off, but its upper end is too low. The interval here inverts
+second time and never covers 0; a basic bootstrap subtracts it, but its upper end is too low. The interval here inverts
 a test instead, along a path from the aligned matrix through the estimate.
 """
 
@@ -31,9 +31,9 @@ class MisalignmentInterval:
     squared : float
         M² of the sample, biased upward by about `null_floor`.
     squared_low, squared_high : float
-        The interval for M² of Σ_w; its upper end is infinite where nothing bounds it.
+        The interval for M² of Σ_w; its upper end is infinite if nothing bounds M².
     null_floor : float
-        The median M² that the same noise gives where Σ_w is aligned (inf where most resamples are singular).
+        The median M² that the same noise gives if Σ_w is aligned (inf if most resamples are singular).
     confidence : float
     blocks : int
         How many independent blocks, or weight vectors, were resampled.
@@ -86,18 +86,18 @@ def misalignment_interval(
     """An equal-tailed confidence interval for M² (and M) of Σ_w against the eigenspaces of A, by test inversion.
 
     Blocks are resampled with replacement. In units where Π(S̄) = I (M is unchanged by a commuting scaling), S̄ = e^L, the
-    resampled means are e^{L/2} E_b e^{L/2}; the noise E_b is taken to the power of `widening` for K blocks. Along the
-    path B_λ = e^{λL}, from aligned (λ = 0) through the estimate (λ = 1), M² would be M²(e^{λL/2} E_b e^{λL/2}).
-    The interval is M²(B_λ) for all λ at which M² of the sample is neither in the upper nor in the lower (1 −
-    confidence)/2 tail (test inversion bootstrap, Carpenter 1999). Lower end 0: alignment is not rejected. For the
-    upper end a sample M² below the null median counts as the median: lucky noise shortens nothing. Resamples that are
-    not positive definite (fewer distinct vectors than dimensions, say) speak against no value; where they are more than
-    (1 − confidence)/2 of all, or variances that the path has moved apart by factors of 1e13 are not excluded either,
-    there is no upper end. Asymptotic in K.
+    resampled means are e^{L/2} E_b e^{L/2}; the noise E_b is raised to the power `widening` of K blocks. Along the path
+    B_λ = e^{λL}, from aligned (λ = 0) through the estimate (λ = 1), M² of a sample is M²(e^{λL/2} E_b e^{λL/2}). The
+    interval is M²(B_λ) for all λ at which M² of the sample is neither in the upper nor in the lower (1 − confidence)/2
+    tail (test inversion bootstrap, Carpenter 1999). Lower end 0: alignment is not rejected. For the upper end, a sample
+    M² below the null median counts as the median, so that favourable noise does not shorten the interval. Resamples
+    that are not positive definite (with fewer distinct vectors than dimensions, for example) exclude no value. There is
+    no upper end if more than (1 − confidence)/2 of all resamples are of this kind, or if even variances that the path
+    has moved apart by factors of 1e13 are not excluded. Asymptotic in K.
 
-    How often it covers is counted in the guide on calibration, for 5 to 200 replicas, and vectors of one network: at
-    least as often as it says from 5 replicas on. It covers more where K m is not large against d² (the noise of a
-    resampled mean is then wider than that of a fresh one). For one network it assumes independent vectors, which the
+    The guide on calibration counts its coverage for 5 to 200 replicas and for vectors of one network: from 5 replicas
+    on, it is at least the nominal one. Coverage is higher if K m is not large compared with d² (the noise of a
+    resampled mean is then wider than that of a new one). For one network it assumes independent vectors, which the
     neurons of a trained network are not.
 
     Parameters
@@ -107,7 +107,7 @@ def misalignment_interval(
     second_moments : Array, shape (K, d, d)
         Second moments of K independent replicas, or block means, weighted by `counts`. K ≥ 3; K ≥ 30 is advised.
     vectors : Array, shape (n, d)
-        Instead: the weight vectors of one single network, n > d. The result is flagged `optimistic`.
+        Instead: the weight vectors of a single network, n > d. The result is flagged `optimistic`.
     confidence : float
     resamples : int
     seed : int
@@ -167,8 +167,8 @@ def misalignment_interval(
 def widening(blocks: int, tail: float) -> float:
     """The factor by which the resampled noise of K blocks is widened: sqrt(K/(K − 1)) t_{K−1}(tail)/z(tail).
 
-    The root makes its variance unbiased; the ratio of quantiles gives it the reach in the tails that a mean over K
-    Gaussian values has, measured by its own estimated error.
+    The root makes the variance unbiased; the ratio of quantiles gives the noise the tails of a mean over K Gaussian
+    values in units of its own estimated error.
     """
     quantiles = stats.t.isf(tail, blocks - 1) / stats.norm.isf(tail)
     return float(np.sqrt(blocks / (blocks - 1)) * quantiles)
@@ -177,7 +177,7 @@ def widening(blocks: int, tail: float) -> float:
 class MisalignmentPath:
     """B_λ = e^{λL}, and the sample M² there under the resampled noise; all in the basis of the eigenspaces.
 
-    It may be followed up to λ = `longest`, where variances are 1e13 apart, and is `noiseless` where all means are one.
+    It can be followed up to λ = `longest`, where variances are 1e13 apart, and is `noiseless` if all means are equal.
     B_1 is `mean` (d, d), in units in which B_0 is the identity. The noise is that of the resampled `means` (b, d, d)
     about it, to the power `widening`.
     """

@@ -1,4 +1,4 @@
-"""The exact law of the likelihood ratio that holds a Wishart matrix against its predicted scale.
+"""The exact law of the likelihood ratio that compares a Wishart matrix with its predicted scale.
 
 For N·Ŝ ~ Wishart(N, I_k), L = N (tr Ŝ − log det Ŝ − k). Every moment of a Wishart determinant is a ratio of
 multivariate gamma functions, so that the cumulant generating function of L is known, and with it the tail.
@@ -26,7 +26,7 @@ def likelihood_ratio_sf(value: float, rank: int, vectors: int) -> float:
 
     (Muirhead, Aspects of Multivariate Statistical Theory, 1982, section 8.4.4; theory/derivations.md, section 4). The
     tail is the integral of e^{log E e^{tL} − t·value} / (2πi t) along a contour through the saddle point, which bends
-    to the right of the singularities, where the integrand dies exponentially. No digits cancel: the relative error is
+    to the right of the singularities, where the integrand decays exponentially. No digits cancel: the relative error is
     about 1e-12 in all tails, and grows with N k as rounding of the gamma functions does (1e-8 at N = 1e6, k = 100).
 
     Parameters

@@ -1,4 +1,4 @@
-"""Does the mean weight lie in the directions that the group fixes? The escalating test, and what it would find."""
+"""Does the mean weight lie in the directions that the group fixes? The escalating test and its power."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def escalating_mean_randomization_test(
     blocks: int = 64,
     seed: int = 0,
 ) -> RandomizationTest:
-    """`mean_randomization_test` with 1,999 draws, and ⌈2/level⌉ fresh ones only where p ≤ `screen`.
+    """`mean_randomization_test` with 1,999 draws, and ⌈2/level⌉ new ones only if p ≤ `screen`.
 
     Valid at every level by the argument of `escalating_randomization_test`; parameters and errors as there, with block
     means of the weights, shape (K, d).
@@ -50,12 +50,12 @@ def detectable_mean(
     draws: int = 999,
     seed: int = 0,
 ) -> float:
-    """The norm of a mean weight outside the fixed directions that the test at `level` finds with probability `power`.
+    """The norm of a mean weight outside the fixed directions that the test at `level` detects with probability `power`.
 
-    The mean is planted where the noise is largest, so that it is found at least so often in every other direction.
-    Ensembles without a mean are Σ_k w_k g_k w̄_k; the planted mean stands in every block, and thereby also widens the
-    test's own null distribution, whose critical value is that of `energy_critical`. Critical value and answer vary from
-    ensemble to ensemble, which the probability counts in. Infinite where no mean is found: too few blocks.
+        The mean is planted where the noise is largest, so it is detected at least as often in every other direction.
+    Ensembles without a mean are Σ_k w_k g_k w̄_k; the planted mean is in every block, and therefore also widens the
+    null distribution of the test, whose critical value is that of `energy_critical`. The probability accounts for the
+    variation of critical value and result between ensembles. Infinite if there are too few blocks to detect any mean.
 
     `means` (K, d) → float. Raises InvalidInput for bad shapes, fewer than two blocks, level or power outside (0, 1),
     draws < 1, a negative seed.

@@ -6,8 +6,8 @@ q_kc = w_k² ‖part c of Y_k‖² / n_c, n_c the dimension of the part, and v_c
 
     κ_1 = Σ_c n_c v_c,    κ_2 = 2 Σ_c n_c (v_c² − Σ_k q_kc²),    κ_3 = 8 Σ_c n_c (v_c³ − 3 v_c Σ_k q_kc² + 2 Σ_k q_kc³),
 
-κ_3 up to what parts share of third order (theory/derivations.md, section 3.8). Without the sums over k they are those
-of Σ_c v_c χ²_{n_c}, the limit of many blocks; few blocks have lighter tails.
+κ_3 up to third-order terms shared between parts (theory/derivations.md, section 3.8). Without the sums over k they are
+the cumulants of Σ_c v_c χ²_{n_c}, the limit of many blocks; few blocks give lighter tails.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def energy_critical(
 ) -> np.ndarray:
     """The value that T exceeds with probability `level`, by the shifted χ² with the same three cumulants.
 
-    Approximate (Pearson type III): within a few per cent for tens of blocks, where it errs upward at levels far out.
+    Approximate (Pearson type III): within a few per cent for tens of blocks, and too high at extreme levels.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def energy_critical(
         n_c.
     level : float
     copies : ndarray of int, shape (B, K), optional
-        How often each block stands in B ensembles; every block once, and B = 1, if None.
+        How often each block occurs in B ensembles; every block once, and B = 1, if None.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def irreducible_energies(
 
 
 def mean_energies(weights: np.ndarray, means: np.ndarray, group: SymmetryGroup) -> tuple[np.ndarray, np.ndarray]:
-    """q (K, C) and n (C,) of means (K, d) outside the fixed directions: a part for each block of the group."""
+    """q (K, C) and n (C,) of means (K, d) outside the fixed directions: one part for each block of the group."""
     weighted = weights[:, None] * means
     degrees = np.array(group.sizes, dtype=float)
     energies = [np.sum(weighted[:, s] ** 2, axis=1) / (s.stop - s.start) for s in group.slices]

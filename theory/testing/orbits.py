@@ -1,6 +1,7 @@
 """Weighted sums over the blocks, each block turned by its own random element of the group: the null distribution.
 
-Two kernels, both with bounded memory. They yield chunks (n, P) of Σ_k w_k (coordinates of g_k Y_k g_kᵀ), a row a draw.
+Two kernels, both with bounded memory. They yield chunks (n, P) of Σ_k w_k (coordinates of g_k Y_k g_kᵀ), one row per
+draw.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ def signed_sums(
 ) -> Iterator[np.ndarray]:
     """Chunks of Σ_k ε_k,left(p) ε_k,right(p) values_kp, with independent signs ε_ki of every block k and coordinate i.
 
-    values (K, P); left, right (P,) name coordinates, of which the first `fixed` always carry the sign +.
-    Signs are bits, eight blocks a byte, so that the sum over eight blocks is one look-up in a table of 256.
+    values (K, P); left, right (P,) name coordinates, of which the first `fixed` always have the sign +. Signs are bits,
+    eight blocks per byte, so that the sum over eight blocks is one look-up in a table of 256.
     """
     blocks, features = values.shape
     width = -(-blocks // 8)
@@ -54,9 +55,9 @@ def pooled_sums(
     """Chunks of Σ_k orbit_k(g_k g_{0k}⁻¹), the g's picked at random from a pool of Haar elements for every block.
 
     `orbit(k, elements, origin)` gives the coordinates (M, P) of block k turned by elements_j elements_originᵀ (in the
-    basis of the group). A fresh Haar element for every block and draw would cost a QR each; a pool is as exact: given
-    the pools, let q be the law of (g_1 … g_K) with g_k picked uniformly from pool k. Under H0, X' = g_0⁻¹ X, g_0 ~ q,
-    has the law of X and is independent of all picks, so X = g_0 X' and g_b X' = g_b g_0⁻¹ X, b = 1 … N, are
+    basis of the group). A new Haar element for every block and draw would cost one QR each; a pool is equally exact:
+    given the pools, let q be the law of (g_1 … g_K) with g_k picked uniformly from pool k. Under H0, X' = g_0⁻¹ X, g_0
+    ~ q, has the law of X and is independent of all picks, so X = g_0 X' and g_b X' = g_b g_0⁻¹ X, b = 1 … N, are
     exchangeable (Ramdas, Barber, Candès, Tibshirani, arXiv:2204.13581, for permutations). The pools are so large that a
     coincidence of all K picks, which would count as a tie, has probability below 1/(100 N).
     """

@@ -1,10 +1,10 @@
 """Paired replicas: the mean of a difference, and the ratio of two mean differences, with their intervals.
 
-Student's and Fieller's intervals are exact for Gaussian values, and nearly right for symmetric ones with heavy tails.
-Where values are skewed and few they cover less: at 10 replicas 95 % intervals for the mean of lognormal differences (of
-a normal variable of variance 1) miss it in 17 of 100 experiments. Hall's transformation and the bootstrap of t, which
-correct for skewness, still miss in 10 of 100 there, and lose coverage for symmetric heavy tails; so neither is used,
-and 95 % is not promised for values that are both skewed and few.
+Student's and Fieller's intervals are exact for Gaussian values, and nearly so for symmetric ones with heavy tails. For
+few and skewed values the coverage is lower: at 10 replicas, 95 % intervals for the mean of lognormal differences (of a
+normal variable with variance 1) miss it in 17 of 100 experiments. Hall's transformation and the bootstrap of t, which
+correct for skewness, still miss in 10 of 100, and lose coverage for symmetric heavy tails. So neither is used, and 95 %
+is not guaranteed for values that are both skewed and few.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from theory.errors import InvalidInput
 class PairedMean:
     """The mean of independent differences, with Student's interval.
 
-    Where all differences are the same number nothing can be said of their spread: the error, the interval and the
-    p-value are then NaN, not estimable.
+    If all differences are the same number, their spread cannot be estimated: the error, the interval and the p-value
+    are then NaN.
 
     Attributes
     ----------
     mean, standard_error : float
     low, high : float
-        mean ± t_{R−1} · standard error, widened by what is left open where differences are only known within bounds.
+        mean ± t_{R−1} · standard error, widened if differences are known only within bounds.
     pvalue : float
-        Two-sided, of the hypothesis that the mean is zero; below 1 − confidence just where the interval leaves out 0.
+        Two-sided, of the hypothesis that the mean is zero; below 1 − confidence exactly if the interval excludes 0.
     replicas : int
     confidence : float
         Of the interval.
@@ -71,17 +71,17 @@ def paired_mean(
 ) -> PairedMean:
     """The mean of differences (R,) between two treatments of the same replicas, with Student's t interval.
 
-    Exact for Gaussian differences, to leading order in 1/R for others; see the head of this module for skewed ones.
+    Exact for Gaussian differences, to leading order in 1/R for others; see the module's docstring for skewed ones.
 
-    Where differences are read on a grid, as times are, each of them is known only to lie between two `bounds`, lower
-    and upper, (R,) both. The interval then reaches from the lower end of Student's interval for the mean lower bound to
-    the upper end of that for the mean upper bound. Whatever the differences are, their own interval lies between
-    these, up to how much less or more they vary than the bounds do; and it is never narrower than the grid.
+    If differences are read on a grid, as times are, each is known only to lie between two `bounds`, lower and upper,
+    both (R,). The interval then reaches from the lower end of Student's interval for the mean lower bound to the upper
+    end of the interval for the mean upper bound. Whatever the differences are, their own interval lies between these
+    ends, except as far as they vary less or more than the bounds; and it is never narrower than the grid.
 
     Raises
     ------
     InvalidInput
-        For fewer than two differences, or any that is not finite, or lies outside its bounds.
+        For fewer than two differences, or one that is not finite or lies outside its bounds.
 
     >>> result = paired_mean([1.0, 2.0, 3.0])
     >>> result.mean, round(result.low, 3), round(result.high, 3)
@@ -107,7 +107,7 @@ def paired_mean(
 def mean_ratio(numerators: ArrayLike, denominators: ArrayLike, *, confidence: float = 0.95) -> MeanRatio | None:
     """E[a]/E[b] from independent pairs (a, b), both (R,), with Fieller's interval.
 
-    None where E[b] may be zero, and where a is the same multiple of b in every pair, which leaves nothing to judge by.
+    None if E[b] may be zero, or if a is the same multiple of b in every pair, which leaves no spread to estimate.
 
     The interval (E. C. Fieller, J. R. Stat. Soc. B 16 (1954) 175) holds the ρ that a t-test of E[a − ρ b] = 0 does not
     reject: (ā − ρ b̄)² ≤ t² (s_aa − 2 ρ s_ab + ρ² s_bb)/R. With g = t² s_bb/(R b̄²) its ends are
@@ -119,7 +119,7 @@ def mean_ratio(numerators: ArrayLike, denominators: ArrayLike, *, confidence: fl
     Raises
     ------
     InvalidInput
-        For fewer than two pairs, different numbers of a and b, or any that is not finite.
+        For fewer than two pairs, different numbers of a and b, or a value that is not finite.
 
     >>> result = mean_ratio([1.0, 1.2, 0.9, 1.1], [2.0, 2.2, 2.1, 1.9])
     >>> round(result.low, 3), round(result.ratio, 3), round(result.high, 3)
@@ -152,7 +152,7 @@ def _replicas(name: str, values: ArrayLike) -> np.ndarray:
 
 
 def _spread(values: np.ndarray) -> float:
-    """The standard error of the mean; 0 where the values are one number, up to rounding."""
+    """The standard error of the mean; 0 if all values are equal up to rounding."""
     if np.ptp(values) <= 64 * np.finfo(float).eps * np.max(np.abs(values)):
         return 0.0
     return float(values.std(ddof=1) / np.sqrt(len(values)))

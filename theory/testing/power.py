@@ -1,8 +1,8 @@
-"""What the randomization test would have found: detectable rotations and energies, and measured power.
+"""The power of the randomization test: detectable rotations and energies, and measured power.
 
-A test that does not reject says something only together with what it would have rejected. The answers here are planted
-into the noise of the ensemble at hand; the critical value comes from a moment-matched tail, so that levels of 1e-6 need
-no million draws. How often what is named is found has been counted: see the guide on calibration.
+A test that does not reject is informative only together with its power. Here violations are planted into the noise of
+the given ensemble; the critical value comes from a moment-matched tail, so that levels of 1e-6 do not need a million
+draws. How often violations of the stated size are detected has been counted: see the guide on calibration.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from theory.testing.search import Search, check_level_and_power
 
 @dataclass(frozen=True)
 class Detectable:
-    """The smallest violation of alignment that the energy test finds.
+    """The smallest violation of alignment that the energy test detects.
 
     Attributes
     ----------
     value : float or None
-        The angle in radians, or δ = ‖B − Π(B)‖_F / ‖B‖_F; None where no size is found with this probability.
+        The angle in radians, or δ = ‖B − Π(B)‖_F / ‖B‖_F; None if no size is detected with this probability.
     quantity : "rotation" or "energy"
     critical_value : float
         The energy from which p ≤ level, at the detectable size (without violation where value is None); approximate.
     level, power : float
-        The test's level, and the probability of finding it.
+        The level of the test, and the probability of detection.
     blocks : int
         Independent blocks after merging.
     """
@@ -57,7 +57,7 @@ class RotationPower:
         Radians.
     replicas : tuple of int, length r
     power : ndarray, shape (a, r)
-        The share of ensembles with p ≤ level; at angle 0 the size.
+        The share of ensembles with p ≤ level; at angle 0, this is the size of the test.
     standard_error : ndarray, shape (a, r)
         Binomial.
     level : float
@@ -84,19 +84,20 @@ def detectable_rotation(
     draws: int = 999,
     seed: int = 0,
 ) -> Detectable:
-    """The smallest angle, up to π/4, by which turned weight eigenvectors would have been found.
+    """The smallest angle, up to π/4, at which a rotation of the weight eigenvectors would have been detected.
 
     The rotation turns neighbouring blocks of the group into each other, (1, 2), (3, 4) …, plane by plane, all by the
-    same angle: neighbours have the closest weight variances as a rule, so that this is among the hard cases. Ensembles
+    same angle: neighbours usually have the closest weight variances, so this is one of the hard cases. Ensembles
     with the noise of the given one and no violation are g_k S̄_k g_kᵀ, Haar g_k ∈ G (the mean kept in the commutant);
-    each is turned by the angle, and the energy of its mean held against the critical value at `level`, which is that
-    of `theory.testing.null_energy` for the *planted* blocks: a violation widens its own null distribution.
+    each is turned by the angle, and the energy of its mean is compared with the critical value at `level`, which
+    `theory.testing.null_energy` computes for the *planted* blocks, since a violation widens its own null distribution.
 
     What a rotation does depends on how far neighbouring variances lie apart, which is known from the same ensemble.
-    The probability counts that in: of all ensembles at most 1 − `power` are given an angle at which a fresh ensemble,
-    turned by it, is missed. Where the variances are told apart well, a new one is detected with probability `power`;
-    where they hardly are, most ensembles are given no angle, and of the angles that are given more are missed.
-    Approximate; at levels far out (1e-6) the critical value errs upward, and more is found than is said.
+    The probability accounts for this: at most a share 1 − `power` of all ensembles gives an angle at which a new
+    ensemble, turned by it, is missed. If the variances are well separated, a rotation is detected in a new ensemble
+    with probability `power`; if they are hardly separated, most ensembles give no angle, and more rotations by the
+    stated angles are missed. Approximate; at extreme levels (1e-6) the critical value is too high, so the true power is
+    larger than stated.
 
     Parameters
     ----------
@@ -104,13 +105,13 @@ def detectable_rotation(
         As in `randomization_test`; 64 blocks are what `escalating_randomization_test` uses.
     level, power : float
     draws : int
-        Ensembles to plant into; the probability is resolved to 1/sqrt(draws).
+        Ensembles into which violations are planted; the resolution of the probability is 1/sqrt(draws).
     seed : int
 
     Returns
     -------
     Detectable
-        Its value is None where nothing is found: weights isotropic across all blocks, one block only, or too few
+        Its value is None if nothing is detected: weights isotropic across all blocks, one block only, or too few
         replicas for `level` (2^{(d−1)(K−1)} < 1/level where all blocks have size 1).
 
     Raises
@@ -144,12 +145,12 @@ def detectable_energy(
     draws: int = 999,
     seed: int = 0,
 ) -> Detectable:
-    """The smallest relative off-commutant norm δ = ‖B − Π(B)‖_F / ‖B‖_F of Σ_w that would have been found.
+    """The smallest relative off-commutant norm δ = ‖B − Π(B)‖_F / ‖B‖_F of Σ_w that would have been detected.
 
     As `detectable_rotation`, with the same parameters and errors, but the violation is one matrix outside the
     commutant, added to every block, in the direction in which the noise is largest. In every other direction it is
-    found at least so often: `power` is a lower bound. "A discrepancy of 5 % would have been detected with probability
-    .9" holds when the value is at most .05.
+    detected at least as often: `power` is a lower bound. "A discrepancy of 5 % would have been detected with
+    probability .9" holds when the value is at most .05.
     """
     null, _, _ = _prepare(second_moments, group, counts, blocks, level, power, draws, seed)
     direction = noisiest(group, null.weights, null.turned)
@@ -252,9 +253,9 @@ class _Null:
         scale: np.ndarray | None,
         reported: Callable[[float], float],
     ) -> Detectable:
-        """The smallest size up to `largest` at which the planted violation is found with the wanted power.
+        """The smallest size up to `largest` at which the planted violation is detected with the required power.
 
-        `plant` says what becomes of blocks and their noise, `added` (d, d) what the mean then has outside the
+        `plant` maps blocks and their noise to planted ones; `added` (d, d) is the part of the planted mean outside the
         commutant, which is known up to the factors `scale` (n,).
         """
         outside = Outside(self.group)
@@ -311,7 +312,7 @@ def _effect_scales(effects: np.ndarray, weights: np.ndarray, draws: int, generat
     """How large the true effect may be, as a multiple of the estimated one, in `draws` plausible ensembles.
 
     `effects` (K, P) of the blocks, whose weighted mean is the estimate e. Draws e* = e + Σ_k w_k ξ_k (e_k − e), ξ
-    normal, spread as e does about the truth; 2 tr Cov(e) takes the bias of ‖e*‖² off, which is that of ‖e‖² twice.
+    normal, scatter as e does about the truth; 2 tr Cov(e) removes the bias of ‖e*‖², which is twice that of ‖e‖².
     """
     mean = weights @ effects
     size = float(mean @ mean)

@@ -1,7 +1,7 @@
 """Against a random basis: does the orientation of the weights have anything to do with the data?
 
-The question for one single network, which has no replicas to randomize: the baseline of arXiv:2006.10455, Fig. 2,
-made into a p-value and an effect size.
+This is the question for a single network, which has no replicas to randomize. The baseline of arXiv:2006.10455, Fig. 2,
+is turned into a p-value and an effect size.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class RandomBasisTest:
     pvalue : float
         (1 + #{M_U ≤ M}) / (draws + 1).
     effect : float or None
-        1 − M / median(M_U): 1 at alignment, 0 where the basis is as good as a random one, None where all bases are
-        alike (one eigenspace in A or in B).
+        1 − M / median(M_U): 1 at alignment, 0 if the basis is no closer to alignment than a random one, None if all
+        bases are equivalent (one eigenspace in A or in B).
     null_distribution : ndarray, shape (draws,)
         M_U, not squared.
     draws : int
@@ -46,7 +46,7 @@ class RandomBasisTest:
 def random_basis_test(
     spaces: Eigenspaces, second_moment: Array, /, *, draws: int = 999, seed: int = 0
 ) -> RandomBasisTest:
-    """Test H0: the orientation of B has nothing to do with the eigenspaces of A; small M(A, B) speaks against it.
+    """Test H0: the orientation of B is independent of the eigenspaces of A; small M(A, B) is evidence against it.
 
     Under H0 B and U B Uᵀ have the same law for Haar U ∈ O(d), so M(A, B) and M(U_b A U_bᵀ, B), b = 1 … N, are
     exchangeable, and p = (1 + #{M_U ≤ M}) / (N + 1) is exact at every d. Rejection says that B is *nearer* to alignment
@@ -64,7 +64,7 @@ def random_basis_test(
     Raises
     ------
     InvalidInput
-        Where B is not one symmetric positive definite matrix of the size of A (fewer weight vectors than dimensions:
+        If B is not one symmetric positive definite matrix of the size of A (fewer weight vectors than dimensions:
         project on their span first), or draws < 1, or the seed is negative.
 
     Examples

@@ -45,9 +45,9 @@ class RandomizationTest:
     pvalue : float
         (1 + exceedances) / (draws + 1): P(p ≤ α) ≤ α under H0 for every α.
     null_distribution : ndarray
-        T of the turned data; the first 100,000 draws when there were more, an unselected sample.
+        T of the turned data; if there were more than 100,000 draws, the first 100,000, an unselected sample.
     exceedances : int
-        Over *all* draws, how many T reached that of the data (relative tolerance 1e-10).
+        Over *all* draws, how many T reached T of the data (relative tolerance 1e-10).
     draws : int
     blocks : int
         How many independent blocks were turned, after merging.
@@ -77,7 +77,7 @@ def randomization_test(
 ) -> RandomizationTest:
     """Test H0: the law of each replica's S_r = W_rᵀ W_r / m is G-invariant, so that Σ_w is aligned with Σ_x (claim A3).
 
-    Under H0 (S_1 … S_R) and (g_1 S_1 g_1ᵀ … g_R S_R g_Rᵀ), independent Haar g_r ∈ G, have one law, so that
+    Under H0 (S_1 … S_R) and (g_1 S_1 g_1ᵀ … g_R S_R g_Rᵀ), independent Haar g_r ∈ G, have the same law, so that
     p = (1 + #{b : T_b ≥ T}) / (N + 1) is exact at every R ≥ 2, width and dimension. Block means S̄_k over replicas serve
     as well: turning all replicas of a block by the *same* g leaves their joint law as it is (a product of invariant
     laws is invariant under the diagonal action), hence the law of S̄_k, and blocks are independent. T is a function of
@@ -90,7 +90,7 @@ def randomization_test(
     Parameters
     ----------
     second_moments : Array, shape (K, d, d)
-        One second moment a replica, or block means. Replicas must be independent: each with its own data *and* init
+        One second moment per replica, or block means. Replicas must be independent: each with its own data *and* init
         (sharing the data gave a size of .60 at .01); never the neurons of one network, which share data and labels.
     group : SymmetryGroup
         Of the *population* Σ_x (and mean), known beforehand, not estimated from the same replicas.
@@ -100,7 +100,7 @@ def randomization_test(
     draws : int
         N. p-values below 1e-6 need N ≥ 1,000,001. Two million draws at d = 8 in 64 blocks take seconds ("energy").
     blocks : int, optional
-        Merge first to so many blocks, block k with k mod `blocks` (a fixed rule: the test stays exact).
+        First merge to this many blocks, block k into block k mod `blocks` (a fixed rule, so the test remains exact).
     seed : int
 
     Returns
@@ -163,10 +163,10 @@ def mean_randomization_test(
 ) -> RandomizationTest:
     """Test H0: E[w] lies in the span of the directions that G fixes (claims A3, A5; without any, E[w] = 0).
 
-    T = ‖(I − P_fixed) w̄‖², w̄ = Σ_k N_k w̄_k / Σ N_k, against independently turned block means g_k w̄_k. Exact as
-    `randomization_test` is, by the same argument, with the same parameters; `means` has shape (K, d).
+    T = ‖(I − P_fixed) w̄‖², w̄ = Σ_k N_k w̄_k / Σ N_k, against independently turned block means g_k w̄_k. Exact by the
+    same argument as `randomization_test`, with the same parameters; `means` has shape (K, d).
 
-    Raises InvalidInput as there; one block is refused, as T is then invariant under G.
+    Raises InvalidInput for the same reasons; one block is refused, since T is then invariant under G.
     """
     check_draws(draws)
     generator = generator_of(seed)
@@ -198,12 +198,12 @@ def escalating_randomization_test(
     blocks: int = 64,
     seed: int = 0,
 ) -> RandomizationTest:
-    """A randomization test that can resolve `level`, at the price of 1,999 draws where H0 is true.
+    """A randomization test that can resolve `level`, at the cost of 1,999 draws if H0 is true.
 
-    First 1,999 draws; only if p_1 ≤ `screen`, ⌈2/level⌉ fresh and independent draws on at most `blocks` merged blocks
-    give p_2, which is then the p-value. It is valid at every α: p_1 and p_2 are each exact p-values. For α < screen,
-    {p ≤ α} ⊂ {p_2 ≤ α}; for α ≥ screen, {p ≤ α} ⊂ {p_1 ≤ α}, as escalation needs p_1 ≤ screen ≤ α. Either has
-    probability ≤ α. What is lost is power where p_1 > screen although p_2 ≤ level would have come: a p of 1e-6 exceeds
+    First, 1,999 draws give p_1. Only if p_1 ≤ `screen`, ⌈2/level⌉ new and independent draws on at most `blocks` merged
+    blocks give p_2, which is then the p-value. It is valid at every α: p_1 and p_2 are each exact p-values. For α <
+    screen, {p ≤ α} ⊂ {p_2 ≤ α}; for α ≥ screen, {p ≤ α} ⊂ {p_1 ≤ α}, as escalation needs p_1 ≤ screen ≤ α. Either has
+    probability ≤ α. The loss is power if p_1 > screen although p_2 would have been ≤ level: a p of 1e-6 exceeds
     the screen with probability about 2e-6. The least p is level/2 (rounded): `level` itself can be undercut.
 
     Raises InvalidInput as `randomization_test` does, and unless 0 < level < screen < 1.
@@ -286,13 +286,13 @@ def check_draws(draws: int) -> None:
 
 
 def _of_order_one(values: np.ndarray) -> tuple[np.ndarray, int]:
-    """`values` over 2^n near the largest of them, and n: p-values do not depend on it, and squares do not overflow."""
+    """`values` over 2^n of the order of the largest, and n: squares do not overflow, p-values do not change."""
     power = int(np.frexp(np.abs(values).max(initial=0))[1])
     return np.ldexp(values, -power), power
 
 
 def _in_units(found: RandomizationTest, power: int) -> RandomizationTest:
-    """The statistics, squares, in the units of the data: 0 or infinite where no number is so small or so large."""
+    """The statistics, which are squares, in the units of the data: 0 or infinite beyond the range of numbers."""
     with np.errstate(over="ignore", under="ignore"):
         statistic, null = (np.ldexp(part, 2 * power) for part in (found.statistic, found.null_distribution))
     return replace(found, statistic=float(statistic), null_distribution=null)

@@ -1,6 +1,6 @@
-"""The smallest violation that an energy test finds with a given probability, searched in ensembles that carry it.
+"""The smallest violation that an energy test detects with a given probability, found by search in planted ensembles.
 
-Three things vary from ensemble to ensemble, and all of them cost power: the noise of the mean, the test's critical
+Three things vary from ensemble to ensemble, and all of them reduce power: the noise of the mean, the test's critical
 value, and the answer itself, which was read from an ensemble of the same size. The search lets all three vary.
 """
 
@@ -26,7 +26,7 @@ def check_level_and_power(level: float, power: float) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """The smallest size of a violation that is found in a share `power` of ensembles.
+    """The smallest size of a violation that is detected in a share `power` of ensembles.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Search:
     critical : ndarray, shape (n,)
         The critical value in other ensembles without violation.
     answer : ndarray, shape (n,)
-        What the search itself would answer in other ensembles, as multiples of what it answers in this one.
+        The results of the search in other ensembles, as multiples of its result in this one.
     """
 
     level: float
@@ -52,9 +52,9 @@ class Search:
         draws: int,
         generator: np.random.Generator,
     ) -> Search:
-        """In ensembles whose blocks are drawn from those of this one, with the energies of `energy_critical`.
+        """A search in ensembles whose blocks are drawn from those of this one, with the energies of `energy_critical`.
 
-        Sizes are in proportion to the noise, so that answers vary as roots of critical values do.
+        Sizes are proportional to the noise, so results vary as the roots of critical values do.
         """
         count = len(energies)
         # K − 1 of K blocks, drawn with replacement, vary as K fresh ones do
@@ -66,10 +66,10 @@ class Search:
         return cls(level, power, tested, np.sqrt(named / here))
 
     def smallest(self, trial: Attempt, low: float, high: float, scale: np.ndarray | None = None) -> float | None:
-        """Between `low` and `high`, by bisection on a logarithmic scale; None where not even `high` is found.
+        """The size between `low` and `high`, by bisection on a logarithmic scale; None if not even `high` is detected.
 
         `trial(size)` gives the coordinates (n, P) of the noise of n means, those of the effect (P,), and the critical
-        value; `scale` (n,) by which factors the effect may be larger or smaller than it is estimated.
+        value; `scale` (n,) are the factors by which the effect may be larger or smaller than estimated.
         """
         factors = self.answer if scale is None else self.answer * scale
         rest = float(np.mean(self.critical))

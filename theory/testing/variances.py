@@ -1,4 +1,4 @@
-"""Predicted τ held against simulated ones, where the form gives no matrix."""
+"""Predicted τ compared with simulated ones, for forms that give no matrix."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class VariancesTest:
         Bonferroni over the eigenspaces; 0 where a τ that is predicted to vanish does not.
     detectable : float
         The relative error of one τ that a test at `level` detects with probability `power`, on the harder side.
-        inf where nothing but a gross error is found.
+        inf if only a gross error is detected.
     level, power : float
     means : EstimatedMeans or None
-        Of the τ that are not predicted to vanish; None where all are.
+        For the τ that are not predicted to vanish; None if all are.
     """
 
     pvalue: float
@@ -47,17 +47,17 @@ def variances_test(
     level: float = 1e-6,
     power: float = 0.9,
 ) -> VariancesTest:
-    """Test H0: the τ of the eigenspaces are those predicted; as `estimated_means` says.
+    """Test H0: the τ of the eigenspaces are as predicted; see `estimated_means`.
 
     Parameters
     ----------
     predicted : Array, shape (k,)
-        τ_i, one an eigenspace.
+        τ_i, one per eigenspace.
     blocks : Array, shape (K, k)
         τ of K ≥ 2 independent blocks of replicas, as `weight_variances` gives them, weighted by `counts`.
     counts : (K,), optional
     variance : Array, shape (k,), optional
-        The relative variance of τ_i of one replica, or an upper bound, as it is predicted.
+        The predicted relative variance of τ_i of one replica, or an upper bound for it.
     level, power : float
         For `detectable`.
 

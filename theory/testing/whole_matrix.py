@@ -1,7 +1,8 @@
-"""A predicted second moment, held as a whole against a simulated one.
+"""A predicted second moment, compared as a whole with a simulated one.
 
-The entries of a sample second moment are correlated and skewed, so a mean of z² over entries fails correct code. The
-tests here whiten by the prediction first, after which the law is known, or nearly (theory/derivations.md, section 4).
+The entries of a sample second moment are correlated and skewed, so a test of the mean of z² over entries rejects
+correct code. The tests here first whiten by the prediction; the law is then known, exactly or nearly
+(theory/derivations.md, section 4).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class WholeMatrixTest:
         Of the largest deviation among the whitened diagonals, Bonferroni over them.
     joint_pvalue : float or None
         Gaussian: of the likelihood ratio. Otherwise: of the largest whitened off-diagonal entry, Bonferroni over them.
-        None where there is nothing of the kind (rank 1 and not Gaussian).
+        None if there is none (rank 1 and not Gaussian).
     diagonal_zscores : ndarray, shape (k,)
         The whitened diagonals as standard normal scores, eigenvalues of the prediction ascending.
     rank : int
@@ -49,10 +50,10 @@ class WholeMatrixTest:
         on the harder side. inf if only gross errors are detected.
     level, power : float
     sharp : bool
-        Whether the law of the statistics is known well enough: always for Gaussian vectors. Otherwise p is that of a
-        bound which holds for every law, and only a gross error makes it small.
+        Whether the law of the statistics is known well enough: always for Gaussian vectors. Otherwise p comes from a
+        bound that holds for every law, and only a gross error makes it small.
     needed : int
-        Replicas from which on it is, as far as these can tell.
+        Replicas from which on it is, estimated from these.
     variance_bound : float or None
         An upper 95 % bound for the relative variance of a whitened diagonal over replicas; None for Gaussian vectors.
     """
@@ -86,18 +87,19 @@ def whole_matrix_test(
 ) -> WholeMatrixTest:
     """Test H0: the simulated weight vectors have second moment Σ (`predicted`), of rank k.
 
-    The sample second moment Ŝ is whitened in the column space of Σ (eigenvalues above 1e-12 of the largest); outside it
-    every entry must vanish up to 1e-12 of the largest eigenvalue, else p = 0.
+    The sample second moment Ŝ is whitened in the column space of Σ (eigenvalues above 1e-12 of the largest); outside
+    it, every entry must vanish up to 1e-12 of the largest eigenvalue; otherwise p = 0.
 
     **gaussian=True**: N independent vectors w ~ N(0, Σ), so N·Ŝ ~ Wishart(N, I_k). Each diagonal is χ²_N / N *exactly*.
     The law of the likelihood ratio N (tr Ŝ − log det Ŝ − k) is known as well, `likelihood_ratio_sf`: p is exact in all
-    tails at every N > k. The diagonals find the error of one τ, the likelihood ratio one of orientation; p is twice the
-    smaller of both, at most 1.
+    tails at every N > k. The diagonals detect an error of one τ, the likelihood ratio an error of orientation; p is
+    twice the smaller of both, at most 1.
 
     **gaussian=False**: `second_moment` (K, d, d) gives independent block means, between which the variance of each
     whitened entry is estimated. Diagonals are tested as `estimated_means`; off-diagonal entries by Student's t with
-    K − 1 degrees of freedom, corrected for the skewness of the blocks as there. From N = 1,000 replicas on; below, and
-    where a few blocks carry the sum, `sharp` is false: only bounds on the diagonals count, which hold for every law.
+    K − 1 degrees of freedom, corrected for the skewness of the blocks in the same way. These tests are used from N =
+    1,000 replicas on. With fewer replicas, and if a few blocks dominate the sum, `sharp` is false: only bounds on the
+    diagonals are used, which hold for every law.
 
     Parameters
     ----------
@@ -106,14 +108,15 @@ def whole_matrix_test(
         The sample second moment about zero, or block means (weighted by `counts`).
     replicas : int, optional
         N, how many independent vectors the sample averages. A linear model with C outputs whose labels are
-        independent has C independent rows a replica: N = C · replicas. Outputs that share labels (one-hot classes) are
-        dependent: use gaussian=False. Defaults to the sum of `counts`, one vector a replica.
+        independent has C independent rows per replica: N = C · replicas. Outputs that share labels (one-hot classes)
+        are dependent: use gaussian=False. Defaults to the sum of `counts`, one vector per replica.
     gaussian : bool
         Whether the vectors are exactly Gaussian: full batch, Gaussian labels and init, X fixed.
     counts : (K,), optional
     variance : float, optional
-        gaussian=False: the relative variance of (vᵀw)² over replicas, if it is predicted; the largest over directions
-        v, or an upper bound; may be inf. It says how many replicas are needed, and bounds errors downwards.
+        gaussian=False: the relative variance of (vᵀw)² over replicas, if it is predicted: the largest over directions
+        v, or an upper bound; may be inf. It determines how many replicas are needed, and makes errors downwards
+        detectable.
     level, power : float
         For `detectable`.
 
@@ -178,9 +181,9 @@ def tau_zscores(
     """How many standard errors each measured τ_i lies from the predicted one: nearly N(0, 1) each, shape (k,).
 
     τ̂_i = Σ_k N_k τ_ik / Σ N_k over independent block means, with its standard error c τ̂_i between blocks, on the
-    cube-root scale, 3 (q^{1/3} − 1 + c²/9) / c, q = τ̂_i / τ_i, which takes out the skewness of a mean of squares;
-    Student's t is carried over to the normal scale, with the degrees of freedom of `estimated_means`. Right where block
-    means have gamma laws; heavier ones give too many scores far below 0 from few replicas, for which `variances_test`
+    cube-root scale, 3 (q^{1/3} − 1 + c²/9) / c, q = τ̂_i / τ_i, which removes the skewness of a mean of squares;
+    Student's t is converted to the normal scale, with the degrees of freedom of `estimated_means`. Correct if block
+    means have gamma laws; with few replicas, heavier tails give too many scores far below 0, for which `variances_test`
     allows. The z of different i are dependent. A predicted τ_i = 0 gives 0 where τ̂_i is below 1e-12 of the largest τ,
     otherwise inf.
 
@@ -188,7 +191,7 @@ def tau_zscores(
     ----------
     spaces : Eigenspaces
     predicted : Array, shape (k,)
-        τ_i, one an eigenspace.
+        τ_i, one per eigenspace.
     second_moments : Array, shape (K, d, d)
     counts : (K,), optional
 
@@ -262,7 +265,7 @@ def _off_diagonal(white: np.ndarray, sizes: np.ndarray, *, sharp: bool) -> float
 def detectable_variance(vectors: int, rank: int, level: float, power: float) -> float:
     """The ε with P(one diagonal (1 ± ε) χ²_N / N is rejected) = power, the larger of the two signs.
 
-    Of `whole_matrix_test(gaussian=True)`: two tests, k diagonals, two tails, so that each tail is rejected at
+    For `whole_matrix_test(gaussian=True)`: two tests, k diagonals, two tails, so that each tail is rejected at
     level / (4k). The likelihood ratio, which is tested too, adds at most a few per cent to the power.
     """
     alpha = level / (4 * rank)

@@ -1,6 +1,6 @@
-"""Does pre-training on random labels help? Mechanisms with sign rules of their own, kept apart by their names.
+"""Does pre-training on random labels help? Several mechanisms, each with its own sign rule and its own name.
 
-In linear models, of opposite sign rules:
+In linear models, with opposite sign rules:
 
 - `initial_weights`: a linear model continues from the pre-trained *weights*. They are a nuisance that has to be
   forgotten: early in training a falling transfer function helps, a rising one hurts.
@@ -12,15 +12,15 @@ Both compare with isotropic weights of the same trace (after rescaling), the fir
 In wide networks with one hidden layer, by their kernels:
 
 - `kernel_regime`: a network starts from first-layer weights N(0, Σ_w), which change its tangent kernel.
-- `kept_output`: the pre-trained network goes on, its output layer included; what changes is where it starts.
+- `kept_output`: the pre-trained network continues with its output layer; only its starting point changes.
 - `linearised`: the same condition evaluated on one actual network, from its empirical kernels.
 
 In networks of any depth and width, by their Jacobians:
 
 - `linearised_training`: an actual network, linearised where training begins, trained as the setting says.
-- `training_transfer`: the condition, read off two such trainings, in accuracy and in loss.
+- `training_transfer`: the condition, evaluated on two such trainings, in accuracy and in loss.
 - `kernel_numbers`: what the tangent kernels say without labels and without training; `kernel_change`: how pre-training
-  changes that, the cheapest condition for the sign of transfer.
+  changes these numbers, the cheapest condition for the sign of transfer.
 """
 
 from theory.transfer.frozen_features import FrozenFeatureTransfer, frozen_feature_loss, frozen_feature_transfer

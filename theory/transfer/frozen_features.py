@@ -2,7 +2,7 @@
 
 f(x) = w_2ᵀW_1x/√m with W_1 frozen and w_2 trained from 0: β = W_1ᵀw_2/√m obeys β' = β − ηΣ_w(Sβ − X'y/n) with
 Σ_w = W_1ᵀW_1/m, so a direction of S with weight variance τ_i is learnt at rate s_iτ_i (theory/derivations.md, section
-1.8). Large τ where the task is, is better. The rule for initial weights of a linear model is the opposite one.
+1.8). Large τ in the directions of the task is better. The rule for initial weights of a linear model is the opposite.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class FrozenFeatureTransfer:
 
     @property
     def early_sign(self) -> str:
-        """The sign as training starts: that of Cov_i(s_i (s_i w_{*,i}² + σ²/n), τ_i)."""
+        """The sign as training starts: the sign of Cov_i(s_i (s_i w_{*,i}² + σ²/n), τ_i)."""
         return signs(np.array([self.early_gain]))[0]
 
 

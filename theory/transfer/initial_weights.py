@@ -3,7 +3,7 @@
 Task y = Xw_* + ε, ε ~ (0, σ²), full-batch training from w_0 ~ (0, Σ_init) independent of the task. With p = p_t(s) and
 q = q_t(s) of `theory.linear.propagators` in the eigendirections of S = X'X/n, the error is w_t − w_* =
 p w_0 − (1 − q s) w_* + q X'ε/n (theory/derivations.md, section 1.8). The initial weights add ½ Σ_i s_i p_i² (Σ_init)_ii
-to the training loss, whatever the task: less is better. The rule for frozen features is the opposite one.
+to the training loss, whatever the task: less is better. The rule for frozen features is the opposite.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class InitialWeightTransfer:
     steps : tuple of int, length r
     tau : ndarray, shape (d,)
     weights : ndarray, shape (r, d)
-        ω_i = s_i p_t(s_i)²: how much the loss still feels each direction.
+        ω_i = s_i p_t(s_i)²: how much each direction still contributes to the loss.
     init_variance : float or None
         σ_0² of the isotropic weights "as drawn".
     raw : ndarray, shape (r,), or None
@@ -52,12 +52,12 @@ class InitialWeightTransfer:
 
     @property
     def raw_sign(self) -> tuple[str, ...] | None:
-        """The sign at each step, "positive", "negative" or "none": that of Σ_i ω_i (σ_0² − τ_i)."""
+        """The sign at each step, "positive", "negative" or "none": the sign of Σ_i ω_i (σ_0² − τ_i)."""
         return None if self.raw is None else signs(self.raw)
 
     @property
     def trace_matched_sign(self) -> tuple[str, ...]:
-        """The sign at each step, "positive", "negative" or "none": the opposite of that of Cov_i(ω_i, τ_i)."""
+        """The sign at each step, "positive", "negative" or "none": opposite to the sign of Cov_i(ω_i, τ_i)."""
         return signs(self.trace_matched)
 
 
@@ -117,12 +117,13 @@ def initial_weight_transfer_of(
 ) -> tuple[InitialWeightTransfer, ...]:
     """The gain of pre-training on random labels and the same rows X (n, d), one for each step of `upstream`.
 
-    τ_i is that of the full-batch form (`theory.linear.full_batch`), σ_0² that of the upstream init. Exact.
+    τ_i comes from the full-batch form (`theory.linear.full_batch`), σ_0² from the upstream initial weights. Exact.
 
     Raises
     ------
     InvalidInput
-        If the full-batch form does not apply to `upstream`, its init is not isotropic, or the rows do not fit.
+        If the full-batch form does not apply to `upstream`, its initial weights are not isotropic, or the rows do not
+        fit.
 
     Examples
     --------

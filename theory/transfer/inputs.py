@@ -1,4 +1,4 @@
-"""What the formulas of transfer are given: one number an eigendirection, a task, a full-batch training."""
+"""The inputs of the formulas for transfer: one number per eigendirection, a task, a full-batch training."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""Transfer where the whole pre-trained network goes on, its output layer included.
+"""Transfer if the whole pre-trained network continues, including its output layer.
 
 Pre-training moves f by −K_ZX A (f_0 − y_1) on downstream rows Z, with A = K_XX⁻¹(1 − R^t₁): to leading order the kernel
-stays, and only the function at which downstream training starts is another. So the loss is that of
+does not change, only the function at which downstream training starts. So the loss is that of
 `theory.transfer.linearised` with the fresh network's kernel, and
 
     G = K_ZX A (s_y² + N_XX) A K_XZ − K_ZX A N_XZ − N_ZX A K_XZ + N_ZZ
 
-for the covariance of what it starts from. Its trace, mode by mode, decides: keeping hurts where the memory of y_1
-outweighs what pre-training forgot of f_0. As m → ∞, error O(m^-½); derived in theory/derivations.md, section 2.5.
+for the covariance of the starting point. Its trace, mode by mode, decides: keeping the network hurts where the memory
+of y_1 outweighs what pre-training forgot of f_0. As m → ∞, error O(m^-½); derived in theory/derivations.md, section
+2.5.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from theory.transfer.linearised import LinearisedNetwork, LinearisedTransfer, Ta
 
 @dataclass(frozen=True, eq=False)
 class KeptOutputTransfer:
-    """The gain of a kept network over a fresh one, and its modes where the inputs are the same.
+    """The gain of a kept network over a fresh one, and its modes if the inputs are the same.
 
     Attributes
     ----------
     transfer : LinearisedTransfer
-        Kept against fresh; both have the same kernel, and `start` decides early.
+        Kept compared with fresh; both have the same kernel, and `start` determines the early gain.
     kappa : ndarray, shape (n,), or None
-        Eigenvalues of the tangent kernel, ascending; None where the inputs are new.
+        Eigenvalues of the tangent kernel, ascending; None if the inputs are new.
     bracket : ndarray, shape (n,), or None
         What keeping adds to E (uᵀf)² along each eigenvector, s_y²(1 − ϱ^t₁)² − (1 − ϱ^2t₁) N_aa, ϱ = 1 − ηκ/n: the
         bracket of the trace law. The gain at step t₂ is −1/(2n) Σ_a ϱ_a^2t₂ bracket_a, an output.
@@ -44,7 +45,7 @@ class KeptOutputTransfer:
 
     @property
     def mode_sign(self) -> tuple[str, ...] | None:
-        """The sign of each mode's share of the gain, at all t₂ the same.
+        """The sign of each mode's share of the gain, the same at all t₂.
 
         "negative" iff bracket > 0; under gradient flow, iff s_y² tanh(κηt₁/2n) > N_aa.
         """
@@ -63,22 +64,23 @@ def kept_output_transfer(
     init_variance: float = 1.0,
     output_variance: float = 1.0,
 ) -> KeptOutputTransfer:
-    """The expected downstream loss of a network pre-trained on random labels with both layers, against a fresh one.
+    """The expected downstream loss of a network pre-trained on random labels in both layers, compared with a fresh one.
 
     Parameters
     ----------
     rows : ndarray, shape (n, d)
         X of pre-training; in the "ntk" parametrization, to which the forms belong, X/√d.
     upstream : Training
-        Of all layers, full batch, one reading: t_1.
+        Training of all layers, full batch, with one reading: t_1.
     targets : ndarray of shape (p,) or (p, C), or RandomLabels
         Of the downstream task, independent of the upstream labels.
     downstream : Training
-        Of all layers, full batch.
+        Training of all layers, full batch.
+
     label_variance : float
         s_y² of the upstream labels, on every output.
     others : ndarray, shape (p, d), optional
-        Z, the downstream rows; the same as upstream if None.
+        Z, the downstream rows; the upstream rows if None.
     activation, init_variance, output_variance
         φ, s_0² and s_a² of the network before pre-training.
 

@@ -1,7 +1,7 @@
-"""What pre-training does to tangent kernels, as the logarithm of three numbers: conditions that need no task.
+"""How pre-training changes tangent kernels, as the logarithms of three ratios: conditions that need no task.
 
-A positive number says that a fresh task would be learned faster than from scratch, a negative one slower. How often
-that is right is not derived: claim C5 counts it.
+A positive number predicts that a fresh task is learned faster than from scratch, a negative one that it is learned more
+slowly. How often this is right is not derived; claim C5 counts it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LARGEST = 100.0  # of a logarithm: a kernel that has vanished
 
 @dataclass(frozen=True, eq=False)
 class KernelChange:
-    """Logarithms of ratios, after pre-training to before, of R pairs of networks; (R,) each, within ± `LARGEST`.
+    """Logarithms of ratios, after to before pre-training, for R pairs of networks; (R,) each, within ± `LARGEST`.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class KernelChange:
         Of the centred kernel.
     effective_rank : ndarray
     geometric_mean : ndarray
-        Of the eigenvalues that centring leaves: the volume, in which size and spread count both.
+        Of the eigenvalues that centring leaves: a volume, which depends on both size and spread.
     """
 
     trace: np.ndarray
@@ -40,12 +40,12 @@ class KernelChange:
 
 
 def kernel_change(before: KernelNumbers, after: KernelNumbers) -> KernelChange:
-    """log(after/before) of the three numbers of R kernels each.
+    """log(after/before) of the three numbers, for R kernels each.
 
     Raises
     ------
     InvalidInput
-        Where there are not as many kernels before as after.
+        If the numbers of kernels before and after differ.
 
     Examples
     --------
@@ -67,16 +67,16 @@ def kernel_change(before: KernelNumbers, after: KernelNumbers) -> KernelChange:
 def kernel_change_of(
     network: Network, scratch: Sequence[Array], pretrained: Sequence[Array], rows: Array
 ) -> KernelChange:
-    """The same of R pairs of actual networks on some rows, whose labels are not needed.
+    """The same for R pairs of actual networks on some rows, whose labels are not needed.
 
-    Twenty or thirty rows do; memory is that of the kernels, R n² C² numbers.
+    Twenty or thirty rows are enough; the memory is that of the kernels, R n² C² numbers.
 
     Parameters
     ----------
     network : Network
     scratch, pretrained : sequence of Array
         Every layer's weights (R, out, in), then with `bias` its biases (R, out), first layer first: fresh ones, and
-        those where a fresh task would begin.
+        those from which a fresh task would start.
     rows : Array, shape (R, n, d)
         Images are (R, n, C, H, W).
 
@@ -87,7 +87,7 @@ def kernel_change_of(
 
     Examples
     --------
-    Both layers three times as large: the kernel of a ReLU network is nine times as large, and of the same form.
+    Both layers three times as large: the kernel of a ReLU network is nine times as large, with the same form.
 
     >>> rng = np.random.default_rng(0)
     >>> fresh = [rng.standard_normal((1, 5, 4)), rng.standard_normal((1, 3, 5))]
@@ -102,7 +102,7 @@ def kernel_change_of(
 
 
 def _log_ratio(after: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Where a number has vanished, the largest logarithm there is; 0 where both have."""
+    """The log ratio; the largest allowed where one of the numbers is 0, and 0 where both are."""
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.log(after) - np.log(before)
     return np.clip(np.nan_to_num(found, nan=0.0), -LARGEST, LARGEST)

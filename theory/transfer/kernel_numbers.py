@@ -1,8 +1,8 @@
-"""What tangent kernels say of transfer without labels: how large they are, and over how many directions they spread.
+"""What tangent kernels say about transfer without labels: their size, and the number of directions they spread over.
 
-Softmax knows outputs up to a constant per row, and a constant over rows is learnt at once, so kernels are centred over
-outputs and over rows. Ratios of these numbers, after pre-training to before, cost no training; they are cheap relatives
-of the condition in `theory.transfer.training_transfer`, and no substitutes for it.
+Softmax determines outputs only up to a constant per row, and a constant over rows is learnt at once, so kernels are
+centred over outputs and over rows. Ratios of these numbers, after to before pre-training, need no training. They are
+cheap relatives of the condition in `theory.transfer.training_transfer`, but no substitutes for it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ FLOOR = 1e-6  # in units of the mean eigenvalue: below it, eigenvalues count as 
 
 @dataclass(frozen=True, eq=False)
 class KernelNumbers:
-    """Of R centred kernels; (R,) each.
+    """Numbers of R centred kernels; (R,) each.
 
     Attributes
     ----------
     trace : ndarray
         Per row and output, tr K/(nC).
     effective_rank : ndarray
-        (tr K)²/‖K‖_F², the number of equal eigenvalues that would be as spread; 0 for a kernel that is 0.
+        (tr K)²/‖K‖_F², the number of equal eigenvalues with the same spread; 0 for a kernel that is 0.
     geometric_mean : ndarray
         Of the (n − 1)(C − 1) eigenvalues that centring leaves, over nC, each at least `FLOOR` times their mean.
     """

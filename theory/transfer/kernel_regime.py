@@ -1,4 +1,4 @@
-"""Transfer through the law of the first layer's weights, by what it does to the kernels of a wide network.
+"""Transfer through the law of the first layer's weights, by its effect on the kernels of a wide network.
 
 f(x) = m^(−½) Σ_j a_j φ(w_j·x) starts downstream training at w_j ~ N(0, Σ_w), a_j ~ N(0, s_a²) fresh. As m → ∞ its
 tangent kernel K_Σ and the covariance N_Σ of its outputs are those of `theory.network.kernels`, and
@@ -8,8 +8,9 @@ tangent kernel K_Σ and the covariance N_Σ of its outputs are those of `theory.
 the trace being absent where f_0 is subtracted, and ‖R^t y‖² being σ_y² tr R^2t for random labels. Transfer from Σ_w is
 positive at step t iff this is less than with isotropic weights. Which ones? As drawn (s_0² I); of the same trace; or of
 the same tr(Σ_w S), S = X'X/n, which sets the scale of the kernel: weights of the same trace have a larger kernel merely
-by leaning to directions in which the data are large. Error O(m^-½) for one network, whose K and f_0 fluctuate; derived
-in theory/derivations.md, section 2.5. In training from random labels Σ_w − s_0² I is itself O(1/m) in this regime.
+because they favour directions in which the data are large. Error O(m^-½) for one network, whose K and f_0 fluctuate;
+derived in theory/derivations.md, section 2.5. In training from random labels Σ_w − s_0² I is itself O(1/m) in this
+regime.
 """
 
 from __future__ import annotations
@@ -67,14 +68,14 @@ def kernel_regime_transfer(
     rows : ndarray, shape (n, d)
         X of the downstream task; in the "ntk" parametrization X/√d.
     covariance : ndarray, shape (d, d)
-        Σ_w, from whatever source: predicted, or the second moment of actual weights.
+        Σ_w from any source: predicted, or the second moment of actual weights.
     targets : ndarray of shape (n,) or (n, C), or RandomLabels
     training : Training
         Full batch. The rate is that of f with its m^(−½): in the "standard" parametrization the second layer trains m
         times faster, and `trained` must be "first", or "last" at m times the rate.
     activation : "relu", "erf" or "tanh"
     trained : "first", "last" or "all"
-        The layers that downstream training moves.
+        The layers that downstream training trains.
     output_variance : float
         s_a².
     init_variance : float, optional
@@ -85,7 +86,7 @@ def kernel_regime_transfer(
     Raises
     ------
     InvalidInput
-        As `theory.transfer.linearised_transfer` and `theory.network.kernels.ntk`; where Σ_w is zero on the data.
+        As `theory.transfer.linearised_transfer` and `theory.network.kernels.ntk`; if Σ_w is zero on the data.
 
     Examples
     --------
@@ -153,9 +154,9 @@ def early_slope_guide(rows: np.ndarray, difference: np.ndarray, targets: np.ndar
 
         n² slope ≈ ¼ yᵀXΔXᵀy + (¼ − 1/2π) tr(ΔS) |y|² + tr(ΔS) (1ᵀy)²/2π,   Δ = Σ_w − s_0² I (`difference`).
 
-    A guide: rows then are nearly orthogonal, and of nearly equal length under both laws; its relative error falls as
-    (tr S)²/tr S² grows. It reads: transfer is positive early if the weights lean to the direction of Xᵀy, and if they
-    enlarge tr(Σ_w S). Derived in theory/derivations.md, section 2.5.
+    A guide for data whose rows are nearly orthogonal, and of nearly equal length under both laws; its relative error
+    falls as (tr S)²/tr S² grows. In words: early transfer is positive if the weights favour the direction of Xᵀy, and
+    if they increase tr(Σ_w S). Derived in theory/derivations.md, section 2.5.
     """
     x, y = np.asarray(rows, dtype=float), np.asarray(targets, dtype=float)
     n, beta = len(x), x.T @ y

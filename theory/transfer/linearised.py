@@ -41,16 +41,16 @@ Targets = np.ndarray | RandomLabels
 
 @dataclass(frozen=True, eq=False)
 class LinearisedNetwork:
-    """All that downstream training in the kernel regime knows of a network.
+    """Everything about a network that downstream training in the kernel regime depends on.
 
     Attributes
     ----------
     kernel : ndarray, shape (n, n) or (n, n, C, C)
-        The tangent kernel on the n downstream rows: of each of the outputs, or between outputs as well.
+        The tangent kernel on the n downstream rows, of each output or also between outputs.
     outputs : ndarray, shape (n,) or (n, C), or None
-        f_0 where it is known; None where it is subtracted, or random.
+        f_0 if it is known; None if it is subtracted or random.
     covariance : ndarray, shape (n, n), or None
-        E f_0 f_0ᵀ of each output where f_0 is random, of mean 0 and independent of the targets; None where it is not.
+        E f_0 f_0ᵀ of each output if f_0 is random, of mean 0 and independent of the targets; otherwise None.
     """
 
     kernel: np.ndarray
@@ -60,7 +60,7 @@ class LinearisedNetwork:
 
 @dataclass(frozen=True, eq=False)
 class LinearisedTransfer:
-    """The expected downstream loss of one network against a reference, at r steps; a gain is positive transfer.
+    """The expected downstream loss of one network and of a reference, at r steps; a gain is positive transfer.
 
     Attributes
     ----------
@@ -68,10 +68,10 @@ class LinearisedTransfer:
     loss, reference_loss : ndarray, shape (r,)
         E L_t, ½ · mean over rows of ‖f_t − y‖², from the network and from the reference.
     start : float
-        The gain before training, E[‖y − f_0‖²_reference − ‖y − f_0‖²]/(2n): not 0 only where f_0 is not subtracted.
+        The gain before training, E[‖y − f_0‖²_reference − ‖y − f_0‖²]/(2n): nonzero only if f_0 is not subtracted.
     slope : float
-        What plain descent adds to the gain per ηt as t → 0: tr[K M − K_reference M_reference]/n², with M the second
-        moment of y − f_0; where f_0 is subtracted, yᵀ(K − K_reference)y/n².
+        The increase of the gain per ηt under plain descent as t → 0: tr[K M − K_reference M_reference]/n², with M the
+        second moment of y − f_0; where f_0 is subtracted, yᵀ(K − K_reference)y/n².
     """
 
     steps: tuple[int, ...]
@@ -92,7 +92,7 @@ class LinearisedTransfer:
 
     @property
     def early_sign(self) -> str:
-        """The sign as t → 0: that of `start`, or of `slope` where both networks start from the same loss."""
+        """The sign as t → 0: that of `start`, or that of `slope` if both networks start from the same loss."""
         return signs(np.array([self.start or self.slope]))[0]
 
 
@@ -101,9 +101,9 @@ def linearised_transfer(
 ) -> LinearisedTransfer:
     """Is training on `targets` better from `network` than from `reference`? The losses, and the signs.
 
-    E L_t = ½ n⁻¹ E ‖p_t(K/n)(y − f_0)‖². Exact for the linearised network; of a network of width m it neglects how
-    the kernel moves, O(1/m) for smooth activations and O(m^-½) for ReLU, and for infinite kernels also how K and f_0
-    fluctuate around them, O(m^-½) for one network.
+    E L_t = ½ n⁻¹ E ‖p_t(K/n)(y − f_0)‖². Exact for the linearised network; for a network of width m it neglects the
+    change of the kernel, O(1/m) for smooth activations and O(m^-½) for ReLU, and for infinite kernels also the
+    fluctuations of K and f_0, O(m^-½) for one network.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def _values(name: str, values: np.ndarray, n: int, outputs: int) -> np.ndarray:
 
 
 def _positive(name: str, matrix: np.ndarray, n: int) -> np.ndarray:
-    """A symmetric positive semi-definite matrix (n, n), up to the rounding of its making."""
+    """A symmetric matrix (n, n) that is positive semi-definite up to rounding errors."""
     checked: np.ndarray = symmetric(name, np.asarray(matrix, dtype=float))
     if checked.shape != (n, n):
         raise InvalidInput(f"{name}.shape", checked.shape, f"must be ({n}, {n})")

@@ -12,7 +12,7 @@ from theory.transfer.linearised_task import LinearisedTask
 class LinearisedRows:
     """Rows with targets on which the networks of a task are linearised.
 
-    They are frozen once where that holds no more than `held` numbers, and otherwise part by part, whenever they are
+    They are frozen once if that takes no more than `held` numbers, and otherwise part by part, whenever they are
     needed.
 
     Parameters
@@ -20,7 +20,7 @@ class LinearisedRows:
     task : LinearisedTask
         Its networks and its loss.
     rows, targets : Array
-        Those of the task, or its held-out ones.
+        The rows and targets of the task, or the held-out ones.
     held : int
     subtracted : bool
         Whether f_0 is subtracted.
@@ -35,7 +35,7 @@ class LinearisedRows:
         self._frozen = freeze(self._network, self._parameters, rows) if fits else None
 
     def gradients(self, changes: Sequence[Array], index: Array | None) -> list[Array]:
-        """Of every replica's loss on the rows that `index` (R, B) names, all if None, at θ_0 + δ."""
+        """Gradients of every replica's loss on the rows that `index` (R, B) names (all if None), at θ_0 + δ."""
         size = self._rows.shape[1] if index is None else index.shape[1]
         total: list[Array] = []
         for frozen, targets in self._parts(index):
@@ -44,7 +44,7 @@ class LinearisedRows:
         return total
 
     def scores(self, changes: Sequence[Array]) -> tuple[Array, Array | None]:
-        """Loss and accuracy on all rows at θ_0 + δ, (R,) each, in float64; no accuracy of a single output."""
+        """Loss and accuracy on all rows at θ_0 + δ, (R,) each, in float64; no accuracy for a single output."""
         xp, n = namespace(self._rows), self._rows.shape[1]
         losses, hits = [], []
         for frozen, targets in self._parts(None):
@@ -62,7 +62,7 @@ class LinearisedRows:
         return moved if self._subtracted else frozen.outputs + moved
 
     def _residual(self, outputs: Array, targets: Array) -> Array:
-        """The derivative of every row's loss by its outputs, (R, n, C): softmax f − y, or f − y."""
+        """The derivative of every row's loss with respect to its outputs, (R, n, C): softmax f − y, or f − y."""
         if not self._entropy:
             return outputs - targets
         xp = namespace(outputs)

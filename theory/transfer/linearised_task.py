@@ -26,10 +26,10 @@ class LinearisedTask:
     targets : Array, shape (R, n, C)
         One-hot for classes.
     batches : Array, shape (R, T, B), or None
-        None where every update sees all rows.
+        None if every update sees all rows.
     held_out : (rows, targets) or None
     velocity : tuple of Array or None
-        Of what is trained; None where training begins.
+        Velocity of the trained parameters; None at the beginning of training.
     """
 
     network: Network
@@ -48,11 +48,11 @@ class LinearisedTask:
 
     @property
     def numbers_per_row(self) -> int:
-        """How many numbers a frozen row of one network holds."""
+        """How many numbers a frozen row of one network takes."""
         return freeze(self.network, tuple(w[:1] for w in self.parameters), self.rows[:1, :1]).numbers
 
     def groups(self, held: int) -> Iterator[LinearisedTask]:
-        """As few groups of replicas as hold no more than `held` numbers; one replica each where that is not enough."""
+        """As few groups of replicas as possible with no more than `held` numbers each, or groups of one replica."""
         rows = self.rows.shape[1] + (0 if self.held_out is None else self.held_out[0].shape[1])
         size = max(1, held // (self.numbers_per_row * rows))
         for first in range(0, len(self.rows), size):
@@ -105,7 +105,7 @@ def checked_task(
 
 
 def _velocity(task: LinearisedTask, velocity: Sequence[Array]) -> tuple[Array, ...]:
-    """The velocity of what is trained, in its dtype."""
+    """The velocity of the trained parameters, in their dtype."""
     if not (task.training.optimizer == "sgd" and task.training.momentum):
         raise InvalidInput("velocity", "given", "needs training.momentum: without it there is none")
     shapes, wanted = [tuple(v.shape) for v in velocity], [tuple(w.shape) for w in task.trained]
@@ -115,7 +115,7 @@ def _velocity(task: LinearisedTask, velocity: Sequence[Array]) -> tuple[Array, .
 
 
 def _without_history(array: Array) -> Array:
-    """A tensor apart from the gradients that are taken of it."""
+    """A tensor detached from its gradients."""
     return array.detach() if hasattr(array, "detach") else array
 
 
@@ -148,7 +148,7 @@ def _targets(name: str, labels: Array, entropy: bool, n: int, weights: Array) ->
 
 
 def _batches(training: Training, batches: Array | None, replicas: int, n: int) -> Array | None:
-    """The rows of every update, (R, T, B); None where these are all rows."""
+    """The rows of every update, (R, T, B); None if these are all rows."""
     size, last = training.batch_size, training.readings[-1]
     if batches is None:
         whole = size == "full" or (size == n and training.sampling != "replacement")

@@ -1,8 +1,8 @@
-"""Training of a network linearised where it begins: its own optimizer, loss and batches, and the curves that result.
+"""Training of a network linearised at its start: with its own optimizer, loss and batches, and the resulting curves.
 
 f_t = f_0 + J (θ_t − θ_0), J the Jacobian at θ_0, follows the updates of the setting, drops and decay included. Kernel
-forms know full batches and the squared error; here training is the setting's own, and what is read is what is judged,
-accuracy as well as loss. Derived in theory/derivations.md, section 2.6.
+forms cover full batches and the squared error; here training is as in the setting, and accuracy is read as well as
+loss. Derived in theory/derivations.md, section 2.6.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HELD = 2**25
 
 @dataclass(frozen=True, eq=False)
 class LinearisedTraining:
-    """What R linearised networks reach in training, at K readings; arrays in float64, of the kind that was given.
+    """Loss and accuracy of R linearised networks at K readings; arrays in float64, of the kind that was given.
 
     Attributes
     ----------
@@ -58,40 +58,40 @@ def linearised_training(
     subtracted: bool = False,
     velocity: Sequence[Array] | None = None,
 ) -> LinearisedTraining:
-    """Train the linearisation of R networks as the setting says, and read loss and accuracy.
+    """Train the linearisation of R networks as a setting specifies, and read loss and accuracy.
 
-    At every update the outputs f = f_0 + J δ of a batch give the residual r = ∂loss/∂f, so (softmax f − y)/B or
-    (f − y)/B; the gradient is Jᵀ r, and the optimizer moves θ = θ_0 + δ by it, decay and l1 acting on θ. Exact for the
-    linearised network, and for the network itself where f is linear in what is trained: no hidden layer, or an identity
-    network of which one layer is trained.
+    At every update the outputs f = f_0 + J δ of a batch give the residual r = ∂loss/∂f, that is (softmax f − y)/B or (f
+    − y)/B; the gradient is Jᵀ r, and the optimizer uses it to update θ = θ_0 + δ, with decay and l1 acting on θ. Exact
+    for the linearised network, and for the network itself if f is linear in the trained parameters: no hidden layer, or
+    an identity network in which one layer is trained.
 
-    What it neglects: that gates move, and with them J and the tangent kernel. f(θ_0 + δ) − f_0 − J δ is ½ δᵀ(∇²f)δ to
-    leading order: at an init of the kernel's scale O(1/m) at width m for smooth activations, and O(m^-½) for ReLU. In
-    networks that learn features it is not small, and sizes of gains err by tens of percent. Rounding is that of the
-    parameters' dtype.
+    It neglects that gates change, and with them J and the tangent kernel. f(θ_0 + δ) − f_0 − J δ is ½ δᵀ(∇²f)δ to
+    leading order: with initial weights of the kernel's scale, O(1/m) at width m for smooth activations and O(m^-½) for
+    ReLU. In networks that learn features it is not small, and the sizes of gains err by tens of percent. Rounding
+    errors are those of the parameters' dtype.
 
     Parameters
     ----------
     network : Network
         All kinds, activations and parametrizations, with or without biases; `train` says what is trained.
     training : Training
-        All of it counts but `sampling`, which `batches` carries out.
+        All of it is used except `sampling`, which `batches` replaces.
     parameters : sequence of Array
-        θ_0: every layer's weights (R, out, in), then with `bias` its biases (R, out); first layer first. Their dtype,
-        float32 or float64, is computed in.
-    rows : Array, shape (R, n, d), or (n, d) where all replicas share them
+        θ_0: every layer's weights (R, out, in), then with `bias` its biases (R, out); first layer first. Computations
+        use their dtype, float32 or float64.
+    rows : Array, shape (R, n, d), or (n, d) if all replicas share them
         Images are (R, n, C, H, W), or (n, C, H, W).
     labels : Array, shape (R, n) of integers, or (R, n, C) of real targets; or (n,) and (n, C)
         Cross-entropy takes classes as integers, the squared error targets.
     batches : Array of integers, shape (R, T, B) or (T, B), optional
         The rows of every update, T at least the last reading. None: all rows, at every update.
     held_out : (rows, labels), optional
-        What is not trained on but read, of the same forms.
+        Rows that are read but not trained on, in the same forms.
     subtracted : bool
-        Whether f_0 is subtracted, so that outputs start at zero: what the Jacobian alone does.
+        Whether f_0 is subtracted, so that outputs start at zero: the effect of the Jacobian alone.
     velocity : sequence of Array, optional
-        Where training goes on and does not begin: v of every trained parameter before the first update, which momentum
-        keeps, of the shapes of `parameters`. Zero by default.
+        For training that continues: v of every trained parameter before the first update, as momentum keeps it, with
+        the shapes of `parameters`. Zero by default.
 
     Returns
     -------
@@ -100,8 +100,8 @@ def linearised_training(
     Raises
     ------
     InvalidInput
-        For shapes or kinds of arrays that do not fit, values that are not finite, classes or batches that name what is
-        not there, labels that do not fit the loss; for a velocity without momentum, or of other shapes.
+        For shapes or kinds of arrays that do not fit, values that are not finite, classes or batches out of range,
+        labels that do not fit the loss; for a velocity without momentum, or of other shapes.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Positive and negative transfer to a task: what networks gain from pre-training, by their own linearisations.
+"""Positive and negative transfer to a task: the gain of networks from pre-training, by their own linearisations.
 
-Transfer is positive where the pretrained network reaches a higher accuracy than training from scratch does, on average
-over downstream training; loss by loss likewise. Both are read off linearised networks that follow the downstream
-training as it is (`theory.transfer.linearised_training`): no fit, no threshold.
+Transfer is positive if the pretrained network reaches a higher accuracy than training from scratch, on average over
+downstream training; likewise for the loss. Both are read from linearised networks that follow the actual downstream
+training (`theory.transfer.linearised_training`), without fit or threshold.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from theory.transfer.linearised_training import LinearisedTraining, linearised_t
 
 @dataclass(frozen=True, eq=False)
 class MeanGain:
-    """What pre-training gains, averaged over training: network by network, and over networks.
+    """The gain from pre-training, averaged over training: network by network, and over networks.
 
     Attributes
     ----------
     each : ndarray, shape (R,)
-        nan where either training has diverged; such networks do not count.
+        nan if either training has diverged; such networks do not count.
     mean : float
     standard_error : float or None
         Of the mean, from the spread between networks; None for a single one.
@@ -38,7 +38,7 @@ class MeanGain:
 
     @property
     def sign(self) -> str:
-        """Of the mean: "positive", "negative" or "none"."""
+        """The sign of the mean: "positive", "negative" or "none"."""
         return signs(np.array([self.mean]))[0]
 
     @property
@@ -49,7 +49,7 @@ class MeanGain:
 
 @dataclass(frozen=True, eq=False)
 class TrainingTransfer:
-    """Both trainings, and the gains: accuracy by accuracy and loss by loss, positive where pre-training helps.
+    """Both trainings, and the gains in accuracy and in loss, positive where pre-training helps.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class TrainingTransfer:
     train_accuracy : MeanGain or None
         The pretrained network's accuracy minus that from scratch; None for a single output.
     test_loss, test_accuracy : MeanGain or None
-        On held-out rows, where there are any.
+        On held-out rows, if there are any.
     """
 
     pretrained: LinearisedTraining
@@ -84,33 +84,33 @@ def training_transfer(
 ) -> TrainingTransfer:
     """Does pre-training help with this task? The gains of R pairs of networks, in accuracy and in loss.
 
-    With a_t the accuracy after t updates, and averages over the readings by trapezoids over their length,
+    With a_t the accuracy after t updates, and averages over training by the trapezoidal rule,
 
         transfer is positive  ⇔  mean_t [a_t(pretrained) − a_t(scratch)] > 0,
 
-    and for the loss with the opposite sign of the difference. Accuracy and loss may disagree: large outputs cost loss
-    and no accuracy. Regime, and what is neglected, as in `linearised_training`: where gates move, the sign is an
-    estimate that fails near the boundary, and the size of a gain is not to be relied on.
+    and for the loss with the opposite sign of the difference. Accuracy and loss may disagree: large outputs increase
+    the loss without reducing accuracy. The regime, and what is neglected, are as in `linearised_training`: where gates
+    change, the sign is an estimate that fails near the boundary, and the size of a gain is unreliable.
 
     Parameters
     ----------
     network, training
         As in `linearised_training`.
     pretrained, scratch : sequence of Array
-        The parameters of R networks where downstream training begins, and of those that they are compared with, such as
-        their own initial values. Pairs share rows, labels and batches.
+        The parameters of R networks at the start of downstream training, and of those with which they are compared,
+        such as their own initial values. Pairs share rows, labels and batches.
     rows, labels, batches, held_out
-        As in `linearised_training`. Another draw of the same law serves as well.
+        As in `linearised_training`. Another draw from the same law serves as well.
     subtracted : bool
-        Whether f_0 is subtracted from both, so that only their Jacobians differ: by how much it is the tangent kernel
-        that helps or hurts, and not the memory of other labels.
+        Whether f_0 is subtracted from both, so that only their Jacobians differ. This isolates the effect of the
+        tangent kernel from the memory of other labels.
 
     Raises
     ------
     InvalidInput
         As `linearised_training`.
     Diverged
-        Where every pair has a training that diverges.
+        If every pair has a training that diverges.
 
     Examples
     --------
@@ -138,9 +138,9 @@ def training_transfer(
 def transfer_between(
     training: Training, pretrained: LinearisedTraining, scratch: LinearisedTraining
 ) -> TrainingTransfer:
-    """The gains of one linearised training over another: `training_transfer` of trainings that are there already.
+    """The gains of one linearised training over another: `training_transfer` for existing trainings.
 
-    Several treatments share the training from scratch, and blocks of networks may be trained apart and joined.
+    Several treatments can share the training from scratch, and blocks of networks can be trained separately and joined.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def _gain(training: Training, better: Array, worse: Array) -> MeanGain:
 
 
 def mean_over_steps(steps: Sequence[int], curves: np.ndarray) -> np.ndarray:
-    """Curves (…, K) averaged from the first step to the last: the area by trapezoids, over its length.
+    """Curves (…, K) averaged from the first step to the last by the trapezoidal rule.
 
     >>> mean_over_steps((0, 1, 3), np.array([0.0, 2.0, 2.0])).item()
     1.6666666666666667
