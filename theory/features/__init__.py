@@ -9,11 +9,13 @@ ensemble.
 from theory.features.ansatz import Ansatz, change_correlation, correlation, fit_ansatz, linear_exponent, matrix_power
 from theory.features.decay import decay_factor, decay_residual
 from theory.features.matrices import feature_matrix, gradient_outer_product
-from theory.features.means import aligned_part, jackknife, mean_correlation
+from theory.features.means import aligned_part, axis_chance, axis_part, jackknife, mean_correlation
 
 __all__ = [
     "Ansatz",
     "aligned_part",
+    "axis_chance",
+    "axis_part",
     "change_correlation",
     "correlation",
     "decay_factor",

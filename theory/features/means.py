@@ -43,6 +43,53 @@ def aligned_part(spaces: Eigenspaces, matrices: np.ndarray, /) -> np.ndarray:
     return _ratio(square, square, whole)
 
 
+def axis_part(spaces: Eigenspaces, matrices: np.ndarray, /) -> np.ndarray:
+    """How much of what is not aligned in E A lies along the coordinate axes, (R + 1,): ‖Q(E N)‖²/‖E N‖².
+
+    N = A − Π(A) is what is not aligned with Σ_x, whose eigenspaces are `spaces`, and Q projects on the matrices
+    D − Π(D) of all diagonal D: 1 where E A is aligned but for a diagonal matrix. `matrices` (R, d, d), symmetric. To be
+    held against `axis_chance`; theory/derivations.md, section 3.9. NaN where the estimate of ‖E N‖² is not positive.
+    """
+    d = spaces.dimension
+    a = _flat("matrices", matrices).reshape(matrices.shape)
+    if matrices.shape[1] != d:
+        raise InvalidInput("matrices.shape", matrices.shape, f"must be (R, {d}, {d}), as the data are")
+    n = _outside(spaces, a)
+    p = n @ _axes(spaces).T
+    square, whole = _product(p, p), _product(n, n)
+    return np.asarray(square / np.where(whole > 0, whole, np.nan))
+
+
+def axis_chance(spaces: Eigenspaces, /) -> float:
+    """The mean of `axis_part` if E N had a uniformly random direction: r/(d(d + 1)/2 − k).
+
+    r is the dimension of the matrices D − Π(D), d − 1 in general and 0 where the axes are eigenvectors of Σ_x; k is the
+    number of eigenspaces. NaN in one dimension.
+    """
+    d, k = spaces.dimension, len(spaces.multiplicity)
+    unaligned = d * (d + 1) // 2 - k
+    return len(_axes(spaces)) / unaligned if unaligned else float("nan")
+
+
+def _outside(spaces: Eigenspaces, matrices: np.ndarray) -> np.ndarray:
+    """A − Π(A) in the eigenbasis, flat, (R, d²)."""
+    basis = np.asarray(spaces.basis)
+    found = np.einsum("ik,rij,jl->rkl", basis, matrices, basis, optimize=True)
+    for s in spaces.slices:
+        here = range(s.start, s.stop)
+        found[:, here, here] -= found[:, here, here].mean(axis=1, keepdims=True)
+    return np.asarray(found.reshape(len(found), -1))
+
+
+def _axes(spaces: Eigenspaces) -> np.ndarray:
+    """An orthonormal basis (r, d²) of the D − Π(D); a matrix of length 1 that keeps less than 1e-6 counts as 0."""
+    d = spaces.dimension
+    units = np.zeros((d, d, d))
+    units[range(d), range(d), range(d)] = 1
+    _, lengths, directions = np.linalg.svd(_outside(spaces, units), full_matrices=False)
+    return np.asarray(directions[lengths > 1e-6])
+
+
 def jackknife(values: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
     """The value from all networks and its standard error, from values (R + 1, ...) of all and leaving out each."""
     left = values[1:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,15 @@ import numpy as np
 
 from reports.claims.alignment.evidence import (
     AlignmentEvidence,
+    AxisEvidence,
     Power,
     measure_alignment,
+    measure_axes,
     measure_power,
     train_ensemble,
 )
-from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
-from reports.findings import Cells, Exhibits, Judgement, Table, number, table_of, text
+from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
+from reports.findings import Cells, Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.intervals import found
 from reports.judging.needed import by_pvalue, with_need
 from reports.judging.rules import control_verdict
@@ -75,9 +77,10 @@ def predict(case: Case[None]) -> str:
 
 @dataclass(frozen=True)
 class ControlEvidence:
-    """The evidence of the whole ensemble, and how often a sixteenth of it would have been enough."""
+    """The evidence of the whole ensemble, where it is outside, and how often a sixteenth would have been enough."""
 
     whole: AlignmentEvidence
+    axes: AxisEvidence
     power: Power
 
     @property
@@ -92,7 +95,7 @@ class ControlEvidence:
 def measure(case: Case[None], context: Context) -> ControlEvidence:
     """Train the ensemble and test it under the group that the hypotheses would give."""
     trained = train_ensemble(case, context)
-    return ControlEvidence(measure_alignment(trained), measure_power(trained))
+    return ControlEvidence(measure_alignment(trained), measure_axes(trained), measure_power(trained))
 
 
 def decide(case: Case[None], prediction: str, evidence: ControlEvidence) -> tuple[Judgement, ...]:
@@ -115,20 +118,48 @@ def decide(case: Case[None], prediction: str, evidence: ControlEvidence) -> tupl
 
 
 def illustrate(outcomes: Outcomes[None, str, ControlEvidence]) -> Exhibits:
-    """The controls, with the power of a sixteenth of each ensemble."""
+    """The controls: how far outside they are and in which direction, and the power of a sixteenth of each ensemble."""
     controls = table_of(
         "a4-controls",
         "Negative controls: one hypothesis broken at a time. The power is the share of disjoint sixteenths of "
-        "the ensemble in which alignment is rejected at level .01, with its exact 95 % interval.",
+        "the ensemble in which alignment is rejected at level .01, with its exact 95 % interval. Along the axes is the "
+        "share of what is outside (squared) that diagonal matrices account for, with its standard error; by chance, "
+        "that of a random direction.",
         outcomes,
         text("broken hypothesis", lambda o: o.case.name),
         number("outside, %", lambda o: 100 * o.measurement.whole.outside),
+        number("along the axes, %", lambda o: _percent(o.measurement.axes)),
+        number("by chance, %", lambda o: 100 * o.measurement.axes.chance),
         number("$p$", lambda o: o.measurement.whole.pvalue),
         number("replicas", lambda o: o.measurement.power.replicas),
         number("power", lambda o: o.measurement.power.share),
         text("95 % interval", lambda o: f"{o.measurement.power.low:.2f} to {o.measurement.power.high:.2f}"),
     )
-    return Exhibits((controls,))
+    told = [outcome for outcome in outcomes if outcome.measurement.axes.tells]
+    return Exhibits((controls,), (_figure(told),) if told else ())
+
+
+def _percent(axes: AxisEvidence) -> tuple[float, float] | None:
+    return (100 * axes.share, 100 * axes.standard_error) if axes.tells else None
+
+
+def _figure(outcomes: Sequence[Outcome[None, str, ControlEvidence]]) -> Figure:
+    """How much is outside the commutant, and how much of that lies along the axes."""
+    outside = [100 * o.measurement.whole.outside for o in outcomes]
+    points = [
+        Series(o.case.name, np.array([x]), np.array([share]), np.array([1.96 * error]))
+        for o, x in zip(outcomes, outside, strict=True)
+        for share, error in [_percent(o.measurement.axes) or (np.nan, np.nan)]
+    ]
+    chance = 100 * outcomes[0].measurement.axes.chance
+    level = Series("by chance", np.array([min(outside), max(outside)]), np.full(2, chance), style="dashed")
+    return Figure(
+        "a4-axes",
+        "How far $\\Sigma_w$ is outside the commutant where a hypothesis is broken, and how much of that (squared) "
+        "diagonal matrices account for: all of it for weights that are aligned with the coordinate axes beside the "
+        "data. By chance is the mean of random directions. Bars are 95 % intervals.",
+        (Panel("", "outside the commutant, %", "of this, along the axes, %", (*points, level)),),
+    )
 
 
 def background() -> tuple[Table, ...]:

@@ -17,6 +17,7 @@ from reports.judging.intervals import share_interval
 from reports.judging.rules import LEVEL, POWER
 from simulate.results import SimulatedReading, Simulation
 from theory.eigenspaces import Eigenspaces, eigenspaces
+from theory.features import axis_chance, axis_part, jackknife
 from theory.setting import Setting
 from theory.symmetry import SymmetryGroup, twirl
 from theory.testing import (
@@ -137,6 +138,34 @@ def invariance_pvalue(trained: TrainedEnsemble, group: SymmetryGroup) -> float:
     return escalating_randomization_test(
         reading.second_moments, group, counts=reading.counts, level=LEVEL, blocks=TESTED_BLOCKS, seed=trained.seed
     ).pvalue
+
+
+@dataclass(frozen=True)
+class AxisEvidence:
+    """Where the part of Σ_w outside the commutant lies.
+
+    Attributes
+    ----------
+    share, standard_error : float
+        Of its square, what diagonal matrices account for, less sampling noise; NaN where noise is all there is.
+    chance : float
+        The mean share of a random direction: 1 where every direction is diagonal, which says nothing.
+    """
+
+    share: float
+    standard_error: float
+    chance: float
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is a share, and one that could differ from chance."""
+        return bool(np.isfinite(self.share) and 0 < self.chance < 1)
+
+
+def measure_axes(trained: TrainedEnsemble) -> AxisEvidence:
+    """Compare what is outside with the coordinate axes, at the last reading."""
+    share, error = jackknife(axis_part(trained.spaces, trained.reading.second_moments))
+    return AxisEvidence(float(share), float(error), axis_chance(trained.spaces))
 
 
 @dataclass(frozen=True)
