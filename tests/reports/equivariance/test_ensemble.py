@@ -38,6 +38,22 @@ def test_steps_of_inner_products_are_aligned_and_signs_go_to_the_axes():
     assert "along the axes" not in str(kept)
 
 
+def test_rows_and_initial_weights_have_the_laws_that_are_asked_for():
+    """Every mean within six of its standard errors."""
+    rows, weights = [], []
+
+    def keep(x: Tensor, w: Tensor) -> Tensor:
+        rows.append(x.numpy())
+        weights.append(w.numpy())
+        return w
+
+    measure(keep, networks=64)
+    for drawn, moment in ((rows, MOMENT), (weights, 0.1 / 4 * np.eye(4))):
+        vectors = np.concatenate(drawn)
+        error = np.sqrt((np.outer(np.diag(moment), np.diag(moment)) + moment**2) / len(vectors))
+        assert np.all(np.abs(vectors.T @ vectors / len(vectors) - moment) < 6 * error)
+
+
 def test_the_same_seed_gives_the_same_networks():
     first, again, other = (measure(one_step, networks=64, seed=seed).aligned for seed in (0, 0, 1))
     assert first == again != other
