@@ -40,10 +40,15 @@ By what you want to do:
 - Ask what f is made of: `decompose` splits the closed forms into initial weights times a factor and what training has
   written; `estimated_parts` estimates both parts for networks whose initial weights are known (`initial_overlaps` reads
   them from an ensemble); `fit_shape` describes f by two numbers.
+- Compare weights with gradients: `feature_matrix` is *W*ᵀ*W*, and `gradient_outer_product` the average gradient outer
+  product; `fit_ansatz` tells how well a power of one fits the other; `features` trains an ensemble and reads both.
+  `aligned_part` is what the mean of a feature matrix has in common with the data, and `axis_part` how much of the rest
+  lies along the axes, to be compared with `axis_chance`; `jackknife` gives their errors.
 - Compare a pretrained network with a fresh one: `fresh_task_of_modules` and `fresh_task_of_files` predict whether it
   would learn a fresh task faster.
 - Test a training of your own: `equivariance` says whether it commutes with rotations of its inputs, as the alignment
-  theorem requires; `assert_equivariant` is the assertion for test suites.
+  theorem requires; `assert_equivariant` is the assertion for test suites; `alignment_after` trains an ensemble and says
+  how far it is aligned.
 - Test a library of your own: `assert_aligned`, `assert_contained` and `assert_holds`; strategies for hypothesis are in
   `reports.testing.strategies`.
 - Start from aligned weights: `init` draws them from data, from a setting, or from a law returned by `law_of_data`,
@@ -70,7 +75,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reports.check import Check, Monitor, check, check_files, monitor
-    from reports.equivariance import Discrepancy, Equivariance, assert_equivariant, equivariance
+    from reports.equivariance import (
+        Discrepancy,
+        Equivariance,
+        TrainedAlignment,
+        alignment_after,
+        assert_equivariant,
+        equivariance,
+    )
     from reports.experiment_file import load as load_experiment
     from reports.init import WeightLaw, init, law_of_data, law_of_file, law_of_setting, law_of_store
     from reports.judging.compare import Verification
@@ -87,11 +99,14 @@ if TYPE_CHECKING:
         transfer,
     )
     from simulate import (
+        FeatureReading,
+        Features,
         InitialOverlaps,
         SequenceResult,
         SimulatedReading,
         Simulation,
         TaskCurves,
+        features,
         initial_overlaps,
         merge,
         run_sequence,
@@ -120,6 +135,16 @@ if TYPE_CHECKING:
     )
     from theory.decomposition import Decomposition, EstimatedParts, ShapeFit, decompose, estimated_parts, fit_shape
     from theory.errors import Diverged, InvalidInput, NoClosedForm
+    from theory.features import (
+        Ansatz,
+        aligned_part,
+        axis_chance,
+        axis_part,
+        feature_matrix,
+        fit_ansatz,
+        gradient_outer_product,
+        jackknife,
+    )
     from theory.setting import (
         Data,
         Downstream,
@@ -160,6 +185,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMS",
+    "Ansatz",
     "Check",
     "Containment",
     "Course",
@@ -173,6 +199,8 @@ __all__ = [
     "Equivariance",
     "EstimatedParts",
     "Experiment",
+    "FeatureReading",
+    "Features",
     "FreshTask",
     "InitialOverlaps",
     "InvalidInput",
@@ -200,6 +228,7 @@ __all__ = [
     "SymmetryGroup",
     "TaskCurves",
     "TaskSequence",
+    "TrainedAlignment",
     "Training",
     "TransferStudy",
     "Treatment",
@@ -211,10 +240,14 @@ __all__ = [
     "Watch",
     "WeightLaw",
     "WholeMatrixTest",
+    "aligned_part",
+    "alignment_after",
     "assert_aligned",
     "assert_contained",
     "assert_equivariant",
     "assert_holds",
+    "axis_chance",
+    "axis_part",
     "check",
     "check_files",
     "check_over",
@@ -224,11 +257,16 @@ __all__ = [
     "eigenspaces",
     "equivariance",
     "estimated_parts",
+    "feature_matrix",
+    "features",
+    "fit_ansatz",
     "fit_shape",
     "fresh_task_of_files",
     "fresh_task_of_modules",
+    "gradient_outer_product",
     "init",
     "initial_overlaps",
+    "jackknife",
     "law_of_data",
     "law_of_file",
     "law_of_setting",

@@ -22,6 +22,7 @@ WIDTH, CLASSES = 12, 3
 
 Optimize = Callable[[Iterable[nn.Parameter]], optim.Optimizer]
 Part = Callable[[int], nn.Module]
+Clip = Callable[[Iterable[Tensor]], object]
 
 
 SGD: Optimize = partial(optim.SGD, lr=0.05)
@@ -69,7 +70,7 @@ class Ingredient:
     bias: bool = False
     wrap: Callable[[nn.Module], nn.Module] | None = None
     penalty: Callable[[Tensor], Tensor] | None = None
-    clip: Callable[[Iterable[Tensor]], object] | None = None
+    clip: Clip | None = None
     labels: Callable[[Tensor], Tensor] | None = None
     loss: Literal["mse", "cross-entropy"] = "mse"
     smoothing: float = 0.0
@@ -77,8 +78,8 @@ class Ingredient:
     schedule: Callable[[optim.Optimizer], optim.lr_scheduler.LRScheduler] | None = None
 
 
-def train_with(ingredient: Ingredient, rows: Tensor, weights: Tensor) -> Tensor:
-    """The first layer's weights (m, d) after `STEPS` full-batch updates; the rest is drawn from torch's generator."""
+def train_with(ingredient: Ingredient, rows: Tensor, weights: Tensor, *, steps: int = STEPS) -> Tensor:
+    """The first layer's weights (m, d) after full-batch updates; the rest is drawn from torch's generator."""
     first = nn.Linear(weights.shape[1], len(weights), bias=ingredient.bias)
     outputs = 1 if ingredient.loss == "mse" else CLASSES
     parts: list[nn.Module] = [first, ingredient.activation, nn.Linear(len(weights), outputs, bias=ingredient.bias)]
@@ -106,7 +107,7 @@ def train_with(ingredient: Ingredient, rows: Tensor, weights: Tensor) -> Tensor:
             ingredient.clip(model.parameters())
         return loss
 
-    for _ in range(STEPS):
+    for _ in range(steps):
         optimizer.step(closure)  # type: ignore[arg-type]  # every optimizer takes one, LBFGS needs it
         if schedule is not None:
             schedule.step()
@@ -139,6 +140,11 @@ def _radius(rows: Tensor) -> Tensor:
 
 def _first_coordinate(rows: Tensor) -> Tensor:
     return rows[:, :1].sign()
+
+
+def clip_by_value(largest: float) -> Clip:
+    """Cuts every coordinate of a gradient off at `largest`."""
+    return partial(clip_grad_value_, clip_value=largest)
 
 
 def _by_coordinates(optimizer: Callable[..., optim.Optimizer], lr: float = 0.01) -> Ingredient:
@@ -188,7 +194,7 @@ INGREDIENTS: Mapping[str, Ingredient] = MappingProxyType(
         "RMSprop": _by_coordinates(optim.RMSprop),
         "Rprop": _by_coordinates(optim.Rprop),
         "Adafactor": _by_coordinates(optim.Adafactor),
-        "SGD, clipped by value": Ingredient("optimizer", False, clip=partial(clip_grad_value_, clip_value=0.01)),
+        "SGD, clipped by value": Ingredient("optimizer", False, clip=clip_by_value(0.01)),
         "RMS norm of inputs, gains": Ingredient("network", False, before=nn.RMSNorm),
         "layer norm of inputs": Ingredient("network", False, before=nn.LayerNorm),
         "batch norm of inputs": Ingredient("network", False, before=nn.BatchNorm1d),

@@ -135,7 +135,7 @@ def equivariance(
     start = _initial(weights, generator).to(plain.device)
     kind = group_of(plain, start, group)
     actions = [draw_action(kind, start, generator) for _ in range(rotations)]
-    run = _Runs(train, seed, isinstance(inputs, np.ndarray))
+    run = Runs(train, seed, isinstance(inputs, np.ndarray))
     found, repeats = [], []
     for name in precisions:
         dtype = getattr(torch, name)
@@ -151,7 +151,7 @@ def assert_equivariant(train: Train, inputs: Any, weights: Any, **options: Any) 
     assert found.verdict == "equivariant", str(found)
 
 
-class _Runs:
+class Runs:
     """The training function, from the same seed every time, on tensors or arrays as the user's inputs were."""
 
     def __init__(self, train: Train, seed: int, arrays: bool) -> None:
@@ -172,7 +172,7 @@ class _Runs:
         return found
 
 
-def _discrepancy(run: _Runs, x: Tensor, w: Tensor, actions: Sequence[Action], dtype: str) -> Discrepancy:
+def _discrepancy(run: Runs, x: Tensor, w: Tensor, actions: Sequence[Action], dtype: str) -> Discrepancy:
     base = run(x, w)
     moved = float(torch.linalg.norm(base - w))
     if moved == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.calibration import (
+    agop,
     alignment,
     check,
     composition,
@@ -17,6 +18,7 @@ from tests.calibration import (
 from tests.calibration.study import Study
 
 STUDIES: tuple[Study, ...] = (
+    *agop.STUDIES,
     *alignment.STUDIES,
     *check.STUDIES,
     *composition.STUDIES,

@@ -13,6 +13,7 @@ from tests.paths import ROOT
 
 PUBLISHED = ROOT / "reports" / "published"
 RESULTS = json.loads((PUBLISHED / "results.json").read_text())
+MISSES, ASIDE = "a8-ingredients", ("Muon", "L-BFGS")
 
 
 def test_it_is_the_whole_report_of_the_full_budget():
@@ -61,3 +62,13 @@ def test_provenance_is_told():
     minutes = f"It took {RESULTS['seconds'] / 60:.0f} minutes"
     for value in (origin["commit"][:12], origin["torch"], origin["numpy"], origin["python"], minutes):
         assert value in text
+
+
+def test_the_guide_tells_by_how_much_trainings_miss():
+    """The shares in brackets, of every ingredient that does not commute; two of them have a paragraph of their own."""
+    (rows,) = (table["rows"] for claim in RESULTS["claims"] for table in claim["tables"] if table["name"] == MISSES)
+    published = {row[1]: 100 * row[3] for row in rows if row[2] == "no"}
+    guide = (ROOT / "reports" / "site" / "guides" / "equivariance.md").read_text()
+    told = {name: float(share) for name, share in re.findall(r"([\w ,-]+?) \(([\de.+]+) %\)", guide)}
+    told = {name.removeprefix(",").strip(): share for name, share in told.items()}
+    assert told == {name: pytest.approx(published[name], rel=0.1) for name in published if name not in ASIDE}

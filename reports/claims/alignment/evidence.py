@@ -158,8 +158,8 @@ class AxisEvidence:
 
     @property
     def tells(self) -> bool:
-        """Whether there is a share, and one that could differ from chance."""
-        return bool(np.isfinite(self.share) and 0 < self.chance < 1)
+        """Whether there is a share with an error, and one that could differ from chance."""
+        return bool(np.isfinite(self.share + self.standard_error) and 0 < self.chance < 1)
 
 
 def measure_axes(trained: TrainedEnsemble) -> AxisEvidence:
