@@ -1,4 +1,4 @@
-"""Does a training of your own commute with rotations of its inputs, as the alignment theorem needs?"""
+"""Does your own training commute with rotations of its inputs, as the alignment theorem requires?"""
 
 from reports.equivariance.study import Discrepancy, Equivariance, assert_equivariant, equivariance
 
