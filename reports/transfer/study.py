@@ -1,4 +1,4 @@
-"""Results of a transfer experiment: measures with standard errors, paired differences, shares of the pretrained gain."""
+"""Results of a transfer experiment: measures with errors, paired differences, and shares of the pretrained gain."""
 
 from __future__ import annotations
 
