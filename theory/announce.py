@@ -1,4 +1,4 @@
-"""How far a long prediction has come: told by the forms that take more than seconds, heard by whoever asks.
+"""The progress of long predictions: announced by the forms that take more than seconds, received by listeners.
 
 >>> with listening(lambda done, most: print(f"{done} of at most {most}")):
 ...     tell(1, 32)
@@ -29,7 +29,7 @@ def tell(done: int, most: int) -> None:
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Call `listener` with what is told within the block."""
+    """Call `listener` with everything announced within the block."""
     token = _listener.set(listener)
     try:
         yield
