@@ -16,14 +16,14 @@ Listener = Callable[[int, int], None]
 
 
 def _nobody(done: int, most: int) -> None:
-    """Outside of `listening`."""
+    """The listener outside of `listening`: does nothing."""
 
 
 _listener: ContextVar[Listener] = ContextVar("listener", default=_nobody)
 
 
 def tell(done: int, most: int) -> None:
-    """So many runs of at most so many are done; it may turn out that fewer are enough."""
+    """Announce that `done` runs of at most `most` are done; fewer may turn out to be enough."""
     _listener.get()(done, most)
 
 
