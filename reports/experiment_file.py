@@ -1,4 +1,4 @@
-"""From a TOML file to a transfer experiment, and from a bad file to one clear line."""
+"""Read a transfer experiment from a TOML file, with a one-line message for a bad file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load(path: str | Path) -> Experiment:
     """The experiment that a TOML file describes; paths in it are relative to the file.
 
     ``[upstream]`` holds the tables of a setting, or ``file``, the path of a setting file: its last reading is then the
-    last update, and its ensemble is the experiment's where the file of the experiment has none.
+    last update, and its ensemble is used if the file of the experiment has none.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def load(path: str | Path) -> Experiment:
 
 
 def departures(experiment: Experiment) -> tuple[str, ...]:
-    """What departs from the defaults, as assignments in the manner of TOML; the whole experiment follows from it."""
+    """The values that differ from the defaults, as TOML assignments; the whole experiment follows from them."""
     tables, plain = msgspec.to_builtins(experiment), defaults(experiment.upstream.network)
     tables["upstream"]["until"] = tables["upstream"]["until"] or {}
     nested = {key: tables["downstream"].pop(key) for key in ("labels", "training")}
@@ -87,7 +87,7 @@ def _upstream(table: dict[str, Any], folder: Path) -> tuple[Upstream, Ensemble]:
 
 
 def _known(kind: type[msgspec.Struct], table: dict[str, Any]) -> dict[str, Any]:
-    """The table itself; a constructor would meet an unknown key with a TypeError."""
+    """The table itself, checked for unknown keys, on which a constructor would raise a TypeError."""
     names = kind.__struct_fields__
     for key, value in table.items():
         if key not in names:

@@ -1,8 +1,8 @@
-"""First-layer weights drawn from a covariance that is aligned with the data: claim C2 put to use.
+"""First-layer weights drawn from a covariance that is aligned with the data: an application of claim C2.
 
-Where the covariance of weights trained on random labels comes from: from the data alone, through the f of a linear
-model; from a setting, through its closed form or an ensemble of it; from an ensemble in a store. A law of weights is
-made by one function a source, and `draw_layer` draws from any of them; `init` is both in one call.
+The covariance of weights trained on random labels comes from the data alone, through the f of a linear model; from a
+setting, through its closed form or an ensemble; or from an ensemble in a store. There is one function per source that
+returns a law of weights, and `draw_layer` draws from any of them; `init` does both in one call.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class WeightLaw:
-    """N(0, Σ_w), up to a factor: which one, the norm of what is drawn decides.
+    """N(0, Σ_w) up to a factor, which the norm of the drawn weights determines.
 
     Attributes
     ----------
@@ -78,28 +78,29 @@ def law_of_data(
 
     In gradient flow Σ_w = (σ_y² ηt/n) F_c(ηt A) with A the second moment of the data about zero, of its patches for
     filters, and F_c(u) = (1 − e^{−u})²/u + c e^{−2u}, c = σ_0² n/(σ_y² ηt) (theory/derivations.md, section 1.7). Exact
-    for such a model on rows; for patches it takes every one for a row with a label of its own. Up to a factor two
-    numbers decide, the coordinates of the phase diagram of f:
+    for such a model on rows; for patches, it treats every one as a row with its own label. Up to a factor, two numbers
+    determine the law, the coordinates of the phase diagram of f:
 
-    - c, the initial weights against what the labels have taught. By default 0: initial weights are what alignment is
-      not made of, and their share in the law of trained weights differs from network to network.
+    - c, the initial weights relative to what the labels have written. By default 0: initial weights carry no alignment,
+      and their share varies between networks.
     - ηt s_max, s_max the largest eigenvalue of A. By default 1.2564…, where e^u = 1 + 2u: the longest training after
-      which f, with c = 0, rises on all of the data, σ_i by σ_i; after less training f is nearer to f ∝ σ.
+      which f, with c = 0, rises on all of the data, σ_i by σ_i; after less training f is closer to f ∝ σ.
 
     Parameters
     ----------
     rows : array or tensor
-        What the layer will see: (n, d) rows, or images (n, C, H, W) for filters.
+        The input of the layer: (n, d) rows, or images (n, C, H, W) for filters.
     shape : (m, d), (m, C, k) or (m, C, kh, kw)
-        Of the weights.
+        Shape of the weights.
     time, initial : float
         ηt s_max > 0 and c >= 0.
     center : bool
         Subtract the mean of the data.
     channels_last : bool
-        Images come as (n, H, W, C).
+        Images are stored as (n, H, W, C).
     dilation : int
-        Of the convolution.
+        Dilation of the convolution.
+
 
     Raises
     ------
@@ -127,7 +128,7 @@ def law_of_file(
     dilation: int = 1,
     progress: bool = False,
 ) -> WeightLaw:
-    """`law_of_data` for FILE[:KEY] or a folder of images, read in blocks; nothing in a file is ever run."""
+    """`law_of_data` for FILE[:KEY] or a folder of images, read in blocks; nothing in a file is run."""
     layer = _layer(shape)
     return _of_stream(
         open_samples(source, layer, channels_last=channels_last), time, initial, center, dilation, progress
@@ -142,10 +143,10 @@ def law_of_setting(
     replicas: int | None = None,
     progress: bool = False,
 ) -> WeightLaw:
-    """Σ_w after the last step of a setting: of its closed form, or, where none applies, of an ensemble of it.
+    """Σ_w after the last step of a setting: from its closed form or, if none applies, from an ensemble.
 
     A form that predicts τ alone gives Σ_w = Σ_i τ_i P_i, P_i the spectral projectors of the data. A `formula` that does
-    not apply is an error, and `replicas` are those of the ensemble.
+    not apply is an error; `replicas` is the size of the ensemble.
 
     Raises
     ------
@@ -174,7 +175,7 @@ def law_of_store(folder: str | Path, shape: Sequence[int]) -> WeightLaw:
 
 
 def vectors_of(shape: Sequence[int]) -> tuple[int, int]:
-    """(m, d): how many vectors weights of this shape are, and of how many numbers; InvalidInput where they are none."""
+    """(m, d), the number and length of the vectors in weights of this shape; InvalidInput if there are none."""
     if len(shape) not in (2, 3, 4) or min(shape) < 1:
         raise InvalidInput("shape", tuple(shape), "must be M,D of a dense layer, or M,C,K or M,C,KH,KW of filters")
     m, d = shape[0], math.prod(shape[1:])
@@ -224,13 +225,14 @@ def init(source: Any, shape: Sequence[int], *, norm: float | None = None, seed: 
     Parameters
     ----------
     source : array or tensor, Setting, or WeightLaw
-        What the layer will see, for `law_of_data` with its defaults; a setting, for `law_of_setting` with its defaults;
-        or a law made by any of the functions here, with what they can be told.
+        The input of the layer, for `law_of_data` with its defaults; a setting, for `law_of_setting` with its defaults;
+        or a law from any of the functions here, which take further options.
     shape : (m, d), (m, C, k) or (m, C, kh, kw)
     norm : float or None
         Frobenius norm; that of `frobenius` if None.
     seed : int
-        Of the draw.
+        Seed of the draw.
+
 
     Examples
     --------
@@ -253,7 +255,7 @@ def _fit(shape: Sequence[int], dimension: int, whose: str) -> None:
 
 
 def _layer(shape: Sequence[int]) -> WeightVectors:
-    """A layer of this shape that has no vectors yet: what it will see of data does not depend on them."""
+    """A layer of this shape without vectors, on which its view of the data does not depend."""
     _, d = vectors_of(shape)
     kernel = None if len(shape) == 2 else (shape[1], 1 if len(shape) == 3 else shape[2], shape[-1])
     return WeightVectors(np.empty((0, d)), kernel)
@@ -320,7 +322,7 @@ def _simulated(simulation: simulate.Simulation, why: str) -> WeightLaw:
 
 
 def _law(covariance: np.ndarray, formula: str, explanation: str, warnings: Sequence[str]) -> WeightLaw:
-    """The law, if it is one: finite, no negative variance, not zero; what it leaves without weight is said."""
+    """The law, checked: finite, nonzero, no negative variance; with a warning about directions without weight."""
     d = len(covariance)
     if not np.isfinite(covariance).all():
         raise InvalidInput("covariance", "nan or inf", f"must be finite: {formula} does not stay so")

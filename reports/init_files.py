@@ -1,4 +1,4 @@
-"""`eigenalign init` around its laws: which source is meant, the shape as text, the file that is written."""
+"""The command-line side of `eigenalign init`: its source, the shape as text, the output file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class SavedWeights:
-    """Weights that were written, their Frobenius norm, and where they come from: formula, covariance, source, seed."""
+    """Weights that were written, their Frobenius norm, and their origin: formula, covariance, source, seed."""
 
     path: str
     shape: tuple[int, ...]
@@ -42,7 +42,7 @@ class SavedWeights:
 def law_from(
     sources: Mapping[str, str | None], shape: Sequence[int], options: Mapping[str, Any], *, progress: bool = False
 ) -> WeightLaw:
-    """The law of the one source that is given, by the options that are given.
+    """The law of the given source with the given options.
 
     Raises
     ------
@@ -69,9 +69,9 @@ def law_from(
 
 
 def save(path: Path, weights: np.ndarray, law: WeightLaw, *, seed: int) -> SavedWeights:
-    """Write weights to .npy or .safetensors, whole or not at all.
+    """Write weights to .npy or .safetensors, completely or not at all.
 
-    A .safetensors file holds one array, "weight", and says where it comes from in its metadata, under "about".
+    A .safetensors file holds one array, "weight", with its origin in the metadata, under "about".
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From a TOML file to a setting, and from a bad file to one clear line."""
+"""Read a setting from a TOML file, with a one-line message for a bad file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLES = tuple(field.name for field in msgspec.structs.fields(Setting))
 def load(path: str | Path) -> Setting:
     """The setting that a TOML file describes; paths in it are relative to the file.
 
-    Of an array of one's own all rows are taken, unless the file says how many: `data.samples` is their number.
+    All rows of a user's array are used unless the file sets their number, `data.samples`.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def read(path: str | Path, what: str) -> dict[str, Any]:
 
 
 def _deepest_key(text: str) -> int:
-    """The most dots between two words of a line: of a dotted key's 20,000 parts tomllib would think for half a minute.
+    """The most dots between two words of a line: tomllib takes half a minute for a dotted key with 20,000 parts.
 
     >>> _deepest_key("a . b.c = 1.5 # and so on. ..")
     2
@@ -94,7 +94,7 @@ def located(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _with_all_rows(data: dict[str, Any]) -> dict[str, Any]:
-    """A table [data] of one's own array, which says how many rows there are where the file left that out."""
+    """A table [data] of a user's array, with the number of rows filled in if the file leaves it out."""
     if data.get("kind") != "array" or "samples" in data or not isinstance(data.get("path"), str):
         return data
     from theory.setting.array_file import read_array
@@ -104,7 +104,7 @@ def _with_all_rows(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def departures(setting: Setting) -> tuple[str, ...]:
-    """What departs from the defaults, as assignments in the manner of TOML; the whole setting follows from it.
+    """The values that differ from the defaults, as TOML assignments; the whole setting follows from them.
 
     >>> departures(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)), training=Training(steps=5)))
     ('data.kind = "gaussian"', 'data.spectrum = [1.0, 2.0]', 'training.steps = 5')
@@ -113,7 +113,7 @@ def departures(setting: Setting) -> tuple[str, ...]:
 
 
 def assignments(tables: dict[str, Any], plain: dict[str, dict[str, Any]], under: str = "") -> list[str]:
-    """Every key of the tables whose value is not the plain one, with the name that the tables are `under`."""
+    """Every key of the tables whose value differs from the plain one, with the prefix `under`."""
     return [
         f"{under}{table}.{key} = {json.dumps(value)}"
         for table, values in tables.items()
@@ -123,7 +123,7 @@ def assignments(tables: dict[str, Any], plain: dict[str, dict[str, Any]], under:
 
 
 def defaults(network: Network) -> dict[str, dict[str, Any]]:
-    """The defaults of a setting's tables; those that depend on the kind or on the widths are filled in alike."""
+    """The defaults of a setting's tables; those that depend on the kind or on the widths are filled in."""
     alike = Network(kind=network.kind, hidden=network.widths if network.hidden else None, blocks=network.blocks)
     usual = msgspec.to_builtins(Network(kind=network.kind))
     return {

@@ -1,10 +1,11 @@
-"""Real trainings: ensembles of independent replicas, batched, reproducible.
+"""Simulated trainings: ensembles of independent replicas, batched and reproducible.
 
-`run` trains an ensemble of a setting and `merge` adds up what several runs left in a store, `rows` and `population` say
-what a setting's data are; `replica_inputs` and `train` are the two halves of `run` for one batch of replicas, between
-which the inputs may be changed. `run_sequence` trains networks on one set of random labels after another, and
-`task_inputs` are what one of these tasks is made from: see `simulate.tasks`. `initial_overlaps` reads how trained
-weights overlap with the initial ones, `features` the gradients of outputs and loss by the rows.
+`run` trains an ensemble of a setting, and `merge` combines what several runs left in a store. `rows` and `population`
+return a setting's rows and their moments. `replica_inputs` and `train` are the two halves of `run` for one batch of
+replicas; the inputs may be changed between them. `run_sequence` trains networks on one set of random labels after
+another, and `task_inputs` returns the inputs of one of these tasks: see `simulate.tasks`. `initial_overlaps` reads the
+overlaps of trained weights with the initial ones, and `features` the gradients of outputs and loss with respect to the
+rows.
 """
 
 from simulate.ensemble import merge, population, rows, run, train

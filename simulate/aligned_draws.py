@@ -1,4 +1,4 @@
-"""Weights drawn afresh from a second moment Σ_w: what is left of trained weights where only their covariance is kept.
+"""Weights drawn from a second moment Σ_w: trained weights of which only the covariance is kept.
 
 Drawn so, a first layer recovers most of what a pretrained one gains (arXiv:2006.10455, Fig. 5).
 """

@@ -1,4 +1,4 @@
-"""Ensembles: what a setting's data are, training by hand, and an ensemble's replicas trained, stored and added up."""
+"""Ensembles: a setting's data, training by hand, and the training, storage and merging of an ensemble's replicas."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ log = logging.getLogger(__name__)
 def rows(setting: Setting) -> np.ndarray:
     """The one X that all replicas of a setting with ``data.fixed = true`` share: (n, d), float64.
 
-    Filters have images (n, C, H, W) for rows.
+    For filters, rows are images (n, C, H, W).
 
     Raises
     ------
     InvalidInput
-        Where the data are not fixed: every replica then has its own rows.
+        If the data are not fixed: every replica then has its own rows.
 
     >>> from theory.setting import Data
     >>> rows(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=5, fixed=True))).shape
@@ -52,9 +52,9 @@ def rows(setting: Setting) -> np.ndarray:
 
 @one_thread()
 def population(setting: Setting) -> Population:
-    """The law of a setting's rows, as far as second moments know it: exact for a law, the whole set for real data.
+    """The first and second moments of a setting's rows: exact for a law, over the whole set for real data.
 
-    Where filters are trained these are the moments of all patches that a filter sees, flattened C × kh × kw.
+    For filters, these are the moments of all patches that a filter sees, flattened C × kh × kw.
 
     >>> from theory.setting import Data
     >>> population(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), rotate=False))).second_moment
@@ -66,15 +66,16 @@ def population(setting: Setting) -> Population:
 
 @one_thread()
 def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
-    """Train the replicas of `inputs` as the setting's `network` and `training` say.
+    """Train the replicas of `inputs` with the setting's `network` and `training`.
 
     Parameters
     ----------
     setting : Setting
-        Its data, labels and ensemble are not looked at, but for ``data.samples = "online"``, which means that batch t
-        is rows tB … (t + 1)B − 1 of the inputs.
+        Its data, labels and ensemble are not used, except for ``data.samples = "online"``, which means that batch t is
+        rows tB … (t + 1)B − 1 of the inputs.
     inputs : Inputs
-        Of R replicas, such as :func:`simulate.replica_inputs` draws; precision and device are those of its tensors.
+        Inputs of R replicas, such as :func:`simulate.replica_inputs` draws; precision and device are those of its
+        tensors.
 
     Returns
     -------
@@ -101,10 +102,9 @@ def run(
 ) -> Simulation:
     """Train an ensemble of independent replicas of a setting.
 
-    The sums are the same, bit for bit, on the same machine and libraries, whatever `chunk`, `processes`, the shards
-    that a cluster cuts it into, and however often it was ended and resumed; and so is replica r, whatever the number of
-    replicas. A replica whose weights or loss are not finite at some reading has diverged: it is excluded from every
-    reading.
+    On the same machine and libraries, the sums are bit-identical for any `chunk`, any `processes`, any shards on a
+    cluster, and any number of interruptions; and replica r is identical for any number of replicas. A replica whose
+    weights or loss are not finite at some reading has diverged: it is excluded from every reading.
 
     Parameters
     ----------
@@ -113,30 +113,30 @@ def run(
         Instead of ``setting.ensemble.replicas``; the first ones are the same.
     device : "cpu", "cuda", "cuda:N" or "auto"
     progress : bool
-        A progress bar on stderr, where that is a terminal; under ``torchrun`` only rank 0 shows one.
+        A progress bar on stderr, if that is a terminal; under ``torchrun`` only rank 0 shows one.
     chunk : int or None
-        How many replicas are trained between two updates of the sums; as many as is fast if None.
+        How many replicas are trained between two updates of the sums; chosen for speed if None.
     store : path or None
-        A folder in which the sums are kept as they are computed, some 8 d² bytes a replica and reading, in a folder of
-        their own named by :func:`simulate.digest`.
+        A folder in which the sums are kept as they are computed, some 8 d² bytes per replica and reading, in a
+        subfolder named by :func:`simulate.digest`.
     resume : bool
-        Whether `store` may hold shards of this ensemble already: they are not computed again, and an ensemble grows
-        where they were of fewer replicas.
+        Whether `store` may already hold shards of this ensemble: they are not computed again, and a smaller ensemble
+        grows.
     shard : "i/n" or None
-        Compute this share of the ensemble only, and return its replicas only; :func:`merge` adds up what n such runs
-        leave in the store. If None, the rank and world size of ``torchrun`` decide, where there are any.
+        Compute only this share of the ensemble, and return only its replicas; :func:`merge` combines what n such runs
+        leave in the store. If None, the rank and world size of ``torchrun`` decide, if there are any.
     processes : int
         Worker processes on this machine, one thread each.
     kernel : "linear", "one-hidden", "dense", "module", "general", a Kernel or None
-        How replicas are trained, which changes their last bits; the fastest way that the setting allows if None, which
-        is what a store holds.
+        How replicas are trained, which changes their last bits; if None, the fastest kernel that the setting allows, as
+        in stores.
 
     Raises
     ------
     InvalidInput
-        Where data cannot be read or don't fit, there is no such device, no kernel trains the network, the store holds
-        shards and is not to be resumed, or it cannot be written: what is complete is then kept. Where it would take
-        more memory or time than it may: see `simulate.bounds`.
+        If data cannot be read or do not fit, there is no such device, no kernel trains the network, the store holds
+        shards without `resume`, or it cannot be written (complete shards are then kept). If the run would exceed the
+        limits on memory or time: see `simulate.bounds`.
 
     Examples
     --------
@@ -188,12 +188,13 @@ def run(
 
 
 def merge(folder: str | Path) -> Simulation:
-    """Add up the shards in a store, or in the folder of one ensemble in it: the same bits as one run of the whole.
+    """Combine the shards in a store, or in the folder of one ensemble in it: bit-identical to one run of the whole.
 
     Raises
     ------
     InvalidInput
-        Where there is no ensemble, more than one, or shards are missing, incomplete or damaged: they are named.
+        If there is no ensemble or more than one, or if shards are missing, incomplete or damaged; the message names
+        them.
 
     >>> import tempfile
     >>> from theory.setting import Data
@@ -217,7 +218,7 @@ def merge(folder: str | Path) -> Simulation:
 
 
 def _complete(store: Store, needed: list[Range], faults: list[str]) -> Iterator[Sums]:
-    """The sums of all ranges; those that cannot be had are written into `faults`."""
+    """The sums of all ranges; those that are unavailable are listed in `faults`."""
     for here in needed:
         name = store.path(here.number).name
         try:
@@ -249,7 +250,7 @@ def _add_up(description: Description, device: str, parts: Iterator[Sums]) -> Sim
 
 @contextmanager
 def _bar(mine: list[Range], shown: bool) -> Iterator[Announce]:
-    """After a second a progress bar on stderr, where that is a terminal: replicas a second, and the time left."""
+    """After a second, a progress bar on stderr if that is a terminal: replicas per second, and the time left."""
     total = sum(here.last - here.first for here in mine)
     # Without smoothing the rate is that of all replicas trained now; those found in the store cost nothing.
     off = None if shown else True
@@ -264,4 +265,4 @@ def _bar(mine: list[Range], shown: bool) -> Iterator[Announce]:
 
 
 def _silent(count: int, trained: bool) -> None:
-    """For a second pass over what has been told."""
+    """No messages, for a second pass over what has already been reported."""

@@ -1,6 +1,6 @@
-"""What the output and the loss of trained networks depend on: the reading behind the neural feature ansatz.
+"""What the outputs and the loss of trained networks depend on: the readings for the neural feature ansatz.
 
-As in `initial_overlaps`, the replicas are those of :func:`simulate.run`; of each a few matrices are kept at every
+As in `initial_overlaps`, the replicas are those of :func:`simulate.run`; a few matrices of each are kept at every
 reading.
 """
 
@@ -22,7 +22,7 @@ from theory.setting import InvalidInput, Network, Setting
 
 @dataclass(frozen=True, eq=False)
 class FeatureReading:
-    """First-layer weights and gradients of all replicas after `step` updates, over the rows that each is trained on.
+    """First-layer weights and gradients of all replicas after `step` updates, over the rows on which each is trained.
 
     Attributes
     ----------
@@ -32,12 +32,12 @@ class FeatureReading:
     agop : ndarray, shape (R, d, d)
         (1/n) Σ_i Σ_c ∇f_c(x_i) ∇f_c(x_i)ᵀ, over rows i and outputs c: the average gradient outer product.
     mean_gradient : ndarray, shape (R, C, d)
-        (1/n) Σ_i ∇f_c(x_i), which the centred AGOP lacks.
+        (1/n) Σ_i ∇f_c(x_i), which is subtracted in the centred AGOP.
     sensitivity : ndarray, shape (R, m, m)
-        K, the same as `agop` for gradients by the units' pre-activations, W x, or W x/√d where the parametrization is
-        "ntk": the AGOP is WᵀKW, there divided by d.
+        K, the same as `agop` for gradients with respect to the units' pre-activations, W x, or W x/√d in the "ntk"
+        parametrization: the AGOP is WᵀKW, divided by d for "ntk".
     loss_moment : ndarray, shape (R, d, d)
-        (1/n) Σ_i ∇ℓ_i x_iᵀ, ∇ℓ_i being the gradient of row i's loss by x_i.
+        (1/n) Σ_i ∇ℓ_i x_iᵀ, with ∇ℓ_i the gradient of row i's loss with respect to x_i.
     """
 
     step: int
@@ -49,13 +49,13 @@ class FeatureReading:
 
     @property
     def centred_agop(self) -> np.ndarray:
-        """The AGOP of gradients less their mean over rows, (R, d, d)."""
+        """The AGOP of gradients minus their mean over rows, (R, d, d)."""
         return np.asarray(self.agop - np.swapaxes(self.mean_gradient, 1, 2) @ self.mean_gradient)
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """The readings of a setting's replicas; those that ended in a number that is not finite are only counted.
+    """The readings of a setting's replicas; those with numbers that are not finite are only counted.
 
     Attributes
     ----------
@@ -81,15 +81,15 @@ def features(setting: Setting, *, replicas: int | None = None, device: str = "cp
     Parameters
     ----------
     setting : Setting
-        Of dense layers, on rows that are given.
+        A network of dense layers, on rows that are not online.
     replicas : int or None
-        Instead of ``setting.ensemble.replicas``; the first ones are the same.
+        Replaces ``setting.ensemble.replicas``; the first replicas are the same.
     device : "cpu", "cuda", "cuda:N" or "auto"
 
     Raises
     ------
     InvalidInput
-        For filters and online data, and where data cannot be read or don't fit.
+        For filters and online data, and if data cannot be read or do not fit.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def _moment(gradients: Tensor) -> Tensor:
 
 
 def _by_outputs(outputs: Tensor, inputs: Tensor) -> Tensor:
-    """The gradient of every output by every row, (R, C, n, ·)."""
+    """The gradient of every output with respect to every row, (R, C, n, ·)."""
     each = range(outputs.shape[2])
     return torch.stack(
         [torch.autograd.grad(outputs[..., c].sum(), inputs, retain_graph=c < each[-1])[0] for c in each], dim=1
@@ -160,7 +160,7 @@ def _by_outputs(outputs: Tensor, inputs: Tensor) -> Tensor:
 
 
 def _behind(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The first layer's pre-activations W x, (R, n, m), and parameters of a network that takes these for its rows."""
+    """The first layer's pre-activations W x, (R, n, m), and parameters of a network with these as rows."""
     weights = parameters[0]
     (scale,) = multipliers(network, (tuple(weights.shape[1:]),))
     before = torch.bmm(x, weights.transpose(1, 2)) * scale

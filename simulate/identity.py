@@ -14,7 +14,7 @@ from theory.setting import Data, Experiment, InvalidInput, Setting
 
 
 def digest(setting: Setting) -> str:
-    """SHA-256 of all that decides what replica r of a setting is, as 64 hexadecimal digits.
+    """SHA-256 of everything that determines replica r of a setting, as 64 hexadecimal digits.
 
     These are the setting's values, without the number of replicas (an ensemble may grow), the contents of its data
     files in place of their paths, and the version of the random scheme.
@@ -22,7 +22,7 @@ def digest(setting: Setting) -> str:
     Raises
     ------
     InvalidInput
-        Where a data file cannot be read.
+        If a data file cannot be read.
 
     >>> from theory.setting import Data, Ensemble
     >>> data = Data(kind="gaussian", spectrum=(1.0, 2.0))
@@ -35,9 +35,9 @@ def digest(setting: Setting) -> str:
 
 
 def experiment_digest(experiment: Experiment) -> str:
-    """SHA-256 of all that decides what replica r of a transfer experiment is, likewise.
+    """SHA-256 of everything that determines replica r of a transfer experiment, likewise.
 
-    Where weights are drawn from the moments of other replicas, their number decides, too: it is left out nevertheless.
+    If weights are drawn from the moments of other replicas, their number matters, too; it is left out nevertheless.
     """
     values = msgspec.to_builtins(experiment)
     return _digest(values, experiment.upstream.data, values["upstream"]["data"], "upstream.data")

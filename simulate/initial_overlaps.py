@@ -1,7 +1,7 @@
-"""How trained first-layer weights overlap with the initial ones: the reading behind the decomposition of f.
+"""How trained first-layer weights overlap with the initial ones: the readings for the decomposition of f.
 
-An ensemble's sums do not know the initial weights, so these are trained anew, the same replicas as those of
-:func:`simulate.run`, and only three numbers a replica and direction are kept.
+An ensemble's sums do not contain the initial weights, so the same replicas as in :func:`simulate.run` are trained
+again, and only three numbers per replica and direction are kept.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class InitialOverlaps:
     width : int
         m.
     replicas, diverged : int
-        How many were trained, and how many of them ended in a number that is not finite: these are in none of the rest.
+        How many were trained, and how many of them ended with numbers that are not finite: these are in no array.
     """
 
     setting: Setting
@@ -56,20 +56,20 @@ class InitialOverlaps:
 def initial_overlaps(
     setting: Setting, *, replicas: int | None = None, device: str = "cpu", kernel: str | Kernel | None = None
 ) -> InitialOverlaps:
-    """Train the replicas of a setting and overlap their first-layer weights with the initial ones.
+    """Train the replicas of a setting and compute the overlaps of their first-layer weights with the initial ones.
 
     Parameters
     ----------
     setting : Setting
     replicas : int or None
-        Instead of ``setting.ensemble.replicas``; the first ones are the same.
+        Replaces ``setting.ensemble.replicas``; the first replicas are the same.
     device : "cpu", "cuda", "cuda:N" or "auto"
     kernel : as in :func:`simulate.run`
 
     Raises
     ------
     InvalidInput
-        Where data cannot be read or don't fit, or no kernel trains the network.
+        If data cannot be read or do not fit, or no kernel trains the network.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Everything a replica is trained from, drawn from its streams: rows, labels, initial parameters, batches."""
+"""The inputs of a replica, drawn from its random streams: rows, labels, initial parameters, batches."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from theory.setting import InvalidInput, Setting
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What R replicas are trained from.
+    """The inputs of R replicas.
 
     Attributes
     ----------
-    x : Tensor, shape (R, n, d), or (n, d) where all replicas share their rows
+    x : Tensor, shape (R, n, d), or (n, d) if all replicas share their rows
         Images are (R, n, C, H, W), or (n, C, H, W).
     y : Tensor, shape (R, n, C) of targets or (R, n) of class indices (int64)
     parameters : tuple of Tensor
         Initial values, every layer's weights (R, out, in), then with `bias` its biases (R, out); first layer first.
     orders : Tensor, shape (R, T, B) of int64, or None
-        The rows of every batch; None where all rows are one batch, and for online data, whose batch t is rows
-        tB … (t + 1)B − 1.
+        The rows of every batch; None if all rows are one batch, and for online data, whose batch t is rows tB … (t +
+        1)B − 1.
     """
 
     x: Tensor
@@ -51,12 +51,12 @@ class Inputs:
     def rotated(self, rotation: ArrayLike) -> Inputs:
         """The same replicas in other coordinates: rows X Rᵀ and first-layer weights W₀ Rᵀ, R (d, d) orthogonal.
 
-        Training is equivariant (arXiv:2006.10455, proof of Proposition 1) when it takes these to W_t Rᵀ.
+        Training is equivariant (arXiv:2006.10455, proof of Proposition 1) if these give W_t Rᵀ.
 
         Raises
         ------
         InvalidInput
-            For images: a rotation of patches is none of images.
+            For images: a rotation of patches is not a rotation of images.
         """
         if self.x.ndim > 3:
             raise InvalidInput("rotation", f"of shape {np.shape(rotation)}", "acts on rows of numbers, not on images")
@@ -73,12 +73,12 @@ class Inputs:
 
 
 class Draws:
-    """Draws the inputs of any replica of a setting; what the replicas share is drawn, or read, once.
+    """Draws the inputs of any replica of a setting; shared inputs are drawn or read once.
 
     Raises
     ------
     InvalidInput
-        Where real data cannot be read or don't fit, or a replica would take more memory than it may.
+        If real data cannot be read or do not fit, or a replica would exceed the memory limit.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -98,7 +98,7 @@ class Draws:
 
     @property
     def row(self) -> tuple[int, ...]:
-        """The shape of a row: (d,), or (C, H, W) of images."""
+        """The shape of a row: (d,), or (C, H, W) for images."""
         return self._source.shape
 
     @property
@@ -116,11 +116,11 @@ class Draws:
         return self.population.covariance if self.setting.data.law_mean else self.population.second_moment
 
     def take(self, slots: Sequence[int | None], task: int = 0, *, fresh: bool = False) -> Inputs:
-        """The inputs of the replicas named in `slots`, on the host in float64.
+        """The inputs of the replicas in `slots`, on the host in float64.
 
-        A slot of None is idle: it is filled with a copy of the first replica, and its training is thrown away.
-        Successive tasks have labels, batches and initial values of their own, and with `fresh` rows; number 0 is that
-        of the setting.
+        A slot of None is idle: it is filled with a copy of the first replica, whose training is discarded. Successive
+        tasks have their own labels, batches and initial values, and with `fresh` their own rows; task 0 is that of the
+        setting.
         """
         setting, streams, bias = self.setting, self._streams, self.setting.network.bias
         count, n = len(slots), rows_needed(setting)
@@ -163,12 +163,12 @@ def replica_inputs(setting: Setting, replicas: Sequence[int]) -> Inputs:
     """The inputs of some replicas of a setting, as `run` draws them, on the host in float64.
 
     Together with :func:`simulate.train` this is training by hand: the inputs may be changed in between. The numbers
-    drawn are those of `run`; trained weights may differ from its in the last bits, where the batch is another one.
+    drawn are those of `run`; trained weights may differ in the last bits, because the batch is different.
 
     Raises
     ------
     InvalidInput
-        Where data cannot be read or don't fit, or a replica's number is negative.
+        If data cannot be read or do not fit, or a replica's number is negative.
 
     >>> from theory.setting import Data
     >>> setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=5))

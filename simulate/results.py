@@ -1,4 +1,4 @@
-"""What a simulation leaves behind: moments in blocks of replicas, whose size does not grow with their number."""
+"""The results of a simulation: moments in blocks of replicas, whose size does not grow with the number of replicas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from theory.setting import Setting
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """The law of the rows, as far as second moments know it.
+    """The first and second moments of the law of the rows.
 
     Attributes
     ----------
@@ -83,15 +83,15 @@ class Simulation:
     ----------
     setting : Setting
     replicas : int
-        How many were trained, diverged ones included.
+        How many were trained, including diverged ones.
     diverged : int
-        How many ended in a number that is not finite; they are excluded from every reading.
+        How many ended with numbers that are not finite; they are excluded from every reading.
     device : str
     width : int
-        m, the number of first-layer weight vectors a replica has.
+        m, the number of first-layer weight vectors per replica.
     data_moment : ndarray, shape (d, d)
         The matrix whose eigenvectors are the v_i of τ_i = v_iᵀ Σ_w v_i: X'X/n when the data are fixed, the population
-        covariance when a mean is given, else the population second moment. Of patches, where filters are trained.
+        covariance when a mean is given, otherwise the population second moment. For filters, it is that of patches.
     readings : tuple of SimulatedReading, one per step of the setting
     """
 

@@ -60,7 +60,7 @@ def placed(device: str, worker: int | None = None) -> str:
 
 
 class EnsembleJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker process is told."""
+    """The job of a worker process."""
 
     setting: Setting
     device: str

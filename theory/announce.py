@@ -1,4 +1,4 @@
-"""How far a long prediction has come: told by the forms that take more than seconds, heard by whoever asks.
+"""The progress of long predictions: announced by the forms that take more than seconds, received by listeners.
 
 >>> with listening(lambda done, most: print(f"{done} of at most {most}")):
 ...     tell(1, 32)
@@ -16,20 +16,20 @@ Listener = Callable[[int, int], None]
 
 
 def _nobody(done: int, most: int) -> None:
-    """Outside of `listening`."""
+    """The listener outside of `listening`: does nothing."""
 
 
 _listener: ContextVar[Listener] = ContextVar("listener", default=_nobody)
 
 
 def tell(done: int, most: int) -> None:
-    """So many runs of at most so many are done; it may turn out that fewer are enough."""
+    """Announce that `done` runs of at most `most` are done; fewer may turn out to be enough."""
     _listener.get()(done, most)
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Call `listener` with what is told within the block."""
+    """Call `listener` with everything announced within the block."""
     token = _listener.set(listener)
     try:
         yield

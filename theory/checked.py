@@ -1,4 +1,4 @@
-"""Structs that check every value however they were built: the machinery under `theory.setting`.
+"""Structs that check every value however they were built: the basis of `theory.setting`.
 
 A msgspec struct checks types when it is decoded, not when it is constructed in Python. `Checked` closes that gap:
 each field is converted strictly (no "5" for 5, no True for 1, no NaN), then the struct's own rules are checked.
@@ -43,10 +43,10 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         self.check()
 
     def check(self) -> None:
-        """Check the rules that types cannot say."""
+        """Check the rules that types cannot express."""
 
     def departs(self, field: str) -> bool:
-        """Whether a field has another value than its default."""
+        """Whether a field differs from its default."""
         return getattr(self, field) != next(known.default for known in fields_of(type(self)) if known.name == field)
 
     def require(self, holds: bool, field: str, rule: str, value: object = msgspec.UNSET) -> None:
@@ -64,7 +64,7 @@ def require(holds: bool, key: str, value: object, rule: str) -> None:
 
 @contextmanager
 def under(table: str) -> Iterator[None]:
-    """Name the table in the keys of errors from inside, where they don't begin with it."""
+    """Prefix the keys of errors raised inside with the table's name, unless they begin with it."""
     try:
         yield
     except InvalidInput as error:
@@ -73,7 +73,7 @@ def under(table: str) -> Iterator[None]:
 
 
 def any_of(kinds: tuple[str, ...]) -> str:
-    """The kinds, quoted, as a rule names them."""
+    """The kinds, quoted, for use in a rule."""
     return " or ".join(repr(kind) for kind in kinds)
 
 
@@ -108,7 +108,7 @@ def _require_exact(key: str, value: Any) -> None:
 
 
 def _require_tags(key: str, value: Any, kind: Any) -> None:
-    """Raise InvalidInput where a table lacks the key that says what it is; msgspec requires it only of several."""
+    """Raise InvalidInput if a table lacks the key that says what it is; msgspec requires it only for several kinds."""
     if not isinstance(value, dict):
         return
     for member in get_args(kind) or (kind,):

@@ -14,7 +14,7 @@ def checked_rows(setting: Setting, rows: np.ndarray | None) -> np.ndarray | None
     Raises
     ------
     InvalidInput
-        If they are missing or not wanted, not real and finite, not n = data.samples rows, or of another dimension.
+        If they are missing or not allowed, not real and finite, not n = data.samples rows, or of another dimension.
     """
     data = setting.data
     if not data.fixed:
@@ -40,7 +40,7 @@ def checked_rows(setting: Setting, rows: np.ndarray | None) -> np.ndarray | None
 
 
 def required_rows(rows: np.ndarray | None) -> np.ndarray:
-    """`rows`, where a prediction is conditional on them and cannot do without.
+    """`rows`, for a prediction that is conditional on them and requires them.
 
     Raises
     ------

@@ -6,8 +6,8 @@ polynomial p over K carries deg q conjugate eigenvalues λ, all with one multipl
     P_λ = N(λ) / p'(λ),   N(λ) = (p(A) − p(λ)) / (A − λ) = Σ_b λ^b Σ_a c_{a+b+1} A^a   (p = Σ_j c_j x^j)
 
 is a polynomial in λ with matrices over K as coefficients, computed modulo q. Sums over conjugates and tests for zero
-therefore stay in K: no root is ever extracted to decide containment or to twirl. Eigenvalues are only written out
-where they are asked for. Derived in theory/derivations.md, section 3.4.
+therefore stay in K: no root is ever extracted to decide containment or to twirl. Eigenvalues are written out only if
+requested. Derived in theory/derivations.md, section 3.4.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def exact_aligned(first: sympy.Matrix, second: sympy.Matrix, /) -> bool:
 def exact_twirl(first: sympy.Matrix, second: sympy.Matrix, /) -> sympy.Matrix:
     """Π(B) = Σ_i (tr(P_i B) / m_i) P_i, the average of B over the orthogonal group that commutes with A. Exact.
 
-    Its entries lie in the field of the entries of A and B, whatever the eigenvalues are.
+    Its entries lie in the field of the entries of A and B, for any eigenvalues.
 
     Examples
     --------

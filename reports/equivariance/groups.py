@@ -1,7 +1,7 @@
-"""How a group acts on the inputs of a network and on its first-layer weights, so that their products stay.
+"""How a group acts on the inputs of a network and on its first-layer weights, leaving their products unchanged.
 
-Rotations act on the last axis of rows, on the channels of images (with filters of any size, since every pixel is turned
-alike), and permutations on the names of tokens.
+Rotations act on the last axis of rows and on the channels of images (with filters of any size, since every pixel is
+turned in the same way); permutations act on the names of tokens.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ class Action:
     ----------
     kind : "rotations", "channels" or "tokens"
     matrix : Tensor, shape (d, d)
-        Orthogonal, float64; of tokens the permutation as integers, (V,).
+        Orthogonal, float64; for tokens, the permutation as integers, (V,).
     """
 
     kind: Kind
     matrix: Tensor
 
     def on_inputs(self, inputs: Tensor) -> Tensor:
-        """The inputs, moved."""
+        """The transformed inputs."""
         if self.kind == "tokens":
             return self.matrix.to(inputs.device)[inputs]
         return self._turned(inputs)
 
     def on_weights(self, weights: Tensor) -> Tensor:
-        """First-layer weights, moved so that they see moved inputs as they saw the inputs before."""
+        """First-layer weights, transformed so that their products with transformed inputs are unchanged."""
         if self.kind == "tokens":
             moved = torch.empty_like(weights)
             moved[self.matrix.to(weights.device)] = weights
@@ -65,7 +65,7 @@ def group_of(inputs: Tensor, weights: Tensor, kind: str | None) -> Kind:
     Raises
     ------
     InvalidInput
-        Where there is no group of this name, or the shapes of inputs and weights do not fit it.
+        If there is no group of this name, or the shapes of inputs and weights do not fit it.
     """
     if kind is None:
         kind = "tokens" if not inputs.is_floating_point() else "channels" if weights.ndim > 2 else "rotations"
@@ -87,7 +87,7 @@ def group_of(inputs: Tensor, weights: Tensor, kind: str | None) -> Kind:
 
 
 def draw_action(kind: Kind, weights: Tensor, generator: np.random.Generator) -> Action:
-    """A Haar-distributed rotation, or a uniform permutation, of the axis that weights share with the inputs."""
+    """A Haar-distributed rotation, or a uniform permutation, of the axis that weights and inputs share."""
     if kind == "tokens":
         return Action(kind, torch.from_numpy(generator.permutation(len(weights))))
     dimension = weights.shape[-1 if kind == "rotations" else 1]

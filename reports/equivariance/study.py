@@ -1,7 +1,8 @@
-"""A training function, run on moved and on unmoved inputs from the same draws: does it commute with the group?
+"""A training function, run on transformed and on original inputs with the same draws: does it commute with the group?
 
-Rounding is measured in the same run: the inputs are moved there and back, which changes nothing but their last digits,
-and the training is repeated. Whatever it makes of those digits, a symmetry may miss by as much and no more.
+The effect of rounding is measured in the same run: the inputs are transformed there and back, which changes only their
+last digits, and the training is repeated. The deviation from a symmetry may be as large as the resulting change, and no
+larger.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Train = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """In one precision, the largest over rotations: by how much training misses the symmetry, and what rounding does.
+    """In one precision, the largest deviation over rotations from the symmetry, and the effect of rounding.
 
     Both are Frobenius norms of differences of the trained weights, relative to how far training has moved them.
     """
@@ -47,11 +48,11 @@ class Equivariance:
     ----------
     group : "rotations", "channels" or "tokens"
     precisions : tuple of Discrepancy
-        The finest first; the verdict rests on this one.
+        The finest first; the verdict is based on it.
     repeated : float
-        By how much two runs on the same inputs from the same seed differ.
+        The difference between two runs on the same inputs with the same seed.
     detectable : float
-        The smallest break that would have been found, relative to how far training moves the weights.
+        The smallest break that would have been detected, relative to how far training moves the weights.
     verdict : "equivariant", "broken" or "undecided"
     explanation : str
     """
@@ -79,34 +80,35 @@ def equivariance(
     seed: int = 0,
     precisions: Sequence[Literal["float64", "float32"]] = ("float64", "float32"),
 ) -> Equivariance:
-    """Whether training on moved inputs from moved first-layer weights gives the moved weights.
+    """Whether training on transformed inputs from transformed first-layer weights gives the transformed weights.
 
-    The alignment theorem needs it of rotations: if it holds, and the law of inputs and labels is invariant, the
+    The alignment theorem requires this for rotations: if it holds, and the law of inputs and labels is invariant, the
     covariance of the weights aligns with that of the inputs (theory/derivations.md, section 3.0).
 
     Parameters
     ----------
     train : callable
         ``train(inputs, weights)`` builds the network with these first-layer weights, trains it, and returns the trained
-        first-layer weights. Everything else it draws from the global generators of Python, NumPy and torch, which are
-        seeded alike before every call and restored afterwards. Labels may be drawn inside, or belong to the rows.
+        first-layer weights. It draws everything else from the global generators of Python, NumPy and torch, which get
+        the same seeds before every call and are restored afterwards. Labels may be drawn inside, or belong to the rows.
     inputs : Tensor or ndarray
         Rows (..., d), images (n, C, ...), or integer tokens of any shape; `train` gets the same kind.
     weights : Tensor, ndarray, or tuple of int
         Initial first-layer weights (m, d), (m, C, kh, kw), or an embedding (V, features); if a shape, they are drawn
         from N(0, 1/fan-in), which is invariant.
     group : "rotations", "channels" or "tokens", optional
-        What moves: the last axis, the channels of images and filters, or the names of tokens; by default, what fits.
+        What is transformed: the last axis, the channels of images and filters, or the names of tokens; by default, what
+        fits.
     rotations : int
         How many elements of the group are drawn.
     seed : int
     precisions : sequence of "float64" and "float32"
-        In which `train` is run, the finest first. A break stays as it is in both, rounding does not.
+        Precisions in which `train` is run, the finest first. A break has the same size in both; rounding errors do not.
 
     Raises
     ------
     InvalidInput
-        Where shapes do not fit, training gives weights of another shape, not finite, or leaves them as they were.
+        If shapes do not fit, or training returns weights of another shape, not finite, or unchanged.
 
     Examples
     --------
@@ -152,7 +154,7 @@ def assert_equivariant(train: Train, inputs: Any, weights: Any, **options: Any) 
 
 
 class Runs:
-    """The training function, from the same seed every time, on tensors or arrays as the user's inputs were."""
+    """The training function with the same seed every time, on tensors or arrays, whichever the inputs were."""
 
     def __init__(self, train: Train, seed: int, arrays: bool) -> None:
         self.train = train
@@ -248,7 +250,7 @@ def _initial(weights: Any, generator: np.random.Generator) -> Tensor:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """The global generators at a seed, and afterwards where they were."""
+    """The global generators at a seed, restored afterwards."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # what users' trainings draw from
     on_gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices=on_gpus):

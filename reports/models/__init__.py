@@ -1,4 +1,4 @@
-"""`check` for whole models: the layers of a module, what they see of the data, one table; the same along training."""
+"""`check` for whole models: the layers of a module, their inputs from the data, one table; the same during training."""
 
 from reports.models.layers import Layer, Unchecked
 from reports.models.model import check_model

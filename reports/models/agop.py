@@ -1,8 +1,9 @@
-"""Is a layer aligned with its AGOP, the average outer product of the gradients of the model's outputs by its input?
+"""Is a layer aligned with its AGOP, the average outer product of the gradients of the outputs by its input?
 
-The AGOP of a layer is WᵀKW, K being the mean outer product of those gradients by the layer's own outputs, and shares W
-with WᵀW: already random weights of many units make the two alike. What is judged is therefore whether they are more
-alike than WᵀW and WᵀUKUᵀW, U a random rotation of the units: is the layer large where the output looks?
+The AGOP of a layer is WᵀKW, where K is the mean outer product of the gradients with respect to the layer's own outputs.
+It shares W with WᵀW, so even random weights of many units make the two similar. The test is therefore whether they are
+more similar than WᵀW and WᵀUKUᵀW, with U a random rotation of the units: is the layer large in the directions to which
+the outputs respond?
 """
 
 from __future__ import annotations
@@ -26,19 +27,18 @@ With = Literal["both", "data", "AGOP", "neither", "undecided"]
 
 @dataclass(frozen=True)
 class Agreement:
-    """The likeness of a layer's WᵀW and AGOP, of several networks on average.
+    """The similarity of a layer's WᵀW and AGOP, averaged over networks.
 
     Attributes
     ----------
     correlation : float
-        Of WᵀW and WᵀKW, both less their multiples of the identity.
+        Correlation of WᵀW and WᵀKW, both without their multiples of the identity.
     chance : float
         Its mean over random rotations of the units.
     effect : float
-        (correlation − chance)/(1 − chance): 0 by chance, 1 where they are proportional.
+        (correlation − chance)/(1 − chance): 0 by chance, 1 if they are proportional.
     pvalue : float
-        Of the hypothesis that the gradients have nothing to do with W's left singular vectors: one-sided, .005 or
-        more.
+        For the hypothesis that the gradients are independent of W's left singular vectors: one-sided, .005 or more.
     """
 
     correlation: float
@@ -48,14 +48,14 @@ class Agreement:
 
     @property
     def aligned(self) -> bool:
-        """Whether they are more alike than by chance."""
+        """Whether they are more similar than by chance."""
         return self.pvalue <= LEVEL
 
 
 def agreement(weights: Sequence[np.ndarray], sensitivities: Sequence[np.ndarray], *, seed: int = 0) -> Agreement | None:
-    """Compare W (m, d) with K (m, m), one of each per network; None where there is nothing to compare.
+    """Compare W (m, d) with K (m, m), one of each per network; None if there is nothing to compare.
 
-    That is where a layer has one unit, one direction, more than `LARGEST` units, no influence on the output, or a K
+    This is so if a layer has one unit, one direction, more than `LARGEST` units, no influence on the output, or a K
     that is a multiple of the identity, as in the last layer.
     """
     m, d = weights[0].shape
@@ -95,5 +95,5 @@ def aligned_with(verdict: Verdict, found: Agreement | None) -> With:
 
 
 def _likeness(n: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """The correlation of N with matrices (..., d, d), less multiples of the identity; 0 where nothing else is left."""
+    """The correlation of N with matrices (..., d, d), without multiples of the identity; 0 if nothing else is left."""
     return np.nan_to_num(correlation(np.broadcast_to(n, a.shape), (a + a.mT) / 2, traceless=True))

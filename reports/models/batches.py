@@ -22,9 +22,9 @@ BATCH = 64  # samples, where the data do not come in batches
 
 @dataclass(frozen=True)
 class DataBatches:
-    """Batches in order, and how many samples there are; None where that is not known beforehand.
+    """Batches in order, and the number of samples, None if it is not known beforehand.
 
-    `again` says that they can be read more than once.
+    `again` says whether they can be read more than once.
     """
 
     batches: Iterable[Any]
@@ -33,7 +33,7 @@ class DataBatches:
 
 
 def batches_of(data: Any, first: Any = None, batch: int | None = None) -> DataBatches:
-    """The batches of whatever data there are.
+    """The batches of data of any supported kind.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ def batches_of(data: Any, first: Any = None, batch: int | None = None) -> DataBa
     first : optional
         The model's first layer: its `in_channels` or `in_features` decide how images in a folder are read.
     batch : int, optional
-        The only number of samples that the model can be run on, for data that do not come in batches; what remains is
-        left out.
+        The only number of samples on which the model can be run, for data that do not come in batches; the rest is left
+        out.
 
     Raises
     ------
@@ -78,8 +78,9 @@ def prepared(
 ) -> tuple[Callable[[], Any], int]:
     """A call of the model on a batch, and how many samples the batch holds.
 
-    Of a pair the first entry is the input; of a dictionary, the arguments that the model has. Floating-point inputs are
-    converted to `dtype`, that of the model's weights. `forward(model, batch)` replaces all that.
+    The input is the first entry of a pair, or the entries of a dictionary that are arguments of the model.
+    Floating-point inputs are converted to `dtype`, that of the model's weights. `forward(model, batch)` replaces all
+    that.
     """
     moved = _moved(batch, device, dtype)
     if forward is not None:
@@ -103,7 +104,7 @@ def _count(batch: Any) -> int:
 
 
 def _accepted(model: Any) -> set[str] | None:
-    """The names of a model's arguments; None where it takes any."""
+    """The names of a model's arguments; None if it takes any."""
     parameters = inspect.signature(getattr(model, "forward", model)).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
@@ -133,7 +134,7 @@ def _sliced(shape: tuple[int, ...], read: Callable[[int, int], torch.Tensor], ba
 
 @dataclass(frozen=True)
 class _Slices:
-    """An array in blocks, as often as it is asked for."""
+    """An array in blocks, which can be read repeatedly."""
 
     count: int
     step: int
@@ -167,7 +168,7 @@ def _tensor(block: np.ndarray) -> torch.Tensor:
 
 
 def _sees(first: Any) -> WeightVectors:
-    """What the first layer sees of an image, as `open_samples` asks: its channels, or all its numbers."""
+    """What the first layer sees of an image, for `open_samples`: its channels, or all its numbers."""
     channels = getattr(first, "in_channels", None)
     if channels is not None:
         return WeightVectors(np.zeros((1, channels)), (channels, 1, 1))

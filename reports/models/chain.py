@@ -1,7 +1,7 @@
 """A model from a state dict and a line of words: layers by their names in the file, operations from a fixed list.
 
-A state dict has weights but says nothing of what is between the layers. Nothing that the words or the file hold is
-run as code: every word is the name of weights, or one of `OPERATIONS`.
+A state dict has weights but does not say what is between the layers. Nothing in the words or the file is run as code:
+every word is the name of weights, or one of `OPERATIONS`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_STEPS = 10_000
 
 
 class Operation(torch.nn.Module):
-    """A step without weights of its own to check."""
+    """A step without weights to check."""
 
     def __init__(self, run: Callable[..., torch.Tensor], **options: Any) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def chain(state: Mapping[str, Any], forward: str | None = None) -> Any:
     forward : str, optional
         Steps in their order, separated by spaces: names of layers, with `stride`, `padding`, `dilation` and `groups` of
         convolutions in brackets, and words of `OPERATIONS`, as in "conv1(padding=1) relu max_pool(2) flatten fc". By
-        default the dense layers of a file that has no others, if each fits the one before, with relu between.
+        default the dense layers of a file that has no others, if each fits the one before, with relu between them.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def chain(state: Mapping[str, Any], forward: str | None = None) -> Any:
 
 
 class Chain(torch.nn.Sequential):
-    """Steps in a row, whose layers have the names of the file."""
+    """A sequence of steps whose layers have the names in the file."""
 
     def named_modules(self, *args: Any, **kwargs: Any) -> Any:
         for name, module in super().named_modules(*args, **kwargs):
@@ -178,7 +178,7 @@ def _numbers(name: str, options: dict[str, str], known: tuple[str, ...]) -> dict
 
 
 def dense_steps(state: Mapping[str, Any]) -> list[str]:
-    """The layers of a file that holds nothing but dense ones, in an order in which each fits the one before."""
+    """The layers of a file that contains only dense layers, in an order in which each fits the one before."""
     names = sorted((key[: -len(".weight")] for key in state if key.endswith(".weight")), key=_natural)
     shapes = [tuple(state[f"{name}.weight"].shape) for name in names]
     fits = all(len(shape) == 2 for shape in shapes) and all(first[0] == then[1] for first, then in pairwise(shapes))
@@ -194,7 +194,7 @@ def dense_steps(state: Mapping[str, Any]) -> list[str]:
 
 
 def _natural(name: str) -> list[Any]:
-    """A key that sorts layer 10 behind layer 2."""
+    """A key that sorts layer 10 after layer 2."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 

@@ -1,4 +1,4 @@
-"""One pass of the data through a model: hooks read the input of every layer, and moments are added up."""
+"""One pass of the data through a model: hooks read the input of every layer and sum its moments."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def collect(
     shares: int = 1,
     progress: bool = False,
 ) -> tuple[list[Stream], int]:
-    """The moments of what the layers of `taps` see of the data, and how many samples there were.
+    """The moments of the inputs of the layers of `taps`, and the number of samples.
 
-    Memory is shared among `shares` models. The model runs in evaluation mode, without gradients, where its weights are,
-    or on `device`. Its mode, its weights, its hooks and its place are afterwards what they were.
+    Memory is shared among `shares` models. The model runs in evaluation mode, without gradients, on the device of its
+    weights or on `device`. Its mode, weights, hooks and device are restored afterwards.
 
     Raises
     ------
     InvalidInput
-        For data that are empty, or that the model cannot be run on.
+        For empty data, and data on which the model cannot be run.
     """
     found = streams([tap.layer for tap in taps], shares)
     samples, waiting = 0, [0]  # of the batch that is run, which hooks must know before the model has returned
@@ -72,7 +72,7 @@ def _hook(tap: Tap, stream: Stream, waiting: list[int]) -> Callable[..., None]:
 
 
 def home_of(model: Any) -> tuple[Any, Any]:
-    """The type and the place of a model's weights; None where it has none."""
+    """The dtype and device of a model's weights; None if it has none."""
     for parameter in model.parameters():
         if parameter.is_floating_point():
             return parameter.dtype, parameter.device
@@ -81,7 +81,7 @@ def home_of(model: Any) -> tuple[Any, Any]:
 
 @contextmanager
 def evaluated(model: Any) -> Iterator[None]:
-    """Evaluation mode, module by module, and attention by the path that hooks can see."""
+    """Evaluation mode for every module, and for attention the implementation that hooks can see."""
     training = [module for module in model.modules() if module.training]
     fast = torch.backends.mha.get_fastpath_enabled()
     model.eval()
@@ -96,7 +96,7 @@ def evaluated(model: Any) -> Iterator[None]:
 
 @contextmanager
 def placed(model: Any, home: Any, device: Any) -> Iterator[None]:
-    """The model on a device, and afterwards where it was."""
+    """The model on a device, and back on its own device afterwards."""
     if device is None or home is None or torch.device(device) == home:
         yield
         return

@@ -15,11 +15,11 @@ from theory.errors import InvalidInput
 
 
 def load_model(source: str, forward: str | None = None) -> tuple[Any, tuple[str, ...]]:
-    """The model in FILE[:PREFIX], and what was assumed of it.
+    """The model in FILE[:PREFIX], and what was assumed about it.
 
-    An exported program (`torch.export.save`, .pt2) says itself how its layers follow each other. For any other file
-    that `check` reads, `forward` says it: see `chain`. PREFIX chooses the arrays whose names begin with it, in a file
-    that holds several models.
+    An exported program (`torch.export.save`, .pt2) contains the order of its layers. For any other file that `check`
+    reads, `forward` gives it: see `chain`. In a file that holds several models, PREFIX selects the arrays whose names
+    begin with it.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def load_model(source: str, forward: str | None = None) -> tuple[Any, tuple[str,
 
 
 def read_state(path: Path, prefix: str | None = None) -> dict[str, torch.Tensor]:
-    """The arrays of numbers in a file as tensors in single precision, by their names, without `prefix`."""
+    """The numeric arrays in a file as tensors in single precision, by name without `prefix`."""
     arrays = [array for array in contents(path, "model") if array.numbers and array.shape]
     state = {
         _without(array.name, prefix): array

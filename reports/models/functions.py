@@ -1,4 +1,4 @@
-"""The functions that exported programs may call: any other is refused.
+"""The functions that exported programs may call; all others are refused.
 
 Each computes tensors or numbers from its arguments. None opens a file, as `aten::from_file` does, and none imports a
 module or runs code, as `torch.os.system` would.
@@ -79,7 +79,7 @@ def called_by_name(target: str) -> bool:
 
 
 def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, refused where it would make a tensor of more than `MOST_NEW` numbers."""
+    """The function, which refuses to make a tensor of more than `MOST_NEW` numbers."""
 
     def run(**arguments: Any) -> Any:
         shapes = {

@@ -35,7 +35,7 @@ class Geometry:
 def patches(images: torch.Tensor, geometry: Geometry) -> Iterator[torch.Tensor]:
     """Every patch that a filter is multiplied with, padding included: (n, C, …) → strips (rows, C · Π kernel).
 
-    Row by row these are the inputs x of w·x, with w a filter flattened C × kernel. A filter sees its padding, so padded
+    Each row is an input x of w·x, with w a filter flattened C × kernel. A filter sees its padding, so padded
     zeros are part of the data.
     """
     axes = len(geometry.kernel)
@@ -62,7 +62,7 @@ def patches(images: torch.Tensor, geometry: Geometry) -> Iterator[torch.Tensor]:
 
 
 def pixels(images: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Every place of a batch of images, as strips of rows (places, C)."""
+    """Every position in a batch of images, as strips of rows (positions, C)."""
     yield from rows(images.movedim(1, -1))
 
 

@@ -15,7 +15,7 @@ from theory.errors import InvalidInput
 
 
 def vectors(layer: Layer) -> WeightVectors:
-    """As filters of one pixel, so that no other layout is suspected: a module's layout is known."""
+    """Weight vectors as filters of one pixel, which avoids warnings about the layout: a module's layout is known."""
     found = filters(layer.weights().detach().contiguous())
     return replace(found, kernel=(layer.dimension, 1, 1))
 
@@ -26,7 +26,7 @@ def initial_layers(models: Sequence[Any], initial: Sequence[Any]) -> list[dict[s
     Raises
     ------
     InvalidInput
-        If they are not as many as models, or a state dict does not fit its model.
+        If there is not one per model, or a state dict does not fit its model.
     """
     if len(initial) != len(models):
         rule = f"must be given for each of {len(models)} models, in their order"

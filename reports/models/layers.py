@@ -1,6 +1,6 @@
-"""The layers of a model that can be checked: their weight vectors, and what these are multiplied with.
+"""The layers of a model that can be checked: their weight vectors and the inputs of these.
 
-A layer counts when its output is a sum of products w·x plus a bias: dense layers, convolutions, the projections of
+A layer can be checked if its output is w·x plus a bias: dense layers, convolutions, the projections of
 attention, embeddings (x is a unit vector), the input weights of recurrent layers. The last axis of a dense layer's
 input is the features; all others are rows.
 """
@@ -25,7 +25,7 @@ Take = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """The weight vectors of one layer, and what they are multiplied with.
+    """The weight vectors of one layer and their inputs.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Layer:
     weights : callable
         () → the weight vectors as they are now, a tensor (m, d).
     seen : callable
-        The layer's input, samples on the first axis → strips (rows, d) of what every weight vector is multiplied with.
+        The layer's input, samples on the first axis → strips (rows, d) of the inputs x in w·x.
     note : str
         What the numbers do not show; empty for most layers.
     """
@@ -60,7 +60,7 @@ class Unchecked:
 
 @dataclass(frozen=True, eq=False)
 class Tap:
-    """Where a layer's input is read: the arguments of `module`, by `take`, which puts samples on the first axis."""
+    """Where a layer's input is read: `take` gets it from the arguments of `module`, with samples on the first axis."""
 
     layer: Layer
     module: Any
@@ -76,8 +76,8 @@ def dense(name: str, weights: Callable[[], torch.Tensor], kind: str = "dense") -
 def convolutions(name: str, weights: Callable[[], torch.Tensor], geometry: Geometry, groups: int) -> Iterator[Layer]:
     """Filters (m, C/g, …): one layer per group of channels; all groups as one where there are many.
 
-    Pooled groups see the patches of every group's channels, taken together: every filter has as many numbers, and the
-    data are the average over groups.
+    Groups taken as one see the patches of every group's channels together: every filter has as many numbers, and the
+    moments of the data are averages over groups.
     """
     m, channels, *kernel = weights().shape
     size = " × ".join(map(str, kernel))
@@ -108,9 +108,10 @@ def convolutions(name: str, weights: Callable[[], torch.Tensor], geometry: Geome
 
 
 def transposed_convolutions(name: str, weights: Callable[[], torch.Tensor], groups: int) -> Iterator[Layer]:
-    """Filters (C, m/g, …) of a transposed convolution, which multiply the C/g channels of every place of the input.
+    """Filters (C, m/g, …) of a transposed convolution, which multiply the C/g channels at every position of the input.
 
-    Each place adds to as many outputs as the kernel has entries, so there are m/g · Π kernel vectors of C/g numbers.
+    Each position contributes to as many outputs as the kernel has entries, so there are m/g · Π kernel vectors of C/g
+    numbers.
     """
     channels, m, *kernel = weights().shape
     size, d = " × ".join(map(str, kernel)), channels // groups
@@ -159,7 +160,7 @@ def taps(model: Any) -> tuple[list[Tap], list[Unchecked]]:
 
 
 def chosen(names: Sequence[str], wanted: str | Sequence[str] | None) -> list[str]:
-    """Those of `names` that match a pattern such as "conv*", or a name; all of them for None.
+    """The `names` that match a name or a pattern such as "conv*"; all of them for None.
 
     Raises
     ------
@@ -189,7 +190,7 @@ def _uninitialised(parameter: Any) -> bool:
 
 
 def _layers_of(name: str, module: Any) -> tuple[list[Tap], list[tuple[str, str, str]]]:
-    """The layers in one module, and those of its weights that are not: (name, kind, reason)."""
+    """The layers in one module, and its weights that are not checked: (name, kind, reason)."""
     nn, kind = torch.nn, type(module).__name__
 
     def weights() -> torch.Tensor:

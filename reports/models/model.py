@@ -43,42 +43,42 @@ def check_model(
     against: str = "data",
     progress: bool = False,
 ) -> ModelCheck:
-    """Test every layer of a trained model against what it sees of the data.
+    """Test every layer of a trained model against its own input.
 
-    The model runs on the data once, in evaluation mode; only second moments of the layers' inputs are kept. It runs
-    once more, with gradients, against the AGOP.
+    The model runs on the data once, in evaluation mode; only second moments of the layers' inputs are kept. For the
+    AGOP it runs once more, with gradients.
 
     Parameters
     ----------
     model : module or state dict, or a list of them
-        Several are independent trainings of one architecture. Layers that see the same input in all of them, as first
-        layers do, are judged together; others one by one.
+        Several are independent trainings of one architecture. Layers with the same input in all of them, such as first
+        layers, are judged together; others one by one.
     data : see `batches_of`
     layers : str or list of str, optional
         Names, or patterns such as "conv*". All by default.
     largest : int
         Layers of more dimensions are left out unless `layers` names them.
     device : optional
-        Where the model runs; by default where its weights are.
+        Where the model runs; by default, the device of its weights.
     forward : callable or str, optional
         (model, batch) → runs the model, for batches that it does not take as they are. For a state dict, the steps of
         the model in words, as `reports.models.chain` describes them.
     center, ridge, seed
         As for one layer.
     initial : module or state dict, or a list of them
-        The models before training, one for each: how much of every layer's Σ_w is left of them is then told.
+        The models before training, one for each; the result then says how much of every layer's Σ_w stems from them.
     notes : sequence of str
-        What was assumed of the model, to be kept with the result.
+        What was assumed about the model, kept with the result.
     against : "data" or "agop"
-        With "agop" dense layers and convolutions are also held against the average outer product of the gradients of
-        the model's outputs by their inputs: `LayerCheck.aligned_with` is data, AGOP, both or neither.
+        With "agop", dense layers and convolutions are also compared with the average outer product of the gradients of
+        the model's outputs with respect to their inputs: `LayerCheck.aligned_with` is data, AGOP, both or neither.
     progress : bool
         Show progress bars on stderr.
 
     Raises
     ------
     InvalidInput
-        For data that the model cannot be run on, patterns that match nothing, models that differ in their layers,
+        For data on which the model cannot be run, patterns that match nothing, models that differ in their layers,
         initial weights of another model.
     """
     if against not in ("data", "agop"):
@@ -130,7 +130,7 @@ def check_model(
 
 
 def unwrapped(model: Any, forward: Any = None) -> Any:
-    """A model without what torch.compile and data parallelism wrap around it; a state dict as a model of its steps.
+    """A model without the wrappers of torch.compile and data parallelism; a state dict as a model of its steps.
 
     Raises
     ------
@@ -215,10 +215,10 @@ def _judged(
     ridge: float,
     seed: int,
 ) -> Iterator[LayerCheck]:
-    """One check of all networks where they see the same input, otherwise one per network.
+    """One check of all networks if they see the same input, otherwise one per network.
 
-    `gradients` are the networks' K, None for a layer that has none, and empty if they were not asked for; `initial` the
-    layers before training, or none.
+    `gradients` are the networks' K, None for a layer that has none, and empty if they were not requested; `initial` are
+    the layers before training, if given.
     """
     layer = streams[0].layer
     for stream in streams:

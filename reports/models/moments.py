@@ -1,4 +1,4 @@
-"""Second moments of what layers see, added up while a model runs: nothing but the moments is kept."""
+"""Second moments of the inputs of layers, summed while a model runs: only the moments are kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PIECES = 16  # of a batch that go to different groups, at most
 class Stream:
     """The moments of one layer's input, in groups of samples whose scatter gives the sampling error.
 
-    Every batch is cut into pieces of whole samples, and pieces are dealt out to the groups in turn. Rows of one sample
+    Every batch is cut into pieces of whole samples, and the pieces go to the groups in turn. Rows of one sample
     (tokens, patches) stay together, because they are not independent.
     """
 
@@ -38,9 +38,9 @@ class Stream:
         self._samples = 0
 
     def add(self, values: Any, samples: int) -> None:
-        """Add the input of one call, of so many samples; what goes wrong is kept as the reason to leave the layer out.
+        """Add the input of one call, of so many samples; an error is kept as the reason to leave the layer out.
 
-        Where the first axis is not a multiple of `samples`, the whole call is one piece.
+        If the first axis is not a multiple of `samples`, the whole call is one piece.
         """
         if self.failure:
             return
@@ -83,7 +83,7 @@ class Stream:
         return bool(self._counts.any())
 
     def moment(self) -> DataMoment:
-        """The moments of the coordinates that vary; what was added up is given back to memory.
+        """The moments of the coordinates that vary; the memory of the sums is released.
 
         Raises
         ------
@@ -112,12 +112,12 @@ class Stream:
 
 
 def streams(layers: Sequence[Layer], shares: int = 1) -> list[Stream]:
-    """A stream per layer, with as many groups each as there is memory for, which `shares` models share.
+    """A stream per layer, each with as many groups as the memory allows, which `shares` models share.
 
     Raises
     ------
     InvalidInput
-        Where even the fewest groups do not fit.
+        If even the fewest groups do not fit.
     """
     squares, most = [layer.dimension**2 for layer in layers], MOST // shares
     needed = _FEWEST_GROUPS * sum(squares)

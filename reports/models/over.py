@@ -1,4 +1,4 @@
-"""Alignment along training: the checkpoints of one run, in their order, each checked on the same data."""
+"""Alignment during training: the checkpoints of one run, in order, each checked on the same data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Course(Displayed):
 
     @property
     def layers(self) -> dict[str, tuple[LayerCheck | None, ...]]:
-        """Every layer through time; None where it was left out."""
+        """Every layer over time; None where it was left out."""
         names = dict.fromkeys(layer.name for found in self.checks for layer in found.layers)
         known = [{layer.name: layer for layer in found.layers} for found in self.checks]
         return {name: tuple(each.get(name) for each in known) for name in names}
@@ -75,16 +75,16 @@ def check_over(models: Sequence[Any], data: Any, *, labels: Sequence[str] | None
     models : sequence of modules or state dicts
         In the order of training.
     data : see `batches_of`
-        Read once per checkpoint, as deeper layers see other inputs at each.
+        Read once per checkpoint, because the inputs of deeper layers change.
     labels : sequence of str, optional
-        What the checkpoints are called; 1, 2, … by default.
+        Names of the checkpoints; 1, 2, … by default.
     options
         Those of `check_model`.
 
     Raises
     ------
     InvalidInput
-        For fewer than two checkpoints, labels of another number, and whatever `check_model` refuses.
+        For fewer than two checkpoints, a different number of labels, and everything that `check_model` refuses.
     """
     names = tuple(map(str, labels if labels is not None else range(1, len(models) + 1)))
     if len(models) < 2:
@@ -132,7 +132,7 @@ def _one_layer(file: str, data: str, progress: bool, options: dict[str, Any]) ->
 
 
 def _expanded(source: str) -> list[str]:
-    """A file as it is; a folder of checkpoints as its files."""
+    """The files of a folder of checkpoints; a file by itself."""
     path, key = split(source)
     if not path.is_dir():
         return [source]

@@ -1,7 +1,7 @@
-"""Exported programs as modules: the calls of a graph, each one of a fixed list of functions without side effects.
+"""Exported programs as modules: the calls of a graph, each from a fixed list of functions without side effects.
 
-A call of anything that is not on the list is refused when the file is read. What is on it computes tensors from
-tensors: it opens no file and runs no code, though a hostile program may ask for much time or memory.
+A call of any other function is refused when the file is read. The functions on the list compute tensors from tensors:
+they open no file and run no code, but a hostile program may require much time or memory.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Program(torch.nn.Module):
         Raises
         ------
         InvalidInput
-            If one of them is not there, or has another shape.
+            If one of them is missing or has a different shape.
         """
         found = Program(self._written)
         for key, name in self._written.names.items():
@@ -71,7 +71,7 @@ class Program(torch.nn.Module):
         return found
 
     def forward(self, *inputs: torch.Tensor) -> None:
-        """Run every call; nothing is returned, since only what hooks see is wanted."""
+        """Run every call; nothing is returned, since only the hooks need the results."""
         if len(inputs) != len(self._written.inputs):
             raise InvalidInput("data", len(inputs), f"the program takes {len(self._written.inputs)} inputs")
         values: dict[str, Any] = {key: getattr(self, place) for key, place in self._places.items()}
@@ -124,7 +124,7 @@ class Program(torch.nn.Module):
         ], []
 
     def _value(self, argument: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
-        """An argument as Python has it: tensors and sizes from `values`, constants as they are."""
+        """An argument as a Python value: tensors and sizes from `values`, constants unchanged."""
         ((kind, value),) = argument.items()
         if kind in ("as_tensor", "as_optional_tensor"):
             return None if "as_none" in value else values[value.get("name") or value["as_tensor"]["name"]]

@@ -1,6 +1,6 @@
-"""Exported programs (.pt2) as data: the graph as it is written, the tensors as they lie in the archive.
+"""Exported programs (.pt2) as data: the graph and the tensors as they are stored in the archive.
 
-`torch.export.load` is not safe with a file from a stranger: it evaluates expressions, may unpickle, and runs any
+`torch.export.load` is not safe for untrusted files: it evaluates expressions, may unpickle, and runs any
 function under `torch` that the graph names. Here the graph is read as JSON and the tensors as bytes; nothing in the
 file is evaluated, unpickled or imported.
 """
@@ -42,7 +42,7 @@ class Written:
     names : mapping of str to str
         The names of the parameters in the model.
     inputs : tuple of str
-        Names in the graph of what the model is called with.
+        Names in the graph of the model's inputs.
     batch : int or None
         The length of the first axis of the first input, if the program was exported for one length only.
     """
@@ -121,7 +121,7 @@ def _only_tensor(argument: Mapping[str, Any], path: Path) -> str:
 
 
 def _stored(archive: zipfile.ZipFile, folder: str, config: str) -> Iterator[tuple[str, torch.Tensor | None]]:
-    """Names and tensors of one folder; None for what is pickled or no tensor."""
+    """Names and tensors of one folder; None for entries that are pickled or not tensors."""
     if f"{folder}/{config}" not in archive.namelist():
         return
     for key, entry in _json(archive, f"{folder}/{config}")["config"].items():
@@ -147,7 +147,7 @@ def _json(archive: zipfile.ZipFile, name: str) -> Any:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turns whatever a damaged or hostile file leads to into an InvalidInput."""
+    """Turns any exception caused by a damaged or hostile file into an InvalidInput."""
     try:
         yield
     except InvalidInput:

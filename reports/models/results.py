@@ -27,12 +27,12 @@ class LayerCheck:
     name, kind : str
     check : Check
     network : int or None
-        Which model, counted from 1, where several were given whose layers see different inputs; None where `check`
-        counts them all.
+        Which model, counted from 1, if several were given whose layers see different inputs; None if `check` covers
+        all.
     note : str
         What the numbers do not show; empty for most layers.
     agop : Agreement or None
-        Of WᵀW with the AGOP; None where that was not asked for, or cannot be compared.
+        Agreement of WᵀW with the AGOP; None if it was not requested or cannot be computed.
     """
 
     name: str
@@ -50,7 +50,7 @@ class LayerCheck:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ModelCheck(Displayed):
-    """The alignment of all layers of a model with what they see.
+    """The alignment of all layers of a model with their inputs.
 
     Attributes
     ----------
@@ -59,11 +59,11 @@ class ModelCheck(Displayed):
     unchecked : tuple of Unchecked
         Layers with weights that were left out, and why.
     samples : int
-        How many samples of the data were seen.
+        How many samples of the data were read.
     networks : int
         How many models were given.
     notes : tuple of str
-        What was assumed of the model.
+        What was assumed about the model.
     against : "data" or "agop"
         What the layers were compared with: the data alone, or the gradients of the outputs, too.
     """
@@ -76,7 +76,7 @@ class ModelCheck(Displayed):
     against: str = "data"
 
     def __getitem__(self, name: str) -> Check:
-        """The check of a layer; of the first network, where several have one each."""
+        """The check of a layer; that of the first network, if each has its own."""
         for layer in self.layers:
             if layer.name == name:
                 return layer.check
@@ -89,7 +89,7 @@ class ModelCheck(Displayed):
         return Counter(layer.check.verdict for layer in self.layers)
 
     def meets(self, verdict: str) -> bool:
-        """Whether every layer that was checked has this verdict, and there is one."""
+        """Whether every checked layer has this verdict, and at least one layer was checked."""
         return bool(self.layers) and set(self.verdicts) == {verdict}
 
     @property

@@ -1,4 +1,4 @@
-"""One more pass of the data, with gradients: how the outputs of a model depend on those of each layer."""
+"""A second pass over the data, with gradients: how the outputs of a model depend on those of each layer."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def sensitivities(
     forward: Callable[[Any, Any], Any] | None = None,
     seed: int = 0,
 ) -> list[np.ndarray | None]:
-    """K of every layer, (m, m): the mean over rows (places, tokens) of Σ_c (∂f_c/∂z)(∂f_c/∂z)ᵀ, z = Wx; in batches.
+    """K of every layer, (m, m): the mean over rows (positions, tokens) of Σ_c (∂f_c/∂z)(∂f_c/∂z)ᵀ, z = Wx; in batches.
 
     None for layers whose outputs are not z: those inside attention and recurrence, embeddings, and groups of channels.
-    Parameters keep their gradients.
+    The gradients of parameters are not changed.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def sensitivities(
 
 
 def _channels(tap: Tap) -> int | None:
-    """The axis of the layer's outputs that counts its units; None where the module's outputs are not Wx."""
+    """The axis of the layer's outputs that indexes its units; None if the module's outputs are not Wx."""
     module = tap.module
     if isinstance(module, torch.nn.Linear):
         return -1

@@ -1,8 +1,8 @@
 """Alignment as numbers to log while a model trains: for plain loops, PyTorch Lightning and the Hugging Face Trainer.
 
-What the layers see is measured when a watch is made, and again by `refresh`; a call then reads weights only, so that it
-costs a small share of a training step. Neither library is imported: a callback has the methods that they call, and
-derives from their class where the program has imported it.
+The inputs of the layers are measured when a watch is made, and again by `refresh`; a call then reads weights only, so
+it takes a small share of a training step. Neither library is imported: a callback has the methods that they call, and
+derives from their class if the program has imported it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LIGHTNING = ("lightning.pytorch.callbacks", "pytorch_lightning.callbacks")
 
 
 class Watch:
-    """The orientation of a model's layers against what they saw when the watch was made; see `watch`."""
+    """The orientation of a model's layers relative to their inputs when the watch was made; see `watch`."""
 
     def __init__(self, model: Any, measured: Sequence[tuple[Tap, Monitor]], again: Callable[[], Any]) -> None:
         self._model, self._measured, self._again = model, list(measured), again
@@ -40,7 +40,7 @@ class Watch:
         }
 
     def refresh(self) -> None:
-        """Measure again what the layers see: their inputs change while the layers before them train."""
+        """Measure the layers' inputs again, which change while earlier layers train."""
         self._measured = self._again()
 
 
@@ -55,12 +55,12 @@ def watch(
 ) -> Watch:
     """A `Watch` of a model's layers on data, of which a few hundred samples are enough.
 
-    Arguments as of `check_model`. `refresh` needs data that can be read again, so no generator.
+    Arguments as in `check_model`. `refresh` needs data that can be read again, not a generator.
 
     Raises
     ------
     InvalidInput
-        Where no layer can be watched, and for what `check_model` refuses.
+        If no layer can be watched, and for everything that `check_model` refuses.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def watch(
 
 
 def lightning_callback(seen: Watch, every: int = 100) -> Any:
-    """A callback for `Trainer(callbacks=[…])`: logs the numbers every so many training batches, by `log_dict`."""
+    """A callback for `Trainer(callbacks=[…])`: logs the numbers every `every` training batches, by `log_dict`."""
     _check_every(every)
     base = _imported(_LIGHTNING, "Callback")
 
@@ -113,7 +113,7 @@ def lightning_callback(seen: Watch, every: int = 100) -> Any:
 def trainer_callback(seen: Watch, every: int = 100) -> Any:
     """A callback for the Hugging Face Trainer: adds the numbers to `logs` and to the history of its state.
 
-    They are written every so many steps; those of `Trainer.log` reach W&B and TensorBoard.
+    They are written every `every` steps; those of `Trainer.log` reach W&B and TensorBoard.
     """
     _check_every(every)
     base = _imported(("transformers",), "TrainerCallback")
@@ -141,7 +141,7 @@ def _check_every(every: int) -> None:
 
 
 def _imported(modules: Sequence[str], name: str) -> type:
-    """The class of a library that the program has imported; object where it has not."""
+    """The class of a library if the program has imported it, otherwise object."""
     for module in modules:
         if module in sys.modules:
             return getattr(sys.modules[module], name, object)

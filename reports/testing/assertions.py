@@ -1,4 +1,4 @@
-"""Assertions for test suites: each raises AssertionError with the numbers that one wants to see."""
+"""Assertions for test suites: each raises AssertionError with the relevant numbers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from theory.setting import Setting
 
 
 def assert_aligned(weights: Any, rows: Any, **options: Any) -> None:
-    """The weights of a layer are aligned with its input, as `check` judges it.
+    """Assert that the weights of a layer are aligned with its input, as judged by `check`.
 
-    Sampling noise is allowed for. The tests behind the verdict have level 0.01, so of exactly aligned weights about one
-    sample in a hundred fails: fix the seeds of a test.
+    The verdict allows for sampling noise. Its tests have level 0.01, so about one in a hundred samples of exactly
+    aligned weights fails: fix the seeds in a test.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ def assert_aligned(weights: Any, rows: Any, **options: Any) -> None:
 
 
 def assert_contained(first: Eigenspaces | Array, second_moment: Array, /, **options: Any) -> None:
-    """Each eigenspace of A lies in an eigenspace of B: B is aligned with A, up to rounding or the errors given.
+    """Assert that each eigenspace of A lies in one of B (B is aligned with A), up to rounding or the errors given.
 
-    Use it for matrices that are known exactly, such as the Σ_w of a closed form; samples are for `assert_aligned`.
+    Use it for matrices that are known exactly, such as the Σ_w of a closed form, and `assert_aligned` for samples.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def assert_contained(first: Eigenspaces | Array, second_moment: Array, /, **opti
     Raises
     ------
     AssertionError
-        With leakage and anisotropy of every eigenspace that is not contained, or for which this cannot be decided.
+        With leakage and anisotropy of every eigenspace that is not contained, or for which that is undecided.
 
     Examples
     --------
@@ -92,14 +92,14 @@ def assert_contained(first: Eigenspaces | Array, second_moment: Array, /, **opti
 
 
 def assert_holds(setting: Setting, *, formula: str | None = None) -> None:
-    """The closed form of a setting agrees with a simulation of it, at every step, with enough power to tell.
+    """Assert that the closed form of a setting agrees with a simulation at every step, with sufficient power.
 
-    The setting's seed fixes the outcome. A right formula is refuted with a probability below 1e-6 per reading.
+    The setting's seed fixes the outcome. A correct formula is refuted with a probability below 1e-6 per reading.
 
     Raises
     ------
     AssertionError
-        With one line per reading, unless `verify` finds that all of them hold. `undecided` fails, too: its reason says
+        With one line per reading, unless `verify` finds that all of them hold. `undecided` also fails; its reason says
         how many replicas would decide.
     NoClosedForm
         If no formula applies.

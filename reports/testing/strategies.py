@@ -48,7 +48,7 @@ class Known:
 
     @property
     def spaces(self) -> Eigenspaces:
-        """The eigenspaces as they were built, not as they are computed."""
+        """The eigenspaces by construction, not as computed."""
         return Eigenspaces(self.eigenvalues, self.multiplicity, self.basis, 0.0)
 
     def __repr__(self) -> str:
@@ -81,7 +81,7 @@ def multiplicities(draw: DrawFn, dimension: int) -> tuple[int, ...]:
 
 @st.composite
 def known_matrices(draw: DrawFn, max_dimension: int = 6, dimension: int | None = None, positive: bool = True) -> Known:
-    """Symmetric matrices with repeated eigenvalues, gaps in [1/4, 4]; positive definite unless told otherwise."""
+    """Symmetric matrices with repeated eigenvalues, gaps in [1/4, 4]; positive definite by default."""
     d = dimension or draw(st.integers(1, max_dimension))
     multiplicity = draw(multiplicities(d))
     gaps = draw(st.lists(st.floats(0.25, 4), min_size=len(multiplicity), max_size=len(multiplicity)))
@@ -106,7 +106,7 @@ def aligned_with(draw: DrawFn, known: Known) -> np.ndarray:
 
 @st.composite
 def pairs(draw: DrawFn, max_dimension: int = 6, condition: float = 1e3) -> tuple[Known, np.ndarray]:
-    """(A, B): A with known eigenspaces, B positive definite in a basis of its own."""
+    """(A, B): A with known eigenspaces, B positive definite in an independent basis."""
     known = draw(known_matrices(max_dimension))
     return known, draw(positive_definite(known.dimension, condition))
 
@@ -116,7 +116,7 @@ def unaligned_with(draw: DrawFn, known: Known) -> np.ndarray:
     """Positive definite B that is not aligned with A, which must have two eigenspaces.
 
     An aligned matrix is turned by 0.3 to 1.2 radians in a plane of two directions of different eigenspaces, on which
-    its values differ by a factor of 2 at least.
+    its values differ by a factor of at least 2.
     """
     k = len(known.eigenvalues)
     if k < 2:
@@ -158,7 +158,7 @@ def rows(draw: DrawFn, known: Known, samples: int = 100) -> np.ndarray:
 def settings(draw: DrawFn, replicas: int = 2000, max_dimension: int = 5) -> Setting:
     """Settings that have an exact closed form: linear models on fixed rows, full batch, momentum, weight decay.
 
-    They are small, and converge: the largest eigenvalue is 4, and learning rates are at most 0.1.
+    They are small and converge: the largest eigenvalue is 4, and learning rates are at most 0.1.
     """
     data = Data(
         kind="gaussian",

@@ -1,9 +1,9 @@
-"""A transfer experiment's numbers: estimated, compared in pairs of replicas, shown.
+"""The numbers of a transfer experiment: estimates, and comparisons in pairs of replicas.
 
-`transfer` trains an experiment and studies it, `study` takes what `simulate.transfer.run` has trained. `conditions`
-says what the theory predicts of networks at the switch, `answers` whether treatments help, in words. `fresh_task` says
-of pretrained networks, without training, whether they would learn a fresh task faster than from scratch;
-`fresh_task_of_modules` of any torch modules, `fresh_task_of_files` of networks in files.
+`transfer` trains and studies an experiment; `study` takes the results of `simulate.transfer.run`. `conditions` gives
+the prediction of the theory for networks at the switch, and `answers` says in words whether treatments help.
+`fresh_task` predicts without training whether pretrained networks would learn a fresh task faster than from scratch;
+`fresh_task_of_modules` does so for any torch modules, and `fresh_task_of_files` for networks in files.
 """
 
 from reports.transfer.answer import Answer, Predicted, answers, predicted

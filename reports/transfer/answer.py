@@ -1,7 +1,7 @@
-"""The answer to a transfer experiment, treatment by treatment: does it help, how much, and what did the theory say?
+"""The answer to a transfer experiment, treatment by treatment: does it help, how much, and what did the theory predict?
 
-What is measured and what is predicted are held apart: `predicted` takes the condition alone, known before anything is
-trained downstream, and `answers` the study, with or without it.
+Measurement and prediction are separate: `predicted` takes only the condition, which is known before anything is trained
+downstream, and `answers` takes the study, with or without predictions.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ ABSENT = 0.01  # an accuracy, or a share of the loss from scratch: an interval w
 
 @dataclass(frozen=True, eq=False)
 class KernelRatios:
-    """How the tangent kernel of treated networks differs from that of their inits.
+    """How the tangent kernel of treated networks differs from the kernel at their initial weights.
 
     Attributes
     ----------
     trace, effective_rank : MeanRatio or None
-        Ratios of means over networks, after to before, with Fieller's intervals; None where there is a single network,
-        or the kernels before may be 0.
+        Ratios of means over networks, after to before, with Fieller's intervals; None for a single network, or if the
+        kernels before may be 0.
     """
 
     trace: MeanRatio | None
@@ -41,31 +41,30 @@ class KernelRatios:
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """What the theory says of one treatment.
+    """The prediction of the theory for one treatment.
 
     Attributes
     ----------
     treatment : str
     measure : str
-        "mean accuracy", or "mean loss" where labels are not classes.
+        "mean accuracy", or "mean loss" if labels are not classes.
     effect : "helps", "hurts", "undecided" or None
-        By the interval over networks; by the sign alone where there is a single network; None where there is no
-        prediction.
+        By the interval over networks, or by the sign alone for a single network; None if there is no prediction.
     gain : PairedMean or None
-        Positive where the treatment helps; its interval is over networks, and has no part of what is neglected.
+        Positive if the treatment helps; its interval covers the variation between networks, not the neglected terms.
     single : float or None
-        The gain of a single network, which has no interval.
+        The gain for a single network, which has no interval.
     loss : PairedMean or None
-        The gain in loss, also where accuracy is the measure.
+        The gain in loss, even if accuracy is the measure.
     by_kernels : float or None
-        With f_0 := 0: the tangent kernels alone.
+        With f_0 := 0: the effect of the tangent kernels alone.
     kernels : KernelRatios or None
     fresh_task : FreshTask or None
-        The best condition that needs no task; None where `kernels` is unknown for a reason other than a single network.
+        The best condition that needs no task; None if `kernels` is unknown for a reason other than a single network.
     broken : tuple of str
-        Hypotheses of the theory that the experiment breaks, in words.
+        Hypotheses of the theory that the experiment violates, in words.
     text : str
-        The prediction in words, without `fresh_task`, which has words of its own.
+        The prediction in words, without `fresh_task`, which has its own text.
     """
 
     treatment: str
@@ -88,20 +87,20 @@ class Predicted:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What is measured of one treatment, beside what was predicted.
+    """The measurement for one treatment, together with the prediction.
 
     Attributes
     ----------
     treatment, measure : str
     effect : "helps", "hurts", "absent" or "undecided"
-        By the interval of paired differences to scratch: on one side of 0; within `bound` of it; or neither.
+        By the interval of paired differences from scratch: on one side of 0; within `bound` of it; or neither.
     gain : PairedMean or None
-        Positive where the treatment helps; None for a single replica.
+        Positive if the treatment helps; None for a single replica.
     bound : float
-        Below which an effect counts as none.
+        The size below which an effect counts as absent.
     predicted : Predicted or None
     agrees : bool or None
-        Whether the predicted effect is the measured one, where both are decided.
+        Whether the predicted effect agrees with the measured one, if both are decided.
     text : str
     """
 
@@ -142,7 +141,7 @@ def predicted(experiment: Experiment, found: Condition) -> Predicted:
 
 
 def answers(study: TransferStudy, foretold: Sequence[Predicted] | None = None) -> tuple[Answer, ...]:
-    """An answer for every treatment but scratch, in order; `foretold` holds their predictions, if there are any."""
+    """An answer for every treatment but scratch, in order; `foretold` contains their predictions, if any."""
     known = {each.treatment: each for each in foretold or ()}
     scratch = study["scratch"]
     return tuple(
@@ -168,7 +167,7 @@ def _answer(scratch: TreatmentStudy, treatment: TreatmentStudy, foretold: Predic
 
 
 def of_any_task(foretold: Predicted) -> str:
-    """The sentence on tasks of any kind, after a space; nothing where it is unknown."""
+    """The sentence about tasks of any kind, after a space; empty if it is unknown."""
     return "" if foretold.fresh_task is None else f" {foretold.fresh_task}"
 
 
@@ -187,14 +186,14 @@ def _sign(gain: float) -> Effect:
 
 
 def _negated(found: PairedMean) -> PairedMean:
-    """Losses fall where a treatment helps."""
+    """The opposite sign: losses fall if a treatment helps."""
     return PairedMean(
         -found.mean, found.standard_error, -found.high, -found.low, found.pvalue, found.replicas, found.confidence
     )
 
 
 def _estimate(found: MeanGain | None) -> tuple[PairedMean | None, float | None]:
-    """The mean over networks whose trainings stay finite, with Student's interval, or that of a single network."""
+    """The mean over networks with finite trainings, with Student's interval, or the value of a single network."""
     if found is None:
         return None, None
     each = found.each[np.isfinite(found.each)]
@@ -267,7 +266,7 @@ def _foretold(
 
 
 def _because(mean: float, measure: str, by_kernels: float) -> str:
-    """The mechanism: what the tangent kernels do alone, and whether that is most of the gain."""
+    """The mechanism: the effect of the tangent kernels alone, and whether it is most of the gain."""
     alone = f"with outputs starting at 0 it predicts {_amount(by_kernels, measure)}"
     if mean * by_kernels > 0 and 2 * abs(by_kernels) >= abs(mean):
         return f"mostly through the tangent kernel; {alone}"
@@ -309,7 +308,7 @@ def _held(agrees: bool | None, effect: Effect, gain: PairedMean | None, foretold
 
 
 def _amount(gain: float, measure: str) -> str:
-    """A gain in words: of a loss it is what is saved."""
+    """A gain in words: for a loss, the reduction."""
     return f"{gain:+.4f} in mean accuracy" if measure == ACCURACY else f"{-gain:+.4g} in mean loss"
 
 

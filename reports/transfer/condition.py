@@ -1,8 +1,9 @@
-"""What the theory says of transfer at the switch: networks that are linearised where downstream training would begin.
+"""The prediction of transfer at the switch, from networks linearised where downstream training would start.
 
-The condition is that of `theory.transfer.training_transfer`, each network against its own init, on the rows, labels and
-batches of downstream training; nothing is trained downstream. Beside it stands what the tangent kernels alone do, with
-f_0 := 0, and how large these kernels are. Claim C3 asks it of its maps, `eigenalign transfer` of an experiment.
+The condition is that of `theory.transfer.training_transfer`: each network is compared with its own initial weights, on
+the rows, labels and batches of downstream training; nothing is trained downstream. The effect of the tangent kernels
+alone, with f_0 := 0, and the size of these kernels are also given. Claim C3 evaluates the condition for its maps, and
+`eigenalign transfer` for an experiment.
 """
 
 from __future__ import annotations
@@ -43,16 +44,16 @@ BLOCK = 8  # replicas that are linearised at a time, whoever computes them: thei
 
 @dataclass(frozen=True, eq=False)
 class Linearised:
-    """R networks linearised where downstream training begins.
+    """R networks linearised where downstream training starts.
 
     Attributes
     ----------
     whole : LinearisedTraining
     by_kernels : LinearisedTraining
-        With f_0 := 0: what the tangent kernels alone do.
+        With f_0 := 0: the effect of the tangent kernels alone.
     kernels : KernelNumbers or None
-        On `KERNEL_ROWS` downstream rows; None where they are not wanted, for a single output or row, which cannot be
-        centred, and where the gradients of filters would take more than `KERNEL_HELD` numbers.
+        On `KERNEL_ROWS` downstream rows; None if they were not requested, for a single output or row, which cannot be
+        centred, and if the gradients of filters would take more than `KERNEL_HELD` numbers.
     """
 
     whole: LinearisedTraining
@@ -62,23 +63,23 @@ class Linearised:
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """What the theory says of one treatment, before any downstream training.
+    """The prediction for one treatment, before any downstream training.
 
     Attributes
     ----------
     treatment : str
     accuracy, loss : MeanGain or None
-        Over the networks' own inits, on the downstream rows: None for the accuracy of a single output, and for both
-        where every linearised training diverges.
+        Gain over the networks' own initial weights, on the downstream rows: None for the accuracy of a single output,
+        and for both if every linearised training diverges.
     by_kernels : MeanGain or None
-        With f_0 := 0 on both sides: in accuracy, in loss where there is none.
+        With f_0 := 0 on both sides: in accuracy, or in loss if there is no accuracy.
     before, after : KernelNumbers or None
-        Of the tangent kernels at the init and at the switch.
+        Numbers of the tangent kernels at the initial weights and at the switch.
     replicas : int
-        How many networks were linearised: those that ended upstream training finite.
+        How many networks were linearised: those that were finite after upstream training.
     unstable : int
-        How many of them, or of their inits, end linearised training with a larger loss than they began with: the rate
-        is too large for a curvature that stays.
+        How many of them, or of their initial weights, end linearised training with a larger loss than at the start: the
+        learning rate is too large for the fixed curvature.
     """
 
     treatment: str
@@ -92,7 +93,7 @@ class Condition:
 
     @property
     def gain(self) -> MeanGain | None:
-        """In accuracy, or in loss where labels are not classes."""
+        """The gain in accuracy, or in loss if labels are not classes."""
         return self.loss if self.accuracy is None else self.accuracy
 
 
@@ -105,9 +106,9 @@ def linearise(
     *,
     kernels: bool = True,
 ) -> Linearised:
-    """Linearise networks (r, …), and train them in precision `dtype` on `inputs`, whose own parameters are not used.
+    """Linearise networks (r, …) and train them in precision `dtype` on `inputs`, whose own parameters are not used.
 
-    If `kernels` is true they are described, in the precision that the parameters and inputs have.
+    If `kernels` is true, the numbers of their kernels are computed, in the precision of the parameters and inputs.
 
     Raises
     ------
@@ -129,7 +130,7 @@ def linearise(
 
 
 def condition(treatment: str, training: Training, after: Linearised, before: Linearised) -> Condition:
-    """Hold networks after a treatment against their inits."""
+    """Compare networks after a treatment with their initial weights."""
     settled = [to_numpy(each.whole.train_loss)[:, [0, -1]] for each in (after, before)]
     unstable = int(np.logical_or.reduce([~(loss[:, 1] <= loss[:, 0]) for loss in settled]).sum())
     counts = before.kernels, after.kernels, len(settled[0]), unstable
@@ -145,12 +146,12 @@ def condition(treatment: str, training: Training, after: Linearised, before: Lin
 def conditions(switched: Switched, *, processes: int = 1, progress: bool = False) -> tuple[Condition, ...]:
     """The condition of every treatment but scratch, on all finite replicas, in double precision.
 
-    It costs about what downstream training does, and is shared by `processes`, with the same bits for any number.
+    The cost is about that of downstream training; it is shared by `processes`, with bit-identical results.
 
     Raises
     ------
     InvalidInput
-        Where "scratch" is the only treatment, or a worker was ended from outside.
+        If "scratch" is the only treatment, or a worker was killed.
     """
     experiment = switched.experiment
     require_others(experiment)
@@ -177,7 +178,7 @@ def conditions(switched: Switched, *, processes: int = 1, progress: bool = False
 
 
 def require_others(experiment: Experiment) -> None:
-    """Raise InvalidInput where there is no treatment of which something could be predicted."""
+    """Raise InvalidInput if there is no treatment to predict."""
     names = [treatment.name for treatment in experiment.treatment.each]
     if names == ["scratch"]:
         rule = "must hold another treatment than 'scratch', of which something can be predicted"
@@ -187,7 +188,7 @@ def require_others(experiment: Experiment) -> None:
 def _computed(
     jobs: Iterator[tuple[Experiment, str, list[int], list[Tensor]]], processes: int
 ) -> Iterator[tuple[int, Linearised]]:
-    """Number and result of every job, in this process, or as workers are done with them."""
+    """Number and result of every job, in this process or in the order in which workers finish."""
     if processes > 1:
         yield from results(linearise_block, list(jobs), processes)
         return
@@ -197,7 +198,7 @@ def _computed(
 
 @one_thread()
 def linearise_block(experiment: Experiment, device: str, replicas: list[int], start: list[Tensor]) -> Linearised:
-    """The replicas of one block, whose rows, labels and batches are drawn here, from where training would `start`."""
+    """The replicas of one block at the `start` of training; rows, labels and batches are drawn here."""
     place = resolve(device)
     inputs = TransferDraws(experiment).take(replicas).downstream.to(place, torch.float64)
     parameters = [w.to(place) for w in start]

@@ -1,7 +1,8 @@
-"""Would a fresh task be learned faster than from scratch? Of whole networks in files, dense layers and filters.
+"""Would a fresh task be learned faster than from scratch? For whole networks in files, of dense layers and filters.
 
-What a file does not say is told: the activation, and how many layers of filters stand between two poolings. Everything
-else, such as normalisation or skip connections, needs the code of the network: `fresh_task_of_modules` takes it.
+Arguments give what a file does not contain: the activation, and how many layers of filters there are between two
+poolings. Everything else, such as normalisation or skip connections, needs the code of the network: use
+`fresh_task_of_modules`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ OTHERWISE = "in Python, reports.transfer.fresh_task_of_modules takes any torch m
 
 @dataclass(frozen=True, eq=False)
 class StoredChain:
-    """A network as a file has it.
+    """A network read from a file.
 
     Attributes
     ----------
@@ -54,28 +55,28 @@ def fresh_task_of_files(
     rows: int = ROWS,
     channels_last: bool = False,
 ) -> FreshTask:
-    """`fresh_task` of networks in files, pair by pair.
+    """`fresh_task` for networks in files, pair by pair.
 
     Parameters
     ----------
     before, after : sequence of str
-        Files of whole networks, before and after pre-training: .npz, .safetensors, PyTorch checkpoints. Nothing in
-        them is ever run.
+        Files of whole networks, before and after pre-training: .npz, .safetensors, PyTorch checkpoints. Nothing in them
+        is run.
     data : str
-        FILE[:KEY] or a folder of images: what the first layer sees. Rows are taken from all over it.
+        FILE[:KEY] or a folder of images: the input of the first layer. Rows are taken from the whole of it.
     activation : "relu", "tanh", "erf" or "identity"
     blocks : sequence of int
-        How many layers of 3 × 3 filters, padded to keep the size of an image, precede each 2 × 2 pooling. Without it
-        there are dense layers alone, or one layer of filters before them, neither padded nor pooled.
+        How many layers of 3 × 3 filters, padded to keep the size of an image, precede each 2 × 2 pooling. Without
+        `blocks`, the networks have dense layers only, or one layer of filters before them, neither padded nor pooled.
     rows : int
-        On how many rows the kernels are compared.
+        Number of rows on which the kernels are compared.
     channels_last : bool
         Images are stored as (n, H, W, C).
 
     Raises
     ------
     InvalidInput
-        Where files are not such networks, are not alike, or do not fit the data.
+        If files are not such networks, have different architectures, or do not fit the data.
     """
     if len(before) != len(after) or not before:
         raise InvalidInput("after", len(after), f"must be as many files as before ({len(before)}), at least one")
@@ -101,7 +102,7 @@ def fresh_task_of_files(
 def read_chain(source: str, argument: str, *, activation: str = "relu", blocks: Sequence[int] = ()) -> StoredChain:
     """The network in a file; see `fresh_task_of_files`.
 
-    Layers follow each other as numbers in their names do, filters before dense layers.
+    Layers are ordered by the numbers in their names, filters before dense layers.
     """
     layers: dict[str, dict[str, StoredArray]] = {}
     for array in contents(Path(source), argument):
@@ -166,7 +167,7 @@ def _network(
 
 
 def _rows(data: str, first: np.ndarray, count: int, channels_last: bool) -> np.ndarray:
-    """So many samples of the data, evenly spaced: files are often sorted by class."""
+    """Evenly spaced samples of the data, since files are often sorted by class."""
     stream = open_samples(data, filters(first), channels_last=channels_last)
     if stream.shape is None:
         raise InvalidInput("data", data, "images must be of one size")
@@ -182,7 +183,7 @@ def _rows(data: str, first: np.ndarray, count: int, channels_last: bool) -> np.n
 
 
 def parse_blocks(text: str | None) -> tuple[int, ...]:
-    """N,N,… as numbers; none where nothing is given."""
+    """N,N,… as numbers; empty if nothing is given."""
     parts = [] if text is None else text.split(",")
     if not all(part.strip().isdecimal() and int(part) for part in parts):
         raise InvalidInput("blocks", text, "must be numbers of layers, such as 2,2,3")

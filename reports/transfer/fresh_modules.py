@@ -1,7 +1,7 @@
-"""Would a fresh task be learned faster than from scratch? Of any two torch modules, by their Jacobians.
+"""Would a fresh task be learned faster than from scratch? For any two torch modules, by their Jacobians.
 
-`fresh_task` knows the networks of the settings; here a network is whatever maps rows to outputs. Its Jacobian is taken
-by `torch.func`, in groups of parameters, so that no more than `GROUP` numbers are held at a time.
+`fresh_task` covers the networks of settings; here a network is any map from rows to outputs. Its Jacobian is computed
+by `torch.func`, in groups of parameters, so that no more than `GROUP` numbers are in memory at a time.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ LARGEST = 2000  # rows times outputs: the side of the kernel
 
 
 def fresh_task_of_modules(scratch: Any, pretrained: Any, rows: Array) -> FreshTask:
-    """Hold the tangent kernels of pretrained modules against those of fresh ones, on rows without labels.
+    """Compare the tangent kernels of pretrained modules with those of fresh ones, on rows without labels.
 
-    All is computed in double precision, as in evaluation mode: no dropout, batch normalisation by its running means.
-    Modules are left as they are. Parameters that need no gradient count as fixed.
+    Computations are in double precision and in evaluation mode: no dropout, and batch normalisation with its running
+    means. Modules are not changed. Parameters that require no gradient count as fixed.
 
     Parameters
     ----------
     scratch, pretrained : torch.nn.Module, or a sequence of them
-        The network before pre-training, and where a fresh task would begin; of several pairs in the same order. They
-        map rows (n, …) to outputs (n, C), each row by itself.
+        The network before pre-training, and where a fresh task would start; several pairs are in the same order. They
+        map rows (n, …) to outputs (n, C), each row separately.
     rows : array or Tensor, shape (n, …)
-        About twenty, as the network sees them; all pairs share them.
+        About twenty rows, as the network sees them; all pairs share them.
 
     Raises
     ------
     InvalidInput
-        Where there are not as many fresh modules as pretrained ones, outputs are not (n, C) of two rows and outputs
-        at least, or more than `LARGEST` in all, no parameter is trained, numbers are not finite.
+        If the numbers of fresh and pretrained modules differ, if outputs are not (n, C) with at least two rows and two
+        outputs or are more than `LARGEST` in all, if no parameter is trained, or if numbers are not finite.
 
     Examples
     --------
-    A linear map has the same kernel everywhere, so that nothing is said:
+    A linear map has the same kernel everywhere, so the result is 0:
 
     >>> import torch
     >>> one, other = torch.nn.Linear(4, 3), torch.nn.Linear(4, 3)
@@ -68,7 +68,7 @@ def module_numbers(module: Any, rows: Array) -> KernelNumbers:
 def module_kernel(module: Any, rows: Array) -> np.ndarray:
     """The tangent kernel J Jᵀ of a module between all outputs on n rows, (n, n, C, C).
 
-    Parameters and errors are those of `fresh_task_of_modules`.
+    Parameters and errors are as in `fresh_task_of_modules`.
     """
     import torch
     from torch.func import functional_call, jacrev, vmap
@@ -100,7 +100,7 @@ def module_kernel(module: Any, rows: Array) -> np.ndarray:
 
 
 def _checked(outputs: Callable[[Mapping[str, Tensor], Tensor], Tensor], x: Tensor) -> tuple[int, int]:
-    """How many rows and outputs there are."""
+    """The numbers of rows and outputs, checked."""
     import torch
 
     if x.ndim < 2 or len(x) < 2:
@@ -116,7 +116,7 @@ def _checked(outputs: Callable[[Mapping[str, Tensor], Tensor], Tensor], x: Tenso
 
 
 def _groups(trained: Mapping[str, Tensor], side: int) -> Iterator[list[str]]:
-    """Names of parameters whose Jacobians have at most `GROUP` numbers, or of a single one that has more."""
+    """Groups of parameters whose Jacobians have at most `GROUP` numbers together, or of a single one that has more."""
     group: list[str] = []
     held = 0
     for name, w in trained.items():
@@ -130,7 +130,7 @@ def _groups(trained: Mapping[str, Tensor], side: int) -> Iterator[list[str]]:
 
 @contextmanager
 def _evaluating(module: Any) -> Iterator[None]:
-    """The module in evaluation mode, and each part of it as it was afterwards."""
+    """The module in evaluation mode; the mode of each part is restored afterwards."""
     before = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

@@ -1,8 +1,8 @@
-"""Would a fresh task be learned faster than from scratch? By the tangent kernels alone, with how often that was right.
+"""Would a fresh task be learned faster than from scratch? By the tangent kernels alone, with the rate of correct signs.
 
-The condition costs a second and no training: of two dozen rows without labels, and of the weights before and after
-pre-training. It was scored on claim C5's drawn settings. What is sure, but as long as the task itself, is
-`theory.transfer.training_transfer`.
+The condition takes a second and no training: it needs two dozen rows without labels, and the weights before and after
+pre-training. Its rate of correct signs was measured on the settings drawn for claim C5. The more reliable condition,
+`theory.transfer.training_transfer`, takes as long as the task itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from theory.transfer import kernel_change_of
 
 @dataclass(frozen=True)
 class CheapScore:
-    """How often the sign of a number was that of the gain in accuracy, among decided signs of C5's full design.
+    """How often the sign of a number was the sign of the gain in accuracy, among the decided signs of C5's full design.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class CheapScore:
         A field of `theory.transfer.KernelChange`.
     words : str
     epochs : int
-        Over which the gain was averaged.
+        Epochs over which the gain was averaged.
     right, decided : int
     """
 
@@ -41,7 +41,7 @@ class CheapScore:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Clopper and Pearson's 95 % interval for the share right."""
+        """Clopper and Pearson's 95 % interval for the share of correct signs."""
         found = share_interval(self.right, self.decided)
         if found is None:
             raise InvalidInput("decided", self.decided, "must be positive")
@@ -54,14 +54,15 @@ BEST = CheapScore("geometric_mean", "log ratio of geometric-mean eigenvalues", e
 
 @dataclass(frozen=True, eq=False)
 class FreshTask:
-    """What the best cheap condition says of R pairs of networks.
+    """The best cheap condition, evaluated for R pairs of networks.
 
     Attributes
     ----------
     each : ndarray, shape (R,)
-        The logarithm of the ratio, after pre-training to before.
+        The logarithm of the ratio, after to before pre-training.
     score : CheapScore
         How often its sign was right.
+
     """
 
     each: np.ndarray
@@ -69,7 +70,7 @@ class FreshTask:
 
     @property
     def mean(self) -> float:
-        """Over pairs."""
+        """The mean over pairs."""
         return float(self.each.mean())
 
     @property
@@ -89,13 +90,13 @@ class FreshTask:
 
 
 def fresh_task(network: Network, scratch: Sequence[Array], pretrained: Sequence[Array], rows: Array) -> FreshTask:
-    """Hold the tangent kernels of pretrained networks against those of fresh ones, on rows without labels.
+    """Compare the tangent kernels of pretrained networks with those of fresh ones, on rows without labels.
 
     Parameters
     ----------
     network : Network
     scratch, pretrained : sequence of Array
-        Every layer's weights (R, out, in), then with `bias` its biases (R, out), first layer first; of a single pair
+        Every layer's weights (R, out, in), then with `bias` its biases (R, out), first layer first; for a single pair
         (out, in) and (out,).
     rows : Array, shape (n, d) or (n, C, H, W)
         Two dozen are enough; all pairs share them.
@@ -112,6 +113,6 @@ def fresh_task(network: Network, scratch: Sequence[Array], pretrained: Sequence[
 
 
 def _pairs(network: Network, parameters: Sequence[Array]) -> list[Array]:
-    """With a replica axis, where there is none, and apart from gradients."""
+    """Parameters detached from gradients, with a replica axis added if there is none."""
     given = [w.detach() if hasattr(w, "detach") else w for w in parameters]
     return [w[None] for w in given] if given and given[-1 - network.bias].ndim == 2 else given

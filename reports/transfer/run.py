@@ -1,4 +1,4 @@
-"""One transfer experiment, run and studied, or predicted: the calls behind `eigenalign transfer`."""
+"""One transfer experiment, run and studied, or predicted: the functions behind `eigenalign transfer`."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def transfer(
     gain_of: str | None = None,
     confidence: float = 0.95,
 ) -> TransferStudy:
-    """Train every replica upstream and after every treatment downstream, and compare in pairs of replicas.
+    """Train every replica upstream, and downstream after every treatment; compare in pairs of replicas.
 
-    What was trained is the study's `result`; `reports.transfer.study` studies it again in another way.
+    The study's `result` holds the trainings; `reports.transfer.study` can study it again with other options.
 
     Parameters
     ----------
     experiment : Experiment
     replicas, device, progress, store, resume, processes
-        Of the training: see `simulate.transfer.run`.
+        Options of the training: see `simulate.transfer.run`.
     gain_of, confidence
-        Of the comparison: see `reports.transfer.study`.
+        Options of the comparison: see `reports.transfer.study`.
 
     Raises
     ------
     InvalidInput
-        What either of them refuses.
+        For everything that either of them refuses.
     """
     result = simulate.transfer.run(
         experiment,
@@ -63,13 +63,13 @@ def predict_transfer(
     resume: bool = False,
     processes: int = 1,
 ) -> tuple[Switched, tuple[Predicted, ...]]:
-    """Train every replica upstream, and predict what every treatment gains; nothing is trained downstream.
+    """Train every replica upstream and predict the gain of every treatment; nothing is trained downstream.
 
     Parameters
     ----------
     experiment : Experiment
     replicas, device, progress, store, resume, processes
-        Of upstream training: see `simulate.transfer.run`. Predictions are shared by the processes, too.
+        Options of upstream training: see `simulate.transfer.run`. The processes also share the predictions.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def predict_transfer(
     Raises
     ------
     InvalidInput
-        Where "scratch" is the only treatment, and what upstream training refuses.
+        If "scratch" is the only treatment, and for everything that upstream training refuses.
     """
     require_others(experiment)
     switched = simulate.transfer.train_upstream_alone(
@@ -96,7 +96,7 @@ def predict_transfer(
 def answer_transfer(
     result: TransferResult, switched: Switched | None, *, processes: int = 1, progress: bool = False
 ) -> tuple[TransferStudy, tuple[Answer, ...]]:
-    """Study a result, and answer for every treatment; predictions are made where networks at the switch are known.
+    """Study a result and answer for every treatment; predictions are made if networks at the switch are given.
 
     Raises
     ------

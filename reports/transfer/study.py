@@ -1,4 +1,4 @@
-"""What a transfer experiment says: measures with standard errors, paired differences, shares of the pretrained gain."""
+"""Results of a transfer experiment: measures with errors, paired differences, and shares of the pretrained gain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Estimated:
     Attributes
     ----------
     mean, standard_error : float
-        The error is NaN, not estimable, for a single replica, and where all of them have the same value.
+        The error cannot be estimated (NaN) for a single replica, and if all replicas have the same value.
     """
 
     mean: float
@@ -39,11 +39,11 @@ class Measure:
     name : str
     estimate : Estimated
     difference : PairedMean or None
-        To training from scratch, replica by replica; None for scratch itself, and for a single replica. Where nothing
-        varies between replicas its error, interval and p-value are NaN.
+        Difference from training from scratch, replica by replica; None for scratch itself, and for a single replica. If
+        nothing varies between replicas, its error, interval and p-value are NaN.
     share : MeanRatio or None
-        The difference as a share of that of the treatment `TransferStudy.gain_of`; None where the latter may be zero,
-        where nothing varies between replicas, and for that treatment itself.
+        The difference as a share of the difference of the treatment `TransferStudy.gain_of`; None if the latter may be
+        zero, if nothing varies between replicas, and for that treatment itself.
     """
 
     name: str
@@ -72,8 +72,9 @@ class TransferReading:
     train_loss : Estimated
     train_accuracy, test_loss, test_accuracy : Estimated or None
     misalignment : float or None
-        M of the first layer's Σ_w, over neurons and replicas, from the second moment of the data; None where Σ_w is
-        singular. Biased upward by sampling; drawn weights also carry the noise of the moment that they are drawn from.
+        M of the first layer's Σ_w, over neurons and replicas, from the second moment of the data; None if Σ_w is
+        singular. Biased upward by sampling; drawn weights also contain the noise of the moment from which they are
+        drawn.
     layers : tuple of LayerReading
     """
 
@@ -88,7 +89,7 @@ class TransferReading:
 
 @dataclass(frozen=True, eq=False)
 class TreatmentStudy:
-    """What is said of one treatment."""
+    """The results for one treatment."""
 
     name: str
     measures: tuple[Measure, ...]
@@ -101,13 +102,13 @@ class TreatmentStudy:
 
 @dataclass(frozen=True, eq=False)
 class TransferStudy:
-    """What is said of a whole experiment.
+    """The results of a whole experiment.
 
     Attributes
     ----------
     result : TransferResult
     gain_of : str or None
-        The treatment whose gain the shares are shares of; None where it was not tried.
+        The treatment whose gain is the unit of the shares; None if it was not tried.
     treatments : tuple of TreatmentStudy
     """
 
@@ -116,30 +117,30 @@ class TransferStudy:
     treatments: tuple[TreatmentStudy, ...]
 
     def __getitem__(self, name: str) -> TreatmentStudy:
-        """What is said of the treatment of that name."""
+        """The results for the treatment of that name."""
         return next(treatment for treatment in self.treatments if treatment.name == name)
 
 
 def study(result: TransferResult, *, gain_of: str | None = None, confidence: float = 0.95) -> TransferStudy:
     """Estimate every measure after every treatment, and compare with training from scratch in pairs of replicas.
 
-    Intervals are Student's for differences and Fieller's for shares: the errors are those between replicas, given the
-    moments that drawn treatments share between them. Steps to the target are read on the grid of readings, and reached
-    somewhere between one reading and the next: their intervals hold for every place between these, and are never
+    Intervals are Student's for differences and Fieller's for shares. Errors are those between replicas, conditional on
+    the moments that replicas of drawn treatments share. Steps to the target are read on the grid of readings, and the
+    target is reached somewhere between two readings: intervals hold for every position between them, and are never
     narrower than the grid.
 
     Parameters
     ----------
     result : TransferResult
     gain_of : str or None
-        The name of the treatment whose gain the shares are shares of; "pretrained", where it was tried, if None.
+        The name of the treatment whose gain is the unit of the shares; if None, "pretrained", if it was tried.
     confidence : float
-        Of all intervals.
+        The confidence of all intervals.
 
     Raises
     ------
     InvalidInput
-        Where every replica has diverged, or there is no such treatment.
+        If every replica has diverged, or there is no such treatment.
     """
     if result.replicas == result.diverged:
         rate = result.experiment.downstream.training.learning_rate
@@ -184,7 +185,7 @@ def study(result: TransferResult, *, gain_of: str | None = None, confidence: flo
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """A measure of every replica, and how much less it may be where it is read on a grid, (R,) both."""
+    """A measure of every replica, and how much smaller it may be if it is read on a grid, (R,) both."""
 
     values: np.ndarray
     earliest: np.ndarray
@@ -195,7 +196,7 @@ def measures(result: TransferResult, treated: Treated) -> dict[str, np.ndarray]:
 
     "mean accuracy" and "mean loss" are averages over steps, from the first reading to the last, on the train rows;
     "steps to target" is the first reading at which the train accuracy is ``downstream.target``, the last reading for
-    replicas that don't reach it: a restricted mean.
+    replicas that do not reach it: a restricted mean.
     """
     curves, target = treated.curves, result.experiment.downstream.target
     found: dict[str, np.ndarray] = {}
@@ -213,13 +214,13 @@ def measures(result: TransferResult, treated: Treated) -> dict[str, np.ndarray]:
 
 
 def _earliest(result: TransferResult, treated: Treated) -> dict[str, np.ndarray]:
-    """How small a measure that is read on a grid may be, by name, (R,) each: the reading before."""
+    """The lower bound of a measure that is read on a grid, by name, (R,) each: the previous reading."""
     target, last = result.experiment.downstream.target, treated.curves.steps[-1]
     return {} if target is None else {STEPS: np.minimum(treated.curves.steps_before(target), last)}
 
 
 def _share(found: _Read, scratch: _Read, whole: _Read, confidence: float) -> MeanRatio | None:
-    """The gain as a share of the whole one; what readings leave open is between the ends of the grid's cells."""
+    """The gain as a share of the whole one; unknown positions between readings are bounded by the grid's cells."""
     cells = [
         mean_ratio(a - start, b - start, confidence=confidence)
         for start, a, b in product(*((read.values, read.earliest) for read in (scratch, found, whole)))

@@ -1,8 +1,8 @@
-"""Ways of training a batch of replicas: all have one signature and give the same numbers, but for rounding.
+"""Ways of training a batch of replicas: all have one signature and give the same numbers, except for rounding.
 
 A kernel is a module with the functions of :class:`Kernel`; the first of `KERNELS` that applies to a setting is used, so
-faster ones come first and the one that trains anything comes last; `module`, which trains replicas one by one, waits
-until weights are many. Any that applies can be asked for by its name.
+faster ones come first and the general one comes last; `module`, which trains replicas one by one, applies only to
+networks with many weights. Any kernel that applies can be requested by name.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Kernel(Protocol):
         """Whether this kernel trains such a setting."""
 
     def touched(self, setting: Setting, shapes: Shapes, batch: int, rows: int) -> int:
-        """How many numbers of a replica a step goes through, which a cache should hold.
+        """How many numbers of a replica a step uses, which should fit into a cache.
 
         `shapes` are those of the weights, `batch` the rows of a step, `rows` all rows.
         """
 
     def train(self, setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
-        """All parameters at every reading of the setting, keyed by step; the inputs are left as they are."""
+        """All parameters at every reading of the setting, keyed by step; the inputs are not changed."""
 
 
 KERNELS: Mapping[str, Kernel] = MappingProxyType(
@@ -41,12 +41,12 @@ KERNELS: Mapping[str, Kernel] = MappingProxyType(
 
 
 def choose_kernel(setting: Setting, name: str | None = None) -> Kernel:
-    """The kernel of that name; the fastest one that applies if None.
+    """The kernel of that name; if None, the fastest one that applies.
 
     Raises
     ------
     InvalidInput
-        Where there is no such kernel, or it doesn't train such a setting.
+        If there is no such kernel, or it does not train such a setting.
 
     >>> from theory.setting import Data
     >>> choose_kernel(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)))).__name__

@@ -1,8 +1,8 @@
 """Successive random-label tasks: one network trained on one set of random labels after another, in pairs of remedies.
 
-`run_sequence` trains everything and returns a `SequenceResult`, whose arrays have one row a replica and one column a
-task; `task_inputs` are the rows, labels, batches and new initial values of one task. Remedies, which act between tasks
-or during them, are described in `theory.setting.Remedy`:
+`run_sequence` trains everything and returns a `SequenceResult`, whose arrays have one row per replica and one column
+per task; `task_inputs` returns the rows, labels, batches and new initial values of one task. Remedies, which act
+between tasks or during them, are described in `theory.setting.Remedy`:
 
     sequence = TaskSequence(task=setting, count=10, remedies=("none", "rescaled", {"kind": "decay", "strength": 0.01}))
     result = simulate.run_sequence(sequence)

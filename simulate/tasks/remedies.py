@@ -1,7 +1,7 @@
-"""Remedies against the loss of plasticity: from the network that a task leaves to that with which the next begins.
+"""Remedies against the loss of plasticity: from the network at the end of one task to that at the start of the next.
 
-One function a remedy, on all replicas at once; they are described in `theory.setting.Remedy`. Decay acts during
-training, by `simulate.tasks.sequence`, and leaves the network between tasks alone.
+There is one function per remedy, for all replicas at once; they are described in `theory.setting.Remedy`. Decay acts
+during training, in `simulate.tasks.sequence`, and does not change the network between tasks.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Between:
     initial : tuple of Tensor
         The values before the first task.
     new : tuple of Tensor
-        An init of its own that the coming task has drawn.
+        New initial values drawn by the next task.
     trained : tuple of Tensor
-        What the last task has left; it is not changed.
+        The network at the end of the last task; it is not changed.
     rows : Tensor, shape (R, n, d)
         The rows of the last task.
     """
@@ -46,12 +46,12 @@ class Between:
 
 
 def kept(between: Between) -> Parameters:
-    """The network as it is."""
+    """The network, unchanged."""
     return between.trained
 
 
 def anew(between: Between) -> Parameters:
-    """An init of its own."""
+    """New initial values."""
     return between.new
 
 
@@ -72,7 +72,7 @@ def rescaled(between: Between) -> Parameters:
 
 
 def revived(between: Between) -> Parameters:
-    """Hidden units that are 0 on all rows drawn anew, with outgoing weights 0."""
+    """The network with hidden units that are 0 on all rows redrawn, with outgoing weights 0."""
     step = 1 + between.network.bias
     found = [w.clone() for w in between.trained]
     x = between.rows.expand(len(found[0]), *between.rows.shape[-2:])

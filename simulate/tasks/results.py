@@ -1,4 +1,4 @@
-"""What a sequence of tasks leaves behind: every measure of every replica, so that differences can be paired."""
+"""The results of a sequence of tasks: every measure of every replica, so that differences can be paired."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class TaskCurves:
     ----------
     remedy : Remedy
     steps : ndarray of int, shape (K,)
-        The readings of every task, counted from its beginning.
+        The readings of every task, counted from its start.
     loss : ndarray, shape (R, k, K)
         On all rows of the task.
     accuracy : ndarray, shape (R, k, K), or None
-        None where labels are not classes.
+        None if labels are not classes.
     norm : ndarray, shape (R, k, L)
-        Frobenius norms of the weights where a task begins.
+        Frobenius norms of the weights at the start of a task.
     active, alive, effective_rank : ndarray, shape (R, k, L − 1)
-        Of every hidden layer where a task begins, on its rows; as in `simulate.transfer.Layers`.
+        Of every hidden layer at the start of a task, on its rows; as in `simulate.transfer.Layers`.
     starts : tuple of Tensor
-        All parameters where a task begins, (R, k, …) each, as in `Inputs.parameters`; empty unless they were wanted.
+        All parameters at the start of a task, (R, k, …) each, as in `Inputs.parameters`; empty unless requested.
     """
 
     remedy: Remedy
@@ -52,7 +52,7 @@ class TaskCurves:
         return np.asarray(self.loss[:, :, -1])
 
     def mean_accuracy(self) -> np.ndarray:
-        """The accuracy averaged over the steps of every task, by trapezoids over its length, (R, k)."""
+        """The accuracy averaged over the steps of every task by the trapezoidal rule, (R, k)."""
         accuracy = self._accuracy()
         if len(self.steps) == 1:
             return np.asarray(accuracy[:, :, 0])
@@ -83,11 +83,11 @@ class SequenceResult:
     ----------
     sequence : TaskSequence
     numbers : ndarray of int, shape (R,)
-        Which replicas the rows are.
+        The replicas in the rows.
     replicas : int
-        How many were trained, diverged ones included.
+        How many were trained, including diverged ones.
     diverged : int
-        How many gave a number that is not finite, under any remedy: they are in no array.
+        How many gave numbers that are not finite under some remedy: they are in no array.
     device : str
     curves : tuple of TaskCurves
         In the order of the remedies.
@@ -101,7 +101,7 @@ class SequenceResult:
     curves: tuple[TaskCurves, ...]
 
     def __getitem__(self, name: str) -> TaskCurves:
-        """What became of the tasks under the remedy of that name, such as "none" or "decay 0.01"."""
+        """The curves under the remedy of that name, such as "none" or "decay 0.01"."""
         for curves in self.curves:
             if curves.remedy.name == name:
                 return curves

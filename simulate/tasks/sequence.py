@@ -1,7 +1,7 @@
-"""The walk of a sequence of tasks: every remedy's networks of a tile, task after task.
+"""Training on a sequence of tasks: the networks of a tile under every remedy, task after task.
 
-Replicas are trained in tiles of a fixed size, in which replica r always has the same place, so that its bits depend
-neither on who else is trained with it nor on how many at a time: see `simulate.tiles`.
+Replicas are trained in tiles of a fixed size, in which replica r always has the same place, so that its bits do not
+depend on the replicas trained with it, nor on their number: see `simulate.tiles`.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ def run_sequence(
     chunk: int | None = None,
     keep_starts: bool = False,
 ) -> SequenceResult:
-    """Train an ensemble of independent replicas on one task after the other, once a remedy.
+    """Train an ensemble of independent replicas on one task after the other, once per remedy.
 
-    Under all remedies a replica has the same rows, labels, batches and first init, so that differences are paired. The
-    first task is the training of ``sequence.task`` as `simulate.run` does it, and the same for all remedies but decay.
-    Replica r has the same bits, on the same machine and libraries, whatever `chunk` and the number of replicas.
+    Under all remedies a replica has the same rows, labels, batches and first initial values, so that differences are
+    paired. The first task is trained as in `simulate.run` on ``sequence.task``, identically for all remedies except
+    decay. On the same machine and libraries, replica r is bit-identical for any `chunk` and any number of replicas.
 
     Parameters
     ----------
     sequence : TaskSequence
     replicas : int or None
-        Instead of ``sequence.task.ensemble.replicas``; the first ones are the same.
+        Replaces ``sequence.task.ensemble.replicas``; the first replicas are the same.
     device : "cpu", "cuda", "cuda:N" or "auto"
     chunk : int or None
-        How many replicas are trained at a time; as many as is fast if None.
+        How many replicas are trained at a time; chosen for speed if None.
     keep_starts : bool
-        Whether the parameters where every task begins are kept: k times those of every network.
+        Whether the parameters at the start of every task are kept: k times the parameters of every network.
 
     Raises
     ------
     InvalidInput
-        Where data cannot be read or don't fit, or there is no such device.
+        If data cannot be read or do not fit, or there is no such device.
 
     Examples
     --------
@@ -91,15 +91,15 @@ def run_sequence(
 
 @one_thread()
 def task_inputs(sequence: TaskSequence, task: int, replicas: Sequence[int]) -> Inputs:
-    """What some replicas are trained from in task number `task` (0 is the first), as `run_sequence` draws it.
+    """The inputs of some replicas in task number `task` (0 is the first), as `run_sequence` draws them.
 
-    `parameters` are the init that the task has drawn: the network from scratch, with which remedy "anew" begins. On the
-    host in float64.
+    `parameters` are the initial values that the task has drawn: the network from scratch, with which the remedy "anew"
+    starts. On the host in float64.
 
     Raises
     ------
     InvalidInput
-        Where data cannot be read or don't fit, or a task's or replica's number is not there.
+        If data cannot be read or do not fit, or the number of a task or replica does not exist.
     """
     if not 0 <= task < sequence.count:
         raise InvalidInput("task", task, f"must be one of 0 … {sequence.count - 1}")
@@ -111,7 +111,7 @@ def task_inputs(sequence: TaskSequence, task: int, replicas: Sequence[int]) -> I
 def train_towards(
     setting: Setting, inputs: Inputs, towards: Parameters, strength: float
 ) -> dict[int, tuple[Tensor, ...]]:
-    """What `simulate.train` returns, with the gradient of ½ `strength` ‖w − towards‖² added to that of the loss."""
+    """The result of `simulate.train` if ½ `strength` ‖w − towards‖² is added to the loss."""
     course = Course(setting, inputs, towards, strength)
     read = {}
     for step in setting.training.readings:
@@ -123,7 +123,7 @@ def train_towards(
 def _pieces(
     sequence: TaskSequence, draws: Draws, device: torch.device, total: int, chunk: int | None
 ) -> Iterator[tuple[list[Inputs], slice]]:
-    """The inputs of all tasks for the slots of a tile, and which of these are trained now."""
+    """The inputs of all tasks for the slots of a tile, and which slots are trained now."""
     setting, fresh = sequence.task, sequence.rows == "fresh"
     dtype = getattr(torch, setting.ensemble.dtype)
     tile = min(MOST["cpu" if device.type == "cpu" else "cuda"], tile_size(setting, draws, device))

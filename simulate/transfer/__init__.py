@@ -1,6 +1,6 @@
 """Transfer: upstream training, a treatment, downstream training; paired, for an ensemble of independent replicas.
 
-`run` trains everything and returns a `TransferResult`, whose arrays have one row a replica:
+`run` trains everything and returns a `TransferResult`, whose arrays have one row per replica:
 
     experiment = Experiment(
         upstream=Upstream(
@@ -21,9 +21,9 @@
     result["pretrained"].layers.active[:, 0]  # (R, L − 1): the share of active units at the switch
     result["pretrained"].weights[0].second_moment  # Σ_w (d, d) at the switch, for `theory.misalignment`
 
-With ``processes=8`` it takes eight cores; with a store, ``shard="2/5"`` or `torchrun` its share of the replicas, and
-`merge` puts the shares together. `run_with_networks` returns the networks at the switch, too, and
-`train_upstream_alone` nothing else: a `Switched`, from which theories predict what follows. Treatments are described in
+With ``processes=8`` it uses eight cores; with a store, ``shard="2/5"`` or `torchrun` selects a share of the replicas,
+and `merge` combines the shares. `run_with_networks` also returns the networks at the switch, and `train_upstream_alone`
+returns only these, as a `Switched`, from which the theory predicts downstream training. Treatments are described in
 `theory.setting.Treatment`.
 """
 

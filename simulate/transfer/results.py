@@ -1,4 +1,4 @@
-"""What a transfer experiment leaves behind: every measure of every replica, so that differences can be paired."""
+"""The results of a transfer experiment: every measure of every replica, so that differences can be paired."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Curves:
     train_loss : ndarray, shape (R, K)
         On all downstream rows.
     train_accuracy : ndarray, shape (R, K), or None
-        None where labels are not classes.
+        None if labels are not classes.
     test_loss, test_accuracy : ndarray, shape (R, K), or None
-        On held-out rows; None where there are none.
+        On held-out rows; None if there are none.
     """
 
     steps: np.ndarray
@@ -33,7 +33,7 @@ class Curves:
     test_accuracy: np.ndarray | None
 
     def mean_accuracy(self, last: int | None = None) -> np.ndarray:
-        """The train accuracy averaged over steps, (R,): the area under the curve by trapezoids, over its length.
+        """The train accuracy averaged over steps, (R,): by the trapezoidal rule.
 
         From the first reading to the reading at step `last`, or to the last one.
         """
@@ -86,7 +86,7 @@ class Layers:
     alive : ndarray, shape (R, K, L − 1)
         The share of hidden units that are positive on some row.
     effective_rank : ndarray, shape (R, K, L − 1)
-        (tr C)² / ‖C‖_F² of the covariance C of a hidden layer's activations; nan where weights are not wanted.
+        (tr C)² / ‖C‖_F² of the covariance C of a hidden layer's activations; nan if weights were not requested.
     """
 
     norm: np.ndarray
@@ -104,7 +104,7 @@ class UpstreamEnd:
     steps : ndarray of int, shape (R,)
         Updates made.
     fitted : ndarray of bool, shape (R,)
-        Whether ``upstream.until`` was met; true where there is none.
+        Whether ``upstream.until`` was met; true if there is none.
     loss : ndarray, shape (R,)
         On the upstream rows.
     accuracy : ndarray, shape (R,), or None
@@ -125,8 +125,8 @@ class Treated:
     treatment : Treatment
     curves : Curves
     layers : Layers
-    weights : tuple of SimulatedReading, one a reading
-        Second moments of the first layer, in blocks of replicas, as a simulation keeps them; empty unless wanted.
+    weights : tuple of SimulatedReading, one per reading
+        Second moments of the first layer, in blocks of replicas, as in a simulation; empty unless requested.
     """
 
     treatment: Treatment
@@ -143,12 +143,12 @@ class TransferResult:
     ----------
     experiment : Experiment
     replicas : int
-        How many were trained, diverged ones included.
+        How many were trained, including diverged ones.
     diverged : int
-        How many gave a number that is not finite, upstream or after any treatment: they are in no array.
+        How many gave numbers that are not finite, upstream or after some treatment: they are in no array.
     device : str
     width : int
-        m, the number of first-layer weight vectors a replica has.
+        m, the number of first-layer weight vectors per replica.
     data_moment : ndarray, shape (d, d)
         The matrix in whose eigenvectors first-layer weights are read, as in a simulation.
     upstream : UpstreamEnd
@@ -166,7 +166,7 @@ class TransferResult:
     treated: tuple[Treated, ...]
 
     def __getitem__(self, name: str) -> Treated:
-        """What became of the treatment of that name, such as "scratch" or "first-layers 1"."""
+        """The results of the treatment of that name, such as "scratch" or "first-layers 1"."""
         for treated in self.treated:
             if treated.treatment.name == name:
                 return treated

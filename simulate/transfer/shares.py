@@ -3,8 +3,8 @@
 Workers never talk to each other: range number k belongs to worker k mod n, which leaves it in a store. Upstream
 training, and treatments that need a replica's own network alone, can be computed at any time. Treatments that draw from
 the moments of other replicas need the ends of *all* upstream training. Processes on one machine compute them in a
-second phase; a shard does if it finds all ends in the store, and whoever comes last computes what is left. Replicas are
-added up in their order, so the bits of the result know nothing of the workers.
+second phase; a shard computes them if it finds all ends in the store, and the last worker computes the rest. Replicas
+are summed in order, so the result is bit-identical for any number of workers.
 """
 
 from __future__ import annotations
@@ -54,44 +54,43 @@ def run(
 ) -> TransferResult:
     """Train every replica upstream, and after every treatment downstream.
 
-    `run_with_networks` returns the networks at the switch as well. The result is the same, bit for bit, on the same
-    machine and libraries, whatever `chunk`, `processes`, the shards that a cluster cuts the experiment into, and
-    however often it was ended and resumed.
+    `run_with_networks` returns the networks at the switch as well. On the same machine and libraries, the result is
+    bit-identical for any `chunk`, any `processes`, any shards on a cluster, and any number of interruptions.
 
     Parameters
     ----------
     experiment : Experiment
     replicas : int or None
-        Instead of ``experiment.ensemble.replicas``; the first ones draw the same rows, labels, batches and weights.
+        Replaces ``experiment.ensemble.replicas``; the first replicas draw the same rows, labels, batches and weights.
     device : "cpu", "cuda", "cuda:N" or "auto"
     progress : bool
-        A progress bar on stderr, where that is a terminal; under ``torchrun`` only rank 0 shows one.
+        A progress bar on stderr, if that is a terminal; under ``torchrun`` only rank 0 shows one.
     chunk : int or None
-        At most so many replicas are trained at a time, with the same result, bit for bit; as many as is fast if None.
+        The largest number of replicas trained at a time, with bit-identical results; chosen for speed if None.
     store : path or None
-        A folder in which trained networks, and what is measured of them, are kept as they are computed, in a folder of
-        their own named by a digest of the experiment: some 8 d² bytes a replica, treatment and reading, and every
-        upstream network.
+        A folder in which trained networks, and what is measured of them, are kept as they are computed, in a subfolder
+        named by a digest of the experiment: some 8 d² bytes per replica, treatment and reading, and every upstream
+        network.
     resume : bool
-        Whether `store` may hold shards of this experiment already: they are not computed again, nor is upstream
-        training where they were of another number of replicas.
+        Whether `store` may already hold shards of this experiment: they are not computed again, nor is upstream
+        training if the number of replicas differs.
     shard : "i/n" or None
-        Compute this share of the replicas only, and return these only. Treatments that draw from the moments of other
-        replicas are computed, and returned, if the upstream ends of all shards are in the store by then; else once more
-        with `resume`, or a run of the whole with `resume`, computes them. If None, the rank and world size of
-        ``torchrun`` decide, where there are any.
+        Compute only this share of the replicas, and return only these. Treatments that draw from the moments of other
+        replicas are computed, and returned, if the upstream ends of all shards are in the store by then; otherwise, run
+        the shard again with `resume`, or the whole with `resume`. If None, the rank and world size of ``torchrun``
+        decide, if there are any.
     processes : int
         Worker processes on this machine, one thread each.
     weights : bool
-        Whether downstream second moments of first layers, and effective ranks of activations, are wanted, which take
+        Whether downstream second moments of first layers, and effective ranks of activations, are computed, which takes
         time. Without them ``Treated.weights`` is empty, ranks are nan, and a store takes little more than the upstream
         networks.
 
     Raises
     ------
     InvalidInput
-        Where data cannot be read, are too few or don't fit, there is no such device, the store holds shards and is not
-        to be resumed, it cannot be written, or a worker was ended from outside: what is complete is then kept.
+        If data cannot be read, are too few or do not fit, there is no such device, the store holds shards without
+        `resume`, it cannot be written, or a worker was killed (complete parts are then kept).
     Diverged
         Where upstream training leaves too few replicas finite.
 
@@ -136,7 +135,7 @@ def run_with_networks(
     processes: int = 1,
     weights: bool = True,
 ) -> tuple[TransferResult, Switched | None]:
-    """As `run`, and beside the result all networks at the switch; None where a shard does not know those of others."""
+    """As `run`, with all networks at the switch in addition to the result; None if a shard lacks those of others."""
     share = share_of(shard)
     if store is None and (resume or share[1] > 1):
         raise InvalidInput("store", None, "is needed by resume, and by shards, which leave their replicas there")
@@ -162,14 +161,15 @@ def run_with_networks(
 
 
 def merge(folder: str | Path) -> TransferResult:
-    """Put together what is in a store, or in the folder of one experiment in it: the same bits as one run of the whole.
+    """Combine the shards in a store, or in the folder of one experiment in it: bit-identical to one run of the whole.
 
     Nothing is trained. Data are read once more.
 
     Raises
     ------
     InvalidInput
-        Where there is no experiment, more than one, or shards are missing, incomplete or damaged: they are named.
+        If there is no experiment or more than one, or if shards are missing, incomplete or damaged; the message names
+        them.
     Diverged
         Where upstream training leaves too few replicas finite.
 
@@ -189,7 +189,7 @@ def merge(folder: str | Path) -> TransferResult:
 
 @one_thread()
 def merge_with_networks(folder: str | Path) -> tuple[TransferResult, Switched]:
-    """As `merge`, and beside the result the networks at the switch."""
+    """As `merge`, with the networks at the switch in addition to the result."""
     store, experiment, device = find_transfer_store(Path(folder))
     engine = Engine(experiment, torch.device(device), tile=store.tile)
     engine.use(store)

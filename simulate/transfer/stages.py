@@ -1,4 +1,4 @@
-"""Stages of upstream training: one trajectory, looked at after several numbers of updates."""
+"""Stages of upstream training: one trajectory, read after several numbers of updates."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from theory.setting import InvalidInput
 
 @one_thread()
 def train_stages(engine: Engine, steps: Sequence[int], tell: Tell) -> list[Trained]:
-    """What upstream training leaves after each of these numbers of updates.
+    """The results of upstream training after each of these numbers of updates.
 
-    `Engine.downstream` goes on from any of them. After k updates networks are, bit for bit, those of an experiment that
-    ends upstream training there, so that differences between stages are paired. Nothing is taken from a store, or left
-    in one.
+    `Engine.downstream` continues from any of them. After k updates networks are, bit for bit, those of an experiment
+    that ends upstream training there, so that differences between stages are paired. Nothing is taken from a store, or
+    left in one.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def train_stages(engine: Engine, steps: Sequence[int], tell: Tell) -> list[Train
     steps : sequence of int
         Ascending, from 0 on; the last one is the experiment's.
     tell : callable
-        Told how many replicas are done.
+        Called with the number of replicas that are done.
 
     Raises
     ------

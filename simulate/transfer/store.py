@@ -82,7 +82,7 @@ class TransferStore:
         return self.folder / f"upstream-{here.number:06d}.safetensors"
 
     def downstream_path(self, here: Range, total: int | None) -> Path:
-        """`total` is the number of replicas, where weights are drawn from the moments of all others; else None."""
+        """`total` is the number of replicas, if weights are drawn from the moments of all others; otherwise None."""
         of = "" if total is None else f"of-{total:06d}-"
         return self.folder / f"downstream-{of}{here.number:06d}.safetensors"
 

@@ -19,13 +19,13 @@ from theory.setting import DRAWN, Experiment, Treatment
 
 @dataclass(frozen=True, eq=False)
 class Switched:
-    """All replicas where downstream training begins, on the engine's device in float64.
+    """All replicas at the start of downstream training, on the engine's device in float64.
 
     Attributes
     ----------
     engine : Engine
     trained : Trained
-        What upstream training left.
+        The results of upstream training.
     """
 
     engine: Engine
@@ -46,7 +46,7 @@ class Switched:
         return np.flatnonzero(self.trained.finite).tolist()
 
     def downstream(self, replicas: Sequence[int]) -> Inputs:
-        """The rows, labels and batches of downstream training, and as parameters the replicas' inits.
+        """The rows, labels and batches of downstream training, with the replicas' initial values as parameters.
 
         Examples
         --------

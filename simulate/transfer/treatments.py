@@ -1,6 +1,7 @@
-"""What becomes of a trained network at the switch: one function a treatment, from a replica's weights to new ones.
+"""What happens to a trained network at the switch: one function per treatment, from a replica's weights to new ones.
 
-All in float64, replica by replica, on the host; the treatments themselves are described in `theory.setting.Treatment`.
+Computations are in float64, replica by replica, on the host; the treatments themselves are described in
+`theory.setting.Treatment`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Switch:
         Its upstream rows.
     moment : ndarray, shape (d, d), or None
         Σ_w: the mean of W*ᵀ W*/m over all other replicas, W* (m, d) their trained first layers.
-    variances : tuple of ndarray, one a layer from the second on, shape (in,)
+    variances : tuple of ndarray, one per layer from the second on, shape (in,)
         Mean over all other replicas of the variances of `principal_variances`; empty if not needed.
     streams : Streams
     replica : int
@@ -62,13 +63,13 @@ class Switch:
         return 1 + self.network.bias
 
     def normals(self) -> np.random.Generator:
-        """The stream of first layers that are drawn: the same for all treatments, which are so compared in pairs."""
+        """The stream of drawn first layers: the same for all treatments, so that comparisons are paired."""
         return self.streams.at(Purpose.DRAWN_WEIGHTS, self.replica)
 
     def normals_above(self, layer: int) -> np.ndarray:
         """The z (out, in), independent N(0, 1), of layer number `layer` (0 is the first), which is not the first.
 
-        They are those of its initial weights σ z, which the moments of other replicas know nothing of. A drawn layer
+        They are those of its initial weights σ z, of which the moments of other replicas are independent. A drawn layer
         W = μ + z Σ^½, with the symmetric root, then differs from the initial one only by what its moments do, and
         differences between treatments vary less: `recursive` minus `covariance` has a tenth of the variance.
         """
@@ -78,7 +79,7 @@ class Switch:
 
 
 def treat(treatment: Treatment, switch: Switch) -> Parameters:
-    """The parameters with which downstream training begins."""
+    """The parameters at the start of downstream training."""
     return TREATMENTS[treatment.kind](treatment, switch)
 
 
@@ -137,7 +138,7 @@ def _unrotated(treatment: Treatment, switch: Switch) -> Parameters:
 
 
 def _drawn_in_turn(treatment: Treatment, switch: Switch, *, rotated: bool) -> Parameters:
-    """Hidden layers drawn one upon the other, each from a mean and a covariance: see `simulate.transfer.rainbow`."""
+    """Hidden layers drawn successively, each from a mean and a covariance: see `simulate.transfer.rainbow`."""
     assert switch.others is not None
     parameters = [_drawn_first_layer(switch), *switch.init[1:]]
     for layer in range(1, treatment.layers or switch.network.layers - 1):

@@ -1,4 +1,4 @@
-"""The door to closed forms of the decomposition: the form that predicts τ of a setting, taken apart."""
+"""Entry point to closed forms of the decomposition: the form that predicts τ of a setting, split into its parts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ KNOWN = ("linear-full-batch", "linear-mini-batch", "linear-online", "linear-aver
 
 
 def decompose(setting: Setting, *, rows: np.ndarray | None = None, formula: str | None = None) -> Decomposition:
-    """τ_k = A_k² τ_k(0) + F_k in closed form, at every step that the setting names.
+    """τ_k = A_k² τ_k(0) + F_k in closed form, at every step of the setting.
 
-    Of the forms that apply to the setting the preferred one that can be taken apart: linear models with full batches or
+    Uses the preferred form that applies to the setting and can be decomposed: linear models with full batches or
     with a new batch at every step, given the rows; online; full batches averaged over Gaussian rows; and one hidden
     layer in the limit of many rows and directions.
 
@@ -27,14 +27,14 @@ def decompose(setting: Setting, *, rows: np.ndarray | None = None, formula: str 
     ----------
     setting : Setting
     rows : ndarray, shape (n, d), optional
-        The rows X, needed where ``data.fixed``.
+        The rows X, required if ``data.fixed``.
     formula : str, optional
         The name of a form to use instead of the preferred one.
 
     Raises
     ------
     NoClosedForm
-        If no form that can be taken apart applies.
+        If no form that can be decomposed applies.
     InvalidInput
         If `formula` names no form, or `rows` do not fit the setting.
 

@@ -30,7 +30,7 @@ class EstimatedParts:
     share, share_error : float
         tr F / tr Σ_w over all directions: how much of Σ_w training has written.
     gain, gain_error : float
-        tr A² Σ_0 / tr Σ_0: what training has multiplied the variance of initial weights by.
+        tr A² Σ_0 / tr Σ_0: the factor by which training has multiplied the variance of initial weights.
     """
 
     groups: int
@@ -53,8 +53,8 @@ class EstimatedParts:
     def interval(self, value: Any, error: Any) -> tuple[Any, Any]:
         """The 95 % interval of F, or of another mean of squares that may be near 0, from its standard error.
 
-        Student's below; above, where few skewed values are too small more often than too large, that of the logarithm,
-        h (e^x − 1)/x with x = h/F at most 1.
+        The lower end is Student's. The upper end, where few skewed values are too small more often than too large, is
+        that of the logarithm, h (e^x − 1)/x with x = h/F at most 1.
         """
         half = self.half_width(error)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -67,22 +67,22 @@ def estimated_parts(
 ) -> EstimatedParts:
     """The parts from means, within each group r, of w_0², w_0 w_t and w_t² along every eigendirection, (n, k) each.
 
-    Groups are independent and alike: networks, or the units of one network. Sums over them give
+    Groups are independent and identically distributed: networks, or the units of one network. Sums over them give
 
         A = Σ_r c_r / Σ_r z_r,    A² τ(0) = z̄ Σ_{r≠s} c_r c_s / Σ_{r≠s} z_r z_s,    F = τ̄ − A² τ(0).
 
     Products of different groups have the expectation (E c)² and (E z)². The square of an estimated A would be too large
     by its variance, F/(τ(0) m) from m independent weights. F may come out negative where it is near 0. Standard errors
     are those of the jackknife over groups, with √2 τ(0) SE(A)² added in quadrature to those of A² τ(0) and F: the
-    scatter that is left of a square whose mean is near 0. Groups that are the units of one network have its rows and
-    labels in common: their errors say how well the law of *this* network's units is known.
+    remaining scatter of a square whose mean is near 0. The units of one network share its rows and labels: their errors
+    say how well the law of *this* network's units is known.
 
     Parameters
     ----------
     initial, cross, trained : ndarray, shape (n, k)
-        Means over the directions of an eigenspace, and over what a group holds. n >= 2.
+        Means over the directions of an eigenspace, and over the weights in a group. n >= 2.
     multiplicity : sequence of int, length k
-        Of the eigenspaces, for the totals; 1 each if None.
+        Dimensions of the eigenspaces, for the totals; 1 each if None.
 
     Raises
     ------

@@ -1,12 +1,12 @@
-"""What f of a linear model is made of: w_t is affine in w_0, so that A is the mean of a propagator.
+"""The decomposition of f for linear models: w_t is affine in w_0, so that A is the mean of a propagator.
 
 Given rows, labels and batches w_t = Π w_0 + G y, with labels of mean zero that are independent of w_0. Hence, along an
 eigendirection v_k of the data and with τ(0) = E[(v_k·w_0)²],
 
     A_k = E[v_kᵀ Π v_k],    F_k = (E[v_kᵀ Π Σ_0 Πᵀ v_k] − A_k² τ_k(0)) + σ_y² E[v_kᵀ G Gᵀ v_k],
 
-the bracket being initial weights of other directions, and what the factor differs by between draws of rows and batches.
-Derived in theory/derivations.md, section 1.9, with the reason why A only falls.
+where the bracket comes from initial weights of other directions, and from the variation of the factor between draws of
+rows and batches. Derived in theory/derivations.md, section 1.9, with the reason why A only falls.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from theory.setting import Setting
 
 
 def given_rows(setting: Setting, rows: np.ndarray | None) -> tuple[Parts, ...]:
-    """Conditional on the rows X (n, d): A = p_t(s), whatever the batches, if each is drawn afresh or holds all rows.
+    """Conditional on the rows X (n, d): A = p_t(s), for any batches, if each is drawn anew or holds all rows.
 
     Π is p_t(S) for full batches: nothing is mixed where Σ_0 is isotropic, and labels give (σ_y²/n) s q_t². Batches that
     are independent of the past have Π = p_t(S) for their mean, and the recursion of their noise is affine in σ_y²:
-    at σ_y² = 0 it leaves what is mixed. Exact.
+    at σ_y² = 0 it gives the mixed part. Exact.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def averaged(setting: Setting) -> tuple[Parts, ...]:
 def population_parts(
     setting: Setting, initial: np.ndarray, amplitude: np.ndarray, mixed: np.ndarray, labels: np.ndarray
 ) -> tuple[Parts, ...]:
-    """One reading a step from numbers along the eigendirections of Σ, in the order of data.spectrum, (d,) each."""
+    """One reading per step from numbers along the eigendirections of Σ, in the order of data.spectrum, (d,) each."""
     eigenvalues = np.array(setting.data.eigenvalues)
     order, first, multiplicity = spaces(eigenvalues)
 

@@ -1,9 +1,9 @@
-"""What f of one hidden layer is made of, in the limit of many rows and directions at a fixed width.
+"""The decomposition of f for one hidden layer, in the limit of many rows and directions at a fixed width.
 
-For given output weights W_t = P(t) W_0 + (what labels have written), P (m, m) along every direction
+For given output weights W_t = P(t) W_0 + (the label part), with P (m, m) along every direction
 (`theory.network.dmft.directions`). A unit's own initial weight keeps the factor A = tr P/m, the mean over units; the
-rest of P, other units' weights and what units differ by, is mixed: s_0² (tr P Pᵀ/m − A²). A and tr P Pᵀ/m are averaged
-over output weights first, so that what A varies by between networks is mixed, too.
+rest of P, from other units' weights and differences between units, is mixed: s_0² (tr P Pᵀ/m − A²). A and tr P Pᵀ/m are
+averaged over output weights first, so that the variation of A between networks is mixed, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from theory.setting import Setting
 
 
 def limit_parts(setting: Setting) -> tuple[float, tuple[Parts, ...]]:
-    """The error that the form declares, relative to τ, and the parts at every step; of `network-dmft`.
+    """The declared error of `network-dmft`, relative to τ, and the parts at every step.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The two parts of a weight's variance: initial weights times a factor, and the rest; as a closed form gives them."""
+"""The two parts of a weight's variance in closed form: initial weights times a factor, and the rest."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Parts:
     amplitude : ndarray
         A.
     mixed : ndarray
-        The part of F that stems from initial weights: from those of other directions and units, and from what A differs
-        by between rows, batches and output weights.
+        The part of F that comes from initial weights: from those of other directions and units, and from the variation
+        of A between rows, batches and output weights.
     labels : ndarray
         The part of F that labels have written.
     """
@@ -62,9 +62,9 @@ class Decomposition:
     Attributes
     ----------
     formula : str
-        The form in the catalogue whose τ these are the parts of.
+        The form in the catalogue whose τ is decomposed.
     error_budget : float or None
-        What A² τ(0) and F are at most off by, relative to τ; None if exact.
+        The largest error of A² τ(0) and F, relative to τ; None if exact.
     readings : tuple of Parts, one per step of the setting
     """
 

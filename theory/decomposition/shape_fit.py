@@ -1,4 +1,4 @@
-"""Fits of the two shape laws to a transfer function, with intervals, residuals, and how good each is."""
+"""Fits of the two shape laws to a transfer function, with intervals, residuals and goodness of fit."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class LawFit:
     residual : ndarray, shape (k,)
         f/f_law − 1 at every σ.
     misfit : float
-        The root mean square of the residual over directions, less what noise adds to it.
+        The root mean square of the residual over directions, corrected for noise.
     misfit_interval : (float, float)
         95 %; the upper end is no smaller than the residual.
     pvalue : float
         Of the hypothesis that the law holds exactly.
     verdict : "describes", "rejected" or "undecided"
-        Whether the interval of the misfit lies below 5 %, above 5 %, or holds it.
+        Whether the interval of the misfit lies below 5 %, above 5 %, or contains it.
     """
 
     law: LawName
@@ -100,11 +100,10 @@ def fit_law(
 ) -> LawFit:
     """U and c of one law from τ̂ with the covariance of its errors, estimated between groups.
 
-    Solves Σ_k p_k (τ̂_k − τ_k)/τ_k² ∂τ_k = 0, which has the expectation 0 at the true parameters, whatever the law of τ̂.
+    Solves Σ_k p_k (τ̂_k − τ_k)/τ_k² ∂τ_k = 0, which has the expectation 0 at the true parameters, for any law of τ̂.
     Intervals of log U and log c are linear in the errors of τ̂, by Student's law with n − 1 degrees of freedom. The
-    goodness of fit is Box's F test of the mean squared relative residual of f, without which no misfit could be
-    told from noise; the interval of the misfit is that of its noncentrality. Derived in theory/derivations.md,
-    section 1.9.
+    goodness of fit is Box's F test of the mean squared relative residual of f, which distinguishes misfit from noise;
+    the interval of the misfit comes from its noncentrality. Derived in theory/derivations.md, section 1.9.
 
     Parameters
     ----------
@@ -116,7 +115,7 @@ def fit_law(
     groups : int
         n >= 4.
     initial : float or None
-        f_0² = τ before training; a third parameter if None, which small σ have to determine.
+        f_0² = τ before training; if None, a third parameter, which small σ must determine.
     multiplicity : sequence of int, length k
         p, the dimensions of the eigenspaces; 1 each if None.
 

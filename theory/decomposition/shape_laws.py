@@ -6,7 +6,7 @@ With u = U σ² and f_0² = τ before training,
     flow     τ = f_0² e^{−2u} + c (1 − e^{−u})²/u.
 
 The flow law is that of a linear model in gradient flow, as if X'X/n were Σ: U = η t, c = σ_y² η t/n. The ridge law is
-that of a mode which a memory pulls back to its start, at rest. For networks they are descriptions: see
+the stationary state of a mode that a memory term pulls back to its start. For networks both laws are descriptions: see
 theory/derivations.md, section 1.9.
 """
 

@@ -20,8 +20,8 @@ FLAT = 1e-6  # relative spread of the eigenvalues of A below which every α fits
 def correlation(first: Array, second: Array, /, *, traceless: bool = False) -> Array:
     """⟨A, B⟩/(‖A‖ ‖B‖), Frobenius; in [−1, 1], and in [0, 1] for positive semi-definite matrices.
 
-    Two matrices near the identity have a correlation near 1 whatever they have in common. With `traceless` their parts
-    that are multiples of the identity are taken off first.
+    Any two matrices near the identity have a correlation near 1. With `traceless`, their multiples of the identity are
+    subtracted first.
 
     `first` and `second` (..., d, d), symmetric, of one dtype → (...); NaN where a norm is 0.
 
@@ -64,7 +64,7 @@ class Ansatz:
     Attributes
     ----------
     exponent : float
-        The α in (0, 4] of the largest correlation; NaN where every α fits alike, as for an AGOP of rank one.
+        The α in (0, 4] of the largest correlation; NaN if every α fits equally well, as for an AGOP of rank one.
     correlation : float
         Of WᵀW with AGOP^α at that α.
     at_one : float
@@ -77,11 +77,11 @@ class Ansatz:
 
 
 def fit_ansatz(features: Array, gradients: Array, /) -> Ansatz:
-    """The α for which AGOP^α is most like WᵀW, by `correlation`.
+    """The α for which AGOP^α is most similar to WᵀW, by `correlation`.
 
     Radhakrishnan et al. (2024). In the eigenbasis (a_k, u_k) of the AGOP the correlation is
-    Σ_k n_k a_k^α / (‖N‖ (Σ_k a_k^(2α))^½) with n_k = u_kᵀ N u_k; its maximum is searched on a grid and then refined. Of
-    several networks take each by itself, and the mean of their exponents with `theory.testing.paired_mean`.
+    Σ_k n_k a_k^α / (‖N‖ (Σ_k a_k^(2α))^½) with n_k = u_kᵀ N u_k; its maximum is searched on a grid and then refined.
+    For several networks, fit each separately, and average their exponents with `theory.testing.paired_mean`.
 
     Parameters
     ----------
@@ -130,8 +130,9 @@ def fit_ansatz(features: Array, gradients: Array, /) -> Ansatz:
 def change_correlation(weights: Array, initial: Array, sensitivity: Array, /) -> Array:
     """The correlation of ΔWᵀΔW with ΔWᵀKΔW, ΔW = W − W₀: the centred one of Beaglehole et al. (arXiv:2402.05271).
 
-    With K the mean outer product of the output's gradients by the units' pre-activations, summed over outputs, the AGOP
-    is WᵀKW. A random W of many units makes WᵀW and WᵀKW alike before anything is learned; their changes are not.
+    With K the mean outer product of the outputs' gradients with respect to the units' pre-activations, summed over
+    outputs, the AGOP is WᵀKW. With many units, a random W makes WᵀW and WᵀKW similar before anything is learned, but
+    not their changes.
 
     `weights`, `initial` (..., m, d) and `sensitivity` K (..., m, m) → (...).
     """
@@ -147,8 +148,8 @@ def change_correlation(weights: Array, initial: Array, sensitivity: Array, /) ->
 def linear_exponent(layers: int, /) -> float:
     """α = 1/L of a linear network of L layers, balanced: W_{l+1}ᵀW_{l+1} = W_l W_lᵀ. Exact.
 
-    There AGOP = (W_L … W_1)ᵀ(W_L … W_1) = (W_1ᵀW_1)^L (theory/derivations.md, section 3.9). Weights are balanced where
-    training from small weights has ended, and at every stationary point with weight decay.
+    There AGOP = (W_L … W_1)ᵀ(W_L … W_1) = (W_1ᵀW_1)^L (theory/derivations.md, section 3.9). Weights are balanced after
+    training from small weights, and at every stationary point with weight decay.
 
     >>> linear_exponent(4)
     0.25

@@ -10,9 +10,9 @@ from theory.features.matrices import feature_matrix
 def decay_factor(decay: float, /) -> float:
     """−1/λ: at a stationary point of (1/n) Σ_i ℓ_i + ½ λ ‖W‖², WᵀW is this times (1/n) Σ_i ∇_h ℓ_i h_iᵀ. Exact.
 
-    h_i is what the layer W is given at row i. Boix-Adserà et al. (arXiv:2507.05644); theory/derivations.md, section
-    3.9. It holds for any loss, and for any network behind the layer; not on a kink of a ReLU, where the
-    gradient is none, and where many rows of a network with decay end up.
+    h_i is the input of the layer W at row i. Boix-Adserà et al. (arXiv:2507.05644); theory/derivations.md, section
+    3.9. It holds for any loss, and for any network behind the layer; but not on a kink of a ReLU, where there is no
+    gradient, and where many rows of a network with decay end up.
 
     >>> decay_factor(0.5)
     -2.0

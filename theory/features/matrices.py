@@ -23,7 +23,7 @@ def feature_matrix(weights: Array, /) -> Array:
 
 
 def gradient_outer_product(gradients: Array, /, *, centred: bool = False) -> Array:
-    """A = (1/n) Σ_i Σ_c ∇f_c(x_i) ∇f_c(x_i)ᵀ, the sum being over outputs c, the mean over rows i.
+    """A = (1/n) Σ_i Σ_c ∇f_c(x_i) ∇f_c(x_i)ᵀ, summed over outputs c, averaged over rows i.
 
     Radhakrishnan et al. (2024, doi:10.1126/science.adi5639). Exact; positive semi-definite.
 
@@ -32,7 +32,7 @@ def gradient_outer_product(gradients: Array, /, *, centred: bool = False) -> Arr
     gradients : Array, shape (..., C, n, d)
         ∇f_c(x_i), of every output and row.
     centred : bool
-        Of the gradients less their mean over rows: A − Σ_c ḡ_c ḡ_cᵀ, 0 for a linear function.
+        Whether to subtract the gradients' mean over rows: A − Σ_c ḡ_c ḡ_cᵀ, 0 for a linear function.
 
     Returns
     -------

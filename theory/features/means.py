@@ -1,8 +1,8 @@
-"""What independent networks say of the means of their feature matrices, free of the noise of single networks.
+"""Estimates for the means of feature matrices from independent networks, corrected for the noise of single networks.
 
-One network's WᵀW and AGOP share its initial weights, and so resemble each other before anything is learned. Products of
+One network's WᵀW and AGOP share its initial weights, and are therefore similar before anything is learned. Products of
 matrices of two *different* networks have no such part: their mean over pairs is an unbiased estimate of the product of
-the means. All values come R + 1 at a time, from all networks and leaving out each, as the jackknife needs them.
+the means. All functions return R + 1 values, from all networks and leaving out each one, as the jackknife needs.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _axes(spaces: Eigenspaces) -> np.ndarray:
 
 
 def jackknife(values: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
-    """The value from all networks and its standard error, from values (R + 1, ...) of all and leaving out each."""
+    """The value from all networks and its standard error, from values (R + 1, ...) of all and leaving out each one."""
     left = values[1:]
     count = len(left)
     return values[0], np.sqrt((count - 1) / count * np.sum((left - left.mean(axis=0)) ** 2, axis=0))

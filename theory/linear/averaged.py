@@ -4,8 +4,8 @@ Given X, Σ_w = g(S) with g(s) = σ_0² p_t(s)² + (σ_y²/n) s q_t(s)² of the 
 under reflections of the eigendirections of Σ, so E_X Σ_w is exactly aligned with Σ; its τ are those of
 `theory.linear.equivalent`: a contour integral of g, to leading order in 1/n or with the next term.
 
-Beside it stands the plug-in, τ = g(s) at the eigenvalues of Σ, as if S were Σ: the finite n that it forgets is no small
-matter, since eigenvalues of S repel each other and its eigenvectors turn.
+For comparison, there is the plug-in, τ = g(s) at the eigenvalues of Σ, as if S were Σ. Ignoring finite n is a sizeable
+error, since eigenvalues of S repel each other and its eigenvectors turn.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def refusal(setting: Setting) -> str | None:
 
 
 def not_linear_on_gaussian_rows(setting: Setting) -> str | None:
-    """Why the setting is no linear model on n Gaussian rows of its own, from an isotropic init; None if it is."""
+    """Why the setting is not a linear model on n Gaussian rows per replica, from an isotropic init; None if it is."""
     if (reason := not_linear(setting) or not_centred_law(setting)) is not None:
         return reason
     if setting.data.kind != "gaussian":
@@ -92,7 +92,7 @@ def averaged_variances(
     Parameters
     ----------
     training : Training
-        Any optimizer that the full-batch form knows.
+        Any optimizer that the full-batch form covers.
     s : ndarray, shape (d,)
         Eigenvalues of Σ.
     samples : int
@@ -151,9 +151,9 @@ def predict_second_order(setting: Setting, rows: np.ndarray | None = None) -> Pr
 
 
 def predict_plug_in(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
-    """τ = g(s) at the eigenvalues of Σ, as if X'X/n were Σ: relative error O(d/n), set beside the average on purpose.
+    """τ = g(s) at the eigenvalues of Σ, as if X'X/n were Σ: relative error O(d/n), for comparison with the average.
 
-    The budget is what separates it from the average over X as known to order 1/n, plus the budget of that.
+    The budget is the difference from the average over X to order 1/n, plus the budget of that average.
 
     Raises NoClosedForm as `predict_second_order`.
     """
@@ -185,11 +185,11 @@ def _initial(setting: Setting) -> float:
 
 
 def parameter(setting: Setting, leading: np.ndarray, correction: np.ndarray) -> float:
-    """κ, what terms of the expansion in 1/n fall off with: the larger of |second term/first| and 1/(n − df_2).
+    """κ, the ratio by which terms of the expansion in 1/n decrease: the larger of |second term/first| and 1/(n − df_2).
 
     df_2 = Σ_j s_j²/(s_j + k)², k = `effective_decay` at λ + 1/(2T): the directions that training has resolved by flow
-    time T. Late, without decay, 1/(n − df_2) → 1/(n − d), which is what the leading order then is off. Where n is near
-    d the second term may vanish while the expansion fails, so it is no measure alone.
+    time T. Late, without decay, 1/(n − df_2) → 1/(n − d), which is then the error of the leading order. If n is near d,
+    the second term may vanish while the expansion fails, so that it is not a sufficient measure.
 
     Raises NoClosedForm where κ > ½.
     """

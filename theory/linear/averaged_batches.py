@@ -1,4 +1,4 @@
-"""Mini-batches drawn afresh, averaged over Gaussian rows: between full-batch training and online training.
+"""Mini-batches drawn anew at every step, averaged over Gaussian rows: between full-batch training and online training.
 
 Given X, the diagonal of Σ_w in the eigenbasis of S nearly obeys a recursion in its eigenvalues alone
 (`theory.linear.mini_batch_scalar`, theory/derivations.md, section 1.2): a function of S, so the contour integral of
@@ -65,7 +65,7 @@ def noise_strength(setting: Setting) -> float:
 
 
 def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
-    """τ averaged over X, batches and labels; O(nodes) a step.
+    """τ averaged over X, batches and labels; O(nodes) per step.
 
     Asymptotic: the budget adds that of the recursion in eigenvalues, ε/4 for n > 2d (0.8 ε without the Gaussian term,
     which is taken for n > 2d only), to that of the average over X to leading order; 2 % at least.
@@ -112,7 +112,7 @@ def mini_batch_variances(
     kappa: float,
     gaussian_term: bool,
 ) -> np.ndarray:
-    """τ in the eigendirections of Σ at each step that `training` names, (r, d); nodes doubled until stable to 1e-9.
+    """τ in the eigendirections of Σ at each step of `training`, (r, d); nodes doubled until stable to 1e-9.
 
     `kappa` = 0 gives the full batch, κ_B the batches of the module docstring.
     """

@@ -14,7 +14,7 @@ from theory.errors import InvalidInput
 
 
 def effective_decay(spectrum: np.ndarray, samples: int, decay: float = 0.0) -> float:
-    """k >= λ with k = λ + (k/n) Σ_j s_j/(s_j + k): what decay λ amounts to with n rows.
+    """k >= λ with k = λ + (k/n) Σ_j s_j/(s_j + k): the effective decay of decay λ with n rows.
 
     Without decay and with fewer rows than directions, Σ_j s_j/(s_j + k) = n; with more rows, 0.
 
@@ -61,7 +61,7 @@ def least_norm(spectrum: np.ndarray, samples: int, sigma_y2: float, initial: flo
     """λ = 0, n < d: τ(s) ≃ σ_0² k_0/(s + k_0) + (σ_y²/n) s/((s + k_0)² (1 − df_2/n)), (d,).
 
     k_0 = `effective_decay`, df_2 = Σ_j s_j²/(s_j + k_0)². Relative error O(1/n). The label part rises up to s = k_0 and
-    falls beyond: the labels teach most where the rows have just enough variance to be seen.
+    falls beyond: labels write most where the variance of the rows is just large enough to be resolved.
 
     Raises InvalidInput for n >= d, where `least_squares` holds.
 

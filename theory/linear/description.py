@@ -1,4 +1,4 @@
-"""What a setting's transfer function looks like, in words and numbers: falls, rises then falls (where), or rises.
+"""The shape of a setting's transfer function, in words and numbers: falls, rises then falls (where), or rises.
 
 Full-batch linear models on given rows, for which τ is a known function of the data eigenvalue s in every optimizer
 variant. Plain descent with η s_max < 1 is decided by the sign of D (theory/derivations.md, section 1.7); other variants
@@ -39,11 +39,12 @@ class ShapeDescription:
     turns : tuple of float
         The σ* at which f turns, ascending, one less than the runs of `shape`.
     c : float
-        σ_0² n/(σ_y² Σ_k η_k): the initial weights against what the labels have taught; infinite before the first step.
+        σ_0² n/(σ_y² Σ_k η_k): the initial weights relative to what the labels have written; infinite before the first
+        step.
     lowest, highest : float
         Σ_k η_k · s at the smallest and largest eigenvalue (s/d in the ntk parametrization).
     method : str
-        "criterion" (the sign of D, exact) or "grid" (the exact τ on GRID values of σ: may miss a piece between two).
+        "criterion" (the sign of D, exact) or "grid" (the exact τ on GRID values of σ: may miss a run between two).
     """
 
     step: int
@@ -63,15 +64,15 @@ class ShapeDescription:
 
 
 def describe(setting: Setting, rows: np.ndarray | None) -> tuple[ShapeDescription, ...]:
-    """The shape of f on [σ_min, σ_max] of X'X/n for given rows X (n, d), one for each step that the setting names.
+    """The shape of f on [σ_min, σ_max] of X'X/n for given rows X (n, d), one for each step of the setting.
 
-    It speaks of the whole interval, of which the eigenvalues are a sample. Exact, conditional on the rows, for every
+    It describes the whole interval, of which the eigenvalues are a sample. Exact, conditional on the rows, for every
     full-batch optimizer variant of a linear model.
 
     Raises
     ------
     NoClosedForm
-        If the full-batch form does not apply, or the init is not isotropic (τ is then no function of s).
+        If the full-batch form does not apply, or the init is not isotropic (τ is then not a function of s).
     InvalidInput
         If the rows do not fit the setting, or the weights overflow.
 

@@ -1,4 +1,4 @@
-"""Online training as a diffusion: two stochastic differential equations, and how far they are from the truth.
+"""Online training as a diffusion: two stochastic differential equations, and their errors.
 
 With T = Σ_k η_k, both have Σ_w diagonal in the eigenbasis of Σ, with variances p_i (the Lyapunov equation)
 
@@ -10,10 +10,10 @@ N_i the gradient noise of `theory.linear.online`. At rest p_i = ησ_y² s_i/(2B
 The exact recursion is the second equation up to a relative O(η). w_0 is damped by (1 − ηh)^{2t} against e^{−2u},
 u = hT: a relative ηhu less. A kick of noise, of age T', is not damped within its own step: a relative ηh (1 − hT')
 more, which at rest is ηh/2 on average. With ω the share of the initial weights in p, p is off by at most ηh (1 + uω),
-and the weights' own noise returns a share φ < ½ (`theory.linear.online.feedback`) of every error. So the budget of the
-second form is 1.5 ηh (1 + uω)/(1 − φ), the largest over directions and readings. The first also forgets the noise that
-the weights themselves make, a share Σ_j s_j p_j/σ_y² of that of the labels, O(η) at rest: how much it moves p is the
-difference between the two equations, and is added to its budget.
+and the weights' own noise feeds back a share φ < ½ (`theory.linear.online.feedback`) of every error. So the budget of
+the second form is 1.5 ηh (1 + uω)/(1 − φ), the largest over directions and readings. The first also neglects the noise
+from the weights themselves, a share Σ_j s_j p_j/σ_y² of the labels' noise, O(η) at rest. Its effect on p is the
+difference between the two equations, and is added to the budget.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def diffusion_variances(
     k4: float = 1.0,
     state_dependent: bool = True,
 ) -> np.ndarray:
-    """p_i at each of the r steps that `training` names, (r, d): the linear equations solved exactly between drops.
+    """p_i at each of the r steps of `training`, (r, d): the linear equations solved exactly between drops.
 
     dp/dT = A p + b with symmetric A = −2 diag(h) + (η/B) [(2k_4 − 1) diag(s²) + k_4 s sᵀ] (the bracket is dropped for
     additive noise) and b = (η/B) σ_y² s. Arguments as `theory.linear.online.variances`.

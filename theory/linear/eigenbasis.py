@@ -18,7 +18,7 @@ from theory.setting import Setting
 class Eigenbasis:
     """Everything that the forms with fixed rows need, in coordinates in which S is diagonal, ascending.
 
-    Directions that the rows do not reach come first: weights there are never taught, and feel no batch.
+    Directions outside the row space come first: no gradient reaches the weights there.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Eigenbasis:
     sigma : ndarray, shape (k,)
         Square roots of its eigenvalues, those below its rounding error counted as zero.
     s : ndarray, shape (d,)
-        Eigenvalues of S as the raw weights feel it (X'X/n, in ntk over d), each as often as its multiplicity.
+        Eigenvalues of S in units of the raw weights (X'X/n, in ntk over d), each repeated by its multiplicity.
     initial : ndarray, shape (d, d)
         Σ_0; exactly diagonal if isotropic.
     rows : ndarray, shape (n, r)

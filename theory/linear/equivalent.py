@@ -14,8 +14,9 @@ for g analytic inside a contour around the spectrum and 0 (Silverstein and Bai 1
 
     1 + z E[Q] = Σ (α E[Q] − (1/n) d/dz (z E[Q])) + O(1/n²),      α = 1 − (1/n) E tr(S Q):
 
-since tr(S Q) and Q_ii have a covariance of order 1/n, which enters divided by n. The derivative is what real rows add
-to complex ones. To leading order Q_ii = 1/(α s_i − z), which is the above with α = −z m̃; the next order is
+since tr(S Q) and Q_ii have a covariance of order 1/n, which enters divided by n. The derivative is the additional term
+for real rows, compared with complex ones. To leading order Q_ii = 1/(α s_i − z), which is the above with α = −z m̃; the
+next order is
 
     E[(z − S)⁻¹]_ii = u/z + (1/n) [s δ u²/z² + s² m̃' u³/z] + O(1/n²),     u = u_i, s = s_i,
     δ = (m̃'/n) Σ_j s_j² u_j³ / (1 − (1/(nz)) Σ_j s_j u_j²),      m̃' = 1/(1/m̃² − (1/n) Σ_j s_j² u_j²).
@@ -44,7 +45,7 @@ STABLE = 1e-10  # relative to the largest value: doubling the nodes moves nothin
 
 @dataclass(frozen=True)
 class Edge:
-    """The upper end of the spectrum of S as n and d grow, and how far the largest eigenvalue of a draw strays from it.
+    """The upper end of the spectrum of S as n and d grow, and the scatter of the largest eigenvalue of a draw about it.
 
     Attributes
     ----------
@@ -95,8 +96,8 @@ def upper_edge(spectrum: np.ndarray, samples: int) -> Edge:
 def companion(z: np.ndarray, spectrum: np.ndarray, samples: int, guess: np.ndarray | None = None) -> np.ndarray:
     """m̃(z) for Im z > 0, (m,) → (m,): the Stieltjes transform of the limiting spectrum of X X'/n.
 
-    Newton's method, from a `guess` where it is given and leads into the upper half plane, in which the solution is
-    unique; else following z down from a point high above it, where m̃ ≈ −1/z: each move halves the distance to the real
+    Newton's method, from a `guess` if it is given and leads into the upper half plane, in which the solution is unique;
+    otherwise by following z down from a point high above it, where m̃ ≈ −1/z: each move halves the distance to the real
     axis, so it stays inside the disc where m̃ is analytic. Solved to rounding.
 
     >>> z, s = np.array([1.0 + 1.0j]), np.array([1.0, 2.0])
@@ -159,7 +160,7 @@ def deterministic_equivalent(
     margin : float
         ε: small enough that g stays of order one on the ellipse, and its poles outside.
     nodes : int
-        How many to start with.
+        The number of nodes to start with.
 
     Returns
     -------
@@ -244,7 +245,7 @@ def resolvent(path: Contour, spectrum: np.ndarray, samples: int, at: np.ndarray)
 
 
 def settled(before: np.ndarray, after: np.ndarray, tolerance: float) -> bool:
-    """Whether nothing moved by more than `tolerance` of the largest entry of its reading; (…, r, k), one scale an r."""
+    """Whether no entry changed by more than `tolerance` of its reading's largest entry; (…, r, k), one scale per r."""
     scale = np.max(np.abs(after), axis=tuple(k for k in range(after.ndim) if k != after.ndim - 2), keepdims=True)
     return bool(np.all(np.abs(after - before) <= tolerance * scale))
 

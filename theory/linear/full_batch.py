@@ -74,7 +74,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
 
 
 def tau(setting: Setting, eigenvalues: np.ndarray, samples: int, dimension: int) -> np.ndarray:
-    """τ(s) as a curve: at any eigenvalues s >= 0 of S, shape (k,) → (r, k), one row a reading of the setting.
+    """τ(s) as a curve: at any eigenvalues s >= 0 of S, shape (k,) → (r, k), one row per reading of the setting.
 
     τ = σ_0² p_t(s)² + (σ_y²/n) s q_t(s)², as in `predict`, for n = `samples` and an isotropic init in d = `dimension`.
     Exact where S has the eigenvalue s. Raises InvalidInput for a negative s or an anisotropic init.

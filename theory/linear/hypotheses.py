@@ -1,6 +1,6 @@
 """What the closed forms of a linear model share: the hypotheses of the model, and its constants.
 
-A hypothesis is a function from a setting to None, or to the reason why it fails; its name says what is wrong then.
+A hypothesis is a function from a setting to None, or to the reason why it fails; its name says what is then wrong.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def not_plain_descent(setting: Setting) -> str | None:
 
 
 def anisotropic_init(setting: Setting) -> str | None:
-    """Why the initial first-layer weights have no single variance; None if they have."""
+    """Why the initial first-layer weights do not have one common variance; None if they do."""
     if len(set(setting.network.init_spectrum)) > 1:
         return "network.init_spectrum: derived for an isotropic init"
     return None
@@ -70,7 +70,7 @@ def label_variance(labels: Labels) -> float:
 
 
 def data_factor(setting: Setting, dimension: int) -> float:
-    """By what to multiply S so that the raw weights obey the plain recursion: 1, or 1/d in the ntk parametrization.
+    """The factor of S with which the raw weights obey the plain recursion: 1, or 1/d in the ntk parametrization.
 
     With f = w·x/√d, the raw weights follow the standard recursion on the rows x/√d, whose second moment is S/d.
     """
@@ -83,7 +83,7 @@ def init_variances(setting: Setting, dimension: int) -> np.ndarray:
     Raises
     ------
     InvalidInput
-        If init_spectrum has not d entries.
+        If init_spectrum does not have d entries.
     """
     network = setting.network
     if network.init_spectrum:

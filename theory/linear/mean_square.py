@@ -1,4 +1,4 @@
-"""How one mini-batch update carries second moments, and how fast what it carries fades (derivations, section 1.2).
+"""How one mini-batch update maps second moments, and how fast their effect decays (derivations, section 1.2).
 
 The batch of an update is independent of everything before it. So a second moment Z of (weights, buffer) becomes 𝓚(Z),
 plus what does not depend on Z. In the notation of `theory.linear.mini_batch`
@@ -68,7 +68,7 @@ def mean_square_map(basis: Eigenbasis, step: int) -> MeanSquareMap:
 
 
 class Resolvent:
-    """(1 − 𝓚)⁻¹ on symmetric matrices Z (b, b, r, r): where Z ↦ 𝓚(Z) + source settles.
+    """(1 − 𝓚)⁻¹ on symmetric matrices Z (b, b, r, r): the fixed point of Z ↦ 𝓚(Z) + source.
 
     For a given noise, Z = M Z Mᵀ + … is a linear equation for b² numbers in each pair of directions. The noise in turn
     is linear in the weights' part of Z. What remains is one linear system for the r(r + 1)/2 entries of that part.
@@ -111,8 +111,8 @@ class Resolvent:
 def contracting_matrices(resolvent: Resolvent, count: int) -> tuple[np.ndarray, ...]:
     """Up to `count` matrices V > 0 (b, b, r, r) with 𝓚(V) < V: (1 − 𝓚)⁻¹, (1 − 𝓚)⁻², … of the identity, scaled.
 
-    They tend to the matrix that fades most slowly, whose ρ is the spectral radius of 𝓚; without momentum the first one
-    already comes close. But for rounding, there is none if and only if the spectral radius is 1 or more, which makes
+    They tend to the matrix that decays most slowly, whose ρ is the spectral radius of 𝓚; without momentum the first one
+    is already close. Up to rounding, there is none if and only if the spectral radius is 1 or more, which makes
     training unstable in mean square.
     """
     found: list[np.ndarray] = []
@@ -148,8 +148,8 @@ def size_in(v: np.ndarray, z: np.ndarray) -> np.float64:
 def mean_growth(v: np.ndarray) -> np.float64:
     """c: the mean update leaves at most c ρ^{t/2} of a weight after t steps, if 𝓚(V) <= ρ V at each.
 
-    The mean update M obeys M Z Mᵀ <= 𝓚(Z). A weight w along direction i has w wᵀ <= w² (V⁻¹)_ii V, so that what M
-    makes of it in t steps has a square of at most w² (V⁻¹)_ii ρ^t V_ii. c² is the largest (V⁻¹)_ii V_ii.
+    The mean update M obeys M Z Mᵀ <= 𝓚(Z). A weight w along direction i has w wᵀ <= w² (V⁻¹)_ii V, so that after t
+    steps of M its square is at most w² (V⁻¹)_ii ρ^t V_ii. c² is the largest (V⁻¹)_ii V_ii.
     """
     whole = flattened(v)
     ratios = whole.diagonal() * np.linalg.inv(whole).diagonal()

@@ -1,4 +1,4 @@
-"""Mini-batches of fixed rows, drawn afresh at every step: the exact second moment (derivations, section 1.2).
+"""Mini-batches of fixed rows, drawn anew at every step: the exact second moment (derivations, section 1.2).
 
 Given the labels, the mean over batches follows full-batch training; the covariance Z of (weights, buffer) about it
 obeys a closed recursion, since the batch of a step is independent of everything before it:
@@ -67,7 +67,7 @@ def batch_variance(setting: Setting) -> float:
 
 
 def gradient_response(training: Training, step: int) -> np.ndarray:
-    """Γ: what an error of the gradient at `step` does to (weight, buffer); without momentum, to the weight alone.
+    """Γ: the effect of an error of the gradient at `step` on (weight, buffer), or without momentum on the weight alone.
 
     >>> gradient_response(Training(learning_rate=0.5, momentum=0.5, nesterov=True), 0).tolist()
     [-0.75, 1.0]
@@ -99,11 +99,11 @@ def residual_moment(basis: Eigenbasis, p: np.ndarray, q: np.ndarray, labels: np.
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     """E[w wᵀ] of each output's weights, over labels, initial weights and batches, for given rows X (n, d).
 
-    Σ_w = Σ_w^GD + U with the full-batch form and U by the recursion of the module's head. Exact at every step, for any
-    label law of the two moments, batches drawn with or without replacement, with momentum, Nesterov, weight decay and
-    learning-rate drops. Epochs of a single batch (⌊n/B⌋ = 1, the rest dropped) are batches without replacement. Σ_w
+    Σ_w = Σ_w^GD + U with the full-batch form and U by the recursion in the module's docstring. Exact at every step, for
+    any label law of the two moments, batches drawn with or without replacement, with momentum, Nesterov, weight decay
+    and learning-rate drops. Epochs of a single batch (⌊n/B⌋ = 1, the rest dropped) are batches without replacement. Σ_w
     does not commute with X'X/n in general: *given X*, alignment is exact for the full batch only. E[w] = 0; w is not
-    Gaussian. Cost O(n r²) a step. Normalisation as in the full-batch form.
+    Gaussian. Cost O(n r²) per step. Normalisation as in the full-batch form.
 
     Raises
     ------

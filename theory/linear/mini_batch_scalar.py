@@ -1,7 +1,7 @@
 """Mini-batches of fixed rows by d numbers: the covariance recursion closed on its diagonal (derivations, section 1.2).
 
-The exact recursion (`theory.linear.mini_batch`) moves a full matrix and needs every row at every step. If rows look
-alike — their residuals nearly independent of their directions — d numbers u_i = v_iᵀ U v_i suffice:
+The exact recursion (`theory.linear.mini_batch`) updates a full matrix and needs every row at every step. If the
+residuals of rows are nearly independent of their directions, d numbers u_i = v_iᵀ U v_i suffice:
 
     u_i' = a_i² u_i + (η²κ_B/n) [s_i r̄ − s_i ρ_i/n + 2 s_i² (τ_i^GD + u_i − (2σ_y²/n) q_i)],
     ρ_i = n s_i (τ_i^GD + u_i) − 2σ_y² s_i q_i + σ_y²,   r̄ = (Σ_{s_i>0} ρ_i + (n − r)σ_y²)/n,   a_i = 1 − ηh_i.
@@ -36,17 +36,17 @@ def refusal(setting: Setting) -> str | None:
 
 
 def gaussian_term(setting: Setting, dimension: int) -> bool:
-    """Whether the fourth moment of Gaussian rows is taken: Gaussian data without a mean, and n > 2d rows of them."""
+    """Whether the fourth moment of Gaussian rows is used: Gaussian data without a mean, and n > 2d rows of them."""
     data = setting.data
     return data.kind == "gaussian" and not data.law_mean and data.sample_count > 2 * dimension
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
-    """τ of each output's weights for given rows X (n, d), by the recursion of the module's head: O(d) a step.
+    """τ of each output's weights for given rows X (n, d), by the recursion in the module's docstring: O(d) per step.
 
     Asymptotic, with the batch noise ε = ηκ_B tr(S)/n (largest learning rate of the schedule): the error of τ is O(ε) at
     fixed ηt, for Gaussian rows O(ε/√n). The residuals' dependence on direction is kept for Gaussian rows only (n > 2d),
-    and U counted as diagonal. The budget is ε/4 with the Gaussian term, 0.8 ε without, and 2 % at least. Isotropic
+    and U is taken as diagonal. The budget is ε/4 with the Gaussian term, 0.8 ε without, and at least 2 %. Isotropic
     init, no momentum; decay and learning-rate drops are covered. `second_moment` is None: the form does not give the
     matrix. Normalisation as in the full-batch form.
 
@@ -81,7 +81,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
 
 
 def heaviness(basis: Eigenbasis) -> float:
-    """E‖x‖⁴ over the rows, divided by what Gaussian rows of the same S have, (tr S)² + 2 tr S²; 1 without rows."""
+    """E‖x‖⁴ over the rows, divided by its value for Gaussian rows of the same S, (tr S)² + 2 tr S²; 1 without rows."""
     norms = np.sum(basis.rows**2, axis=1)
     gaussian = basis.s.sum() ** 2 + 2 * np.sum(basis.s**2)
     return float(np.mean(norms**2) / gaussian) if gaussian > 0 else 1.0

@@ -1,4 +1,4 @@
-"""Online training: every update sees rows and labels that no update before it has seen.
+"""Online training: every update sees new rows and labels.
 
 One gradient is g = (Σ + λ) w + ξ. Given w, ξ has mean zero and, for elliptical x with fourth-moment ratio k_4,
 
@@ -13,8 +13,8 @@ training and Γ = (−η, 1) for heavy ball, (−η(1 + μ), 1) for Nesterov; wi
 
     p_i' = (1 − η h_i)² p_i + η² N_i.
 
-At rest p_i = c_i N_i, c_i the variance that noise of unit variance leaves in direction i. Derivation and checks:
-theory/derivations.md, section 1.3.
+At rest p_i = c_i N_i, with c_i the stationary variance of direction i under noise of unit variance. Derivation and
+checks: theory/derivations.md, section 1.3.
 """
 
 from __future__ import annotations
@@ -118,10 +118,10 @@ def _fourth(setting: Setting, s: np.ndarray) -> np.ndarray | None:
 def variances(
     training: Training, s: np.ndarray, initial: np.ndarray, *, batch_size: int, sigma_y2: float, k4: float = 1.0
 ) -> np.ndarray:
-    """p_i = E[w_i²] in the eigendirections of Σ, (r, d), after each of the r steps that `training` names.
+    """p_i = E[w_i²] in the eigendirections of Σ, (r, d), after each of the r steps of `training`.
 
-    Exact (module docstring). Three numbers a direction, E[w²], E[wv], E[v²], advance by a 3 × 3 matrix; learning-rate
-    drops change it. A step costs O(d).
+    Exact (module docstring). Three numbers per direction, E[w²], E[wv], E[v²], are updated by a 3 × 3 matrix, which
+    changes when the learning rate drops. A step costs O(d).
 
     Parameters
     ----------
@@ -166,14 +166,14 @@ def variances(
 
 
 def response(training: Training, h: np.ndarray) -> np.ndarray:
-    """c: the stationary variance of a weight that is kicked by gradient noise of unit variance; shape of `h`.
+    """c: the stationary variance of a weight under gradient noise of unit variance; shape of `h`.
 
         heavy ball   c = η(1 + μ) / ((1 − μ) h (2(1 + μ) − ηh)),     descent: μ = 0,
         Nesterov     c = [(θ_0² + θ_1²)(1 − f_2) + 2 f_1 θ_0 θ_1] / [(1 + f_2)((1 − f_2)² − f_1²)],
                      f_1 = (1 + μ)(1 − ηh), f_2 = −μ(1 − ηh), θ_0 = −η(1 + μ), θ_1 = ημ:
 
     the weight is an ARMA(2, 1) process with these coefficients. Exact; 0 where h = 0 (nothing moves there), inf at and
-    beyond the noiseless `stability_limit`. The initial learning rate counts, drops don't.
+    beyond the noiseless `stability_limit`. It uses the initial learning rate, without drops.
 
     >>> response(Training(learning_rate=1.0), np.array([0.0, 1.0, 2.0])).tolist()
     [0.0, 1.0, inf]
@@ -195,7 +195,7 @@ def response(training: Training, h: np.ndarray) -> np.ndarray:
 
 
 def feedback(training: Training, s: np.ndarray, *, batch_size: int, k4: float = 1.0) -> float:
-    """φ = k_4 Σ_j x_j/(1 − (2 k_4 − 1) x_j), x_j = c_j s_j²/B: the share of the noise that returns; inf if unbounded.
+    """φ = k_4 Σ_j x_j/(1 − (2 k_4 − 1) x_j), x_j = c_j s_j²/B: the share of noise fed back; inf if unbounded.
 
     The mean square is stable if and only if φ < 1 (with all denominators positive). Exact: the weights' noise is a
     positive linear map of p, a diagonal plus a matrix of rank one, and the loop is stable where its gain is below 1.
@@ -218,7 +218,7 @@ def stationary(training: Training, s: np.ndarray, *, batch_size: int, sigma_y2: 
     Raises
     ------
     InvalidInput
-        If the mean square grows for ever: the learning rate is at or above `mean_square_limit`.
+        If the mean square grows without bound: the learning rate is at or above `mean_square_limit`.
 
     Examples
     --------
@@ -238,7 +238,7 @@ def stationary(training: Training, s: np.ndarray, *, batch_size: int, sigma_y2: 
 
 
 def mean_square_limit(training: Training, s: np.ndarray, *, batch_size: int, k4: float = 1.0) -> float:
-    """The learning rate η* below which E[w²] stays bounded, and from which on it grows; the others as in `training`.
+    """The learning rate η* below which E[w²] stays bounded, and above which it grows; other options as in `training`.
 
     Exact: the root of φ(η) = 1, by bisection to the last bit; every c_i, and φ with it, increases with η. It lies below
     the noiseless limit of `stability_limit`, for one direction with B = 1, λ = 0 at 2/3 of 1/s instead of 2/s.
@@ -255,7 +255,7 @@ def mean_square_limit(training: Training, s: np.ndarray, *, batch_size: int, k4:
 
 
 def _second_order(training: Training, s: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """What update number `step` does to (E[w²], E[wv], E[v²]): a matrix (3, 3, d), and the response to N (3, d)."""
+    """The effect of update number `step` on (E[w²], E[wv], E[v²]): a matrix (3, 3, d), and the response to N (3, d)."""
     matrix, drive = update(training, s + training.weight_decay, step)
     (a, b), (c, d) = matrix.transpose(1, 2, 0)
     e, f = drive.T

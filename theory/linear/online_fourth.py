@@ -1,8 +1,8 @@
-"""Fourth moments of the weights of a linear model that sees fresh rows: how unequal replicas are, exactly.
+"""Fourth moments of the weights of a linear model in online training: how unequal replicas are, exactly.
 
 The second moment of `theory.linear.online` stays bounded below its mean-square limit; the fourth does so only below a
-smaller learning rate. In between E[w wᵀ] is right, but carried by replicas that are rarer with every update, and no
-ensemble of a practicable size shows it. Derivation and checks: theory/derivations.md, section 1.3.
+smaller learning rate. In between, E[w wᵀ] is correct, but dominated by replicas that become rarer with every update,
+and no ensemble of practicable size shows it. Derivation and checks: theory/derivations.md, section 1.3.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from theory.setting.limits import require_updates
 class Ratios:
     """k_{2r} = E χ^r, r = 2, 3, 4, for rows x = √χ Σ^½ z with E χ = 1: moments of degree 2r over Gaussian ones.
 
-    1 each for Gaussian rows; inf where there is no such moment.
+    1 each for Gaussian rows; inf if the moment does not exist.
     """
 
     fourth: float = 1.0
@@ -30,7 +30,9 @@ class Ratios:
 
 
 def moment_ratios(data: Data) -> Ratios:
-    """Of a setting's rows: Student's t Π_{l ≤ r} (ν − 2)/(ν − 2l), the sphere Π_{l < r} d/(d + 2l), two points E χ^r.
+    """The ratios of a setting's rows.
+
+    Student's t: Π_{l ≤ r} (ν − 2)/(ν − 2l); the sphere: Π_{l < r} d/(d + 2l); two points: E χ^r.
 
     >>> moment_ratios(Data(kind="elliptical", spectrum=(1.0, 2.0), radial=Student(dof=8.0)))
     Ratios(fourth=1.5, sixth=4.5, eighth=inf)
@@ -50,7 +52,7 @@ def moment_ratios(data: Data) -> Ratios:
 
 
 def label_fourth(labels: Labels) -> float:
-    """E y⁴ of one output: 3 σ⁴ Gaussian, σ⁴ for signs; one-hot less 1/C as its two values have it.
+    """E y⁴ of one output: 3 σ⁴ Gaussian, σ⁴ for signs; one-hot minus 1/C from its two values.
 
     >>> label_fourth(Labels(kind="classes", classes=2))
     0.0625
@@ -71,10 +73,10 @@ def fourth_moments(
     y4: float,
     ratios: Ratios = Ratios(),
 ) -> np.ndarray:
-    """E[w_i² w_j²] in the eigendirections of Σ, (r, d, d), after each of the r steps that `training` names.
+    """E[w_i² w_j²] in the eigendirections of Σ, (r, d, d), after each of the r steps of `training`.
 
-    Exact for plain descent with weight decay and drops of the learning rate, from Gaussian w_0. Fourth moments that are
-    none of these vanish: the law of w is symmetric in each eigendirection. A step costs O(d²).
+    Exact for plain descent with weight decay and drops of the learning rate, from Gaussian w_0. All other fourth
+    moments vanish: the law of w is symmetric in each eigendirection. A step costs O(d²).
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ def fourth_moments(
 
 
 def fourth_growth(training: Training, s: np.ndarray, *, batch_size: int, ratios: Ratios = Ratios()) -> float:
-    """By what one update multiplies E[w_i² w_j²] in the long run: above 1 the fourth moment grows without bound.
+    """The factor of E[w_i² w_j²] per update in the long run: above 1, the fourth moment grows without bound.
 
     The spectral radius of the homogeneous part of `fourth_moments`, a positive map (Perron and Frobenius), by power
     iteration, at the initial learning rate; labels only add to it.
@@ -147,7 +149,7 @@ def fourth_growth(training: Training, s: np.ndarray, *, batch_size: int, ratios:
 
 
 def fourth_limit(training: Training, s: np.ndarray, *, batch_size: int, ratios: Ratios = Ratios()) -> float:
-    """The learning rate below which the fourth moment of the weights stays bounded; the others as in `training`.
+    """The learning rate below which the fourth moment of the weights stays bounded; other options as in `training`.
 
     By bisection. Without weight decay it lies below `mean_square_limit`.
 
@@ -177,7 +179,7 @@ def _update(
 ) -> tuple[np.ndarray, np.ndarray]:
     """E[w_i²] (d,) and E[w_i² w_j²] (d, d) after one update w' = ρ w − η g, g the mean of z = x (xᵀw − y) over B rows.
 
-    Names say what is averaged: a letter of w, then letters of z; `ww_zi_zi` is E[w_j² E(z_i² | w)].
+    Variable names say what is averaged: letters of w, then letters of z; `ww_zi_zi` is E[w_j² E(z_i² | w)].
     """
     k4, k6, k8 = ratios.fourth, ratios.sixth, ratios.eighth
     kept, same = 1 - rate * decay, np.eye(len(s))

@@ -5,8 +5,8 @@ With additive noise (`theory.linear.diffusion`), λ = 0 and u = ηts,
     τ = σ_0² e^{−2u} + (ησ_y²/2B)(1 − e^{−2u}),
 
 a monotone function of s: it rises where the labels' noise ησ_y²/(2B) is above the initial variance σ_0², falls where
-it is below. Rise-then-fall needs labels that are seen again, a finite n. The terms of order η that this neglects make τ
-rise with s: where the initial weights have decayed, falling becomes falling, then rising.
+it is below. A rise followed by a fall needs labels that are reused, that is a finite n. The terms of order η that this
+neglects make τ rise with s: where the initial weights have decayed, falling becomes falling, then rising.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def leading_shape(initial: float, rate: float, sigma_y2: float, batch_size: int)
 
 
 def predicted_online_shapes(setting: Setting) -> tuple[tuple[str, str], ...]:
-    """(to leading order, exactly) for each step that the setting names: shapes of τ over the eigenvalues of Σ.
+    """(to leading order, exactly) for each step of the setting: shapes of τ over the eigenvalues of Σ.
 
     The exact one is read from `theory.linear.online.variances` at the eigenvalues themselves, σ ascending. Isotropic
     init, plain gradient descent without decay and drops.

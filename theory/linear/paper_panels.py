@@ -1,16 +1,16 @@
-"""The three panels of arXiv:2006.10455, Fig. 20, as the shape criterion of the linear model sees them.
+"""The three panels of arXiv:2006.10455, Fig. 20, by the shape criterion of the linear model.
 
 The panels differ in dimension, spectrum and number of samples. With the same batches and epochs the number of updates
 is proportional to n, so n/(ηt) is common to all, and a panel of n samples has time T n/10,000. The caption names the
 diagonal both the covariance and the axis: s = v, or s = v² if v is a standard deviation; both readings are given.
 
-What the criterion says (theory/derivations.md, section 1.7), for what labels teach alone: with the diagonal as
-variances the panels have the observed shapes for T between 1.2564 and 2.0941, as standard deviations for no T. The
-figure's diagonals are standard deviations: networks of its widths pass through its values in that reading, and not in
-the other (claim B5). So the criterion does not explain the figure, and that it would fit the other reading is a
-coincidence. With the paper's own init, σ_0² = 1/d, and ten one-hot classes a linear model has c in the hundreds and
-more at such T, and only falls, in all panels: the rise of f in these networks is that of initial weights which layers
-above amplify, and no linear model does that.
+The result of the criterion (theory/derivations.md, section 1.7) for the label part alone: with the diagonal as
+variances, the panels have the observed shapes for T between 1.2564 and 2.0941; as standard deviations, for no T. The
+figure's diagonals are standard deviations: networks of its widths reproduce its values in that reading, and not in the
+other (claim B5). So the criterion does not explain the figure, and its agreement in the other reading is a coincidence.
+With the paper's own init, σ_0² = 1/d, and ten one-hot classes a linear model has c of hundreds or more at such T, and f
+only falls, in all panels. The rise of f in these networks comes from initial weights that the layers above amplify,
+which no linear model does.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PaperPanel:
     name : str
     samples : int
     diagonal : tuple of float
-        Ascending, one entry a dimension.
+        Ascending, one entry per dimension.
     observed : str
         The shape of f over σ in the paper ("rises, levels off" is "rises").
     """
@@ -79,9 +79,10 @@ class PanelCriterion:
     peak : float or None
         u*(c), the ηt s of the peak; None where c >= ½.
     shape : str
-        What the criterion says.
+        The shape by the criterion.
+
     sigma_star : float or None
-        The σ of the peak, where it lies inside the data.
+        The σ of the peak, if it lies within the range of the data.
     """
 
     panel: PaperPanel
@@ -102,7 +103,7 @@ class PanelCriterion:
 def panel_criteria(time: float, init_factor: float = 0.0) -> tuple[PanelCriterion, ...]:
     """The criterion for every panel and reading, readings outermost, at T = ηt of a panel of 10,000 samples.
 
-    σ_0² = `init_factor`/d (1: the paper's init; 0: what the labels teach, alone), σ_y² = (C − 1)/C² with ten classes.
+    σ_0² = `init_factor`/d (1: the paper's init; 0: the label part alone), σ_y² = (C − 1)/C² with ten classes.
     Exact for gradient flow of a linear model with the population eigenvalues, n ≫ d.
 
     Raises

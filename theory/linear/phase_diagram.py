@@ -6,7 +6,7 @@ u = ηt s alone (theory/derivations.md, section 1.7). Both boundaries are one cu
 
     f rises on the whole range         iff  c < ½ and c <= c*(ηt s_max),
     f falls on the whole range         iff  c >= c*(ηt s_min)  (c*(0) = ½),
-    f rises, then falls                else; the peak is where c = c*(ηt s).
+    f rises, then falls                otherwise; the peak is where c = c*(ηt s).
 """
 
 from __future__ import annotations

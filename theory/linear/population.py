@@ -1,4 +1,4 @@
-"""What the averages over X share: the law of the rows, and readings in the eigenbasis of the population."""
+"""Common parts of the averages over X: the law of the rows, and readings in the eigenbasis of the population."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from theory.setting import Data, Setting, Sphere, Student
 
 
 def not_centred_law(setting: Setting) -> str | None:
-    """Why the rows are not fresh draws, replica by replica, of a centred elliptical law; None if they are."""
+    """Why the rows are not drawn anew for every replica from a centred elliptical law; None if they are."""
     data = setting.data
     if data.kind not in ("gaussian", "elliptical"):
         return f"data.kind = {data.kind!r}: this form averages over a Gaussian or elliptical law of x"
@@ -28,7 +28,7 @@ def not_centred_law(setting: Setting) -> str | None:
 
 
 def fourth_moment_ratio(data: Data) -> float:
-    """k_4 = E[(xᵀ Σ⁻¹ x)²] / (d(d + 2)): 1 for Gaussian x, and all that an elliptical law changes up to 4th moments.
+    """k_4 = E[(xᵀ Σ⁻¹ x)²] / (d(d + 2)): 1 for Gaussian x, and the only effect of an elliptical law up to 4th moments.
 
     E[x xᵀ P x xᵀ] = k_4 (2 Σ P Σ + tr(Σ P) Σ) for symmetric P: exact for x = sqrt(χ) Σ^½ z, z ~ N(0, 1_d), E χ = 1.
     Student's t (ν − 2)/(ν − 4), the sphere d/(d + 2), two points E χ². The sphere's d counts all directions.
@@ -55,7 +55,7 @@ def fourth_moment_ratio(data: Data) -> float:
 
 
 def population_spectrum(setting: Setting) -> np.ndarray:
-    """The eigenvalues s of Σ as the raw weights feel it, (d,), as listed: in ntk those of Σ/d."""
+    """The eigenvalues s of Σ in units of the raw weights, (d,), as listed: in ntk those of Σ/d."""
     eigenvalues = np.array(setting.data.eigenvalues)
     return eigenvalues * data_factor(setting, len(eigenvalues))
 
@@ -74,12 +74,12 @@ def spaces(eigenvalues: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[int, 
 def population_readings(
     setting: Setting, variances: Iterable[np.ndarray], fourth: Iterable[np.ndarray] | None = None
 ) -> tuple[PredictedReading, ...]:
-    """One reading a step from E[w_i²] in the eigendirections, (d,) each, in the order of data.spectrum.
+    """One reading per step from E[w_i²] in the eigendirections, (d,) each, in the order of data.spectrum.
 
-    `fourth` gives E[w_i⁴] likewise, for the relative variance of w_i²; the largest of an eigenspace counts.
+    `fourth` gives E[w_i⁴] likewise, for the relative variance of w_i²; the largest in an eigenspace is used.
 
     τ is the mean over an eigenspace. The matrix Σ_w is given where data.rotate = false: the eigendirections then are
-    the coordinate axes; otherwise they are drawn, and no formula knows them. E[w] = 0.
+    the coordinate axes; otherwise they are drawn and unknown. E[w] = 0.
     """
     eigenvalues = np.array(setting.data.eigenvalues)
     order, first, multiplicity = spaces(eigenvalues)

@@ -25,8 +25,8 @@ def propagators(training: Training, h: np.ndarray, steps: Sequence[int]) -> tupl
         v ← μ v + g,   w ← w − η_k v  (heavy ball)   or   w ← w − η_k (g + μ v)  (Nesterov).
 
     Exact; derived in theory/derivations.md, section 1.1. Weight decay enters through h = s + λ. Both are polynomials
-    in h, so complex h is welcome (contour integrals over the spectrum). Beyond `stability_limit` they grow with t and
-    end as inf or nan, without a warning.
+    in h, so h may be complex (for contour integrals over the spectrum). Beyond `stability_limit` they grow with t and
+    become inf or nan, without a warning.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def constant_rate_propagator(training: Training, h: np.ndarray, step: int) -> np
 
     gradient descent is the heavy ball with μ = 0: p_t = (1 − ηh)^t. Exact, derived in theory/derivations.md, section
     1.1; equal roots r give U_k = (k+1) r^k, complex ones ρ^k sin((k+1)θ)/sin θ. `propagators` computes the same number
-    by another route, for any schedule. `h` real, (...,) → (...,).
+    independently, for any schedule. `h` real, (...,) → (...,).
 
     Raises
     ------
@@ -123,7 +123,7 @@ def stability_limit(training: Training) -> float:
 
 
 def constant_stretches(training: Training, start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """[start, stop) cut where the learning rate drops."""
+    """[start, stop), split where the learning rate drops."""
     cuts = [step for step, _ in training.drops if start < step < stop]
     return ((a, b) for a, b in pairwise((start, *cuts, stop)) if b > a)
 

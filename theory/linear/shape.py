@@ -1,6 +1,6 @@
 """Where the transfer function of full-batch gradient descent rises and falls (theory/derivations.md, section 1.7).
 
-With x = ηs, u = tx and c = σ_0² n/(σ_y² η t), the initial weights against what the labels have taught,
+With x = ηs, u = tx and c = σ_0² n/(σ_y² η t), the initial weights relative to what the labels have written,
 
     flow        τ = (σ_y² η t/n) F_c(u),  F_c(u) = (1 − e^{−u})²/u + c e^{−2u},
                 sign F_c' = sign[1 − (ℰ − 1)² − 2c],       ℰ(u) = (e^u − 1)/u;
@@ -49,7 +49,7 @@ def flow_peak(c: float) -> float | None:
 def flow_shape(c: float, lowest: float, highest: float) -> str:
     """The shape of F_c on [lowest, highest] = ηt·[s_min, s_max]: the three panels. Exact for gradient flow.
 
-    Falls iff c >= ½ or lowest >= u*(c); rises iff c < ½ and highest <= u*(c); else rises, then falls.
+    Falls iff c >= ½ or lowest >= u*(c); rises iff c < ½ and highest <= u*(c); otherwise rises, then falls.
 
     >>> flow_shape(0.6, 0.0, 9.0), flow_shape(0.1, 0.0, 9.0), flow_shape(0.1, 0.0, 1.0)
     ('falls', 'rises, then falls', 'rises')
@@ -90,8 +90,8 @@ def descent_shape(c: float, steps: int, lowest: float, highest: float) -> str:
     """The shape of τ on [lowest, highest] = η·[s_min, s_max] after t steps of gradient descent.
 
     Read from D at both ends and at its maximum, which is exact since D is concave. With c above ½ by less than about
-    1/(2(t − 1)²) there is a window where τ falls, rises and falls again, or ends rising: flow does not know it.
-    `c` may be infinite (no labels).
+    1/(2(t − 1)²) there is a window where τ falls, rises and falls again, or ends rising; gradient flow has no such
+    window. `c` may be infinite (no labels).
 
     Raises
     ------
@@ -121,7 +121,7 @@ def descent_shape(c: float, steps: int, lowest: float, highest: float) -> str:
 def descent_turns(c: float, steps: int, lowest: float, highest: float) -> tuple[float, ...]:
     """The x = ηs in (lowest, highest) where τ turns, ascending: the roots of D, none to two. Exact.
 
-    The same arguments, rules and words as `descent_shape`: one turn less than it has runs.
+    Arguments and rules are those of `descent_shape`; there is one turn fewer than runs.
 
     >>> [round(x, 4) for x in descent_turns(0.0, 2, 0.0, 0.9)], descent_turns(0.6, 9, 0.0, 0.9)
     ([0.6667], ())
@@ -141,10 +141,10 @@ def descent_turns(c: float, steps: int, lowest: float, highest: float) -> tuple[
 
 
 def predicted_shape(setting: Setting, rows: np.ndarray | None) -> tuple[str, ...]:
-    """The shape of f on [σ_min, σ_max] of X'X/n, one for each step that the setting names.
+    """The shape of f on [σ_min, σ_max] of X'X/n, one for each step of the setting.
 
-    Exact, conditional on the rows X (n, d): by `descent_shape`. It speaks of the whole interval; the eigenvalues
-    sample it, and may miss a piece (`theory.shape.shape_of` reads a sample).
+    Exact, conditional on the rows X (n, d): by `descent_shape`. It describes the whole interval; the eigenvalues are a
+    sample of it, and may miss a run (`theory.shape.shape_of` reads a sample).
 
     Raises
     ------
@@ -181,7 +181,7 @@ def _end_of_rise(c: float, steps: int, start: float, stop: float) -> float:
 
 
 def _largest(c: float, steps: int, lowest: float, highest: float) -> tuple[float, float]:
-    """Where the concave D is largest on [lowest, highest], and how large."""
+    """The position and value of the maximum of the concave D on [lowest, highest]."""
     # beyond the root of 1 − (E − 1)², D is negative, and E may overflow
     bound = _end_of_rise(0.0, steps, 0.0, highest) if float(slope(highest, 0.0, steps)) < 0 else highest
     if bound <= lowest:

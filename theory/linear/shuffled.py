@@ -1,11 +1,12 @@
-"""Epochs of shuffled rows, as every PyTorch user trains: an average over orders, exact given them.
+"""Shuffled epochs, the default in PyTorch: exact given the order of rows, averaged over sampled orders.
 
 Batches of one epoch are not independent: together they are all rows, so noise cancels at epoch ends
-(theory/derivations.md, section 1.2). Given the orders of the rows, though, the weights are linear in what is random,
+(theory/derivations.md, section 1.2). Given the orders of the rows, however, the weights are linear in the random
+variables,
 
     w_t = Π w_0 + G y,   E[w wᵀ | orders] = Π Σ_0 Πᵀ + σ_y² G Gᵀ,
 
-exactly, for every label law; only the average over orders is left, and that is taken over a few.
+exactly, for every label law; only the average over orders remains, which is taken over a sample.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class OrderAverage:
     second_moments : ndarray, shape (t, d, d)
         In the eigenbasis of S.
     tau : ndarray, shape (b, t, k)
-        τ of each block of orders; the mean over b is the prediction, its spread says how well it is known.
+        τ of each block of orders; the mean over b is the prediction, and its spread gives the error.
     """
 
     second_moments: np.ndarray
@@ -80,8 +81,8 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
 
     Pairs of an order and its reverse (which cancels what is odd in the commutators of the batches) are drawn with
     NumPy's PCG64 from the setting's own seed: as many as fit in 2e10 multiplications, at least 32 and at most 1024
-    pairs. The same setting and rows give the same prediction. The error budget is what the spread over the pairs
-    allows: simultaneous Student intervals of all τ at confidence 1 − 1e-6, and 2 % at least; it says nothing of the
+    pairs. The same setting and rows give the same prediction. The error budget comes from the spread over the pairs:
+    simultaneous Student intervals of all τ at confidence 1 − 1e-6, and at least 2 %; it does not cover the
     off-diagonals of Σ_w. At every step, mid-epoch included, with momentum, Nesterov, decay, drops, and rows left over
     by ⌊n/B⌋ batches. E[w] = 0. Normalisation as in the full-batch form.
 
@@ -110,7 +111,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
 
 
 def number_of_pairs(basis: Eigenbasis) -> int:
-    """How many pairs of orders fit into work and memory allowed; an epoch of one order costs 6 n r² multiplications."""
+    """How many pairs of orders work and memory allow; an epoch of one order costs 6 n r² multiplications."""
     training = basis.setting.training
     segments = training.readings[-1] / basis.setting.batches_per_epoch + len(training.readings)
     state = basis.rows.shape[1] * (2 if training.momentum else 1)
@@ -131,7 +132,7 @@ def draw_order_pairs(setting: Setting, generator: np.random.Generator, pairs: in
 
 
 def average_over(basis: Eigenbasis, orders: np.ndarray, *, block: int = 1) -> OrderAverage:
-    """The second moment averaged over given orders, exactly; the reference to hold any shuffled form against.
+    """The second moment averaged over given orders, exactly: the reference for every form with shuffled epochs.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def average_over(basis: Eigenbasis, orders: np.ndarray, *, block: int = 1) -> Or
     Raises
     ------
     InvalidInput
-        If the orders are too short, or no whole number of blocks.
+        If the orders are too short, or not a whole number of blocks.
     """
     steps = basis.setting.training.readings
     if orders.ndim != 3 or orders.shape[1] < steps[-1] or len(orders) % block or not len(orders):

@@ -1,7 +1,8 @@
 """Epochs of shuffled rows in closed form, at epoch ends (theory/derivations.md, section 1.2).
 
 To second order in the learning rate an epoch of K batches is K steps of full-batch descent on a modified quadratic, the
-effect of arXiv:2101.12176 with its covariance of batches, plus noise that cancels within the epoch but for its path:
+effect of arXiv:2101.12176 with its covariance of batches, plus noise that cancels within the epoch except for the
+effect of its path:
 
     S̃ = S + λ + (η/2) C_H,   C_H = κ'(X'DX/n − S²),   D = diag ‖x_i‖²,   κ' = (n − B)/((n − 1)B),
     M = [X' + (η/2) κ'(X'D − S X')]/n,   G = (1 − (1 − ηS̃)^t) S̃⁻¹ M,   t = epochs · K,
@@ -54,7 +55,7 @@ def refusal(setting: Setting) -> str | None:
 
 
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
-    """E[w wᵀ] of each output's weights at epoch ends, for given rows X (n, d), by the formulas of the module's head.
+    """E[w wᵀ] of each output's weights at epoch ends, for given rows X (n, d), by the formulas above.
 
     Asymptotic: the error of τ falls as η² at fixed ηt and K, and stays below 3 % in the regime (at most 1.4 % was
     measured; tests/theory/linear/test_shuffled_ends.py has the table). Plain descent with weight decay, isotropic init,
@@ -64,8 +65,9 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     Raises
     ------
     NoClosedForm
-        Where ηK s_max > 1: an epoch is then no small step; where σ_0² tr S > 5 σ_y², or too early: the residuals then
-        change within an epoch, and the noise, read at its start, is wrong. `theory.linear.shuffled` has no such limits.
+        If ηK s_max > 1, since an epoch is then not a small step; and if σ_0² tr S > 5 σ_y² or too early, since the
+        residuals then change within an epoch, and the noise computed at its start is wrong. `theory.linear.shuffled`
+        has no such limits.
     """
     rows = required_rows(rows)
     basis = in_eigenbasis(setting, rows)

@@ -1,11 +1,11 @@
-"""Where training with mini-batches of fixed rows settles, and how far it still is (theory/derivations.md, section 1.2).
+"""Where training with mini-batches of fixed rows settles, and how far it is (theory/derivations.md, section 1.2).
 
-As t → ∞ the covariance Z of (weights, buffer) about full-batch training comes to solve a linear equation. In the
-notation of `theory.linear.mean_square`
+As t → ∞ the covariance Z of (weights, buffer) about full-batch training converges to the solution of a linear equation.
+In the notation of `theory.linear.mean_square`
 
     Z = 𝓚(Z) + Γ C Γᵀ,     C the noise of the residuals with which full-batch training ends.
 
-What is left of the start is carried along by 𝓚, so that matrices V > 0 with 𝓚(V) < V bound it.
+The remaining effect of the start evolves under 𝓚, so that matrices V > 0 with 𝓚(V) < V bound it.
 """
 
 from __future__ import annotations
@@ -42,15 +42,17 @@ def refusal(setting: Setting) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class StationaryState:
-    """Where training tends to.
+    """The state to which training tends.
 
     Attributes
     ----------
     basis : Eigenbasis
     labels : ndarray, shape (d,)
-        The variances with which full-batch training ends along the eigendirections, without what it keeps of the start.
+        The variances with which full-batch training ends along the eigendirections, without the remaining effect of the
+        start.
     covariance : ndarray, shape (b, b, r, r)
-        Z, what batches add along the r reached directions: to the weights, and with momentum, b = 2, to the buffer.
+        Z, the covariance that batches add along the r reached directions: of the weights, and with momentum, b = 2, of
+        the buffer.
     contracting : tuple of ndarray, shape (b, b, r, r)
         Matrices V > 0 with 𝓚(V) < V.
     """
@@ -84,7 +86,7 @@ class StationaryState:
 
 
 def stationary_state(setting: Setting, rows: np.ndarray) -> StationaryState:
-    """Where training settles at the last learning rate of the schedule, for batches drawn afresh; rows X (n, d).
+    """Where training settles at the last learning rate of the schedule, for batches drawn anew; rows X (n, d).
 
     Z comes from one linear system for the r(r + 1)/2 pairs of directions that the rows reach. The other directions keep
     their initial weights without weight decay, and lose them with it. Exact.
@@ -146,7 +148,7 @@ def remainder(state: StationaryState) -> np.ndarray:
         D' = 𝓚(D) + κ_B Γ B((2σ_y²λ/n) p_k/h²) Γᵀ + [𝓚(Z) + Γ C Γᵀ − Z],
 
     where the bracket vanishes at the last learning rate. On the diagonal Σ_w differs from its limit by
-    D − 2p_t (σ_y²/n) s/h². Of the bounds that different V give, the smallest counts.
+    D − 2p_t (σ_y²/n) s/h². The smallest of the bounds from different V is used.
     """
     basis, readings = state.basis, state.basis.setting.training.readings
     reached = basis.reached
@@ -191,10 +193,10 @@ def _geometric(ratio: np.float64, count: int) -> np.float64:
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     """E[w wᵀ] of each output's weights once training has settled, for given rows X (n, d): `stationary_state`.
 
-    Directions that the rows do not reach feel no batch, and keep p_t Σ_0 p_t exactly, at every step. Along the others
-    what is left of the start is neglected. The budget is a proven bound on that (`remainder`), the largest over steps
-    and τ, and 2 % at least. It falls as ρ^{t/2}, ρ the spectral radius of 𝓚. One linear system of r(r + 1)/2 unknowns
-    takes the place of t steps. E[w] = 0. Normalisation as in the full-batch form.
+    Batches do not affect directions that the rows do not reach: these have p_t Σ_0 p_t exactly, at every step. Along
+    the others, the remaining effect of the start is neglected. The budget is a proven bound for it (`remainder`), the
+    largest over steps and τ, and at least 2 %. It falls as ρ^{t/2}, ρ the spectral radius of 𝓚. One linear system of
+    r(r + 1)/2 unknowns takes the place of t steps. E[w] = 0. Normalisation as in the full-batch form.
 
     Raises
     ------
@@ -220,7 +222,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
 
 
 def _relative(bound: np.ndarray, tau: np.ndarray) -> float:
-    """The most that |τ' − τ| <= bound allows of |τ'/τ − 1| and of |τ/τ' − 1|, both (k,)."""
+    """The largest |τ'/τ − 1| and |τ/τ' − 1| with |τ' − τ| <= bound, both (k,)."""
     least = np.maximum(tau - bound, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.max(np.where(bound == 0, 0.0, bound / least)))

@@ -36,7 +36,7 @@ ASSUMPTIONS = (
 
 @dataclass(frozen=True, eq=False)
 class TwoLayer:
-    """The constants of a two-layer linear network, in which both parametrizations read alike.
+    """The constants of a two-layer linear network, in terms of which both parametrizations are the same.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class TwoLayer:
     output_variance : float
         σ_2².
     factor : float
-        By what to multiply S: 1, or 1/(m d) in the ntk parametrization.
+        The factor of S: 1, or 1/(m d) in the ntk parametrization.
     """
 
     width: int
@@ -74,7 +74,7 @@ def not_two_layer_linear(setting: Setting) -> str | None:
 
 
 def two_layer_constants(setting: Setting, dimension: int) -> TwoLayer:
-    """The constants of a setting that `not_two_layer_linear` lets pass, for rows of `dimension` d."""
+    """The constants of a setting that `not_two_layer_linear` accepts, for rows of `dimension` d."""
     width = setting.network.widths[0]
     second = setting.network.layer_variances[1]
     ntk = setting.network.parametrization == "ntk"

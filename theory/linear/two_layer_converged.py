@@ -63,7 +63,7 @@ def converged_average(variances: np.ndarray) -> np.ndarray:
 
 
 def converged_many_outputs(variances: np.ndarray, outputs: int) -> np.ndarray:
-    """sqrt(C ν_i), the limit of E[(βᵀβ)^½]_ii as C/d → ∞, (d,). Asymptotic; wrong by factors while C < d."""
+    """sqrt(C ν_i), the limit of E[(βᵀβ)^½]_ii as C/d → ∞, (d,). Asymptotic; wrong by large factors for C < d."""
     return np.sqrt(outputs * np.asarray(variances, dtype=float))
 
 
@@ -127,7 +127,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
 
 
 def _not_converged(s: np.ndarray, norm: float, label: float, start: float, time: float) -> str | None:
-    """Why a network of typical labels is not done at flow time t; None if it is.
+    """Why a network with typical labels has not converged at flow time t; None if it has.
 
     From weights |p_0|² = `start` a mode g = |b| saturates at t_p = log(4|β|/|p_0|²)/(2g), and after that the slowest
     direction decays as e^{−s_min|β|(t − t_p)}. Both are taken for labels a quarter of their typical size.

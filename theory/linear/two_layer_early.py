@@ -72,7 +72,7 @@ def averaged_early(
     """(τ, growth of the product): E over G of the linearised Σ_w, G of C rows N(0, diag ν), both (d,).
 
     τ = E[σ_1² c(√W)² + σ_2² s(√W)²]_ii, W = GᵀG. The second array is E[(c² + s²) c s/g]_ii / E[c² + s²]_ii, which,
-    times s_max (m + 2)(σ_1² + σ_2²), estimates what saturation takes from the grown part of τ: a single mode obeys
+    times s_max (m + 2)(σ_1² + σ_2²), estimates the reduction of the grown part of τ by saturation: a single mode obeys
     a logistic law whose deficit is |p_0|² s (e^{2gt} − 1)/(4g), |p_0|² = Σ over neurons of (w_1 + w_2)².
 
     Raises

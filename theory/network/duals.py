@@ -1,7 +1,7 @@
 """Gaussian expectations of an activation and its derivatives, E[φ^(a)(w·x_i) φ^(b)(w·z_k)] with w ~ N(0, Σ_w).
 
-Everything that the theory of one hidden layer asks of an activation is such a "dual": of w·x_i and w·z_k only the
-second moments matter. ReLU's are arc-cosine kernels (Cho and Saul 2009), erf's arcsine kernels (Williams 1997), tanh's
+The theory of one hidden layer depends on the activation only through such "duals", and on w·x_i and w·z_k only through
+their second moments. ReLU's are arc-cosine kernels (Cho and Saul 2009), erf's arcsine kernels (Williams 1997), tanh's
 are sums over Hermite functions (`theory.network.quadrature`). Derived in theory/derivations.md, section 2.1.
 """
 
@@ -35,7 +35,8 @@ class Gram:
         E v_k².
     area : Array, shape (n, p)
         sqrt(E u_i² E v_k² − (E u_i v_k)²), the area of the parallelogram of x_i and z_k under Σ_w; exactly 0 where they
-        are parallel up to rounding. As a difference of moments it would lose half of its digits at small angles.
+        are parallel up to rounding. Computed as a difference of moments, it would lose half of its digits at small
+        angles.
     """
 
     cross: Array
@@ -64,7 +65,7 @@ def gram(rows: Array, others: Array | None = None, covariance: float | Array = 1
     ------
     InvalidInput
         For rows that are not finite real matrices of the same d, a covariance that is not positive semi-definite, rows
-        so long or short, in units of Σ_w, that products of their squares are no numbers.
+        so long or short, in units of Σ_w, that products of their squares overflow or underflow.
 
     Examples
     --------
@@ -97,9 +98,9 @@ def dual(activation: str, gram: Gram, orders: tuple[int, int] = (0, 0)) -> Array
         erf   (0,0) (2/π) atan2(2c, √Δ)   (1,1) P = 4/(π√Δ)   (2,0) −2cP/(1 + 2l)
               (3,1) −2(1 + 2r)P/Δ   (2,2) 4cP/Δ   with Δ = 1 + 2(l + r) + 4A².
 
-    ReLU's (3,1) and (2,2) are distributions, E δ'(u) 1(v > 0) and E δ(u) δ(v); both are set to 0 where A = 0, since of
-    (3,1) x_i + (2,2) z_k only the part of z_k perpendicular to x_i is left, which then has no direction. Of zero rows
-    all ReLU's duals are 0 (φ'(0) = 0). tanh: by quadrature, within 1e-10 √(E φ^(a)(u)² E φ^(b)(v)²).
+    ReLU's (3,1) and (2,2) are distributions, E δ'(u) 1(v > 0) and E δ(u) δ(v); both are set to 0 where A = 0, since
+    only the part of z_k perpendicular to x_i remains of (3,1) x_i + (2,2) z_k, and it then has no direction. For zero
+    rows all duals of ReLU are 0 (φ'(0) = 0). tanh: by quadrature, within 1e-10 √(E φ^(a)(u)² E φ^(b)(v)²).
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Kernels of one actual network at any moment of its training, by automatic differentiation.
 
 A network is a function (parameters, rows) → outputs, parameters a tuple of torch tensors: dense or convolutional, of
-any depth, at its initial weights or trained ones. The only module of `theory` that needs torch, and that imports it
-when a kernel is asked for.
+any depth, at its initial weights or trained ones. This module needs torch, and imports it only when a kernel is
+computed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def empirical_ntk(
 ) -> Tensor:
     """K(x, z) = Σ_θ ∂f(x)/∂θ ∂f(z)/∂θ at the parameters as they are; exact for every network, width and moment.
 
-    With C outputs the kernel is a C × C matrix a pair of rows; contracted, it is its trace divided by C, which for
+    With C outputs the kernel is a C × C matrix per pair of rows; contracted, it is its trace divided by C, which for
     outputs with independent weights estimates the kernel of one of them. At initial weights it tends to
     `theory.network.kernels.ntk` as the width grows, with fluctuations O(m^-½). Memory O(np C²) and chunks of gradients,
     which are computed again for every chunk of others.
@@ -41,7 +41,7 @@ def empirical_ntk(
     Parameters
     ----------
     function : (parameters, rows (k, …)) → outputs (k, C) or (k,)
-        Every row's outputs must be its own: no normalisation over the batch.
+        The outputs of a row must depend on that row only: no normalisation over the batch.
     parameters : sequence of Tensor
     rows, others : Tensor, shapes (n, …) and (p, …)
         The rows themselves if `others` is None.
@@ -57,7 +57,7 @@ def empirical_ntk(
     Raises
     ------
     InvalidInput
-        For positions that are no parameters', no rows, outputs that are not (k, C) or (k,), gradients that are not
+        For positions without a parameter, no rows, outputs that are not (k, C) or (k,), gradients that are not
         finite.
 
     Examples
@@ -115,7 +115,7 @@ def empirical_nngp(
     output_variance : float
         s_a², of the parameters as stored.
     layer : int
-        The position of the output layer's weights: the last, or last but one where biases follow.
+        The position of the output layer's weights: the last, or last but one if biases follow.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def empirical_nngp(
 
 
 def _outputs(function: NetworkFunction, parameters: Sequence[Tensor], rows: Tensor) -> int:
-    """C, by asking for the outputs of one row."""
+    """C, from the outputs of one row."""
     if not rows.ndim or not len(rows):
         raise InvalidInput("rows.shape", tuple(rows.shape), "must be (n, …) with n >= 1")
     shape = tuple(function(tuple(parameters), rows[:1]).shape)

@@ -1,11 +1,11 @@
 """The first step of one hidden layer, given X: exact at every width (theory/derivations.md, section 2.3).
 
-The gradient of a neuron's weights sees labels, the other neurons' output and the neuron's own output. With
+The gradient of a neuron's weights depends on labels, the other neurons' output and the neuron's own output. With
 f(x) = m^{-1/2} Σ_j a_j φ(w_j·x), C outputs, and the duals k = E φφ, P = E φ'φ', Q = E φ''φ of `theory.network.duals`,
 
     E[w wᵀ] = (1 − ηλ)² s_0² I + (η/m)(1 − ηλ) T_own + (η²/m) (T_labels + T_others + T_quartic).
 
-Of the output only the neuron's own part is correlated with w, by a share 1/m: without it weights would grow always.
+Only the neuron's own share of the output, 1/m, is correlated with w; without it weights would always grow.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class FirstStepTerms:
     Attributes
     ----------
     own : ndarray
-        T_own: w against its motion through the neuron's own output.
+        T_own: the product of w and its change through the neuron's own output.
     labels, others, quartic : ndarray
-        T_labels, T_others, T_quartic: the square of the motion, through labels, the output of the other neurons, and
-        the neuron's own output.
+        T_labels, T_others, T_quartic: the square of the change through labels, the output of the other neurons, and the
+        neuron's own output.
     """
 
     own: np.ndarray
@@ -51,7 +51,7 @@ class FirstStepTerms:
 
 
 def first_step_terms(rows: np.ndarray, model: Model) -> FirstStepTerms:
-    """The terms of the first step on rows X (n, d), as the raw weights feel them; exact.
+    """The terms of the first step on rows X (n, d), in units of the raw weights; exact.
 
         T_own     = −(2 C s_a² s_0²/n) Xᵀ diag(P_ii + Q_ii) X
         T_labels  = (C s_a² s_y²/n²) Xᵀ diag(P_ii) X
@@ -76,7 +76,7 @@ def first_step_terms(rows: np.ndarray, model: Model) -> FirstStepTerms:
 
 
 def first_step_moment(rows: np.ndarray, model: Model, rate: float, decay: float = 0.0) -> np.ndarray:
-    """E[w wᵀ] (d, d) after one step of rate η with weight decay λ, rows X (n, d) as the raw weights feel them; exact.
+    """E[w wᵀ] (d, d) after one step of rate η with weight decay λ, rows X (n, d) in units of the raw weights; exact.
 
     >>> import numpy as np
     >>> model = Model("relu", width=2, outputs=1, s0=1.0, sa=1.0, a4=3.0, sy=1.0)
@@ -91,7 +91,7 @@ def first_step_moment(rows: np.ndarray, model: Model, rate: float, decay: float 
 def first_step_mean(rows: np.ndarray, model: Model, rate: float) -> np.ndarray:
     """E[w] (d,) after one step: −(ηC s_a²/(m n)) Σ_i E[φ(w·x_i) φ'(w·x_i)] x_i; exact.
 
-    ReLU: E[φφ'] = s_0 |x|/sqrt(2π), so that weights drift against the rows; 0 for erf and tanh, whose φφ' is odd.
+    ReLU: E[φφ'] = s_0 |x|/sqrt(2π), so that weights drift away from the rows; 0 for erf and tanh, whose φφ' is odd.
     """
     if model.activation != "relu":
         return np.zeros(rows.shape[1])
@@ -110,13 +110,13 @@ def first_rate(training: Training) -> float:
 
 
 def refuse_overflow(rate: float, moved: np.ndarray) -> None:
-    """Raise NoClosedForm where the weights after the step are no finite numbers."""
+    """Raise NoClosedForm if the weights after the step are not finite."""
     if not np.isfinite(moved).all():
         raise NoClosedForm("training.learning_rate", rate, "weights, or their gradients, overflow in the first step")
 
 
 def steps_beyond_the_first(setting: Setting) -> str | None:
-    """Why the setting asks for more than steps 0 and 1; None if it does not."""
+    """Why the setting has steps beyond 0 and 1; None if it does not."""
     if max(setting.training.readings) > 1:
         return f"training.steps = {setting.training.steps}: derived for steps 0 and 1 only"
     return None
@@ -136,7 +136,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     Raises
     ------
     NoClosedForm
-        If numbers overflow, or tanh is all but a sign.
+        If numbers overflow, or tanh is nearly a sign function.
     """
     rows = required_rows(rows)
     model, felt = model_of(setting, rows)

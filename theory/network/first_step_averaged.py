@@ -4,7 +4,7 @@ Given X the first step is that of `theory.network.first_step`. Its mean over row
 
     τ = (1 − ηλ)² s_0² + (η/m)(1 − ηλ) T_own + (η²/m) (T_labels + T_same + T_pairs),
 
-with terms of one row with itself, which Gaussian moments give, and of two rows, which `theory.network.two_rows` does.
+with terms of one row with itself, from Gaussian moments, and of two rows, from `theory.network.two_rows`.
 Along directions of little variance the weights grow if labels and outputs are noisy enough: `first_step_grows`.
 """
 
@@ -39,13 +39,13 @@ class AveragedTerms:
     Attributes
     ----------
     own : ndarray
-        T_own: w against its motion through the neuron's own output.
+        T_own: the product of w and its change through the neuron's own output.
     labels : ndarray
-        T_labels: the square of the motion through labels.
+        T_labels: the square of the change through labels.
     same, pairs : ndarray
-        T_same, T_pairs: the square of the motion through outputs, of a row with itself and of two rows.
+        T_same, T_pairs: the square of the change through outputs, for a row with itself and for two rows.
     error : ndarray
-        What quadrature may be off in T_pairs.
+        The error bound of the quadrature in T_pairs.
     """
 
     own: np.ndarray
@@ -56,7 +56,7 @@ class AveragedTerms:
 
 
 def averaged_terms(s: np.ndarray, samples: int, model: Model) -> AveragedTerms:
-    """The terms of the averaged first step for eigenvalues s (d,) of Σ as the raw weights feel it; exact.
+    """The terms of the averaged first step for eigenvalues s (d,) of Σ in units of the raw weights; exact.
 
     With a = (m − 1) C s_a⁴/m for the other neurons' output and b = [C E a⁴ + C(C − 1) s_a⁴]/m for the neuron's own,
 
@@ -88,13 +88,13 @@ def _output_weights(model: Model) -> tuple[float, float]:
 
 
 def first_step_threshold(model: Model, samples: int, trace: float) -> float:
-    """The learning rate above which the first step grows ReLU weights along directions of vanishing variance.
+    """The learning rate above which ReLU weights grow in the first step along directions of vanishing variance.
 
         η* = n C s_a² s_0² / [½ C s_a² s_y² + s_0² tr Σ (a/4 + b/2)],
 
     a and b of `averaged_terms`; as m → ∞ it is 2 n s_0²/(s_y² + V_0), V_0 = ½ s_a² s_0² tr Σ = E f_0². Derived from the
-    terms linear in s, for rows redrawn from a Gaussian law whose second moment, as the raw weights feel it, has that
-    trace; without weight decay.
+    terms linear in s, for rows redrawn from a Gaussian law whose second moment, in units of the raw weights, has
+    that trace; without weight decay.
 
     >>> wide = Model("relu", width=10**9, outputs=1, s0=0.5, sa=1.0, a4=3.0, sy=1.0)
     >>> round(first_step_threshold(wide, samples=10, trace=4.0), 6)  # V_0 = 1
@@ -106,10 +106,10 @@ def first_step_threshold(model: Model, samples: int, trace: float) -> float:
 
 
 def first_step_grows(model: Model, samples: int, trace: float, rate: float) -> bool:
-    """Whether the first step, averaged over rows, grows the weights along directions of vanishing variance.
+    """Whether weights grow in the first step, averaged over rows, along directions of vanishing variance.
 
     η(s_y² + V_0) > 2 n s_0² as m → ∞; at finite width η > `first_step_threshold`. Labels and the outputs of the other
-    neurons kick a neuron about (order η²), its own output holds it back (order η).
+    neurons act on a neuron as noise (order η²); its own output contracts its weights (order η).
     """
     return rate > first_step_threshold(model, samples, trace)
 

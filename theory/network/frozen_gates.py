@@ -1,11 +1,11 @@
-"""The Jacobian J of a network's outputs by its parameters, as two products: forward J δ and backward Jᵀ r.
+"""The Jacobian J of a network's outputs with respect to its parameters, as two products: J δ and Jᵀ r.
 
-With z_l = c_l W_l h_{l−1} + b_l and h_l = φ(z_l), all that J knows of a row is what each layer was given, h_{l−1}, and
-its gates φ'(z_l). Both are frozen once; a product costs what a pass through the network does, and no matrix is stored.
+With z_l = c_l W_l h_{l−1} + b_l and h_l = φ(z_l), J depends on a row only through the input of each layer, h_{l−1}, and
+its gates φ'(z_l). Both are frozen once; a product costs as much as a pass through the network, and no matrix is stored.
 Derived in theory/derivations.md, section 2.6.
 
 Forward pass and products are this module's own, dense layers and filters alike, in NumPy or torch, batched over
-replicas; nothing is shared with what trains networks.
+replicas; no code is shared with the training of networks.
 """
 
 from __future__ import annotations
@@ -74,9 +74,10 @@ class FrozenGates:
     filters : tuple of FrozenFilters or None
         By layer; None for dense layers.
     given : tuple of Array, shapes (R, n, in) or (R, n, H, W, C)
-        What each layer is given.
+        The input of each layer.
+
     gates : tuple of Array, shapes (R, n, out) or (R, n, H', W', out)
-        φ'(z_l) of every hidden layer; where the maximum over places follows, 0 at all others.
+        φ'(z_l) of every hidden layer; if a maximum over places follows, 0 at all places but the maximum.
     bias : bool
     trained : int
         How many parameters are trained, first layer first; changes and gradients have as many entries.
@@ -98,7 +99,7 @@ class FrozenGates:
         return replace(self, outputs=outputs, given=tuple(rest[:layers]), gates=tuple(rest[layers:]))
 
     def forward(self, changes: Sequence[Array]) -> Array:
-        """J δ, shape (R, n, C): how the outputs change, to first order, as parameters change by δ."""
+        """J δ, shape (R, n, C): the change of the outputs, to first order, when parameters change by δ."""
         moved = None
         for layer, (rows, w, scale) in enumerate(zip(self._rows, self.weights, self.scales, strict=True)):
             xp = namespace(rows)
@@ -124,7 +125,7 @@ class FrozenGates:
         return gradients
 
     def derivatives(self, residual: Array) -> Iterator[tuple[int, Array, Array]]:
-        """What Jᵀ r is made of, for r (R, n, C): each trained layer's number, its rows and r_l, last layer first.
+        """The factors of Jᵀ r, for r (R, n, C): each trained layer's number, its rows and r_l, last layer first.
 
         The rows are those that its weights multiply, (R, rows · places, in), and r_l is the derivative of Σ r·f by z_l,
         (R, rows · places, out).
@@ -139,7 +140,7 @@ class FrozenGates:
 
     @property
     def numbers(self) -> int:
-        """How many numbers are held, with the patches that products use."""
+        """How many numbers are held, including the patches that products use."""
         arrays = (self.outputs, *self.given, *self.gates)
         cut = (rows for rows, layer in zip(self._rows, self.filters, strict=True) if layer is not None)
         return sum(math.prod(array.shape) for array in (*arrays, *cut))
@@ -150,11 +151,11 @@ class FrozenGates:
         return tuple(self._seen(layer, h) for layer, h in enumerate(self.given))
 
     def _seen(self, layer: int, h: Array) -> Array:
-        """What a layer is given, as the rows that its weights multiply, (R, rows · places, in)."""
+        """The input of a layer, as the rows that its weights multiply, (R, rows · places, in)."""
         return seen(self.filters[layer], h)
 
     def _unseen(self, layer: int, rows: Array) -> Array:
-        """The adjoint of `_seen`: of the shape of what the layer is given."""
+        """The adjoint of `_seen`, in the shape of the layer's input."""
         xp, filters, given = namespace(rows), self.filters[layer], self.given[layer]
         if filters is not None:
             sides = given.shape[2:4]
@@ -165,7 +166,7 @@ class FrozenGates:
         return rows
 
     def _through_gate(self, layer: int, change: Array) -> Array:
-        """What a hidden layer hands on as z changes, (R, rows · places, out) → the shape of what the next is given."""
+        """The change of a hidden layer's output with z, (R, rows · places, out) → the shape of the next input."""
         gate = self.gates[layer]
         moved = namespace(change).reshape(change, gate.shape) * gate
         return window_sums(moved) if _pools(self.filters[layer]) else moved
@@ -191,7 +192,7 @@ def freeze(network: Network, parameters: Sequence[Array], rows: Array) -> Frozen
     Raises
     ------
     InvalidInput
-        Where rows and parameters do not fit each other or the network, or are not finite.
+        If rows and parameters do not fit each other or the network, or are not finite.
 
     Examples
     --------
@@ -234,7 +235,7 @@ def freeze(network: Network, parameters: Sequence[Array], rows: Array) -> Frozen
 
 
 def seen(filters: FrozenFilters | None, h: Array) -> Array:
-    """What a layer is given as the rows that its weights multiply, (R, rows · places, in).
+    """The input of a layer as the rows that its weights multiply, (R, rows · places, in).
 
     Patches for filters; for a dense layer the vector itself, of an image channel by channel.
     """
@@ -299,7 +300,7 @@ def _checked(network: Network, parameters: Sequence[Array], rows: Array) -> tupl
 
 
 def _check_fit(layer: int, filters: FrozenFilters | None, w: Array, h: Array) -> None:
-    """Raise InvalidInput unless weights (R, out, in) fit what the layer is given."""
+    """Raise InvalidInput unless weights (R, out, in) fit the layer's input."""
     if filters is not None and min(filters.handed_on(h.shape[2:4])) < 1:
         raise InvalidInput(
             "rows.shape", tuple(h.shape[2:4]), f"leaves layer {layer + 1}, {filters}, no place to look at"

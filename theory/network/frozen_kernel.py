@@ -1,7 +1,7 @@
 """The tangent kernel of actual networks between all outputs, from frozen gates: by layers, without a Jacobian.
 
-A dense layer adds c_l² (h_i·h_j)(g_ic·g_je) to K, where h is what the layer is given and g_ic the derivative of output
-c on row i by z_l: products of n rows and of n C derivatives take the place of n C gradients of all weights.
+A dense layer adds c_l² (h_i·h_j)(g_ic·g_je) to K, where h is the layer's input and g_ic the derivative of output c on
+row i with respect to z_l: products of n rows and of n C derivatives take the place of n C gradients of all weights.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from theory.network.frozen_gates import FrozenGates
 
 
 def frozen_ntk(frozen: FrozenGates) -> Array:
-    """K = J Jᵀ over what is trained, of R networks on n rows: exact, as `empirical_ntk` with `full`.
+    """K = J Jᵀ over the trained parameters, of R networks on n rows: exact, as `empirical_ntk` with `full`.
 
-    K_ij^ce = Σ_l c_l² (h_i·h_j)(g_ic·g_je), and (g_ic·g_je) more where there are biases; for filters the gradient of
+    K_ij^ce = Σ_l c_l² (h_i·h_j)(g_ic·g_je), plus (g_ic·g_je) if there are biases; for filters the gradient of
     their weights, summed over places, is formed row by row. Memory R n² C², and for filters R n C times their weights.
 
     Parameters

@@ -61,7 +61,7 @@ def nngp(
     covariance : float or Array of shape (d, d)
         s_0² for Σ_w = s_0² I, or Σ_w.
     variances : sequence of float
-        s_2², …, s_L² of the layers above the first; one number, s_a², is one hidden layer.
+        s_2², …, s_L² of the layers above the first; one number, s_a², for one hidden layer.
 
     Raises
     ------
@@ -82,13 +82,13 @@ def ntk(
 ) -> Array:
     """The tangent kernel K(x, z) = ∇f(x)·∇f(z) of one output, in the limit of wide layers, shape (n, p).
 
-    One hidden layer: K_W = s_a² (x·z) E[φ'(u) φ'(v)] where the first layer is trained, K_a = E[φ(u) φ(v)] where the
-    last one is, their sum where all are. K_W keeps the raw x·z: Σ_w enters it through u and v only. Deeper
-    (arXiv:1806.07572, Theorem 1): K^(l+1) = E[φ(u) φ(v)] + s_(l+1)² K^(l) E[φ'(u) φ'(v)], K^(1) = x·z, of which
-    "first" keeps the part that begins with x·z. Networks of width m fluctuate around it by O(m^-½).
+    One hidden layer: K_W = s_a² (x·z) E[φ'(u) φ'(v)] if the first layer is trained, K_a = E[φ(u) φ(v)] if the last one
+    is, and their sum if all are. K_W contains the raw x·z: Σ_w enters only through u and v. Deeper (arXiv:1806.07572,
+    Theorem 1): K^(l+1) = E[φ(u) φ(v)] + s_(l+1)² K^(l) E[φ'(u) φ'(v)], K^(1) = x·z, of which "first" keeps the part
+    that begins with x·z. Networks of width m fluctuate around it by O(m^-½).
 
-    Of several outputs with independent weights each has this kernel, and none has one with another. Parameters and
-    errors as `nngp`; `trained` is "first", "last" or "all".
+    With several outputs with independent weights, each has this kernel, and there is none between different outputs.
+    Parameters and errors as `nngp`; `trained` is "first", "last" or "all".
 
     Examples
     --------
@@ -133,7 +133,7 @@ def _recursion(
 def _moments(covariance: Array) -> Gram:
     """The moments of a layer's outputs from their covariance (n, n) alone.
 
-    Angles below 1e-7 (float64) cannot be told from 0 there, and are taken for it.
+    Angles below 1e-7 (float64) cannot be distinguished from 0 there, and count as 0.
     """
     xp = namespace(covariance)
     variances = xp.linalg.diagonal(covariance)

@@ -1,13 +1,13 @@
-"""One hidden layer near the kernel limit: everything that happens to Σ_w at order 1/m, at any time of training.
+"""One hidden layer near the kernel limit: the change of Σ_w at order 1/m, at any time of training.
 
 With f(x) = m^{-1/2} Σ_j a_j φ(w_j·x) and random labels, full batch, given X (theory/derivations.md, section 2.2),
 
     m (E[w wᵀ] − s_0² I) = T_1 + T_2 + T_3 (+ T_4) + o(1):
 
-    T_1  the square of the motion of w, driven by labels and by the other neurons' output,
-    T_2  w against its motion through the neuron's own output,
-    T_3  w against the second order of its motion: its gates move with it,
-    T_4  w against the second order of its motion: its output weight moves, where that is trained.
+    T_1  the square of the change of w, driven by labels and by the other neurons' output,
+    T_2  the product of w and its change through the neuron's own output,
+    T_3  the product of w and the second order of its change: its gates change with it,
+    T_4  the product of w and the second order of its change: its output weight changes, if that is trained.
 
 All follow from A, B, C of `theory.network.propagators` and from the duals of `theory.network.duals`. Gradient descent
 and gradient flow have the same four terms with their own A, B, C. With several outputs the tangent kernel is the same
@@ -52,7 +52,7 @@ class KernelLimit:
     ----------
     activation : "relu", "erf" or "tanh"
     rows : ndarray, shape (n, d)
-        X as the raw weights feel it.
+        X in units of the raw weights.
     s0, sa : float
         s_0² and s_a², the variances of first-layer and output weights.
     both : bool
@@ -119,7 +119,7 @@ def motion(limit: KernelLimit, c: np.ndarray) -> np.ndarray:
 def own_output(limit: KernelLimit, a: np.ndarray) -> np.ndarray:
     """T_2 = −2 s_a² s_0² [Xᵀ(A ∘ P)X + Xᵀ diag((A ∘ Q)1)X], A (n, n) → (d, d).
 
-    Of f_0 only the neuron's own part is correlated with w: E[w φ'(w·x_i) φ(w·x_k)] = s_0² (P_ik x_k + Q_ik x_i).
+    Only the neuron's own part of f_0 is correlated with w: E[w φ'(w·x_i) φ(w·x_k)] = s_0² (P_ik x_k + Q_ik x_i).
     """
     x = limit.rows
     weighted = (a * limit.p) @ x + (a * limit.q).sum(axis=1)[:, None] * x
@@ -147,7 +147,7 @@ def moving_output_weights(limit: KernelLimit, b: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class LazyTerms:
-    """T_1 … T_4, (d, d) each; `output_weights` is zero where those stay."""
+    """T_1 … T_4, (d, d) each; `output_weights` is zero if output weights are not trained."""
 
     motion: np.ndarray
     own_output: np.ndarray
@@ -187,12 +187,12 @@ def terms_after(limit: KernelLimit, stretch: Stretch, labels: float) -> LazyTerm
 
 
 def displacement(limit: KernelLimit, matrices: Propagators, model: Model) -> float:
-    """How far weights move, as a share of what they were: the small parameter ε of the expansion.
+    """How far weights move, relative to their initial size: the small parameter ε of the expansion.
 
         ε² = (outputs/m) { tr(T_1 XᵀX)/min(s_0² |X|², n) + tr(C k)/s_a² },
 
-    the mean square motion of pre-activations over their mean square at the start, or over 1, where erf and tanh bend,
-    if that is less; beside it, where output weights are trained, the same of those.
+    the mean square motion of pre-activations over their mean square at the start, or over 1, where erf and tanh
+    saturate, if that is smaller; if output weights are trained, plus the same for them.
     """
     x = limit.rows
     scale = limit.s0 * float(np.sum(x**2))
@@ -227,7 +227,8 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
 
     With `train` "first" in both parametrizations, with "all" in ntk. Given X, Σ_w is not diagonal in the eigenbasis of
     X'X/n: τ is its diagonal there. The neglected terms are smaller by a factor of order ε for ReLU, whose gates have
-    kinks, and ε² for erf and tanh, ε ∝ m^{-1/2} the `displacement`; the error budget is as much of the terms' sizes.
+    kinks, and ε² for erf and tanh, ε ∝ m^{-1/2} the `displacement`; the error budget is that fraction of the terms'
+    sizes.
 
     Raises
     ------
@@ -255,15 +256,15 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
 
 
 def error_budget(model: Model, moved: LazyTerms, epsilon: float, least: float) -> float:
-    """The relative error of τ that is declared: c ε^p of the largest entry of |T_1| + … + |T_4| over m, p = 1 or 2.
+    """The declared relative error of τ: c ε^p of the largest entry of |T_1| + … + |T_4| over m, p = 1 or 2.
 
-    Of the terms' sizes, not of their sum, in which they may cancel; `least` is the smallest τ.
+    It is a share of the terms' sizes, not of their sum, in which they may cancel; `least` is the smallest τ.
     """
     return declared_share(model, epsilon) * moved.size / (model.width * least)
 
 
 def declared_share(model: Model, epsilon: float) -> float:
-    """c ε^p, the share of the terms' sizes by which they may miss what happens at order 1/m."""
+    """c ε^p, the share of the terms' sizes that bounds their error at order 1/m."""
     power, share = BUDGETS[model.activation]
     return float(share * epsilon**power)
 

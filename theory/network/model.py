@@ -1,12 +1,12 @@
-"""What the closed forms of one hidden layer share: their hypotheses, and the constants of the model.
+"""Common parts of the closed forms of one hidden layer: their hypotheses, and the constants of the model.
 
-With f(x) = m^{-1/2} Σ_j a_j φ(w_j·x), w_j of variance s_0² and a_j of variance s_a² a coordinate, both parametrizations
-are this model in their raw first-layer weights, with the same learning rate:
+With f(x) = m^{-1/2} Σ_j a_j φ(w_j·x), w_j of variance s_0² and a_j of variance s_a² per coordinate, both
+parametrizations are this model in their raw first-layer weights, with the same learning rate:
 
     standard   s_0² = v_1/d,  s_a² = v_2 (raw output weights a/sqrt(m) have variance v_2/m),  rows x;
     ntk        s_0² = v_1,    s_a² = v_2,                                                     rows x/sqrt(d).
 
-In the standard parametrization output weights, where trained, move m times faster than a would.
+In the standard parametrization trained output weights move m times faster than a would.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from theory.setting import Setting
 
 @dataclass(frozen=True)
 class Model:
-    """The constants of one hidden layer, in which both parametrizations read alike.
+    """The constants of one hidden layer, in terms of which both parametrizations are the same.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Model:
     sy : float
         s_y², the variance of the labels of one output.
     factor : float
-        By what to multiply rows: 1, or 1/sqrt(d) in the ntk parametrization.
+        The factor of the rows: 1, or 1/sqrt(d) in the ntk parametrization.
     """
 
     activation: str
@@ -84,7 +84,7 @@ def not_hidden_layer(setting: Setting, loss: str = "mse") -> str | None:
 
 
 def hidden_layer_constants(setting: Setting, dimension: int) -> Model:
-    """The constants of a setting that `not_hidden_layer` lets pass, for rows of `dimension` d."""
+    """The constants of a setting that `not_hidden_layer` accepts, for rows of `dimension` d."""
     network = setting.network
     sa = network.layer_variances[1]
     return Model(
@@ -100,7 +100,7 @@ def hidden_layer_constants(setting: Setting, dimension: int) -> Model:
 
 
 def model_of(setting: Setting, rows: np.ndarray) -> tuple[Model, np.ndarray]:
-    """The constants of a setting that `not_hidden_layer` lets pass, and the rows (n, d) as the raw weights feel them.
+    """The constants of a setting that `not_hidden_layer` accepts, and the rows (n, d) in units of the raw weights.
 
     >>> from theory.setting import Data, Network
     >>> data = Data(kind="gaussian", spectrum=(1.0,) * 4, samples=2, fixed=True)

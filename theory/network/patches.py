@@ -1,7 +1,7 @@
-"""What layers of filters see and hand on, and the adjoints of both, in NumPy or torch.
+"""The inputs and outputs of layers of filters, and the adjoints of both, in NumPy or torch.
 
-Images lie with their channels last, (R, n, H, W, C). A layer of filters is then a dense layer on one row per place, its
-patch, and all that is peculiar to it is linear: cutting patches, and picking one of 2 × 2 places.
+Images have their channels last, (R, n, H, W, C). A layer of filters is then a dense layer on one row per place, its
+patch, and its special operations are linear: cutting patches, and picking one of 2 × 2 places.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class FrozenFilters(NamedTuple):
     ----------
     kernel : (kh, kw)
     border : int
-        Rows and columns of zeros around what it is given.
+        Rows and columns of zeros around its input.
     pools : bool
         Whether the maximum over 2 × 2 places, stride 2, follows its activation.
     """
@@ -34,18 +34,18 @@ class FrozenFilters(NamedTuple):
     pools: bool = False
 
     def places(self, sides: tuple[int, int]) -> tuple[int, int]:
-        """At how many places a filter looks, down and across, of images of these sides."""
+        """The number of places of a filter on images of these sides, down and across."""
         down, across = (side + 2 * self.border - length + 1 for side, length in zip(sides, self.kernel, strict=True))
         return down, across
 
     def handed_on(self, sides: tuple[int, int]) -> tuple[int, int]:
-        """The sides of what the layer above is given."""
+        """The sides of the input of the layer above."""
         down, across = self.places(sides)
         return (down // WINDOW, across // WINDOW) if self.pools else (down, across)
 
 
 def filters_of(network: Network) -> tuple[FrozenFilters, ...]:
-    """The layers of filters of a network, first layer first; none of a network of dense layers.
+    """The layers of filters of a network, first layer first; empty for a network of dense layers.
 
     >>> filters_of(Network(kind="vgg", blocks=((4, 4),)))[1]
     FrozenFilters(kernel=(3, 3), border=1, pools=True)
@@ -60,7 +60,7 @@ def filters_of(network: Network) -> tuple[FrozenFilters, ...]:
 
 
 def cut_patches(layer: FrozenFilters, images: Array) -> Array:
-    """What a filter sees at every place of images (R, n, H, W, C), shape (R, n, H', W', C·kh·kw), C slowest.
+    """The patch at every place of images (R, n, H, W, C), shape (R, n, H', W', C·kh·kw), C slowest.
 
     >>> cut_patches(FrozenFilters((1, 2)), np.arange(6.0).reshape(1, 1, 2, 3, 1))[0, 0, 0].tolist()
     [[0.0, 1.0], [1.0, 2.0]]

@@ -1,16 +1,16 @@
-"""How the residuals of a network in the kernel limit decay, and what their path adds up to: the matrices A, B and C.
+"""How the residuals of a network in the kernel limit decay, and the sums over their path: the matrices A, B and C.
 
-While the tangent kernel K (n, n) stays what it was, the residuals obey r(s + 1) = (I − ηK/n) r(s), and gates see
+While the tangent kernel K (n, n) is constant, the residuals obey r(s + 1) = (I − ηK/n) r(s), and gates depend on
 
     A = Σ_{s<t} (η/n) R^s,      B = Σ_{s<t} (η/n) R^s S A(s),      C = A S A,      R = I − ηK/n,
 
 S the second moment of r(0) (theory/derivations.md, section 2.2). In the eigenbasis K = U diag(κ) Uᵀ, A is diagonal and
 B is UᵀSU times, entry by entry, the table H_ab = Σ_{s<t} (η/n) ϱ_a^s A_b(s). Closed forms of H divide by κ_b, which may
-be zero or nearly so. Here ϱ^t, A and H of two stretches of training, one after the other, are put together,
+be zero or nearly zero. Here ϱ^t, A and H of two consecutive stretches of training are combined,
 
     ϱ^{p+q} = ϱ^p ϱ^q,   A(p + q) = A(p) + ϱ^p A(q),   H_ab(p + q) = H_ab(p) + ϱ_a^p [A_a(q) A_b(p) + ϱ_b^p H_ab(q)],
 
-so that t steps take log2 t of these sums, nothing is divided, and for ηκ ≤ n nothing cancels.
+so that t steps take log2 t of these sums, without divisions, and without cancellation for ηκ ≤ n.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Stretch:
     Attributes
     ----------
     decay : ndarray, shape (n,)
-        ϱ_a^t, what is left of the residual in mode a.
+        ϱ_a^t, the remaining share of the residual in mode a.
     sum : ndarray, shape (n,)
         The eigenvalues of A: (1 − ϱ_a^t)/κ_a, ηt/n where κ_a = 0.
     double_sum : ndarray, shape (n, n)
@@ -73,7 +73,7 @@ def descent_step(kappa: np.ndarray, rate: float) -> Stretch:
     Raises
     ------
     NoClosedForm
-        If ηκ_max/n >= 2: gradient descent is then unstable, and K does not stay what it was.
+        If ηκ_max/n >= 2: gradient descent is then unstable, and K is not constant.
     """
     require_eigenvalues(kappa)
     n = len(kappa)
@@ -88,7 +88,7 @@ def flow(kappa: np.ndarray, time: float) -> Stretch:
 
         H_ab = [(1 − e^{−κ_aT/n})/κ_a − (1 − e^{−(κ_a+κ_b)T/n})/(κ_a + κ_b)]/κ_b,
 
-    put together from stretches so short that H_ab = (τ²/2) [1 − (2κ_a + κ_b)τ/3] to rounding.
+    combined from stretches so short that H_ab = (τ²/2) [1 − (2κ_a + κ_b)τ/3] to rounding.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How alike the softmax outputs of two rows are on average: E[p_i·p_k] for Gaussian logits, by the Gumbel-max trick.
+"""How similar the softmax outputs of two rows are on average: E[p_i·p_k] for Gaussian logits, by the Gumbel-max trick.
 
 At the start of training, at large width, the logits of C classes are independent copies of one Gaussian process.
 Softmax probabilities are those of the largest logit after Gumbel noise: p_c = Pr(f_c + G_c is the largest). With
@@ -9,7 +9,7 @@ independent,
 
 F and f the joint distribution function and density of U = f_ic + G_c and V = f_kc + G'_c. Given the logits F is a
 product of two Gumbel functions; by Mehler's formula F(u, v) = Σ_j ρ^j α_j(u) β_j(v) with Hermite coefficients of either
-row. More classes cost nothing. Derived in theory/derivations.md, section 2.4.
+row. The cost does not grow with the number of classes. Derived in theory/derivations.md, section 2.4.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def softmax_products(covariance: np.ndarray, classes: int) -> np.ndarray:
 
     Examples
     --------
-    All classes are equally likely where logits are 0, and one is certain where they are large.
+    All classes are equally likely if logits are 0, and one is certain if they are large.
 
     >>> softmax_products(np.diag([0.0, 1.0]), 4).round(6).tolist()
     [[0.25, 0.25], [0.25, 0.391971]]
@@ -77,8 +77,8 @@ def softmax_products(covariance: np.ndarray, classes: int) -> np.ndarray:
 def _coefficients(variances: np.ndarray, u: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """E[Λ(u − σζ) h_j(ζ)] and the same of Λ', ζ ~ N(0, 1), Λ(x) = exp(−e^{−x}), (n, u, J) each, for variances σ² (n,).
 
-    What J terms leave out of F(u, v) is at most, by Cauchy and Schwarz, the root of what they leave out of
-    E Λ(u − σζ)² = Σ_j α_j(u)² and of the same at v (Parseval).
+    By Cauchy and Schwarz, the remainder of F(u, v) after J terms is at most the root of the product of the remainders
+    of E Λ(u − σζ)² = Σ_j α_j(u)² and of the same at v (Parseval).
     """
     distinct, where = np.unique(variances, return_inverse=True)
     terms = 8

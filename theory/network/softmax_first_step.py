@@ -1,16 +1,17 @@
 """The first step of one hidden layer on cross-entropy and random classes, given X: exact in the logits as m → ∞.
 
-At large width the logits of the C classes are independent Gaussian processes of covariance N = s_a² E φφ, and a neuron
-sees the others' logits through the softmax p, its own through the slope of it (theory/derivations.md, section 2.4):
+At large width the logits of the C classes are independent Gaussian processes of covariance N = s_a² E φφ, and the
+others' logits act on a neuron through the softmax p, its own through the slope of p (theory/derivations.md, section
+2.4):
 
     m (E[w wᵀ] − s_0² I) = η T_own + η² T_squared + (η²/m) T_reaction + …,
     T_own      = −(2 s_a² s_0²/n) Σ_i (1 − E|p_i|²)(P_ii + Q_ii) x_i x_iᵀ,
     T_squared  = (s_a²/n²) Xᵀ (P ∘ Γ) X,   Γ_ii = 1 − 2/C + E|p_i|²,   Γ_ik = E[p_i·p_k] − 1/C,
     T_reaction = (s_a⁴/n²) Σ_ik (1 − E|p_i|²)(1 − E|p_k|²) E[φφ'(w·x_i) φφ'(w·x_k)] x_i x_kᵀ.
 
-P = E φ'φ', Q = E φ''φ. No linearisation of the softmax: E[p_i·p_k] comes from `theory.network.softmax`. Of the terms
-of order 1/m² the square of the neuron's own reaction is the one that adds up over rows and is not divided by the number
-of classes, so that it may exceed T_squared; it is kept, with slopes averaged row by row. The others are neglected.
+P = E φ'φ', Q = E φ''φ. No linearisation of the softmax: E[p_i·p_k] comes from `theory.network.softmax`. Among the terms
+of order 1/m², only the square of the neuron's own reaction adds up over rows and is not divided by the number of
+classes, so that it may exceed T_squared; it is kept, with slopes averaged row by row. The others are neglected.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ class SoftmaxTerms:
 
 
 def softmax_first_step_terms(rows: np.ndarray, model: Model) -> SoftmaxTerms:
-    """The terms of the first step on rows X (n, d), as the raw weights feel them, `outputs` the number of classes.
+    """The terms of the first step on rows X (n, d), in units of the raw weights; `outputs` is the number of classes.
 
-    Raises InvalidInput where logits are too large for `softmax_products`.
+    Raises InvalidInput if logits are too large for `softmax_products`.
     """
     n, moments = len(rows), gram(rows, covariance=model.s0)
     p = dual(model.activation, moments, (1, 1))
@@ -79,8 +80,8 @@ def refusal(setting: Setting) -> str | None:
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     """Σ_w = E[w wᵀ] at steps 0 and 1, given X (n, d): `softmax_first_step_terms`; neglected terms are of order 1/m².
 
-    The budget is their size relative to τ: a factor, more than was measured over random settings, times 1/m² times
-    all terms without their signs. With weight decay and momentum as in `theory.network.first_step`.
+    The budget is their size relative to τ: a factor, larger than measured over random settings, times 1/m² times the
+    sum of the absolute terms. With weight decay and momentum as in `theory.network.first_step`.
 
     Raises
     ------

@@ -1,11 +1,11 @@
 """One hidden layer under softmax and cross-entropy, near the kernel limit and while its logits are small.
 
-To first order in the logits p = 1/C + Πf/C, Π = I − 11ᵀ/C, and the residuals ỹ − Πf/C, ỹ the one-hot labels less 1/C,
-decay as those of the squared error on K/C. The four terms of `theory.network.lazy` stay, with
+To first order in the logits p = 1/C + Πf/C, Π = I − 11ᵀ/C, and the residuals ỹ − Πf/C, ỹ the one-hot labels minus 1/C,
+decay as those of the squared error on K/C. The four terms of `theory.network.lazy` remain, with
 
     K → K/C in A, B, C,    S → ((C − 1)/C) I + ((C − 1)/C²) N, summed over the classes,    T_2 → ((C − 1)/C) T_2
 
-(theory/derivations.md, section 2.2). Saturation of the softmax is what it neglects: semi-quantitative, no more.
+(theory/derivations.md, section 2.2). It neglects saturation of the softmax, and is only semi-quantitative.
 """
 
 from __future__ import annotations
@@ -90,13 +90,13 @@ def refusal(setting: Setting) -> str | None:
 def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     """Σ_w = s_0² I + (T_1 + T_2 + T_3)/m at every step of the setting, given X (n, d), linear in the logits.
 
-    The error budget is that of `theory.network.lazy`, and on top a share of the terms' sizes for the softmax: the
-    variance v of its logits, SATURATION · v.
+    The error budget is that of `theory.network.lazy`, plus a share of the terms' sizes for the softmax, SATURATION · v,
+    with v the variance of its logits.
 
     Raises
     ------
     NoClosedForm
-        If ηκ_max/(nC) >= 2, weights move by more than half of what they were, or logits reach variance 1.
+        If ηκ_max/(nC) >= 2, weights move by more than half of their initial size, or logits reach variance 1.
     """
     rows = required_rows(rows)
     model, felt = model_of(setting, rows)

@@ -1,12 +1,12 @@
-"""How much the weights of one hidden layer of ReLUs grow altogether: an exact law of the order-1/m theory.
+"""The total growth of the weights of one hidden layer of ReLUs: an exact law of the order-1/m theory.
 
 ReLU is homogeneous, φ'(u) u = φ(u) and φ''(u) u = 0, so that the traces of `theory.network.lazy`'s terms are traces of
-products with the tangent kernel, and fall into its modes (theory/derivations.md, section 2.2):
+products with the tangent kernel, and split into its modes (theory/derivations.md, section 2.2):
 
     m (E|w|² − d s_0²) = C Σ_a (1/κ_a) [s_y² (1 − r_a)² − (1 − r_a²) N_aa],      r_a = (1 − ηκ_a/n)^t, or e^{−κ_aT/n},
 
-N_aa the variance of the initial output in mode a. With the first layer alone trained it is exact for descent and flow,
-with both layers for flow, where it is also the change of m E a²; descent then misses it by order η.
+N_aa the variance of the initial output in mode a. If only the first layer is trained it is exact for descent and flow;
+with both layers, for flow, where it is also the change of m E a²; descent then misses it by order η.
 
 Fitting labels lengthens weights and unlearning the initial output shortens them. Mode a of a flow lengthens them iff
 
@@ -23,7 +23,7 @@ from theory.network.propagators import Stretch
 
 
 def trace_law(limit: KernelLimit, stretch: Stretch, labels: float, outputs: int = 1) -> np.ndarray:
-    """What each mode of the tangent kernel adds to m (E|w|² − d s_0²), (n,); written without division by κ:
+    """The contribution of each mode of the tangent kernel to m (E|w|² − d s_0²), (n,), without division by κ:
 
         C A_a [s_y² (1 − r_a) − N_aa (1 + r_a)],      A_a = (1 − r_a)/κ_a.
 
@@ -42,7 +42,7 @@ def trace_law(limit: KernelLimit, stretch: Stretch, labels: float, outputs: int 
 
 
 def recovery_times(limit: KernelLimit, labels: float) -> np.ndarray:
-    """The flow times T_a/n (n,) at which each mode stops shortening weights on balance and begins to lengthen them:
+    """The flow times T_a/n (n,) at which the net effect of each mode turns from shortening to lengthening weights:
 
         T_a/n = (2/κ_a) artanh(N_aa/s_y²),      infinite where N_aa >= s_y² or κ_a = 0.
 

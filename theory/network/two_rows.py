@@ -1,7 +1,7 @@
 """An average over two Gaussian rows that the first step of ReLU needs: g_l = E[x_l z_l P(x, z) k(x, z)].
 
 With x, z ~ N(0, Σ), θ their angle, P = (π − θ)/2π, k = |x||z| [sin θ + (π − θ) cos θ]/2π (weights of variance 1), g is
-diagonal in eig(Σ). Of P k only the part that is odd in ρ = cos θ is left, |x||z| times ρ/16 + 𝒜(ρ)/4π² with
+diagonal in eig(Σ). Only the part of P k that is odd in ρ = cos θ remains, |x||z| times ρ/16 + 𝒜(ρ)/4π² with
 
     𝒜(ρ) = arcsin(ρ) sqrt(1 − ρ²) + ρ arcsin²(ρ) = Σ_k A_k ρ^{2k+1},
     A_0 = 1,   A_k = 4^k (k + 1) / [2 C(2k, k) k² (2k + 1)],
@@ -10,7 +10,7 @@ so that, with c_0 = 1/16 + 1/4π²,
 
     g_l = c_0 s_l² + (1/4π²) Σ_{k≥1} A_k E[x_l z_l (x·z)^{2k+1} (|x||z|)^{−2k}].
 
-The first term is what is left for many directions. The others are two-dimensional integrals of smooth functions:
+The first term is the limit of many directions. The others are two-dimensional integrals of smooth functions:
 |x|^{−2k} is a mixture of exp(−α|x|²/2), under which x is Gaussian again, and the moments of x·z are the coefficients of
 Π_j (1 − γ² s_j²/((1 + αs_j)(1 + βs_j)))^{−1/2}. Derived in theory/derivations.md, section 2.3.
 """
@@ -35,7 +35,7 @@ def two_row_average(s: np.ndarray, multiplicity: np.ndarray) -> tuple[np.ndarray
 
     Terms beyond the 400th fall as k^{−(d + 2)/2} times a series in 1/k, whose sum is extrapolated; the error is how
     much the 200 terms before the last matter, about 1e-10 of g unless few eigenvalues are very uneven, such as 1 and
-    0.01 alone (1e-4). Where extrapolation fails all that could be missing is the error: A_k sums to π²/4 − 1, and
+    0.01 alone (1e-4). If extrapolation fails, the error is everything that could be missing: A_k sums to π²/4 − 1, and
     E[x_l z_l (x·z)^{2k+1} (|x||z|)^{−2k}] is seen to fall with k (not proved).
 
     Raises

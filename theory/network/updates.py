@@ -1,6 +1,6 @@
 """The update rules of a setting's optimizer on parameters θ_0 + δ, of which δ is kept; in NumPy or torch.
 
-In the conventions of torch.optim, with its defaults for what a setting does not name. Weight decay is coupled,
+The conventions are those of torch.optim, with its defaults for options that a setting lacks. Weight decay is coupled,
 g ← g + λ θ, and the l1 penalty adds its subgradient, l1 · sign θ; both act on θ = θ_0 + δ, biases included.
 """
 
@@ -17,14 +17,14 @@ BETAS, ALPHA, EPSILON = (0.9, 0.999), 0.99, 1e-8
 
 
 class Updates:
-    """The state of one training: changes δ, which `step` moves in place.
+    """The state of one training: changes δ, which `step` updates in place.
 
     Parameters
     ----------
     training : Training
         Its optimizer, learning rate with drops, momentum, decay and l1.
     start : sequence of Array
-        θ_0, one array per trained parameter; left as they are.
+        θ_0, one array per trained parameter; not changed.
     velocity : sequence of Array, optional
         v of momentum before the first update; zero by default.
 

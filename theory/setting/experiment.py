@@ -69,10 +69,10 @@ class Upstream(Checked, frozen=True, kw_only=True):
     until: Until | None = None
 
     def check(self) -> None:
-        rule = "must be one number, the updates made at most"
+        rule = "must be one number, the largest number of updates"
         self.require(isinstance(self.training.steps, int), "training.steps", rule, self.training.steps)
         self.require(not self.data.fixed, "data.fixed", "must be false: every replica draws its own rows", True)
-        self.require(self.data.samples != "online", "data.samples", "must be a number: rows are shared out", "online")
+        self.require(self.data.samples != "online", "data.samples", "must be a number, to divide the rows", "online")
 
 
 class Treatment(Checked, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ def require_updates(count: int) -> None:
     require(not text or (text.isascii() and text.isdecimal() and len(text) < 16), UPDATES, text, "must be a number")
     most = int(text or MOST_UPDATES)
     if count > most:
-        rule = f"this form computes update after update, {most} at most: set the environment variable {UPDATES} to more"
+        rule = f"this form computes updates one by one, at most {most}: raise the environment variable {UPDATES}"
         raise NoClosedForm("training.steps", count, rule)
 
 

@@ -101,7 +101,7 @@ class Network(Checked, frozen=True, kw_only=True):
         rule = "must be 'standard' for a resnet, whose normalisation undoes factors"
         self.require(self.parametrization == "standard", "parametrization", rule)
         odd = all(side % 2 for side in self.kernel)
-        self.require(odd, "kernel", "sides must be odd for a resnet, whose borders keep the sides of images")
+        self.require(odd, "kernel", "sides must be odd for a resnet, whose padding keeps the sides of images")
 
     def _check_blocks(self) -> None:
         known = self.kind in ("vgg", "resnet") or not self.blocks

@@ -139,5 +139,5 @@ class Setting(Checked, frozen=True, kw_only=True):
             If the labels come with the data.
         """
         if self.outputs is None:
-            raise InvalidInput("labels.kind", self.labels.kind, "must not be 'real': only the data know those outputs")
+            raise InvalidInput("labels.kind", self.labels.kind, "must not be 'real': the data determine those outputs")
         return self.outputs

@@ -1,12 +1,12 @@
-"""The average over output weights: one run of the solver for each of some draws.
+"""The average over output weights: one run of the solver per draw.
 
 The limit is taken at given output weights a, and its weights depend on a: on |a|², and for activations that are not odd
 on the sums over neurons, which make the output at the start. Draws are the points of a Sobol sequence with these sums
-for its first coordinates. Where output weights are more than a few, numbers of a with known means are regressed out of
-the mean over draws; what scatter they leave, of output weights and of the solver's Monte Carlo alike, gives its error.
+for its first coordinates. With more than a few output weights, functions of a with known means are regressed out of the
+mean over draws; the remaining scatter, of output weights and of the solver's Monte Carlo alike, gives its error.
 
-Explicit directions have initial weights that are drawn as well, each draw with both signs: what labels write then adds
-to them in one run and is taken off in the other. Their own τ is a mean over few numbers, and needs more draws.
+Initial weights along explicit directions are drawn as well, each with both signs: the label part is then added to them
+in one run and subtracted in the other. Their own τ is a mean over few numbers and needs more draws.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Average:
     amplitude : ndarray
         As in `Solution`.
     stepping : ndarray, shape (k,), optional
-        The most that was extrapolated from several updates taken as one, over all times, as its sign may change; not
-        given where none were.
+        The largest extrapolation from several updates computed as one, over all times, since its sign may change; None
+        if there was none.
     """
 
     remembered: np.ndarray
@@ -70,15 +70,15 @@ def rows_needed(problem: Problem, updates: int) -> int:
 
 
 def rounds(problem: Problem) -> tuple[int, ...]:
-    """After how many draws it is asked whether they are enough."""
+    """The numbers of draws after which the accuracy is checked."""
     return ROUNDS_EXPLICIT if problem.explicit else ROUNDS
 
 
 def draws_of(problem: Problem, seed: int, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Gaussian output weights (S, m, C), and initial weights along explicit directions (S, K, m).
 
-    Sobol points whose first coordinates are Σ_j a_jc/√m. Output weights are without their mean over outputs where the
-    loss is the cross-entropy, which does not see it.
+    Sobol points whose first coordinates are Σ_j a_jc/√m. Output weights are without their mean over outputs for the
+    cross-entropy, which does not depend on it.
     """
     m, c, k = problem.width, felt_outputs(problem), problem.explicit
     normal = ndtri(np.clip(qmc.Sobol(m * (c + k), seed=seed).random(most), 1e-9, 1 - 1e-9))
@@ -91,7 +91,7 @@ def draws_of(problem: Problem, seed: int, most: int) -> tuple[np.ndarray, np.nda
 
 
 def longest(problem: Problem) -> np.ndarray:
-    """Output weights (m, C), neurons alike, of a length that only one network in 10⁴ exceeds."""
+    """Output weights (m, C), equal for all neurons, of a length that only one network in 10⁴ exceeds."""
     size = problem.width * problem.outputs
     length = np.sqrt(problem.sa * chi2.isf(RARE, size))
     signs = np.where(np.arange(problem.outputs) % 2, -1.0, 1.0)
@@ -129,7 +129,7 @@ def explicit_controls(problem: Problem, weights: np.ndarray, starts: np.ndarray)
 
 
 def felt_outputs(problem: Problem) -> int:
-    """C, or C − 1 of the cross-entropy, which does not see the mean of a over outputs."""
+    """C, or C − 1 for the cross-entropy, which does not depend on the mean of a over outputs."""
     return problem.outputs - (problem.training.loss == "cross-entropy")
 
 
@@ -139,7 +139,7 @@ def average(
     """τ at the updates `readings`, averaged over output weights: 32 to 128 runs of `solve`, until 1 % of τ is reached
     and 2 % of its change; with explicit directions up to 512.
 
-    If `by` is not 1, every run is extrapolated from two of `by` and 2 · `by` updates taken as one.
+    If `by` is not 1, every run is extrapolated from two runs with `by` and 2 · `by` updates computed as one.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def mean_of(runs: list[Solution]) -> Solution:
 
 
 def _known_well(problem: Problem, found: Average) -> bool:
-    """Whether chance leaves little of τ, and little of its change."""
+    """Whether the random error is small relative to τ and to its change."""
     bulk = problem.bulk
     change = np.linalg.norm((found.tau - problem.s0)[:, bulk], axis=1)
     of_change = np.linalg.norm(found.error[:, bulk], axis=1) <= WANTED_OF_CHANGE * change
@@ -203,7 +203,7 @@ def averaged(
 ) -> Average:
     """The mean over runs and its standard error, from the scatter that `features` (S, q) of mean 0 do not explain.
 
-    If `adjusted`, what they do explain is taken off the mean.
+    If `adjusted`, the explained part is subtracted from the mean.
     """
     at, count = list(readings), len(runs)
     design = np.concatenate([np.ones((count, 1)), features], axis=1)

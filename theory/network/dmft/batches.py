@@ -1,4 +1,4 @@
-"""When a row is used: the weight s^t = n/B · (how often it is in batch t), and what is known of it beforehand."""
+"""When a row is used: the weight s^t = n/B · (how often it is in batch t), and its expectation given the past."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Use:
     drawn : ndarray
         s^t.
     expected : ndarray
-        E[s^t | past], with which means that are linear in s^t are less noisy.
+        E[s^t | past], which reduces the noise of means that are linear in s^t.
     """
 
     drawn: np.ndarray
@@ -42,7 +42,7 @@ class Batches:
         self._slots = np.zeros(count, int)
 
     def use(self, step: int) -> Use:
-        """Of update number `step`; to be asked in order."""
+        """The use in update number `step`; to be called in order."""
         ones = np.ones(self._count)
         if self._full:
             return Use(ones, ones)
@@ -58,5 +58,5 @@ class Batches:
         return Use((self._slots == position) / self._share, expected)
 
     def _spread(self) -> np.ndarray:
-        """A uniform number a row, as evenly spread as can be."""
+        """A uniform number per row, spread as evenly as possible."""
         return (self._generator.permutation(self._count) + self._generator.random()) / self._count

@@ -3,7 +3,7 @@
     C_g(t, s) = E g^t (g^s)ᵀ,      R(t, s) = E ∂g^t/∂ξ^s .
 
 By Stein's identity E[g^t (ξ^s)ᵀ] = Σ_r R(t, r) C_h(r, s). A first guess of R is corrected to obey it where ξ has
-variance, which is where R is felt:
+variance, which is where R matters:
 
     R ← R + (E[g ξᵀ] − R C_h)(C_h + δ I)⁻¹,      δ = .01 tr C_h(t, t)/m .
 """

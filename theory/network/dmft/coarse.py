@@ -1,12 +1,12 @@
-"""Long trainings: several updates as one, and what that changes extrapolated to single updates.
+"""Long trainings: several updates computed as one, and the result extrapolated to single updates.
 
-c updates in a row change little in a training that is long. One update at c times the learning rate does nearly the
-same, at a cost that falls as c³, and what it does otherwise is linear in c as c → 1. With f(c) and f(2 c),
+In a long training, c consecutive updates change little. One update at c times the learning rate has nearly the same
+effect, at a cost that falls as c³, and the difference is linear in c as c → 1. With f(c) and f(2 c),
 
     f(1) = f(c) + (c − 1)/c · (f(c) − f(2 c)) + O(c²) .
 
 Under a constant force momentum moves weights by η (t − δ)/(1 − μ) after many updates, δ = μ/(1 − μ), Nesterov's by
-δ = μ²/(1 − μ). It keeps both: c δ(μ') = δ(μ) and η' = (1 − μ') Σ η/(1 − μ). Batches are joined.
+δ = μ²/(1 − μ). Coarse updates keep both: c δ(μ') = δ(μ) and η' = (1 − μ') Σ η/(1 − μ). Batches are joined.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from theory.network.dmft.solver import Solution
 
 
 def updates_of(updates: int, by: int) -> int:
-    """How many coarse updates cover so many."""
+    """How many coarse updates cover this many single ones."""
     return -(-updates // by)
 
 
 def coarsened(problem: Problem, by: int) -> Problem:
-    """The problem with `by` updates as one; itself for 1."""
+    """The problem with `by` updates as one; unchanged for 1."""
     if by == 1:
         return problem
     training = problem.training
@@ -63,7 +63,7 @@ def _momentum(single: float, nesterov: bool, by: int) -> float:
 def extrapolated(solved: Callable[[Problem, int], Solution], problem: Problem, updates: int, by: int) -> Solution:
     """The solution after 0 … `updates` single updates, from runs of `by` and twice as many as one.
 
-    Returns it with `stepping`, what the extrapolation has added to τ of the finer run.
+    The result has `stepping`, the change of τ of the finer run by the extrapolation.
     """
     fine, coarse = (
         _at_updates(solved(coarsened(problem, size), updates_of(updates, size)), updates, size) for size in (by, 2 * by)

@@ -1,4 +1,4 @@
-"""The weights along the eigendirections: how they propagate, and how they answer to a force.
+"""The weights along the eigendirections: their propagation, and their response to a force.
 
 Along a direction of eigenvalue λ the m weights W^t ∈ R^m obey the optimizer's update with the gradient
 
@@ -15,7 +15,7 @@ from theory.network.dmft.problem import Problem, moved
 
 
 class Directions:
-    """P and Γ of every distinct eigenvalue up to the update that has been reached.
+    """P and Γ of every distinct eigenvalue up to the present update.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Directions:
     propagator : ndarray, shape (T + 1, k, m, m)
         P(t).
     response : ndarray, shape (k, T + 1, m, T, m)
-        Γ(t, s) = ∂W^t/∂(gradient at s); 8 k T² m² bytes, the most that the solver holds.
+        Γ(t, s) = ∂W^t/∂(gradient at s); 8 k T² m² bytes, the largest array of the solver.
     """
 
     def __init__(self, problem: Problem, updates: int) -> None:
@@ -52,7 +52,7 @@ class Directions:
         return share[:, None, None, None] * product.reshape(k, m, t + 1, m)
 
     def remembered(self) -> np.ndarray:
-        """s_0² P(t) P(s)ᵀ for s = 0 … t: what is left of the initial weights; (k, m, t + 1, m)."""
+        """s_0² P(t) P(s)ᵀ for s = 0 … t: the remaining part of the initial weights; (k, m, t + 1, m)."""
         t = self.reached
         return self.problem.s0 * np.einsum("kij,skqj->kisq", self.propagator[t], self.propagator[: t + 1])
 

@@ -1,12 +1,12 @@
-"""Directions of a share of order 1 in a row's variance: their weights, given at the start, on which all means depend.
+"""Directions with a share of order 1 of a row's variance: all means depend on their weights, given at the start.
 
 Along an ordinary direction the weights are one of many, and averaged over. Along an explicit one, of eigenvalue λ, they
-are a path V^t in R^m from a given V^0. A row keeps its coordinate z ~ N(0, 1) there, and feels √λ z V^t. The path is
-moved by the gradient (1/n) Σ_i √λ z_i g_i, whose mean follows from Stein's identity in z:
+are a path V^t in R^m from a given V^0. A row has a fixed coordinate z ~ N(0, 1) there, which contributes √λ z V^t. The
+path follows the gradient (1/n) Σ_i √λ z_i g_i, whose mean follows from Stein's identity in z:
 
     λ Σ_{s<=t} R(t, s) V^s + √(λ/n) u^t,      Cov(u^t, u^s) = Cov(z g^t, z g^s) .
 
-u does not average out: it has one sign for all rows. It is drawn, as the sum over the rows of the Monte Carlo with one
+u does not average out, since it is common to all rows. It is drawn as the sum over the rows of the Monte Carlo with one
 normal multiplier for each, which is Gaussian with their covariance.
 """
 
@@ -39,7 +39,7 @@ class Explicit:
         return np.einsum("ei,seq->eisq", self._path[self._reached], self._path[: self._reached + 1])
 
     def remembered(self, propagator: np.ndarray) -> np.ndarray:
-        """|P V^0|²/m, (K,), by P(t) (K, m, m) of a direction without u; the rest of |V^t|²/m labels have written."""
+        """|P V^0|²/m, (K,), by P(t) (K, m, m) of a direction without u; the rest of |V^t|²/m is the label part."""
         kept = np.einsum("ejk,ek->ej", propagator, self._path[0])
         return np.asarray(np.mean(kept**2, axis=1))
 

@@ -2,8 +2,8 @@
 
 The equations are those of `theory.network.dmft.solver`, derived in theory/derivations.md, section 2.7; an average over
 output weights is taken by `theory.network.dmft.average`. Neglected are terms of relative order 1/d and 1/n, the
-most along directions that hold a large share λ/tr Σ of a row's variance. The Monte Carlo leaves an error that is
-estimated; both are declared.
+most along directions that hold a large share λ/tr Σ of a row's variance. The error of the Monte Carlo is estimated;
+both are declared.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _not_one_hidden_layer(setting: Setting) -> str | None:
 
 
 def _outside(problem: Problem) -> str | None:
-    """Why the limit is too far away, or too dear; None where it is neither."""
+    """Why the limit is too inaccurate or too expensive; None if it is neither."""
     directions, samples = problem.effective_dimension, problem.samples
     beside = f" beside {problem.explicit} that dominate" if problem.explicit else ""
     if directions < FEWEST:
@@ -102,9 +102,9 @@ def _outside(problem: Problem) -> str | None:
 
 
 def stepping(problem: Problem) -> int:
-    """How many updates are taken as one: 1 where all of them can be afforded, otherwise as few as can, at most 16.
+    """How many updates are computed as one: 1 if the cost allows it, otherwise as few as possible, at most 16.
 
-    Batches that are drawn afresh have to stay batches.
+    Batches that are drawn anew must remain batches.
     """
     drawn = problem.training.sampling == "fresh" and not problem.fresh and problem.batch < 1
     most = min(MOST_AS_ONE, int(0.5 / problem.batch)) if drawn else MOST_AS_ONE
@@ -118,7 +118,7 @@ def _affordable(problem: Problem, by: int) -> bool:
 
 
 def cost(problem: Problem, by: int = 1) -> tuple[float, float]:
-    """Floating-point operations of a prediction at most, and bytes; `by` updates are taken as one."""
+    """Upper bounds for the floating-point operations and bytes of a prediction, with `by` updates computed as one."""
     t, m, c = updates_of(problem.training.readings[-1], by), problem.width, problem.outputs
     k, rows = min(len(problem.eigenvalues), LEVELS), rows_needed(problem, t)
     past = t * m
@@ -136,23 +136,23 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     """τ at every step of the setting, averaged over rows, labels, weights and batches, for n, d → ∞ at fixed n/d and m.
 
     Any width, relu, erf, tanh or identity, squared error or cross-entropy, SGD with momentum, Nesterov's too, decay and
-    drops, full batches, shuffled epochs, fresh or drawn batches, online; the first layer trained or both. The
-    kernel may move as far as it will. Of every eigenvalue λ of Σ
+    drops, full batches, shuffled epochs, fresh or drawn batches, online; the first layer trained or both. The kernel
+    may change arbitrarily. For every eigenvalue λ of Σ
 
         τ(λ) = s_0² tr P Pᵀ/m + (λ/n) tr Γ C_g Γᵀ/m ,
 
-    what is left of the initial weights and what labels have written; along directions that dominate, the mean square
-    of a path that is drawn. The declared error, relative to τ, is c max(λ_max/tr Σ, 1/n) of their sizes, λ_max and tr
-    of the other directions, three standard errors of the Monte Carlo, whose seed is fixed, and what was extrapolated
-    where several updates were taken as one.
+    the remaining part of the initial weights and the part written by labels; along dominant directions, the mean square
+    of a drawn path. The declared error, relative to τ, is c max(λ_max/tr Σ, 1/n) of their sizes, λ_max and tr of the
+    other directions, three standard errors of the Monte Carlo, whose seed is fixed, and the extrapolation if several
+    updates were computed as one.
 
     Memory: what `cost` says; for 400 updates of 8 neurons some 0.3 GB, and some minutes of a core.
 
     Raises
     ------
     NoClosedForm
-        If training diverges for some output weights, or more than 2 % of τ is left to chance, 6 % along directions
-        that dominate.
+        If training diverges for some output weights, or the random error exceeds 2 % of τ, or 6 % along dominant
+        directions.
     """
     problem, found = limit(setting)
     order, _, multiplicity = spaces(np.array(setting.data.eigenvalues))
@@ -202,7 +202,7 @@ def limit(setting: Setting) -> tuple[Problem, Average]:
 
 
 def accuracy(problem: Problem, found: Average) -> str:
-    """What the limit is worth at this size, in words: the declared error of τ, and what of it is chance."""
+    """The accuracy of the limit at this size, in words: the declared error of τ, and its random part."""
     chance = SURE * float(np.max(found.error / found.tau))
     said = f"up to {error_budget(problem, found):.1%} of τ, the declared error, {chance:.1%} of it by chance"
     if found.stepping is not None:
@@ -215,11 +215,10 @@ def accuracy(problem: Problem, found: Average) -> str:
 
 
 def error_budget(problem: Problem, found: Average) -> float:
-    """The relative error of τ that is declared: c max(λ_max/tr Σ, 1/n) of the largest term, three errors, and what was
-    extrapolated to single updates.
+    """The declared relative error of τ: c max(λ_max/tr Σ, 1/n) of the largest term, three errors, the extrapolation.
 
-    A direction meets its own share of the variance of rows, which the limit takes for none, unless it is explicit.
-    Terms are what is lost of the initial weights and what is written, and count without their signs.
+    A direction has a finite share of the variance of rows, which the limit neglects unless it is explicit. The terms
+    are the lost part of the initial weights and the written part, in absolute value.
     """
     share = SHARE * max(problem.largest_share, 1 / problem.samples)
     size = np.max(np.abs(found.remembered - problem.s0) + found.written, axis=1, keepdims=True)

@@ -1,7 +1,7 @@
-"""Fewer eigenvalues that stand for many: Gauss quadrature of the spectrum, and interpolation back to it.
+"""Fewer eigenvalues that represent many: Gauss quadrature of the spectrum, and interpolation back to it.
 
-All that the solver makes of an eigenvalue λ is a polynomial in λ, of a degree that grows with time but with
-coefficients that fall: a few nodes do. K nodes and weights of Gauss, from Lanczos' method on diag(λ), integrate
+The results of the solver are polynomials in an eigenvalue λ, of a degree that grows with time but with decreasing
+coefficients, so a few nodes are enough. K nodes and weights of Gauss, from Lanczos' method on diag(λ), integrate
 polynomials of degree 2K − 1 over the spectrum exactly, with positive weights, so that covariances stay covariances.
 """
 
@@ -22,7 +22,7 @@ class Levels:
     nodes, weights : ndarray, shape (K,)
         Σ weights = d.
     interpolation : ndarray, shape (k, K)
-        Takes values at the nodes to values at the eigenvalues.
+        Maps values at the nodes to values at the eigenvalues.
     """
 
     nodes: np.ndarray
@@ -46,7 +46,7 @@ def with_explicit(levels: Levels, eigenvalues: np.ndarray, multiplicity: np.ndar
 
 
 def levels_of(eigenvalues: np.ndarray, multiplicity: np.ndarray, most: int) -> Levels:
-    """The spectrum itself where it has at most so many distinct eigenvalues, otherwise Gauss' nodes.
+    """The spectrum itself if it has at most this many distinct eigenvalues, otherwise Gauss nodes.
 
     >>> found = levels_of(np.linspace(1, 2, 50), np.ones(50), 8)
     >>> len(found.nodes), bool(abs(found.weights @ found.nodes**15 / np.sum(np.linspace(1, 2, 50) ** 15) - 1) < 1e-12)

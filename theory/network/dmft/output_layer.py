@@ -1,11 +1,11 @@
-"""Output weights that are trained: their common path, and what a row has written into them itself.
+"""Trained output weights: their common path, and each row's own contribution.
 
 The gradient of a is a mean over n rows: in the limit its average, and Gaussian fluctuations of order n^{-1/2}. A row
-moves a by 1/n only, but always in the same sense: it reads in the output layer what it has written there. That part,
+changes a by only 1/n, but always in the same sense: its output depends on its own contribution. That part,
 
     b ← the optimizer's update of b by the gradient  A b + s c_2 φ ∂ℓ/n,      A = c_2² E[φ_j φ_k ∂²ℓ/∂f_c∂f_c'],
 
-is kept row by row; A is how the other rows pull back what one row writes.
+is kept row by row; A describes how the other rows counteract the contribution of one row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from theory.network.dmft.row import Residual, Rows
 
 
 class OutputLayer:
-    """a as every row meets it: the common a(t) (m, C), and where it is trained the row's own part (N, m, C)."""
+    """a for every row: the common a(t) (m, C), and if it is trained the row's own part (N, m, C)."""
 
     def __init__(self, problem: Problem, weights: np.ndarray, count: int, generator: np.random.Generator) -> None:
         self._problem = problem
@@ -31,11 +31,11 @@ class OutputLayer:
 
     @property
     def weights(self) -> np.ndarray:
-        """(m, C), or (N, m, C) where rows have written."""
+        """(m, C), or (N, m, C) with the rows' own parts."""
         return self._common + self._own if self._problem.both and not self._problem.fresh else self._common
 
     def advance(self, step: int, rows: Rows, use: Use) -> None:
-        """One update of the weights that `rows` have met."""
+        """One update of the weights, by the `rows` that used them."""
         problem, value, found = self._problem, rows.hidden.value, rows.residual
         if not problem.both:
             return

@@ -1,4 +1,4 @@
-"""What the limit of many rows and directions is told: the constants of a setting, and one step of its optimizer."""
+"""The inputs of the limit of many rows and directions: the constants of a setting, and one step of its optimizer."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Problem:
     Attributes
     ----------
     eigenvalues : ndarray, shape (k,)
-        The distinct eigenvalues λ of the second moment of rows as the raw weights feel them, ascending.
+        The distinct eigenvalues λ of the second moment of rows in units of the raw weights, ascending.
     multiplicity : ndarray, shape (k,)
         How many directions have it; the weights of a quadrature where eigenvalues are its nodes.
     samples : int
-        n rows; of fresh rows those of one update.
+        n rows; with fresh rows, those of one update.
     fresh : bool
-        Whether every update sees rows that none has seen before.
+        Whether every update sees new rows.
     batch : float
         B/n, the share of rows in a batch.
     width, outputs : int
@@ -70,14 +70,14 @@ class Problem:
 
     @property
     def effective_dimension(self) -> float:
-        """(Σ λ)²/Σ λ² of the bulk, how many directions share the variance that explicit ones leave of a row."""
+        """(Σ λ)²/Σ λ² of the bulk, the number of directions that share a row's variance without explicit ones."""
         levels = self.eigenvalues[self.bulk]
         weighted = self.multiplicity[self.bulk] * levels
         return float(weighted.sum() ** 2 / (weighted @ levels))
 
     @property
     def largest_share(self) -> float:
-        """λ_max/Σ λ of the bulk, the share of the largest direction in the variance that explicit ones leave."""
+        """λ_max/Σ λ of the bulk, the share of the largest direction in the variance without explicit ones."""
         levels = self.eigenvalues[self.bulk]
         return float(levels[-1] / (self.multiplicity[self.bulk] @ levels))
 
@@ -112,9 +112,9 @@ def problem_of(setting: Setting) -> Problem:
 
 
 def dominant(eigenvalues: np.ndarray, multiplicity: np.ndarray) -> int:
-    """How many of the last eigenvalues stay explicit: those of which one direction has more than 12 % of what is left.
+    """How many of the last eigenvalues are explicit: those with more than 12 % of the remaining trace per direction.
 
-    What is left is the trace without eigenvalues that are larger. At most 6 directions in all.
+    The remaining trace is that without larger eigenvalues. At most 6 directions in all.
 
     >>> dominant(np.array([1.0, 9.0, 70.0]), np.array([40, 1, 1]))
     2

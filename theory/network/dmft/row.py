@@ -1,4 +1,4 @@
-"""What one row does at one update: its outputs, its residual, the force on the neurons, and how the force answers.
+"""One row at one update: its outputs, its residual, the force on the neurons, and the response of the force.
 
 f_c = c_2 Σ_j a_jc φ(h_j),      force_j = c_2 φ'(h_j) Σ_c a_jc ∂ℓ/∂f_c .
 """
@@ -24,7 +24,7 @@ class Activated:
 
 
 def activated(name: str, h: np.ndarray) -> Activated:
-    """φ(h) and its derivatives. ReLU's φ'' = δ is a bump of width .15 std(h); it enters responses only.
+    """φ(h) and its derivatives. ReLU's φ'' = δ is smoothed to a width of .15 std(h); it enters responses only.
 
     There it is a first guess, which Stein's identity corrects: `theory.network.dmft.closure`.
     """
@@ -52,7 +52,7 @@ class Residual:
 
 
 def residual(loss: str, outputs: np.ndarray, targets: np.ndarray) -> Residual:
-    """Of ½|f − y|², or of the cross-entropy −log softmax(f)_y, y one-hot then.
+    """The residual of ½|f − y|², or of the cross-entropy −log softmax(f)_y, with y one-hot.
 
     >>> found = residual("cross-entropy", np.zeros((1, 2)), np.array([[1.0, 0.0]]))
     >>> found.value.tolist(), (np.diag(found.weight[0]) - np.outer(found.pull[0], found.pull[0])).tolist()
@@ -74,7 +74,7 @@ class Rows:
     hidden : Activated
     residual : Residual
     weights : ndarray, shape (m, C), or (N, m, C)
-        The output weights that rows meet, common ones or each row's own.
+        The output weights for the rows, common ones or each row's own.
     back : ndarray, shape (N, m)
         c_2 Σ_c a_jc ∂ℓ/∂f_c.
     scale : float
@@ -94,7 +94,7 @@ class Rows:
 
 
 def passed(activation: str, loss: str, h: np.ndarray, targets: np.ndarray, weights: np.ndarray, scale: float) -> Rows:
-    """Rows of pre-activations h (N, m), forward to their outputs and back."""
+    """Rows with pre-activations h (N, m), after a forward and a backward pass."""
     hidden = activated(activation, h)
     if weights.ndim == 2:
         found = residual(loss, scale * hidden.value @ weights, targets)

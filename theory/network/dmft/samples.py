@@ -1,4 +1,4 @@
-"""The Monte Carlo: standard normal blocks for N rows, one an update, spread evenly and whitened against all before."""
+"""The Monte Carlo: standard normal blocks for N rows, one per update, evenly spread, whitened against earlier ones."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ class Samples:
     """N rows: their labels, and their pre-activations ξ = L ε, a Gaussian process drawn update by update.
 
     Scrambled Sobol points, mapped to normals. Every block of ε is made exactly orthogonal to constants, to labels and
-    to all earlier blocks over the N rows, and of unit covariance: so labels and ξ have exactly the moments of first and
-    second order that they should have.
+    to all earlier blocks over the N rows, and of unit covariance: so labels and ξ have exactly the required moments of
+    first and second order.
 
     Attributes
     ----------
     targets : ndarray, shape (N, C)
-        Labels: one-hot for the cross-entropy, otherwise as the squared error sees them.
+        Labels: one-hot for the cross-entropy, otherwise the targets of the squared error.
     coordinates : ndarray, shape (N, K)
         z along the explicit directions, standard normal and whitened like a block of ε.
     noise : ndarray, shape (N, K + T m)
         z and ε.
     factor : ndarray, shape (T m, K + T m)
-        (V, L), L lower triangular; V (m, K) at every update is what the coordinates are multiplied by: C_h is the
-        factor by its transpose.
+        (V, L), L lower triangular; V (m, K) at every update multiplies the coordinates: C_h is the factor times its
+        transpose.
     """
 
     def __init__(self, problem: Problem, updates: int, count: int, seed: int) -> None:
@@ -70,21 +70,21 @@ class Samples:
         return np.asarray(self.noise[:, columns] @ self.factor[now, columns].T)
 
     def correlation(self, values: np.ndarray) -> np.ndarray:
-        """E[values (z, ε)ᵀ] for values (N, m): over the blocks drawn, of fresh rows over the last; (m, q)."""
+        """E[values (z, ε)ᵀ] for values (N, m): over the blocks drawn, for fresh rows only the last; (m, q)."""
         return np.asarray(values.T @ self.noise[:, self._columns()] / len(values))
 
     def known(self) -> np.ndarray:
-        """The rows and columns of the factor that go with `correlation`: of all blocks, of fresh rows of the last."""
+        """The rows and columns of the factor for `correlation`: of all blocks, for fresh rows only of the last."""
         end = self.blocks * self._width
         return self.factor[end - self._width if self._fresh else 0 : end, self._columns()]
 
     def _columns(self) -> slice | np.ndarray:
-        """Of z and ε, those on which the last block of ξ depends."""
+        """The columns of z and ε on which the last block of ξ depends."""
         end = self._explicit + self.blocks * self._width
         return np.r_[: self._explicit, end - self._width : end] if self._fresh else slice(0, end)
 
     def _whiten(self, now: slice) -> None:
-        """Make a block orthogonal to all that is known, and of unit covariance."""
+        """Make a block orthogonal to all earlier ones, with unit covariance."""
         count, block = len(self.noise), self.noise[:, now]
         for known in (self._known, self.noise[:, : now.start]):
             block = block - known @ (known.T @ block) / count

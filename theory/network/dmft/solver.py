@@ -1,7 +1,7 @@
 """The limit of many rows and directions at a fixed width, update by update, for given output weights.
 
-One forward pass, no iteration: the law of a row at update t follows from that of the weights at t, the weights at t + 1
-from averages over rows up to t. Gradient descent's own steps are the steps.
+One forward pass without iteration: the law of a row at update t follows from the law of the weights at t, and the
+weights at t + 1 follow from averages over rows up to t. Its steps are those of gradient descent.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ class Solution:
     Attributes
     ----------
     remembered, written : ndarray, shape (T + 1, k)
-        τ along every distinct eigenvalue is their sum: what is left of the initial weights, s_0² tr P Pᵀ/m, and what
-        labels have written; means over neurons.
+        τ along every distinct eigenvalue is their sum: the remaining part of the initial weights, s_0² tr P Pᵀ/m, and
+        the part written by labels; means over neurons.
     stein : ndarray, shape (T,)
-        |E[g ξᵀ] − R C_h| / |E[g ξᵀ]| at every update: how far Stein's identity is from being obeyed.
+        |E[g ξᵀ] − R C_h| / |E[g ξᵀ]| at every update: the violation of Stein's identity.
     amplitude : ndarray, shape (T + 1, k)
-        tr P/m: what a unit's own initial weight is multiplied by, the mean over units; along explicit directions
+        tr P/m: the factor of a unit's own initial weight, averaged over units; along explicit directions
         V^0 · P V^0/(m s_0²).
     stepping : ndarray, shape (T + 1, k), optional
-        Where several updates were taken as one, what extrapolation to single ones has added to τ.
+        If several updates were computed as one, the change of τ by extrapolation to single ones.
     """
 
     remembered: np.ndarray
@@ -76,8 +76,8 @@ def solve(
     Along explicit directions e, V_e of `theory.network.dmft.explicit` takes the place of the average over W_e:
     λ_e V_e^t (V_e^s)ᵀ in C_h, and ξ ∋ Σ_e √λ_e z_e V_e^t.
 
-    Time O(N T² m² + k T³ m³), memory 16 N T m + 4 N' T² m + 8 k T² m² bytes, N' = `traced`; 8 N m C beside it for
-    output layers that are trained. T = 40, m = 16, N = 4096, k = 16: 0.2 GB and some 2 seconds of a core.
+    Time O(N T² m² + k T³ m³), memory 16 N T m + 4 N' T² m + 8 k T² m² bytes, N' = `traced`; and 8 N m C for trained
+    output layers. T = 40, m = 16, N = 4096, k = 16: 0.2 GB and some 2 seconds on one core.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def traced(problem: Problem) -> int:
 
 
 def _refuse_divergence(problem: Problem, step: int, covariance: np.ndarray) -> None:
-    """Raise where pre-activations, of covariance (m, t + 1, m) with the past, grow beyond all bounds."""
+    """Raise where pre-activations, of covariance (m, t + 1, m) with the past, grow without bound."""
     start = problem.s0 * float(problem.multiplicity @ problem.eigenvalues)
     variance = float(np.mean(np.diagonal(covariance[:, -1])))
     if not variance <= LARGEST_GROWTH * start:

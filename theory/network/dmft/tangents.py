@@ -1,6 +1,6 @@
-"""How a row's force answers to pushes of the past that it remembers: forward tangents of some of the rows.
+"""The response of a row's force to earlier perturbations through its memory: forward tangents of some of the rows.
 
-A push of ξ^s moves the row's force at s, and through its memory all its later pre-activations:
+A perturbation of ξ^s changes the row's force at s, and through its memory all its later pre-activations:
 
     dg^t[s] = J^t x^t[s],      x^t[s] = (1/n) Σ_{s<=r<t} M(t, r) dg^r[s]  for s < t,      x^t[t] = v^t,
 
@@ -17,7 +17,7 @@ from theory.network.dmft.row import Rows
 
 
 class Tangents:
-    """dg of the first `count` rows; 4 N' T² m bytes, rows last, so that what has been reached is a plain matrix."""
+    """dg of the first `count` rows; 4 N' T² m bytes, rows last, so that the part computed so far is a plain matrix."""
 
     def __init__(self, count: int, updates: int, width: int, generator: np.random.Generator) -> None:
         self._count, self._width = count, width
