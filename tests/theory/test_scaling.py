@@ -129,6 +129,7 @@ LAWS = [
     Law(features.mean_correlation, 0,
         lambda c: features.mean_correlation(c * (B + 0.1 * MOMENTS), c * (A + 0.1 * MOMENTS))),
     Law(features.aligned_part, 0, lambda c: features.aligned_part(SPACES, c * (A + 0.1 * MOMENTS))),
+    Law(features.axis_part, 0, lambda c: features.axis_part(SPACES, c * (B + 0.1 * MOMENTS))),
     Law(features.jackknife, 1, lambda c: features.jackknife(c * PARTS_OF_TAU)[1], 500, "squares"),
     # tests of alignment
     Law(testing.randomization_test, 0, lambda c: testing.randomization_test(c * MOMENTS, GROUP, draws=99).pvalue),

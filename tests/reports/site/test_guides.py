@@ -64,7 +64,11 @@ def skip_what_is_there(name):
         pytest.skip("the project has followed this guide")
 
 
-@pytest.mark.parametrize("name", CONTRIBUTIONS)
+# one of them in the fast suite: each runs tests of a whole copy of the project
+FOLLOWED = [pytest.param(name, marks=[pytest.mark.slow] if name == "formula" else []) for name in CONTRIBUTIONS]
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
 def test_a_contribution_is_accepted(name, tmp_path):
     """As `make test` would: formatted, linted, its own tests and those of the lists that it joins."""
     skip_what_is_there(name)
