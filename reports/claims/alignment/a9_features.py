@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 import numpy as np
 
 import simulate
-from reports.claims.alignment.evidence import AlignmentEvidence, alignment_of
+from reports.claims.alignment.feature_networks import (
+    LEFT,
+    BothAlignments,
+    ConvergedFeatures,
+    FeatureCourse,
+    Measured,
+    both_alignments,
+    converged_features,
+    feature_course,
+)
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial, at_budget
 from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
-from reports.judging.estimate import data_symmetry
 from reports.judging.intervals import bars, found, mean_and_half
 from reports.judging.rules import (
     Ruling,
@@ -24,14 +32,11 @@ from reports.judging.rules import (
     sign_verdict,
     within_budget,
 )
-from simulate.features import FeatureReading, Features
-from theory.eigenspaces import eigenspaces
-from theory.features import aligned_part, decay_factor, fit_ansatz, jackknife, linear_exponent, mean_correlation
+from theory.features import decay_factor, jackknife, linear_exponent
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 EXPONENT_BUDGET = 0.02  # of α, absolute
 RESIDUAL = 1e-3  # of WᵀW at convergence
-LEFT = 0.9  # weights have left the data where their part that is aligned with Σ_x is smaller
 SPECTRUM = (0.2, 0.4, 0.7, 1.0, 1.5, 2.0)
 ROWS = Data(kind="gaussian", spectrum=SPECTRUM, samples=24)
 # layers: (learning rate, decay, steps); more layers take longer to balance, and more decay would take all of them to 0
@@ -145,139 +150,14 @@ def scaled(prediction: FeaturePrediction, factor: float) -> FeaturePrediction:
     return FeaturePrediction(**numbers, leaves=prediction.leaves)
 
 
-@dataclass(frozen=True, eq=False)
-class ConvergedFeatures:
-    """Single networks at the last reading.
-
-    Attributes
-    ----------
-    exponents, correlations, at_one : ndarray, shape (R,)
-        The best α, the correlation of WᵀW with AGOP^α there, and at α = 1.
-    products : ndarray, shape (R, 3)
-        ⟨N, N⟩, ⟨N, G⟩ and ⟨G, G⟩ of N = WᵀW and G = (1/n) Σ ∇ℓ xᵀ, in units of the first.
-    replicas, diverged : int
-    """
-
-    exponents: np.ndarray
-    correlations: np.ndarray
-    at_one: np.ndarray
-    products: np.ndarray
-    replicas: int
-    diverged: int
-
-
-@dataclass(frozen=True)
-class BothAlignments:
-    """The exact tests of the mean AGOP and of Σ_w at the last reading; of a control only the first, as A4 has Σ_w's."""
-
-    gradients: AlignmentEvidence
-    weights: AlignmentEvidence | None
-
-    @property
-    def replicas(self) -> int:
-        return self.gradients.replicas
-
-    @property
-    def diverged(self) -> int:
-        return self.gradients.diverged
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureCourse:
-    """Means over networks along training, of the changes of WᵀW and AGOP since its beginning.
-
-    Attributes
-    ----------
-    epochs : ndarray, shape (T,)
-    weights, gradients : ndarray, shape (T, R + 1)
-        The part of the mean that is aligned with Σ_x, of all networks and leaving out each.
-    agreement : ndarray, shape (T, R + 1)
-        The correlation of the mean WᵀW with the mean AGOP, likewise.
-    diverged : int
-    """
-
-    epochs: np.ndarray
-    weights: np.ndarray
-    gradients: np.ndarray
-    agreement: np.ndarray
-    diverged: int
-
-    @property
-    def replicas(self) -> int:
-        return self.weights.shape[1] - 1 + self.diverged
-
-    @property
-    def left(self) -> np.ndarray:
-        """The epoch at which the part of the weights falls below `LEFT` for good, (R + 1,); infinite if it does not."""
-        return np.array([_last_crossing(self.epochs, part) for part in self.weights.T])
-
-
-def _last_crossing(epochs: np.ndarray, part: np.ndarray) -> float:
-    above = np.flatnonzero(~(part < LEFT))
-    if len(above) == 0:
-        return float(epochs[0])
-    last = above[-1]
-    if last + 1 == len(part):
-        return float("inf")
-    share = (part[last] - LEFT) / (part[last] - part[last + 1])
-    return float(epochs[last] + share * (epochs[last + 1] - epochs[last]))
-
-
-Measured = ConvergedFeatures | BothAlignments | FeatureCourse
-
-
 def measure(case: Case[FeatureStudy], context: Context) -> Measured:
     """Train, and read weights and gradients."""
     trained = simulate.features(case.setting, device=context.device)
     if case.study.asks == "course":
-        return _course(trained)
+        return feature_course(trained, updates=ROWS_OF_DIGITS // BATCH)
     if case.study.asks == "alignment":
-        reading = trained.readings[-1]
-        second_moments = _squares(reading) / reading.weights.shape[1]
-        return BothAlignments(
-            gradients=_alignment(trained, reading.agop),
-            weights=None if case.kind == "control" else _alignment(trained, second_moments),
-        )
-    return _converged(trained)
-
-
-def _squares(reading: FeatureReading) -> np.ndarray:
-    return np.asarray(np.swapaxes(reading.weights, 1, 2) @ reading.weights)
-
-
-def _converged(trained: Features) -> ConvergedFeatures:
-    reading = trained.readings[-1]
-    n, g = _squares(reading), reading.loss_moment
-    fits = [fit_ansatz(one, agop) for one, agop in zip(n, reading.agop, strict=True)]
-    products = np.stack([np.sum(a * b, axis=(1, 2)) for a, b in ((n, n), (n, g), (g, g))], axis=1)
-    return ConvergedFeatures(
-        exponents=np.array([fit.exponent for fit in fits]),
-        correlations=np.array([fit.correlation for fit in fits]),
-        at_one=np.array([fit.at_one for fit in fits]),
-        products=products / products[:, :1],
-        replicas=trained.replicas,
-        diverged=trained.diverged,
-    )
-
-
-def _alignment(trained: Features, matrices: np.ndarray) -> AlignmentEvidence:
-    """The exact test of the mean of matrices (R, d, d); diverged networks are not among them."""
-    group = data_symmetry(eigenspaces(trained.data_moment, gap=1e-9))
-    found_here = alignment_of(trained.setting, trained.data_moment, matrices, group)
-    return replace(found_here, replicas=trained.replicas, diverged=trained.diverged)
-
-
-def _course(trained: Features) -> FeatureCourse:
-    spaces = eigenspaces(trained.data_moment, gap=1e-9)
-    first, *later = trained.readings
-    weights, gradients, agreement = [], [], []
-    for reading in later:
-        n, a = _squares(reading) - _squares(first), reading.agop - first.agop
-        weights.append(aligned_part(spaces, n))
-        gradients.append(aligned_part(spaces, a))
-        agreement.append(mean_correlation(n, a))
-    epochs = np.array([reading.step for reading in later]) * BATCH / ROWS_OF_DIGITS
-    return FeatureCourse(epochs, np.array(weights), np.array(gradients), np.array(agreement), trained.diverged)
+        return both_alignments(trained, weights=case.kind != "control")
+    return converged_features(trained)
 
 
 def decide(case: Case[FeatureStudy], prediction: FeaturePrediction, measured: Measured) -> tuple[Judgement, ...]:

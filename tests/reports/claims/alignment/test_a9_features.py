@@ -9,8 +9,9 @@ import pytest
 
 from reports.campaign.settle import judge_claim
 from reports.claims.alignment import a9_features
-from reports.claims.alignment.a9_features import LEFT, BothAlignments, FeatureCourse, FeaturePrediction
+from reports.claims.alignment.a9_features import FeaturePrediction
 from reports.claims.alignment.evidence import AlignmentEvidence
+from reports.claims.alignment.feature_networks import LEFT, BothAlignments, FeatureCourse
 from tests.reports.claims.alignment.ensembles import QUICK, case_of, outcome_of, smaller_case
 
 CLAIM = a9_features.CLAIM
