@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scipy.stats import chi2
-
 from reports.claims.claim import Case, Claim, Context, Trial
 from reports.claims.shape.panel_exhibits import panel_exhibits
 from reports.claims.shape.panel_networks import BATCH, MOMENTUM, RATE, PanelCurves, panel_curves, panel_setting
 from reports.claims.shape.published_panels import READING_ERROR
 from reports.claims.shape.read_panels import LEFT_STOP, STOP, PanelOutcome, PanelOutcomes, ReadPanel, best, off, stop
 from reports.findings import OUTSIDE, Judgement
-from reports.judging.intervals import detected, mean_and_half, sample_mean, simultaneous
+from reports.judging.intervals import detected, mean_and_half, sample_mean, simultaneous, variance_interval
 from reports.judging.misfit import ALLOWED
 from reports.judging.needed import by_interval, with_need
 from reports.judging.rules import POWER, above_verdict, sign_verdict
@@ -121,7 +119,7 @@ def _scatter(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
     curves = measured.scatter[measured.updates.index(at)]
     square = float((curves.var(axis=0, ddof=1) / curves.mean(axis=0) ** 2).mean())
     freedom = ALLOWED * (len(curves) - 1) * curves.shape[1]
-    low, high = (float((square * freedom / chi2.ppf(tail, freedom)) ** 0.5) for tail in (0.975, 0.025))
+    low, high = (end**0.5 for end in variance_interval(square, freedom))
     return Judgement(
         kind="outside",
         quantity=f"scatter of $f$ between networks after {at} updates, as a share, root mean square over $\\sigma$",

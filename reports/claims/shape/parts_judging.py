@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from reports.claims.shape.made_of import OverlapEvidence
 from reports.findings import Judgement
-from reports.judging.intervals import detectable, detected, found, half_width
+from reports.judging.intervals import detectable, detected, found, half_width, largest_pvalue
 from reports.judging.needed import by_power, with_need
 from reports.judging.rules import POWER, Sign, exact_verdict, sign_verdict
 from theory.decomposition import Decomposition
@@ -23,7 +22,7 @@ def parts_judgement(prediction: Decomposition, measured: OverlapEvidence) -> Jud
     )
     error = np.stack([parts.errors["amplitude"] / unit, parts.errors["written"] / predicted.tau])
     z = off / error
-    pvalue = min(1.0, 2 * tests * float(stats.t.sf(np.abs(z).max(), degrees)))
+    pvalue = largest_pvalue(z, degrees)
     size = detectable(float(error.max()), tests=tests, degrees=degrees)
     verdict = exact_verdict(pvalue, size, measured.diverged)
     return Judgement(
