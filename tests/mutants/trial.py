@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,9 +35,11 @@ HEAVY = (
 OPTIONS = (
     "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist", "--benchmark-skip", "--assert=plain",
 )  # fmt: skip
-DURATIONS = "durations.json"
-SPARE, FACTOR = 20.0, 4.0  # seconds of processor time that a mutant may take beyond so many times those of the original
+RECORD = "record.json"
+SPARE, FACTOR = 20.0, 4.0  # seconds of processor time that a test may take beyond so many times those of the original
+LONGEST = 1200  # of a whole run, and of every process that its tests start
 MEMORY = 16 << 30  # bytes of addresses: a mutant must not take the machine along
+LATE = 3  # the exit status of a run one of whose tests took too long
 
 
 @contextmanager
@@ -53,77 +56,125 @@ def copy(root: Path) -> Iterator[Path]:
         yield place
 
 
+@dataclass(frozen=True)
+class Run:
+    """How tests ended: pytest's exit status, or LATE; the test that failed or was late, and the time of each, in s."""
+
+    status: int
+    ended_by: str | None
+    seconds: dict[str, float]
+
+
 @dataclass
 class Trials:
-    """Runs tests in a copy; how long they take of the original is measured once, where they must pass."""
+    """Runs tests in a copy. Of the original only what kills a mutant is run, once: there it must pass."""
 
     place: Path
-    seconds: dict[tuple[Path, ...], float] = field(default_factory=dict)  # of the original, a run of tests
-    durations: dict[str, float] = field(default_factory=dict)  # of the original, a test
+    seconds: dict[str, float] = field(default_factory=dict)  # of each test, last seen
+    passing: set[tuple[str, ...]] = field(default_factory=set)  # what the original has passed
 
     def fate(self, mutant: Mutant, *, named_only: bool = False) -> Fate:
         """What becomes of a mutant: its module's own tests first, those of the package if it survives them."""
         named, package = (mutant.module, *first_tests(self.place, mutant.module)), (package_tests(mutant.module),)
-        for tests in dict.fromkeys((named,) if named_only else (named, package)):
-            limit = SPARE + FACTOR * self._original(tests)
-            path = self.place / mutant.module
-            original, changed = path.read_bytes(), mutant.code(self.place)
-            path.write_text(changed, encoding="utf-8")
-            try:
-                code, _ = _run(self.place, tests, limit, self.durations)
-            finally:
-                path.write_bytes(original)
-            if code != 0:
-                return "timed out" if code < 0 else "killed"
+        for paths in dict.fromkeys((named,) if named_only else (named, package)):
+            tests = tuple(map(str, paths))
+            found = self._of(mutant, tests)
+            if found.status == LATE and found.ended_by is not None and (found.ended_by,) not in self.passing:
+                self._confirm((found.ended_by,))
+                found = self._of(mutant, tests)  # now that the time of this test is known
+            if found.status:
+                if found.ended_by is None:
+                    self._confirm(("--collect-only", *tests))
+                else:
+                    self._confirm((found.ended_by,))
+                return "timed out" if found.status == LATE or found.status < 0 else "killed"
         return "survived"
 
-    def _original(self, tests: tuple[Path, ...]) -> float:
-        if tests not in self.seconds:
-            code, seconds = _run(self.place, tests, float("inf"), {})
-            if code != 0:
-                raise RuntimeError(f"{', '.join(map(str, tests))}: these fail without any mutant")
-            self.seconds[tests] = seconds
-            self.durations.update(json.loads((self.place / DURATIONS).read_text()))
-        return self.seconds[tests]
+    def _of(self, mutant: Mutant, tests: tuple[str, ...]) -> Run:
+        path = self.place / mutant.module
+        original, changed = path.read_bytes(), mutant.code(self.place)
+        path.write_text(changed, encoding="utf-8")
+        try:
+            found = _run(self.place, tests, self.seconds, limited=True)
+        finally:
+            path.write_bytes(original)
+        # of a test that failed or was late, the time says nothing
+        self.seconds.update((test, spent) for test, spent in found.seconds.items() if test != found.ended_by)
+        return found
+
+    def _confirm(self, tests: tuple[str, ...]) -> None:
+        """That the original passes."""
+        if tests in self.passing:
+            return
+        found = _run(self.place, tests, {}, limited=False)
+        if found.status:
+            raise RuntimeError(f"{', '.join(tests)}: fails without any mutant")
+        self.seconds.update(found.seconds)
+        self.passing.add(tests)
 
 
-class Fastest:
-    """A plugin of pytest that runs what was fast first, for most mutants die of any test; and notes what was fast."""
+class Watch:
+    """A plugin of pytest that runs what was fast first, for most mutants die of any test, and stops what is late."""
 
-    def __init__(self, known: dict[str, float]) -> None:
-        self.known, self.seen = known, dict[str, float]()
+    def __init__(self, place: Path, known: dict[str, float], *, limited: bool) -> None:
+        self.place, self.known, self.limited = place, known, limited
+        self.seconds: dict[str, float] = {}
+        self.ended_by: str | None = None
 
     def pytest_collection_modifyitems(self, items: list) -> None:
         items.sort(key=lambda item: self.known.get(item.nodeid, 0.0))
 
+    def pytest_runtest_protocol(self, item: Any) -> None:
+        self.test, self.began = item.nodeid, time.process_time()
+        if self.limited:
+            signal.setitimer(signal.ITIMER_PROF, SPARE + FACTOR * self.known.get(item.nodeid, 0.0))
+
     def pytest_runtest_logreport(self, report: Any) -> None:
-        self.seen[report.nodeid] = self.seen.get(report.nodeid, 0.0) + report.duration
+        self.seconds[report.nodeid] = time.process_time() - self.began
+        if report.failed:
+            self.ended_by = report.nodeid
+
+    def late(self, *_: object) -> None:
+        """At the signal of the timer."""
+        self.ended_by = self.test
+        self.write(LATE)
+        os._exit(LATE)
+
+    def write(self, status: int) -> None:
+        """The record of the run, for the process that has started it."""
+        found = {"status": status, "ended_by": self.ended_by, "seconds": self.seconds}
+        (self.place / RECORD).write_text(json.dumps(found), encoding="utf-8")
 
 
-def _run(place: Path, tests: Sequence[Path], limit: float, known: dict[str, float]) -> tuple[int, float]:
-    """The tests, in a child that has the heavy libraries already: its exit status, negative for a signal, and its time.
+def _run(place: Path, tests: Sequence[str], known: dict[str, float], *, limited: bool) -> Run:
+    """The tests, in a child that has the heavy libraries already.
 
     Nothing of the project is imported before the fork, so that every child imports the copy as it then is.
     """
     for name in HEAVY:
         importlib.import_module(name)
+    (place / RECORD).unlink(missing_ok=True)
     sys.stdout.flush()
     child = os.fork()
     if not child:
-        _test(place, tests, limit, known)
-    _, status, usage = os.wait4(child, 0)
+        _test(place, tests, known, limited=limited)
+    _, status = os.waitpid(child, 0)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what its tests have started
-    return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+    if (place / RECORD).exists():
+        return Run(**json.loads((place / RECORD).read_text(encoding="utf-8")))
+    return Run(os.waitstatus_to_exitcode(status) or 1, None, {})
 
 
-def _test(place: Path, tests: Sequence[Path], limit: float, known: dict[str, float]) -> None:
-    """In the child: run pytest, and leave with its status."""
+def _test(place: Path, tests: Sequence[str], known: dict[str, float], *, limited: bool) -> None:
+    """In the child: run pytest, write what was seen, and leave."""
     try:
         os.setpgid(0, 0)
-        if limit < float("inf"):
+        watch = Watch(place, known, limited=limited)
+        if limited:
             sys.dont_write_bytecode = True
-            resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 5))
+            signal.signal(signal.SIGPROF, watch.late)
+            resource.setrlimit(resource.RLIMIT_CPU, (LONGEST, LONGEST + 5))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         os.chdir(place)
         os.environ.update(HYPOTHESIS_PROFILE="ci", PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(place))
@@ -132,11 +183,9 @@ def _test(place: Path, tests: Sequence[Path], limit: float, known: dict[str, flo
         sys.path[:] = [str(place), *sys.path]
         import pytest
 
-        fastest = Fastest(known)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            status = int(pytest.main([*OPTIONS, *map(str, tests)], [fastest]))
-        if limit == float("inf"):
-            (place / DURATIONS).write_text(json.dumps(fastest.seen))
+            status = int(pytest.main([*OPTIONS, *tests], [watch]))
+        watch.write(status)
     except BaseException:
-        status = 1
-    os._exit(status)
+        os._exit(1)
+    os._exit(0)

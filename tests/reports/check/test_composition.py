@@ -10,9 +10,13 @@ import pytest
 
 from reports.check import check
 from reports.check.composition import Composition
+from reports.check.estimates import Weights
+from reports.check.shape_law import shape_law
+from reports.check.weights import filters
 from reports.views.check import view
 from tests.reports.command_line import run
 from theory.decomposition import estimated_parts, fit_shape, law_tau
+from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
 
 SIGMA = np.array([0.25, 0.5, 1.0, 1.5, 2.0, 3.0])
@@ -146,3 +150,29 @@ def test_two_units_are_too_few() -> None:
     before, after = networks(1, 2)
     with pytest.raises(InvalidInput, match="of too few units: at least 3"):
         check(after, X, initial=before)
+
+
+@pytest.mark.parametrize("initial", [None, 0.04])
+def test_the_law_has_the_errors_between_networks(initial: float | None) -> None:
+    """In the scale of the weights as given, of four networks and four eigenspaces, the fewest that will do."""
+    layers = 0.2 * np.random.default_rng(3).standard_normal((4, 200, 5)) * np.sqrt([5.0, 4.0, 3.0, 3.0, 1.5])
+
+    def law(count: int, multiplicity: tuple[int, ...]) -> object:
+        spaces = Eigenspaces(np.arange(1.0, len(multiplicity) + 1), multiplicity, np.eye(5), 0.0)
+        weights = Weights.of([filters(each) for each in layers[:count]], np.full(5, True))
+        return shape_law(spaces, weights, initial)
+
+    tau = (layers**2).mean(axis=1)
+    tau = np.column_stack([tau[:, 0], tau[:, 1], tau[:, 2:4].mean(axis=1), tau[:, 4]])
+    found = law(4, (1, 1, 2, 1))
+    wanted = fit_shape(
+        np.sqrt(np.arange(1.0, 5)), tau.mean(axis=0), np.cov(tau.T) / 4, groups=4, initial=initial,
+        multiplicity=(1, 1, 2, 1),
+    )  # fmt: skip
+    for name in ("ridge", "flow"):
+        one, other = getattr(found, name), getattr(wanted, name)
+        assert one.rate == pytest.approx(other.rate)
+        assert one.rate_interval == pytest.approx(other.rate_interval)
+    assert law(3, (1, 1, 2, 1)) is law(4, (1, 2, 2)) is None
+    layers[:, :, 1] = 0
+    assert law(4, (1, 1, 2, 1)) is None

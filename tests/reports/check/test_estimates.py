@@ -8,13 +8,22 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from reports.check import check
-from reports.check.estimates import Weights, beyond, interval_of, jackknife_interval, transfer_function, without_noise
+from reports.check.estimates import (
+    Weights,
+    beyond,
+    interval_of,
+    jackknife_interval,
+    shape_seen,
+    transfer_function,
+    without_noise,
+)
 from reports.check.needed import bounded_from, filters_needed, kurtosis, random_basis_squared
 from reports.check.weights import filters
 from reports.testing.strategies import orthogonal, spectral
 from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.misalignment import misalignment, misalignment_squared, null_floor
-from theory.testing import random_basis_test
+from theory.symmetry import haar
+from theory.testing import misalignment_interval, random_basis_test
 
 BASIS = orthogonal(5, 5)
 SPACES = Eigenspaces(np.array([1.0, 2.0, 4.0]), (2, 1, 2), BASIS, 0.0)
@@ -253,3 +262,115 @@ def test_less_than_99_resamples_are_no_bootstrap(multiplicity, resampled):
     one, several = weights_of(rng.standard_normal((120, d))), weights_of(*rng.standard_normal((30, 3, d)))
     assert (interval_of(spaces, one, None, 0) is not None) == resampled
     assert (interval_of(spaces, several, None, 0) is not None) == resampled
+
+
+def test_intervals_come_from_the_bootstrap_or_the_jackknife():
+    """999 resamples of one network's vectors or of 30 networks; the jackknife of fewer, and of 20 groups."""
+    rng = np.random.default_rng(14)
+    one, many = weights_of(rng.standard_normal((60, 4))), weights_of(*rng.standard_normal((30, 9, 4)))
+    found = misalignment_interval(axes(4), vectors=one.vectors[0], resamples=999, seed=3)
+    assert interval_of(axes(4), one, None, 3) == (found.low, found.high)
+    found = misalignment_interval(axes(4), many.moments, resamples=999, seed=3)
+    assert interval_of(axes(4), many, None, 3) == (found.low, found.high)
+    few = weights_of(*rng.standard_normal((29, 9, 4)))
+    assert interval_of(axes(4), few, None, 3) == jackknife_interval(axes(4), few.moments)
+    large = Eigenspaces(np.arange(1.0, 34), (1,) * 32 + (4,), np.eye(36), 0.0)
+    wide = weights_of(rng.standard_normal((800, 36)))
+    assert interval_of(large, wide, 0.5, 0) == jackknife_interval(large, wide.grouped(20), 0.5)
+
+
+@pytest.mark.parametrize(("dead", "known"), [(0, True), (1, False)])
+def test_few_networks_need_five_vectors_per_dimension(dead, known):
+    """Three networks of 20 vectors are 60, five times twelve, if none of them is zero."""
+    layers = np.random.default_rng(15).standard_normal((3, 20, 12))
+    layers[0, :dead] = 0
+    assert (interval_of(axes(12), weights_of(*layers), None, 0) is not None) == known
+
+
+@pytest.mark.parametrize(("share", "rank"), [(4.4, 2), (3.6, 1)])
+def test_a_variance_counts_from_four_roundings_per_dimension(share, rank):
+    variance = share * 2 * np.finfo(float).eps
+    assert weights_of(np.diag([1.0, np.sqrt(variance)])).rank == rank
+
+
+def test_beyond_begins_at_kantorovichs_bound():
+    for d in (2, 7, 40):
+        root = (4 * d * np.finfo(float).eps) ** -0.5
+        bound = math.sqrt(d * (root + 1 / root) / 2 - d)
+        assert not beyond(bound * (1 - 1e-9), d)
+        assert beyond(bound * (1 + 1e-9), d)
+
+
+def test_a_direction_without_weights_has_no_interval():
+    w = np.random.default_rng(16).standard_normal((7, 3)) * [1.0, 0.0, 2.0]
+    found = transfer_function(axes(3), weights_of(w))
+    assert found.f[1] == 0
+    np.testing.assert_array_equal(np.isnan(found.low), [False, True, False])
+    np.testing.assert_array_equal(np.isnan(found.high), [False, True, False])
+
+
+def test_a_shape_needs_two_units_and_two_eigenspaces():
+    rising = np.array([[1.0, 4.0], [1.1, 4.1]])
+    assert shape_seen(rising) == "rises"
+    assert shape_seen(rising[:1]) is None
+    assert shape_seen(rising[:, :1]) is None
+
+
+def test_from_so_many_on_is_the_least_number():
+    """N (1 − 1/e) − √N ≥ d."""
+    for d in range(1, 200):
+        assert bounded_from(d) == next(n for n in range(1, 1000) if n * (1 - 1 / math.e) - math.sqrt(n) >= d)
+
+
+def test_kurtosis_by_hand():
+    w = np.random.default_rng(17).standard_normal((30, 3)) * [1.0, 2.0, 4.0] * np.arange(1, 31)[:, None]
+    lengths = np.sum(w**2 / np.mean(w**2, axis=0), axis=1)
+    assert kurtosis(axes(3), weights_of(w)) == pytest.approx(np.mean(lengths**2) / np.mean(lengths) ** 2 * 3 / 5)
+    assert kurtosis(axes(3), weights_of(np.concatenate([w, np.zeros((9, 3))]))) == pytest.approx(
+        np.mean(lengths**2) / np.mean(lengths) ** 2 * 3 / 5
+    )
+    flat = w[:, :2] @ np.diag([1.0, 0.0])
+    assert kurtosis(axes(2), weights_of(flat)) == pytest.approx(
+        np.mean(flat[:, 0] ** 4) / np.mean(flat[:, 0] ** 2) ** 2 / 3
+    )
+    assert kurtosis(axes(2), weights_of(np.ones((4, 2)))) == 1  # never less
+
+
+def literal_random_basis(multiplicity, tau, errors, cautious):
+    """Σ_i (√(tr P_i B tr P_i B⁻¹) − m_i) over random frames, B of the τ whose spread is less than it seems."""
+    m = np.array(multiplicity)
+    share, logs = m / m.sum(), np.log(tau)
+    centre = np.sum(share * logs)
+    seen = np.sum(share * (logs - centre) ** 2)
+    true = max(seen - np.sum(share * errors), 0.0)
+    if cautious:
+        squares = np.maximum((logs - centre) ** 2 - errors, 0)
+        spread = math.sqrt(np.sum(share**2 * (2 * errors**2 + 4 * squares * errors)))
+        true = max(true - 1.28 * spread, (true + spread) / 10)
+    spectrum = np.exp(np.repeat((logs - centre) * math.sqrt(true / seen), m))
+    generator, total = np.random.default_rng(0), 0.0
+    for size in dict.fromkeys(multiplicity):
+        frames = haar(generator, len(spectrum), max(4, 64 // size), size)
+        each = [math.sqrt(np.trace(u.T * spectrum @ u) * np.trace(u.T / spectrum @ u)) - size for u in frames]
+        total += multiplicity.count(size) * np.mean(each)
+    return total
+
+
+@pytest.mark.parametrize("cautious", [False, True])
+@pytest.mark.parametrize(("scale", "units"), [(1.0, 40), (0.1, 40), (0.1, 4)])
+def test_a_random_basis_by_hand(cautious, scale, units):
+    """Of clear variances and of ones that differ by chance; errors between vectors, or between networks."""
+    spaces = Eigenspaces(np.arange(1.0, 4), (2, 1, 1), np.eye(4), 0.0)
+    rng = np.random.default_rng(18)
+    w = rng.standard_normal((units, 4)) * np.exp(scale * np.array([1, 1, 0, -1.5]))
+    for weights in (weights_of(np.concatenate([w, np.zeros((3, 4))])), weights_of(*w.reshape(2, -1, 4))):
+        values = weights.variances(spaces)
+        values = values[values.any(axis=1)]
+        tau = values.mean(axis=0)
+        errors = values.var(axis=0, ddof=1) / len(values) / tau**2
+        wanted = literal_random_basis((2, 1, 1), tau, errors, cautious)
+        assert random_basis_squared(spaces, weights, cautious=cautious) == pytest.approx(wanted)
+    alone = weights_of(w[:1])
+    tau = alone.variances(spaces)[0]
+    wanted = literal_random_basis((2, 1, 1), tau, np.array([1.0, 2.0, 2.0]), cautious)
+    assert random_basis_squared(spaces, alone, cautious=cautious) == pytest.approx(wanted)

@@ -146,3 +146,34 @@ def test_programs_are_named_with_what_to_do(tmp_path):
             archive.writestr(f"m/{name}", b"")
         with pytest.raises(InvalidInput, match=hint):
             stored(str(tmp_path / "program.pt"), "weights", (2,))
+
+
+def test_long_names_are_cut_and_many_are_counted(tmp_path):
+    assert printable("a" * 60) == "a" * 60
+    assert printable("a" * 61) == "a" * 59 + "…"
+    for count, more in ((8, ""), (9, " and 1 more"), (11, " and 3 more")):
+        np.savez(tmp_path / "many.npz", **{f"n{k:02}": np.ones((2, 3)) for k in range(count)})
+        with pytest.raises(InvalidInput, match=r"name one of its arrays") as found:
+            stored(str(tmp_path / "many.npz"), "weights", (2,))
+        assert str(found.value).endswith(f"n07 (2 × 3){more}")
+
+
+@pytest.mark.parametrize(("scale", "fits"), [(1e-100, False), (1.1e-100, True), (9.9e99, True), (1e100, False)])
+def test_weights_have_squares_in_double_precision(scale, fits):
+    array = np.array([[scale, 0.5 * scale], [-0.1 * scale, 0.0]])
+    if fits:
+        assert filters(array).vectors[0, 0] == scale
+    else:
+        with pytest.raises(InvalidInput, match="must lie between 1e-100 and 1e100"):
+            filters(array)
+
+
+def test_groups_are_counted_from_one():
+    array = np.arange(24.0).reshape(6, 2, 2) + 1
+    for j in (1, 2, 3):
+        found = filters(array, group=(j, 3))
+        np.testing.assert_array_equal(found.vectors, array[2 * j - 2 : 2 * j].reshape(2, 4))
+        assert (found.kernel, found.group) == ((2, 1, 2), (j, 3))
+    for group in ((0, 3), (4, 3), (1, 4), (-1, 1)):
+        with pytest.raises(InvalidInput, match="must be J/G with 1 <= J <= G"):
+            filters(array, group=group)

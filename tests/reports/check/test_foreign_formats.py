@@ -3,11 +3,14 @@
 import json
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from reports.check import hdf5_file, onnx_file
 from reports.check.files import contents, stored
+from reports.check.onnx_file import is_onnx
 from reports.check.weights import read_filters
 from tests.reports.check.layers import DENSE, FILTERS, ROWS
 from tests.reports.command_line import run_quietly
@@ -111,3 +114,45 @@ def test_what_a_format_needs_is_said(tmp_path, monkeypatch, name, start, package
     (tmp_path / name).write_bytes(start)
     with pytest.raises(InvalidInput, match=rf"needs the package {package}: pip install '\.\[{extra}\]'"):
         contents(tmp_path / name, "weights")
+
+
+@pytest.mark.parametrize(
+    ("start", "known"),
+    [
+        (b"\x08\x01\x09", True),
+        (b"\x08\x3f\x12\x07", True),
+        (b"\x08\x40\x12\x07", False),
+        (b"\x08\x00\x12\x07", False),
+        (b"\x08\x01\x08", False),
+        (b"\x08\x01", False),
+        (b"\x07\x01\x12\x07", False),
+        (b"\x09\x01\x12\x07", False),
+    ],
+)
+def test_onnx_begins_with_its_version(start, known):
+    assert is_onnx(start) is known
+
+
+def test_memory_is_asked_for_before_numbers_are_read(tmp_path, monkeypatch):
+    """A message and an array beside an ONNX file; of a packed file and of a slice a copy."""
+    asked = []
+    for module in (hdf5_file, onnx_file):
+        monkeypatch.setattr(module, "require_memory", lambda size, *_: asked.append(size))
+    contents(Path(saved(tmp_path / "m.onnx", lambda node: [], w=DENSE)), "weights")
+    assert asked == [3 * (tmp_path / "m.onnx").stat().st_size]
+    path = hdf5(tmp_path / "w.h5", w=DENSE)
+    (found,) = contents(Path(path), "weights")
+    np.testing.assert_array_equal(found.read(1, 4), DENSE[1:4])
+    np.testing.assert_array_equal(found.read(38, 99), DENSE[38:])
+    assert asked[1:] == [2 * 3 * 6 * 8, 2 * 2 * 6 * 8]
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.write(path, "model.weights.h5")
+    contents(tmp_path / "m.keras", "weights")
+    assert asked[3:] == [2 * (tmp_path / "w.h5").stat().st_size]
+
+
+def test_a_name_in_hdf5_has_a_thousand_characters_at_most(tmp_path):
+    (found,) = contents(Path(hdf5(tmp_path / "w.h5", **{"n" * 1000: DENSE})), "weights")
+    assert len(found.name) == 1000
+    with pytest.raises(InvalidInput, match="a name above 1000 characters"):
+        contents(Path(hdf5(tmp_path / "long.h5", **{"n" * 1001: DENSE})), "weights")

@@ -11,8 +11,8 @@ from PIL import Image
 from scipy import stats
 
 from reports.check import moments
-from reports.check.data import open_samples, samples
-from reports.check.moments import data_moment
+from reports.check.data import chunks, open_samples, samples
+from reports.check.moments import DataMoment, data_moment
 from reports.check.weights import filters
 from reports.testing.strategies import seeds
 from tests.processes import python
@@ -251,3 +251,96 @@ def test_channels_in_the_last_place_are_noticed():
     with pytest.raises(InvalidInput) as found:
         samples(images, layer(2, 4, 2, 2), channels_last=True)
     assert "--channels-last" not in str(found.value)
+
+
+def in_groups(seed: int, dimension: int = 3, counts: tuple[int, ...] = (3, 5, 9, 4)) -> DataMoment:
+    """Moments of few rows in groups of unequal size."""
+    rng = np.random.default_rng(seed)
+    rows = [rng.standard_normal((n, dimension)) * 1.5 ** np.arange(dimension) + 0.3 for n in counts]
+    moments, means = np.stack([x.T @ x / len(x) for x in rows]), np.stack([x.mean(axis=0) for x in rows])
+    return DataMoment(moments, means, np.array(counts), sum(counts), np.full(dimension, True))
+
+
+def test_errors_are_those_between_groups_by_hand():
+    data = in_groups(0)
+    values, basis = np.linalg.eigh(sum(n * a for n, a in zip(data.counts, data.groups, strict=True)) / 21)
+    squares = sum(
+        n * (basis.T @ a @ basis - np.diag(values)) ** 2 for n, a in zip(data.counts, data.groups, strict=True)
+    )
+    entries = np.sqrt(squares / 3 / 21)
+    np.testing.assert_allclose(data.standard_errors, np.diag(entries))
+    mean = sum(n * m for n, m in zip(data.counts, data.means, strict=True)) / 21
+    squares = sum(n * ((m - mean) @ basis) ** 2 for n, m in zip(data.counts, data.means, strict=True))
+    np.testing.assert_allclose(data.mean_errors(basis), np.sqrt(squares / 3 / 21))
+    noise = data.basis_noise(data.exact_eigenspaces)
+    assert noise is not None
+    np.testing.assert_allclose(np.sum(noise.scatter.reshape(4, 3, 3) ** 2, axis=0), entries**2)
+
+
+def test_rotations_are_by_distances_less_their_errors():
+    """Θ_ij is the error over λ_j − λ_i, whose size is reduced by its own error, and 0 where that is larger."""
+    met = set()
+    for seed in range(12):
+        data = in_groups(seed, 4)
+        values, errors = np.linalg.eigvalsh(data.second_moment), data.standard_errors
+        for spaces in (data.exact_eigenspaces, data.known_eigenspaces()):
+            noise = data.basis_noise(spaces)
+            if noise is None:
+                assert len(spaces.multiplicity) == 1
+                continue
+            place = np.repeat(np.arange(len(spaces.multiplicity)), spaces.multiplicity)
+            for i, j in np.ndindex(4, 4):
+                least = abs(values[j] - values[i]) - np.hypot(errors[i], errors[j])
+                wanted = 0.0
+                if place[i] != place[j] and least > 0:
+                    wanted = np.sign(values[j] - values[i]) / least / 2
+                assert noise.half_inverse[i, j] == pytest.approx(wanted)
+                met.add(int(np.sign(wanted)))
+    assert met == {-1, 0, 1}
+
+
+def test_runs_of_eigenvalues_are_joined_by_hand():
+    """For M while both ends are within three errors; for exact alignment while neighbours are."""
+    sizes = set()
+    for seed in range(30):
+        data = in_groups(seed, 5, (4, 6, 5, 9, 7, 8))
+        values, errors = np.linalg.eigvalsh(data.second_moment), data.standard_errors
+        for spaces, chained in ((data.eigenspaces(), False), (data.known_eigenspaces(), True)):
+            runs = [[0]]
+            for i in range(1, 5):
+                a = i - 1 if chained else runs[-1][0]
+                if values[i] - values[a] <= 3 * np.hypot(errors[a], errors[i]):
+                    runs[-1].append(i)
+                else:
+                    runs.append([i])
+            assert spaces.multiplicity == tuple(map(len, runs))
+            np.testing.assert_allclose(spaces.eigenvalues, [values[run].mean() for run in runs])
+            spread = [np.abs(values[run] - values[run].mean()).max() for run in runs]
+            np.testing.assert_allclose(spaces.spread, spread, atol=1e-12)
+            widest = max(np.ptp(values[run]) for run in runs)
+            assert spaces.gap == pytest.approx(max(widest, data.exact_eigenspaces.gap))
+            sizes |= set(map(len, runs))
+    assert len(sizes) > 2
+
+
+@pytest.mark.slow
+def test_groups_of_many_dimensions_are_as_many_as_memory_allows():
+    """2²⁵ // 800² = 52 of them."""
+    rows = np.random.default_rng(0).standard_normal((104, 800))
+    assert len(data_moment(samples(rows, layer(2, 800))).counts) == 52
+
+
+@pytest.mark.parametrize(("count", "groups"), [(3, 3), (10, 10), (64, 64), (100, 50), (640, 64), (641, 59)])
+def test_rows_are_dealt_to_64_groups_at_most(count, groups):
+    found = data_moment(samples(np.random.default_rng(0).standard_normal((count, 3)), layer(4, 3)))
+    assert len(found.counts) == groups
+    assert found.counts.max() - found.counts[:-1].min() <= -(-count // 64)
+
+
+def test_blocks_are_as_large_as_they_may_be(tmp_path):
+    stream = samples(np.arange(30.0).reshape(10, 3), layer(4, 3))
+    assert [(start, len(block)) for start, block in chunks(stream, 4)] == [(0, 4), (4, 4), (8, 2)]
+    for i, side in enumerate((6, 7, 7)):
+        Image.fromarray(np.zeros((side, 6, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    stream = open_samples(str(tmp_path), layer(4, 3, 2, 2))
+    assert [(start, len(block)) for start, block in chunks(stream, 4)] == [(0, 1), (1, 1), (2, 1)]

@@ -210,3 +210,8 @@ def test_near_the_margin_the_interval_must_shrink():
     assert values.beyond_margin() == math.ceil(4 * ((0.61 - low) / 0.11) ** 2)
     assert Anisotropy(np.array([0.9, 0.9, 0.9]), np.ones(3), 1e-12).beyond_margin() is None
     assert Anisotropy(np.array([0.4, 0.5, 0.6]), np.ones(3), 1e-12).beyond_margin() is None
+
+
+def test_two_directions_without_anisotropy_have_no_effect():
+    """u · u′ = ½ in four dimensions: as much as two random directions have on average."""
+    assert of(axes(4), np.array([[1.0, 0, 0, 0], [0.5, 0.5, 0.5, 0.5]])).effect == 0.0

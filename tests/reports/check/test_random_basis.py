@@ -24,6 +24,7 @@ def test_random_basis_energy_is_the_literal_one():
     w = np.random.default_rng(3).standard_normal((3, 5)) @ np.linalg.cholesky(ALIGNED).T
     observed, null = random_basis_energy(SPACES, w.T @ w, draws=400, seed=4)
     assert observed == pytest.approx(outside(SPACES, w.T @ w))
+    assert null.shape == (400,)
     literal = [
         outside(Eigenspaces(SPACES.eigenvalues, SPACES.multiplicity, orthogonal(seed, 5), 0.0), w.T @ w)
         for seed in range(1, 401)

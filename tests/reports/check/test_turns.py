@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.check.basis_noise import BasisNoise
+from reports.check.basis_noise import BasisNoise, precision
 from reports.check.data import samples
 from reports.check.moments import data_moment
 from reports.check.turns import (
@@ -264,3 +264,33 @@ def test_tests_done_together_are_those_done_alone():
     first, second = filters_pvalues(cases, noise=noise)
     assert first == filters_pvalue(KNOWN, one, noise=noise)
     assert abs(second - alone[1]) < 6 * np.sqrt(2 * 0.25 / 1000)
+
+
+def test_rows_are_turned_by_cayleys_rotation():
+    """X (I − H)⁻¹ (I + H) with H half of the error over the distance; one matrix alone, and many together."""
+    rng = np.random.default_rng(7)
+    half_inverse = np.triu(rng.random((4, 4)), 1)
+    half_inverse -= half_inverse.T
+    scatter = 0.3 * rng.standard_normal((3, 4, 4))
+    scatter += scatter.mT
+    noise = BasisNoise.of(scatter, half_inverse)
+    half = noise.halves(np.random.default_rng(1), 2)
+    drawn = np.random.default_rng(1).standard_normal((2, 3))
+    for h, factors in zip(half, drawn, strict=True):
+        np.testing.assert_allclose(h, half_inverse * sum(f * s for f, s in zip(factors, scatter, strict=True)))
+    rows = rng.standard_normal((2, 5, 4))
+    turned = [x @ np.linalg.inv(np.eye(4) - h) @ (np.eye(4) + h) for x, h in zip(rows, half, strict=True)]
+    np.testing.assert_allclose(noise.rows(half, rows), turned, rtol=1e-10)
+    np.testing.assert_allclose(noise.rows(half[0], rows[0]), turned[0], rtol=1e-10)
+    np.testing.assert_allclose(noise.rows(half[:1], rows[:1]), turned[:1], rtol=1e-10)
+    moments = rows.mT @ rows
+    np.testing.assert_allclose(noise.moment(half, moments), [x.T @ x for x in turned], rtol=1e-9)
+
+
+def test_errors_are_in_single_precision_and_bounded_beyond_256_dimensions():
+    assert (precision(256), precision(257)) == (np.float64, np.float32)
+    for d, largest in ((2, np.inf), (257, 1e3)):
+        scatter, half_inverse = np.full((1, d, d), 1e6), np.triu(np.ones((d, d)), 1) - np.tril(np.ones((d, d)), -1)
+        half = BasisNoise.of(scatter, half_inverse).halves(np.random.default_rng(0), 1)[0]
+        assert np.abs(half).max() == (largest if np.isfinite(largest) else pytest.approx(125730, rel=1e-3))
+        np.testing.assert_array_equal(half, -half.T)

@@ -42,3 +42,13 @@ def test_verdicts_by_the_size_of_the_discrepancy(size, of_exact, of_control):
         assert a1_equivariance.decide(case, "", measured)[0].verdict == expected
         assert a1_equivariance.decide(case, "", wild)[0].verdict == "undecided"
     assert (measured.replicas, measured.diverged, wild.diverged) == (3, 0, 1)
+
+
+def test_the_largest_of_all_steps_is_judged_and_the_range_at_the_last_is_shown():
+    measured = RotationDiscrepancies(np.array([0, 5, 9]), np.array([[0.0, 0, 0], [9e-11, 0, 0], [1e-11, 3e-11, 2e-11]]))
+    (exact,) = a1_equivariance.decide(LINEAR, 0.0, measured)
+    assert (exact.measurement, exact.interval, exact.verdict) == (9e-11, (1e-11, 3e-11), "holds")
+    wild = replace(measured, values=np.array([[0.0, 0, 0], [1, 1, 1], [1e-8, 1.0, 1.0]]))
+    (control,) = a1_equivariance.decide(ADAM, "", wild)  # one replica differs too little, at the end
+    assert (control.measurement, control.verdict) == (1.0, "undecided")
+    assert control.power == "detects anything above 1e-10"

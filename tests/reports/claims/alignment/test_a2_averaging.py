@@ -79,3 +79,13 @@ def test_the_error_is_that_of_the_mean_of_the_draws(outcome):
 def test_every_eigenspace_has_its_row(outcome):
     (table,) = a2_averaging.illustrate((outcome,)).tables
     assert [row[:2] for row in table.rows] == [("distinct eigenvalues", 1), *((" ", i) for i in (2, 3, 4, 5))]
+
+
+def test_numbers_of_the_averages_are_told(outcome, held):
+    contained, drawn, flipped = outcome.judgements
+    assert contained.interval == (0.0, held.after.largest)
+    assert contained.power == f"before averaging: not contained, leakage or anisotropy {held.before.largest:.2g}"
+    assert (drawn.measurement, drawn.pvalue) == (held.relative_error, held.pvalue)
+    assert drawn.note == f"{outcome.measurement.draws} Haar draws; largest z {held.max_z:.2f}"
+    assert (flipped.measurement, flipped.interval) == (held.flips, (0.0, held.flips))
+    assert flipped.power == f"detects anything above {a2_averaging.ROUNDING:g}"

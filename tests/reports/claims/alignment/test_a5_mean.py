@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 import simulate
 from reports.claims.alignment import a5_mean
 from reports.claims.alignment.a5_mean import MeanDirection
 from reports.judging.estimate import data_eigenspaces
+from reports.judging.intervals import detected
 from tests.reports.claims.alignment.ensembles import QUICK, case_of, outcome_of, smaller_case
 from theory.symmetry import symmetry_group
 from theory.testing import escalating_randomization_test
@@ -91,3 +93,11 @@ def test_a_sign_can_be_refuted(along, diverged, verdict):
     measured = MeanDirection(along, 0.1, 64, 200, diverged)
     (judgement,) = a5_mean.decide(case_of(a5_mean.CLAIM, FIRST_STEP), "negative", measured)
     assert judgement.verdict == verdict
+
+
+def test_a_direction_has_students_interval_between_blocks():
+    (judgement,) = a5_mean.decide(case_of(a5_mean.CLAIM, FIRST_STEP), "negative", MeanDirection(-0.3, 0.1, 5, 200, 0))
+    half = t.ppf(0.975, 4) * 0.1
+    assert judgement.interval == pytest.approx((-0.3 - half, -0.3 + half))
+    assert (judgement.measurement, judgement.standard_error) == (-0.3, 0.1)
+    assert judgement.power == f"detects {detected(0.1, degrees=4):.2g} with 90% power"

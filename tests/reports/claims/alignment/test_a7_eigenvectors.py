@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,19 @@ def test_groups_can_be_left_undecided(pvalue, diverged, verdict):
     share, nearer = a7_eigenvectors.decide(case_of(a7_eigenvectors.CLAIM, PATCHES), "", measured)
     assert nearer.verdict == verdict
     assert share.note.startswith("3 of 3 lie in one of 3 weight eigenspaces")
+
+
+def test_the_share_is_that_of_the_last_reading_with_its_rank():
+    """Among 199 random bases; of 35 networks in groups of five."""
+    data = eigenspaces(np.diag([1.0, 2.0, 3.0]))
+    last = match(data, reading_of(np.array([1.0, 4.0, 9.0])), np.random.default_rng(0))
+    first = replace(last, best=0.1, random=np.zeros(4))
+    random = np.linspace(0.0, 1.0, 199)
+    last = replace(last, best=random[150], random=random)
+    orientation = NetworkOrientation((0, 1), np.ones((2, 7)), np.ones((2, 7)), np.ones((2, 7)), 0.1)
+    measured = MatchedEigenvectors(3, 3, (first, last), orientation, 35, 0)
+    share, nearer = a7_eigenvectors.decide(case_of(a7_eigenvectors.CLAIM, PATCHES), "", measured)
+    assert share.measurement == random[150]
+    assert share.power == "random bases 0.50, at most 1.00"
+    assert share.note.endswith(f"$p$ = {(1 + np.sum(random >= random[150])) / 200:.2g}")
+    assert nearer.quantity.startswith("groups of 5 networks")

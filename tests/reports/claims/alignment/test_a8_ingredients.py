@@ -10,6 +10,7 @@ import pytest
 from reports.campaign.settle import judge_claim
 from reports.claims.alignment import a8_ingredients
 from reports.claims.alignment.a8_ingredients import TOLERANCE, IngredientDiscrepancies
+from reports.claims.alignment.evidence import AlignmentEvidence
 from simulate.ingredients import INGREDIENTS
 from tests.reports.claims.alignment.ensembles import QUICK, case_of, smaller_case
 
@@ -73,3 +74,34 @@ def test_numbers_are_counted_in_words():
     values = np.zeros((1, 1))
     (judgement,) = a8_ingredients.decide(EXACT, 0.0, IngredientDiscrepancies(("a",), values, values, values))
     assert judgement.note.endswith("1 ingredient, 1 rotation")
+
+
+@pytest.mark.parametrize(
+    ("kind", "pvalue", "detectable", "diverged", "verdict"),
+    [
+        ("exact", 0.5, 0.04, 0, "holds"),
+        ("exact", 0.5, 0.06, 0, "undecided"),
+        ("exact", 0.5, 0.04, 1, "undecided"),
+        ("exact", 1e-7, 0.04, 0, "refuted"),
+        ("control", 1e-7, 0.04, 0, "holds"),
+        ("control", 1e-7, 0.04, 1, "undecided"),
+        ("control", 0.5, 0.04, 0, "undecided"),
+    ],
+)
+def test_joint_laws_are_judged_by_their_kind(kind, pvalue, detectable, diverged, verdict):
+    measured = AlignmentEvidence(pvalue, 0.2, detectable, 0.3, 100, diverged)
+    name = JOINT[3] if kind == "exact" else "a fixed teacher, under all rotations"
+    case = case_of(a8_ingredients.CLAIM, name)
+    (judgement,) = a8_ingredients.decide(case, "", measured)
+    assert (case.kind, judgement.verdict, judgement.measurement) == (kind, verdict, 0.2)
+    assert ("that fixes" in judgement.quantity) == (kind == "exact")
+
+
+def test_the_size_that_is_seen_is_said():
+    values = np.array([[3e-11, 0.0, 1e-11], [2e-11, 5e-12, 0.0]])
+    measured = IngredientDiscrepancies(("a", "b"), values, values, values)
+    (exact,) = a8_ingredients.decide(EXACT, 0.0, measured)
+    assert (exact.measurement, exact.power) == (3e-11, "detects anything above 1e-10")
+    assert exact.note.endswith("2 ingredients, 3 rotations")
+    (control,) = a8_ingredients.decide(CONTROL, "not 0", replace(measured, double=values + 0.5))
+    assert (control.measurement, control.power) == (0.5, "each must exceed 1e-07")

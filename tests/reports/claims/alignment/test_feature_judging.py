@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from scipy.stats import t
 
 from reports.claims.alignment.evidence import AlignmentEvidence
-from reports.claims.alignment.feature_judging import FeaturePrediction, alignment_judgements, course_judgements
-from reports.claims.alignment.feature_networks import BothAlignments
+from reports.claims.alignment.feature_judging import (
+    RESIDUAL,
+    FeaturePrediction,
+    alignment_judgements,
+    converged_judgements,
+    course_judgements,
+)
+from reports.claims.alignment.feature_networks import BothAlignments, ConvergedFeatures, FeatureCourse
 from tests.reports.claims.alignment.courses import course
 
 
@@ -36,3 +46,75 @@ def test_alignment_is_rejected_of_a_teacher_only(pvalue, aligned, broken):
     for leaves, expected in ((False, aligned), (True, broken)):
         found = alignment_judgements(FeaturePrediction(leaves=leaves), measured)
         assert [each.verdict for each in found] == [expected] * 2
+
+
+def test_the_course_is_read_at_its_end_with_the_jackknifes_errors():
+    """Of 20 networks, each left out once: Student's interval with 19 degrees of freedom."""
+    measured = course([1.0, 0.95, 0.8], [1.0, 0.93, 0.7], [0.9, 0.95, 0.99], 1e-3)
+    found = course_judgements(FeaturePrediction(leaves=True), measured)
+    agreement = measured.agreement[2] - measured.weights[2]
+    for judgement, values in zip(
+        found, (measured.weights[2], measured.gradients[2], agreement, measured.left), strict=True
+    ):
+        error = np.sqrt(19 / 20 * np.sum((values[1:] - values[1:].mean()) ** 2))
+        half = t.ppf(0.975, 19) * error
+        assert (judgement.measurement, judgement.standard_error) == pytest.approx((values[0], error))
+        assert judgement.interval == pytest.approx((values[0] - half, values[0] + half))
+    assert found[0].prediction == "below 0.9"
+    assert found[2].note == "at the end; the correlation is 0.990"
+    (kept, _) = course_judgements(FeaturePrediction(), measured)
+    assert (kept.measurement, kept.prediction) == (pytest.approx(0.8), "above 0.9")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "half", "verdict"),
+    [(4.0, 1.9, "holds"), (4.0, 2.1, "undecided"), (2.0, 1.9, "holds"), (2.0, 2.1, "undecided"), (5.9, 0.09, "holds")],
+)
+def test_the_moment_lies_within_training_with_its_whole_interval(epochs, half, verdict, monkeypatch):
+    """Training ends after 6 epochs."""
+    away = half / t.ppf(0.975, 19) / np.sqrt(19 / 20 * 20)
+    values = np.concatenate(([epochs], epochs + away * np.resize([1.0, -1.0], 20)))
+    monkeypatch.setattr(FeatureCourse, "left", property(lambda _: values))
+    measured = course([1.0, 0.95, 0.8], [1.0, 0.9, 0.7], [1.0, 1.0, 1.0], 1e-3)
+    moment = course_judgements(FeaturePrediction(leaves=True), measured)[3]
+    assert moment.interval == pytest.approx((epochs - half, epochs + half))
+    assert (moment.measurement, moment.verdict) == (epochs, verdict)
+    lost = course_judgements(FeaturePrediction(leaves=True), replace(measured, diverged=1))
+    assert lost[3].verdict == "undecided"
+
+
+def test_a_moment_that_one_network_decides_is_unknown():
+    measured = course([1.0, 0.95, 0.8], [1.0, 0.9, 0.7], [1.0, 1.0, 1.0], 1e-3)
+    measured.weights[2, 5] = 0.95
+    moment = course_judgements(FeaturePrediction(leaves=True), measured)[3]
+    assert (moment.measurement, moment.interval, moment.standard_error) == (np.inf, None, None)
+    assert moment.verdict == "undecided"
+
+
+def converged(exponents: list[float], residual: float = 0.0) -> ConvergedFeatures:
+    """Three networks, whose products leave this residual at a factor of −2."""
+    products = np.array([[1.0, -0.5, 0.25]] * 3)
+    products[1, 2] += residual**2 / 4
+    correlations, at_one = np.array([0.99, 0.999, 1.0]), np.array([0.9, 0.92, 0.97])
+    return ConvergedFeatures(np.array(exponents), correlations, at_one, products, 3, 0)
+
+
+def test_the_exponent_has_students_interval_over_networks():
+    values = [0.49, 0.5, 0.516]
+    prediction = FeaturePrediction(exponent=0.5, factor=-2.0)
+    exponent, residual = converged_judgements(prediction, converged(values, 0.3), "exact")
+    half = t.ppf(0.975, 2) * np.std(values, ddof=1) / np.sqrt(3)
+    assert exponent.measurement == pytest.approx(np.mean(values))
+    assert exponent.interval == pytest.approx((np.mean(values) - half, np.mean(values) + half))
+    assert exponent.note == "mean over networks; smallest correlation 0.990000, 0.930 on average at $\\alpha=1$"
+    assert (residual.measurement, residual.kind) == (pytest.approx(0.3), "exact")
+    assert residual.verdict == "refuted"
+
+
+@pytest.mark.parametrize("kind", ["exact", "outside"])
+def test_a_residual_is_judged_where_rows_do_not_rest_on_kinks(kind):
+    prediction = FeaturePrediction(factor=-2.0)
+    (small,), (large,) = (converged_judgements(prediction, converged([0.5] * 3, size), kind) for size in (0.0, 0.3))
+    outside = "outside the hypotheses"
+    assert (small.verdict, large.verdict) == (("holds", "refuted") if kind == "exact" else (outside, outside))
+    assert large.power == ("" if kind == "outside" else f"anything above {RESIDUAL:g} is seen")

@@ -13,6 +13,8 @@ from reports.claims.forms.f4_lazy import CLAIM
 from reports.claims.forms.family_evidence import FamilyChanges, evidence_of
 from reports.claims.forms.lazy_evidence import WidthEvidence
 from reports.findings import OUTSIDE, Judgement
+from reports.judging.intervals import detectable_excess
+from reports.judging.needed import by_interval, by_pvalue
 from tests.reports.claims.forms.outcomes import QUICK, case_of, outcome_of
 from tests.reports.claims.forms.test_lazy_evidence import imagined
 from theory.network.lazy import LazyTerms
@@ -180,3 +182,25 @@ def test_a_prediction_is_scaled_and_its_declared_errors_are_not() -> None:
     budget = prediction.widths[0].share * prediction.trace.size
     assert twice.widths[0].share * twice.trace.size == pytest.approx(budget)
     assert twice.rate == prediction.rate
+
+
+def test_the_exponent_has_its_interval_and_says_what_it_needs() -> None:
+    widths = [imagined(2.0 * (m / 16) ** -1.0, error, m) for m, error in ((16, 0.05), (64, 0.03), (256, 0.02))]
+    found = judged(*widths)[EXPONENT]
+    assert found.interval is not None
+    assert isinstance(found.measurement, float)
+    low, high = found.interval
+    assert (low + high) / 2 == pytest.approx(found.measurement)
+    assert low < -1.1 < high
+    assert (found.verdict, found.power) == ("undecided", f"holds within {f4_lazy.EXPONENT_BUDGET}")
+    bounds = (-1 - f4_lazy.EXPONENT_BUDGET, -1 + f4_lazy.EXPONENT_BUDGET)
+    assert found.note.endswith(by_interval(1200, low, high, bounds))
+
+
+def test_a_share_that_is_not_seen_says_what_it_needs() -> None:
+    found = judged(imagined(0.01, 1.0))["share of $T_2$"]
+    assert found.standard_error is not None
+    assert found.pvalue is not None
+    size = 0.5 + detectable_excess(found.standard_error, 399)
+    assert found.power == f"detects a share of {size:.2g} with 90% power"
+    assert found.note.endswith(by_pvalue(400, found.pvalue))

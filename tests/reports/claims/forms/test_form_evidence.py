@@ -11,8 +11,11 @@ from scipy.stats import t
 import simulate
 import theory
 from reports.claims.claim import Case
+from reports.claims.forms import f9_away_from_lazy as f9
 from reports.claims.forms.form_evidence import form_evidence, form_judgement, scaled_change, scaled_form
 from reports.judging.compare import compare
+from reports.judging.intervals import detected, found
+from reports.judging.needed import by_pvalue
 from theory.prediction import Prediction
 from theory.setting import Data, Ensemble, Network, Setting, Training
 
@@ -93,3 +96,55 @@ def test_forms_are_scaled_as_wholes_or_in_what_they_change(prediction):
     bare = replace(prediction, readings=tuple(replace(each, second_moment=None) for each in prediction.readings))
     for scaled in (scaled_form(bare, 2.0), scaled_change(bare, 2.0, 0.1)):
         assert all(each.second_moment is None for each in scaled.readings)
+
+
+def test_what_a_form_is_said_to_detect(prediction, simulation):
+    """An exact form by its own test; an asymptotic one by the interval that is shown, upwards."""
+    evidence = form_evidence(simulation)
+    exact = form_judgement(CASE, prediction, evidence, "τ")
+    compared = evidence.against(prediction)
+    assert (exact.power, exact.pvalue) == (found(compared.detectable), compared.pvalue)
+    assert exact.prediction == 0.0
+    budgeted = replace(prediction, status="asymptotic", error_budget=0.1, order="η", neglected=("one", "two"))
+    judgement = form_judgement(CASE, budgeted, evidence, "τ")
+    size = detected(judgement.standard_error, tests=3, degrees=evidence.degrees, relative=True)
+    assert (judgement.power, judgement.pvalue, judgement.prediction) == (found(size), None, "within 0.1")
+    assert judgement.note.startswith(f"`{prediction.formula}` neglects: one; two; ")
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "undecided"), (2.0, "holds")])
+def test_a_wrong_description_is_to_be_refuted(prediction, simulation, factor, verdict):
+    evidence = form_evidence(simulation)
+    wrong = scaled_form(prediction, factor)
+    judgement = form_judgement(replace(CASE, kind="control"), wrong, evidence, "τ")
+    pvalue = evidence.against(wrong).pvalue
+    assert (judgement.verdict, judgement.prediction, judgement.pvalue) == (verdict, "not 0", pvalue)
+    needed = f"; {by_pvalue(900, pvalue)}" if verdict == "undecided" else ""
+    assert judgement.note == f"a wrong description, to be refuted{needed}"
+    budgeted = replace(wrong, status="asymptotic", error_budget=0.1, order="η")
+    assert form_judgement(replace(CASE, kind="control"), budgeted, evidence, "τ").verdict == "undecided"  # has no p
+
+
+@pytest.mark.parametrize(
+    ("factor", "budget", "verdict"),
+    [
+        (1.0, 0.02, "undecided"),
+        (1.5, 0.02, "holds"),
+        (0.6, 0.02, "holds"),
+        (1.5, 0.45, "undecided"),
+        (0.6, 0.9, "undecided"),
+    ],
+)
+def test_a_theory_of_another_regime_is_seen_to_be_beyond_its_budget(prediction, simulation, factor, budget, verdict):
+    """τ over 1.5 of it is −.33 off, over .6 of it .67; nothing is seen of 0."""
+    form = replace(scaled_form(prediction, factor), status="asymptotic", error_budget=budget, order="η")
+    control, moved = replace(CASE, kind="control"), f9.MovedPrediction(form, 0.1)
+    evidence = form_evidence(simulation)
+    (judgement,) = f9.decide(control, moved, evidence)
+    assert (judgement.verdict, judgement.prediction) == (verdict, f"above {budget:.2g}")
+    assert (
+        f9.decide(control, moved, replace(evidence, ensemble=replace(evidence.ensemble, diverged=1)))[0].verdict
+        == "undecided"
+    )
+    (judged,) = f9.decide(CASE, moved, evidence)
+    assert judged.prediction == f"within {budget:.2g}"

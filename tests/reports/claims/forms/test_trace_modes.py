@@ -7,11 +7,13 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
+from scipy.stats import t
 
 import simulate
 from reports.claims.forms.f4_lazy import CLAIM
 from reports.claims.forms.trace_modes import TraceByModes, TraceRow, trace_by_modes, trace_judgement, trace_table
 from reports.findings import OUTSIDE
+from reports.judging.intervals import detected
 from tests.reports.claims.forms.outcomes import case_of
 from tests.reports.claims.forms.test_lazy_evidence import imagined
 from theory.network.lazy import kernel_limit, stretches, terms_after
@@ -85,3 +87,14 @@ def test_modes_are_counted() -> None:
     (row,) = trace_table([TraceRow("imagined", LAW, imagined(0.2, 0.01))]).rows
     assert row[-3:] == (2, 2, 1)
     assert row[2:5] == pytest.approx((8.0, -3.0, 5.0))
+
+
+def test_the_trace_has_students_interval() -> None:
+    inside = imagined(0.2, 0.01)
+    judgement = trace_judgement(LAW, inside, 0)
+    half = t.ppf(0.975, 399) * 0.01
+    assert (judgement.measurement, judgement.standard_error) == pytest.approx((4.8, 0.01))
+    assert judgement.interval == pytest.approx((4.8 - half, 4.8 + half))
+    assert judgement.prediction == pytest.approx(5)
+    assert judgement.note.startswith("within 0.33;")
+    assert judgement.power == f"detects an error of {detected(0.01, degrees=399):.2g} with 90% power"

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import simulate
 from reports.claims import paper_networks
 from reports.claims.claim import Case, Context
 from reports.claims.shape.b3_images import CLAIM, Epochs, FilterCurves, epochs_figure, rise_table
+from reports.judging.intervals import detected
 from reports.typesetting.figures import render
 from tests.changes import changed
 from tests.pretend_images import write
@@ -147,3 +149,21 @@ def test_epochs_are_those_of_the_readings() -> None:
         assert isinstance(training.batch_size, int)
         assert isinstance(samples, int)
         assert training.readings == tuple(epoch * (samples // training.batch_size) for epoch in case.study)
+
+
+def test_a_rise_is_that_of_the_middle_with_students_interval() -> None:
+    """In decades, over four networks; elsewhere f does something else."""
+    decades = np.array([1.2, 1.3, 1.25, 1.4])
+    f = np.ones((3, 4, 3)) * np.array([1.0, 7.0, 3.0])[:, None, None]
+    f[2, :, 1] = 10**decades
+    f[0, :, [0, 2]] = 0.5
+    measured = FilterCurves(np.array([0.1, 1.0, 10.0]), f, replicas=4, diverged=0)
+    rise, tenfold, *_ = CLAIM.decide(case_of(CLAIM, SMALL), "rises", measured)
+    error = decades.std(ddof=1) / 2
+    half = stats.t.ppf(0.975, 3) * error
+    assert (rise.measurement, rise.standard_error) == pytest.approx((decades.mean(), error))
+    assert rise.interval == pytest.approx((decades.mean() - half, decades.mean() + half))
+    assert rise.power == f"detects a rise of {detected(error, degrees=3):.2g} with 90% power"
+    assert rise.note == f"a factor of {10 ** decades.mean():.2g}"
+    assert rise.quantity.endswith("= 1")
+    assert (tenfold.interval, tenfold.verdict) == (rise.interval, "holds")

@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import chi2, t
 
 from reports.claims.claim import BUDGETS, Case, Context, Outcome
 from reports.claims.shape.b5_panels import CLAIM, NETWORKS, WITHIN
 from reports.claims.shape.published_panels import PUBLISHED, READING_ERROR
 from reports.claims.shape.read_panels import LEFT_STOP, STOP, best, off, stop
+from reports.judging.intervals import detected
+from reports.judging.misfit import misfit
+from reports.judging.needed import by_interval
 from reports.typesetting.figures import render
 from tests.reports.claims.shape.outcomes import outcome_of, smaller_case
 from tests.reports.claims.shape.panels import planted
@@ -164,3 +168,65 @@ def test_a_panel_end_to_end() -> None:
     (first,) = off(case.study, measured)
     untrained = float(np.sqrt(np.mean((30**-0.5 - np.array(PUBLISHED["right"].f)) ** 2)))
     assert first.rms == pytest.approx(untrained, rel=0.02)
+
+
+def at_published(case: Case[Any], measured: Any, at: int, confidence: float = 0.95) -> Any:
+    """The misfit at a reading, straight from the published values."""
+    published = PUBLISHED[case.study.panel.name]
+    places = [int(np.argmin(np.abs(measured.sigma - sigma))) for sigma in published.sigma]
+    return misfit(measured.f[at][:, places] - np.array(published.f), confidence=confidence)
+
+
+def test_agreement_is_the_misfit_of_the_reading_that_is_compared() -> None:
+    measured = planted(MIDDLE.study, WITHIN, noise=3e-3)
+    agreement, *_ = CLAIM.decide(MIDDLE, RISES_THEN_FALLS, measured)
+    expected = at_published(MIDDLE, measured, 1)
+    assert agreement.measurement == pytest.approx(expected.rms)
+    assert agreement.interval == pytest.approx((expected.low, expected.high))
+    assert agreement.power == f"noise of the mean curve {expected.noise:.2g}"
+    assert agreement.verdict == "undecided"
+    assert agreement.note.endswith(by_interval(6, *agreement.interval, (WITHIN,)))
+
+
+def test_the_end_of_the_middle_panel_has_students_interval() -> None:
+    measured = planted(MIDDLE.study, before=0.05)
+    _, below, _ = CLAIM.decide(MIDDLE, RISES_THEN_FALLS, measured)
+    values = measured.f[1, :, 29] - 30**-0.5
+    error = values.std(ddof=1) / 6**0.5
+    half = t.ppf(0.975, 5) * error
+    assert (below.measurement, below.standard_error) == pytest.approx((values.mean(), error))
+    assert below.interval == pytest.approx((values.mean() - half, values.mean() + half))
+    assert below.power == f"detects {-detected(error, degrees=5):.2g} with 90% power"
+
+
+def test_the_scatter_of_seeds_has_the_interval_of_a_variance() -> None:
+    """Of places that share their variance three quarters of the degrees of freedom count; each has four."""
+    curves = 1 + 0.02 * np.random.default_rng(4).standard_normal((2, 5, 30))
+    *_, scatter = CLAIM.decide(MIDDLE, RISES_THEN_FALLS, replace(planted(MIDDLE.study), scatter=curves))
+    square = np.mean([np.var(place, ddof=1) / np.mean(place) ** 2 for place in curves[1].T])
+    freedom = 0.75 * 4 * 30
+    ends = [(square * freedom / chi2.ppf(tail, freedom)) ** 0.5 for tail in (0.975, 0.025)]
+    assert scatter.measurement == pytest.approx(square**0.5)
+    assert scatter.interval == pytest.approx(ends)
+    assert scatter.note == "of 5 seeds around one curve"
+
+
+def test_differences_of_misfits_are_between_intervals_that_hold_together() -> None:
+    left = replace(planted(LEFT.study, 0.003, before=0.01, noise=3e-3), updates=(STOP, LEFT_STOP))
+    _, later, _ = CLAIM.decide(LEFT, FALLS, left)
+    early, late = (at_published(LEFT, left, at, 0.975) for at in (0, 1))
+    assert later.measurement == pytest.approx(early.rms - late.rms)
+    assert later.interval == pytest.approx((early.low - late.high, early.high - late.low))
+    assert later.note == f"where the other panels stop this one is {early.rms:.2g} off"
+    other = PAPER["middle, diagonal as variances"]
+    outcomes = (outcome(MIDDLE, 0.003, networks=2), outcome(other, 0.02, before=0.05, noise=3e-3, networks=2))
+    ((contrast, _),) = CLAIM.conclude(outcomes)
+    right, wrong = (at_published(each.case, each.measurement, 1, 0.975) for each in outcomes)
+    assert contrast.measurement == pytest.approx(wrong.rms - right.rms)
+    assert contrast.interval == pytest.approx((wrong.low - right.high, wrong.high - right.low))
+    assert f"as variances {wrong.rms:.2g} off, after {stop(other.study)} updates" in contrast.note
+    for alone in ((outcomes[0], outcome(other, networks=1)), (outcome(MIDDLE, networks=1), outcomes[1])):
+        assert CLAIM.conclude(alone) == ()
+    for diverged in ((1, 0), (0, 1)):
+        lost = (outcome(MIDDLE, diverged=diverged[0]), outcome(other, 0.02, diverged=diverged[1]))
+        assert CLAIM.conclude(lost)[0][0].verdict == "undecided"

@@ -13,6 +13,8 @@ import simulate
 from reports.claims.claim import Context
 from reports.claims.shape.b6_made_of import CLAIM, MadeOf, factor
 from reports.claims.shape.made_of import OverlapEvidence, overlap_evidence
+from reports.judging.intervals import detectable, detected, found
+from reports.judging.needed import by_interval
 from reports.typesetting.figures import render
 from tests.changes import changed
 from tests.reports.claims.shape.outcomes import case_of, outcome_of, smaller_case
@@ -154,3 +156,71 @@ def test_the_panels_are_smaller_but_for_the_paper() -> None:
     evidence = CLAIM.measure(few, Context())
     assert (evidence.steps, evidence.b) == ((5, 200), 8)
     assert len(evidence.sigma) == 30
+
+
+def test_every_sign_is_that_of_its_own_band_and_reading() -> None:
+    """Ten directions at two readings, no two of them alike: A − 1 and its error of the bands that are asked for."""
+    rng, networks = np.random.default_rng(5), 7
+    amplitude, written = np.linspace(0.6, 1.3, 20).reshape(2, 10), np.array([[0.1], [0.4]]) * np.linspace(1, 2, 10)
+    wobble = 1 + 0.02 * rng.standard_normal((networks, 2, 10))
+    evidence = OverlapEvidence(
+        (5, 50), np.arange(1.0, 11.0), (1,) * 10, np.ones((networks, 10)), wobble * amplitude,
+        amplitude**2 + wobble * written, 9, 0,
+    )  # fmt: skip
+    first, last, whole = evidence.bands(0), evidence.bands(1), evidence.parts(1)
+    numbers = [(part.amplitude[band] - 1, part.errors["amplitude"][band]) for part, band in
+               ((first, 4), (last, 1), (last, 4))]  # fmt: skip
+    for sign, bound in (("negative", 0.25), ("positive", 0.5)):
+        study = MadeOf(early="negative", second="positive", last="positive", written=sign)
+        judged = CLAIM.decide(replace(case_of(CLAIM, "one hidden layer"), study=study), None, evidence)
+        for judgement, (value, error) in zip(judged, [*numbers, (whole.share - bound, whole.share_error)], strict=True):
+            half = stats.t.ppf(0.975, 6) * error
+            assert (judgement.measurement, judgement.standard_error) == pytest.approx((value, error))
+            assert judgement.interval == pytest.approx((value - half, value + half))
+            assert judgement.power == f"detects {detected(error, degrees=6):.2g} with 90% power"
+            needed = by_interval(9, value - half, value + half, (0.0,))
+            assert judgement.note == (needed if judgement.verdict == "undecided" else "")
+
+
+def test_the_largest_rise_is_found_among_all_readings_and_directions() -> None:
+    """A falls from .8 to .5 along one direction, and rises to .85 along the other one, where both errors add up."""
+    prediction, evidence = linear_evidence()
+    rng, cross = np.random.default_rng(2), evidence.cross.copy()
+    cross[:, 1, 1] = 0.85 + 0.004 * rng.standard_normal(512)
+    evidence = replace(evidence, cross=cross)
+    values, falls = CLAIM.decide(case_of(CLAIM, "linear, full batch"), prediction, evidence)
+    early, late = evidence.parts(0), evidence.parts(1)
+    error = early.errors["amplitude"][1] + late.errors["amplitude"][1]
+    rise, half = late.amplitude[1] - early.amplitude[1], stats.t.isf(0.025 / 4, 511) * error
+    assert (falls.measurement, falls.standard_error) == pytest.approx((rise, error))
+    assert falls.interval == pytest.approx((rise - half, rise + half))
+    assert falls.power == f"detects {detected(error, tests=4, degrees=511):.2g} with 90% power"
+    assert (falls.verdict, values.verdict) == ("refuted", "refuted")
+
+
+@pytest.mark.parametrize(
+    ("amplitudes", "sign"), [((0.8, 0.5), "negative"), ((0.8, 0.8), "positive"), ((1.0, 0.5), "positive")]
+)
+def test_a_is_said_to_fall_where_it_does_at_every_reading(amplitudes: tuple[float, float], sign: str) -> None:
+    prediction, evidence = linear_evidence()
+    parts = tuple(
+        replace(each, amplitude=np.full(2, a)) for each, a in zip(prediction.readings, amplitudes, strict=True)
+    )
+    _, falls = CLAIM.decide(case_of(CLAIM, "linear, full batch"), replace(prediction, readings=parts), evidence)
+    assert falls.prediction == sign
+
+
+def test_parts_as_predicted_are_as_likely_as_can_be() -> None:
+    """With no error at all p is 1; the power is that of the largest error, of four tests."""
+    prediction, evidence = linear_evidence()
+    last = evidence.parts(-1)
+    right = replace(prediction.readings[-1], amplitude=last.amplitude, mixed=np.zeros(2), labels=last.written)
+    values, _ = CLAIM.decide(
+        case_of(CLAIM, "linear, full batch"), replace(prediction, readings=(*prediction.readings[:-1], right)), evidence
+    )
+    assert values.pvalue == 1
+    assert values.measurement == 0
+    unit = np.sqrt(right.tau / right.initial)
+    error = max((last.errors["amplitude"] / unit).max(), (last.errors["written"] / right.tau).max())
+    assert values.power == found(detectable(float(error), tests=4, degrees=511))
+    assert values.note == "linear-full-batch; largest $|z|$ 0.00"

@@ -10,6 +10,7 @@ import pytest
 
 from reports.claims.claim import Case
 from reports.claims.shape.b7_stand_in import CLAIM, WITHIN, StandIn, curves_figure, off_table
+from reports.judging.needed import by_interval
 from tests.reports.claims.shape.outcomes import case_of, outcome_of, smaller_case
 from theory.setting import Data, Network
 
@@ -62,3 +63,13 @@ def test_the_table_and_the_figure_show_both() -> None:
     assert len(off_table((outcome,)).rows) == 2
     (panel,) = curves_figure((outcome,)).panels
     assert [series.label for series in panel.series] == ["data", "Gaussian stand-in", "initial weights"]
+
+
+def test_the_difference_is_that_after_training_with_half_of_the_networks_on_each_side() -> None:
+    case, measured = case_of(CLAIM, "digits"), made_up(WITHIN, noise=0.1)
+    (found,) = CLAIM.decide(case, CLAIM.predict(case), measured)
+    off = measured.off(1)
+    assert (found.measurement, found.interval) == (off.rms, (off.low, off.high))
+    assert found.power == f"noise of the difference {off.noise:.2g}"
+    told = f"at most {measured.largest:.2g}; {measured.of_change:.2g} of the change of $f$ by training"
+    assert found.note == f"{told}; {by_interval(8, off.low, off.high, (WITHIN,))}"

@@ -29,3 +29,12 @@ def test_gains_and_lengths_are_shown():
     assert "(6 epochs of real labels, 20 of new random ones)" in table.caption
     assert [panel.title for panel in figure.panels] == [case.name for case in CASES]
     assert all(np.isfinite(series.y).all() for panel in figure.panels for series in panel.series)
+
+
+def test_both_gains_have_simultaneous_intervals():
+    for judgement, name in zip(CLAIM.decide(CASES[0], "positive", PLAIN), ("pretrained", "rescaled"), strict=True):
+        found = PLAIN.difference(name, confidence=0.975)
+        assert judgement.interval == (found.low, found.high)
+        assert judgement.note.startswith(
+            f"from scratch {PLAIN.of('scratch').mean():.3f}; upstream 12 fitted after 10 steps"
+        )

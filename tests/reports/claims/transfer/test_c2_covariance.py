@@ -155,3 +155,42 @@ def test_the_example_is_a_case_of_the_claim():
     assert reports.__file__ is not None
     example = load(Path(reports.__file__).parent / "examples/transfer_colours.toml")
     assert msgspec.structs.replace(c2_covariance.filters_experiment(QUICK), ensemble=example.ensemble) == example
+
+
+def test_intervals_are_as_many_together_as_a_case_has_findings():
+    """Of digits a share and three differences; of two layers one difference alone."""
+    share, *differences = CLAIM.decide(DIGITS, "", ALL)
+    expected = ALL.share("covariance", LAYER, confidence=1 - 0.05 / 4)
+    assert expected is not None
+    assert share.interval == pytest.approx((expected.low, expected.high))
+    assert share.measurement == pytest.approx(expected.ratio)
+    for judgement, (kind, other) in zip(
+        differences,
+        (("covariance", "spectrum"), ("covariance", "eigenvectors"), ("recursive", "covariance")),
+        strict=True,
+    ):
+        found = ALL.difference(kind, other, confidence=1 - 0.05 / 4)
+        assert judgement.interval == pytest.approx((found.low, found.high))
+        part = ALL.share(other if kind == "covariance" else kind, LAYER, confidence=1 - 0.05 / 4)
+        assert part is not None
+        assert f"recovers {part.ratio:.2f} [{part.low:.2f}, {part.high:.2f}] of the layer's gain" in judgement.note
+    gain = ALL.difference(LAYER)
+    assert share.note == f"the layer gains {gain.mean:+.4f} (standard error {gain.standard_error:.4f})"
+    measured = made({"covariance": 0.09, "recursive": 0.12})
+    (alone,) = CLAIM.decide(TWO_LAYERS, "", measured)
+    found = measured.difference("recursive", "covariance", confidence=0.95)
+    assert alone.interval == pytest.approx((found.low, found.high))
+    assert alone.note == f"`recursive` gains {measured.difference('recursive').mean:+.4f} over scratch"
+
+
+def test_readings_at_the_ends_of_the_papers_stretch_count():
+    """5.67 and 21.1 of its epochs: readings beyond are left out, and where there is none nothing is said of it."""
+    measured = along([0.5] * 7)
+    for epochs, words in (
+        ([0, 5, 5.75, 9, 12, 21, 22], "over epochs 6 to 21"),
+        ([0, 5, 6, 9, 12, 21.25, 22], "over epochs 6 to 12"),
+    ):
+        _, over = beside(FILTERS, replace(measured, steps=8 * np.array(epochs)))
+        assert words in over.quantity
+    far = CLAIM.decide(FILTERS, "", replace(measured, steps=8 * np.array([0, 1, 2, 3, 4, 5, 22])))
+    assert [each.quantity.endswith("recovers at epoch 5") for each in far] == [False, False, True]

@@ -20,6 +20,7 @@ from reports.typesetting.figures import render
 from tests.reports.claims.transfer.made import PLAIN, made, modes_of_gains
 from tests.reports.claims.transfer.made import mapped as mapped_effects
 from theory.setting import Training
+from theory.testing import paired_mean
 
 CASES = {case.study: case for case in CLAIM.cases(Context(seed=999))}
 
@@ -125,3 +126,32 @@ def test_the_example_is_a_case_of_the_claim():
     assert reports.__file__ is not None
     example = load(Path(reports.__file__).parent / "examples/transfer_specialised.toml")
     assert msgspec.structs.replace(CASES[MapPoint()].experiment, ensemble=example.ensemble) == example
+
+
+def test_active_units_are_those_of_the_upper_layer():
+    measured = made({"pretrained": -0.1, "rescaled": -0.1})
+    measured.active[:, :, :, 0] = 0.9
+    gain, active = CLAIM.decide(CASES[MapPoint(width=32)], "negative", measured)
+    before, after = (measured.active[k, :, 0, 1] for k in (0, 1))
+    expected = paired_mean(after - before, confidence=0.975)
+    assert active.measurement == pytest.approx(expected.mean)
+    assert active.interval == pytest.approx((expected.low, expected.high))
+    assert active.note == f"{before.mean():.3f} before, {after.mean():.3f} at the switch"
+    rescaled = measured.difference("rescaled")
+    assert gain.note.startswith(f"rescaled {rescaled.mean:+.4f} (standard error {rescaled.standard_error:.4f})")
+
+
+def test_kernels_are_judged_at_every_step_by_intervals_that_hold_together():
+    """Of two steps after the start, predicted and measured: four intervals."""
+    rng = np.random.default_rng(2)
+    gains = 0.3 + 0.02 * rng.standard_normal(6)
+    measured = np.array([0.0, 1.0, 0.7]) * (gains[:, None] + 0.02 * rng.standard_normal((6, 3)))
+    found = TangentGains(Training(learning_rate=0.1, steps=(0, 5, 20)), *modes_of_gains(gains), measured)
+    judged = CLAIM.decide(CASES[LinearisedInit(0.5)], None, found)
+    assert len(judged) == 2
+    for judgement, k in zip(judged, (1, 2), strict=True):
+        seen, predicted = (paired_mean(each[:, k], confidence=1 - 0.05 / 4) for each in (measured, found.predicted))
+        assert (judgement.measurement, judgement.prediction) == (seen.mean, predicted.mean)
+        assert judgement.interval == (seen.low, seen.high)
+        assert judgement.power.startswith(f"predicted with standard error {predicted.standard_error:.2g};")
+        assert f"gain after step {(0, 5, 20)[k]} as" in judgement.quantity

@@ -64,3 +64,12 @@ def test_what_is_left_of_diverging_networks_is_shown():
     shown = CLAIM.illustrate(outcomes)
     assert "changes by" not in shown.tables[0].caption
     np.testing.assert_array_equal(shown.figures[0].panels[0].series[1].x, [1.0, 2.0])
+
+
+def test_intervals_are_as_many_together_as_gains_are_judged():
+    for case in CASES:
+        prediction = CLAIM.predict(case)
+        for judgement, name in zip(CLAIM.decide(case, prediction, ALL), prediction, strict=True):
+            found = ALL.difference(name, confidence=1 - 0.05 / 3)
+            assert judgement.interval == pytest.approx((found.low, found.high))
+            assert judgement.note.startswith(f"{ALL.of(name).mean():.3f} against {ALL.of('scratch').mean():.3f} from")

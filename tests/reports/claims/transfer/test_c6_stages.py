@@ -10,7 +10,9 @@ import pytest
 from reports.claims.claim import Context, Outcome
 from reports.claims.transfer.c6_stages import CLAIM, early_verdict
 from reports.findings import OUTSIDE
+from reports.judging.needed import by_interval
 from tests.reports.claims.transfer.test_stage_gains import made
+from theory.testing import paired_mean
 
 EARLY, LATE, SHOWN = CLAIM.cases(Context(seed=999))
 GOOD = made({0: 0.0, 1: 0.0, 5: 0.03, 10: 0.08, 20: 0.1, 80: 0.1})
@@ -80,3 +82,51 @@ def test_stages_are_shown():
     (table,), (figure,) = shown.tables, shown.figures
     assert [row[1] for row in table.rows] == [0, 1, 5, 10, 20, 80] * 2
     assert all(np.isfinite(series.y).all() for panel in figure.panels for series in panel.series)
+
+
+def test_early_is_held_against_half_of_every_other_stage():
+    """Together the intervals refute: each alone, of 95 %, lets what is above 0 hold."""
+    generator = np.random.default_rng(7)
+    scatter = generator.standard_normal(9)
+    scatter = (scatter - scatter.mean()) / scatter.std(ddof=1)
+
+    def excess(size: float) -> str:
+        """Of the early gain beyond half of the last one: so many standard errors."""
+        gains = GOOD.gains.copy()
+        gains[1:] = gains[1:].mean(axis=1, keepdims=True)
+        early, last = GOOD.epochs.index(10), GOOD.epochs.index(80)
+        # the other stages gain as nothing: only the last one decides
+        gains[[1, 2, 4]] = 1e-3 * generator.standard_normal((3, 9)) - 0.2
+        gains[last] = 0.1
+        gains[early] = 0.05 + 0.01 * (size + np.sqrt(9) * scatter)
+        return early_verdict(replace(GOOD, gains=gains))
+
+    # Student's quantiles for 8 degrees of freedom: 2.306, and 3.21 at 95 % of four together
+    assert [excess(size) for size in (2.4, 2.2, -2.4, -3.0, -3.4)] == ["holds", *["undecided"] * 3, "refuted"]
+
+
+def test_what_is_said_of_the_early_gain():
+    measured = made({0: 0.0, 1: 0.0, 5: 0.03, 10: 0.05, 20: 0.12, 80: 0.09}, noise=0.02)
+    early, start, late = CLAIM.decide(EARLY, CLAIM.predict(EARLY), measured)
+    share = measured.early_share()
+    assert share is not None
+    assert (early.measurement, early.interval) == (share.ratio, (share.low, share.high))
+    assert early.verdict == "undecided"
+    excess = [paired_mean(measured.at(10) - 0.5 * measured.at(epoch)) for epoch in (1, 5, 20, 80)]
+    nearest = min(excess, key=lambda each: each.low)
+    assert early.note == (
+        f"largest after 20 epochs, {measured.at(20).mean():+.4f}, where {measured.upstream[5].mean():.2f} of upstream "
+        f"rows are fitted in the end; after 10 epochs {measured.at(10).mean():+.4f}; "
+        f"{by_interval(9, nearest.low, nearest.high, (0.0,))}"
+    )
+    assert (start.measurement, start.verdict) == (0.0, "holds")
+    added = paired_mean(measured.at(80) - measured.at(10))
+    assert (late.measurement, late.interval) == (added.mean, (added.low, added.high))
+    (judged,) = CLAIM.decide(LATE, "negative", measured)
+    assert (judged.measurement, judged.interval) == (added.mean, (added.low, added.high))
+
+
+def test_the_start_is_measured_by_its_largest_gain_of_either_sign():
+    gains = GOOD.gains.copy()
+    gains[0, 3], gains[0, 5] = 1e-12, -2e-12
+    assert CLAIM.decide(EARLY, "", replace(GOOD, gains=gains))[1].measurement == 2e-12

@@ -11,10 +11,11 @@ import simulate.transfer
 from reports.claims.claim import Case, Context, Outcome
 from reports.claims.transfer.c7_layers import CLAIM
 from reports.claims.transfer.layer_gains import LayeredDigits, LayerEffects, kept, measure_layers
+from reports.judging.needed import by_interval
 from reports.judging.rules import recovered_verdict
 from tests.reports.claims.transfer.made import made
 from theory.errors import InvalidInput
-from theory.testing import MeanRatio
+from theory.testing import MeanRatio, paired_mean
 
 TWO, THREE = CLAIM.cases(Context("full", seed=999))
 GAINS = {kept(1): 0.05, kept(2): 0.2, "rainbow 1": 0.05, "rainbow 2": 0.19, "unrotated 2": 0.1, "recursive 2": 0.05}
@@ -107,3 +108,35 @@ def test_the_quick_budget_has_three_layers_alone():
     (quick,) = CLAIM.cases(Context(seed=999))
     assert quick.study == THREE.study
     assert (TWO.study.depth, THREE.study.depth) == (2, 3)
+
+
+def test_every_finding_compares_its_own_treatments_by_one_of_five_intervals():
+    measured = layered()
+    share, *found = CLAIM.decide(TWO, CLAIM.predict(TWO), measured)
+    pairs = [(kept(2), kept(1)), ("rainbow 2", "rainbow 1"), ("rainbow 2", "unrotated 2"), ("rainbow 2", "recursive 2")]
+    by_sides = {tuple(np.round((measured.of(a) - measured.of(b)), 12)): (a, b) for a, b in pairs}
+    for judgement in found:
+        expected = {sides: measured.difference(*sides, confidence=0.99) for sides in by_sides.values()}
+        (sides,) = [sides for sides, each in expected.items() if each.mean == judgement.measurement]
+        assert judgement.interval == (expected[sides].low, expected[sides].high)
+        del by_sides[tuple(np.round((measured.of(sides[0]) - measured.of(sides[1])), 12))]
+    assert not by_sides
+    whole = measured.share("rainbow 2", kept(2), confidence=0.99)
+    assert whole is not None
+    assert (share.measurement, share.interval) == (whole.ratio, (whole.low, whole.high))
+    part = measured.share("unrotated 2", kept(2), confidence=0.99)
+    assert part is not None
+    words = f"those recover {part.ratio:.2f} [{part.low:.2f}, {part.high:.2f}] of the gain of the trained layers"
+    assert words in {each.note for each in found}
+
+
+def test_an_undecided_share_says_what_it_needs():
+    """By the gain beyond half of that of the trained layers, held against 0."""
+    found = made({**GAINS, "rainbow 2": 0.15}, noise=0.03)
+    measured = LayerEffects(**vars(found), test_accuracy=found.accuracy)
+    share, *_ = CLAIM.decide(TWO, CLAIM.predict(TWO), measured)
+    excess = paired_mean(measured.of("rainbow 2") - 0.5 * measured.of(kept(2)) - 0.5 * measured.of("scratch"))
+    gain = measured.difference(kept(2))
+    start = f"the trained layers gain {gain.mean:+.4f} (standard error {gain.standard_error:.4f})"
+    assert share.verdict == "undecided"
+    assert share.note == f"{start}; {by_interval(12, excess.low, excess.high, (0.0,))}"

@@ -12,6 +12,7 @@ from reports.claims.claim import Case, Context, Outcome
 from reports.claims.transfer.c8_plasticity import CLAIM
 from reports.claims.transfer.plasticity_effects import PlasticityEffects
 from reports.claims.transfer.plasticity_points import COMPARED, MAP, READ, TASKS, TaskPoint, expected_course
+from reports.judging.needed import by_interval
 from reports.typesetting.figures import render
 
 CASES = {case.study: case for case in CLAIM.cases(Context(seed=999))}
@@ -223,3 +224,71 @@ def test_points_whose_networks_diverged_leave_gaps():
     assert len(CLAIM.conclude(alone)) == 3  # no axis has two ends
     assert all(render(figure).svg for figure in CLAIM.illustrate(some).figures)
     assert CLAIM.illustrate(()).tables == ()
+
+
+def test_remedies_are_compared_in_later_tasks_by_intervals_that_hold_together():
+    measured = made(-0.03, HELPS)
+    measured.accuracy[1:, :, 0] += 0.2  # of the first task nothing is asked
+    slope, *found = CLAIM.decide(CASES[COMPARED[0]], CLAIM.predict(CASES[COMPARED[0]]), measured)
+    pairs = [
+        ("rescaled", "none"),
+        ("revived", "none"),
+        ("decay 0.03", "none"),
+        ("revived", "rescaled"),
+        ("decay 0.03", "revived"),
+    ]
+    for judgement, (remedy, other) in zip(found, pairs, strict=True):
+        expected = measured.help(remedy, other, confidence=0.99)
+        assert judgement.quantity == f"accuracy reached in tasks 2 to 10, {remedy} minus {other}"
+        assert judgement.measurement == pytest.approx(expected.mean)
+        assert judgement.interval == pytest.approx((expected.low, expected.high))
+        levels = [measured.accuracy[measured.of(name), :, 1:].mean() for name in (remedy, other)]
+        assert judgement.note == f"{levels[0]:.3f} with {remedy} and {levels[1]:.3f} with {other}"
+    assert slope.interval == (measured.slope().low, measured.slope().high)
+
+
+@pytest.mark.parametrize(
+    ("slope", "bounds"), [(0.0028, (0.0,)), (-0.0028, (0.0,)), (0.0021, (-0.005, 0.005)), (-0.0021, (-0.005, 0.005))]
+)
+def test_what_is_nearer_to_being_decided_says_what_is_needed(slope, bounds):
+    """That a slope is not 0, from half of what counts on; that it does not count, below."""
+    measured = made(slope, noise=0.008)
+    measured.accuracy[0] += (slope - measured.slope().mean) * TIMES
+    (judged,) = CLAIM.decide(CASES[GAINED], "gained", measured)
+    found = measured.slope()
+    assert found.mean == pytest.approx(slope)
+    assert judged.verdict == "undecided"
+    assert judged.note.endswith(by_interval(8, found.low, found.high, bounds))
+
+
+def test_ends_of_axes_and_the_control_are_means_over_their_points():
+    measured = {point: as_claimed(point) for point in MAP}
+    found = {j.quantity: j for j, _ in CLAIM.conclude(outcomes(measured.__getitem__))}
+    for axis in ("width", "factor", "rate"):
+        ends = [end({getattr(point, axis) for point in MAP}) for end in (min, max)]
+        low, high = ([each.slope() for point, each in measured.items() if getattr(point, axis) == end] for end in ends)
+        judged = found[f"slope over tasks at the largest {axis} less that at the least"]
+        means = [np.mean([each.mean for each in side]) for side in (high, low)]
+        assert judged.measurement == pytest.approx(means[0] - means[1])
+        error = np.sqrt(sum(each.standard_error**2 for each in (*low, *high))) / len(low)
+        assert judged.standard_error == pytest.approx(error)
+        assert judged.note.startswith(f"{means[0]:+.4f} against {means[1]:+.4f} per task, over {len(low)} points each")
+    control = found["slope of the accuracy reached over tasks, a new network per task"]
+    slopes = [each.slope("anew") for each in measured.values()]
+    assert control.measurement == pytest.approx(np.mean([each.mean for each in slopes]))
+    error = np.sqrt(sum(each.standard_error**2 for each in slopes)) / len(MAP)
+    assert control.standard_error == pytest.approx(error)
+    assert control.interval is not None
+    assert control.interval == pytest.approx(
+        (control.measurement - 1.96 * error, control.measurement + 1.96 * error), abs=0.03 * error
+    )
+
+
+def test_new_networks_that_all_do_the_same_leave_the_control_undecided():
+    def still(point):
+        measured = as_claimed(point)
+        measured.accuracy[1] = 0.6
+        return measured
+
+    control = [judgement for judgement, _ in CLAIM.conclude(outcomes(still))][3]
+    assert (control.verdict, control.interval, control.standard_error) == ("undecided", None, None)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from reports.claims.transfer.condition_design import REPLICAS
 from reports.claims.transfer.condition_signs import (
@@ -15,6 +16,8 @@ from reports.claims.transfer.condition_signs import (
     score_signs,
     within_settings,
 )
+from reports.judging.intervals import share_interval
+from reports.judging.needed import by_share
 from tests.reports.claims.transfer.made_design import REAL, made_design
 from theory.testing import paired_mean
 
@@ -148,3 +151,63 @@ def test_a_correlation_has_its_error_where_a_setting_varies():
     mean, error, count = within_settings(predicted.accuracy[:, 0], measured.accuracy[:, 0])
     assert count
     assert (found.measurement, found.standard_error) == (mean, error)
+
+
+def test_findings_are_those_of_one_epoch():
+    """Longer horizons of the other sign, of predictions or of gains, change nothing but what is told of the horizon."""
+    whole = made_design(REAL, REAL)
+    expected = judge_design(*whole)[:4]
+    for wrong in whole:
+        turned = replace(wrong, accuracy=wrong.accuracy.copy(), loss=wrong.loss.copy())
+        turned.accuracy[:, 1:] *= -1
+        turned.loss[:, 1:] *= -1
+        both = (turned, whole[1]) if wrong is whole[0] else (whole[0], turned)
+        found = judge_design(*both)
+        assert found[:4] == expected
+        assert found[4].measurement == 3.0
+
+
+@pytest.mark.parametrize(("name", "first"), [("accuracy", ["refuted", "holds"]), ("loss", ["holds", "refuted"])])
+def test_accuracy_and_loss_are_judged_by_their_own_numbers(name, first):
+    predicted, measured = made_design(REAL, REAL)
+    turned = replace(predicted, **{name: -getattr(predicted, name)})
+    assert verdicts(turned, measured)[:2] == first
+    assert verdicts(predicted, replace(measured, **{name: -getattr(measured, name)}))[:2] == first
+
+
+def test_a_correlation_is_judged_by_its_interval():
+    """Of two settings whose networks follow their predictions by halves: neither seen at the level nor refuted."""
+    predicted, measured = made_design((0.2, -0.2), (0.2, -0.2), follow=0.5)
+    found = judge_design(predicted, measured)[2]
+    mean, error, count = within_settings(predicted.accuracy[:, 0], measured.accuracy[:, 0])
+    assert count == 2
+    assert 1e-6 < stats.norm.sf(mean / error) < 0.4
+    half = stats.norm.isf(0.025) * error
+    assert found.interval == pytest.approx((mean - half, mean + half))
+    assert found.verdict == "undecided"
+    assert found.note == f"exchanged replicas do as well with probability {stats.norm.sf(mean / error):.2g}"
+    assert found.power.startswith("2 settings; ")
+    opposite = judge_design(replace(predicted, accuracy=-predicted.accuracy), measured)[2]
+    assert opposite.verdict == ("refuted" if mean > half else "undecided")
+
+
+def test_undecided_settings_are_counted():
+    """Two of 27 gains are nothing: shares, intervals and what is needed are of the others."""
+    reals = (*REAL, 1e-5, -1e-5)
+    said = [-real if number < 3 else real for number, real in enumerate(reals)]
+    predicted, measured = made_design(reals, said)
+    scores = score_signs(predicted.accuracy[:, 0], measured.accuracy[:, 0])
+    assert (scores.count.settings, scores.count.decided) == (27, 25)
+    accuracy, _, _, control, _ = judge_design(predicted, measured)
+    assert accuracy.power == control.power == "27 settings, 2 of them undecided"
+    assert accuracy.interval == share_interval(22, 25)
+    assert control.interval == share_interval(3, 25)
+    assert accuracy.note.endswith(by_share(22, 25, 27))
+    beyond = scores.beyond
+    told = f"beyond 2 median distances {beyond.right} of {beyond.decided} (at least {beyond.interval[0]:.3f})"
+    assert told in accuracy.note
+
+
+@pytest.mark.parametrize(("count", "told"), [(11, "at no horizon are 12 signs decided"), (12, "not up to 6 epochs")])
+def test_a_horizon_is_told_from_twelve_signs_on(count, told):
+    assert judge_design(*made_design(REAL[:count], REAL[:count]))[4].measurement == told

@@ -10,7 +10,9 @@ import pytest
 import simulate.transfer
 from reports.claims.transfer import digits
 from reports.claims.transfer.digits import Digits
-from reports.claims.transfer.effects import effects_of, gains_table, in_words, judge_sign
+from reports.claims.transfer.effects import effects_of, gains_table, in_words, judge_absent, judge_sign
+from reports.judging.intervals import effect_found
+from reports.judging.needed import by_interval
 from tests.reports.claims.transfer.made import PLAIN, made
 from theory.errors import Diverged, InvalidInput
 from theory.testing import PairedMean, paired_mean
@@ -96,3 +98,17 @@ def test_the_table_has_every_treatment_of_every_case():
 def test_an_interval_in_words():
     assert in_words(PairedMean(0.2, 0.1, -0.0123, 0.5, 0.5, 9, 0.95), 3) == "[-0.012, +0.500]"
     assert in_words(paired_mean([0.1, 0.1]), 3) == "not estimable"
+
+
+def test_a_gain_is_told_with_its_power_and_what_it_needs():
+    found = PairedMean(0.1, 0.1, -0.15, 0.35, 0.3, 9, 0.975)
+    judgement = judge_sign(found, "positive", 0, quantity="gain", note="a")
+    size = effect_found(0.1, 0.0125, degrees=8)
+    assert judgement.power == f"detects a difference of {size:.2g} with 90% power"
+    assert judgement.note == f"a; {by_interval(9, -0.15, 0.35, (0.0,))}"
+    absent = judge_absent(found, 0.2, 0, quantity="gain", note="a")
+    assert absent.note == f"a; {by_interval(9, -0.15, 0.35, (-0.2, 0.2))}"
+    assert (absent.measurement, absent.standard_error, absent.interval) == (0.1, 0.1, (-0.15, 0.35))
+    assert absent.power == "the whole interval"
+    same = judge_absent(paired_mean([0.1, 0.1, 0.1]), 0.2, 0, quantity="gain")
+    assert (same.verdict, same.interval, same.standard_error) == ("undecided", None, None)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import msgspec
 import numpy as np
+import pytest
+from scipy.stats import binom
 
 from reports.claims.claim import Case, Context, Outcome
 from reports.claims.transfer import f8_transfer_sign as f8
@@ -122,3 +124,18 @@ def test_table_and_figure() -> None:
     assert band.error is not None
     assert np.all((band.y - band.error <= points.y) & (points.y <= band.y + band.error))
     np.testing.assert_allclose(points.x, [np.sqrt(0.002 * 0.001), 0.02, (0.5 * 0.2 * 0.2 * 0.4) ** 0.25])
+
+
+def test_signs_beyond_the_margin_are_counted_apart() -> None:
+    """Three of eight signs are wrong, one has none; by chance none would be."""
+    case = case_of("initial weights")
+    (judgement,) = f8.decide(case, predicted(PREDICTED), realised(SIGNS))
+    margin = f8.MECHANISMS["initial weights"].margin
+    beyond = np.abs(PREDICTED) > margin
+    decided = beyond & (SIGNS != 0)
+    right = decided & (np.sign(PREDICTED) == SIGNS)
+    assert judgement.measurement == 4 / 7
+    assert judgement.power == "8 settings, 1 of them undecided"
+    assert f"4 of 7; beyond {margin:.2g} {right.sum()} of {decided.sum()};" in judgement.note
+    wrong = int(decided.sum() - right.sum())
+    assert judgement.pvalue == pytest.approx(binom.sf(wrong - 1, beyond.sum(), 0.005))

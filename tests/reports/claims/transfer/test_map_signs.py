@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from reports.claims.transfer.map_signs import judge_maps
+from reports.judging.intervals import share_interval
+from reports.judging.needed import by_share
 from tests.reports.claims.transfer.made import scattered
 
 
@@ -70,3 +72,15 @@ def test_nothing_decided_is_said():
     assert [each.measurement for each in found] == ["no sign is decided"] * 4
     assert [each.verdict for each in found] == ["undecided"] * 4
     assert not any("nan" in each.note for each in found)
+
+
+def test_points_without_a_sign_are_counted_and_the_control_needs_finite_networks():
+    """Two of 27 gains are nothing; three of the others are wrong."""
+    reals = (*REAL, 0.0, 0.0)
+    points = [point(real, -real if number < 3 else real, noise=0.02) for number, real in enumerate(reals)]
+    accuracy, _, _, control = judge_maps(points)
+    assert accuracy.power == control.power == "27 points, 2 of them undecided"
+    assert accuracy.interval == share_interval(22, 25)
+    assert accuracy.note.endswith(by_share(22, 25, 27, "points"))
+    assert control.verdict == "holds"
+    assert judge_maps([replace(points[0], diverged=1), *points[1:]])[3].verdict == "undecided"

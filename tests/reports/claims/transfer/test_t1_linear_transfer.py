@@ -21,6 +21,7 @@ from reports.claims.transfer.t1_linear_transfer import (
     LinearStudy,
     TrainedLinearGains,
 )
+from reports.judging import intervals
 from theory.linear import full_batch
 from theory.transfer import frozen_feature_transfer, initial_weight_transfer_of
 
@@ -230,3 +231,26 @@ def test_tables_and_figures_have_every_case():
     (table,), (figure,) = shown.tables, shown.figures
     assert len(table.rows) == 2 * sum(len(outcome.measurement.lengths) for outcome in outcomes)
     assert [panel.title for panel in figure.panels] == [outcomes[0].case.name, outcomes[2].case.name]
+
+
+def test_intervals_and_power_are_those_of_two_steps():
+    """Early and late: the larger of their errors limits what is detected."""
+    case = case_of(WEIGHTS)
+    predicted = t1.predict(case)
+    ones, errors = np.ones_like(predicted.gains), np.full_like(predicted.gains, 0.01)
+    errors[..., 1] = 0.02
+    measured = TrainedLinearGains(predicted.lengths, predicted.steps, 0.3 * ones, 2 * ones, errors, 50, 0)
+    given = replace(predicted, gains=0.3 * ones)
+    for judgement in t1.decide(case, given, measured):
+        assert (
+            judgement.power
+            == f"{intervals.found(intervals.detectable(0.01, tests=2))}; signs seen early and late: positive, positive"
+        )
+        assert (judgement.verdict, judgement.pvalue) == ("undecided", 1.0)
+    half = norm.isf(0.05 / 4) * 0.005
+    for judgement in t1.decide(replace(case, kind="asymptotic"), given, measured):
+        assert judgement.interval == pytest.approx((0.15 - half, 0.15 + half))
+        assert judgement.power == "signs seen early and late: positive, positive"
+    faint = replace(measured, errors=10 * errors)
+    for judgement in t1.decide(case, given, faint):
+        assert judgement.power.endswith("positive, no sign")
