@@ -155,3 +155,15 @@ def test_the_example_is_a_case_of_the_claim():
     assert reports.__file__ is not None
     example = load(Path(reports.__file__).parent / "examples/transfer_colours.toml")
     assert msgspec.structs.replace(c2_covariance.filters_experiment(QUICK), ensemble=example.ensemble) == example
+
+
+def test_the_photographs_own_labels_are_a_case_beyond_the_quick_budget():
+    *_, photographs = CLAIM.cases(Context(budget="full"))
+    assert photographs.experiment.downstream.labels.kind == "real"
+    assert photographs.experiment.ensemble.replicas == 8 * c2_covariance.PHOTOGRAPH_REPLICAS
+    assert not {photographs.experiment} & {case.experiment for case in CLAIM.cases(QUICK)}
+    # it ends before the step at which the paper's share is read
+    short = replace(along([0.88] * 7), steps=np.arange(7) * c2_covariance.SAMPLES // c2_covariance.BATCH)
+    judged = CLAIM.decide(photographs, "", short)
+    assert len(judged) == len(CLAIM.decide(FILTERS, "", along([0.88] * 7))) - 2
+    assert not [each.prediction for each in judged if "paper" in each.prediction]
