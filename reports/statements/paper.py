@@ -124,9 +124,9 @@ TRANSFER = (
         "Figure 5",
         "A first layer drawn from a Gaussian with the covariance of the pretrained one, rescaled, gives most of its "
         "gain.",
-        "The share of the gain, with an interval, on digits and on photographs; a random basis and a layer without its "
-        "covariance are the controls. The paper's net on CIFAR-10, on real and on random labels, is trained by "
-        "`--budget paper --cifar10 DIR`.",
+        "The share of the gain, with an interval, on digits and on photographs, with new random labels and with the "
+        "photographs' own; a random basis and a layer without its covariance are the controls. The paper's net on "
+        "CIFAR-10, on real and on random labels, is trained by `--budget paper --cifar10 DIR`.",
         "CIFAR-10 is in no package, so the published share is compared with that on other images. How long the paper "
         "pretrains is not given.",
         (Question("C2"),),

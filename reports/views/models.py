@@ -19,6 +19,10 @@ from reports.views.view import Grid, Notes, Section, View, grid, wrapped
 WRITTEN = "written by training"
 HEADS = ("layer", "m × d", "effect", "from", "to", "p", "verdict", "f")
 AGOP_HEADS = ("AGOP", "p of AGOP", "aligned with")
+FRESH = (
+    "whether these weights learn a fresh task faster than the initial ones, a second's work: eigenalign fresh, for "
+    "stacks of dense layers, or of filters and dense layers"
+)
 
 
 def html_table(shown: Grid) -> str:
@@ -100,6 +104,8 @@ def notes(found: ModelCheck) -> tuple[str, ...]:
     single = Counter(name for text, names in by_text.items() if len(names) < every for name in names)
     if single:
         shared.append(f"{sum(single.values())} more notes concern single layers: print(result[name]), or --json")
+    if any(layer.check.composition is not None for layer in found.layers):
+        shared.append(FRESH)
     return (*found.notes, *shared)
 
 

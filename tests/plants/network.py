@@ -61,7 +61,9 @@ TRACE = "by the modes"
 
 F4 = (
     Plant("the square of the motion × −1", "theory.network.lazy:motion", times(-1.0), "F4", (*FIRST_LAYER, *BOTH)),
-    Plant("the square of the motion × 1.1", "theory.network.lazy:motion", times(1.1), "F4", (RELU, ERF, TANH, *BOTH)),
+    Plant("the square of the motion × 1.1", "theory.network.lazy:motion", times(1.1), "F4", (RELU, ERF, TANH, BOTH[1])),
+    # a tenth is not found there: what the theory neglects makes up 6 % of the term that is fitted
+    Plant("the square of the motion × 1.2", "theory.network.lazy:motion", times(1.2), "F4", BOTH[:1]),
     Plant("the neuron's own output × −1", "theory.network.lazy:own_output", times(-1.0), "F4", (*FIRST_LAYER, *BOTH)),
     Plant("gates × −1", "theory.network.lazy:moving_gates", times(-1.0), "F4", (ERF, TANH, THREE, LATER)),
     Plant("the output weights' motion × −1", "theory.network.lazy:moving_output_weights", times(-1.0), "F4", BOTH),

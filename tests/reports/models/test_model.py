@@ -253,6 +253,8 @@ def test_initial_models_tell_what_training_has_written():
     model, before = trained(mlp(0))
     found = check(model, ROWS, layers=["0"], initial=before)
     alone = check(model[0].weight, ROWS, initial=before["0.weight"])
+    assert "eigenalign fresh" in str(found)
+    assert "eigenalign fresh" not in str(check(model, ROWS, layers=["0"]))
     np.testing.assert_allclose(found["0"].composition.share, alone.composition.share, rtol=1e-6)
     shown = str(found).splitlines()
     assert shown[2].endswith("written by training")

@@ -194,3 +194,15 @@ def test_readings_at_the_ends_of_the_papers_stretch_count():
         assert words in over.quantity
     far = CLAIM.decide(FILTERS, "", replace(measured, steps=8 * np.array([0, 1, 2, 3, 4, 5, 22])))
     assert [each.quantity.endswith("recovers at epoch 5") for each in far] == [False, False, True]
+
+
+def test_the_photographs_own_labels_are_a_case_beyond_the_quick_budget():
+    *_, photographs = CLAIM.cases(Context(budget="full"))
+    assert photographs.experiment.downstream.labels.kind == "real"
+    assert photographs.experiment.ensemble.replicas == 8 * c2_covariance.PHOTOGRAPH_REPLICAS
+    assert not {photographs.experiment} & {case.experiment for case in CLAIM.cases(QUICK)}
+    # it ends before the step at which the paper's share is read
+    short = replace(along([0.88] * 7), steps=np.arange(7) * c2_covariance.SAMPLES // c2_covariance.BATCH)
+    judged = CLAIM.decide(photographs, "", short)
+    assert len(judged) == len(CLAIM.decide(FILTERS, "", along([0.88] * 7))) - 2
+    assert not [each.prediction for each in judged if "paper" in each.prediction]
