@@ -157,6 +157,7 @@ def test_the_exponent_has_students_interval_over_networks():
     exponent, residual = CLAIM.decide(case, prediction, converged(values, 0.3))
     half = t.ppf(0.975, 2) * np.std(values, ddof=1) / np.sqrt(3)
     assert exponent.measurement == pytest.approx(np.mean(values))
+    assert (exponent.prediction, residual.prediction) == (0.5, 0.0)
     assert exponent.interval == pytest.approx((np.mean(values) - half, np.mean(values) + half))
     assert exponent.note == "mean over networks; smallest correlation 0.990000, 0.930 on average at $\\alpha=1$"
     assert (residual.measurement, residual.kind) == (pytest.approx(0.3), "exact")
@@ -169,4 +170,5 @@ def test_a_residual_is_judged_where_rows_do_not_rest_on_kinks(name):
     (small,), (large,) = (CLAIM.decide(case, prediction, converged([0.5] * 3, size)) for size in (0.0, 0.3))
     outside = "outside the hypotheses"
     assert (small.verdict, large.verdict) == (("holds", "refuted") if name.startswith("tanh") else (outside, outside))
+    assert small.prediction == (0.0 if name.startswith("tanh") else "not 0: rows rest on kinks")
     assert large.power == ("" if name.startswith("ReLU") else f"anything above {a9_features.RESIDUAL:g} is seen")
