@@ -189,15 +189,16 @@ def test_the_largest_rise_is_found_among_all_readings_and_directions() -> None:
     prediction, evidence = linear_evidence()
     rng, cross = np.random.default_rng(2), evidence.cross.copy()
     cross[:, 1, 1] = 0.85 + 0.004 * rng.standard_normal(512)
-    evidence = replace(evidence, cross=cross)
+    evidence = replace(evidence, initial=evidence.initial[:9], cross=cross[:9], trained=evidence.trained[:9])
     values, falls = CLAIM.decide(case_of(CLAIM, "linear, full batch"), prediction, evidence)
     early, late = evidence.parts(0), evidence.parts(1)
     error = early.errors["amplitude"][1] + late.errors["amplitude"][1]
-    rise, half = late.amplitude[1] - early.amplitude[1], stats.t.isf(0.025 / 4, 511) * error
+    rise, half = late.amplitude[1] - early.amplitude[1], stats.t.isf(0.025 / 4, 8) * error
     assert (falls.measurement, falls.standard_error) == pytest.approx((rise, error))
     assert falls.interval == pytest.approx((rise - half, rise + half))
-    assert falls.power == f"detects {detected(error, tests=4, degrees=511):.2g} with 90% power"
-    assert (falls.verdict, values.verdict) == ("refuted", "refuted")
+    assert falls.power == f"detects {detected(error, tests=4, degrees=8):.2g} with 90% power"
+    assert falls.verdict == "refuted"
+    assert values.verdict != "holds"
 
 
 @pytest.mark.parametrize(
