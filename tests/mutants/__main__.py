@@ -34,6 +34,7 @@ def main() -> None:
                 print(f"{area} {number}/{len(chosen)} {mutant.module}:{mutant.line} {fate}", flush=True)
                 if fate == "survived":
                     print(diff, flush=True)
+            trials.confirm()
             scores.append(line(area, fates))
     print(f"seed {options.seed}", *scores, sep="\n")
 

@@ -67,10 +67,12 @@ class Run:
 
 @dataclass
 class Trials:
-    """Runs tests in a copy. Of the original only what kills a mutant is run, once: there it must pass."""
+    """Runs tests in a copy. Of the original only what kills mutants is run, for all of them at once: it must pass."""
 
     place: Path
     seconds: dict[str, float] = field(default_factory=dict)  # of each test, last seen
+    killers: set[str] = field(default_factory=set)  # tests that have killed a mutant
+    broken: set[tuple[str, ...]] = field(default_factory=set)  # tests that a mutant could not even import
     passing: set[tuple[str, ...]] = field(default_factory=set)  # what the original has passed
 
     def fate(self, mutant: Mutant, *, named_only: bool = False) -> Fate:
@@ -80,15 +82,22 @@ class Trials:
             tests = tuple(map(str, paths))
             found = self._of(mutant, tests)
             if found.status == LATE and found.ended_by is not None and (found.ended_by,) not in self.passing:
-                self._confirm((found.ended_by,))
+                self._must_pass((found.ended_by,))
                 found = self._of(mutant, tests)  # now that the time of this test is known
             if found.status:
                 if found.ended_by is None:
-                    self._confirm(("--collect-only", *tests))
+                    self.broken.add(tests)
                 else:
-                    self._confirm((found.ended_by,))
+                    self.killers.add(found.ended_by)
                 return "timed out" if found.status == LATE or found.status < 0 else "killed"
         return "survived"
+
+    def confirm(self) -> None:
+        """Run what has killed mutants on the original; raises RuntimeError if anything fails there, too."""
+        for tests in sorted(self.broken):
+            self._must_pass(("--collect-only", *tests))
+        if self.killers:
+            self._must_pass(tuple(sorted(self.killers)))
 
     def _of(self, mutant: Mutant, tests: tuple[str, ...]) -> Run:
         path = self.place / mutant.module
@@ -102,13 +111,12 @@ class Trials:
         self.seconds.update((test, spent) for test, spent in found.seconds.items() if test != found.ended_by)
         return found
 
-    def _confirm(self, tests: tuple[str, ...]) -> None:
-        """That the original passes."""
+    def _must_pass(self, tests: tuple[str, ...]) -> None:
         if tests in self.passing:
             return
         found = _run(self.place, tests, {}, limited=False)
         if found.status:
-            raise RuntimeError(f"{', '.join(tests)}: fails without any mutant")
+            raise RuntimeError(f"{found.ended_by or ' '.join(tests)}: fails without any mutant")
         self.seconds.update(found.seconds)
         self.passing.add(tests)
 

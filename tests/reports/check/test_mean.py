@@ -8,9 +8,10 @@ from reports.check import check
 from reports.check.data import samples
 from reports.check.estimates import Weights
 from reports.check.exact import exact_tests
-from reports.check.mean import fixing_turns
+from reports.check.mean import fixing, fixing_turns
 from reports.check.moments import DataMoment, data_moment
 from reports.check.weights import filters
+from tests.reports.check.test_moments import in_groups
 from theory.symmetry import symmetry_group
 
 RNG = np.random.default_rng(0)
@@ -118,3 +119,32 @@ def test_the_errors_of_the_mean_are_those_of_independent_rows():
     np.testing.assert_allclose(data.mean_errors(EYE), wanted, rtol=0.4)  # 64 groups: four errors of 9 %
     one = DataMoment(data.groups[:1], data.means[:1], data.counts[:1], 1, data.varies)
     np.testing.assert_array_equal(one.mean_errors(EYE), np.zeros(6))
+
+
+def test_a_direction_is_fixed_beyond_three_errors_and_a_hundredth_of_the_moment():
+    """Literally, direction by direction; 9 is the square of three errors, and a joined space has two components."""
+    seen = set()
+    for seed in range(40):
+        data = in_groups(seed, 4, (8, 10, 9, 11, 12, 10))
+        data = DataMoment(data.groups, data.means + 0.3 * (seed % 4), data.counts, data.samples, data.varies)
+        spaces = data.known_eigenspaces()
+        component, error = data.mean @ spaces.basis, data.mean_errors(spaces.basis)
+        fixed = 0
+        for s, value in zip(spaces.slices, spaces.eigenvalues, strict=True):
+            m = s.stop - s.start
+            limit = 9.0 if m == 1 else stats.chi2.isf(2 * stats.norm.sf(3), m)
+            power = np.sum(component[s] ** 2)
+            there = power > limit * np.mean(error[s] ** 2) and power > 0.01 * m * value
+            fixed += m * there
+            seen.add((m > 1, bool(there)))
+        assert fixing_turns(spaces, data)[2] == fixed
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize(("share", "counts"), [(0.0099, False), (0.0101, True)])
+def test_a_mean_counts_from_a_hundredth_of_the_moment_on(share, counts):
+    means = np.tile([np.sqrt(2 * share), 0.0], (3, 1))
+    data = DataMoment(np.tile(np.diag([1.0, 1.0]), (3, 1, 1)), means, np.full(3, 1000), 3000, np.full(2, True))
+    data = DataMoment(data.groups * np.diag([0.5, 1.5]), means, data.counts, 3000, data.varies)
+    assert (fixing(data.exact_eigenspaces, data) is not None) == counts
+    assert fixing(data.exact_eigenspaces, DataMoment(data.groups, means, data.counts, 3000, data.varies, True)) is None

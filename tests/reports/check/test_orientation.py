@@ -215,3 +215,62 @@ def test_near_the_margin_the_interval_must_shrink():
 def test_two_directions_without_anisotropy_have_no_effect():
     """u · u′ = ½ in four dimensions: as much as two random directions have on average."""
     assert of(axes(4), np.array([[1.0, 0, 0, 0], [0.5, 0.5, 0.5, 0.5]])).effect == 0.0
+
+
+def literal_needed(found, squares):
+    """The larger root of (b/4)² N² = 4 z N + 2 y, b reduced by 1.28 errors; `squares` of single pairs."""
+    n, pairs = len(found.whole), np.var(squares, ddof=1)
+    z = max(0.0, np.var(found.whole, ddof=1) - pairs / n)
+    y = max(0.0, pairs - 2 * z)
+    error = math.sqrt(4 * (n - 1) / (n * (n - 2) ** 2) * np.sum((found.whole - found.whole.mean()) ** 2))
+    b = max(found.whole.mean() - 1.28 * error, (found.whole.mean() + 1.28 * error) / 10)
+    return math.ceil(max(np.roots([(b / 4) ** 2, -4 * z, -2 * y]).real)) if b > 0 else None
+
+
+@pytest.mark.parametrize(("count", "top"), [(12, 0.5), (12, 0.1), (40, 0.3), (40, 0.8), (1100, 0.1)])
+def test_the_number_needed_is_the_root_of_its_equation(count, top):
+    """Of more than 1,024 filters the pairs of every second one are looked at."""
+    w = np.random.default_rng(count).standard_normal((count, 6)) * np.exp(np.linspace(top, -top, 6))
+    found, units = of(axes(6), w), directions(w)[:: 2 if count > 1024 else 1]
+    squares = ((units @ units.T) ** 2)[np.triu_indices(len(units), 1)]
+    wanted = literal_needed(found, squares)
+    assert found.needed(float(np.var(squares, ddof=1))) == wanted
+    asked = orientation_needed(axes(6), Weights.of([filters(w)], np.ones(6, dtype=bool)))
+    assert asked == (found.beyond_margin() if wanted is not None and wanted <= count else wanted)
+
+
+def test_whole_networks_are_needed():
+    networks = np.random.default_rng(13).standard_normal((4, 5, 6)) * np.exp(np.linspace(0.1, -0.1, 6))
+    found, moments = of(axes(6), *networks), [directions(w).T @ directions(w) / 5 for w in networks]
+    products = [np.sum(a * b) - 1 / 6 for a, b in itertools.combinations(moments, 2)]
+    wanted = literal_needed(found, products)
+    asked = orientation_needed(axes(6), Weights.of([filters(w) for w in networks], np.ones(6, dtype=bool)))
+    assert wanted > 4
+    assert asked == 5 * wanted
+
+
+def test_an_effect_is_shrunk_by_the_error_of_the_anisotropy():
+    """b is half the width of its own interval, or more: of five directions hardly more than noise."""
+    seen = []
+    for seed in range(40):
+        found = of(SPACES, np.random.default_rng(seed).standard_normal((5, 5)) * np.exp(np.linspace(0.5, -0.5, 5)))
+        a, b, h = found.aligned.mean(), found.whole.mean(), found.whole
+        error = math.sqrt(4 * 4 / (5 * 9) * np.sum((h - b) ** 2))
+        shrunk = max(b, stats.t.ppf(0.975, 4) * error)
+        effect = (a - CHANCE * b) / ((1 - CHANCE) * shrunk) if shrunk > 0 else 0.0
+        assert found.effect == pytest.approx(min(max(effect, -1), 1))
+        assert found.share == pytest.approx(CHANCE + (1 - CHANCE) * found.effect)
+        seen.append(shrunk > b)
+    assert any(seen)
+
+
+def test_a_thousand_times_as_many_are_no_number():
+    """Four units, whose interval reaches so many times further than the margin is away."""
+    values = np.array([-0.03, -0.01, 0.01, 0.03])
+    for distance in (0.05, 0.004, 0.003):
+        found = Anisotropy(0.5 + distance + values, np.ones(4), 1e-12)
+        low, _ = found.interval
+        times = ((0.5 + distance - low) / distance) ** 2
+        assert (found.beyond_margin() is None) == (times >= 1000)
+        if times < 1000:
+            assert found.beyond_margin() == math.ceil(4 * times)

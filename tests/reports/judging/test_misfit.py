@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import chi2, ncx2
 from scipy.stats import f as fisher
 from scipy.stats import t as student
 
@@ -71,3 +72,17 @@ def test_noise_alone_has_no_misfit() -> None:
 def test_too_few_curves_or_curves_that_are_one_have_no_interval(off: np.ndarray) -> None:
     with pytest.raises(Diverged, match="an interval needs"):
         misfit(off)
+
+
+@pytest.mark.parametrize(("count", "places", "size"), [(4, 6, 0.2), (2, 9, 0.4), (7, 3, 0.05)])
+def test_the_ends_solve_their_equation(count: int, places: int, size: float) -> None:
+    """P, averaged over 100 quantiles of the variance's law, is .975 at the lower end and .025 at the upper one."""
+    off = size + 0.1 * np.random.default_rng(places).normal(size=(count, places))
+    found = misfit(off)
+    square, freedom = float((off.mean(axis=0) ** 2).mean()), 0.75 * (count - 1) * places
+    levels = (np.arange(100) + 0.5) / 100
+    variances = off.var(axis=0, ddof=1).mean() * freedom / chi2.ppf(levels, freedom)
+    for end, level in ((found.low, 0.975), (found.high, 0.025)):
+        weights = count * places / variances
+        probability = ncx2.cdf(weights * square, places, weights * end**2).mean()
+        assert probability == pytest.approx(level, abs=1e-5) or (end == 0 and probability < level)

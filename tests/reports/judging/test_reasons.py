@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import simulate
 import theory
@@ -14,7 +15,8 @@ from reports.judging.compare import compare
 from reports.judging.sufficient import ExactTest, asymptotic_reason, exact_reason, gaussian_vectors
 from reports.views import verification as views
 from theory.setting import Data, Ensemble, Labels, Setting, Training
-from theory.testing.estimated import estimated_means
+from theory.testing import variances_test
+from theory.testing.estimated import estimated_means, replicas_to_find
 from theory.testing.whole_matrix import detectable_variance
 
 ONLINE = Setting(
@@ -150,3 +152,33 @@ def test_views_show_the_reason():
     shown = views.view(verified(ONLINE, 30))
     assert named(shown.value["comparison"][0]["reason"]) > 20_000
     assert any(isinstance(part, str) and part.startswith("needs ") for section in shown.sections for part in section)
+
+
+@pytest.mark.parametrize("shift", [1.0, 0.95, 1.08])
+@pytest.mark.parametrize("budget", [0.02, 0.1, 0.3])
+def test_what_asymptotic_forms_want_by_hand(shift, budget):
+    """The interval, with its power, within half of the budget, or what the least possible error leaves of it."""
+    means = estimated_means(shift * np.random.default_rng(2).gamma(2.0, 0.5, (500, 3)), np.ones(500))
+    low, high = means.interval(0.95)
+    off = max(0, *(low - 1), *(1 - high))
+    gap = min(max(budget - off, budget / 4), budget / 2)
+    quantile = norm.isf(0.025 / 3) + norm.ppf(0.9)
+    wanted = max(int(np.ceil(means.variance_bound * (quantile / gap) ** 2)), 501)
+    assert named(asymptotic_reason(means, budget)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("predicted", "kept"), [(None, np.inf), ([0.01, 0.02], 0.02), ([5.0, 3.0], 5.0), ([25.0, 3.0], 25.0)]
+)
+def test_replicas_are_reckoned_from_the_variance_that_is_known(predicted, kept):
+    """That of the sample is taken where it is smaller, but for rare replicas; blocks have errors of their errors."""
+    values = np.random.default_rng(3).gamma(2.0, 0.5, (64, 2))
+    spread = None if predicted is None else np.array(predicted)
+    test = variances_test(np.ones(2), values, counts=np.full(64, 5), variance=spread)
+    found, bound = sufficient.of_variances(test, spread, 64), test.means.variance_bound
+    variance = kept if kept > 20 and predicted is not None else min(kept, bound)
+    assert found.variance == pytest.approx(variance)
+    enough = replicas_to_find(0.05, variance, 64, 1e-6, 0.9, 2)
+    margin = 1 + 2.5 * np.sqrt(2 / min(64, enough))
+    assert found.count_needed() == max(int(np.ceil(margin * enough)), test.means.needed)
+    assert (found.pvalue, found.detectable, found.sharp) == (test.pvalue, test.detectable, test.means.sharp)

@@ -281,3 +281,28 @@ def test_nothing_is_decided_where_all_diverge_or_nothing_was_there():
 def test_other_formulas_know_nothing_of_it():
     linear = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8, fixed=True))
     assert not hasattr(verify(linear), "surrogate")
+
+
+def test_errors_have_the_noise_of_both_ensembles(found, full):
+    verified = compare(found, full)
+    measured = movements(full)[-1]
+    for error, size in zip(verified.errors_at(64), found.readings[0].sizes, strict=True):
+        noise = np.sqrt(measured.change_se**2 + size.change_se**2)
+        off, half = relative(measured, size)
+        worst = int(np.argmax(np.abs(off)))
+        assert error.worst_se == pytest.approx(noise[worst] / size.tau[worst])
+        assert error.noise == pytest.approx(np.sqrt(np.mean((noise / size.tau) ** 2)))
+        assert error.change_noise == pytest.approx(np.linalg.norm(noise) / np.linalg.norm(measured.change))
+        assert error.interval == pytest.approx((np.min(off - half), np.max(off + half)))
+        parts = np.array([measured.change_se[worst], size.change_se[worst]]) ** 2
+        degrees = parts.sum() ** 2 / np.sum(parts**2 / [measured.blocks - 1, size.blocks - 1])
+        assert error.degrees == pytest.approx(degrees)
+        assert error.largest == abs(error.worst)
+    larger = found.readings[0].sizes[0]
+    z = np.abs(measured.change - larger.change) / np.hypot(measured.change_se, larger.change_se)
+    assert verified.comparison[0].max_abs_z == pytest.approx(z.max())
+    assert verified.comparison[0].max_relative_error == verified.errors[0].largest
+
+
+def test_two_batches_of_the_smallest_network_are_enough():
+    assert [text.split(" at ")[0] for text in warnings(SETTING, 6, 8)] == ["a layer has only 4 neurons"]

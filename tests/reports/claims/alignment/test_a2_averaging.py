@@ -84,6 +84,7 @@ def test_every_eigenspace_has_its_row(outcome):
 def test_numbers_of_the_averages_are_told(outcome, held):
     contained, drawn, flipped = outcome.judgements
     assert contained.interval == (0.0, held.after.largest)
+    assert (contained.prediction, drawn.prediction, flipped.prediction) == ("contained", 0.0, 0.0)
     assert contained.power == f"before averaging: not contained, leakage or anisotropy {held.before.largest:.2g}"
     assert (drawn.measurement, drawn.pvalue) == (held.relative_error, held.pvalue)
     assert drawn.note == f"{outcome.measurement.draws} Haar draws; largest z {held.max_z:.2f}"

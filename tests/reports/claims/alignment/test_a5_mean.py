@@ -34,6 +34,7 @@ def test_both_tests_and_the_control_can_say_no():
         return [judgement.verdict for judgement in a5_mean.decide(outcome.case, "rejected", changed)]
 
     assert [judgement.kind for judgement in outcome.judgements] == [None, None, "control"]
+    assert [judgement.prediction for judgement in outcome.judgements] == [0.0, 0.0, outcome.prediction]
     assert verdicts(0.3, 0.3, 1e-7) == ["holds", "holds", "holds"]
     assert verdicts(1e-7, 0.3, 0.3) == ["refuted", "holds", "undecided"]
     assert verdicts(0.3, 1e-7, 1e-7, diverged=1) == ["undecided", "refuted", "undecided"]

@@ -105,6 +105,7 @@ def test_the_exponent_has_students_interval_over_networks():
     exponent, residual = converged_judgements(prediction, converged(values, 0.3), "exact")
     half = t.ppf(0.975, 2) * np.std(values, ddof=1) / np.sqrt(3)
     assert exponent.measurement == pytest.approx(np.mean(values))
+    assert (exponent.prediction, residual.prediction) == (0.5, 0.0)
     assert exponent.interval == pytest.approx((np.mean(values) - half, np.mean(values) + half))
     assert exponent.note == "mean over networks; smallest correlation 0.990000, 0.930 on average at $\\alpha=1$"
     assert (residual.measurement, residual.kind) == (pytest.approx(0.3), "exact")
@@ -117,4 +118,5 @@ def test_a_residual_is_judged_where_rows_do_not_rest_on_kinks(kind):
     (small,), (large,) = (converged_judgements(prediction, converged([0.5] * 3, size), kind) for size in (0.0, 0.3))
     outside = "outside the hypotheses"
     assert (small.verdict, large.verdict) == (("holds", "refuted") if kind == "exact" else (outside, outside))
+    assert small.prediction == (0.0 if kind == "exact" else "not 0: rows rest on kinks")
     assert large.power == ("" if kind == "outside" else f"anything above {RESIDUAL:g} is seen")

@@ -11,7 +11,6 @@ from scipy.stats import t
 import simulate
 import theory
 from reports.claims.claim import Case
-from reports.claims.forms import f9_away_from_lazy as f9
 from reports.claims.forms.form_evidence import form_evidence, form_judgement, scaled_change, scaled_form
 from reports.judging.compare import compare
 from reports.judging.intervals import detected, found
@@ -123,28 +122,3 @@ def test_a_wrong_description_is_to_be_refuted(prediction, simulation, factor, ve
     assert judgement.note == f"a wrong description, to be refuted{needed}"
     budgeted = replace(wrong, status="asymptotic", error_budget=0.1, order="η")
     assert form_judgement(replace(CASE, kind="control"), budgeted, evidence, "τ").verdict == "undecided"  # has no p
-
-
-@pytest.mark.parametrize(
-    ("factor", "budget", "verdict"),
-    [
-        (1.0, 0.02, "undecided"),
-        (1.5, 0.02, "holds"),
-        (0.6, 0.02, "holds"),
-        (1.5, 0.45, "undecided"),
-        (0.6, 0.9, "undecided"),
-    ],
-)
-def test_a_theory_of_another_regime_is_seen_to_be_beyond_its_budget(prediction, simulation, factor, budget, verdict):
-    """τ over 1.5 of it is −.33 off, over .6 of it .67; nothing is seen of 0."""
-    form = replace(scaled_form(prediction, factor), status="asymptotic", error_budget=budget, order="η")
-    control, moved = replace(CASE, kind="control"), f9.MovedPrediction(form, 0.1)
-    evidence = form_evidence(simulation)
-    (judgement,) = f9.decide(control, moved, evidence)
-    assert (judgement.verdict, judgement.prediction) == (verdict, f"above {budget:.2g}")
-    assert (
-        f9.decide(control, moved, replace(evidence, ensemble=replace(evidence.ensemble, diverged=1)))[0].verdict
-        == "undecided"
-    )
-    (judged,) = f9.decide(CASE, moved, evidence)
-    assert judged.prediction == f"within {budget:.2g}"

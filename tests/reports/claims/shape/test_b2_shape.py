@@ -19,6 +19,9 @@ def test_a_wrong_shape_would_be_refuted() -> None:
     falls = outcome_of(CLAIM, case_of(CLAIM, "falls: large init"))
     values, shape = falls.judgements
     assert (values.verdict, shape.verdict, shape.prediction) == ("holds", "holds", FALLS)
+    compared = falls.measurement.evidence.against(falls.prediction.prediction)
+    assert (values.prediction, values.measurement, values.pvalue) == (0.0, compared.max_relative_error, compared.pvalue)
+    assert values.note.endswith(f"; largest |z| {compared.max_abs_z:.2f}")
     wrong = replace(falls.prediction, shape=RISES_THEN_FALLS)
     assert CLAIM.decide(falls.case, wrong, falls.measurement)[1].verdict == "refuted"
     several = replace(falls.measurement, shape=None)

@@ -158,11 +158,12 @@ def test_the_panels_are_smaller_but_for_the_paper() -> None:
     assert len(evidence.sigma) == 30
 
 
-def test_every_sign_is_that_of_its_own_band_and_reading() -> None:
+@pytest.mark.parametrize(("noise", "undecided"), [(0.02, False), (0.6, True)])
+def test_every_sign_is_that_of_its_own_band_and_reading(noise: float, undecided: bool) -> None:
     """Ten directions at two readings, no two of them alike: A − 1 and its error of the bands that are asked for."""
     rng, networks = np.random.default_rng(5), 7
     amplitude, written = np.linspace(0.6, 1.3, 20).reshape(2, 10), np.array([[0.1], [0.4]]) * np.linspace(1, 2, 10)
-    wobble = 1 + 0.02 * rng.standard_normal((networks, 2, 10))
+    wobble = 1 + noise * rng.standard_normal((networks, 2, 10))
     evidence = OverlapEvidence(
         (5, 50), np.arange(1.0, 11.0), (1,) * 10, np.ones((networks, 10)), wobble * amplitude,
         amplitude**2 + wobble * written, 9, 0,
@@ -180,6 +181,7 @@ def test_every_sign_is_that_of_its_own_band_and_reading() -> None:
             assert judgement.power == f"detects {detected(error, degrees=6):.2g} with 90% power"
             needed = by_interval(9, value - half, value + half, (0.0,))
             assert judgement.note == (needed if judgement.verdict == "undecided" else "")
+        assert ("undecided" in {judgement.verdict for judgement in judged}) == undecided
 
 
 def test_the_largest_rise_is_found_among_all_readings_and_directions() -> None:
@@ -187,15 +189,16 @@ def test_the_largest_rise_is_found_among_all_readings_and_directions() -> None:
     prediction, evidence = linear_evidence()
     rng, cross = np.random.default_rng(2), evidence.cross.copy()
     cross[:, 1, 1] = 0.85 + 0.004 * rng.standard_normal(512)
-    evidence = replace(evidence, cross=cross)
+    evidence = replace(evidence, initial=evidence.initial[:9], cross=cross[:9], trained=evidence.trained[:9])
     values, falls = CLAIM.decide(case_of(CLAIM, "linear, full batch"), prediction, evidence)
     early, late = evidence.parts(0), evidence.parts(1)
     error = early.errors["amplitude"][1] + late.errors["amplitude"][1]
-    rise, half = late.amplitude[1] - early.amplitude[1], stats.t.isf(0.025 / 4, 511) * error
+    rise, half = late.amplitude[1] - early.amplitude[1], stats.t.isf(0.025 / 4, 8) * error
     assert (falls.measurement, falls.standard_error) == pytest.approx((rise, error))
     assert falls.interval == pytest.approx((rise - half, rise + half))
-    assert falls.power == f"detects {detected(error, tests=4, degrees=511):.2g} with 90% power"
-    assert (falls.verdict, values.verdict) == ("refuted", "refuted")
+    assert falls.power == f"detects {detected(error, tests=4, degrees=8):.2g} with 90% power"
+    assert falls.verdict == "refuted"
+    assert values.verdict != "holds"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +221,7 @@ def test_parts_as_predicted_are_as_likely_as_can_be() -> None:
     values, _ = CLAIM.decide(
         case_of(CLAIM, "linear, full batch"), replace(prediction, readings=(*prediction.readings[:-1], right)), evidence
     )
-    assert values.pvalue == 1
+    assert (values.pvalue, values.prediction) == (1.0, 0.0)
     assert values.measurement == 0
     unit = np.sqrt(right.tau / right.initial)
     error = max((last.errors["amplitude"] / unit).max(), (last.errors["written"] / right.tau).max())

@@ -119,7 +119,7 @@ def test_what_is_said_of_the_early_gain():
         f"rows are fitted in the end; after 10 epochs {measured.at(10).mean():+.4f}; "
         f"{by_interval(9, nearest.low, nearest.high, (0.0,))}"
     )
-    assert (start.measurement, start.verdict) == (0.0, "holds")
+    assert (start.measurement, start.prediction, start.verdict) == (0.0, 0.0, "holds")
     added = paired_mean(measured.at(80) - measured.at(10))
     assert (late.measurement, late.interval) == (added.mean, (added.low, added.high))
     (judged,) = CLAIM.decide(LATE, "negative", measured)

@@ -275,6 +275,7 @@ def test_ends_of_axes_and_the_control_are_means_over_their_points():
         assert judged.note.startswith(f"{means[0]:+.4f} against {means[1]:+.4f} per task, over {len(low)} points each")
     control = found["slope of the accuracy reached over tasks, a new network per task"]
     slopes = [each.slope("anew") for each in measured.values()]
+    assert control.prediction == 0.0
     assert control.measurement == pytest.approx(np.mean([each.mean for each in slopes]))
     error = np.sqrt(sum(each.standard_error**2 for each in slopes)) / len(MAP)
     assert control.standard_error == pytest.approx(error)

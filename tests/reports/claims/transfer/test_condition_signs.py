@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from reports.claims.transfer import condition_signs
 from reports.claims.transfer.condition_design import REPLICAS
 from reports.claims.transfer.condition_signs import (
     joined_measurements,
@@ -211,3 +212,22 @@ def test_undecided_settings_are_counted():
 @pytest.mark.parametrize(("count", "told"), [(11, "at no horizon are 12 signs decided"), (12, "not up to 6 epochs")])
 def test_a_horizon_is_told_from_twelve_signs_on(count, told):
     assert judge_design(*made_design(REAL[:count], REAL[:count]))[4].measurement == told
+
+
+def test_levels_and_shares_themselves_decide_nothing(monkeypatch):
+    """A p-value that is the level, an upper end and a share that are what they are held against."""
+    predicted, measured = made_design((0.2, -0.2), (0.2, -0.2), follow=0.5)
+    mean, error, _ = within_settings(predicted.accuracy[:, 0], measured.accuracy[:, 0])
+    pvalue = float(stats.norm.sf(mean / error))
+    for level, verdict in ((pvalue, "undecided"), (np.nextafter(pvalue, 1), "holds")):
+        monkeypatch.setattr(condition_signs, "LEVEL", level)
+        assert verdicts(predicted, measured)[2] == verdict
+    said = [-real if number < 3 else real for number, real in enumerate(REAL)]
+    predicted, measured = made_design(REAL, said)
+    upper = share_interval(3, 25)[1]
+    for share, verdict in ((upper, "undecided"), (np.nextafter(upper, 1), "holds")):
+        monkeypatch.setattr(condition_signs, "SHARE", share)
+        assert verdicts(predicted, measured)[3] == verdict
+    for share, told in ((22 / 25, "not up to 6 epochs"), (np.nextafter(22 / 25, 1), 1.0)):
+        monkeypatch.setattr(condition_signs, "SHARE", share)
+        assert judge_design(predicted, measured)[4].measurement == told
