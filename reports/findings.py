@@ -101,14 +101,15 @@ Cell = str | int | float | tuple[float, float | None] | None
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: a heading (LaTeX math between dollar signs), and whether it holds text or numbers.
+    """A column of a table: a heading (LaTeX math between dollar signs), and whether it holds text, numbers or verdicts.
 
-    A numeric cell is a number, a pair (value, standard error), or None for an empty cell.
+    A numeric cell is a number, a pair (value, standard error), or None for an empty cell. Verdicts are words that a
+    document may mark.
     `digits` is the number of significant digits of a number without an error.
     """
 
     heading: str
-    kind: Literal["text", "number"] = "number"
+    kind: Literal["text", "number", "verdict"] = "number"
     digits: int = 3
 
 

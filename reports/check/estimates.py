@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from reports.check.turns import Turns
 from reports.check.weights import WeightVectors
+from reports.judging.intervals import half_width
+from reports.judging.rules import CONFIDENCE
 from theory.eigenspaces import Eigenspaces, weight_variances
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment_squared
 from theory.shape import PANELS, classify_interval
 from theory.testing import misalignment_interval
 
-_CONFIDENCE = 0.95
 _AFFORDED = 2**22  # resamples × d² × eigenspaces of a bootstrap
 MANY = 5  # vectors per dimension, for the jackknife of networks to take off their noise
 _NETWORKS = 30  # from which resampling them is any good
@@ -153,7 +153,7 @@ def jackknife_interval(
     if floor is not None:
         centre = without_noise(whole, floor, spaces.dimension)
     error = math.sqrt((count - 1) / count * float(np.sum((without - without.mean()) ** 2)))
-    margin = float(stats.t.isf((1 - _CONFIDENCE) / 2, count - 1)) * error
+    margin = float(half_width(error, degrees=count - 1))
     return math.sqrt(max(centre - margin, 0)), math.sqrt(max(centre + margin, 0))
 
 
@@ -174,7 +174,7 @@ def transfer_function(spaces: Eigenspaces, weights: Weights) -> TransferFunction
     if len(values) > 1:
         known = tau > 0
         error = values.std(axis=0, ddof=1)[known] / math.sqrt(len(values)) / tau[known]
-        factor = np.exp(stats.t.isf((1 - _CONFIDENCE) / 2, len(values) - 1) * error)
+        factor = np.exp(half_width(error, degrees=len(values) - 1))
         low[known], high[known] = tau[known] / factor, tau[known] * factor
     sigma = np.sqrt(np.maximum(spaces.eigenvalues, 0))
     f, low, high = (weights.scale * np.sqrt(part) for part in (tau, low, high))
@@ -185,4 +185,4 @@ def shape_seen(values: np.ndarray) -> str | None:
     """The shape of f from the variances (n, k) of the independent units; None: undecided."""
     if values.shape[0] < 2 or values.shape[1] < 2:
         return None
-    return classify_interval(values.mean(axis=0), blocks=values, confidence=_CONFIDENCE, alternatives=PANELS)
+    return classify_interval(values.mean(axis=0), blocks=values, confidence=CONFIDENCE, alternatives=PANELS)

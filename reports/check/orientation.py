@@ -23,14 +23,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from reports.check.estimates import Weights
 from reports.check.random_basis import block_sums
 from reports.check.verdict import MARGIN, NINE_IN_TEN, Verdict
+from reports.judging.intervals import half_width
 from theory.eigenspaces import Eigenspaces
 
-_CONFIDENCE = 0.95
 _FEWEST = 3  # units, from which pairs without one of them are left
 _PAIRED = 1024  # filters whose pairs are looked at for the scatter of single pairs
 _ERRORS = 4.0  # 2 for the interval or 2.3 for the test of isotropy at 1 %, and 1.28 for nine layers in ten
@@ -87,7 +86,8 @@ class Anisotropy:
         if self.chance == 0 or len(self.whole) < 2:
             return 0.0
         a, b = float(self.aligned.mean()), float(self.whole.mean())
-        b = max(b, _quantile(len(self.whole)) * math.sqrt(self._variances[2])) if len(self.whole) >= _FEWEST else b
+        if len(self.whole) >= _FEWEST:
+            b = max(b, half_width(math.sqrt(self._variances[2]), degrees=len(self.whole) - 1))
         if b <= 0:
             return 0.0
         return float(np.clip((a - self.chance * float(self.whole.mean())) / ((1 - self.chance) * b), -1, 1))
@@ -108,7 +108,7 @@ class Anisotropy:
         if n < _FEWEST or self.chance == 0:
             return None
         a, b = float(self.aligned.mean()), float(self.whole.mean())
-        t, (va, cov, vb) = _quantile(n), self._variances
+        t, (va, cov, vb) = half_width(1.0, degrees=n - 1), self._variances
         low, high = fieller(a, b, t * t * va, t * t * cov, t * t * vb)
         first, last = ((end - self.chance) / (1 - self.chance) for end in (low, high))
         return first, last
@@ -259,7 +259,3 @@ def _networks(spaces: Eigenspaces, moments: np.ndarray) -> tuple[np.ndarray, np.
     np.fill_diagonal(aligned, 0)
     np.fill_diagonal(whole, 0)
     return aligned.sum(axis=1) / (count - 1), whole.sum(axis=1) / (count - 1)
-
-
-def _quantile(units: int) -> float:
-    return float(stats.t.isf((1 - _CONFIDENCE) / 2, units - 1))

@@ -16,6 +16,7 @@ from reports.equivariance.ensemble import TrainedAlignment, alignment_after
 from reports.equivariance.study import equivariance
 from reports.files import write_atomically
 from reports.findings import Figure, Panel, Series
+from reports.judging.intervals import bars
 from reports.typesetting.figures import render
 from simulate.ingredients import INGREDIENTS, Ingredient, clip_by_value, train_with
 from theory.symmetry import haar
@@ -67,8 +68,8 @@ def measured(name: str, ingredient: Ingredient, basis: np.ndarray) -> Row:
 def line(row: Row) -> str:
     """A line of the table; shares of noise are left out."""
     found = row.found
-    aligned = f"{found.aligned:.2f} ± {1.96 * found.aligned_error:.2f}" if np.isfinite(found.aligned_error) else ""
-    axes = f"{100 * found.axes:.0f} ± {196 * found.axes_error:.0f} %" if found.broken else ""
+    aligned = f"{found.aligned:.2f} ± {bars(found.aligned_error):.2f}" if np.isfinite(found.aligned_error) else ""
+    axes = f"{100 * found.axes:.0f} ± {100 * bars(found.axes_error):.0f} %" if found.broken else ""
     return f"| {row.name} | {row.misses:.1e} | {aligned} | {found.pvalue:.1g} | {axes} |"
 
 
@@ -80,8 +81,8 @@ def picture(rows: list[Row]) -> Figure:
             row.name,
             np.array([row.found.aligned]),
             np.array([100 * row.found.axes]),
-            np.array([196 * row.found.axes_error]),
-            xerror=np.array([1.96 * row.found.aligned_error]),
+            100 * bars(np.array([row.found.axes_error])),
+            xerror=bars(np.array([row.found.aligned_error])),
         )
         for row in broken
     ]

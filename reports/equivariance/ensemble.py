@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from reports.equivariance.study import Runs, Train
+from reports.judging.intervals import bars
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 from theory.features import aligned_part, axis_chance, axis_part, feature_matrix, jackknife
@@ -55,11 +56,11 @@ class TrainedAlignment:
         return self.pvalue <= self.level
 
     def __str__(self) -> str:
-        aligned = f"aligned to {self.aligned:.3f} ± {1.96 * self.aligned_error:.3f}, p = {self.pvalue:.2g}"
+        aligned = f"aligned to {self.aligned:.3f} ± {bars(self.aligned_error):.3f}, p = {self.pvalue:.2g}"
         if not self.broken:
             return aligned
         return (
-            f"{aligned}; of the rest {self.axes:.0%} ± {1.96 * self.axes_error:.0%} along the axes ({self.chance:.0%})"
+            f"{aligned}; of the rest {self.axes:.0%} ± {bars(self.axes_error):.0%} along the axes ({self.chance:.0%})"
         )
 
 

@@ -104,9 +104,22 @@ def share_interval(hits: int, count: int) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def largest_pvalue(z: np.ndarray) -> float:
-    """The p-value of several normal deviations (k,) together, by the largest (Bonferroni, two-sided)."""
-    return min(1.0, 2 * len(z) * float(norm.sf(np.abs(z).max())))
+def variance_interval(variance: float, degrees: float) -> tuple[float, float]:
+    """The 95 % interval for the variance of Gaussian values, from an estimate with so many degrees of freedom.
+
+    >>> low, high = variance_interval(1.0, 200)
+    >>> round(low, 2), round(high, 2)
+    (0.83, 1.23)
+    """
+    tail = (1 - CONFIDENCE) / 2
+    return float(variance * degrees / chi2.isf(tail, degrees)), float(variance * degrees / chi2.ppf(tail, degrees))
+
+
+def largest_pvalue(z: np.ndarray, degrees: float | None = None) -> float:
+    """The p-value of several normal or Student's deviations together, by the largest (Bonferroni, two-sided)."""
+    largest = np.abs(z).max()
+    tail = norm.sf(largest) if degrees is None else t.sf(largest, degrees)
+    return min(1.0, 2 * z.size * float(tail))
 
 
 def pvalue_beyond(off: np.ndarray, error: np.ndarray, budget: float, degrees: int) -> float:
@@ -191,9 +204,12 @@ def _multiple(tail: float, degrees: float) -> float:
     return float(np.exp(brentq(excess, -3.0, 100.0, xtol=1e-6)))
 
 
-def exceeds_pvalue(effect: float, error: float, degrees: float) -> float:
-    """The p-value of "no more than 0", by Student's one-sided test of an effect with this standard error."""
-    return float(t.sf(effect / error, degrees))
+def exceeds_pvalue(effect: float, error: float, degrees: float | None = None) -> float:
+    """The p-value of "no more than 0", by the one-sided test of an effect with this standard error.
+
+    Student's, or the normal law's where the error is known.
+    """
+    return float(norm.sf(effect / error) if degrees is None else t.sf(effect / error, degrees))
 
 
 def error_of(low: float, high: float) -> float:

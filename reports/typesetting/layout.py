@@ -191,8 +191,8 @@ def _cell(column: Column, value: Any, digits: int) -> SetCell:
 
 def _natural(column: Column, cells: tuple[SetCell, ...]) -> ColumnLayout:
     """A column at the width of its longest cell, its head broken where it is wider than that."""
-    if column.kind == "text":
-        mark = 1.2 if column.heading.lower() == "verdict" else 0.2  # a document may put a mark before the word
+    if column.kind != "number":
+        mark = 1.2 if column.kind == "verdict" else 0.2  # a document may put a mark before the word
         body = max((text_width(cell.text) for cell in cells), default=0.0) + mark
         return ColumnLayout(column, cells, (column.heading,), width=max(body, text_width(column.heading)))
     numbers = [cell.number for cell in cells if cell.number]
@@ -262,7 +262,7 @@ def _words(column: ColumnLayout) -> list[str]:
 
 def _least(column: ColumnLayout) -> float:
     """The width of the longest word, a formula being one; of a verdict, with the mark before it."""
-    if column.column.heading.lower() == "verdict":
+    if column.column.kind == "verdict":
         return column.width
     return _SLACK * max(text_width(word) for word in _words(column))
 

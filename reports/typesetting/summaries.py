@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reports.counted import counted
-from reports.findings import CONTINUED, ClaimReport, Column, Finding, Table
+from reports.findings import CONTINUED, OUTSIDE, ClaimReport, Column, Finding, Table
 from reports.record import ReportRecord, count, verdict_of
 from reports.typesetting.numbers import Number, error_digits, is_number, plain, pvalue, rounded, rounded_as, to_decimals
 
-OUTSIDE = "outside the hypotheses"
+_VERDICT = Column("Verdict", "verdict")
+_JUDGED = (*(Column(head, "text") for head in ("Claim", "Case", "Quantity", "Predicted", "Measured", "$p$")), _VERDICT)
 _NOTATION = (
     "An error in parentheses is one standard error, in units of the last digit; brackets hold a 95 % confidence "
     "interval unless a note says otherwise."
@@ -47,7 +48,7 @@ def scoreboard(report: ReportRecord) -> Table:
     columns = (
         Column("Claim", "text"),
         Column("", "text"),
-        Column("Verdict", "text"),  # before the numbers: seen on a narrow screen, too
+        _VERDICT,  # before the numbers: seen on a narrow screen, too
         Column("holds"),
         Column("refuted"),
         Column("undecided"),
@@ -66,7 +67,6 @@ def scoreboard(report: ReportRecord) -> Table:
 
 def headlines(report: ReportRecord) -> Table:
     """One row per claim: the finding that decides its verdict, that is the first with the worst verdict."""
-    heads = ("Claim", "Case", "Quantity", "Predicted", "Measured", "$p$", "Verdict")
     rows = []
     for claim in report.claims:
         deciding = next((f for f in with_verdict(claim.findings) if f.verdict == verdict_of(claim)), None)
@@ -77,21 +77,18 @@ def headlines(report: ReportRecord) -> Table:
         "One finding of each claim: the first refuted one, otherwise the first undecided one, otherwise the first. "
         f"{_NOTATION} All findings are listed at the end."
     )
-    return Table("headlines", caption, tuple(Column(head, "text") for head in heads), tuple(rows))
+    return Table("headlines", caption, _JUDGED, tuple(rows))
 
 
 def judged_summary(report: ReportRecord) -> Table:
     """One row per judged finding, of all claims."""
-    columns = [
-        Column(head, "text") for head in ("Claim", "Case", "Quantity", "Predicted", "Measured", "$p$", "Verdict")
-    ]
     rows = []
     for claim in report.claims:
         for i, finding in enumerate(with_verdict(claim.findings)):
             cells = (finding.case, finding.quantity, predicted(finding), measured(finding), pvalue(finding.pvalue))
             rows.append((claim.id if i == 0 else CONTINUED, *cells, finding.verdict))
     caption = f"All judged findings. {_NOTATION}"
-    return Table("summary", caption, tuple(columns), tuple(rows))
+    return Table("summary", caption, _JUDGED, tuple(rows))
 
 
 def outside_summary(report: ReportRecord) -> Table:
@@ -111,7 +108,7 @@ def findings_table(claim: ClaimReport) -> Annotated:
     """The judged findings of a claim, with their power and notes."""
     findings = with_verdict(claim.findings)
     notes = _Notes()
-    heads = ["Case", "Quantity", "Predicted", "Measured", "$p$", "Power", "Error detected", "Verdict"]
+    every = (*_JUDGED[1:-1], Column("Power", "text"), Column("Error detected", "text"), _VERDICT)
     rows = [
         [
             finding.case + notes.mark(_note(finding)),
@@ -125,8 +122,8 @@ def findings_table(claim: ClaimReport) -> Annotated:
         ]
         for finding in findings
     ]
-    kept = [i for i, head in enumerate(heads) if head in heads[:4] or head == "Verdict" or any(row[i] for row in rows)]
-    columns = [Column(heads[i], "text") for i in kept]
+    kept = [i for i in range(len(every)) if i < 4 or any(row[i] for row in rows)]  # p and power where there are any
+    columns = [every[i] for i in kept]
     cells: list[list[str | int | None]] = [[row[i] for i in kept] for row in rows]
     caption = f"Findings on {claim.id}."
     if any(finding.smallest_error is not None for finding in findings):

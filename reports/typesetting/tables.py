@@ -232,4 +232,4 @@ def _html_number(number: Number, column: ColumnLayout) -> str:
 
 
 def _is_verdict(cell: SetCell, column: ColumnLayout) -> bool:
-    return column.column.heading.lower() == "verdict" and cell.text in get_args(Verdict)
+    return column.column.kind == "verdict" and cell.text in get_args(Verdict)

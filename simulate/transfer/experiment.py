@@ -12,27 +12,23 @@ which ranges is the subject of `simulate.transfer.shares`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from simulate import kernels
 from simulate.bounds import require_work
-from simulate.inputs import Inputs
 from simulate.ranges import Range, ranges
 from simulate.tiles import tile_size
 from simulate.transfer.draws import TransferDraws, TransferInputs
+from simulate.transfer.handover import Handover, Trained, treated_inputs
 from simulate.transfer.measures import finite, scores
-from simulate.transfer.moments import of_others, one, summed
-from simulate.transfer.rainbow import chosen, references
+from simulate.transfer.moments import one
 from simulate.transfer.readings import Readings, ReplicaReadings, read_replicas
 from simulate.transfer.results import TransferResult, UpstreamEnd
 from simulate.transfer.store import TransferStore, marks, open_transfer_store, transfer_range_size
-from simulate.transfer.treatments import Parameters, Switch, treat
 from simulate.transfer.upstream import Ended, Ends, train_upstream
 from theory.setting import DRAWN, Diverged, Experiment, Treatment
 
@@ -42,28 +38,6 @@ MOST = {"cpu": 12, "cuda": 256}
 
 # Told how many trainings are done.
 Tell = Callable[[int], object]
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """What upstream training leaves: where it ended for all replicas, and moments: sums over those that are finite.
-
-    `moment` is (d, d), `variances` are as in `Switch`.
-    """
-
-    ends: Ends
-    moment: np.ndarray
-    variances: tuple[np.ndarray, ...]
-
-    @property
-    def parameters(self) -> tuple[Tensor, ...]:
-        """All replicas' parameters (R, …), on the host."""
-        return self.ends.parameters
-
-    @property
-    def finite(self) -> np.ndarray:
-        """Which replicas' numbers are, (R,)."""
-        return self.ends.finite
 
 
 class Engine:
@@ -85,6 +59,7 @@ class Engine:
     store : TransferStore or None
     drawn : bool
         Whether some treatments draw weights from the moments of other replicas.
+    handover : Handover
     """
 
     def __init__(
@@ -111,8 +86,9 @@ class Engine:
         self._each = tuple(t for t in experiment.treatment.each if only is None or t.name in only)
         self.drawn = bool(self.treatments(drawn=True))
         kinds = {treatment.kind for treatment in experiment.treatment.each}
-        self._recursive = "recursive" in kinds
-        self._referring = bool(kinds & {"rainbow", "unrotated"})
+        self.handover = Handover(
+            self.draws, recursive="recursive" in kinds, referring=bool(kinds & {"rainbow", "unrotated"})
+        )
 
     def keep(self, root: Path, *, resume: bool, share: tuple[int, int] = (1, 1)) -> TransferStore:
         """Leave in the store `root` what is trained, and with `resume` take from there what has been.
@@ -170,8 +146,7 @@ class Engine:
         if ok.sum() < needed:
             rule = f"leaves {ok.sum()} of {len(ok)} replicas finite upstream, and at least {needed} are needed"
             raise Diverged("upstream.training.learning_rate", self.draws.upstream.training.learning_rate, rule)
-        rows = self.draws.upstream_rows if self._recursive else None
-        return Trained(joined, *summed(self.network, joined.parameters, ok, rows))
+        return self.handover.trained(joined)
 
     def upstream(self, tell: Tell) -> Trained:
         """Train all replicas upstream."""
@@ -214,7 +189,7 @@ class Engine:
             return names, marks(ends, []), None
         # Moments of others say how many others there are.
         shared = [trained.moment, *trained.variances, trained.finite]
-        if self._referring:
+        if self.handover.referring:
             shared += [w.contiguous().numpy() for w in trained.parameters]
         return names, marks(ends, shared), len(trained.finite)
 
@@ -269,14 +244,14 @@ class Engine:
         """Train the replicas of a range downstream, from replica `first` on."""
         for replicas, here, inputs in self.pieces(first, whole.last):
             switches = [
-                self.switch(replica, one(ends.parameters, replica - whole.first), trained, inputs, slot)
+                self.handover.switch(replica, one(ends.parameters, replica - whole.first), trained, inputs, slot)
                 if replica is not None and ends.finite[replica - whole.first]
                 else None
                 for slot, replica in enumerate(replicas)
             ]
             measured = []
             for treatment in self.treatments(drawn=trained is not None):
-                start = self._start(treatment, switches, inputs.downstream)
+                start = treated_inputs(treatment, switches, inputs.downstream)
                 read = self._kernel.train(self.draws.downstream, start)
                 classes, weights = self.draws.classes, self.weights
                 measured.append(read_replicas(self.network, read, inputs, here, classes=classes, weights=weights))
@@ -327,35 +302,6 @@ class Engine:
             inputs = self.draws.take(slots).to(self.device, self._dtype)
             yield slots, slice(first - begin, stop - begin), inputs
             first = stop
-
-    def switch(
-        self, replica: int, mine: Parameters, trained: Trained | None, inputs: TransferInputs, slot: int
-    ) -> Switch:
-        """What treatments of a replica may use, whose upstream training ended at `mine` and whose inputs are in `slot`.
-
-        Moments of other replicas are there with `trained`.
-        """
-        init, new, none = one(inputs.init, slot), one(inputs.new, slot), np.empty((0, 0))
-        if trained is None:
-            return Switch(self.network, init, new, mine, none, None, (), self.draws.streams, replica)
-        rows = self.draws.upstream_rows(replica) if self._recursive or self._referring else None
-        sums, count = (trained.moment, trained.variances), int(trained.finite.sum())
-        others = of_others(self.network, sums, count, mine, rows if self._recursive else None)
-        known = None
-        if rows is not None and self._referring:
-            there = chosen(replica, trained.finite)
-            known = references(self.network, [w[there].double().numpy() for w in trained.parameters], rows)
-        rows = none if rows is None else rows
-        return Switch(self.network, init, new, mine, rows, *others, self.draws.streams, replica, known)
-
-    def _start(self, treatment: Treatment, switches: list[Switch | None], inputs: Inputs) -> Inputs:
-        """The inputs with treated parameters; idle slots and diverged replicas begin with their init."""
-        start = tuple(w.clone() for w in inputs.parameters)
-        for slot, switch in enumerate(switches):
-            if switch is not None:
-                for w, treated in zip(start, treat(treatment, switch), strict=True):
-                    w[slot] = torch.from_numpy(np.ascontiguousarray(treated)).to(w)
-        return Inputs(inputs.x, inputs.y, start, inputs.orders)
 
 
 def _silent(count: int) -> None:

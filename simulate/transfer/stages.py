@@ -9,7 +9,8 @@ import torch
 
 from simulate import kernels
 from simulate.devices import one_thread
-from simulate.transfer.experiment import Engine, Tell, Trained
+from simulate.transfer.experiment import Engine, Tell
+from simulate.transfer.handover import Trained
 from simulate.transfer.upstream import Ended, Ends
 from theory.setting import InvalidInput
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from simulate.inputs import Inputs
-from simulate.transfer.experiment import Engine, Trained
+from simulate.transfer.experiment import Engine
+from simulate.transfer.handover import Trained
 from simulate.transfer.moments import one
 from simulate.transfer.treatments import treat
 from simulate.transfer.upstream import Ends
@@ -76,6 +77,6 @@ class Switched:
         treated = []
         for slot, replica in enumerate(replicas):
             mine = one(self.ends.parameters, replica)
-            treated.append(treat(treatment, self.engine.switch(replica, mine, others, inputs, slot)))
+            treated.append(treat(treatment, self.engine.handover.switch(replica, mine, others, inputs, slot)))
         columns = zip(*treated, strict=True)
         return tuple(torch.from_numpy(np.stack(column)).to(self.engine.device) for column in columns)

@@ -10,7 +10,8 @@ import msgspec
 from simulate.devices import resolve
 from simulate.processes import Announce, employ, serve
 from simulate.ranges import Range
-from simulate.transfer.experiment import Engine, Tell, Trained
+from simulate.transfer.experiment import Engine, Tell
+from simulate.transfer.handover import Trained
 from simulate.transfer.store import TransferStore
 from simulate.workers import placed
 from theory.setting import Experiment

@@ -18,6 +18,7 @@ from reports.judging.intervals import (
     sample_mean,
     share_interval,
     signs_seen,
+    variance_interval,
 )
 from reports.judging.rules import SEEN
 from tests.calibration.study import Study
@@ -33,6 +34,7 @@ LAWS: dict[str, Values] = {
     "exponential": lambda generator, count: generator.exponential(size=count) - 1,
     "lognormal": lambda generator, count: generator.lognormal(size=count) - np.exp(0.5),
 }
+VARIANCES = {"normal": 1.0, "Student's t of 3 degrees": 3.0, "uniform": 1 / 3}
 SKEWED = ("exponential", "lognormal")
 FEW_AND_SKEWED = "skewed and few: see `theory.testing.paired`"
 MEANS = (
@@ -92,6 +94,12 @@ def root_held(generator: np.random.Generator, blocks: int, error: float) -> bool
     return bool(abs(np.sqrt(tau) - 1) <= root_bars(np.array([tau]), np.array([spread]), blocks - 1)[0])
 
 
+def variance_held(generator: np.random.Generator, law: str, count: int) -> bool:
+    """Whether the interval of a variance holds that of the law."""
+    low, high = variance_interval(float(LAWS[law](generator, count).var(ddof=1)), count - 1)
+    return low <= VARIANCES[law] <= high
+
+
 _share_interval = cache(share_interval)
 
 
@@ -121,8 +129,9 @@ def no_sign_seen_wrongly(generator: np.random.Generator, count: int, tests: int)
     return bool(np.any(signs_seen(values[:, 0], values[:, 1], tests=tests, degrees=count - 1)))
 
 
-def largest_rejects(generator: np.random.Generator, tests: int) -> bool:
-    return largest_pvalue(generator.standard_normal(tests)) < 0.05
+def largest_rejects(generator: np.random.Generator, tests: int, degrees: int | None = None) -> bool:
+    drawn = generator.standard_normal(tests) if degrees is None else generator.standard_t(degrees, tests)
+    return largest_pvalue(drawn, degrees) < 0.05
 
 
 def budget_rejects(generator: np.random.Generator, tests: int, count: int) -> bool:
@@ -191,6 +200,14 @@ STUDIES: tuple[Study, ...] = (
         for count, share in ((3, 0.5), (7, 0.9), (16, 0.02), (40, 0.8), (1000, 0.99))
     ),
     *(
+        Study("variance_interval", f"{count} values, {law}", "coverage", 0.95,
+              partial(variance_held, law=law, count=count), outside="" if law == "normal" else "not Gaussian")
+        for law, count in (
+            ("normal", 2), ("normal", 5), ("normal", 30), ("normal", 1000), ("uniform", 30),
+            ("Student's t of 3 degrees", 30),
+        )
+    ),
+    *(
         Study("bootstrap_interval", f"slope of scatter, {networks} networks a width{', heavy tails' * heavy}",
               "coverage", 0.95, partial(slope_held, networks=networks, heavy=heavy), draws=1000,
               outside="few networks: percentiles of resamples are too close" if networks < 64 or heavy else "")
@@ -204,6 +221,11 @@ STUDIES: tuple[Study, ...] = (
     *(
         Study("largest_pvalue", f"{tests} deviations", "size", 0.05, partial(largest_rejects, tests=tests))
         for tests in (1, 2, 6, 55, 1000)
+    ),
+    *(
+        Study("largest_pvalue (Student)", f"{tests} deviations, {degrees} degrees", "size", 0.05,
+              partial(largest_rejects, tests=tests, degrees=degrees))
+        for tests, degrees in ((1, 1), (2, 2), (6, 5), (16, 31), (16, 511))
     ),
     *(
         Study("pvalue_beyond", f"{tests} discrepancies, {count} values each", "size", 0.05,

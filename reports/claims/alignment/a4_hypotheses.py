@@ -20,7 +20,7 @@ from reports.claims.alignment.evidence import (
 )
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.findings import Cells, Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
-from reports.judging.intervals import found
+from reports.judging.intervals import bars, found
 from reports.judging.needed import by_pvalue, with_need
 from reports.judging.rules import control_verdict
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
@@ -147,7 +147,7 @@ def _figure(outcomes: Sequence[Outcome[None, str, ControlEvidence]]) -> Figure:
     """How much is outside the commutant, and how much of that lies along the axes."""
     outside = [100 * o.measurement.whole.outside for o in outcomes]
     points = [
-        Series(o.case.name, np.array([x]), np.array([share]), np.array([1.96 * error]))
+        Series(o.case.name, np.array([x]), np.array([share]), bars(np.array([error])))
         for o, x in zip(outcomes, outside, strict=True)
         for share, error in [_percent(o.measurement.axes) or (np.nan, np.nan)]
     ]

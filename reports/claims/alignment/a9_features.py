@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
-import numpy as np
 
 import simulate
+from reports.claims.alignment.feature_judging import (
+    FeaturePrediction,
+    alignment_judgements,
+    converged_judgements,
+    course_judgements,
+)
 from reports.claims.alignment.feature_networks import (
-    LEFT,
     BothAlignments,
     ConvergedFeatures,
     FeatureCourse,
@@ -21,22 +25,11 @@ from reports.claims.alignment.feature_networks import (
     feature_course,
 )
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial, at_budget
-from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
-from reports.judging.intervals import bars, found, mean_and_half
-from reports.judging.rules import (
-    Ruling,
-    above_verdict,
-    control_verdict,
-    exact_verdict,
-    identity_verdict,
-    sign_verdict,
-    within_budget,
-)
+from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
+from reports.judging.intervals import bars
 from theory.features import decay_factor, jackknife, linear_exponent
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
-EXPONENT_BUDGET = 0.02  # of α, absolute
-RESIDUAL = 1e-3  # of WᵀW at convergence
 SPECTRUM = (0.2, 0.4, 0.7, 1.0, 1.5, 2.0)
 ROWS = Data(kind="gaussian", spectrum=SPECTRUM, samples=24)
 # layers: (learning rate, decay, steps); more layers take longer to balance, and more decay would take all of them to 0
@@ -111,25 +104,6 @@ def trials(context: Context) -> Mapping[str, Trial[FeatureStudy]]:
     }
 
 
-@dataclass(frozen=True)
-class FeaturePrediction:
-    """What is predicted of a case.
-
-    Attributes
-    ----------
-    exponent : float or None
-        α.
-    factor : float or None
-        Of (1/n) Σ ∇ℓ xᵀ, which makes it WᵀW.
-    leaves : bool
-        Whether weights leave the eigenspaces of the data.
-    """
-
-    exponent: float | None = None
-    factor: float | None = None
-    leaves: bool = False
-
-
 def predict(case: Case[FeatureStudy]) -> FeaturePrediction:
     """1/L of linear networks, −1/λ at convergence; labels that are not random make weights leave Σ_x."""
     setting, asks = case.setting, case.study.asks
@@ -163,143 +137,10 @@ def measure(case: Case[FeatureStudy], context: Context) -> Measured:
 def decide(case: Case[FeatureStudy], prediction: FeaturePrediction, measured: Measured) -> tuple[Judgement, ...]:
     """α and WᵀW against their predictions; exact tests; who is with whom at the end of training."""
     if isinstance(measured, BothAlignments):
-        return _both_aligned(prediction, measured)
+        return alignment_judgements(prediction, measured)
     if isinstance(measured, FeatureCourse):
-        return _course_judged(prediction, measured)
-    return tuple(_converged_judged(case, prediction, measured))
-
-
-def _converged_judged(
-    case: Case[FeatureStudy], prediction: FeaturePrediction, measured: ConvergedFeatures
-) -> list[Judgement]:
-    found_here = []
-    if prediction.exponent is not None:
-        mean, half = mean_and_half(measured.exponents)
-        error = np.array([mean - prediction.exponent])
-        verdict = within_budget(error, np.array([half]), EXPONENT_BUDGET, measured.diverged)
-        found_here.append(
-            Judgement(
-                quantity=r"$\alpha$ of $W_1^\top W_1\propto\mathrm{AGOP}^\alpha$",
-                prediction=prediction.exponent,
-                measurement=mean,
-                interval=(mean - half, mean + half),
-                verdict=verdict,
-                power=f"an error of {EXPONENT_BUDGET:g} is seen",
-                note=f"mean over networks; smallest correlation {measured.correlations.min():.6f}, "
-                f"{measured.at_one.mean():.3f} on average at $\\alpha=1$",
-            )
-        )
-    if prediction.factor is not None:
-        residual = float(_residuals(measured, prediction.factor).max())
-        outside = case.kind == "outside"
-        found_here.append(
-            Judgement(
-                kind="outside" if outside else "exact",
-                quantity=r"residual of $W_1^\top W_1=-\frac{1}{n\lambda}\sum\nabla\ell\,x^\top$",
-                prediction="not 0: rows rest on kinks" if outside else 0.0,
-                measurement=residual,
-                verdict=OUTSIDE if outside else identity_verdict(residual, RESIDUAL, measured.diverged),
-                power="" if outside else f"anything above {RESIDUAL:g} is seen",
-                note=r"largest over networks, relative to $\|W_1^\top W_1\|$",
-            )
-        )
-    return found_here
-
-
-def _residuals(measured: ConvergedFeatures, factor: float) -> np.ndarray:
-    """‖N − cG‖/‖N‖ of every network."""
-    squares = measured.products @ np.array([1.0, -2 * factor, factor**2])
-    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
-
-
-def _both_aligned(prediction: FeaturePrediction, measured: BothAlignments) -> tuple[Judgement, ...]:
-    judged = []
-    for name, evidence in (("the mean AGOP", measured.gradients), (r"$\Sigma_w$", measured.weights)):
-        if evidence is None:
-            continue
-        verdict: Ruling = (
-            control_verdict(evidence.pvalue, measured.diverged)
-            if prediction.leaves
-            else exact_verdict(evidence.pvalue, evidence.detectable, measured.diverged)
-        )
-        judged.append(
-            Judgement(
-                quantity=f"part of {name} outside the commutant of $\\Sigma_x$",
-                prediction="rejected" if prediction.leaves else 0.0,
-                measurement=evidence.outside,
-                pvalue=evidence.pvalue,
-                power=found(evidence.detectable),
-                verdict=verdict,
-            )
-        )
-    return tuple(judged)
-
-
-def _course_judged(prediction: FeaturePrediction, measured: FeatureCourse) -> tuple[Judgement, ...]:
-    quantities = (
-        (r"part of $\mathrm{E}\,W_1^\top W_1$ aligned with $\Sigma_x$", measured.weights[-1] - LEFT, LEFT),
-        (r"part of the mean AGOP aligned with $\Sigma_x$", measured.gradients[-1] - LEFT, LEFT),
-    )
-    judged = []
-    for quantity, values, bound in quantities:
-        value, (low, high), error = _interval(values)
-        verdict = (
-            sign_verdict(low, high, "negative", measured.diverged)
-            if prediction.leaves
-            else above_verdict((low, high), 0.0, measured.diverged)
-        )
-        judged.append(
-            Judgement(
-                quantity=f"{quantity}, at the end",
-                prediction=f"below {LEFT:g}" if prediction.leaves else f"above {LEFT:g}",
-                measurement=value + bound,
-                standard_error=error,
-                interval=(low + bound, high + bound),
-                verdict=verdict,
-                note="of changes since the beginning; jackknife over networks",
-            )
-        )
-    if prediction.leaves:
-        judged += [_joined(measured), _moment(measured)]
-    return tuple(judged)
-
-
-def _joined(measured: FeatureCourse) -> Judgement:
-    value, (low, high), error = _interval(measured.agreement[-1] - measured.weights[-1])
-    return Judgement(
-        quantity=r"correlation of $\mathrm{E}\,W_1^\top W_1$ with the mean AGOP, less its part aligned with $\Sigma_x$",
-        prediction="positive",
-        measurement=value,
-        standard_error=error,
-        interval=(low, high),
-        verdict=sign_verdict(low, high, "positive", measured.diverged),
-        note=f"at the end; the correlation is {measured.agreement[-1, 0]:.3f}",
-    )
-
-
-def _moment(measured: FeatureCourse) -> Judgement:
-    epochs = measured.left
-    known = bool(np.isfinite(epochs).all())
-    value, (low, high), error = _interval(epochs) if known else (float("inf"), (0.0, float("inf")), float("inf"))
-    verdict: Ruling = (
-        "holds" if known and low > 0 and high < measured.epochs[-1] and not measured.diverged else "undecided"
-    )
-    return Judgement(
-        quantity=rf"epoch at which that part of $\mathrm{{E}}\,W_1^\top W_1$ falls below {LEFT:g}",
-        prediction="during training",
-        measurement=value,
-        standard_error=error if known else None,
-        interval=(low, high) if known else None,
-        verdict=verdict,
-        note="interpolated between readings; jackknife over networks",
-    )
-
-
-def _interval(values: np.ndarray) -> tuple[float, tuple[float, float], float]:
-    """A value, its 95 % interval and its standard error, from values (R + 1,) of all networks and without each."""
-    value, error = jackknife(values)
-    half = bars(error, len(values) - 2)
-    return float(value), (float(value - half), float(value + half)), float(error)
+        return course_judgements(prediction, measured)
+    return converged_judgements(prediction, measured, case.kind)
 
 
 @dataclass(frozen=True)

@@ -9,59 +9,31 @@ import msgspec
 import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
+from reports.claims.forms.family_evidence import (
+    ErrorRate,
+    FamilyChanges,
+    FamilyEvidence,
+    FamilyPrediction,
+    evidence_of,
+)
+from reports.claims.forms.family_judging import changes_judgement, exponent_judgement, share_judgement
 from reports.claims.forms.lazy_changes import measure_changes
 from reports.claims.forms.lazy_evidence import (
     DROPPED,
-    FittedPower,
     TermName,
-    TermShare,
-    WidthChanges,
     WidthEvidence,
     first_inside,
-    fitted_power,
-    term_share,
     width_changes,
 )
 from reports.claims.forms.lazy_families import FAMILIES, WidthFamily, narrowed
-from reports.claims.forms.lazy_predictions import LazyPrediction, predict_changes
-from reports.claims.forms.trace_modes import TraceByModes, TraceRow, trace_by_modes, trace_judgement, trace_table
-from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, Verdict, number, table_of, text
-from reports.judging.intervals import bars, detectable_excess, half_width
-from reports.judging.needed import by_interval, by_pvalue, with_need
-from reports.judging.rules import POWER, asymptotic_verdict, control_verdict, within_budget
+from reports.claims.forms.lazy_predictions import predict_changes
+from reports.claims.forms.trace_modes import TraceRow, trace_by_modes, trace_judgement, trace_table
+from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
+from reports.judging.intervals import bars
 from theory.network.lazy import LARGEST_DISPLACEMENT
 from theory.setting import Ensemble, Setting
 
-EXPONENT_BUDGET = 0.15  # how far a fitted exponent may lie from that of the theory's error
 APART = 2**32  # between the numbers of replicas of two widths
-
-
-def trials(context: Context) -> Mapping[str, Trial[WidthFamily]]:
-    """One family per trial; the setting is that of its widest network."""
-    found = {}
-    for name, (setting, family, neurons) in FAMILIES.items():
-        ensemble = Ensemble(replicas=context.replicas(neurons // setting.network.widths[0]), dtype="float32")
-        found[name] = Trial(msgspec.structs.replace(setting, ensemble=ensemble), family, "asymptotic")
-    return found
-
-
-@dataclass(frozen=True)
-class ErrorRate:
-    """How the error of the theory falls with the width.
-
-    Attributes
-    ----------
-    exponent : float
-    largest : float
-        The displacement up to which the error follows the law that is fitted.
-    corrected : bool
-        Whether this is a power times 1 + b/m, and not one power of the width.
-    """
-
-    exponent: float
-    largest: float
-    corrected: bool = False
-
 
 # For smooth activations the next order takes some 4ε² of the error, and would flatten one fitted power by more than the
 # budget beyond ε = 0.2. It is of relative order 1/m, and fitted beside: narrow networks tell its size at little cost.
@@ -72,23 +44,13 @@ RATES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class FamilyPrediction:
-    """What is predicted of a family.
-
-    Attributes
-    ----------
-    widths : tuple of LazyPrediction
-        The changes of τ at the last reading, ascending in width.
-    rate : ErrorRate or None
-        Where the rate is to be decided.
-    trace : TraceByModes or None
-        Where the law of the trace is exact.
-    """
-
-    widths: tuple[LazyPrediction, ...]
-    rate: ErrorRate | None
-    trace: TraceByModes | None
+def trials(context: Context) -> Mapping[str, Trial[WidthFamily]]:
+    """One family per trial; the setting is that of its widest network."""
+    found = {}
+    for name, (setting, family, neurons) in FAMILIES.items():
+        ensemble = Ensemble(replicas=context.replicas(neurons // setting.network.widths[0]), dtype="float32")
+        found[name] = Trial(msgspec.structs.replace(setting, ensemble=ensemble), family, "asymptotic")
+    return found
 
 
 def predict(case: Case[WidthFamily]) -> FamilyPrediction:
@@ -106,23 +68,6 @@ def _settings(case: Case[WidthFamily]) -> tuple[Setting, ...]:
     return tuple(narrowed(case.setting, width, growth) for width in widths)
 
 
-@dataclass(frozen=True, eq=False)
-class FamilyChanges:
-    """The changes of τ in the networks of one family, ascending in width."""
-
-    widths: tuple[WidthChanges, ...]
-
-    @property
-    def replicas(self) -> int:
-        """Of all widths."""
-        return sum(each.replicas for each in self.widths)
-
-    @property
-    def diverged(self) -> int:
-        """Of all widths."""
-        return sum(each.diverged for each in self.widths)
-
-
 def measure(case: Case[WidthFamily], context: Context) -> FamilyChanges:
     """The changes at every width; nothing that is predicted enters."""
     return FamilyChanges(
@@ -133,131 +78,16 @@ def measure(case: Case[WidthFamily], context: Context) -> FamilyChanges:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class FamilyEvidence:
-    """The networks of one family beside what is predicted of them.
-
-    Attributes
-    ----------
-    widths : tuple of WidthEvidence
-        Ascending.
-    diverged : int
-        Replicas, of all widths.
-    """
-
-    widths: tuple[WidthEvidence, ...]
-    diverged: int
-
-    @property
-    def replicas(self) -> int:
-        """Of all widths."""
-        return sum(each.measured.replicas for each in self.widths)
-
-    @property
-    def inside(self) -> WidthEvidence:
-        """The networks that are judged: the narrowest inside the regime, the widest if none is.
-
-        With the width the budget falls faster than the error of measurement.
-        """
-        return self.widths[first_inside(self.widths)]
-
-    @property
-    def shares(self) -> tuple[TermShare, ...]:
-        """Of every term that the theory has, at the largest width."""
-        found = (term_share(self.widths[-1], term) for term in DROPPED)
-        return tuple(share for share in found if share is not None)
-
-    def law(self, rate: ErrorRate) -> FittedPower | None:
-        """The power of m with which the error falls; None where no gap is seen."""
-        return fitted_power(self.widths, rate.largest, corrected=rate.corrected)
-
-
-def evidence_of(prediction: FamilyPrediction, measured: FamilyChanges) -> FamilyEvidence:
-    """Both, width by width."""
-    pairs = zip(prediction.widths, measured.widths, strict=True)
-    return FamilyEvidence(tuple(WidthEvidence(*pair) for pair in pairs), measured.diverged)
-
-
 def decide(case: Case[WidthFamily], prediction: FamilyPrediction, measured: FamilyChanges) -> tuple[Judgement, ...]:
     """The changes and their sum within budget, the exponent, and every term missed if it is dropped."""
     evidence = evidence_of(prediction, measured)
-    judgements = [_changes_judgement(evidence)]
+    judgements = [changes_judgement(evidence)]
     if prediction.rate is not None:
-        judgements.append(_exponent_judgement(prediction.rate, evidence))
+        judgements.append(exponent_judgement(prediction.rate, evidence))
     if prediction.trace is not None:
         judgements.append(trace_judgement(prediction.trace, evidence.inside, evidence.diverged))
-    judgements += [_share_judgement(share, evidence) for share in evidence.shares]
+    judgements += [share_judgement(share, evidence) for share in evidence.shares]
     return tuple(judgements)
-
-
-def _changes_judgement(evidence: FamilyEvidence) -> Judgement:
-    """τ along every direction, by simultaneous 95 % intervals against the declared budget."""
-    inside = evidence.inside
-    predicted, measured = inside.prediction, inside.measured
-    scale = predicted.initial + predicted.change
-    relative, error = (measured.change - predicted.change) / scale, inside.change_se / scale
-    half = half_width(error, tests=len(error), degrees=measured.degrees)
-    budget = predicted.declared / float(scale.min())
-    verdict: Verdict = within_budget(relative, half, budget, evidence.diverged)
-    if predicted.displacement > LARGEST_DISPLACEMENT:
-        verdict = OUTSIDE
-    worst = int(np.argmax(np.abs(relative)))
-    return Judgement(
-        quantity=rf"largest relative error of $\tau$, $m = {measured.width}$",
-        prediction=f"within {budget:.2g}",
-        measurement=float(relative[worst]),
-        standard_error=float(error[worst]),
-        interval=(float(relative[worst] - half[worst]), float(relative[worst] + half[worst])),
-        power=f"of changes up to {np.abs(predicted.change / scale).max():.2g}",
-        verdict=verdict,
-        note=rf"displacement $\varepsilon = {predicted.displacement:.2f}$; the interval is simultaneous",
-    )
-
-
-def _exponent_judgement(rate: ErrorRate, evidence: FamilyEvidence) -> Judgement:
-    """The power of m with which the error of the trace falls, by its 95 % interval."""
-    quantity, law = "exponent of $m$ in the error of the trace", evidence.law(rate)
-    if law is None:
-        return Judgement(quantity, rate.exponent, "no error of the trace is seen", "undecided")
-    half = half_width(law.error, degrees=law.degrees)
-    low, high = float(law.exponent - half), float(law.exponent + half)
-    verdict = asymptotic_verdict(low - rate.exponent, high - rate.exponent, EXPONENT_BUDGET, evidence.diverged)
-    bounds = (rate.exponent - EXPONENT_BUDGET, rate.exponent + EXPONENT_BUDGET)
-    form = "a power times $1 + b/m$" if rate.corrected else "one power law"
-    fit = f"{form} over widths with $\\varepsilon \\le {rate.largest:g}$ fits with $p$ = {law.quality:.2g}"
-    return Judgement(
-        quantity=quantity,
-        prediction=rate.exponent,
-        measurement=law.exponent,
-        standard_error=law.error,
-        interval=(low, high),
-        power=f"holds within {EXPONENT_BUDGET}",
-        verdict=verdict,
-        note=with_need(fit, verdict, by_interval(evidence.replicas, low, high, bounds)),
-    )
-
-
-def _share_judgement(share: TermShare, evidence: FamilyEvidence) -> Judgement:
-    """A term that is left out, as a control: the rest must be farther from the measured change than the whole."""
-    name, half = DROPPED[share.term], float(half_width(share.error, degrees=share.degrees))
-    found = 0.5 + detectable_excess(share.error, share.degrees)
-    verdict = control_verdict(share.pvalue, evidence.diverged)
-    return Judgement(
-        kind="control",
-        quantity=f"share of {name}, $m = {evidence.widths[-1].measured.width}$",
-        prediction=1.0,
-        measurement=share.value,
-        standard_error=share.error,
-        interval=(share.value - half, share.value + half),
-        pvalue=share.pvalue,
-        power=f"detects a share of {found:.2g} with {POWER:.0%} power",
-        verdict=verdict,
-        note=with_need(
-            f"the theory without {name} is farther from the measured change than with it",
-            verdict,
-            by_pvalue(evidence.replicas, share.pvalue),
-        ),
-    )
 
 
 def scaled(prediction: FamilyPrediction, factor: float) -> FamilyPrediction:

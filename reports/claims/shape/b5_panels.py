@@ -6,25 +6,21 @@ the right panel 5 seconds, of the middle one 40, of the left one two and a half 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-import numpy as np
-from scipy.stats import chi2
-
-from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
+from reports.claims.claim import Case, Claim, Context, Trial
+from reports.claims.shape.panel_exhibits import panel_exhibits
 from reports.claims.shape.panel_networks import BATCH, MOMENTUM, RATE, PanelCurves, panel_curves, panel_setting
-from reports.claims.shape.published_panels import PUBLISHED, READING_ERROR
-from reports.findings import OUTSIDE, Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
-from reports.judging.intervals import detected, mean_and_half, means_and_halves, sample_mean, simultaneous
-from reports.judging.misfit import ALLOWED, Misfit, misfit
+from reports.claims.shape.published_panels import READING_ERROR
+from reports.claims.shape.read_panels import LEFT_STOP, STOP, PanelOutcome, PanelOutcomes, ReadPanel, best, off, stop
+from reports.findings import OUTSIDE, Judgement
+from reports.judging.intervals import detected, mean_and_half, sample_mean, simultaneous, variance_interval
+from reports.judging.misfit import ALLOWED
 from reports.judging.needed import by_interval, with_need
 from reports.judging.rules import POWER, above_verdict, sign_verdict
-from theory.linear.paper_panels import PAPER_PANELS, READINGS, PaperPanel, Reading
+from theory.linear.paper_panels import PAPER_PANELS, READINGS, Reading
 from theory.shape import RISES_THEN_FALLS
 
-# Updates: fitted to the middle panel, read as deviations; and where the left panel is nearest, at the same rate.
-STOP, LEFT_STOP = 2340, 9360
 WITHIN = 0.004  # some 2 % of f
 UPDATES: Mapping[tuple[str, Reading], tuple[int, ...]] = {
     ("left", "deviation"): (STOP, LEFT_STOP),
@@ -55,22 +51,6 @@ NETWORKS: Mapping[str, Mapping[tuple[str, Reading], int]] = {
 }
 
 
-@dataclass(frozen=True)
-class ReadPanel:
-    """A panel of the paper in one reading of its diagonal."""
-
-    panel: PaperPanel
-    reading: Reading
-
-    def __str__(self) -> str:
-        return f"{self.panel.name}, diagonal as {self.reading}s"
-
-
-def stop(study: ReadPanel) -> int:
-    """After how many updates a panel is compared, its diagonal as deviations."""
-    return LEFT_STOP if study.panel.name == "left" else STOP
-
-
 def trials(context: Context) -> Mapping[str, Trial[ReadPanel]]:
     """The panels in both readings of their diagonal, as far as the budget goes; that of the quick one comes first."""
     networks = NETWORKS[context.budget]
@@ -92,12 +72,6 @@ def predict(case: Case[ReadPanel]) -> str:
 def measure(case: Case[ReadPanel], context: Context) -> PanelCurves:
     """Train the networks, and read f before and along training."""
     return panel_curves(context.run(case.setting), case.study.panel)
-
-
-def off(study: ReadPanel, measured: PanelCurves, confidence: float = 0.95) -> tuple[Misfit, ...]:
-    """The misfit to the published values at every reading."""
-    beyond = PUBLISHED[study.panel.name].off(measured.sigma, measured.f)
-    return tuple(misfit(each, confidence=confidence) for each in beyond)
 
 
 def decide(case: Case[ReadPanel], prediction: str, measured: PanelCurves) -> tuple[Judgement, ...]:
@@ -145,7 +119,7 @@ def _scatter(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
     curves = measured.scatter[measured.updates.index(at)]
     square = float((curves.var(axis=0, ddof=1) / curves.mean(axis=0) ** 2).mean())
     freedom = ALLOWED * (len(curves) - 1) * curves.shape[1]
-    low, high = (float((square * freedom / chi2.ppf(tail, freedom)) ** 0.5) for tail in (0.975, 0.025))
+    low, high = (end**0.5 for end in variance_interval(square, freedom))
     return Judgement(
         kind="outside",
         quantity=f"scatter of $f$ between networks after {at} updates, as a share, root mean square over $\\sigma$",
@@ -186,9 +160,6 @@ def _below(measured: PanelCurves) -> Judgement:
     )
 
 
-PanelOutcomes = Outcomes[ReadPanel, str, PanelCurves]
-
-
 def conclude(outcomes: PanelOutcomes) -> tuple[tuple[Judgement, PanelOutcomes], ...]:
     """In each panel that is trained in both readings: variances, at the reading that suits them best, fit worse."""
     found: list[tuple[Judgement, PanelOutcomes]] = []
@@ -201,9 +172,7 @@ def conclude(outcomes: PanelOutcomes) -> tuple[tuple[Judgement, PanelOutcomes], 
     return tuple(found)
 
 
-def _contrast(
-    deviations: Outcome[ReadPanel, str, PanelCurves], variances: Outcome[ReadPanel, str, PanelCurves]
-) -> Judgement:
+def _contrast(deviations: PanelOutcome, variances: PanelOutcome) -> Judgement:
     study, measured = deviations.case.study, deviations.measurement
     right = off(study, measured, simultaneous(2))[measured.updates.index(stop(study))]
     wrong, at = best(variances, simultaneous(2))
@@ -217,123 +186,6 @@ def _contrast(
         power="an interval of each, simultaneous",
         verdict=sign_verdict(low, high, "positive", measured.diverged + variances.measurement.diverged),
         note=f"as variances {wrong.rms:.2g} off, after {at} updates, where they fit best",
-    )
-
-
-def best(outcome: Outcome[ReadPanel, str, PanelCurves], confidence: float = 0.95) -> tuple[Misfit, int]:
-    """The misfit at the reading where it is least, and its updates."""
-    found = off(outcome.case.study, outcome.measurement, confidence)
-    least = int(np.argmin([each.rms for each in found]))
-    return found[least], outcome.measurement.updates[least]
-
-
-def illustrate(outcomes: PanelOutcomes) -> Exhibits:
-    """Published values beside those of the networks, as curves and as numbers, and the misfit along training."""
-    usable = [outcome for outcome in outcomes if outcome.measurement.networks >= 2]
-    shown = tuple(sorted(usable, key=lambda outcome: _place(outcome.case.study)))
-    figure = Figure(
-        name="b5-panels",
-        caption="The transfer function in the three panels of Figure 20 of the paper: values read off it (points, the "
-        f"bars their reading error of {READING_ERROR:g}), and networks of the paper's widths, their diagonal as "
-        "standard deviations; where variances were trained, those too, after as many updates as fit best. Bands: 95 % "
-        "intervals of the mean over networks; dashed: initial weights.",
-        panels=tuple(_axes(name, shown) for name in PUBLISHED if any(o.case.study.panel.name == name for o in shown)),
-    )
-    return Exhibits((misfit_table(shown), values_table(shown)), (figure,) if shown else ())
-
-
-def _place(study: ReadPanel) -> tuple[int, int]:
-    """Where a panel stands in tables: deviations before variances, panels as in the paper."""
-    return study.reading == "variance", [*PUBLISHED].index(study.panel.name)
-
-
-def _axes(name: str, outcomes: PanelOutcomes) -> Panel:
-    published = PUBLISHED[name]
-    sigma, f = np.array(published.sigma), np.array(published.f)
-    series = [Series("published", sigma, f, np.full(len(f), READING_ERROR))]
-    for outcome in outcomes:
-        study, measured = outcome.case.study, outcome.measurement
-        if study.panel.name == name:
-            updates = best(outcome)[1] if study.reading == "variance" else stop(study)
-            curve = measured.f[measured.updates.index(updates)]
-            series.append(Series(f"networks, {study.reading}s", measured.sigma, *means_and_halves(curve), "band"))
-            start = Series(
-                "initial weights", measured.sigma, np.full(len(measured.sigma), measured.initial), None, "dashed"
-            )
-    at = LEFT_STOP if name == "left" else STOP
-    return Panel(f"{name}, {at} updates", r"$\sigma$", r"$f(\sigma)$", (*series, start))
-
-
-@dataclass(frozen=True)
-class _Misfitting:
-    """A panel in one reading after so many updates."""
-
-    study: ReadPanel
-    networks: int
-    updates: int
-    misfit: Misfit
-
-
-def misfit_table(outcomes: PanelOutcomes) -> Table:
-    """The misfit to the published values at every reading."""
-
-    def rows() -> Iterator[_Misfitting]:
-        for outcome in outcomes:
-            measured = outcome.measurement
-            for updates, each in zip(measured.updates, off(outcome.case.study, measured), strict=True):
-                yield _Misfitting(outcome.case.study, measured.networks, updates, each)
-
-    return table_of(
-        "b5-misfit",
-        "The root mean square by which $f$ of the networks is off the published values, along training, the noise of "
-        "the networks taken off, with its 95 % interval; and that noise. The learning rate and the updates at which "
-        f"deviations are compared, {STOP}, were fitted to the middle panel on other networks; the left one is nearest "
-        f"after {LEFT_STOP}.",
-        rows(),
-        text("diagonal", lambda row: f"as {row.study.reading}s", once=True),
-        text("panel", lambda row: row.study.panel.name, once=True),
-        number("networks", lambda row: row.networks),
-        number("updates", lambda row: row.updates),
-        number("off", lambda row: row.misfit.rms, 2),
-        text("95 % interval", lambda row: f"[{row.misfit.low:.4f}, {row.misfit.high:.4f}]"),
-        number("noise", lambda row: row.misfit.noise, 2),
-    )
-
-
-@dataclass(frozen=True)
-class _Value:
-    """f of a panel at one σ: published, and of networks with the diagonal as deviations."""
-
-    panel: str
-    sigma: float
-    published: float
-    mean: float
-    error: float
-
-
-def values_table(outcomes: PanelOutcomes) -> Table:
-    """Published values beside those of the networks, the diagonal as deviations."""
-
-    def rows() -> Iterator[_Value]:
-        for outcome in outcomes:
-            study, measured = outcome.case.study, outcome.measurement
-            if study.reading == "deviation":
-                published = PUBLISHED[study.panel.name]
-                beyond = published.off(measured.sigma, measured.f[measured.updates.index(stop(study))])
-                for place, (sigma, value) in enumerate(zip(published.sigma, published.f, strict=True)):
-                    mean, error = sample_mean(beyond[:, place])
-                    yield _Value(study.panel.name, sigma, value, value + mean, error)
-
-    return table_of(
-        "b5-values",
-        f"The published values of $f$, read off by eye ($\\pm$ {READING_ERROR:g}), and those of networks of the "
-        "paper's widths, the diagonal as standard deviations, with standard errors over networks.",
-        rows(),
-        text("panel", lambda row: row.panel, once=True),
-        number(r"$\sigma$", lambda row: row.sigma),
-        number("published", lambda row: row.published, 4),
-        number("networks", lambda row: (row.mean, row.error)),
-        number("difference", lambda row: (row.mean - row.published, row.error)),
     )
 
 
@@ -361,6 +213,6 @@ CLAIM = Claim(
     predict=predict,
     measure=measure,
     decide=decide,
-    illustrate=illustrate,
+    illustrate=panel_exhibits,
     conclude=conclude,
 )

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
-from scipy import stats
 
 import simulate
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.claims.shape.made_of import BANDS, OverlapEvidence, overlap_evidence
 from reports.claims.shape.panel_networks import panel_setting
+from reports.claims.shape.parts_judging import falls_judgement, parts_judgement
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
-from reports.judging.intervals import detectable, detected, found, half_width
-from reports.judging.needed import by_interval, by_power, with_need
-from reports.judging.rules import POWER, Sign, exact_verdict, sign_verdict
+from reports.judging.intervals import detected
+from reports.judging.needed import by_interval, with_need
+from reports.judging.rules import POWER, Sign, sign_verdict
 from simulate.scaling import LayerFactors, layer_factors, shrink
 from theory.decomposition import Decomposition, EstimatedParts, decompose
 from theory.linear.paper_panels import PAPER_PANELS
@@ -142,7 +142,7 @@ def measure(case: Case[MadeOf], context: Context) -> OverlapEvidence:
 def decide(case: Case[MadeOf], prediction: Decomposition | None, measured: OverlapEvidence) -> tuple[Judgement, ...]:
     """Signs by 95 % intervals over networks; the parts of linear models by a test at every eigenspace."""
     if prediction is not None:
-        return _parts_judgement(prediction, measured), _falls(prediction, measured)
+        return parts_judgement(prediction, measured), falls_judgement(prediction, measured)
     study = case.study
     first, last = measured.bands(0), measured.bands(-1)
     asked: list[tuple[str, Sign | None, float, float, EstimatedParts]] = [
@@ -198,58 +198,6 @@ def _sign_judgement(
         power=f"detects {smallest:.2g} with {POWER:.0%} power",
         verdict=verdict,
         note=with_need("", verdict, by_interval(measured.replicas, value - half, value + half, (0.0,))),
-    )
-
-
-def _parts_judgement(prediction: Decomposition, measured: OverlapEvidence) -> Judgement:
-    """A and F at the last reading, in units of √(τ/τ(0)) and of τ; the largest deviation by Student's law."""
-    predicted, parts = prediction.readings[-1], measured.parts(-1)
-    tests, degrees = 2 * len(predicted.tau), parts.groups - 1
-    unit = np.sqrt(predicted.tau / predicted.initial)
-    off = np.stack(
-        [(parts.amplitude - predicted.amplitude) / unit, (parts.written - predicted.written) / predicted.tau]
-    )
-    error = np.stack([parts.errors["amplitude"] / unit, parts.errors["written"] / predicted.tau])
-    z = off / error
-    pvalue = min(1.0, 2 * tests * float(stats.t.sf(np.abs(z).max(), degrees)))
-    size = detectable(float(error.max()), tests=tests, degrees=degrees)
-    verdict = exact_verdict(pvalue, size, measured.diverged)
-    return Judgement(
-        quantity=r"largest error of $A$, relative to $\sqrt{\tau/\tau(0)}$, and of $F$, relative to $\tau$",
-        prediction=0.0,
-        measurement=float(np.abs(off).max()),
-        pvalue=pvalue,
-        power=found(size),
-        verdict=verdict,
-        note=with_need(
-            f"{prediction.formula}; largest $|z|$ {np.abs(z).max():.2f}", verdict, by_power(measured.replicas, size)
-        ),
-    )
-
-
-def _falls(prediction: Decomposition, measured: OverlapEvidence) -> Judgement:
-    """A at every reading less A before it, 1 at the start; the largest, by simultaneous intervals."""
-    predicted = np.stack([np.ones(len(measured.sigma)), *(parts.amplitude for parts in prediction.readings)])
-    sign: Sign = "negative" if np.all(np.diff(predicted, axis=0) < 0) else "positive"
-    found = [measured.parts(reading) for reading in range(len(measured.steps))]
-    amplitudes = np.stack([np.ones(len(measured.sigma)), *(parts.amplitude for parts in found)])
-    rise = np.diff(amplitudes, axis=0)
-    # errors of readings add up to more than that of their difference
-    errors = np.stack([np.zeros(len(measured.sigma)), *(parts.errors["amplitude"] for parts in found)])
-    bound = errors[1:] + errors[:-1]
-    half = half_width(bound, tests=rise.size, degrees=found[0].groups - 1)
-    at = np.unravel_index(int(np.argmax(rise + half)), rise.shape)
-    value, width, error = float(rise[at]), float(half[at]), float(bound[at])
-    smallest = detected(error, tests=rise.size, degrees=found[0].groups - 1)
-    return Judgement(
-        quantity=r"largest rise of $A$ between two readings, at any $\sigma$",
-        prediction=sign,
-        measurement=value,
-        standard_error=error,
-        interval=(value - width, value + width),
-        power=f"detects {smallest:.2g} with {POWER:.0%} power",
-        verdict=sign_verdict(value - width, value + width, sign, measured.diverged),
-        note="simultaneous intervals",
     )
 
 

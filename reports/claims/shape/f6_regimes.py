@@ -11,9 +11,10 @@ import numpy as np
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.claims.forms.lazy_changes import measure_changes
 from reports.claims.forms.lazy_predictions import predict_changes
+from reports.claims.shape.regime_points import MapNetworks, MapTheory, RegimePoint, bend, point_verdict, regime_points
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
-from reports.judging.intervals import bars, means_and_halves, sample_mean
-from reports.judging.rules import Ruling, both_shapes_verdict, worst
+from reports.judging.intervals import bars, means_and_halves
+from reports.judging.rules import worst
 from reports.judging.shape import mean_shape
 from theory.network.lazy import LARGEST_DISPLACEMENT
 from theory.setting import Data, Ensemble, Network, Setting, Training
@@ -27,7 +28,6 @@ SHOWN = LEVELS[1]  # the level whose curves are drawn
 TRAININGS = {2: (0.05, (36, 178)), 24: (0.7, (30, 153))}
 WIDTHS = {32: 32, 256: 6}  # and how many networks are trained on the same rows
 ROWS = 36  # draws of the rows, by the quick budget
-CLEAR = 3  # standard errors by which a bend must differ from 0 to be counted
 
 
 @dataclass(frozen=True)
@@ -101,26 +101,6 @@ def times(case: Case[Regime]) -> tuple[float, ...]:
     return tuple(pace * step for step in training.readings)
 
 
-@dataclass(frozen=True, eq=False)
-class MapTheory:
-    """The theory of order 1/m of one case at T times, on each of D draws of the rows.
-
-    Attributes
-    ----------
-    times : tuple of float, length T
-        u = ηt s_a² tr(Σ)/(4n).
-    changes : ndarray, shape (T, D, d)
-        m(τ − s_0²) along the eigenvectors of Σ.
-    displacement, declared : ndarray, shape (T, D)
-        ε, and the error of these changes that the theory declares.
-    """
-
-    times: tuple[float, ...]
-    changes: np.ndarray
-    displacement: np.ndarray
-    declared: np.ndarray
-
-
 def predict(case: Case[Regime]) -> MapTheory:
     """The theory, conditional on the very rows on which networks are trained."""
     found = [predict_changes(setting, np.eye(len(SPECTRUM))) for setting in draws_of(case)]
@@ -141,25 +121,6 @@ def draws_of(case: Case[Regime]) -> Iterator[Setting]:
         yield msgspec.structs.replace(setting, ensemble=ensemble)
 
 
-@dataclass(frozen=True, eq=False)
-class MapNetworks:
-    """The networks of one case at T times, averaged on each of the draws of the rows on which any did not diverge.
-
-    Attributes
-    ----------
-    changes : ndarray, shape (T, D', d)
-        m(τ − s_0²) along the eigenvectors of Σ.
-    draws : ndarray of int, shape (D',)
-        Their numbers.
-    replicas, diverged : int
-    """
-
-    changes: np.ndarray
-    draws: np.ndarray
-    replicas: int
-    diverged: int
-
-
 def measure(case: Case[Regime], context: Context) -> MapNetworks:
     """Networks on many draws of the rows, a few on each."""
     found, draws, diverged = [], [], 0
@@ -173,84 +134,8 @@ def measure(case: Case[Regime], context: Context) -> MapNetworks:
     return MapNetworks(np.stack(found, axis=1), np.array(draws), case.setting.ensemble.replicas, diverged)
 
 
-def bend(blocks: np.ndarray) -> tuple[float, float]:
-    """The change along the largest σ less that along the middle two, over the mean size; its error.
-
-    A number where a shape is a word: negative where f comes down at large σ.
-    """
-    middle = blocks.shape[1] // 2
-    scale = float(np.abs(blocks.mean(axis=0)).mean())
-    return sample_mean((blocks[:, -1] - blocks[:, middle - 1 : middle + 1].mean(axis=1)) / scale)
-
-
-@dataclass(frozen=True, eq=False)
-class RegimePoint:
-    """One case at one time, averaged over draws of the rows.
-
-    Attributes
-    ----------
-    time : float
-        u = ηt s_a² tr(Σ)/(4n).
-    displacement : float
-        ε, the root of its mean square over the draws.
-    declared : float
-        The error of m(τ − s_0²) that the theory declares, averaged over the draws.
-    predicted, simulated : ndarray, shape (D, d)
-        m(τ − s_0²) along the eigenvectors of Σ, for each draw of the rows.
-    """
-
-    time: float
-    displacement: float
-    declared: float
-    predicted: np.ndarray
-    simulated: np.ndarray
-
-    @property
-    def distance(self) -> float:
-        """The largest difference between theory and networks over the directions."""
-        return float(np.abs(self.simulated.mean(axis=0) - self.predicted.mean(axis=0)).max())
-
-    @property
-    def outside(self) -> bool:
-        """Whether weights move by more than half of what they were."""
-        return self.displacement > LARGEST_DISPLACEMENT
-
-    @property
-    def decided(self) -> bool:
-        """Whether intervals leave at most one shape of the theory, and of the networks."""
-        return mean_shape(self.predicted) is not None and mean_shape(self.simulated) is not None
-
-    @property
-    def rises(self) -> bool:
-        """Whether the theory clearly rises at large σ."""
-        up, error = bend(self.predicted)
-        return up - CLEAR * error > 0
-
-    @property
-    def parted(self) -> bool:
-        """Whether networks clearly come down at large σ where the theory clearly rises."""
-        down, error = bend(self.simulated)
-        return self.rises and down + CLEAR * error < 0
-
-
 MapOutcome = Outcome[Regime, MapTheory, MapNetworks]
 MapOutcomes = Outcomes[Regime, MapTheory, MapNetworks]
-
-
-def regime_points(outcome: MapOutcome) -> tuple[RegimePoint, ...]:
-    """The points of one case, by time: theory and networks over the same draws."""
-    theory, networks = outcome.prediction, outcome.measurement
-    draws = networks.draws
-    return tuple(
-        RegimePoint(
-            time=time,
-            displacement=float(np.sqrt(np.mean(theory.displacement[i, draws] ** 2))),
-            declared=float(theory.declared[i, draws].mean()),
-            predicted=theory.changes[i, draws],
-            simulated=networks.changes[i],
-        )
-        for i, time in enumerate(theory.times)
-    )
 
 
 def decide(case: Case[Regime], prediction: MapTheory, measured: MapNetworks) -> tuple[Judgement, ...]:
@@ -266,7 +151,11 @@ def conclude(outcomes: MapOutcomes) -> tuple[tuple[Judgement, MapOutcomes], ...]
     """
     if not outcomes:
         return ()
-    points = [(point, outcome.measurement.diverged) for outcome in outcomes for point in regime_points(outcome)]
+    points = [
+        (point, outcome.measurement.diverged)
+        for outcome in outcomes
+        for point in regime_points(outcome.prediction, outcome.measurement)
+    ]
     inside = [(point, diverged) for point, diverged in points if not point.outside]
     rulings = [point_verdict(point, diverged) for point, diverged in inside if point.decided and not diverged]
     decided = len(rulings)
@@ -287,15 +176,13 @@ def conclude(outcomes: MapOutcomes) -> tuple[tuple[Judgement, MapOutcomes], ...]
     return ((judgement, outcomes),)
 
 
-def point_verdict(point: RegimePoint, diverged: int) -> Ruling:
-    """Holds where both shapes are decided and agree; refuted where they differ by more than the theory's own error."""
-    shapes = mean_shape(point.predicted), mean_shape(point.simulated)
-    return both_shapes_verdict(*shapes, apart=point.distance > point.declared, diverged=diverged)
-
-
 def illustrate(outcomes: MapOutcomes) -> Exhibits:
     """Every point with its two shapes and its two bends; curves where theory and networks part."""
-    points = [(outcome.case.study, point) for outcome in outcomes for point in regime_points(outcome)]
+    points = [
+        (outcome.case.study, point)
+        for outcome in outcomes
+        for point in regime_points(outcome.prediction, outcome.measurement)
+    ]
     peaks = [
         sum(mean_shape(blocks) == RISES_THEN_FALLS for blocks in side)
         for side in ([point.predicted for _, point in points], [point.simulated for _, point in points])
@@ -351,7 +238,7 @@ def bend_panel(points: list[RegimePoint]) -> Panel:
 def _panel(outcomes: MapOutcomes, samples: int) -> Panel:
     """Theory and networks of both widths at one level of labels, at the last time."""
     chosen = [
-        (outcome.case.study, regime_points(outcome)[-1])
+        (outcome.case.study, regime_points(outcome.prediction, outcome.measurement)[-1])
         for outcome in outcomes
         if (outcome.case.study.samples, outcome.case.study.level) == (samples, SHOWN)
     ]

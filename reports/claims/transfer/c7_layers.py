@@ -8,16 +8,17 @@ import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.claims.transfer.effects import in_words, judge_sign
-from reports.claims.transfer.layer_gains import HELD_OUT, LayeredDigits, LayerEffects, kept, measure_layers
+from reports.claims.transfer.layer_gains import HELD_OUT, LayeredDigits, LayerEffects, drawn, kept, measure_layers
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
 from reports.judging.intervals import means_and_halves, sample_mean, simultaneous
 from reports.judging.needed import by_interval, with_need
 from reports.judging.rules import MOST_OF_IT, RECOVERED, recovered_verdict
 from simulate.transfer.rainbow import REFERENCES
+from theory.setting.experiment import TreatmentKind
 from theory.testing import MeanRatio, paired_mean
 
 # what the drawn layers are held against, and what these lack
-LACKING = {
+LACKING: Mapping[TreatmentKind, str] = {
     "recursive": "drawn by variances alone, without mean or covariance",
     "unrotated": "drawn in the units of other networks, unrotated",
 }
@@ -49,7 +50,7 @@ def measure(case: Case[LayeredDigits], context: Context) -> LayerEffects:
 def decide(case: Case[LayeredDigits], prediction: str, measured: LayerEffects) -> tuple[Judgement, ...]:
     """The share that drawn layers recover, what layers above the first add, what is lost without mean or rotation."""
     depth, confidence = case.study.depth, simultaneous(FINDINGS)
-    drawn, whole = f"rainbow {depth}", kept(depth)
+    every, whole = drawn(depth), kept(depth)
 
     def sign(quantity: str, treatment: str, other: str, note: str = "") -> Judgement:
         found = measured.difference(treatment, other, confidence=confidence)
@@ -57,22 +58,22 @@ def decide(case: Case[LayeredDigits], prediction: str, measured: LayerEffects) -
 
     lost = []
     for kind, words in LACKING.items():
-        part = measured.share(f"{kind} {depth}", whole, confidence=confidence)
+        part = measured.share(drawn(depth, kind), whole, confidence=confidence)
         note = f"those recover {_words(part)} of the gain of the trained layers"
-        lost.append(sign(f"gain of {depth} drawn layers minus that of layers {words}", drawn, f"{kind} {depth}", note))
+        lost.append(sign(f"gain of {depth} drawn layers minus that of layers {words}", every, drawn(depth, kind), note))
     return (
-        _judge_share(measured, drawn, whole, prediction, confidence),
+        _judge_share(measured, every, whole, prediction, confidence),
         sign(f"gain of {depth} hidden layers kept minus that of the first alone", whole, kept(1)),
-        sign(f"gain of {depth} hidden layers drawn minus that of the first alone", drawn, "rainbow 1"),
+        sign(f"gain of {depth} hidden layers drawn minus that of the first alone", every, drawn(1)),
         *lost,
     )
 
 
-def _judge_share(measured: LayerEffects, drawn: str, whole: str, prediction: str, confidence: float) -> Judgement:
-    share, gain = measured.share(drawn, whole, confidence=confidence), measured.difference(whole)
+def _judge_share(measured: LayerEffects, every: str, whole: str, prediction: str, confidence: float) -> Judgement:
+    share, gain = measured.share(every, whole, confidence=confidence), measured.difference(whole)
     verdict = recovered_verdict(share, measured.diverged)
     scratch = 1 - MOST_OF_IT
-    excess = paired_mean(measured.of(drawn) - MOST_OF_IT * measured.of(whole) - scratch * measured.of("scratch"))
+    excess = paired_mean(measured.of(every) - MOST_OF_IT * measured.of(whole) - scratch * measured.of("scratch"))
     return Judgement(
         quantity="share of the gain of all trained hidden layers that drawn ones recover",
         prediction=prediction,
@@ -97,11 +98,9 @@ def illustrate(outcomes: Outcomes[LayeredDigits, str, LayerEffects]) -> Exhibits
 
     def rows() -> Iterator[tuple[str, LayerEffects, str, str | None]]:
         for outcome in outcomes:
-            depth = outcome.case.study.depth
-            for name in outcome.measurement.treatments[1:]:
-                layers = next(k for k in range(1, depth + 1) if f" {k}" in name)
-                whole = None if name == kept(layers) else kept(layers)
-                yield outcome.case.name, outcome.measurement, name, whole
+            for each in outcome.case.experiment.treatment.each[1:]:
+                whole = None if each.kind == "first-layers" else kept(each.layers)
+                yield outcome.case.name, outcome.measurement, each.name, whole
 
     def share(row: tuple[str, LayerEffects, str, str | None]) -> str:
         return "" if row[3] is None else _words(row[1].share(row[2], row[3]))
@@ -131,10 +130,10 @@ def illustrate(outcomes: Outcomes[LayeredDigits, str, LayerEffects]) -> Exhibits
 
 def _panel(title: str, depth: int, measured: LayerEffects) -> Panel:
     numbers = list(range(1, depth + 1))
-    families = {
+    families: dict[str, list[tuple[int, str]]] = {
         "kept": [(k, kept(k)) for k in numbers],
-        "drawn": [(k, f"rainbow {k}") for k in numbers],
-        **{kind: [(depth, f"{kind} {depth}")] for kind in LACKING},
+        "drawn": [(k, drawn(k)) for k in numbers],
+        **{str(kind): [(depth, drawn(depth, kind))] for kind in LACKING},
     }
     shift = dict(zip(families, (0.0, 0.05, 0.1, 0.15), strict=True))
     series = tuple(

@@ -15,7 +15,8 @@ from reports.claims.transfer.condition_design import EPOCHS, HORIZONS, REPLICAS,
 from reports.claims.transfer.tangent_gains import silent
 from simulate import kernels
 from simulate.inputs import Inputs
-from simulate.transfer.experiment import Engine, Trained
+from simulate.transfer.experiment import Engine
+from simulate.transfer.handover import Trained
 from simulate.transfer.measures import layer_states, scores
 from simulate.transfer.moments import one
 from simulate.transfer.treatments import treat
@@ -107,7 +108,7 @@ def begin(drawn: DrawnSetting, device: torch.device) -> Beginning | None:
     kept = np.flatnonzero(trained.finite).tolist()
     given = engine.draws.take(kept)
     treated = [
-        treat(drawn.treatment, engine.switch(replica, one(trained.parameters, replica), None, given, slot))
+        treat(drawn.treatment, engine.handover.switch(replica, one(trained.parameters, replica), None, given, slot))
         for slot, replica in enumerate(kept)
     ]
     pretrained = tuple(torch.from_numpy(np.stack(column)) for column in zip(*treated, strict=True))

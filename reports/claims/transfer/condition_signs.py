@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from reports.claims.transfer.condition_design import HORIZONS
 from reports.claims.transfer.condition_networks import MeasuredTransfer
@@ -15,7 +14,7 @@ from reports.claims.transfer.map_signs import WHY_SQUARED_ERROR_FAILS, best_cons
 from reports.claims.transfer.sign_counts import RealisedSigns, SignCount, count_signs, shuffled_shares
 from reports.counted import counted
 from reports.findings import OUTSIDE, Judgement
-from reports.judging.intervals import QUANTILE, half_width
+from reports.judging.intervals import QUANTILE, exceeds_pvalue, half_width
 from reports.judging.needed import by_share, with_need
 from reports.judging.rules import LEVEL, SHARE
 
@@ -167,7 +166,7 @@ def within_settings(predicted: np.ndarray, gains: np.ndarray) -> tuple[float, fl
 
 def _judge_networks(predicted: np.ndarray, gains: np.ndarray) -> Judgement:
     mean, error, count = within_settings(predicted, gains)
-    pvalue = float(stats.norm.sf(mean / error)) if count else None
+    pvalue = exceeds_pvalue(mean, error) if count else None
     seen = pvalue is not None and pvalue < LEVEL
     return Judgement(
         kind="asymptotic",

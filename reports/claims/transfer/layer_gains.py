@@ -12,15 +12,21 @@ from reports.claims.transfer.digits import Digits, Kinds
 from reports.claims.transfer.effects import Effects, effects_of
 from theory.errors import InvalidInput
 from theory.setting import Experiment, Treatment
+from theory.setting.experiment import TreatmentKind
 from theory.testing import PairedMean, paired_mean
 
 HELD_OUT = 200
-DRAWN = ("rainbow", "unrotated", "recursive")  # one upon the other, from the first layer on
+LESSER: tuple[TreatmentKind, ...] = ("unrotated", "recursive")  # as `drawn`, without the rotation or the covariance
 
 
 def kept(layers: int) -> str:
     """The treatment that keeps so many layers, at their norms before training; the others start anew."""
     return Treatment(kind="first-layers", layers=layers, rescale=True).name
+
+
+def drawn(layers: int, kind: TreatmentKind = "rainbow") -> str:
+    """The treatment that draws so many hidden layers one upon the other."""
+    return Treatment(kind=kind, layers=layers).name
 
 
 def kinds_of(hidden: int) -> Kinds:
@@ -30,7 +36,7 @@ def kinds_of(hidden: int) -> Kinds:
         "scratch",
         *({"kind": "first-layers", "layers": k, "rescale": True} for k in numbers),
         *({"kind": "rainbow", "layers": k} for k in numbers),
-        *({"kind": kind, "layers": hidden} for kind in DRAWN[1:]),
+        *({"kind": kind, "layers": hidden} for kind in LESSER),
     )
 
 

@@ -24,7 +24,8 @@ from reports.transfer.condition import Condition, condition, linearise
 from simulate.devices import one_thread, resolve
 from simulate.labels import one_hot
 from simulate.transfer import Switched
-from simulate.transfer.experiment import Engine, Trained
+from simulate.transfer.experiment import Engine
+from simulate.transfer.handover import Trained
 from theory.arrays import to_numpy
 from theory.errors import Diverged, InvalidInput
 from theory.network.frozen_gates import freeze

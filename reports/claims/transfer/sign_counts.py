@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from reports.judging.counts import binomial_tail
 from reports.judging.intervals import share_interval
 from reports.judging.rules import SEEN
 
@@ -49,7 +50,7 @@ class SignCount:
 
         A sign is decided against the true one with half the size of the test.
         """
-        return float(stats.binom.sf(self.decided - self.right - 1, self.settings, SEEN / 2))
+        return binomial_tail(self.decided - self.right, self.settings, SEEN / 2)
 
 
 def count_signs(predicted: np.ndarray, realised: RealisedSigns, within: np.ndarray | None = None) -> SignCount:

@@ -15,6 +15,7 @@ import pytest
 
 from reports.claims.claim import AnyClaim, Case, Context
 from reports.claims.forms import f4_lazy
+from reports.claims.forms.family_evidence import FamilyChanges, FamilyPrediction
 from reports.claims.transfer import (
     c3_specialisation,
     c5_condition,
@@ -168,7 +169,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, factor: float)
 
 
 @cache
-def lazy_changes() -> f4_lazy.FamilyChanges:
+def lazy_changes() -> FamilyChanges:
     """Enough networks for the changes to hold."""
     return f4_lazy.measure(lazy_case(512), CONTEXT)
 
@@ -195,7 +196,7 @@ def test_f4_sees_by_how_much_a_term_is_too_large(monkeypatch) -> None:
     assert right - wrong > 2 * f4_lazy.decide(case, f4_lazy.predict(case), lazy_changes())[0].standard_error
 
 
-def _planted_prediction(case: Case[Any], monkeypatch: pytest.MonkeyPatch) -> f4_lazy.FamilyPrediction:
+def _planted_prediction(case: Case[Any], monkeypatch: pytest.MonkeyPatch) -> FamilyPrediction:
     with monkeypatch.context() as patched:
         plant(patched, lazy, "motion", 1.1)
         return f4_lazy.predict(case)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+from scipy.stats import kstest, norm
 
 from reports.judging.intervals import detectable_excess, exceeds_pvalue
 from reports.judging.rules import LEVEL
@@ -18,6 +18,10 @@ def pvalues(effect: float, count: int, trials: int = 4000) -> np.ndarray:
 
 def test_pvalues_of_no_excess_are_uniform():
     assert kstest(pvalues(0.0, 12), "uniform").pvalue > 1e-4
+
+
+def test_an_excess_whose_error_is_known_is_tested_by_the_normal_law():
+    assert exceeds_pvalue(0.6, 0.2) == pytest.approx(norm.sf(3))
 
 
 @pytest.mark.parametrize("count", [5, 40, 400])

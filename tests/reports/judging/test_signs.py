@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reports.judging.intervals import largest_pvalue, pvalue_beyond, share_interval, sign_words, signs_seen
+from reports.judging.intervals import (
+    largest_pvalue,
+    pvalue_beyond,
+    share_interval,
+    sign_words,
+    signs_seen,
+    variance_interval,
+)
 from reports.judging.rules import above_verdict, seen_verdict, share_verdict
 
 
@@ -60,10 +67,17 @@ def test_a_bound_is_exceeded_by_the_whole_interval(interval, diverged, verdict):
 
 def test_pvalues_of_several_tests_together():
     assert largest_pvalue(np.array([-3.0, 1.0])) == pytest.approx(4 * stats.norm.sf(3))
+    assert largest_pvalue(np.array([[-3.0], [1.0]]), 5) == pytest.approx(4 * stats.t.sf(3, 5))
     assert largest_pvalue(np.array([0.1, 0.2])) == 1
     off, error = np.array([0.3, -0.5]), np.array([0.1, 0.1])
     assert pvalue_beyond(off, error, 0.2, 7) == pytest.approx(2 * stats.t.sf(3, 7))
     assert pvalue_beyond(off, error, 0.6, 7) == 1
+
+
+def test_the_interval_of_a_variance_is_exact():
+    low, high = variance_interval(2.0, 7)
+    assert stats.chi2.cdf(7 * 2.0 / low, 7) == pytest.approx(0.975)
+    assert stats.chi2.cdf(7 * 2.0 / high, 7) == pytest.approx(0.025)
 
 
 def test_the_interval_of_a_share_is_exact():

@@ -14,7 +14,7 @@ from reports.typesetting.tables import to_csv, to_html_table, to_latex_table
 TABLE = Table(
     "t",
     "50 % of $x$",
-    (Column("What", "text"), Column(r"$\tau$"), Column("p", digits=2), Column("Verdict", "text")),
+    (Column("What", "text"), Column(r"$\tau$"), Column("p", digits=2), Column("Verdict", "verdict")),
     (
         ("Σ & co", (-1.234, 0.021), 3e-12, "holds"),
         ("", (10.5, 0.2), 0.25, "refuted"),

@@ -183,7 +183,7 @@ def test_moments_are_those_of_all_other_replicas():
         for r in range(5)
     ]
     for replica in range(5):
-        found = engine.switch(replica, one(trained.parameters, replica), trained, draws.take([replica]), 0)
+        found = engine.handover.switch(replica, one(trained.parameters, replica), trained, draws.take([replica]), 0)
         others = [r for r in range(5) if r != replica]
         np.testing.assert_allclose(
             found.moment, np.mean([first[r].T @ first[r] / 8 for r in others], axis=0), atol=1e-14
@@ -303,7 +303,7 @@ def test_the_engine_gives_the_references():
     engine = Engine(experiment, torch.device("cpu"), None)
     trained = engine.upstream(lambda count: None)
     draws = TransferDraws(experiment)
-    found = engine.switch(1, one(trained.parameters, 1), trained, draws.take([1]), 0).others
+    found = engine.handover.switch(1, one(trained.parameters, 1), trained, draws.take([1]), 0).others
     rows = draws.upstream_rows(1)
     for k, replica in enumerate((2, 3, 0)):
         mine = one(trained.parameters, replica)

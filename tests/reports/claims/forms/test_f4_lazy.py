@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import t
 
 from reports.claims.forms import f4_lazy
-from reports.claims.forms.f4_lazy import CLAIM, FamilyChanges
+from reports.claims.forms.f4_lazy import CLAIM
+from reports.claims.forms.family_evidence import FamilyChanges, evidence_of
 from reports.claims.forms.lazy_evidence import WidthEvidence
 from reports.findings import OUTSIDE, Judgement
 from tests.reports.claims.forms.outcomes import QUICK, case_of, outcome_of
@@ -131,7 +132,7 @@ def test_families_of_relus_whose_first_layer_is_trained_have_a_law_of_the_trace(
 def test_the_law_of_the_trace_is_judged_and_shown() -> None:
     """It is the trace of the theory that is evaluated beside the measurement, on the same rows."""
     outcome = outcome_of(CLAIM, case_of(CLAIM, "ReLU, three outputs", 4))
-    inside = f4_lazy.evidence_of(outcome.prediction, outcome.measurement).inside
+    inside = evidence_of(outcome.prediction, outcome.measurement).inside
     law = outcome.prediction.trace
     assert inside.measured.width == 256
     assert law.total == pytest.approx(inside.predicted_trace, rel=1e-10)

@@ -14,7 +14,8 @@ import pytest
 from scipy import stats
 
 import simulate
-from reports.claims.forms.f4_lazy import APART, EXPONENT_BUDGET, RATES
+from reports.claims.forms.f4_lazy import APART, RATES
+from reports.claims.forms.family_judging import EXPONENT_BUDGET
 from reports.claims.forms.lazy_changes import measure_changes
 from reports.claims.forms.lazy_evidence import DROPPED, WidthEvidence, fitted_power, term_share, width_changes
 from reports.claims.forms.lazy_predictions import predict_changes

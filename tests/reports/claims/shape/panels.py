@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reports.claims.shape.b5_panels import ReadPanel, stop
 from reports.claims.shape.panel_networks import PanelCurves
 from reports.claims.shape.published_panels import PUBLISHED
+from reports.claims.shape.read_panels import ReadPanel, stop
 
 
 def planted(

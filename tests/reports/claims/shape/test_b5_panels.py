@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from reports.claims.claim import BUDGETS, Case, Context, Outcome
-from reports.claims.shape.b5_panels import CLAIM, LEFT_STOP, NETWORKS, STOP, WITHIN, best, off, stop
+from reports.claims.shape.b5_panels import CLAIM, NETWORKS, WITHIN
 from reports.claims.shape.published_panels import PUBLISHED, READING_ERROR
+from reports.claims.shape.read_panels import LEFT_STOP, STOP, best, off, stop
 from reports.typesetting.figures import render
 from tests.reports.claims.shape.outcomes import outcome_of, smaller_case
 from tests.reports.claims.shape.panels import planted

@@ -1,4 +1,4 @@
-"""Claim F6, the map of where the theory of the shape stops: its rule, its coordinates, one point for real."""
+"""Claim F6, the map of where the theory of the shape stops: its rule, its coordinates, one case for real."""
 
 from __future__ import annotations
 
@@ -11,52 +11,19 @@ import pytest
 
 import simulate
 from reports.claims.claim import Case, Outcome
-from reports.claims.shape import f6_regimes
-from reports.claims.shape.f6_regimes import CLAIM, LEVELS, TRAININGS, MapNetworks, MapTheory, RegimePoint
+from reports.claims.shape.f6_regimes import CLAIM, LEVELS, SPECTRUM, TRAININGS, times
+from reports.claims.shape.regime_points import RegimePoint, regime_points
 from tests.reports.claims.shape.outcomes import QUICK, outcome_of
+from tests.reports.claims.shape.regimes import AGREES, APART, NOISY, OUTSIDE, WITHIN, networks_of, theory_of
 from theory.network.duals import dual, gram
 from theory.network.lazy import kernel_limit
 
 CASES = CLAIM.cases(QUICK)
-RISES, PEAK = [1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 2.0, 1.0]
-
-
-def point(
-    predicted: list[float], simulated: list[float], epsilon: float = 0.1, noise: float = 0.01, declared: float = 0.5
-) -> RegimePoint:
-    """A point with these curves, of the same noise over 40 draws."""
-    scatter = np.random.default_rng(1).standard_normal((40, 4)) * noise
-    return RegimePoint(1.0, epsilon, declared, np.array(predicted) + scatter, np.array(simulated) + scatter)
-
-
-AGREES, APART, WITHIN = point(RISES, RISES), point(RISES, PEAK), point(RISES, PEAK, declared=3.5)
-NOISY, OUTSIDE = point(RISES, RISES, noise=30.0), point(RISES, PEAK, epsilon=0.6)
 
 
 def outcome(*points: RegimePoint, diverged: int = 0, case: Case[Any] = CASES[0]) -> Outcome[Any, Any, Any]:
     """A case with these points, one at each time."""
-    theory = MapTheory(
-        times=tuple(point.time for point in points),
-        changes=np.array([point.predicted for point in points]),
-        displacement=np.array([np.full(40, point.displacement) for point in points]),
-        declared=np.array([np.full(40, point.declared) for point in points]),
-    )
-    networks = MapNetworks(np.array([point.simulated for point in points]), np.arange(40), 40, diverged)
-    return Outcome(case, theory, networks, ())
-
-
-@pytest.mark.parametrize(
-    ("found", "diverged", "verdict"),
-    [
-        (AGREES, 0, "holds"),
-        (APART, 0, "refuted"),
-        (WITHIN, 0, "undecided"),
-        (NOISY, 0, "undecided"),
-        (AGREES, 1, "undecided"),
-    ],
-)
-def test_rule_of_one_point(found: RegimePoint, diverged: int, verdict: str) -> None:
-    assert f6_regimes.point_verdict(found, diverged) == verdict
+    return Outcome(case, theory_of(*points), networks_of(*points, diverged=diverged), ())
 
 
 @pytest.mark.parametrize(
@@ -94,26 +61,16 @@ def test_what_is_outside_is_said_and_not_judged() -> None:
     assert "at 1 of the 2 points at which the theory rises" in judgement.note
 
 
-def test_bend_is_negative_where_the_curve_comes_down() -> None:
-    assert f6_regimes.bend(APART.predicted)[0] == pytest.approx(1.5 / 2.5, abs=0.01)
-    assert f6_regimes.bend(APART.simulated)[0] == pytest.approx(-1.5 / 1.75, abs=0.01)
-    assert f6_regimes.bend(APART.simulated)[1] < 0.01
-    assert APART.parted
-    assert not AGREES.parted
-    assert not point(PEAK, PEAK).parted
-    assert not NOISY.rises
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_coordinates(case: Case[Any]) -> None:
     """V_0 from E φφ at rows of the law's mean length, u from the trace; descent is stable on the rows."""
     setting = case.setting
     s0 = setting.network.layer_variances[0] / 4
-    typical = np.diag(np.sqrt(f6_regimes.SPECTRUM)) * 2.0  # four rows whose X'X/n is Σ
+    typical = np.diag(np.sqrt(SPECTRUM)) * 2.0  # four rows whose X'X/n is Σ
     output = np.diagonal(dual("relu", gram(typical, covariance=s0))).mean()
     assert case.study.level == pytest.approx(1 / output)
     assert (case.study.samples, case.study.width) == (setting.data.samples, setting.network.widths[0])
-    early, late = f6_regimes.times(case)
+    early, late = times(case)
     assert 0.8 < early < 1.2
     assert 4.5 < late < 5.5
     for seed in range(20):
@@ -129,7 +86,7 @@ def test_a_point_for_real() -> None:
     ensemble = msgspec.structs.replace(case.setting.ensemble, replicas=60)
     case = replace(case, trained=msgspec.structs.replace(case.setting, ensemble=ensemble))
     real = outcome_of(CLAIM, case)
-    points = f6_regimes.regime_points(real)
+    points = regime_points(real.prediction, real.measurement)
     assert [len(found.predicted) for found in points] == [10, 10]
     assert real.measurement.replicas == 60
     early = points[0]
@@ -138,19 +95,6 @@ def test_a_point_for_real() -> None:
     assert early.distance < np.abs(early.predicted.mean(axis=0)).max()
     shown = CLAIM.illustrate((real,))
     assert len(shown.tables[0].rows) == 2
-
-
-def test_a_point_is_of_the_draws_that_networks_are_left_on() -> None:
-    """Where all networks of a draw diverge, the theory of that draw is left out as well."""
-    whole = outcome(AGREES)
-    left = np.array([0, 3, 7])
-    networks = replace(whole.measurement, changes=whole.measurement.changes[:, left], draws=left)
-    theory = replace(whole.prediction, displacement=np.arange(40.0)[None], declared=10.0 + np.arange(40.0)[None])
-    (found,) = f6_regimes.regime_points(replace(whole, prediction=theory, measurement=networks))
-    np.testing.assert_array_equal(found.predicted, AGREES.predicted[left])
-    np.testing.assert_array_equal(found.simulated, AGREES.simulated[left])
-    assert found.displacement == pytest.approx(np.sqrt((0 + 9 + 49) / 3))
-    assert found.declared == pytest.approx(10 + 10 / 3)
 
 
 def test_the_level_that_is_drawn_is_read_from_the_study() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from reports.claims.shape.b5_panels import LEFT_STOP, STOP
 from reports.claims.shape.f2_criterion import CLAIM
 from reports.claims.shape.panel_criterion import most_suitable_time, suitable_times
 from reports.claims.shape.panel_networks import MOMENTUM, RATE
+from reports.claims.shape.read_panels import LEFT_STOP, STOP
 from theory.errors import InvalidInput
 from theory.linear.paper_panels import PAPER_PANELS, READINGS, panel_criteria
 from theory.shape import FALLS
