@@ -20,7 +20,8 @@ ARTICLE = 33.0  # em: the text width of a bare article, and of report.tex in sma
 REPORT = 54.0
 GAP = 1.2  # em: two \tabcolsep
 _NARROWEST = 4.0
-_NARROW, _WIDE, _CAPITAL = set("iljtfrI.,;:'!|()[]/- "), set("mwMW—%@"), set("ABCDEFGHJKLNOPQRSTUVXYZ&")
+_SLACK = 1.08  # the width of a word of broad letters over its estimate
+_NARROW, _WIDE, _CAPITAL = set("iljtfrI.,;:'!|()[]/- "), set("mwMW—%@+−="), set("ABCDEFGHJKLNOPQRSTUVXYZ&")
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def lay_out(table: Table) -> Layout:
 def _shared(columns: Sequence[ColumnLayout], room: float) -> list[float]:
     """Widths of all columns that fill no more than `room`: the text columns above a common bound share what is left.
 
-    No column falls below its longest word while the words fit, nor below its longest formula while the formulas do.
+    No column falls below its longest word: where these need more than `room`, so does the table.
     """
     widths = [column.width for column in columns]
     if sum(widths) <= room:
@@ -125,12 +126,9 @@ def _shared(columns: Sequence[ColumnLayout], room: float) -> list[float]:
     if not wrapped:
         return widths
     room = max(room - sum(width for i, width in enumerate(widths) if i not in wrapped), _NARROWEST * len(wrapped))
-    least = {i: min(max(text_width(word) for word in _words(columns[i])), widths[i]) for i in wrapped}
+    least = {i: min(_least(columns[i]), widths[i]) for i in wrapped}
     if sum(least.values()) >= room:
-        least = {i: min(least[i], max(_unbreakable(columns[i]), _NARROWEST)) for i in wrapped}
-    if sum(least.values()) >= room:
-        scale = room / sum(least.values())
-        return [scale * least[i] if i in wrapped else width for i, width in enumerate(widths)]
+        return [least.get(i, width) for i, width in enumerate(widths)]
     # Widths w_i proportional to (Σ_rows n_i³)^(1/4) minimise Σ_rows Σ_i (n_i / w_i)³, a smooth stand-in for the height
     # of the table (n_i: a cell's natural width); those that leave [least_i, natural_i] are set to that bound in turn.
     weight = {i: sum(text_width(cell.text) ** 3 for cell in columns[i].cells) ** 0.25 + 1e-9 for i in wrapped}
@@ -262,12 +260,11 @@ def _words(column: ColumnLayout) -> list[str]:
     return [word for text in texts for word in _split(text)] or [""]
 
 
-def _unbreakable(column: ColumnLayout) -> float:
-    """The width of the longest piece that TeX cannot hyphenate: a formula, code, a verdict."""
+def _least(column: ColumnLayout) -> float:
+    """The width of the longest word, a formula being one; of a verdict, with the mark before it."""
     if column.column.kind == "verdict":
         return column.width
-    found = [piece for cell in column.cells for piece in pieces(cell.text)]
-    return max((text_width(f"${piece}$") for kind, piece in found if kind != "text"), default=0.0)
+    return _SLACK * max(text_width(word) for word in _words(column))
 
 
 def _wrapped(widths: Sequence[float], text: Sequence[bool], room: float) -> list[int]:

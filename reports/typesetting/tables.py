@@ -20,13 +20,19 @@ _NOTES = (
     r"\providecommand{\eigenaligntablenotes}[1]"
     r"{\par\nobreak\smallskip\noindent\begin{minipage}{\linewidth}\footnotesize\raggedright #1\end{minipage}}%"
 )
-_ROOM = r"\ifdim\linewidth<160mm \linewidth160mm\fi"  # for which tables are laid out: cells of text need it
-_FITTED = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
+# A table that is wider than the line is set in smaller print, and shrunk if it still is.
+_FITTING = r"""\providecommand{\eigenaligntable}[1]{\begingroup\sbox0{#1}%
+  \ifdim\wd0>\linewidth\ifdim\csname f@size\endcsname pt>8pt\footnotesize\tabcolsep=4pt\sbox0{#1}\fi\fi
+  \ifdim\wd0>\linewidth\ifdim\csname f@size\endcsname pt>7pt\scriptsize\tabcolsep=3pt\sbox0{#1}\fi\fi
+  \ifdim\wd0>\linewidth\ifdefined\resizebox\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi\else\usebox0\fi
+  \endgroup}%"""
 _COMMANDS = {"holds": "holds", "refuted": "refuted", "undecided": "undecided", "outside the hypotheses": "outside"}
 
 
 def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long: bool = False) -> str:
     r"""A `tabular` that compiles in a bare article with booktabs and siunitx, to be \input.
+
+    It fits the line: a table that is too wide is set in smaller print, and with graphicx shrunk if it still is.
 
     Numbers stand in S columns as 0.123(4), `table-format` is computed from them, missing cells are {--}. Where the
     table is wider than an article's text, its widest text columns wrap, to widths that grow with \linewidth.
@@ -45,9 +51,10 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
     specification = "\n".join(f"  {_specification(column, layout)}" for column in layout.columns)
     lines = [
         f"% {file_name(table.name)}: {' '.join(to_latex(table.caption).split())}",
-        "% needs booktabs and siunitx" + (", longtable" if long else ""),
+        "% needs booktabs and siunitx, " + ("longtable" if long else "and graphicx where it is wider than the line"),
         r"\providecommand*{\eigenalignverdict}[2]{#2}%",
         *([_NOTES] if notes else []),
+        *([] if long else [_FITTING, r"\eigenaligntable{%"]),
         rf"\begin{{{environment}}}{{@{{}}",
         specification,
         "@{}}",
@@ -57,7 +64,7 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
         *([r"  \endhead"] if long else []),
         *_latex_rows(layout),
         r"  \bottomrule",
-        rf"\end{{{environment}}}",
+        rf"\end{{{environment}}}" + ("" if long else "}"),
         *([r"\addtocounter{table}{-1}"] if long else []),  # a longtable counts itself, and its caption does too
         *_latex_notes(notes),
     ]
@@ -67,8 +74,7 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
 def to_latex_float(table: Table, *, notes: Sequence[tuple[str, str]] = ()) -> str:
     r"""The table as a float with its caption and the label tab:NAME, to be \input.
 
-    A table with columns of text spans both columns of an article that has two; what is still wider than its place is
-    shrunk to it (needs graphicx).
+    A table with columns of text spans both columns of an article that has two.
     """
     wide = lay_out(table).wraps
     environment = "table*" if wide else "table"
@@ -79,10 +85,8 @@ def to_latex_float(table: Table, *, notes: Sequence[tuple[str, str]] = ()) -> st
         rf"\label{{tab:{file_name(table.name)}}}",
         *([r"\footnotesize\setlength{\tabcolsep}{4pt}"] if wide else []),
     ]
-    before, begin, after = to_latex_table(table, notes=notes).partition(r"\begin{tabular}")
-    rows, end, below = after.rpartition("\n\\end{tabular}\n")
-    fitted = rf"\sbox0{{{_ROOM}%{chr(10)}{begin}{rows}{end.rstrip()}}}%{chr(10)}{_FITTED}{chr(10)}"
-    return "\n".join(head) + f"\n{before}{fitted}{below}\\end{{{environment}}}\n"
+    body = to_latex_table(table, notes=notes)
+    return "\n".join(head) + f"\n{body}\\end{{{environment}}}\n"
 
 
 def to_html_table(table: Table) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import atexit
 import functools
+import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from reports.findings import ClaimReport, Column, Figure, Finding, Panel, Picture, Series, Table
 from reports.record import ReportRecord
 from reports.typesetting.document import write
+from tests.paths import ROOT
 
 PROVENANCE = {"python": "3.11.9", "numpy": "2.4.6", "torch": "2.13.0+cpu", "commit": "0123abc, with local changes"}
 
@@ -35,6 +38,25 @@ def sample_report() -> ReportRecord:
     )
 
 
+def published_tables() -> ReportRecord:
+    """The published report without its figures."""
+    published = json.loads((ROOT / "reports" / "published" / "results.json").read_text())
+    claims = tuple(
+        ClaimReport(
+            **{name: claim[name] for name in ("id", "title", "statement", "reference", "method")},
+            findings=tuple(Finding(**_immutable(finding)) for finding in claim["findings"]),
+            tables=tuple(
+                Table(table["name"], table["caption"], tuple(Column(**each) for each in table["columns"]), rows)
+                for table in claim["tables"]
+                for rows in [_immutable(table["rows"])]
+            ),
+        )
+        for claim in published["claims"]
+    )
+    kept = {name: published[name] for name in ("budget", "seed", "device", "seconds", "started", "command")}
+    return ReportRecord(**kept, claims=claims, limits=tuple(published["limits"]))
+
+
 @functools.cache
 def written_sample() -> Path:
     """The folder of the sample report, written once a process, without the PDF; to be read only."""
@@ -42,6 +64,12 @@ def written_sample() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     write(sample_report(), folder, provenance=PROVENANCE, pdf=False)
     return folder
+
+
+def _immutable(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _immutable(value) for name, value in content.items()}
+    return tuple(map(_immutable, content)) if isinstance(content, list) else content
 
 
 def _theorem() -> ClaimReport:

@@ -10,7 +10,7 @@ import pytest
 
 from reports.typesetting import latex
 from reports.typesetting.document import write
-from tests.reports.typesetting.samples import PROVENANCE, sample_report
+from tests.reports.typesetting.samples import PROVENANCE, published_tables, sample_report
 
 pytestmark = pytest.mark.latex
 
@@ -40,6 +40,26 @@ def test_every_table_compiles_alone_and_fits(engine, written, tmp_path):
         source.write_text(BARE % (r"\setlength\textwidth{160mm}\AtBeginDocument{\footnotesize}", table))
         result = latex.compile_document(source, engine, passes=1)
         assert max(result.overfull, default=0.0) < 5.0, (table.name, result.overfull)
+
+
+@pytest.mark.parametrize(
+    ("layout", "place"), [("", r"\noindent %s\clearpage"), ("[twocolumn]", r"\begin{table*}%s\end{table*}\clearpage")]
+)
+@pytest.mark.parametrize("tables", ["sample", pytest.param("published", marks=pytest.mark.slow)])
+def test_plain_tables_fit_an_article_of_one_and_of_two_columns(engine, written, tmp_path, layout, place, tables):
+    """Those of the sample, and those of the published report as they are set now."""
+    folder = written / "tables"
+    if tables == "published":
+        write(published_tables(), tmp_path, provenance=PROVENANCE, pdf=False)
+        folder = tmp_path / "tables"
+    paths = [path for path in sorted(folder.glob("*.tex")) if path.stem != "summary"]  # longer than a page
+    body = "\n".join(place % rf"\input{{{path}}}" for path in paths)
+    source = tmp_path / "article.tex"
+    packages = r"\usepackage{amsmath,amssymb,booktabs,siunitx,graphicx}"
+    source.write_text(f"\\documentclass{layout}{{article}}{packages}\\begin{{document}}{body}\\end{{document}}")
+    result = latex.compile_document(source, engine, passes=1)
+    assert result.pdf is not None, result.errors
+    assert max(result.overfull, default=0.0) < 1.0, result.overfull
 
 
 @pytest.mark.parametrize("layout", ["", "[twocolumn]"])
