@@ -17,11 +17,14 @@ docs: REPORT ?= report
 docs: $(READY)
 	$(BIN)/python -m reports.site --out $(OUT) $(if $(wildcard $(REPORT)/results.json),--report $(REPORT))
 
+# two workers share the tests, and threads of their own would only wait for each other's
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -q
+
 test: lint
-	$(BIN)/pytest -n 2 -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: $(READY)
-	$(BIN)/pytest -n 2 -q -m slow
+	$(PYTEST) -m slow
 
 # plants SAMPLE faults in each of AREAS (theory, kernels, judging, check, claims, or a path); names those unseen by tests
 mutants: SEED ?= 0

@@ -92,7 +92,9 @@ class Records:
         self.device = device
 
     def path(self, claim: AnyClaim, case: Case[Any] | None, context: Context) -> Path:
-        """Where the record of a case is, or will be; of the claim's background if None."""
+        """Where the record of a case is, or will be; of the claim's background if None, of a part among the parts."""
+        if case is not None and case.part is not None:
+            return self._part(case, context, case.part).with_suffix(".safetensors")
         name = BACKGROUND if case is None else specification(case, context.budget)[:32]
         return self.folder / claim.id / f"{name}.safetensors"
 
@@ -133,18 +135,18 @@ class Records:
             write_file(path, about, arrays, FORMAT)
 
     def save_part(self, case: Case[Any], context: Context, part: str, seconds: float) -> None:
-        """Note that a part "i/n" of a case's ensemble is in `ensembles`, and how long it took."""
+        """Note that a part "i/n" of a case is in `ensembles`, and how long it took."""
         path = self._part(case, context, part)
         with written(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, msgspec.json.encode(seconds))
 
     def has_parts(self, case: Case[Any] | None, context: Context) -> bool:
-        """Whether all parts of a case's ensemble have been trained."""
+        """Whether all parts of a case are there."""
         return case is not None and all(self._part(case, context, part).exists() for part in case.parts)
 
     def seconds_of_parts(self, case: Case[Any] | None, context: Context) -> float:
-        """How long the parts took that are trained; 0 of a case that is not cut."""
+        """How long the parts took that are there; 0 of a case that is not cut."""
         paths = () if case is None else (self._part(case, context, part) for part in case.parts)
         return sum(msgspec.json.decode(path.read_bytes(), type=float) for path in paths if path.exists())
 

@@ -26,7 +26,7 @@ from reports.campaign.duration import expected_seconds, in_words
 from reports.campaign.limits import LIMITS
 from reports.campaign.plan import CaseJob, Group, Plan
 from reports.campaign.records import Asked, Kept, Records
-from reports.campaign.settle import background, judged, settle, train_part
+from reports.campaign.settle import background, joined, judged, settle, train_part
 from reports.claims import CLAIMS, paper_networks
 from reports.claims.claim import BUDGETS, AnyClaim, Case, Context
 from reports.foreign_text import command_line
@@ -225,14 +225,28 @@ def settle_jobs(jobs: Group, context: Context, records: Records) -> Group:
     """Settle and keep some cases, or parts of them."""
     for job in jobs:
         claim = _claim(job)
-        if job.case is not None and job.part is not None:
+        if job.case is None:
+            records.save(claim, None, context, background(claim))
+        elif job.part is None:
+            records.save(claim, job.case, context, _whole(claim, job.case, context, records))
+        elif claim.join is None:
             seconds = train_part(claim, job.case, replace(context, part=job.part))
             records.save_part(job.case, context, job.part, seconds)
-            continue
-        kept = background(claim) if job.case is None else settle(claim, job.case, context)
-        kept = replace(kept, seconds=kept.seconds + records.seconds_of_parts(job.case, context))
-        records.save(claim, job.case, context, kept)
+        else:
+            part = replace(job.case, parts=(job.part,))
+            kept = settle(claim, part, context)
+            records.save(claim, part, context, kept)
+            records.save_part(job.case, context, job.part, kept.seconds)
     return jobs
+
+
+def _whole(claim: AnyClaim, case: Case[Any], context: Context, records: Records) -> Kept[Any]:
+    """A case from its parts, or computed, perhaps from the ensemble that its parts have trained."""
+    if claim.join is not None:
+        parts = [records.load(claim, replace(case, parts=(part,)), context) for part in case.parts]
+        return joined(claim, parts) or settle(claim, case, context)
+    kept = settle(claim, case, context)
+    return replace(kept, seconds=kept.seconds + records.seconds_of_parts(case, context))
 
 
 def _claim(job: CaseJob) -> AnyClaim:

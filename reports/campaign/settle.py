@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -33,6 +33,17 @@ def settle(claim: AnyClaim, case: Case[Any], context: Context) -> Kept[Any]:
     except Diverged as error:
         measurement = Lost(error.key, error.rule)
     return Kept((prediction, measurement), time.perf_counter() - clock)
+
+
+def joined(claim: AnyClaim, parts: Sequence[Kept[Any] | None]) -> Kept[Any] | None:
+    """A whole case from its parts; None where the claim joins none, or one of them is missing or lost.
+
+    Its seconds are those of the parts.
+    """
+    found = [part for part in parts if part is not None and not any(isinstance(each, Lost) for each in part.value)]
+    if claim.join is None or not found or len(found) < len(parts):
+        return None
+    return Kept(claim.join([part.value for part in found]), sum(part.seconds for part in found))
 
 
 @one_thread()

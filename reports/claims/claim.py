@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -126,8 +126,8 @@ class Trial(Generic[Study]):
         A name in place of the claim, the study and the kind in the seed, where several trials read the same networks;
         they have equally many replicas.
     parts : int
-        Into how many parts the first ensemble that is measured may be cut, so that several processes or machines train
-        it. It changes no number.
+        Into how many parts the case may be cut, so that several processes or machines settle it: the first ensemble
+        that is measured, or what the claim joins. It changes no number.
     """
 
     trained: Setting | Experiment
@@ -154,7 +154,8 @@ class Case(Generic[Study]):
     study : Study
     kind : Kind
     parts : tuple of str
-        The parts "1/n" … "n/n" into which its ensemble is cut; none where it is whole.
+        The parts "1/n" … "n/n" into which it is cut; none where it is whole. Of a part that is settled like a case, it
+        alone.
     """
 
     name: str
@@ -162,6 +163,11 @@ class Case(Generic[Study]):
     study: Study
     kind: Kind
     parts: tuple[str, ...] = ()
+
+    @property
+    def part(self) -> str | None:
+        """Which part "i/n" of a case this is; None of a whole one."""
+        return self.parts[0] if len(self.parts) == 1 else None
 
     @property
     def setting(self) -> Setting:
@@ -224,6 +230,9 @@ class Claim(Generic[Study, Predicted, Measured]):
     scaled : callable, (prediction, factor) → prediction, or None
         The prediction with its numbers wrong by a factor. With it the report gives the smallest error that each
         finding would have detected. None where no number is predicted.
+    join : callable, sequence of (prediction, measurement) → (prediction, measurement), or None
+        The whole of a case from its parts, in their order. `predict` and `measure` are then asked for each part by
+        itself, which `Case.part` names. None where a part trains a share of the first ensemble that is measured.
     """
 
     id: str
@@ -241,6 +250,7 @@ class Claim(Generic[Study, Predicted, Measured]):
     ] = _nothing_more
     background: Callable[[], tuple[Table, ...]] = _no_tables
     scaled: Callable[[Predicted, float], Predicted] | None = None
+    join: Callable[[Sequence[tuple[Predicted, Measured]]], tuple[Predicted, Measured]] | None = None
 
     def cases(self, context: Context) -> tuple[Case[Study], ...]:
         """The trials with their seeds, in their order."""

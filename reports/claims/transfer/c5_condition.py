@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -42,8 +42,10 @@ from reports.claims.transfer.map_signs import CHANCE
 from reports.findings import Exhibits, Judgement
 from reports.judging.rules import SHARE
 from simulate.devices import resolve
+from simulate.ranges import parse_shard
 
 QUICK_FILTERS = 2  # settings of filters in the quick budget: they cost most, and fewest of their signs are decided
+PARTS = 5  # of a family in larger budgets
 FURTHER = {LARGE: 72, MNIST: 24, TWICE: 60}  # settings of larger budgets alone
 
 
@@ -60,14 +62,17 @@ def trials(context: Context) -> Mapping[str, Trial[Family]]:
     for family, count in counts.items():
         first = settings_of(family, 1, 0)[0].experiment
         ensemble = msgspec.structs.replace(first.ensemble, replicas=count * REPLICAS)
-        found[family.name] = Trial(msgspec.structs.replace(first, ensemble=ensemble), family, "asymptotic")
+        trained = msgspec.structs.replace(first, ensemble=ensemble)
+        found[family.name] = Trial(trained, family, "asymptotic", parts=context.parts(PARTS))
     return found
 
 
 def settings_in(case: Case[Family]) -> tuple[DrawnSetting, ...]:
-    """All settings of a case: as many as its replicas are enough for."""
+    """All settings of a case, as many as its replicas are enough for; of a part, its share of them."""
     ensemble = case.experiment.ensemble
-    return settings_of(case.study, ensemble.replicas // REPLICAS, ensemble.seed)
+    drawn = settings_of(case.study, ensemble.replicas // REPLICAS, ensemble.seed)
+    i, n = parse_shard(case.part or "1/1")
+    return drawn[(i - 1) * len(drawn) // n : i * len(drawn) // n]
 
 
 def predict(case: Case[Family]) -> PredictedTransfer:
@@ -78,6 +83,11 @@ def predict(case: Case[Family]) -> PredictedTransfer:
 def measure(case: Case[Family], context: Context) -> MeasuredTransfer:
     """What pretraining gains in real training."""
     return measure_settings(settings_in(case), resolve(context.device))
+
+
+def join(parts: Sequence[tuple[PredictedTransfer, MeasuredTransfer]]) -> tuple[PredictedTransfer, MeasuredTransfer]:
+    """All settings of a family, one part after the other: no setting knows of the others."""
+    return joined_predictions([predicted for predicted, _ in parts]), joined_measurements([seen for _, seen in parts])
 
 
 def decide(case: Case[Family], prediction: PredictedTransfer, measured: MeasuredTransfer) -> tuple[Judgement, ...]:
@@ -155,4 +165,5 @@ CLAIM = Claim(
     decide=decide,
     illustrate=illustrate,
     conclude=conclude,
+    join=join,
 )

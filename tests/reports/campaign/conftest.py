@@ -20,3 +20,10 @@ def only_the_cut_one(monkeypatch):
     monkeypatch.setattr("reports.campaign.run.CLAIMS", (toy.CUT_CLAIM,))
     monkeypatch.setattr(toy, "trained", [])
     return toy.CUT_CLAIM
+
+
+@pytest.fixture
+def only_the_joined_one(only_the_cut_one, monkeypatch):
+    """The list of claims holds the one whose case is a list that is cut."""
+    monkeypatch.setattr("reports.campaign.run.CLAIMS", (toy.JOINED_CLAIM,))
+    return toy.JOINED_CLAIM

@@ -139,6 +139,27 @@ def test_a_part_that_is_there_is_not_trained_again(only_the_cut_one, tmp_path, m
     assert toy.trained == ["1/3", "1/3"]
 
 
+def test_a_case_that_is_joined_from_its_parts_has_the_bytes_of_a_whole_one(only_the_joined_one, tmp_path):
+    whole = to_builtins(judge_claim(toy.JOINED_CLAIM, Context()))
+    assert whole.pop("seconds") >= 0
+    assert toy.trained == [None]
+    shared = [run_shard(f"{i}/2", tmp_path) for i in (2, 1)]
+    assert [each.kept for each in shared] == [1, 2]
+    assert toy.trained[1:] == ["2/3", "1/3", "3/3"]  # what joins them computes nothing
+    assert found(run_campaign(folder=tmp_path)) == [whole]
+    assert len(toy.trained) == 4
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"nothing")])
+def test_a_case_of_which_a_part_is_lost_is_settled_whole(only_the_joined_one, tmp_path, damage):
+    run_shard("2/2", tmp_path)
+    (part,) = (tmp_path / ".ensembles").rglob("*-2-of-3.safetensors")
+    damage(part)
+    run_shard("1/2", tmp_path)
+    assert toy.trained == ["2/3", "1/3", "3/3", None]
+    assert found(run_campaign(folder=tmp_path)) == found(run_campaign())
+
+
 def test_a_report_without_a_record_is_refused(only_the_toy, tmp_path):
     run_campaign(folder=tmp_path)
     next(path for path in (tmp_path / "X1").iterdir() if path.stem != "background").unlink()

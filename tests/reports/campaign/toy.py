@@ -1,14 +1,15 @@
-"""Claims of their own for tests of the walk: three cases that take no time, one of which diverges; one that is cut."""
+"""Claims of their own for tests of the walk: three cases that take no time, one of which diverges; two that are cut."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, Table, number, table_of, text
+from simulate.ranges import parse_shard
 from theory.errors import Diverged
 from theory.setting import Data, Ensemble, Setting
 
@@ -105,7 +106,7 @@ CLAIM = Claim(
 
 
 ENSEMBLE = Setting(data=SETTING.data, ensemble=Ensemble(replicas=600))  # three ranges of replicas
-trained: list[str | None] = []  # the parts of it that were asked for; a test clears it
+trained: list[str | None] = []  # the parts of those that were asked for; a test clears it
 
 
 def cut_trials(context: Context) -> Mapping[str, Trial[Factor]]:
@@ -121,3 +122,22 @@ def measure_ensemble(case: Case[Factor], context: Context) -> Draws:
 
 
 CUT_CLAIM = replace(CLAIM, id="X2", trials=cut_trials, measure=measure_ensemble)
+
+
+def measure_list(case: Case[Factor], context: Context) -> Draws:
+    """Six numbers, each of a seed of its own; of a part, two of them."""
+    assert context.part is None
+    trained.append(case.part)
+    i, n = parse_shard(case.part or "1/1")
+    seed = case.setting.ensemble.seed
+    values = [np.random.default_rng([seed, k]).standard_normal() for k in range(6 * (i - 1) // n, 6 * i // n)]
+    return Draws(np.array(values), replicas=len(values))
+
+
+def join(parts: Sequence[tuple[float, Draws]]) -> tuple[float, Draws]:
+    """All numbers in their order."""
+    values = np.concatenate([found.values for _, found in parts])
+    return parts[0][0], Draws(values, replicas=len(values))
+
+
+JOINED_CLAIM = replace(CLAIM, id="X3", trials=cut_trials, measure=measure_list, join=join)

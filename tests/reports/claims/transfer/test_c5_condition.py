@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
 from reports.claims.claim import Context, Outcome
-from reports.claims.transfer.c5_condition import CLAIM
+from reports.claims.transfer.c5_condition import CLAIM, settings_in
+from reports.claims.transfer.condition_design import REPLICAS
 from reports.typesetting.figures import render
 from tests.reports.claims.transfer.made_design import REAL, made_design
+from theory.setting import Ensemble
 
 QUICK, FULL = CLAIM.cases(Context(seed=999)), CLAIM.cases(Context(budget="full", seed=999))
 
@@ -53,6 +56,30 @@ def test_a_family_without_data_is_not_shown():
     assert {row[0] for row in tables["c5-families"].rows} - {" "} == {FULL[0].name}
     (figure,) = CLAIM.illustrate((right[0], lost)).figures
     assert all(len(panel.series) == 2 for panel in figure.panels)
+
+
+def test_parts_of_a_family_are_its_settings_in_their_order():
+    assert {len(case.parts) for case in FULL} == {5}
+    assert {len(case.parts) for case in QUICK} == {0}
+    few = msgspec.structs.replace(FULL[2].trained, ensemble=Ensemble(replicas=7 * REPLICAS))
+    case = replace(FULL[2], trained=few)
+    parts = [settings_in(replace(case, parts=(part,))) for part in case.parts]
+    assert [each for part in parts for each in part] == list(settings_in(case))
+    assert [len(part) for part in parts] == [1, 1, 2, 1, 2]
+
+
+@pytest.mark.slow
+def test_a_family_of_small_networks_is_joined_from_its_parts():
+    """To the last bit: neither prediction nor measurement of a setting knows of the others."""
+    few = msgspec.structs.replace(QUICK[-2].trained, ensemble=Ensemble(replicas=3 * REPLICAS, seed=5))
+    case = replace(QUICK[-2], trained=few)
+    pieces = [replace(case, parts=(part,)) for part in ("1/2", "2/2")]
+    whole = CLAIM.predict(case), CLAIM.measure(case, Context())
+    joined = CLAIM.join([(CLAIM.predict(piece), CLAIM.measure(piece, Context())) for piece in pieces])
+    for one, other in zip(whole, joined, strict=True):
+        assert [
+            name for name in vars(one) if not np.array_equal(vars(one)[name], vars(other)[name], equal_nan=True)
+        ] == []
 
 
 def test_tables_and_figure_show_every_family():
