@@ -152,8 +152,7 @@ def _array(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _array_file(data: Data) -> tuple[np.ndarray, np.ndarray | None]:
-    assert data.path is not None
-    rows = read_array(data.path, "data.path")
+    rows = read_array(data.file, "data.path")
     if rows.ndim not in (2, 4):
         raise InvalidInput("data.path", data.path, f"must be n × d or n × C × H × W, not of shape {rows.shape}")
     labels = None
@@ -300,8 +299,7 @@ def _cifar10(data: Data) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cifar10_images(data: Data) -> tuple[np.ndarray, np.ndarray]:
-    assert data.path is not None
-    files = _batch_files(data.path)
+    files = _batch_files(data.file)
     if not files or not files[0].is_file():
         raise InvalidInput("data.path", data.path, "must be a CIFAR-10 binary batch, or a folder with data_batch_*.bin")
     raw = np.concatenate([np.fromfile(file, dtype=np.uint8) for file in files])

@@ -21,7 +21,7 @@ STEPS = 10
 WIDTH, CLASSES = 12, 3
 
 Optimize = Callable[[Iterable[nn.Parameter]], optim.Optimizer]
-Part = Callable[[int], nn.Module]
+ModuleFactory = Callable[[int], nn.Module]
 Clip = Callable[[Iterable[Tensor]], object]
 
 
@@ -64,8 +64,8 @@ class Ingredient:
     kind: Literal["optimizer", "network", "penalty", "task"]
     commutes: bool
     optimizer: Optimize = SGD
-    before: Part | None = None
-    after: Part | None = None
+    before: ModuleFactory | None = None
+    after: ModuleFactory | None = None
     activation: nn.Module = RELU
     bias: bool = False
     wrap: Callable[[nn.Module], nn.Module] | None = None

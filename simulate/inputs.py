@@ -103,8 +103,9 @@ class Draws:
 
     @property
     def rows(self) -> np.ndarray:
-        """The one X (n, d), or (n, C, H, W), of fixed data."""
-        assert self._fixed is not None
+        """The one X (n, d), or (n, C, H, W), of fixed data; InvalidInput where every replica has its own."""
+        if self._fixed is None:
+            raise InvalidInput("data.fixed", False, "must be true for replicas to share their rows")
         return self._fixed[0]
 
     @property

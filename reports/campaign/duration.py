@@ -43,10 +43,10 @@ def rows_seen(case: Case[Any]) -> int:
     return seen * case.trained.ensemble.replicas
 
 
-def in_words(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
     """A time in the unit that suits it.
 
-    >>> in_words(50.0), in_words(4000.0), in_words(2e6)
+    >>> duration_in_words(50.0), duration_in_words(4000.0), duration_in_words(2e6)
     ('1 minute', '1.1 hours', '23 days')
     """
     for unit, size in (("days", 86400.0), ("hours", 3600.0)):

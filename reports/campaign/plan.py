@@ -22,7 +22,7 @@ class CaseJob:
         return () if self.case is None else tuple(replace(self, part=part) for part in self.case.parts)
 
 
-Group = tuple[CaseJob, ...]
+JobGroup = tuple[CaseJob, ...]
 
 
 class Plan:
@@ -33,7 +33,7 @@ class Plan:
         self.claims = claims
         self.cases = {claim.id: claim.cases(context) for claim in claims}
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[JobGroup]:
         """All jobs; those that train the same thing are one group, since who has trained it has it at hand."""
         found: dict[object, list[CaseJob]] = {}
         for claim in self.claims:
@@ -42,7 +42,7 @@ class Plan:
             found[claim.id] = [CaseJob(claim.id, None)]
         return [tuple(group) for group in found.values()]
 
-    def pieces(self) -> list[Group]:
+    def pieces(self) -> list[JobGroup]:
         """What processes and machines share: the parts of groups that are cut, then the others."""
         groups = self.groups()
         parts = [(part,) for group in groups for part in group[0].parts]

@@ -22,9 +22,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from reports.campaign.duration import expected_seconds, in_words
+from reports.campaign.duration import duration_in_words, expected_seconds
 from reports.campaign.limits import LIMITS
-from reports.campaign.plan import CaseJob, Group, Plan
+from reports.campaign.plan import CaseJob, JobGroup, Plan
 from reports.campaign.records import Asked, Kept, Records
 from reports.campaign.settle import background, joined, judged, settle, train_part
 from reports.claims import CLAIMS, paper_networks
@@ -167,7 +167,7 @@ class _Run(Plan):
         groups = self.groups()
         left = {job for group in groups for job in group if records.load(_claim(job), job.case, self.context) is None}
 
-        def missing(share: Sequence[Group]) -> list[Group]:
+        def missing(share: Sequence[JobGroup]) -> list[JobGroup]:
             """What is left to do of some groups; a part is if its case is."""
             found = (tuple(job for job in group if replace(job, part=None) in left) for group in share)
             return [group for group in found if group]
@@ -180,7 +180,7 @@ class _Run(Plan):
         with tqdm(total=total, unit="case", disable=None if progress else True) as bar, unranked():
             bar.update(total - len(left))
 
-            def settle_all(groups: Sequence[Group]) -> None:
+            def settle_all(groups: Sequence[JobGroup]) -> None:
                 for job in (job for done in _settled(groups, context, records, workers) for job in done):
                     bar.set_description(f"{job.claim}: {'tables' if job.case is None else job.case.name}")
                     if job.part is not None:
@@ -221,7 +221,7 @@ class _Run(Plan):
         )
 
 
-def settle_jobs(jobs: Group, context: Context, records: Records) -> Group:
+def settle_jobs(jobs: JobGroup, context: Context, records: Records) -> JobGroup:
     """Settle and keep some cases, or parts of them."""
     for job in jobs:
         claim = _claim(job)
@@ -253,7 +253,7 @@ def _claim(job: CaseJob) -> AnyClaim:
     return next(claim for claim in CLAIMS if claim.id == job.claim)
 
 
-def _settled(groups: Sequence[Group], context: Context, records: Records, workers: int) -> Iterator[Group]:
+def _settled(groups: Sequence[JobGroup], context: Context, records: Records, workers: int) -> Iterator[JobGroup]:
     """Each group, in the order in which they are done."""
     if workers == 1:
         yield from (settle_jobs(group, context, records) for group in groups)
@@ -284,7 +284,7 @@ def _plan(budget: str, only: Sequence[str], device: str, seed: int, cifar10: Pat
         every = [case for claim in chosen for case in claim.cases(context)]
         added = [case for case in every if paper_networks.is_paper(case.setting)]
         if added:
-            took = in_words(expected_seconds(added, device))
+            took = duration_in_words(expected_seconds(added, device))
             log.info(
                 "CIFAR-10 adds cases (%d): about %s here, one after the other, by a few updates that were timed; "
                 "--resume goes on from an interruption, and --shard shares them",

@@ -22,7 +22,7 @@ from reports.check.orientation import Anisotropy, Orientation, direction_moment,
 from reports.check.random_basis import random_basis_energies, regularised
 from reports.check.shape_law import shape_law
 from reports.check.turns import filters_pvalue, isotropic_turns
-from reports.check.verdict import LEVEL, Evidence, Measure, Verdict, by_orientation, verdict_on
+from reports.check.verdict import LEVEL, Evidence, LayerVerdict, VerdictMeasure, by_orientation, verdict_on
 from reports.check.weights import WeightVectors
 from theory.decomposition import ShapeFit
 from theory.eigenspaces import Eigenspaces
@@ -131,8 +131,8 @@ class Check(DisplayedCheck):
     vectors: int
     dropped: int
     needed: int | None
-    verdict: Verdict
-    measure: Measure
+    verdict: LayerVerdict
+    measure: VerdictMeasure
     explanation: str
     warnings: tuple[str, ...]
     shape_law: ShapeFit | None = None

@@ -234,10 +234,16 @@ class _Sums:
         vectors = 1 if self._kernel is None else math.prod(self._places(stream.shape))
         return max(1, min(_HELD // (vectors * self._d), -(-stream.count // groups)))
 
+    @property
+    def _filter(self) -> tuple[int, int, int]:
+        """The filter's shape (C, kh, kw); InvalidInput for a dense layer."""
+        if self._kernel is None:
+            raise InvalidInput("data.shape", (self._d,), "must be that of images: a dense layer has no filters")
+        return self._kernel
+
     def _places(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """How many positions a filter has on an image (…, H, W), down and across."""
-        assert self._kernel is not None
-        sides = [self._dilation * (side - 1) + 1 for side in self._kernel[1:]]
+        sides = [self._dilation * (side - 1) + 1 for side in self._filter[1:]]
         places = shape[-2] - sides[0] + 1, shape[-1] - sides[1] + 1
         if min(places) < 1:
             rule = f"images must be at least as large as the filters, {sides[0]} × {sides[1]}"
@@ -266,7 +272,6 @@ class _Sums:
 
     def _patches(self, block: np.ndarray) -> Iterator[np.ndarray]:
         """All patches of images (n, C, H, W) as matrices (d, patches); a large image is processed in strips."""
-        assert self._kernel is not None
         height, width = self._places(block.shape)
         # the extremes over places need the extremes over images only
         extremes = (self._windows(e, slice(0, height)) for e in (block.min(axis=0), block.max(axis=0)))
@@ -278,8 +283,7 @@ class _Sums:
 
     def _windows(self, images: np.ndarray, tops: slice) -> np.ndarray:
         """The inputs of each weight at positions with upper rows in `tops`, (C, kh, kw, …, rows, positions across)."""
-        assert self._kernel is not None
-        channels, down, across = self._kernel
+        channels, down, across = self._filter
         width = self._places(images.shape)[1]
         seen = np.empty((channels, down, across, *images.shape[:-3], tops.stop - tops.start, width))
         for i in range(down):

@@ -11,7 +11,7 @@ import numpy as np
 from reports.check.data import samples
 from reports.check.moments import data_moment
 from reports.check.orientation import orientation_effect
-from reports.check.verdict import Measure
+from reports.check.verdict import VerdictMeasure
 from reports.check.weights import filters
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
@@ -34,7 +34,7 @@ class Monitor:
 
     spaces: Eigenspaces
     varies: np.ndarray
-    quantity: Measure
+    quantity: VerdictMeasure
 
     def __call__(self, weights: Any) -> float:
         """`misalignment` or `orientation` of the layer's weights as they are now."""

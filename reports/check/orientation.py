@@ -26,7 +26,7 @@ import numpy as np
 
 from reports.check.estimates import Weights
 from reports.check.random_basis import block_sums
-from reports.check.verdict import MARGIN, NINE_IN_TEN, Verdict
+from reports.check.verdict import MARGIN, NINE_IN_TEN, LayerVerdict
 from reports.judging.intervals import half_width
 from theory.eigenspaces import Eigenspaces
 
@@ -62,7 +62,7 @@ class Orientation:
     share: float
     chance: float
     pvalue: float
-    verdict: Verdict
+    verdict: LayerVerdict
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["aligned", "partly aligned", "not aligned", "undecided"]
-Measure = Literal["misalignment", "orientation"]
+LayerVerdict = Literal["aligned", "partly aligned", "not aligned", "undecided"]
+VerdictMeasure = Literal["misalignment", "orientation"]
 
 LEVEL = 0.01  # of every test that the verdict rests on
 NORMAL_END = 1.96  # of a 95 % interval, in standard errors; and where nine in ten normal values stay below:
@@ -56,8 +56,8 @@ class Evidence:
 class Conclusion:
     """The verdict, the measure on which it is based, and its reasons in words."""
 
-    verdict: Verdict
-    measure: Measure
+    verdict: LayerVerdict
+    measure: VerdictMeasure
     explanation: str
 
 
@@ -80,7 +80,7 @@ def verdict_on(evidence: Evidence) -> Conclusion:
     Whether such weights are *exactly* aligned is a separate question, which the explanation answers.
     """
     e = evidence
-    usual: Measure = "orientation" if _unmeasured(e) else "misalignment"
+    usual: VerdictMeasure = "orientation" if _unmeasured(e) else "misalignment"
     if e.eigenspaces == 1:
         words = "All eigenvalues of the data are equal within their errors, so they prefer no direction."
         return Conclusion("undecided", usual, words)
@@ -101,7 +101,7 @@ def verdict_on(evidence: Evidence) -> Conclusion:
     return Conclusion(verdict, usual if verdict == "undecided" else "orientation", words)
 
 
-def by_misalignment(e: Evidence) -> Verdict:
+def by_misalignment(e: Evidence) -> LayerVerdict:
     """The verdict by M alone."""
     if e.interval is None or not e.reference or e.isotropic > LEVEL or e.eigenspaces == 1:
         return "undecided"
@@ -109,14 +109,14 @@ def by_misalignment(e: Evidence) -> Verdict:
     return _placed(low, high, e.oriented, e.aligned)
 
 
-def by_orientation(e: Evidence) -> Verdict:
+def by_orientation(e: Evidence) -> LayerVerdict:
     """The verdict by the orientation alone."""
     if e.effect is None or e.isotropic > LEVEL or e.eigenspaces == 1:
         return "undecided"
     return _placed(*e.effect, e.turned, e.aligned)
 
 
-def _placed(low: float, high: float, oriented: float, aligned: float) -> Verdict:
+def _placed(low: float, high: float, oriented: float, aligned: float) -> LayerVerdict:
     """Where the interval of an effect lies."""
     if low >= MARGIN and oriented <= LEVEL:
         return "aligned"

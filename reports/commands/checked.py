@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from reports.check import check_files
 from reports.check.files import split
-from reports.check.verdict import Verdict
+from reports.check.verdict import LayerVerdict
 from reports.check.weights import parse_group
 from reports.models import check_model
 from reports.models.files import load_model, read_state
@@ -121,7 +121,7 @@ def expected(strict: bool, verdict: str | None) -> str | None:
         if verdict is not None:
             raise InvalidInput("expect", verdict, "belongs to --strict")
         return None
-    known = get_args(Verdict)
+    known = get_args(LayerVerdict)
     if verdict is not None and verdict not in known:
         raise InvalidInput("expect", verdict, f"must be one of: {', '.join(known)}")
     return verdict or "aligned"

@@ -16,8 +16,8 @@ from torch import Tensor
 from theory.errors import InvalidInput
 from theory.symmetry import haar
 
-Kind = Literal["rotations", "channels", "tokens"]
-KINDS: tuple[Kind, ...] = ("rotations", "channels", "tokens")
+GroupKind = Literal["rotations", "channels", "tokens"]
+KINDS: tuple[GroupKind, ...] = ("rotations", "channels", "tokens")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Action:
         Orthogonal, float64; for tokens, the permutation as integers, (V,).
     """
 
-    kind: Kind
+    kind: GroupKind
     matrix: Tensor
 
     def on_inputs(self, inputs: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Action:
         return (array.movedim(axis, -1) @ rotation.T).movedim(-1, axis).contiguous()
 
 
-def group_of(inputs: Tensor, weights: Tensor, kind: str | None) -> Kind:
+def group_of(inputs: Tensor, weights: Tensor, kind: str | None) -> GroupKind:
     """The group that fits inputs and weights: tokens where inputs are integers, channels where weights are filters.
 
     Raises
@@ -86,7 +86,7 @@ def group_of(inputs: Tensor, weights: Tensor, kind: str | None) -> Kind:
     return "rotations" if kind == "rotations" else "channels"
 
 
-def draw_action(kind: Kind, weights: Tensor, generator: np.random.Generator) -> Action:
+def draw_action(kind: GroupKind, weights: Tensor, generator: np.random.Generator) -> Action:
     """A Haar-distributed rotation, or a uniform permutation, of the axis that weights and inputs share."""
     if kind == "tokens":
         return Action(kind, torch.from_numpy(generator.permutation(len(weights))))

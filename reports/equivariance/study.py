@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reports.equivariance.groups import Action, Kind, draw_action, group_of
+from reports.equivariance.groups import Action, GroupKind, draw_action, group_of
 from theory.errors import InvalidInput
 
 ROUNDING = 100.0  # equivariant: misses by at most so many times the effect of rounding
@@ -57,7 +57,7 @@ class Equivariance:
     explanation : str
     """
 
-    group: Kind
+    group: GroupKind
     precisions: tuple[Discrepancy, ...]
     repeated: float
     detectable: float
@@ -194,7 +194,7 @@ def _discrepancy(run: Runs, x: Tensor, w: Tensor, actions: Sequence[Action], dty
     )
 
 
-def _judged(kind: Kind, precisions: tuple[Discrepancy, ...], repeated: float) -> Equivariance:
+def _judged(kind: GroupKind, precisions: tuple[Discrepancy, ...], repeated: float) -> Equivariance:
     finest = precisions[0]
     detectable = ROUNDING * finest.rounding
     verdict: Literal["equivariant", "broken", "undecided"]
@@ -224,7 +224,7 @@ def _judged(kind: Kind, precisions: tuple[Discrepancy, ...], repeated: float) ->
     return Equivariance(kind, precisions, repeated, detectable, verdict, why)
 
 
-_NAMES: dict[Kind, str] = {
+_NAMES: dict[GroupKind, str] = {
     "rotations": "rotations of the inputs",
     "channels": "rotations of the channels",
     "tokens": "permutations of the tokens",

@@ -38,7 +38,7 @@ DEGREE = 2  # of the polynomial in the eigenvalue by which the correction is smo
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredOrder:
     """The limit, its correction, and their errors, (R, k) each: steps by distinct eigenvalues, ascending.
 
     Attributes
@@ -114,7 +114,9 @@ def _even(key: str, value: int) -> None:
         raise InvalidInput(key, value, "must be even: the error of the limit is measured at half the size")
 
 
-def measured(setting: Setting, *, replicas: int = REPLICAS, device: str = "cpu", progress: bool = False) -> Measured:
+def measure_order(
+    setting: Setting, *, replicas: int = REPLICAS, device: str = "cpu", progress: bool = False
+) -> MeasuredOrder:
     """The limit at the size of a setting and at half of it, and networks of half the size.
 
     Raises
@@ -144,7 +146,7 @@ def measured(setting: Setting, *, replicas: int = REPLICAS, device: str = "cpu",
     smoothed = problem.s0 / small.s0 / 2 * gap @ smoothing(small.eigenvalues, small.multiplicity, problem.eigenvalues).T
     correction, error = (np.array(part) for part in zip(*(mean_with_error(at, blocks) for at in smoothed), strict=True))
     chance = problem.s0 / small.s0 / 2 * np.max(at_half.error, axis=1, keepdims=True)
-    return Measured(full.tau, np.hypot(full.error, chance), correction, error, simulation.replicas)
+    return MeasuredOrder(full.tau, np.hypot(full.error, chance), correction, error, simulation.replicas)
 
 
 def smoothing(eigenvalues: np.ndarray, multiplicity: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -179,7 +181,7 @@ def _changes(simulation: Simulation, steps: tuple[int, ...]) -> np.ndarray:
 
 def predict(setting: Setting, *, device: str = "cpu", progress: bool = False) -> Prediction:
     """The limit with its measured correction as a prediction, with its assumptions; errors as `measured`."""
-    found = measured(setting, device=device, progress=progress)
+    found = measure_order(setting, device=device, progress=progress)
     order, _, multiplicity = spaces(np.array(setting.data.eigenvalues))
     place = np.empty(len(order), int)
     place[order] = np.repeat(np.arange(len(multiplicity)), multiplicity)
@@ -200,6 +202,6 @@ def predict(setting: Setting, *, device: str = "cpu", progress: bool = False) ->
     )
 
 
-def _largest(found: Measured) -> float:
+def _largest(found: MeasuredOrder) -> float:
     """The largest |correction|/τ."""
     return float(np.max(np.abs(found.correction) / found.tau))

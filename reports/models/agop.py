@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from reports.check.verdict import LEVEL, Verdict
+from reports.check.verdict import LEVEL, LayerVerdict
 from theory.features import correlation
 from theory.symmetry import haar
 
@@ -26,7 +26,7 @@ With = Literal["both", "data", "AGOP", "neither", "undecided"]
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AgopAgreement:
     """The similarity of a layer's WᵀW and AGOP, averaged over networks.
 
     Attributes
@@ -52,7 +52,9 @@ class Agreement:
         return self.pvalue <= LEVEL
 
 
-def agreement(weights: Sequence[np.ndarray], sensitivities: Sequence[np.ndarray], *, seed: int = 0) -> Agreement | None:
+def agreement(
+    weights: Sequence[np.ndarray], sensitivities: Sequence[np.ndarray], *, seed: int = 0
+) -> AgopAgreement | None:
     """Compare W (m, d) with K (m, m), one of each per network; None if there is nothing to compare.
 
     This is so if a layer has one unit, one direction, more than `LARGEST` units, no influence on the output, or a K
@@ -77,13 +79,13 @@ def agreement(weights: Sequence[np.ndarray], sensitivities: Sequence[np.ndarray]
     if chance > 1 - ROUNDING:
         return None
     pvalue = (1 + np.count_nonzero(by_chance >= likeness - ROUNDING)) / (DRAWS + 1)
-    return Agreement(likeness, chance, (likeness - chance) / (1 - chance), float(pvalue))
+    return AgopAgreement(likeness, chance, (likeness - chance) / (1 - chance), float(pvalue))
 
 
-def aligned_with(verdict: Verdict, found: Agreement | None) -> With:
+def aligned_with(verdict: LayerVerdict, found: AgopAgreement | None) -> With:
     """Whether a layer is aligned with its data, its AGOP, both or neither, from the verdict on the data.
 
-    >>> aligned_with("partly aligned", Agreement(0.9, 0.5, 0.8, 0.005))
+    >>> aligned_with("partly aligned", AgopAgreement(0.9, 0.5, 0.8, 0.005))
     'both'
     """
     data = verdict in ("aligned", "partly aligned")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reports.check.display import Displayed
 from reports.check.judge import Check
 from reports.counted import counted
-from reports.models.agop import Agreement, With, aligned_with
+from reports.models.agop import AgopAgreement, With, aligned_with
 from reports.models.layers import Unchecked
 from theory.errors import InvalidInput
 
@@ -31,7 +31,7 @@ class LayerCheck:
         all.
     note : str
         What the numbers do not show; empty for most layers.
-    agop : Agreement or None
+    agop : AgopAgreement or None
         Agreement of WᵀW with the AGOP; None if it was not requested or cannot be computed.
     """
 
@@ -40,7 +40,7 @@ class LayerCheck:
     check: Check
     network: int | None = None
     note: str = ""
-    agop: Agreement | None = None
+    agop: AgopAgreement | None = None
 
     @property
     def aligned_with(self) -> With:

@@ -16,7 +16,7 @@ from reports.site.links import faults
 from reports.site.markdown import cited, to_article
 from reports.site.navigation import DERIVATIONS, GALLERY, MODULES, NAMES, NAVIGATION, PAGES, PAPER, SEARCH, Page
 from reports.site.reference import described, listed_modules, public_names, write_reference
-from reports.site.search import SCRIPT, Section, sections, write_index
+from reports.site.search import SCRIPT, PageSection, page_sections, write_index
 from reports.statements.paper import STATEMENTS
 from reports.statements.statement import answered, findings_of
 from reports.statements.words import TITLE
@@ -51,7 +51,7 @@ def build(out: Path, *, report: Path | None = None, reference: bool = True) -> P
     _render("gallery", out, GALLERY, title="Gallery", walls=hang(out, report))
     _render("find", out, SEARCH, title="Search")
     write_atomically(out / SCRIPT, (_TEMPLATES / SCRIPT).read_bytes())
-    found = [section for page in sorted(out.glob("*.html")) for section in sections(page.read_text(), page.name)]
+    found = [section for page in sorted(out.glob("*.html")) for section in page_sections(page.read_text(), page.name)]
     if reference:
         found += _reference(out)
     write_index(out, found)
@@ -61,7 +61,7 @@ def build(out: Path, *, report: Path | None = None, reference: bool = True) -> P
     return out
 
 
-def _reference(out: Path) -> list[Section]:
+def _reference(out: Path) -> list[PageSection]:
     """The pages of the API; what the search is to find in them."""
     modules = write_reference(out / "reference", out / DERIVATIONS)
     _render("names", out, NAMES, title="Public names", groups=public_names(modules))

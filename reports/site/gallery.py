@@ -10,7 +10,7 @@ from reports.files import file_name, write_atomically
 
 
 @dataclass(frozen=True)
-class Shown:
+class GalleryFigure:
     """A figure in the gallery: where its file is, and its caption, with LaTeX math between dollar signs."""
 
     file: str
@@ -24,7 +24,7 @@ class Wall:
     id: str
     title: str
     verdict: str
-    figures: tuple[Shown, ...]
+    figures: tuple[GalleryFigure, ...]
 
 
 PUBLISHED = Path(__file__).resolve().parent.parent / "published"
@@ -39,7 +39,7 @@ def hang(out: Path, report: Path | None) -> tuple[Wall, ...]:
         for figure in claim["figures"]:
             name = f"{file_name(figure['name'])}.svg"
             write_atomically(out / "figures" / name, (report / "figures" / name).read_bytes())
-            figures.append(Shown(f"figures/{name}", figure["caption"]))
+            figures.append(GalleryFigure(f"figures/{name}", figure["caption"]))
         if figures:
             walls.append(Wall(claim["id"], claim["title"], claim["verdict"] or "", tuple(figures)))
     return tuple(walls)

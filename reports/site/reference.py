@@ -22,7 +22,7 @@ import simulate
 import theory
 from reports.files import write_atomically
 from reports.site.markdown import anchor, cited
-from reports.site.search import Section
+from reports.site.search import PageSection
 from reports.site.unicode_formulas import with_formulas
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Use:
+class Purpose:
     """Something that one may want to do, and the public names that serve it."""
 
     title: str
@@ -89,14 +89,14 @@ def uses() -> dict[str, tuple[str, ...]]:
     return found | {_RESULTS: tuple(name for name, _ in others if name not in errors), _ERRORS: errors}
 
 
-def public_names(modules: Mapping[str, pdoc.doc.Module]) -> tuple[Use, ...]:
+def public_names(modules: Mapping[str, pdoc.doc.Module]) -> tuple[Purpose, ...]:
     """The public names as the page of them lists them."""
     members = modules[eigenalign.__name__].members
     said = {name: members[name].docstring for name in eigenalign.__all__}
     for module in modules.values():  # the docstring of a variable is only where the variable is
         said |= {name: module.members[name].docstring for name in said if not said[name] and name in module.members}
     return tuple(
-        Use(title, tuple(Listed(name, f"eigenalign.html#{name}", _summary(said[name])) for name in names))
+        Purpose(title, tuple(Listed(name, f"eigenalign.html#{name}", _summary(said[name])) for name in names))
         for title, names in uses().items()
     )
 
@@ -118,12 +118,12 @@ def listed_modules(modules: Mapping[str, pdoc.doc.Module]) -> tuple[Package, ...
     )
 
 
-def described(modules: Mapping[str, pdoc.doc.Module]) -> list[Section]:
+def described(modules: Mapping[str, pdoc.doc.Module]) -> list[PageSection]:
     """What a search finds: all docstrings, each once, at the public name where it has one."""
-    found: dict[tuple[str, str], Section] = {}
+    found: dict[tuple[str, str], PageSection] = {}
     for name, module in modules.items():
         for url, heading, text in _docstrings(name, module):
-            found.setdefault((heading, text), Section(f"reference/{url}", name, heading, text))
+            found.setdefault((heading, text), PageSection(f"reference/{url}", name, heading, text))
     return list(found.values())
 
 

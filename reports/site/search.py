@@ -20,7 +20,7 @@ _BREAKS = ("p", "li", "td", "th", "tr", "pre", "div", "figcaption", "br")
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of a page: where it is, the page's title, its own heading ("" for what precedes the first), its text."""
 
     url: str
@@ -75,13 +75,13 @@ class _Reader(HTMLParser):
             (part.heading if self.in_heading else part.text).append(data)
 
 
-def sections(html: str, url: str) -> list[Section]:
+def page_sections(html: str, url: str) -> list[PageSection]:
     """The sections of the page `html`, which is at `url`; those without text and heading are left out.
 
-    >>> sections('<main><h1>Theory</h1><p>Two.</p><h2 id="ball">Heavy ball</h2><p>v ← μv + g</p></main>', "t.html")
+    >>> page_sections('<main><h1>Theory</h1><p>Two.</p><h2 id="ball">Heavy ball</h2><p>v ← μv + g</p></main>', "t.html")
     ... # doctest: +NORMALIZE_WHITESPACE
-    [Section(url='t.html', page='Theory', heading='', text='Two.'),
-     Section(url='t.html#ball', page='Theory', heading='Heavy ball', text='v ← μv + g')]
+    [PageSection(url='t.html', page='Theory', heading='', text='Two.'),
+     PageSection(url='t.html#ball', page='Theory', heading='Heavy ball', text='v ← μv + g')]
     """
     reader = _Reader()
     reader.feed(html)
@@ -91,11 +91,11 @@ def sections(html: str, url: str) -> list[Section]:
         if name and not title:
             title, name = name, ""
         if name or said:
-            found.append(Section(url + (f"#{part.anchor}" if part.anchor and name else ""), title, name, said))
+            found.append(PageSection(url + (f"#{part.anchor}" if part.anchor and name else ""), title, name, said))
     return found
 
 
-def write_index(out: Path, found: Iterable[Section]) -> None:
+def write_index(out: Path, found: Iterable[PageSection]) -> None:
     """Write the list of sections as a script into the folder `out`."""
     rows = json.dumps([astuple(section) for section in found], ensure_ascii=False, separators=(",", ":"))
     write_atomically(out / INDEX, f"const SECTIONS = {rows};\n")

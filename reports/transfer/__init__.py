@@ -6,7 +6,7 @@ the prediction of the theory for networks at the switch, and `answers` says in w
 `fresh_task_of_modules` does so for any torch modules, and `fresh_task_of_files` for networks in files.
 """
 
-from reports.transfer.answer import Answer, Predicted, answers, predicted
+from reports.transfer.answer import Answer, PredictedEffect, answers, predict_effect
 from reports.transfer.condition import Condition, conditions
 from reports.transfer.fresh_files import fresh_task_of_files
 from reports.transfer.fresh_modules import fresh_task_of_modules
@@ -32,7 +32,7 @@ __all__ = [
     "FreshTask",
     "LayerReading",
     "Measure",
-    "Predicted",
+    "PredictedEffect",
     "TransferReading",
     "TransferStudy",
     "TreatmentStudy",
@@ -43,8 +43,8 @@ __all__ = [
     "fresh_task_of_files",
     "fresh_task_of_modules",
     "measures",
+    "predict_effect",
     "predict_transfer",
-    "predicted",
     "study",
     "transfer",
 ]

@@ -1,7 +1,7 @@
 """The answer to a transfer experiment, treatment by treatment: does it help, how much, and what did the theory predict?
 
-Measurement and prediction are separate: `predicted` takes only the condition, which is known before anything is trained
-downstream, and `answers` takes the study, with or without predictions.
+Measurement and prediction are separate: `predict_effect` takes only the condition, which is known before anything is
+trained downstream, and `answers` takes the study, with or without predictions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class KernelRatios:
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
+class PredictedEffect:
     """The prediction of the theory for one treatment.
 
     Attributes
@@ -98,7 +98,7 @@ class Answer:
         Positive if the treatment helps; None for a single replica.
     bound : float
         The size below which an effect counts as absent.
-    predicted : Predicted or None
+    predicted : PredictedEffect or None
     agrees : bool or None
         Whether the predicted effect agrees with the measured one, if both are decided.
     text : str
@@ -109,12 +109,12 @@ class Answer:
     effect: Effect
     gain: PairedMean | None
     bound: float
-    predicted: Predicted | None
+    predicted: PredictedEffect | None
     agrees: bool | None
     text: str
 
 
-def predicted(experiment: Experiment, found: Condition) -> Predicted:
+def predict_effect(experiment: Experiment, found: Condition) -> PredictedEffect:
     """The prediction for one treatment, in numbers and in words."""
     gain, single = _estimate(found.gain)
     loss, _ = _estimate(found.loss)
@@ -125,7 +125,7 @@ def predicted(experiment: Experiment, found: Condition) -> Predicted:
     kernels = _change(found.before, found.after) if linear else None
     cheap = _fresh_task(found.before, found.after) if linear else None
     broken = tuple(_broken(experiment, found))
-    return Predicted(
+    return PredictedEffect(
         treatment=found.treatment,
         measure=measure,
         effect=effect,
@@ -140,7 +140,7 @@ def predicted(experiment: Experiment, found: Condition) -> Predicted:
     )
 
 
-def answers(study: TransferStudy, foretold: Sequence[Predicted] | None = None) -> tuple[Answer, ...]:
+def answers(study: TransferStudy, foretold: Sequence[PredictedEffect] | None = None) -> tuple[Answer, ...]:
     """An answer for every treatment but scratch, in order; `foretold` contains their predictions, if any."""
     known = {each.treatment: each for each in foretold or ()}
     scratch = study["scratch"]
@@ -151,7 +151,7 @@ def answers(study: TransferStudy, foretold: Sequence[Predicted] | None = None) -
     )
 
 
-def _answer(scratch: TreatmentStudy, treatment: TreatmentStudy, foretold: Predicted | None) -> Answer:
+def _answer(scratch: TreatmentStudy, treatment: TreatmentStudy, foretold: PredictedEffect | None) -> Answer:
     measure = ACCURACY if any(each.name == ACCURACY for each in treatment.measures) else LOSS
     bound = ABSENT if measure == ACCURACY else ABSENT * scratch[LOSS].estimate.mean
     difference = treatment[measure].difference
@@ -166,7 +166,7 @@ def _answer(scratch: TreatmentStudy, treatment: TreatmentStudy, foretold: Predic
     return Answer(treatment.name, measure, effect, gain, bound, foretold, agrees, words)
 
 
-def of_any_task(foretold: Predicted) -> str:
+def of_any_task(foretold: PredictedEffect) -> str:
     """The sentence about tasks of any kind, after a space; empty if it is unknown."""
     return "" if foretold.fresh_task is None else f" {foretold.fresh_task}"
 
@@ -295,7 +295,7 @@ def _measured(name: str, measure: str, effect: Effect, gain: PairedMean | None) 
     return f"{name} {effect}: {amount}{interval}, in pairs of replicas."
 
 
-def _held(agrees: bool | None, effect: Effect, gain: PairedMean | None, foretold: Predicted) -> str:
+def _held(agrees: bool | None, effect: Effect, gain: PairedMean | None, foretold: PredictedEffect) -> str:
     """Whether the prediction was right, in sign and in size."""
     if agrees is None or gain is None:
         return ""

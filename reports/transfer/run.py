@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import simulate.transfer
-from reports.transfer.answer import Answer, Predicted, answers, predicted
+from reports.transfer.answer import Answer, PredictedEffect, answers, predict_effect
 from reports.transfer.condition import conditions, require_others
 from reports.transfer.study import TransferStudy, study
 from simulate.transfer import Switched, TransferResult
@@ -62,7 +62,7 @@ def predict_transfer(
     store: str | Path | None = None,
     resume: bool = False,
     processes: int = 1,
-) -> tuple[Switched, tuple[Predicted, ...]]:
+) -> tuple[Switched, tuple[PredictedEffect, ...]]:
     """Train every replica upstream and predict the gain of every treatment; nothing is trained downstream.
 
     Parameters
@@ -109,6 +109,6 @@ def answer_transfer(
     return found, answers(found, foretold)
 
 
-def _predictions(switched: Switched, processes: int, progress: bool) -> tuple[Predicted, ...]:
+def _predictions(switched: Switched, processes: int, progress: bool) -> tuple[PredictedEffect, ...]:
     found = conditions(switched, processes=processes, progress=progress)
-    return tuple(predicted(switched.experiment, each) for each in found)
+    return tuple(predict_effect(switched.experiment, each) for each in found)

@@ -169,10 +169,10 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, int], handles: dic
         axes.set_ylim(bottom=0)
 
 
-Shown = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
+DrawnSeries = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]
 
 
-def _visible(series: Series, panel: Panel) -> Shown:
+def _visible(series: Series, panel: Panel) -> DrawnSeries:
     """The points that can be drawn, with their errors: finite, and positive on a logarithmic axis, as float64."""
     x, y = np.asarray(series.x, dtype=float), np.asarray(series.y, dtype=float)
     shown = np.isfinite(x) & np.isfinite(y)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from reports.counted import counted
 from reports.record import to_builtins
-from reports.transfer.answer import Predicted, of_any_task
+from reports.transfer.answer import PredictedEffect, of_any_task
 from reports.views.view import Grid, Section, View, wrapped
 from simulate.transfer import Switched
 
 
-def view(switched: Switched, predictions: Sequence[Predicted]) -> View:
+def view(switched: Switched, predictions: Sequence[PredictedEffect]) -> View:
     """The view of predictions and of the upstream training before them."""
     ends, experiment = switched.ends, switched.experiment
     total, finite = len(ends.finite), len(switched.replicas)
@@ -38,7 +38,7 @@ def view(switched: Switched, predictions: Sequence[Predicted]) -> View:
     return View(to_builtins(value), [[head], [_table(predictions)], *closing])
 
 
-def _table(predictions: Sequence[Predicted]) -> Grid:
+def _table(predictions: Sequence[PredictedEffect]) -> Grid:
     rows = []
     for each in predictions:
         interval = None

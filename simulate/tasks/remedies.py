@@ -18,7 +18,7 @@ from simulate.transfer.measures import norms
 from theory.setting import Network
 
 # Every layer's weights (R, out, in), then with biases (R, out).
-Parameters = tuple[Tensor, ...]
+LayerTensors = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,23 +39,23 @@ class Between:
     """
 
     network: Network
-    initial: Parameters
-    new: Parameters
-    trained: Parameters
+    initial: LayerTensors
+    new: LayerTensors
+    trained: LayerTensors
     rows: Tensor
 
 
-def kept(between: Between) -> Parameters:
+def kept(between: Between) -> LayerTensors:
     """The network, unchanged."""
     return between.trained
 
 
-def anew(between: Between) -> Parameters:
+def anew(between: Between) -> LayerTensors:
     """New initial values."""
     return between.new
 
 
-def rescaled(between: Between) -> Parameters:
+def rescaled(between: Between) -> LayerTensors:
     """Every layer at its norm before the first task, biases by the product of the factors up to their layer."""
     step = 1 + between.network.bias
     sizes, wanted = norms(between.trained[::step]), norms(between.initial[::step])
@@ -71,7 +71,7 @@ def rescaled(between: Between) -> Parameters:
     return tuple(found)
 
 
-def revived(between: Between) -> Parameters:
+def revived(between: Between) -> LayerTensors:
     """The network with hidden units that are 0 on all rows redrawn, with outgoing weights 0."""
     step = 1 + between.network.bias
     found = [w.clone() for w in between.trained]
@@ -85,6 +85,6 @@ def revived(between: Between) -> Parameters:
     return tuple(found)
 
 
-REMEDIES: Mapping[str, Callable[[Between], Parameters]] = MappingProxyType(
+REMEDIES: Mapping[str, Callable[[Between], LayerTensors]] = MappingProxyType(
     {"none": kept, "anew": anew, "decay": kept, "rescaled": rescaled, "revived": revived}
 )

@@ -17,11 +17,11 @@ from simulate import kernels
 from simulate.devices import one_thread, resolve
 from simulate.inputs import Draws, Inputs
 from simulate.streams import SHARED
-from simulate.tasks.remedies import REMEDIES, Between, Parameters
+from simulate.tasks.remedies import REMEDIES, Between, LayerTensors
 from simulate.tasks.results import SequenceResult, TaskCurves
 from simulate.tiles import tile_size
 from simulate.transfer.measures import finite, layer_states, norms, scores
-from simulate.transfer.upstream import Course
+from simulate.transfer.upstream import SteppedTraining
 from theory.setting import InvalidInput, Remedy, Setting, TaskSequence
 
 # How many replicas a tile has at most: a tile that isn't full costs as much as one that is, and replicas are few.
@@ -43,7 +43,7 @@ def run_sequence(
     paired. The first task is trained as in `simulate.run` on ``sequence.task``, identically for all remedies except
     decay. On the same machine and libraries, replica r is bit-identical for any `chunk` and any number of replicas.
 
-    Parameters
+    LayerTensors
     ----------
     sequence : TaskSequence
     replicas : int or None
@@ -109,10 +109,10 @@ def task_inputs(sequence: TaskSequence, task: int, replicas: Sequence[int]) -> I
 
 
 def train_towards(
-    setting: Setting, inputs: Inputs, towards: Parameters, strength: float
+    setting: Setting, inputs: Inputs, towards: LayerTensors, strength: float
 ) -> dict[int, tuple[Tensor, ...]]:
     """The result of `simulate.train` if ½ `strength` ‖w − towards‖² is added to the loss."""
-    course = Course(setting, inputs, towards, strength)
+    course = SteppedTraining(setting, inputs, towards, strength)
     read = {}
     for step in setting.training.readings:
         course.advance(step)

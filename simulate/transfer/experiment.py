@@ -40,6 +40,10 @@ MOST = {"cpu": 12, "cuda": 256}
 Tell = Callable[[int], object]
 
 
+def silent(count: int) -> None:
+    """For what has been told, or needs no telling."""
+
+
 class Engine:
     """Trains the replicas of one experiment on one device.
 
@@ -126,7 +130,7 @@ class Engine:
     def fill(self, mine: Sequence[Range], trained: Trained | None, tell: Tell) -> None:
         """Train these ranges upstream and after treatments that need no others; with `trained`, after the others."""
         for here in mine:
-            ends = self._upstream_range(here, tell if trained is None else _silent)
+            ends = self._upstream_range(here, tell if trained is None else silent)
             self._measured(here, ends, trained, tell)
 
     def ends(self, mine: Sequence[Range], tell: Tell) -> list[Ends]:
@@ -302,7 +306,3 @@ class Engine:
             inputs = self.draws.take(slots).to(self.device, self._dtype)
             yield slots, slice(first - begin, stop - begin), inputs
             first = stop
-
-
-def _silent(count: int) -> None:
-    """For trainings that have been told already."""

@@ -25,12 +25,12 @@ from simulate.devices import one_thread, resolve
 from simulate.identity import experiment_digest
 from simulate.ranges import Range, rank, share_of
 from simulate.store import Damaged
-from simulate.transfer.experiment import Engine, Tell
+from simulate.transfer.experiment import Engine, Tell, silent
 from simulate.transfer.handover import Trained
 from simulate.transfer.results import TransferResult
 from simulate.transfer.store import TransferStore, count_rows, find_transfer_store
 from simulate.transfer.switch import Switched
-from simulate.transfer.workers import distribute_shares, silent
+from simulate.transfer.workers import distribute_shares
 from simulate.workers import placed
 from theory.setting import Experiment, InvalidInput
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,10 +20,11 @@ from simulate.data import haar_orthogonal
 from simulate.networks import initial_deviation, layer_outputs
 from simulate.streams import Purpose, Streams
 from simulate.transfer.rainbow import References
-from theory.setting import Network, Treatment
+from theory.setting import InvalidInput, Network, Treatment
 
 # Every layer's weights (out, in), then with `bias` its biases (out,), of one replica.
 Parameters = tuple[np.ndarray, ...]
+Known = TypeVar("Known")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +38,13 @@ class Switch:
         The replica's parameters before upstream training, of a second init, and after upstream training.
     rows : ndarray, shape (n, d)
         Its upstream rows.
-    moment : ndarray, shape (d, d), or None
-        Σ_w: the mean of W*ᵀ W*/m over all other replicas, W* (m, d) their trained first layers.
+    moment_of_others : ndarray, shape (d, d), or None
+        Σ_w: the mean of W*ᵀ W*/m over all other replicas, W* (m, d) their trained first layers; None if not needed.
     variances : tuple of ndarray, one per layer from the second on, shape (in,)
         Mean over all other replicas of the variances of `principal_variances`; empty if not needed.
     streams : Streams
     replica : int
-    others : References or None
+    references : References or None
         Trained networks of other replicas on its upstream rows; None if not needed.
     """
 
@@ -51,11 +53,26 @@ class Switch:
     new: Parameters
     trained: Parameters
     rows: np.ndarray
-    moment: np.ndarray | None
+    moment_of_others: np.ndarray | None
     variances: tuple[np.ndarray, ...]
     streams: Streams
     replica: int
-    others: References | None = None
+    references: References | None = None
+
+    @property
+    def moment(self) -> np.ndarray:
+        """Σ_w (d, d); InvalidInput where nothing is known of other replicas."""
+        return self._of_others(self.moment_of_others)
+
+    @property
+    def others(self) -> References:
+        """Trained networks of other replicas; InvalidInput where nothing is known of them."""
+        return self._of_others(self.references)
+
+    def _of_others(self, found: Known | None) -> Known:
+        if found is None:
+            raise InvalidInput("replica", self.replica, "is to be treated as other replicas were trained: give these")
+        return found
 
     @property
     def step(self) -> int:
@@ -139,7 +156,6 @@ def _unrotated(treatment: Treatment, switch: Switch) -> Parameters:
 
 def _drawn_in_turn(treatment: Treatment, switch: Switch, *, rotated: bool) -> Parameters:
     """Hidden layers drawn successively, each from a mean and a covariance: see `simulate.transfer.rainbow`."""
-    assert switch.others is not None
     parameters = [_drawn_first_layer(switch), *switch.init[1:]]
     for layer in range(1, treatment.layers or switch.network.layers - 1):
         given = _given(switch.network, tuple(parameters), switch.rows, layer) if rotated else None
@@ -153,7 +169,6 @@ def _drawn_in_turn(treatment: Treatment, switch: Switch, *, rotated: bool) -> Pa
 
 
 def _eigenvectors(treatment: Treatment, switch: Switch) -> Parameters:
-    assert switch.moment is not None
     variances, basis = principal_axes(switch.moment)
     # On the span of Σ_w: where it has no variance there is nothing to make constant.
     spanned = variances > 1e-12 * variances[-1]
@@ -163,7 +178,6 @@ def _eigenvectors(treatment: Treatment, switch: Switch) -> Parameters:
 
 
 def _spectrum(treatment: Treatment, switch: Switch) -> Parameters:
-    assert switch.moment is not None
     variances, _ = principal_axes(switch.moment)
     basis = haar_orthogonal(switch.streams.at(Purpose.DRAWN_BASIS, switch.replica), len(variances))
     drawn = switch.normals().standard_normal(switch.init[0].shape) * np.sqrt(variances)
@@ -187,7 +201,6 @@ TREATMENTS: Mapping[str, Callable[[Treatment, Switch], Parameters]] = MappingPro
 
 
 def _drawn_first_layer(switch: Switch) -> np.ndarray:
-    assert switch.moment is not None
     first = switch.init[0]
     return _of_norm(draw_weights(switch.moment, len(first), switch.normals()), first)
 

@@ -111,7 +111,7 @@ def train_upstream(setting: Setting, until: Until | None, inputs: Inputs) -> End
         parameters = kernels.choose_kernel(setting).train(setting, inputs)[last]
         steps = torch.full(replicas, last, device=inputs.y.device)
         return Ended(parameters, steps, torch.ones(replicas, dtype=torch.bool, device=inputs.y.device))
-    course = Course(setting, inputs)
+    course = SteppedTraining(setting, inputs)
     kept = tuple(w.clone() for w in course.parameters)
     steps = inputs.y.new_full(replicas, last, dtype=torch.int64)
     fitted = torch.zeros(replicas, dtype=torch.bool, device=inputs.y.device)
@@ -129,7 +129,7 @@ def train_upstream(setting: Setting, until: Until | None, inputs: Inputs) -> End
     return Ended(kept, steps, fitted)
 
 
-class Course:
+class SteppedTraining:
     """Training that can be looked at between updates: the optimizer's state is kept.
 
     Parameters

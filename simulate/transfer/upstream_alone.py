@@ -9,9 +9,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from simulate.devices import one_thread
+from simulate.transfer.experiment import silent
 from simulate.transfer.shares import engine_of
 from simulate.transfer.switch import Switched
-from simulate.transfer.workers import distribute_shares, silent
+from simulate.transfer.workers import distribute_shares
 from theory.setting import Experiment, InvalidInput
 
 

@@ -10,7 +10,7 @@ import msgspec
 from simulate.devices import resolve
 from simulate.processes import Announce, employ, serve
 from simulate.ranges import Range
-from simulate.transfer.experiment import Engine, Tell
+from simulate.transfer.experiment import Engine, Tell, silent
 from simulate.transfer.handover import Trained
 from simulate.transfer.store import TransferStore
 from simulate.workers import placed
@@ -81,7 +81,3 @@ def _work(job: TransferJob, tell: Announce) -> None:
         return
     trained = engine.upstream(silent) if job.drawn else None
     engine.fill(job.mine, trained, lambda count: tell(count, True))
-
-
-def silent(count: int) -> None:
-    """For what has been told, or needs no telling."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.campaign.plan import CaseJob, Group, Plan
+from reports.campaign.plan import CaseJob, JobGroup, Plan
 from reports.campaign.records import Records
 from reports.claims import CLAIMS
 from reports.claims.claim import Context
@@ -45,7 +45,7 @@ def measured_pieces(folder: Path) -> list[Piece]:
             raise KeyError(job)
         return kept.seconds
 
-    def piece(group: Group) -> Piece:
+    def piece(group: JobGroup) -> Piece:
         job = group[0]
         if job.case is None:
             return Piece(f"{job.claim}: tables", seconds(job))

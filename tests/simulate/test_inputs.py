@@ -70,3 +70,9 @@ def test_data_moment():
     assert np.array_equal(Draws(plain).data_moment, np.diag([1.0, 2.0]))
     assert np.array_equal(Draws(shifted).data_moment, np.diag([1.0, 2.0]))
     assert np.array_equal(simulate.population(shifted).second_moment, np.diag([1.0, 3.0]))
+
+
+def test_replicas_with_rows_of_their_own_share_none():
+    data = Data(kind="gaussian", spectrum=(1.0, 2.0), samples=4)
+    with pytest.raises(InvalidInput, match=r"data\.fixed = False: must be true"):
+        _ = Draws(Setting(data=data)).rows

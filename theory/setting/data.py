@@ -127,6 +127,19 @@ class Data(Checked, frozen=True, kw_only=True):
         return read_moments(self.moments_of, patch=patch, center=self.center, scale=bool(self.scale))
 
     @property
+    def file(self) -> str:
+        """The path of the rows.
+
+        Raises
+        ------
+        InvalidInput
+            Where the kind of data needs no file.
+        """
+        if self.path is None:
+            raise InvalidInput("data.path", None, f"must be given; data.kind = {self.kind!r} needs no file")
+        return self.path
+
+    @property
     def sample_count(self) -> int:
         """n, where it is a number.
 

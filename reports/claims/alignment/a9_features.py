@@ -19,7 +19,7 @@ from reports.claims.alignment.feature_networks import (
     BothAlignments,
     ConvergedFeatures,
     FeatureCourse,
-    Measured,
+    MeasuredFeatures,
     both_alignments,
     converged_features,
     feature_course,
@@ -124,7 +124,7 @@ def scaled(prediction: FeaturePrediction, factor: float) -> FeaturePrediction:
     return FeaturePrediction(**numbers, leaves=prediction.leaves)
 
 
-def measure(case: Case[FeatureStudy], context: Context) -> Measured:
+def measure(case: Case[FeatureStudy], context: Context) -> MeasuredFeatures:
     """Train, and read weights and gradients."""
     trained = simulate.features(case.setting, device=context.device)
     if case.study.asks == "course":
@@ -134,7 +134,9 @@ def measure(case: Case[FeatureStudy], context: Context) -> Measured:
     return converged_features(trained)
 
 
-def decide(case: Case[FeatureStudy], prediction: FeaturePrediction, measured: Measured) -> tuple[Judgement, ...]:
+def decide(
+    case: Case[FeatureStudy], prediction: FeaturePrediction, measured: MeasuredFeatures
+) -> tuple[Judgement, ...]:
     """α and WᵀW against their predictions; exact tests; who is with whom at the end of training."""
     if isinstance(measured, BothAlignments):
         return alignment_judgements(prediction, measured)
@@ -151,7 +153,7 @@ class _Row:
     at_one: float
 
 
-def illustrate(outcomes: Outcomes[FeatureStudy, FeaturePrediction, Measured]) -> Exhibits:
+def illustrate(outcomes: Outcomes[FeatureStudy, FeaturePrediction, MeasuredFeatures]) -> Exhibits:
     """The ansatz in networks at convergence; who is with whom along training on digits."""
     rows = []
     for outcome in outcomes:

@@ -93,7 +93,7 @@ def _last_crossing(epochs: np.ndarray, part: np.ndarray) -> float:
     return float(epochs[last] + share * (epochs[last + 1] - epochs[last]))
 
 
-Measured = ConvergedFeatures | BothAlignments | FeatureCourse
+MeasuredFeatures = ConvergedFeatures | BothAlignments | FeatureCourse
 
 
 def _squares(reading: FeatureReading) -> np.ndarray:

@@ -14,7 +14,7 @@ from reports.claims.forms.lazy_predictions import LazyPrediction
 from reports.judging.intervals import exceeds_pvalue
 from theory.network.lazy import LARGEST_DISPLACEMENT
 
-SEEN = 3.0  # standard errors that a gap must exceed at the narrowest width before a power of the width is fitted
+CLEAR = 3.0  # standard errors that a gap must exceed at the narrowest width before a power of the width is fitted
 
 TermName = Literal["own_output", "gates", "output_weights"]
 DROPPED: dict[TermName, str] = {"own_output": "$T_2$", "gates": "$T_3$", "output_weights": "$T_4$"}
@@ -162,7 +162,7 @@ def fitted_power(widths: Sequence[WidthEvidence], largest: float, *, corrected: 
     fitted = widths[first_inside(widths, largest) :]
     m, gaps, errors = np.array([(each.measured.width, each.gap, each.trace_se) for each in fitted]).T
     start = [gaps[0], -0.5, *([0.0] if corrected else [])]
-    if len(m) < len(start) or not abs(gaps[0]) > SEEN * errors[0]:
+    if len(m) < len(start) or not abs(gaps[0]) > CLEAR * errors[0]:
         return None
 
     def residuals(parameters: np.ndarray) -> np.ndarray:

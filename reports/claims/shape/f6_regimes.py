@@ -103,7 +103,7 @@ def times(case: Case[Regime]) -> tuple[float, ...]:
 
 def predict(case: Case[Regime]) -> MapTheory:
     """The theory, conditional on the very rows on which networks are trained."""
-    found = [predict_changes(setting, np.eye(len(SPECTRUM))) for setting in draws_of(case)]
+    found = [predict_changes(setting, np.eye(len(SPECTRUM))) for setting in settings_by_draw(case)]
     return MapTheory(
         times=times(case),
         changes=np.array([[each.change for each in at] for at in zip(*found, strict=True)]),
@@ -112,7 +112,7 @@ def predict(case: Case[Regime]) -> MapTheory:
     )
 
 
-def draws_of(case: Case[Regime]) -> Iterator[Setting]:
+def settings_by_draw(case: Case[Regime]) -> Iterator[Setting]:
     """The setting of every draw of the rows, with the networks that are trained on it."""
     setting, networks = case.setting, case.study.networks
     for draw in range(setting.ensemble.replicas // networks):
@@ -124,7 +124,7 @@ def draws_of(case: Case[Regime]) -> Iterator[Setting]:
 def measure(case: Case[Regime], context: Context) -> MapNetworks:
     """Networks on many draws of the rows, a few on each."""
     found, draws, diverged = [], [], 0
-    for draw, setting in enumerate(draws_of(case)):
+    for draw, setting in enumerate(settings_by_draw(case)):
         # errors are those between draws of the rows
         changes = measure_changes(setting, directions=np.eye(len(SPECTRUM)), blocks=2)
         diverged += changes.diverged

@@ -148,9 +148,7 @@ def decide(case: Case[None], prediction: str, measured: Effects) -> tuple[Judgem
 
 def _beside_the_paper(case: Case[None], measured: Effects) -> Iterator[Judgement]:
     """The share at the paper's step and over its stretch of steps, both in epochs; judged on its own images alone."""
-    training = case.experiment.downstream.training
-    assert isinstance(training.batch_size, int)
-    epochs = measured.steps / (case.experiment.downstream.samples // training.batch_size)
+    epochs = measured.steps / case.experiment.downstream_setting.batches_per_epoch
     if epochs[-1] < PAPER_AT / PAPER_EPOCH:  # the second task was learned long before
         return
     at = np.argmin(np.abs(epochs - PAPER_AT / PAPER_EPOCH))

@@ -36,10 +36,10 @@ LARGE_INIT = Digits(2.0, HIDDEN, ROWS, BATCH, limit=40, kinds=HE_INIT.kinds)
 FACTORS = (SMALL_INIT.factor, HE_INIT.factor, LARGE_INIT.factor)
 DRAWN = "covariance"
 SMALLEST = 0.02  # the smallest gain, or loss, in accuracy that matters
-Effect = Literal["positive", "negative", "none"]
+GainSign = Literal["positive", "negative", "none"]
 SHOWN = ("scratch", "pretrained", "rescaled", NEW_OUTPUT, DRAWN)
 # treatment: its name in words, and the signs of its gain by factor, "none" for less than the smallest that matters
-SIGNS: dict[str, tuple[str, tuple[Effect, Effect, Effect]]] = {
+SIGNS: dict[str, tuple[str, tuple[GainSign, GainSign, GainSign]]] = {
     NEW_OUTPUT: ("hidden layers rescaled, output layer new", ("positive", "negative", "negative")),
     "pretrained": ("all layers kept", ("positive", "positive", "negative")),
     DRAWN: ("first layer drawn from $N(0, \\Sigma_w)$", ("positive", "none", "none")),
@@ -55,7 +55,7 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
     }
 
 
-def predict(case: Case[None]) -> dict[str, Effect]:
+def predict(case: Case[None]) -> dict[str, GainSign]:
     """The sign of the gain of every treatment that is judged."""
     number = FACTORS.index(init_factor(case.setting))
     return {treatment: signs[number] for treatment, (_, signs) in SIGNS.items()}
@@ -66,14 +66,14 @@ def measure(case: Case[None], context: Context) -> Effects:
     return measure_effects(case, context)
 
 
-def decide(case: Case[None], prediction: dict[str, Effect], measured: Effects) -> tuple[Judgement, ...]:
+def decide(case: Case[None], prediction: dict[str, GainSign], measured: Effects) -> tuple[Judgement, ...]:
     """Every gain by its sign, or by what matters, by simultaneous intervals."""
     return tuple(
         _judge(treatment, sign, measured, simultaneous(len(prediction))) for treatment, sign in prediction.items()
     )
 
 
-def _judge(treatment: str, sign: Effect, measured: Effects, confidence: float) -> Judgement:
+def _judge(treatment: str, sign: GainSign, measured: Effects, confidence: float) -> Judgement:
     found = measured.difference(treatment, confidence=confidence)
     quantity = f"gain in mean train accuracy, {SIGNS[treatment][0]}"
     note = (
@@ -85,7 +85,7 @@ def _judge(treatment: str, sign: Effect, measured: Effects, confidence: float) -
     return judge_sign(found, sign, measured.diverged, quantity=quantity, note=note)
 
 
-def illustrate(outcomes: Outcomes[None, dict[str, Effect], Effects]) -> Exhibits:
+def illustrate(outcomes: Outcomes[None, dict[str, GainSign], Effects]) -> Exhibits:
     """Every gain, and what the factor takes off it; gains against the factor, accuracy along training."""
     by_factor = {init_factor(outcome.case.setting): outcome.measurement for outcome in outcomes}
     table = gains_table(

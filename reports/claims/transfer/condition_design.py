@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from reports.claims.transfer.condition_laws import LAWS, Drawn, log_uniform, rounded
+from reports.claims.transfer.condition_laws import LAWS, Drawn, log_uniform, to_four_digits
 from simulate.datasets import installed
 from theory.setting import (
     Downstream,
@@ -143,7 +143,7 @@ def _experiment(rng: np.random.Generator, drawn: Drawn, epochs: int, seed: int) 
     speed = log_uniform(rng, *drawn.rates)
     training = Training(
         loss="cross-entropy" if drawn.entropy else "mse",
-        learning_rate=rounded(speed * (1 - momentum)),
+        learning_rate=to_four_digits(speed * (1 - momentum)),
         momentum=momentum,
         batch_size=rows // UPDATES,
     )

@@ -112,7 +112,7 @@ def _large_weights(rng: np.random.Generator, size: int) -> Drawn:
         kind="mlp",
         hidden=tuple(size * width for width in widths),
         activation=activation,  # type: ignore[arg-type]  # one of the three
-        init_variance=rounded(2 * log_uniform(rng, low, high) ** 2),
+        init_variance=to_four_digits(2 * log_uniform(rng, low, high) ** 2),
     )
     data, labels = Data(kind="digits", samples=_rows(rng, size)), Labels(kind="classes", classes=10)
     return Drawn(data, network, labels, Labels(kind="real"), True, fresh=0.05, updates=(400, 1200), speeds=speeds)
@@ -145,7 +145,7 @@ def _init(rng: np.random.Generator, largest: float) -> tuple[dict[str, Any], boo
     low, high = 0.4, 1.0
     if adverse:
         low, high = (0.6 * largest, largest) if activation == "relu" else (0.6, 0.8 * largest)
-    return {"activation": activation, "init_variance": rounded(2 * log_uniform(rng, low, high) ** 2)}, adverse
+    return {"activation": activation, "init_variance": to_four_digits(2 * log_uniform(rng, low, high) ** 2)}, adverse
 
 
 def _gaussian(rng: np.random.Generator, rows: int) -> Data:
@@ -164,14 +164,14 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def rounded(value: float) -> float:
+def to_four_digits(value: float) -> float:
     """To four significant digits."""
     return float(f"{value:.4g}")
 
 
-Law = Callable[[np.random.Generator, int], Drawn]
+SettingLaw = Callable[[np.random.Generator, int], Drawn]
 # by the number of a family; 6 is that of double size, which has the laws of others
-LAWS: Mapping[int, tuple[str, Law]] = {
+LAWS: Mapping[int, tuple[str, SettingLaw]] = {
     0: ("digits, one or two hidden layers", _shallow_digits),
     1: ("Gaussian rows, a teacher", _teacher),
     2: ("digits, three or four hidden layers", _deep_digits),

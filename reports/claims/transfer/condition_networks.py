@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from reports.claims.transfer.condition_design import EPOCHS, HORIZONS, REPLICAS, DrawnSetting
-from reports.claims.transfer.tangent_gains import silent
 from simulate import kernels
 from simulate.inputs import Inputs
-from simulate.transfer.experiment import Engine
+from simulate.transfer.experiment import Engine, silent
 from simulate.transfer.handover import Trained
 from simulate.transfer.measures import layer_states, scores
 from simulate.transfer.moments import one
@@ -174,10 +173,10 @@ def horizon_means(drawn: DrawnSetting, curves: np.ndarray, first: int = 0) -> np
 
     By trapezoids over their length; nan at horizons that the setting does not have, or that end where it begins.
     """
-    return averaged(curves, [epoch for epoch in EPOCHS if epoch >= first], drawn.horizons)
+    return mean_curves(curves, [epoch for epoch in EPOCHS if epoch >= first], drawn.horizons)
 
 
-def averaged(curves: np.ndarray, epochs: Sequence[int], horizons: int) -> np.ndarray:
+def mean_curves(curves: np.ndarray, epochs: Sequence[int], horizons: int) -> np.ndarray:
     """Curves (R, K) at epochs, of which there may be more, averaged up to the first `horizons`, (H, R)."""
     found = np.full((len(HORIZONS), len(curves)), np.nan)
     for h, horizon in enumerate(HORIZONS[:horizons]):

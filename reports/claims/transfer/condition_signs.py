@@ -116,7 +116,7 @@ def judge_signs(scores: SignScores, what: str, missing: int = 0) -> Judgement:
     """The signs of the gain by linearised training, over one epoch; so many more settings are `missing`."""
     counted, beyond = scores.count, scores.beyond
     verdict = condition_verdict(scores.predicted, scores.realised)
-    note = f"{in_words(scores)}; beyond {FAR:g} median distances {beyond.right} of {beyond.decided}"
+    note = f"{scores_in_words(scores)}; beyond {FAR:g} median distances {beyond.right} of {beyond.decided}"
     if beyond.interval is not None:
         note += f" (at least {beyond.interval[0]:.3f})"
     left_out = f"; {missing} more are left out, whose data are not installed" if missing else ""
@@ -132,7 +132,7 @@ def judge_signs(scores: SignScores, what: str, missing: int = 0) -> Judgement:
     )
 
 
-def in_words(scores: SignScores) -> str:
+def scores_in_words(scores: SignScores) -> str:
     """How many signs are right, and how many would be by constants and by shuffled predictions."""
     counted, signs = scores.count, scores.realised.signs
     note = (
@@ -193,7 +193,7 @@ def _judge_control(scores: SignScores) -> Judgement:
         interval=counted.interval,
         verdict="holds" if failed else "undecided",
         power=f"{counted.settings} settings, {counted.settings - counted.decided} of them undecided",
-        note=f"{in_words(scores)}. {WHY_SQUARED_ERROR_FAILS}",
+        note=f"{scores_in_words(scores)}. {WHY_SQUARED_ERROR_FAILS}",
     )
 
 

@@ -18,13 +18,12 @@ from torch import Tensor
 from reports.claims.claim import Case, Context
 from reports.claims.transfer.effects import Effects, effects_of
 from reports.claims.transfer.map_points import LINE
-from reports.claims.transfer.tangent_gains import silent
 from reports.claims.transfer.tangent_modes import TangentModes, modes_along, predicted_gain, stacked
 from reports.transfer.condition import Condition, condition, linearise
 from simulate.devices import one_thread, resolve
 from simulate.labels import one_hot
 from simulate.transfer import Switched
-from simulate.transfer.experiment import Engine
+from simulate.transfer.experiment import Engine, silent
 from simulate.transfer.handover import Trained
 from theory.arrays import to_numpy
 from theory.errors import Diverged, InvalidInput

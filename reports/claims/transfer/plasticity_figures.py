@@ -14,7 +14,7 @@ from reports.findings import Cell, Cells, Figure, Panel, Series, Table, number, 
 from reports.judging.intervals import means_and_halves, sample_mean
 from theory.testing import PairedMean
 
-Row = tuple[TaskPoint, PlasticityEffects]
+TaskRow = tuple[TaskPoint, PlasticityEffects]
 Found = Mapping[TaskPoint, PlasticityEffects]
 
 
@@ -66,11 +66,11 @@ def ranking(measured: PlasticityEffects) -> list[str]:
 def next_gains_table(found: Found) -> Table:
     """Every point: the gain over a new network in the tasks of `READ`, as it is seen and as it is predicted."""
 
-    def of_task(k: int) -> tuple[Cells[Row], Cells[Row]]:
-        seen: Cells[Row] = number(f"task {READ[k]}", lambda row: sample_mean(row[1].gains[k]))
+    def of_task(k: int) -> tuple[Cells[TaskRow], Cells[TaskRow]]:
+        seen: Cells[TaskRow] = number(f"task {READ[k]}", lambda row: sample_mean(row[1].gains[k]))
         return seen, number("predicted", lambda row: float(foretold([row[1]], slice(k, k + 1))[0]))
 
-    columns: list[Cells[Row]] = [text("point", lambda row: row[0].name)]
+    columns: list[Cells[TaskRow]] = [text("point", lambda row: row[0].name)]
     for k in range(len(READ)):
         columns += of_task(k)
     return table_of(

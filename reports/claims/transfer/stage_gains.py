@@ -9,10 +9,9 @@ import numpy as np
 
 from reports.claims.claim import Case, Context
 from reports.claims.transfer.digits import Digits
-from reports.claims.transfer.tangent_gains import silent
 from reports.judging.intervals import simultaneous
 from simulate.devices import one_thread, resolve
-from simulate.transfer.experiment import Engine
+from simulate.transfer.experiment import Engine, silent
 from simulate.transfer.stages import train_stages
 from theory.errors import Diverged
 from theory.testing import MeanRatio, PairedMean, mean_ratio, paired_mean

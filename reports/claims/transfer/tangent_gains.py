@@ -10,7 +10,7 @@ import numpy as np
 
 from reports.claims.transfer.tangent_modes import TangentModes, modes_of, predicted_gain, stacked
 from simulate.devices import resolve
-from simulate.transfer.experiment import Engine
+from simulate.transfer.experiment import Engine, silent
 from theory.errors import Diverged
 from theory.setting import Downstream, Ensemble, Experiment, Labels, Training, Treatments, Upstream
 
@@ -107,7 +107,3 @@ def tangent_gains(experiment: Experiment, device: str = "cpu", store: Path | Non
 
 def _gains(reference: np.ndarray, loss: np.ndarray) -> np.ndarray:
     return np.asarray((reference - loss) / np.maximum(reference, loss)[:, :1])
-
-
-def silent(number: int) -> None:
-    """No progress is shown."""

@@ -12,7 +12,7 @@ import pytest
 import simulate
 from reports.judging import measured_order
 from reports.judging.changes import from_start, movements
-from reports.judging.measured_order import Measured, halved, measured, smoothing
+from reports.judging.measured_order import MeasuredOrder, halved, measure_order, smoothing
 from reports.judging.verify import verify
 from reports.views.verification import view
 from tests.theory.network.dmft.problems import setting
@@ -61,9 +61,9 @@ def test_what_cannot_be_halved(changes: dict, key: str) -> None:
 
 def test_what_is_refused() -> None:
     with pytest.raises(NoClosedForm, match="half as many tell the order"):
-        measured(setting(24, 80, 2))
+        measure_order(setting(24, 80, 2))
     with pytest.raises(NoClosedForm, match=r"network\.bias"):
-        measured(setting(40, 80, 2, bias=True))
+        measure_order(setting(40, 80, 2, bias=True))
 
 
 def test_smoothing_is_a_polynomial() -> None:
@@ -77,7 +77,7 @@ def test_half_of_the_gap_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a limit put in by hand: 1 + a at full size and 1 + b at half of it, in units of the initial variance."""
     given = setting(40, 80, 2, spectrum=TWO, rate=40.0, steps=(2, 4))
 
-    def found(a: float, b: float) -> Measured:
+    def found(a: float, b: float) -> MeasuredOrder:
         def by_hand(asked: Setting) -> tuple[object, Average]:
             problem = problem_of(asked)
             share = a if problem.samples == 80 else b
@@ -85,7 +85,7 @@ def test_half_of_the_gap_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
             return problem, Average(remembered=ones, written=share * ones, error=0.01 * ones, draws=32, amplitude=ones)
 
         monkeypatch.setattr(measured_order, "limit", by_hand)
-        return measured(given, replicas=300)
+        return measure_order(given, replicas=300)
 
     plain, other = found(0.3, 0.0), found(0.3, 0.2)
     np.testing.assert_allclose(plain.limit, 1.3)
@@ -101,7 +101,7 @@ def test_half_of_the_gap_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_declared_error() -> None:
     """Three quarters of the largest correction, and three standard errors, of each τ."""
-    found = Measured(
+    found = MeasuredOrder(
         limit=np.array([[1.0, 2.0]]),
         limit_error=np.array([[0.03, 0.0]]),
         correction=np.array([[0.1, -0.2]]),
@@ -141,7 +141,7 @@ def test_it_is_nearer_to_networks_than_the_limit() -> None:
         batch_size=32,
         spectrum=tuple(np.repeat((0.4, 0.8, 1.2, 1.6), 8)),
     )
-    found = measured(given)
+    found = measure_order(given)
     full = msgspec.structs.replace(given, ensemble=Ensemble(replicas=6000, seed=5))
     *_, last = movements(simulate.run(from_start(full)))
     gaps = [np.linalg.norm(tau[-1] - last.tau) for tau in (found.limit, found.tau)]

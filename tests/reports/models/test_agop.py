@@ -9,7 +9,7 @@ import torch
 from reports.check import check
 from reports.check.files import printable
 from reports.models import check_model
-from reports.models.agop import Agreement, agreement, aligned_with
+from reports.models.agop import AgopAgreement, agreement, aligned_with
 from reports.models.batches import batches_of
 from reports.models.layers import taps
 from reports.models.sensitivity import sensitivities
@@ -130,7 +130,7 @@ def test_what_the_output_looks_at_is_seen():
     ],
 )
 def test_data_agop_both_or_neither(verdict, pvalue, expected):
-    assert aligned_with(verdict, Agreement(0.9, 0.5, 0.8, pvalue)) == expected
+    assert aligned_with(verdict, AgopAgreement(0.9, 0.5, 0.8, pvalue)) == expected
 
 
 def test_training_on_real_labels_joins_the_agop():

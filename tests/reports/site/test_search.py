@@ -6,15 +6,15 @@ import subprocess
 
 import pytest
 
-from reports.site.search import INDEX, Section, sections, write_index
+from reports.site.search import INDEX, PageSection, page_sections, write_index
 from tests.paths import ROOT
 
 SCRIPT = ROOT / "reports" / "site" / "templates" / "search.js"
 FOUND = (
-    Section("cluster.html#ranks", "Clusters", "Ranks", "one process per device, by torchrun"),
-    Section("derivations.html", "Theory", "", "descent, then a heavy ball that rolls"),
-    Section("a.html#b", "Theory", "Heavy ball", "v ← μ v + g"),
-    Section("c.html", "Intervals", "", "a ball; heavy; Fieller's interval <b>"),
+    PageSection("cluster.html#ranks", "Clusters", "Ranks", "one process per device, by torchrun"),
+    PageSection("derivations.html", "Theory", "", "descent, then a heavy ball that rolls"),
+    PageSection("a.html#b", "Theory", "Heavy ball", "v ← μ v + g"),
+    PageSection("c.html", "Intervals", "", "a ball; heavy; Fieller's interval <b>"),
 )
 
 
@@ -56,7 +56,7 @@ def test_sections_of_a_page():
         "<h2 id='two'>A <code>name</code></h2><table><tr><td>one</td><td>two</td></tr></table><script>var x</script>"
         "</main>after"
     )
-    assert sections(page, "p.html") == [
-        Section("p.html", "Title", "", "First &"),
-        Section("p.html#two", "Title", "A name", "one two"),
+    assert page_sections(page, "p.html") == [
+        PageSection("p.html", "Title", "", "First &"),
+        PageSection("p.html#two", "Title", "A name", "one two"),
     ]

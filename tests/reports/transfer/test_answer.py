@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from reports.transfer.answer import answers, of_any_task, predicted
+from reports.transfer.answer import answers, of_any_task, predict_effect
 from reports.transfer.condition import Condition
 from reports.transfer.study import Estimated, Measure, TransferStudy, TreatmentStudy
 from tests.simulate.transfer.experiments import small
@@ -49,7 +49,7 @@ def foretold(mean: float, by_kernels: float | None = None, trace: float = 2.0, n
 
 
 def answer(gain: float, found: Condition | None = None, **options):
-    (only,) = answers(studied(gain, **options), None if found is None else (predicted(EXPERIMENT, found),))
+    (only,) = answers(studied(gain, **options), None if found is None else (predict_effect(EXPERIMENT, found),))
     return only
 
 
@@ -114,14 +114,14 @@ def test_nothing_is_agreed_on_where_one_is_undecided():
 
 
 def test_the_reason_is_the_kernel_or_the_outputs():
-    kernel = predicted(EXPERIMENT, foretold(0.043, trace=1.8))
+    kernel = predict_effect(EXPERIMENT, foretold(0.043, trace=1.8))
     assert "mostly through the tangent kernel" in kernel.text
     assert "centred trace is 1.8 [" in kernel.text
     for alone in (-0.01, 0.01):
-        outputs = predicted(EXPERIMENT, foretold(0.043, alone))
+        outputs = predict_effect(EXPERIMENT, foretold(0.043, alone))
         assert "mostly through the outputs that training starts with" in outputs.text
         assert f"{alone:+.4f}" in outputs.text
-    still = predicted(EXPERIMENT, foretold(0.0005, noise=0.01))
+    still = predict_effect(EXPERIMENT, foretold(0.0005, noise=0.01))
     assert still.effect == "undecided"
     assert "mostly through" not in still.text
 
@@ -134,29 +134,29 @@ def test_hypotheses_that_are_broken_are_named():
             training=msgspec.structs.replace(EXPERIMENT.downstream.training, optimizer="adam", momentum=0.0),
         ),
     )
-    found = predicted(adam, foretold(0.04))
+    found = predict_effect(adam, foretold(0.04))
     assert found.effect == "helps"
     assert found.kernels is found.by_kernels is None
     assert "those of adam are not" in found.text
-    none = predicted(EXPERIMENT, replace(foretold(0.04), accuracy=None, loss=None, by_kernels=None))
+    none = predict_effect(EXPERIMENT, replace(foretold(0.04), accuracy=None, loss=None, by_kernels=None))
     assert none.effect is none.mean is None
     assert none.text.startswith("The theory does not apply: linearised training must converge")
-    assert "2 of 5 ends above" in predicted(EXPERIMENT, replace(foretold(0.04), unstable=2)).text
+    assert "2 of 5 ends above" in predict_effect(EXPERIMENT, replace(foretold(0.04), unstable=2)).text
     some = foretold(0.04)
     some.accuracy.each[0] = np.nan
-    assert "1 of 5 networks diverges" in predicted(EXPERIMENT, some).text
+    assert "1 of 5 networks diverges" in predict_effect(EXPERIMENT, some).text
     assert answer(0.04, replace(foretold(0.04), accuracy=None, loss=None, by_kernels=None)).effect == "helps"
 
 
 def test_one_output_has_no_kernel_numbers():
-    found = predicted(EXPERIMENT, replace(foretold(0.04), accuracy=None, before=None, after=None))
+    found = predict_effect(EXPERIMENT, replace(foretold(0.04), accuracy=None, before=None, after=None))
     assert (found.measure, found.kernels) == ("mean loss", None)
     assert "there is one output" in found.text
 
 
 def test_a_single_network_is_predicted_without_an_interval():
     one = replace(foretold(0.04), accuracy=MeanGain(np.array([0.04]), 0.04, None), loss=None)
-    found = predicted(EXPERIMENT, one)
+    found = predict_effect(EXPERIMENT, one)
     assert (found.effect, found.gain, found.mean) == ("helps", None, 0.04)
 
 
@@ -166,10 +166,10 @@ def test_what_kernels_say_of_any_task_stands_beside_the_prediction():
         replace(condition, after=replace(condition.after, geometric_mean=np.full(5, size))) for size in (3.0, 0.5)
     )
     for found, words, size in ((faster, "faster", np.log(3.0)), (slower, "more slowly", np.log(0.5))):
-        each = predicted(EXPERIMENT, found)
+        each = predict_effect(EXPERIMENT, found)
         assert each.fresh_task.mean == pytest.approx(size)
         assert f"A fresh task would be learned {words} than from scratch" in of_any_task(each)
         assert answer(0.04, found).text.endswith(f"The sign is right.{of_any_task(each)}")
     unknown = replace(condition, before=None, after=None)
-    assert predicted(EXPERIMENT, unknown).fresh_task is None
-    assert of_any_task(predicted(EXPERIMENT, unknown)) == ""
+    assert predict_effect(EXPERIMENT, unknown).fresh_task is None
+    assert of_any_task(predict_effect(EXPERIMENT, unknown)) == ""

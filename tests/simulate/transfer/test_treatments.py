@@ -18,7 +18,7 @@ from simulate.transfer.treatments import Switch, principal_variances, treat
 from tests.simulate.transfer.experiments import (
     small,
 )
-from theory.setting import Network, Treatment
+from theory.setting import InvalidInput, Network, Treatment
 
 SHAPES = ((9, 4), (7, 9), (5, 7), (3, 5))
 
@@ -104,7 +104,6 @@ def of_norm(w: np.ndarray, like: np.ndarray) -> np.ndarray:
 def test_covariance_is_a_root_of_the_moment_on_normals():
     """Rows are U z with U Uᵀ = Σ_w; any root has the same law, and this one is V Λ^½."""
     here = switch()
-    assert here.moment is not None
     drawn = treat(Treatment(kind="covariance"), here)
     values, basis = np.linalg.eigh(here.moment)
     (z,) = normals(SHAPES[0])
@@ -114,7 +113,6 @@ def test_covariance_is_a_root_of_the_moment_on_normals():
 
 def test_spectrum_has_the_eigenvalues_in_a_random_basis():
     here = switch()
-    assert here.moment is not None
     drawn, (z,) = treat(Treatment(kind="spectrum"), here), normals(SHAPES[0])
     assert same(drawn[1:], here.init[1:])
     # W = z Λ^½ Qᵀ: W Wᵀ knows nothing of Q, and Q is orthogonal
@@ -143,7 +141,6 @@ def test_eigenvectors_takes_the_covariance_away():
 @pytest.mark.parametrize("layers", [0, 1, 2])
 def test_recursive_draws_each_layer_in_the_basis_of_what_is_below(bias, layers):
     here = switch(bias, activation="tanh")
-    assert here.moment is not None
     step = 1 + bias
     drawn = treat(Treatment(kind="recursive", layers=layers), here)
     h = here.rows
@@ -208,7 +205,7 @@ def test_layers_are_drawn_in_the_basis_of_what_is_below(kind, layers, bias):
     rng, step = np.random.default_rng(8), 1 + bias
     trained = [parameters(rng, bias, 1.5) for _ in range(3)]
     found = references(here.network, [np.stack(column) for column in zip(*trained, strict=True)], here.rows)
-    drawn = treat(Treatment(kind=kind, layers=layers), replace(here, others=found))
+    drawn = treat(Treatment(kind=kind, layers=layers), replace(here, references=found))
     h = here.rows
     expected = [treat(Treatment(kind="covariance"), here)[0]]
     theirs = [here.rows] * 3
@@ -309,3 +306,10 @@ def test_the_engine_gives_the_references():
         mine = one(trained.parameters, replica)
         np.testing.assert_allclose(found.given[0][k], np.maximum(rows @ mine[0].T, 0), atol=1e-12)
         np.testing.assert_array_equal(found.weights[0][k], mine[1])
+
+
+def test_what_asks_for_other_replicas_is_refused_without_them():
+    alone = replace(switch(), moment_of_others=None)
+    for ask in (lambda: alone.moment, lambda: alone.others):
+        with pytest.raises(InvalidInput, match="replica = 2: is to be treated as other replicas were trained"):
+            ask()

@@ -225,6 +225,12 @@ def test_online_data_have_batches_but_neither_a_number_of_rows_nor_epochs() -> N
             ask()
 
 
+def test_laws_have_no_file() -> None:
+    assert Data(kind="array", path="rows.npy").file == "rows.npy"
+    with pytest.raises(InvalidInput, match=r"data\.path = None: must be given; data\.kind = 'gaussian' needs no file"):
+        _ = data().file
+
+
 @pytest.mark.parametrize(
     ("labels", "outputs"),
     [

@@ -15,10 +15,9 @@ from reports.claims.transfer.digits import Digits
 from reports.claims.transfer.effects import measure_effects
 from reports.claims.transfer.map_effects import condition_at_switch, gains_of, kernels_of, measure_mapped
 from reports.claims.transfer.map_points import LINE
-from reports.claims.transfer.tangent_gains import silent
 from simulate.devices import one_thread, resolve
 from simulate.networks import forward
-from simulate.transfer.experiment import Engine
+from simulate.transfer.experiment import Engine, silent
 from theory.errors import Diverged
 from theory.network.empirical import empirical_ntk
 from theory.transfer import kernel_numbers, linearised_training

@@ -10,7 +10,7 @@ from scipy import special, stats
 
 import simulate
 import theory
-from reports.judging.measured_order import measured
+from reports.judging.measured_order import measure_order
 from tests.theory.network.dmft.problems import problem, setting, spiked
 from theory.errors import NoClosedForm
 from theory.network.dmft.average import average, explicit_controls
@@ -201,4 +201,4 @@ def test_a_spike_is_predicted_but_not_measured_at_half_the_size() -> None:
     given = spike_of(0.3)
     assert [form.name for form in theory.catalogue.candidates(given)] == ["network-dmft"]
     with pytest.raises(NoClosedForm, match=r"data\.spectrum.*dominate"):
-        measured(given)
+        measure_order(given)
