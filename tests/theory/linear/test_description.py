@@ -101,3 +101,14 @@ def test_describe_without_labels_and_without_spread() -> None:
     assert describe(silent, ROWS)[0].shape == FALLS
     assert np.isinf(describe(silent, ROWS)[0].c)
     assert describe(fixed_setting(np.eye(3), Training()), np.eye(3))[0].words == FLAT
+
+
+@pytest.mark.parametrize("drops", [(), ((3, 0.5),), ((3, 0.5), (6, 0.1))])
+def test_time_is_the_sum_of_learning_rates(drops: tuple) -> None:
+    """Step by step: readings before, at and after a drop."""
+    training = Training(learning_rate=0.3, drops=drops, steps=(2, 3, 5, 8))
+    setting = fixed_setting(ROWS, training, network=Network(init_variance=3.0), labels=Labels())
+    for entry in describe(setting, ROWS):
+        time = sum(training.learning_rate_at(step) for step in range(entry.step))
+        assert (entry.lowest, entry.highest) == pytest.approx((0.05 * time, 3.0 * time))
+        assert entry.c == pytest.approx(3.0 / time)

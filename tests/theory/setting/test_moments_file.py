@@ -8,7 +8,7 @@ import pytest
 import simulate
 import theory
 from theory.errors import InvalidInput
-from theory.setting import Data, Ensemble, Network, Setting, Training
+from theory.setting import Data, Ensemble, Network, Setting, Training, moments_file
 
 RNG = np.random.default_rng(5)
 ROWS = RNG.standard_normal((40, 4)) * (0.5, 1.0, 2.0, 3.0) @ RNG.standard_normal((4, 4)) + (1.0, 0.0, 2.0, 0.0)
@@ -46,7 +46,10 @@ def test_a_second_moment_stands_for_its_rows(tmp_path):
     assert one.law_mean == ()
 
 
-def test_patches_of_images_by_a_plain_loop(tmp_path):
+@pytest.mark.parametrize("held", [1, 200, moments_file.HELD])
+def test_patches_of_images_by_a_plain_loop(tmp_path, held, monkeypatch):
+    """Of so many numbers at a time: one image, two, or all."""
+    monkeypatch.setattr(moments_file, "HELD", held)
     law = Data(kind="gaussian", moments_of=saved(tmp_path, IMAGES), patch=(2, 3), scale=False, center=False)
     patches = np.array([image[:, i : i + 2, j : j + 3].ravel() for image in IMAGES for i in range(4) for j in range(2)])
     mean = patches.mean(axis=0)
