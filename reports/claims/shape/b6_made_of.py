@@ -225,7 +225,7 @@ def illustrate(outcomes: Outcomes[MadeOf, Decomposition | None, OverlapEvidence]
     figure = Figure(
         name="b6-parts",
         caption="What $\\tau=A^2\\tau(0)+F$ is made of after training, over $\\tau(0)$: initial weights times $A$, and "
-        "what training has added, "
+        "what training has written, "
         f"in {BANDS} bands of $\\sigma$ with 95 % intervals over networks (linear models: "
         "at every $\\sigma$; lines: closed form). Where $A^2>1$ initial weights are amplified. The panels of Figure 20 "
         "of the paper are those of smaller networks of the same proportions, unless the budget is the paper's.",
@@ -263,7 +263,7 @@ def parts_table(outcomes: Outcomes[MadeOf, Decomposition | None, OverlapEvidence
         "b6-parts",
         "The factor $A$ of initial weights in the first, third and last fifth of $\\sigma$ after training; by how "
         "much it multiplies their variance over all directions; and the share of $\\mathrm{tr}\\,\\Sigma_w$ that "
-        "training has added. Standard errors over networks. $b$: so many times smaller networks of the same "
+        "training has written. Standard errors over networks. $b$: so many times smaller networks of the same "
         "proportions.",
         last,
         text("networks", lambda row: row[0].case.name),

@@ -178,7 +178,7 @@ def decide(case: Case[Proportions], prediction: float | Agreement, measured: Hel
                 quantity="the surrogate's own check",
                 prediction=prediction,
                 measurement=measured.agreement,
-                power=f"two sizes {TOLERANCE:.0%} apart beyond their 95 % interval say no",
+                power=f"rejects two sizes that differ by {TOLERANCE:.0%} beyond their 95 % interval",
                 verdict=refusal_verdict(REFUSED[measured.agreement], measured.diverged),
                 note=f"largest error {error.worst:+.1%}; {moved}",
             ),

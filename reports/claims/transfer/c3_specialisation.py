@@ -179,7 +179,7 @@ CLAIM = Claim(
     statement="With large initial weights the pretrained network learns a fresh task more slowly: its upper layer "
     "specialises, and at the switch few of its units are active. A wider upper layer restores positive transfer.",
     reference="arXiv:2006.10455, Figures 1, 7 and 8",
-    method=f"An MLP 64-{LOWER}-width-10 on digits, 300 rows a task, batches of 32, momentum 0.9, twice He's standard "
+    method=f"An MLP 64-{LOWER}-width-10 on digits, 300 rows per task, batches of 32, momentum 0.9, twice He's standard "
     f"deviation; {EPOCHS} epochs of random labels, which narrow networks do not fit. Paired differences to "
     "training from scratch, and changes of active shares, are judged by their signs: negative at widths "
     f"{' and '.join(map(str, NARROW))}, positive at width {WIDEST}; each holds if its 95 % interval (simultaneous "

@@ -166,7 +166,7 @@ CLAIM = Claim(
     statement="Early epochs of training on random labels give most of the gain on a fresh task; late ones specialise, "
     "and can take it away.",
     reference="arXiv:2006.10455, Section 4",
-    method="An MLP 64-128-32-10 on digits, 300 rows a task, batches of 32, momentum 0.9. One upstream training of "
+    method="An MLP 64-128-32-10 on digits, 300 rows per task, batches of 32, momentum 0.9. One upstream training of "
     f"every replica is read after {', '.join(map(str, EPOCHS))} epochs, and each of these networks is trained "
     "downstream on real labels, on the same rows, labels and batches: stages are paired. Early means the first "
     f"{EARLY} epochs. They give most of the gain if their gain exceeds {MOST:g} of that at every other stage: the "

@@ -156,7 +156,8 @@ CLAIM = Claim(
     "afresh from their mean and covariance, each in the basis of the outputs of the drawn layers below, "
     "recover most of the gain.",
     reference="arXiv:2006.10455, Table 1",
-    method="Digits 8x8, 400 rows a task, half of He's standard deviation, upstream random labels until they are fitted "
+    method="Digits 8x8, 400 rows per task, half of He's standard deviation, upstream random labels until they are "
+    "fitted "
     "or for 80 epochs; gains are mean train accuracies over 6 epochs of real labels, minus those from scratch; test "
     f"accuracies on {HELD_OUT} further rows are given, too. Hidden layers are kept at their norms before training; or "
     "drawn: the first from N(0, $\\Sigma_w$) of the other replicas, each next one from N($\\mu$, $\\Sigma$), the mean "
