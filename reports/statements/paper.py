@@ -143,7 +143,7 @@ TRANSFER = (
     Statement(
         "Table 1",
         "Transferring more layers helps.",
-        "The gain by the number of layers kept, and of layers drawn one upon the other, on digits.",
+        "The gain by the number of layers kept, and of layers drawn in turn, on digits.",
         "The values of the table are for CIFAR-10, which is in no package; they were not compared.",
         (Question("C7"),),
     ),

@@ -209,7 +209,7 @@ def decide(
 def _distance_alone(prediction: float | str, distance: DistanceFromAlignment) -> Judgement:
     last = distance.along[-1]
     return Judgement(
-        quantity="misalignment $M$ of $\\Sigma_w$ against the data eigenvectors, sampling taken off",
+        quantity="misalignment $M$ of $\\Sigma_w$ against the data eigenvectors, corrected for sampling noise",
         prediction=prediction,
         measurement=distance.corrected,
         interval=distance.interval,

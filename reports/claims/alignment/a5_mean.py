@@ -153,7 +153,7 @@ def decide(
         ),
         Judgement(
             kind="control",
-            quantity=r"alignment under the group that forgets $\mu$",
+            quantity=r"alignment under the group that ignores $\mu$",
             prediction=prediction,
             measurement="rejected" if measured.forgetful < LEVEL else "not rejected",
             pvalue=measured.forgetful,

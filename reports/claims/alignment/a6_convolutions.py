@@ -100,10 +100,10 @@ def illustrate(outcomes: Outcomes[FilterStudy, str, OrientedNetworks]) -> Exhibi
     trained = [outcome for outcome in outcomes if outcome.case.kind == "outside"]
     table = orientation_table(
         "a6-filters",
-        "Misalignment of the filters of single networks along training, against the eigenvectors of the second "
-        "moment of the patches and against random orthonormal bases (medians), means over networks with standard "
-        "errors; the effect size $1 - M/\\mathrm{median}$, and how many networks are nearer to the patch eigenvectors "
-        "than 99 % of random bases.",
+        "Misalignment of the filters of single networks along training, against the eigenvectors of the second moment "
+        "of the patches and against random orthonormal bases (medians), means over networks with standard errors; the "
+        "effect size $1 - M/\\mathrm{median}$, and how many networks are closer to the patch eigenvectors than 99 % "
+        "of random bases.",
         (row for each in outcomes for row in orientation_rows(each.case.study.title, each.measurement.orientation)),
     )
     images = "on crops of photographs (the paper's Figure 2, on a smaller net)"
@@ -123,7 +123,7 @@ CLAIM = Claim(
     id="A6",
     title="Convolutions",
     statement="Filters align with the second moment of their patches, as far as the law of the patches is invariant: "
-    "on images nearly, and far better than with a random basis, for random and for real labels.",
+    "on images approximately, but far better than with a random basis, for random and for real labels.",
     reference="arXiv:2006.10455, Figure 2",
     method="Photographs lie outside the hypotheses: $M^2$ is given with its floor, without a verdict. The "
     "verdict is on whether filters are closer to the patch eigenvectors than to random bases. A network whose filters "

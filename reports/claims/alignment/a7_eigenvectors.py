@@ -295,8 +295,8 @@ def groups_table(measured: MatchedEigenvectors, kind: Shown) -> Table:
     return orientation_table(
         f"a7-groups{kind.suffix}",
         f"Misalignment of groups of networks{kind.networks} against the data eigenvectors and against random "
-        "orthonormal bases (medians); means over groups with standard errors, the effect size "
-        "$1 - M/\\mathrm{median}$, and how many groups are nearer to the data eigenvectors than 99 % of random bases. "
+        "orthonormal bases (medians); means over groups with standard errors, the effect size $1 - "
+        "M/\\mathrm{median}$, and how many groups are closer to the data eigenvectors than 99 % of random bases. "
         "Sampling alone gives $M^2$ = "
         f"{measured.orientation.floor:.3g}.",
         orientation_rows(f"{GROUPS} groups", measured.orientation),
@@ -331,11 +331,12 @@ CLAIM = Claim(
     "close weight eigenvalues are merged.",
     reference="arXiv:2006.10455, Figure 3",
     method="Patches of photographs lie outside the hypotheses: the share of each data eigenvector that lies in one "
-    "eigenspace of $\\Sigma_w$ is given with that of random bases, without verdict. Weight eigenvalues closer than "
-    "twice the error of their difference count as one. Whether the weights are closer to the data "
-    "eigenvectors than to random bases is judged as in claim A6, on independent groups of networks, of which there "
-    "are as many as the rule needs to decide, and three more. From the full budget on a residual network with batch "
-    "normalisation, its stem 16 filters 5 × 5 as those of the paper's WRN-28-4, is trained on crops, at reduced size; "
+    "eigenspace of $\\Sigma_w$ is given beside that of random bases, without a verdict. Weight eigenvalues "
+    "closer than "
+    "twice the error of their difference count as one. Whether the weights are closer to the data eigenvectors than to "
+    "random bases is judged as in claim A6, on independent groups of networks: three more than the rule needs to "
+    "decide. From the full budget on, a small residual network with batch normalisation is trained on crops; its stem "
+    "has 16 filters 5 × 5, as in the paper's WRN-28-4; "
     f"`--budget paper --cifar10 DIR` adds WRN-28-4 itself, {paper_networks.WIDE_NETWORKS} trainings.",
     trials=trials,
     predict=predict_orientation,

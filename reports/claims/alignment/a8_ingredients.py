@@ -160,7 +160,7 @@ def illustrate(outcomes: Outcomes[Study, float | str, Measured]) -> Exhibits:
     ]
     table = table_of(
         "a8-ingredients",
-        "Ingredients of training, and whether it commutes with rotations of the inputs: by how much the weights miss "
+        "Ingredients of training, and whether it commutes with rotations of the inputs: how far the weights are from "
         "the rotated ones, as a share of how far training has moved them, in double and in single precision; and what "
         "rounding alone does in double precision. Medians over rotations.",
         rows,
@@ -178,15 +178,15 @@ CLAIM = Claim(
     id="A8",
     title="How far the theorem reaches",
     statement="The alignment theorem covers every training that commutes with rotations of the inputs: optimizers "
-    "whose steps are made of inner products, layers and penalties that see the first layer's outputs or the norms of "
-    "its weights, tasks whose labels are random, depend on $|x|$, or are those of a teacher "
-    "drawn anew. It does not cover what looks at single coordinates.",
+    "whose steps depend on inner products alone; layers and penalties that depend on the first layer's "
+    "outputs or on the norms of its weights; tasks whose labels are random, depend on $|x|$, or come from a "
+    "teacher drawn anew. It does not cover anything that depends on single coordinates.",
     reference="arXiv:2006.10455, proof of Proposition 1; which trainings it covers is derived in "
     "theory/derivations.md, section 3.0",
     method="Plain torch loops (one hidden layer of 12 units, 24 rows of 6 dimensions, 10 steps) are run "
     "on given and on rotated inputs from the same draws. Those that commute must agree up to $10^{-10}$ of what is "
-    "learned; those that do not are controls, and each must miss by more than $10^{-7}$. Labels that depend on $x$ are "
-    "tested as in A3, on ensembles: beside a fixed teacher $\\theta$ alignment is left under the rotations that fix "
+    "learned; those that do not are controls, and each must differ by more than $10^{-7}$. Labels that depend on $x$ "
+    "are tested as in A3, on ensembles: with a fixed teacher $\\theta$ alignment remains under the rotations that fix "
     "$\\theta$ within each eigenspace, and under all rotations it must be rejected.",
     trials=trials,
     predict=predict,

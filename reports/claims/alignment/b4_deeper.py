@@ -106,9 +106,9 @@ def illustrate(outcomes: Outcomes[None, str, OrientedNetworks]) -> Exhibits:
     """M² along training against the eigenvectors of the activations and random bases."""
     table = orientation_table(
         "b4-layers",
-        "Misalignment of the second layers of single networks against the eigenvectors of the second moment of "
-        "their own first layer's activations, and against random orthonormal bases (medians); means over networks with "
-        "standard errors, the effect size $1 - M/\\mathrm{median}$, and how many networks are nearer to the "
+        "Misalignment of the second layers of single networks against the eigenvectors of the second moment of their "
+        "own first layer's activations, and against random orthonormal bases (medians); means over networks with "
+        "standard errors, the effect size $1 - M/\\mathrm{median}$, and how many networks are closer to the "
         "activations' eigenvectors than 99 % of random bases.",
         (row for each in outcomes for row in orientation_rows(each.case.name, each.measurement.orientation)),
     )

@@ -162,7 +162,7 @@ def _moment(measured: FeatureCourse) -> Judgement:
         "holds" if known and low > 0 and high < measured.epochs[-1] and not measured.diverged else "undecided"
     )
     return Judgement(
-        quantity=rf"epoch at which that part of $\mathrm{{E}}\,W_1^\top W_1$ falls below {LEFT:g}",
+        quantity=rf"epoch at which the aligned part of $\mathrm{{E}}\,W_1^\top W_1$ falls below {LEFT:g}",
         prediction="during training",
         measurement=value,
         standard_error=error if known else None,

@@ -238,7 +238,7 @@ CLAIM = Claim(
     id="F3",
     title="First steps of networks",
     statement="The first step of full-batch gradient descent on random labels changes the weight covariance of one "
-    "hidden layer by a closed form, exact at every width; it grows or shrinks the weights.",
+    "hidden layer by a closed form, exact at every width; it lengthens or shortens the weights.",
     reference="arXiv:2006.10455 asks for $f$ of networks; the forms are derived in theory/derivations.md, section 2.3",
     method="ReLU, erf and tanh networks of small width, where terms of order $1/m$ are large, against the prediction "
     "of the whole matrix $E[ww^\\top]$, as in F1; averaged over redrawn rows; cross-entropy with logits of infinite "

@@ -151,7 +151,7 @@ def decide(case: Case[Described], prediction: MovedPrediction, evidence: FormEvi
         return (judgement,)
     low = max(judgement.interval[0], -judgement.interval[1])
     verdict = control_above_verdict(low, budget, evidence.diverged)
-    note = "the theory of order $1/m$ at a displacement for which it is not made, to be refuted"
+    note = "the theory of order $1/m$ at a displacement beyond its range, to be refuted"
     return (replace(judgement, verdict=verdict, prediction=f"above {budget:.2g}", note=note),)
 
 
@@ -198,10 +198,10 @@ CLAIM = Claim(
     "many rows of many directions, from closed equations, however far the weights and the tangent kernel move.",
     reference="arXiv:2006.10455 asks for $f$ of networks; the form is derived in theory/derivations.md, section 2.7",
     method="Narrow erf, ReLU and tanh networks whose weights move by a third of their size or more: full batches, "
-    "momentum, shuffled batches, squared error and cross-entropy; every $\\tau$ against the prediction, by "
-    "simultaneous intervals within the error that it declares. As a control, the theory of the kernel limit (F4) must "
-    "be outside of that error by the time that the first of these networks has done half of its steps. "
-    "From the full budget on, spectra that one direction dominates are added.",
+    "momentum, shuffled batches, squared error and cross-entropy; every $\\tau$ against the prediction, whose "
+    "simultaneous intervals must lie within the declared error. As a control, the theory of the kernel limit (F4) "
+    "must be outside that error by half of the steps of the first of these networks. From the full budget on, spectra "
+    "that one direction dominates are added.",
     trials=trials,
     predict=predict,
     measure=measure,

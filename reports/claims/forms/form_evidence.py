@@ -121,7 +121,7 @@ def form_judgement(case: Case[Any], prediction: Prediction, evidence: FormEviden
         note += f"; {compared.reason}"
     verdict = control_verdict(pvalue, evidence.diverged) if wrong else compared.verdict
     if wrong:
-        note = with_need("a wrong description, to be refuted", verdict, by_pvalue(evidence.replicas, pvalue))
+        note = with_need("a wrong form, to be refuted", verdict, by_pvalue(evidence.replicas, pvalue))
     return Judgement(
         quantity=quantity,
         prediction="not 0" if wrong else 0.0 if budget is None else f"within {budget:.2g}",

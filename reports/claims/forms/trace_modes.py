@@ -129,10 +129,10 @@ def trace_table(rows: Iterable[TraceRow]) -> Table:
     """The law, its two effects, and the modes behind them, beside the measured trace."""
     return table_of(
         "f4-trace-law",
-        "How much the weights of ReLU networks grow altogether, $m(E|w|^2 - d s_0^2)$, by an exact law of the theory "
-        "of order $1/m$: fitting the labels lengthens weights, unlearning the initial output shortens them, mode by "
-        "mode of the tangent kernel. Beside it the trace as measured, and the error that is declared beforehand, a "
-        "share of both effects. A mode shortens weights for good where the output varies more than the labels do.",
+        "How much the weights of ReLU networks grow in total, $m(E|w|^2 - d s_0^2)$, by an exact law of the theory of "
+        "order $1/m$: fitting the labels lengthens weights, unlearning the initial output shortens them, mode by mode "
+        "of the tangent kernel. Also given: the measured trace, and the error declared beforehand, as a share of both "
+        "effects. A mode shortens weights for good where the output varies more than the labels do.",
         rows,
         text("networks", lambda row: row.name),
         number("$m$", lambda row: row.inside.measured.width),

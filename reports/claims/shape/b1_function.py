@@ -166,7 +166,7 @@ def decide(case: Case[Widths], prediction: str, measured: WidthScatter) -> tuple
     if case.kind != "control":
         return (slope,)
     seen = control_above_verdict(low, INDEPENDENT / 2, measured.diverged)
-    note = "one output makes $W$ of rank one: a curve of its own for every network"
+    note = "one output makes $W$ of rank one: every network has a curve of its own"
     return (replace(slope, kind="control", verdict=seen, note=note),)
 
 
@@ -283,7 +283,7 @@ CLAIM = Claim(
     method="The scatter of $f$ between networks is fitted against the width; the claim holds when the 95 % interval "
     f"of the slope (bootstrap over networks) lies below 0. Linear models are trained in {TOGETHER} ways and judged "
     "together, by intervals that hold simultaneously. As a control, a two-layer linear network of one output, whose "
-    "converged weights are of rank one, must not fall: its interval must lie above half the slope of "
+    "converged weights are of rank one, must not decrease: the interval of its slope must lie above half the slope of "
     "independent neurons.",
     trials=trials,
     predict=predict,

@@ -225,10 +225,10 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Figure 4 (centre and right)",
     method="Filters on crops of photographs; $f$ at the $\\sigma$ in the middle of the logarithmic scale, before "
     "training and after 40 epochs. The rise holds when the 95 % interval of $\\log_{10}$ of the ratio, over networks, "
-    "lies above 0. How far $f$ can rise depends on its initial value, so a tenfold rise is judged from tiny "
-    "initial weights only, by the same interval lying above 1: their standard deviation is where the paper's curves "
-    "end at small eigenvalues. On random labels the place of the largest $f$ stands beside the paper's, and is judged "
-    "on its own images alone. `--budget paper --cifar10 DIR` adds the paper's network "
+    "lies above 0. How far $f$ can rise depends on its initial value. So a tenfold rise is judged from tiny initial "
+    "weights only, where the same interval must lie above 1; their standard deviation is the value at which the "
+    "paper's curves end at small eigenvalues. On random labels the position of the largest $f$ is given beside the "
+    "paper's, and is judged only on the paper's own images. `--budget paper --cifar10 DIR` adds the paper's network "
     f"on CIFAR-10, {paper_networks.NETWORKS} trainings on random and on real labels each, by the same rule; the paper "
     "does not give its initial law, and He's is ours.",
     trials=trials,

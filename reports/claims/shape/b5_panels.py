@@ -96,9 +96,9 @@ def _agreement(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
     reached = off(case.study, measured)[measured.updates.index(at)]
     verdict = above_verdict((-reached.high, -reached.low), -WITHIN, measured.diverged)
     if reached.low > READING_ERROR:
-        told = f"more than the values are misread by, {READING_ERROR:g}"
+        told = f"more than the reading error, {READING_ERROR:g}"
     else:
-        told = f"which may be the error of reading the values alone, {READING_ERROR:g}"
+        told = f"possibly the reading error alone, {READING_ERROR:g}"
     return Judgement(
         quantity=f"$f$ after {at} updates less the published values, root mean square",
         prediction=f"within {WITHIN:g}",
@@ -136,12 +136,12 @@ def _later(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
     low, high = early.low - late.high, early.high - late.low
     return Judgement(
         quantity=f"root mean square after {STOP} updates less that after {LEFT_STOP}",
-        prediction="positive: the panels do not share one number of updates",
+        prediction="positive: the panels need different numbers of updates",
         measurement=early.rms - late.rms,
         interval=(low, high),
-        power="an interval of each, simultaneous",
+        power="simultaneous intervals for both",
         verdict=sign_verdict(low, high, "positive", measured.diverged),
-        note=f"where the other panels stop this one is {early.rms:.2g} off",
+        note=f"at the updates of the other panels this one is {early.rms:.2g} off",
     )
 
 
@@ -183,7 +183,7 @@ def _contrast(deviations: PanelOutcome, variances: PanelOutcome) -> Judgement:
         prediction="positive: variances fit worse",
         measurement=wrong.rms - right.rms,
         interval=(low, high),
-        power="an interval of each, simultaneous",
+        power="simultaneous intervals for both",
         verdict=sign_verdict(low, high, "positive", measured.diverged + variances.measurement.diverged),
         note=f"as variances {wrong.rms:.2g} off, after {at} updates, where they fit best",
     )
@@ -193,22 +193,22 @@ CLAIM = Claim(
     id="B5",
     title="The three panels of the paper",
     statement="In networks of two hidden layers, trained on ten random classes, $f$ only falls where all $\\sigma$ are "
-    "large, rises, then falls below its initial value where small ones are among them, and rises and levels off with "
-    "fewer samples and neurons: by the curves of the paper, value by value.",
+    "large, rises, then falls below its initial value where some are small, and rises and levels off with fewer "
+    "samples and neurons. The curves of the paper are reproduced value by value.",
     reference="arXiv:2006.10455, Figures 4 (left) and 20",
-    method="Networks of the paper's widths on its data law, the diagonal read as standard deviations, against values "
-    f"read off its figure by eye, each $\\pm$ {READING_ERROR:g}. Learning rate {RATE:g} and {STOP} updates (batches of "
+    method=f"Networks of the paper's widths on its data law, the diagonal read as standard deviations, against values "
+    f"read off its figure by eye, each to $\\pm$ {READING_ERROR:g}. Learning rate {RATE:g} and {STOP} updates "
+    f"(batches of "
     f"{BATCH}, momentum {MOMENTUM:g}) are not the paper's: they were fitted to the middle panel, on networks that are "
-    "not these. With both the right panel is predicted, with the rate the left one, which by that pilot stops after "
-    f"four times as many updates. $f$ is relative to each network's own initial weights. The root mean square of what "
-    "is left is judged by its 95 % interval (noncentral F, for the mean over networks): it holds within "
-    f"{WITHIN:g}, some 2 % of $f$, a bound that was set after pilots, in which the right panel was .0027 off. As a "
-    "contrast the diagonal is read as variances, at the reading that fits best: its root mean square must be larger; "
-    "on pilot networks a quarter or half of the rate, or four times as much, fitted variances hardly better, or worse. "
-    "How far seeds scatter around one curve, $\\tau^{1/2}$ as it is, stands beside what as many independent neurons "
-    "must, without a verdict; its interval is that of a variance. "
-    "The quick budget trains the right panel, the full one all but the left one as variances, the paper's all, with "
-    "more networks.",
+    "not these. Both predict the right panel; the rate alone predicts the left one, which in that pilot needed four "
+    "times as many updates. $f$ is relative to each network's own initial weights. The root mean square of the "
+    "difference is judged by its 95 % interval (noncentral F, for the mean over networks): it holds within "
+    f"{WITHIN:g}, some 2 % of $f$, a bound set after pilots in which the right panel was .0027 off. As a contrast the "
+    f"diagonal is read as variances, at the number of updates that fits best: its root mean square must be larger. In "
+    f"pilots, a quarter, a half or four times the rate fitted variances hardly better, or worse. "
+    "How far seeds scatter around one curve, as $\\tau^{1/2}$, is given beside the scatter of as many independent "
+    "neurons, without a verdict; its interval is that of a variance. The quick budget trains the right panel; the "
+    "full one all but the left panel with variances; the paper budget all, with more networks.",
     trials=trials,
     predict=predict,
     measure=measure,

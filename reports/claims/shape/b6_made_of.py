@@ -225,7 +225,8 @@ def illustrate(outcomes: Outcomes[MadeOf, Decomposition | None, OverlapEvidence]
     figure = Figure(
         name="b6-parts",
         caption="What $\\tau=A^2\\tau(0)+F$ is made of after training, over $\\tau(0)$: initial weights times $A$, and "
-        f"what training has written, in {BANDS} bands of $\\sigma$ with 95 % intervals over networks (linear models: "
+        "what training has written, "
+        f"in {BANDS} bands of $\\sigma$ with 95 % intervals over networks (linear models: "
         "at every $\\sigma$; lines: closed form). Where $A^2>1$ initial weights are amplified. The panels of Figure 20 "
         "of the paper are those of smaller networks of the same proportions, unless the budget is the paper's.",
         panels=tuple(map(_axes, outcomes)),
@@ -260,9 +261,10 @@ def parts_table(outcomes: Outcomes[MadeOf, Decomposition | None, OverlapEvidence
     last = [(outcome, outcome.measurement.bands(-1), outcome.measurement.parts(-1)) for outcome in outcomes]
     return table_of(
         "b6-parts",
-        "The factor $A$ of initial weights in the first, third and last fifth of $\\sigma$ after training; by how much "
-        "it multiplies their variance over all directions; and the share of $\\mathrm{tr}\\,\\Sigma_w$ that training "
-        "has written. Standard errors over networks. $b$: so many times smaller networks of the same proportions.",
+        "The factor $A$ of initial weights in the first, third and last fifth of $\\sigma$ after training; by how "
+        "much it multiplies their variance over all directions; and the share of $\\mathrm{tr}\\,\\Sigma_w$ that "
+        "training has written. Standard errors over networks. $b$: so many times smaller networks of the same "
+        "proportions.",
         last,
         text("networks", lambda row: row[0].case.name),
         number("$b$", lambda row: row[0].measurement.b),
@@ -278,18 +280,19 @@ def parts_table(outcomes: Outcomes[MadeOf, Decomposition | None, OverlapEvidence
 CLAIM = Claim(
     id="B6",
     title="What $f$ is made of",
-    statement="The transfer function of networks is made of their initial weights, which training first damps and then "
-    "amplifies, in wide networks not at large $\\sigma$; what training writes besides is the smaller part. In linear "
+    statement="The transfer function of networks consists of their initial weights, which training first damps and "
+    "then amplifies (in wide networks not at large $\\sigma$), and of what training adds, which is the "
+    "smaller part. In linear "
     "models the factor of initial weights only falls.",
     reference="arXiv:2006.10455, Figure 20, shows $f$; decomposed as in theory/derivations.md, section 1.9",
     method="Every weight is regressed on its own initial value: $\\tau=A^2\\tau(0)+F$ along each eigendirection, $A^2$ "
-    "from products of different networks, which carry no noise of their own, standard errors by the jackknife over "
-    "networks. Signs of $A-1$ in fifths of $\\sigma$, and the share of $\\mathrm{tr}\\,\\Sigma_w$ that is written "
-    "(less than a quarter; from an init of variance 0.001, the control, more than a half), hold when 95 % intervals "
-    "over networks say so. Two panels of Figure 20 (diagonal as deviations; smaller networks of the same proportions "
-    "below the paper's budget, and verdicts are of these), one hidden layer, filters on photographs. Linear models are "
-    "held against the closed form at every eigenspace ($p<10^{-6}$ refutes, 5 % of $\\tau$ must be detectable). "
-    "Cases and signs were chosen on a pilot seed.",
+    "from products of different networks, which have independent noise; standard errors are by the jackknife over "
+    "networks. Signs of $A-1$ in fifths of $\\sigma$, and the share of $\\mathrm{tr}\\,\\Sigma_w$ that training has "
+    "added (less than a quarter; from an init of variance 0.001, the control, more than a half), hold when the 95 % "
+    "interval over networks lies on the expected side. The cases are two panels of Figure 20 (diagonal as deviations; "
+    "below the paper budget, verdicts are on smaller networks of the same proportions), one hidden layer, and filters "
+    "on photographs. Linear models are compared with the closed form at every eigenspace ($p<10^{-6}$ refutes, 5 % of "
+    "$\\tau$ must be detectable). Cases and signs were chosen on a pilot seed.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -146,7 +146,7 @@ def decide(case: Case[None], prediction: str, measured: StandIn) -> tuple[Judgem
     pairs = measured.replicas // 2
     return (
         Judgement(
-            quantity="$f$ on Gaussian rows less $f$ on the data, as a share, root mean square over eigenspaces",
+            quantity="$f$ on Gaussian rows minus $f$ on the data, as a share, root mean square over eigenspaces",
             prediction=prediction,
             measurement=found.rms,
             interval=(found.low, found.high),
@@ -186,9 +186,9 @@ def off_table(outcomes: StandIns) -> Table:
     ]
     return table_of(
         "b7-stand-in",
-        "By how much $f$ on Gaussian rows with the second moments of a data set is off $f$ on the data, as a share of "
-        "$f$: root mean square over eigenspaces, the noise of the networks taken off, with its 95 % interval; and the "
-        "training loss on either.",
+        "The difference between $f$ on Gaussian rows with the second moments of a data set and $f$ on the data, as a "
+        "share of $f$: root mean square over eigenspaces, corrected for the noise of the networks, with its 95 % "
+        "interval; and the training loss on both.",
         rows,
         text("data", lambda row: row.name, once=True),
         number("step", lambda row: row.step),
@@ -223,13 +223,13 @@ CLAIM = Claim(
     id="B7",
     title="A Gaussian stand-in",
     statement="The second moments of a data set nearly determine the transfer function under random labels: Gaussian "
-    "rows with the same give nearly the same $f$.",
+    "rows with the same second moments give nearly the same $f$.",
     reference="arXiv:2006.10455, Proposition 1",
     method="One hidden layer of 128 neurons, 10 random classes, 256 rows: an ensemble on rows of the data set, another "
-    "on Gaussian rows with the second moment of the whole set (`data.moments_of`). No theory says how near they are; "
+    "on Gaussian rows with the second moment of the whole set (`data.moments_of`). No theory says how close they are; "
     f"{WITHIN:.0%} of $f$, root mean square over eigenspaces, was set after pilots on other seeds, in which digits and "
     "MNIST were within 6 %, and patches of photographs, whose contrast changes from place to place more than that of "
-    "Gaussian rows, 30 % off. So patches are the control: there the stand-in must fail, and be seen to. MNIST-5k and "
+    "Gaussian rows, 30 % off. So patches are the control: there the stand-in must fail detectably. MNIST-5k and "
     "Fashion-MNIST are added from the full budget on, where they are installed.",
     trials=trials,
     predict=predict,

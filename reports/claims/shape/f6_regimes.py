@@ -171,7 +171,7 @@ def conclude(outcomes: MapOutcomes) -> tuple[tuple[Judgement, MapOutcomes], ...]
         power=f"{len(inside) - decided} more are not decided by simultaneous 99 % intervals; at "
         f"{len(points) - len(inside)}, not judged, weights move by more than half",
         note=f"at {sum(point.parted for point in rising)} of the {len(rising)} points at which the theory rises at "
-        "large $\\sigma$, networks come down there (both by more than three standard errors)",
+        "large $\\sigma$, networks fall there (both by more than three standard errors)",
     )
     return ((judgement, outcomes),)
 
@@ -189,11 +189,11 @@ def illustrate(outcomes: MapOutcomes) -> Exhibits:
     ]
     table = table_of(
         "f6-regime-map",
-        "The shape of $f$, averaged over rows, by the theory of order $1/m$ and in networks of width $m$: "
-        "shapes left by simultaneous 99 % intervals (other: none of the three), and the bend, the change along the "
-        "largest $\\sigma$ less that along the two in the middle, as a share of the mean change. "
+        "The shape of $f$, averaged over rows, by the theory of order $1/m$ and in networks of width $m$: shapes "
+        "allowed by simultaneous 99 % intervals (other: none of the three), and the bend, the change along the largest "
+        "$\\sigma$ less that along the two in the middle, as a share of the mean change. "
         f"Of {len(points)} points the theory rises, then falls, in {peaks[0]}, the networks in {peaks[1]}; in "
-        f"{sum(point.parted for _, point in points)} networks come down at large $\\sigma$ where the theory rises "
+        f"{sum(point.parted for _, point in points)} networks fall at large $\\sigma$ where the theory rises "
         "(both by more than three standard errors).",
         points,
         text("networks", lambda row: str(row[0]), once=True),
@@ -208,7 +208,7 @@ def illustrate(outcomes: MapOutcomes) -> Exhibits:
         name="f6-regime-map",
         caption="The change of $\\tau$ times the width, averaged over rows, late in training: the theory of order "
         "$1/m$, the same for all widths, and networks (95 % intervals). The narrower they are, the more the curve "
-        "comes down at large $\\sigma$. Right: the bend at all points, in networks (95 % intervals) against the "
+        "bends down at large $\\sigma$. Right: the bend at all points, in networks (95 % intervals) against the "
         "theory; both agree on the dashed line.",
         panels=(
             *(_panel(outcomes, samples) for samples in TRAININGS),
@@ -262,10 +262,10 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Figure 20; the theory is derived in theory/derivations.md, section 2.2",
     method="ReLU networks of one hidden layer, the first layer trained by descent on the squared error, over label "
     "levels $s_y^2/V_0$, $n/d$, widths and times $u$. Theory and networks are averaged over the same draws of the "
-    "rows; shapes are those that simultaneous 99 % intervals over the draws leave. One verdict is given on all points "
-    "where weights move by less than half their initial size: shapes that differ refute the theory if they do so by "
-    "more than the error that it declares, and leave it undecided if by less; it holds if some are decided and all of "
-    "these agree. Elsewhere both are shown, and not judged.",
+    "rows; shapes are those that simultaneous 99 % intervals over the draws allow. One verdict is given on all points "
+    "where weights move by less than half their initial size. Shapes that differ by more than the declared error "
+    "refute the theory, and by less leave it undecided; it holds if some points are decided and all of these agree. "
+    "Elsewhere both are shown, and not judged.",
     trials=trials,
     predict=predict,
     measure=measure,

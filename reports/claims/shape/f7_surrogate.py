@@ -178,7 +178,7 @@ def decide(case: Case[Proportions], prediction: float | Agreement, measured: Hel
                 quantity="the surrogate's own check",
                 prediction=prediction,
                 measurement=measured.agreement,
-                power=f"two sizes {TOLERANCE:.0%} apart beyond their 95 % interval say no",
+                power=f"rejects two sizes that differ by {TOLERANCE:.0%} beyond their 95 % interval",
                 verdict=refusal_verdict(REFUSED[measured.agreement], measured.diverged),
                 note=f"largest error {error.worst:+.1%}; {moved}",
             ),
@@ -203,7 +203,7 @@ def illustrate(outcomes: Outcomes[Proportions, float | Agreement, HeldSurrogate]
     caption = "The transfer function of networks that no closed form describes, over its initial value: full size "
     caption += "(points, 95 % intervals) and smaller networks of the same proportions (lines), a surrogate"
     captions = {
-        "small": caption + "; in the last panel its own check says no.",
+        "small": caption + "; in the last panel its own check rejects it.",
         "paper": caption + ": the settings of the paper's Figure 20.",
         "own": caption + ": two settings of our own.",
     }
@@ -242,12 +242,12 @@ def surrogate_table(outcomes: Outcomes[Proportions, float | Agreement, HeldSurro
     """Errors of both networks at every reading."""
     return table_of(
         "f7-surrogate",
-        "A network with rows and widths $b$ times smaller against the full size, in per cent: the relative "
-        "error of $\\tau$ over the eigenspaces, root mean square and largest, and its standard error; how far the full "
-        "size has moved, the largest $|\\tau/\\tau_0 - 1|$, which is the error of saying that it does not; the error "
-        "of the change $\\tau - \\tau_0$, with what noise alone would give; what the surrogate's own check says of "
-        f"both $b$, which have to agree within {TOLERANCE:.0%}; and how many times fewer operations both take than the "
-        "full size for the same standard error.",
+        "A network with rows and widths $b$ times smaller against the full size, in per cent: the relative error of "
+        "$\\tau$ over the eigenspaces, root mean square and largest, and its standard error; how far the full size "
+        "has moved, the largest $|\\tau/\\tau_0 - 1|$, which is the error of predicting no change; the error of the "
+        "change $\\tau - \\tau_0$, beside the value expected from noise alone; the result of the surrogate's own "
+        "check on both $b$, which have to agree within {TOLERANCE:.0%}; and how many times fewer operations both take "
+        "than the full size for the same standard error.",
         [row for outcome in outcomes for row in _rows(outcome)],
         text("setting", lambda row: row.case, once=True),
         number("step", lambda row: row.error.step if row.larger else None),

@@ -20,8 +20,8 @@ def panel_exhibits(outcomes: PanelOutcomes) -> Exhibits:
     shown = tuple(sorted(usable, key=lambda outcome: _place(outcome.case.study)))
     figure = Figure(
         name="b5-panels",
-        caption="The transfer function in the three panels of Figure 20 of the paper: values read off it (points, the "
-        f"bars their reading error of {READING_ERROR:g}), and networks of the paper's widths, their diagonal as "
+        caption="The transfer function in the three panels of Figure 20 of the paper: values read off it "
+        f"(points; bars: reading error of {READING_ERROR:g}), and networks of the paper's widths, their diagonal as "
         "standard deviations; where variances were trained, those too, after as many updates as fit best. Bands: 95 % "
         "intervals of the mean over networks; dashed: initial weights.",
         panels=tuple(_axes(name, shown) for name in PUBLISHED if any(o.case.study.panel.name == name for o in shown)),
@@ -72,9 +72,10 @@ def misfit_table(outcomes: PanelOutcomes) -> Table:
 
     return table_of(
         "b5-misfit",
-        "The root mean square by which $f$ of the networks is off the published values, along training, the noise of "
-        "the networks taken off, with its 95 % interval; and that noise. The learning rate and the updates at which "
-        f"deviations are compared, {STOP}, were fitted to the middle panel on other networks; the left one is nearest "
+        "The root mean square difference between $f$ of the networks and the published values along training, "
+        "corrected for the noise of the networks, with its 95 % interval; and that noise. The learning rate and the "
+        "updates at which "
+        f"deviations are compared, {STOP}, were fitted to the middle panel on other networks; the left one is closest "
         f"after {LEFT_STOP}.",
         rows(),
         text("diagonal", lambda row: f"as {row.study.reading}s", once=True),

@@ -289,26 +289,26 @@ CLAIM = Claim(
     id="C2",
     title="The covariance explains it",
     statement="First-layer weights drawn afresh from $N(0, \\Sigma_w)$, rescaled to their norm at initialisation, "
-    "recover most of the gain of the pretrained first layer, and layers drawn one upon the other add to it.",
+    "recover most of the gain of the pretrained first layer, and drawing the next layers in turn adds to it.",
     reference="arXiv:2006.10455, Figure 5",
-    method="Of digits 150 are trained on with random labels until they are fitted, downstream 150 others with their "
-    "own: in networks of one hidden layer of 64, of whose gain the share is judged, and of two of 128, of which the "
-    "second is drawn, too. On pilot seeds a second layer of 32 or 64 gained nothing by being drawn, or lost; one "
-    "of 128 or 256 gained. With and without it all drawn weights come from the same normal numbers, which took nine "
-    "tenths off the variance of the difference there. Sizes and numbers of networks were fixed on these seeds. "
-    "$\\Sigma_w$ is the mean second moment of the trained first layers of all other replicas. Layers above the "
-    "first start afresh. The share of the gain holds as most where Fieller's interval lies above 0.5, is refuted where "
-    "below, and is given only where the pretrained layer's own gain differs from 0. As controls the drawn layer must "
-    "gain more than one of the same $f$ in a random basis, and than the trained layer whitened by "
-    "$\\Sigma_w^{-1/2}$: what it has beyond its covariance. Of filters the share is also given at the paper's step "
-    f"{PAPER_AT:,} and over its steps {PAPER_OVER[0]:,} to {PAPER_OVER[1]:,}, in epochs of its images, beside what it "
-    f"publishes; on CIFAR-10 it must lie within {WITHIN_PAPER:g} of that. Other intervals are "
-    "95 %, simultaneous over the findings of a case. Photographs have no labels as rich as those of the paper's "
-    "CIFAR-10: downstream labels are new random ones there, and from the full budget on, in a case of its own, which "
-    "of two photographs a crop is from. `--budget paper --cifar10 DIR` adds the paper's net on "
-    "CIFAR-10, random labels on half of the images, then "
-    f"the real ones of the other half for {paper_transfer.DOWNSTREAM[-1]:,} steps; the paper gives neither its initial "
-    f"law nor how long it was pretrained: He's and {paper_networks.EPOCHS[-1]} epochs are ours. "
+    method="Upstream, 150 digits are trained on with random labels until they are fitted; downstream, 150 others with "
+    "their own labels. Networks have one hidden layer of 64, where the share of the gain is judged, or two of "
+    "128, where the second is drawn, too. On pilot seeds a second layer of 32 or 64 gained nothing by being "
+    "drawn, or lost; one of 128 or 256 gained. With and without it all drawn weights come from the same normal numbers, which reduced the "
+    "variance of the difference by nine tenths. Sizes and numbers of networks were fixed on these seeds. $\\Sigma_w$ "
+    "is the mean second moment of the trained first layers of all other replicas. Layers above the first start afresh. "
+    "The share holds as most of the gain if Fieller's interval lies above 0.5, is refuted if it lies below, and is "
+    "given only where the pretrained layer's own gain differs from 0. As controls, the drawn layer must gain more than "
+    "one with the same $f$ in a random basis, and more than the trained layer whitened by $\\Sigma_w^{-1/2}$, which "
+    "keeps what the layer has beyond its covariance. Of filters the share is also given at the paper's step "
+    f"{PAPER_AT:,} and over its steps {PAPER_OVER[0]:,} to {PAPER_OVER[1]:,}, in epochs of its images, beside the "
+    f"published share; on CIFAR-10 it must lie within {WITHIN_PAPER:g} of that. Other intervals are "
+    "95 %, simultaneous over the findings of a case. Photographs have no labels as rich as those of CIFAR-10, so their "
+    "downstream labels are new random ones. From the full budget on, another case has the photographs' own labels "
+    "downstream: which of the two a crop is from. `--budget paper --cifar10 DIR` adds the paper's net on CIFAR-10, "
+    f"random labels on half of the images, then real labels on the other half for {paper_transfer.DOWNSTREAM[-1]:,} "
+    "steps; the paper gives neither the law of its initial weights nor the length of pretraining; we take He's and "
+    f"{paper_networks.EPOCHS[-1]} epochs. "
     "Command: `eigenalign report --only C2 --budget full`.",
     trials=trials,
     predict=predict,

@@ -179,24 +179,27 @@ CLAIM = Claim(
     statement="With large initial weights the pretrained network learns a fresh task more slowly: its upper layer "
     "specialises, and at the switch few of its units are active. A wider upper layer restores positive transfer.",
     reference="arXiv:2006.10455, Figures 1, 7 and 8",
-    method=f"An MLP 64-{LOWER}-width-10 on digits, 300 rows a task, batches of 32, momentum 0.9, twice He's standard "
-    f"deviation; {EPOCHS} epochs of random labels, which narrow networks don't fit. Paired differences to training "
-    "from scratch, and of active shares, by their signs: negative at widths "
-    f"{' and '.join(map(str, NARROW))}, positive at width {WIDEST}; each holds where its 95 % interval (simultaneous "
-    "over a case) lies on its side of 0, and is refuted on the other. What the kernel regime says of these networks: "
-    "each is linearised where downstream training on the squared error begins, and the predicted sign of the gain "
-    "must be that of what happens. Signs of the points of two maps are predicted by linearised training: all networks, "
-    "by their own Jacobians at the switch, follow the downstream optimizer, loss and batches, and the sign is that of "
-    "the mean gain in accuracy (of the loss, in loss). It holds where Clopper and Pearson's interval of the share that "
-    f"is right among decided signs lies above {SHARE:g}, shuffled predictions do as well with a probability below "
-    f"{CHANCE:g}, and no constant sign does as well. With $f_0:=0$ the tangent kernels alone are asked. The control is "
-    "the condition of the squared error, which has to fail. At least 17 signs must be decided for all of this: the "
-    f"quick budget takes {len(points_of(SMALL))} points, the others {len(points_of(LARGE))}. Its replicas were raised "
-    "from 8 to 12 per point of the maps after eight had left 16 signs decided at seed 0, all of them right. "
+    method=f"An MLP 64-{LOWER}-width-10 on digits, 300 rows per task, batches of 32, momentum 0.9, twice He's standard "
+    f"deviation; {EPOCHS} epochs of random labels, which narrow networks do not fit. Paired differences to "
+    "training from scratch, and changes of active shares, are judged by their signs: negative at widths "
+    f"{' and '.join(map(str, NARROW))}, positive at width {WIDEST}; each holds if its 95 % interval (simultaneous "
+    "over a case) lies on the expected side of 0, and is refuted on the other. To compare with the kernel regime, each "
+    "network "
+    "is linearised where downstream training on the squared error begins, and the predicted sign of the gain must be "
+    "the observed one. Signs of the points of two maps are predicted by linearised training: all networks, by their "
+    "own Jacobians at the switch, follow the downstream optimizer, loss and batches, and the predicted sign is that of "
+    "the "
+    "mean gain in accuracy (or in loss). The prediction holds if Clopper and Pearson's interval of the share of "
+    f"decided signs that are right lies above {SHARE:g}, shuffled predictions do as well with a probability below "
+    f"{CHANCE:g}, and no constant sign does as well. With $f_0:=0$ the prediction uses the tangent kernels alone. The "
+    "control is the condition for the squared error, which has to fail. At least 17 signs must be decided for all of "
+    f"this: the quick budget takes {len(points_of(SMALL))} points, the others {len(points_of(LARGE))}. Its replicas "
+    "were raised from 8 to 12 per point of the maps after eight had left 16 signs decided at seed 0, all of them "
+    "right. "
     "`--budget paper --cifar10 DIR` adds VGG16 on CIFAR-10, real and new "
     f"random labels downstream, at {paper_transfer.LOSSES[0].factor:g} times He's standard deviation, judged as the "
-    "narrow networks are: the paper does not give the values of its settings, and these are ours. Command: "
-    "`eigenalign report --only C3 --budget full` (some 10 minutes of a core).",
+    "narrow networks are: the paper does not give the values of its settings; these are ours. Command: `eigenalign "
+    "report --only C3 --budget full` (some 10 minutes of a core).",
     trials=trials,
     predict=predict,
     measure=measure,

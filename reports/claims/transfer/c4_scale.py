@@ -133,21 +133,21 @@ CLAIM = Claim(
     id="C4",
     title="The scale of the init decides",
     statement="The scale of the initial weights decides whether training on random labels helps. With a new output "
-    "layer on rescaled hidden layers it helps at half of He's standard deviation and hurts at He's; as trained, output "
-    "layer and all, it still helps there, and hurts at twice that. A first layer drawn from its covariance helps at "
-    "half of He's standard deviation alone, and hurts nowhere.",
+    "layer on rescaled hidden layers it helps at half of He's standard deviation and hurts at He's; as trained, "
+    "output layer and all, it still helps at He's, and hurts at twice that. A first layer drawn from its covariance "
+    "helps only at half of He's standard deviation, and hurts nowhere.",
     reference="arXiv:2006.10455, on init_scale",
     method="An MLP 64-128-32-10 on digits, batches of 32, momentum 0.9, learning rate 0.01; upstream random labels on "
-    "300 digits until they are fitted (for 40 epochs at most at factor 2.0, where many never are), downstream real "
-    "labels on 300 others. Another implementation had found $+0.042$ at factor 0.5 and $-0.014$ at factor 1.0 in an "
-    "MLP 64-256-64-10 on 898 digits, without saying what becomes of the output layer. With all layers kept the "
-    "negative sign is not reproduced, here or in pilots; with a new output layer on rescaled hidden layers pilots with "
-    "other seeds reproduced both numbers on that network. On the smaller one, where effects are seen at less cost, "
-    "they gave the signs that are judged, among them that of a drawn first layer. The first rule, negative at factor "
-    "1.0 with all layers kept, was refuted on the draws of its time; the present rule is judged on fresh ones. A sign "
-    "holds where the 95 % interval of the paired difference to scratch, simultaneous over the findings of a case, lies "
-    f"on its side of 0, and is refuted where it lies on the other. A gain is absent where it lies within {SMALLEST:g} "
-    "of 0. Command: `eigenalign report --only C4 --budget full`.",
+    "300 digits until they are fitted (or for 40 epochs at factor 2.0, where many never are); downstream real labels "
+    "on 300 others. Another implementation found $+0.042$ at factor 0.5 and $-0.014$ at factor 1.0 in an MLP "
+    "64-256-64-10 on 898 digits, without saying what happens to the output layer. With all layers kept the negative "
+    "sign is not reproduced, here or in pilots; with a new output layer on rescaled hidden layers pilots with other "
+    "seeds reproduced both numbers on that network. On the smaller one, where effects are cheaper to detect, they "
+    "gave the signs that are judged, among them that of a drawn first layer. The first rule, negative at factor 1.0 "
+    "with all layers kept, was refuted on the draws used then; the present rule is judged on new ones. A sign holds "
+    "if the 95 % interval of the paired difference to scratch, simultaneous over the findings of a case, lies on its "
+    f"side of 0, and is refuted if it lies on the other. A gain is absent if the interval lies within {SMALLEST:g} of "
+    "0. Command: `eigenalign report --only C4 --budget full`.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -88,7 +88,7 @@ def _judge_early(measured: StageGains, prediction: str) -> Judgement:
         measurement="unknown: the largest gain may be 0" if share is None else share.ratio,
         interval=None if share is None else (share.low, share.high),
         verdict=verdict,
-        power="the early gain is held against every other stage",
+        power="the early gain is compared with that of every other stage",
         note=with_need(note, verdict, by_interval(nearest.replicas, nearest.low, nearest.high, (0.0,))),
     )
 
@@ -96,11 +96,11 @@ def _judge_early(measured: StageGains, prediction: str) -> Judgement:
 def _judge_start(measured: StageGains) -> Judgement:
     largest = float(abs(measured.at(0)).max())
     return Judgement(
-        quantity="largest gain after 0 epochs, where the network is the one from scratch",
+        quantity="largest gain after 0 epochs, where the network is the untrained one",
         prediction=0.0,
         measurement=largest,
         verdict=identity_verdict(largest, 0.0, measured.diverged),
-        power="any difference between the two trainings",
+        power="detects any difference between the two trainings",
         kind="exact",
     )
 
@@ -135,8 +135,8 @@ def illustrate(outcomes: Outcomes[Stages, str, StageGains]) -> Exhibits:
 
     table = table_of(
         "c6-stages",
-        "Upstream accuracy and gain in mean train accuracy downstream after so many epochs of one upstream training; "
-        "means over replicas with standard errors, 95 % intervals.",
+        "Upstream accuracy and gain in mean train accuracy downstream by the number of epochs of one upstream "
+        "training; means over replicas with standard errors, 95 % intervals.",
         rows(),
         text("case", lambda row: row[0], once=True),
         number("epochs", lambda row: row[2]),
@@ -146,8 +146,9 @@ def illustrate(outcomes: Outcomes[Stages, str, StageGains]) -> Exhibits:
     )
     figure = Figure(
         name="c6-stages",
-        caption="The gain of networks taken from one upstream training, by the epochs made until then. Bars: 95 % "
-        "intervals of the mean over replicas, whose stages share a trajectory and all that is downstream.",
+        caption="The gain of networks taken from one upstream training, by the number of epochs until then. Bars: 95 "
+        "% intervals of the mean over replicas; the stages of a replica share the trajectory, and rows, "
+        "labels and batches downstream.",
         panels=tuple(_panel(outcome.case.name, outcome.measurement) for outcome in outcomes),
     )
     return Exhibits((table,), (figure,))
@@ -162,21 +163,22 @@ def _panel(title: str, measured: StageGains) -> Panel:
 CLAIM = Claim(
     id="C6",
     title="Stages of upstream training",
-    statement="Early epochs of training on random labels give most of what it gains for a fresh task; late ones "
-    "specialise, and can take it away.",
+    statement="Early epochs of training on random labels give most of the gain on a fresh task; late ones specialise, "
+    "and can take it away.",
     reference="arXiv:2006.10455, Section 4",
-    method="An MLP 64-128-32-10 on digits, 300 rows a task, batches of 32, momentum 0.9. One upstream training of "
-    f"every replica is looked at after {', '.join(map(str, EPOCHS))} epochs, and each of these networks is trained "
+    method="An MLP 64-128-32-10 on digits, 300 rows per task, batches of 32, momentum 0.9. One upstream training of "
+    f"every replica is read after {', '.join(map(str, EPOCHS))} epochs, and each of these networks is trained "
     "downstream on real labels, on the same rows, labels and batches: stages are paired. Early means the first "
-    f"{EARLY} epochs. They give most of the gain where their gain exceeds {MOST:g} of that at every other stage, by "
-    "95 % intervals of paired differences, all of which must lie above 0; it is refuted where one of them, "
-    "simultaneous, lies below. The share's interval is that of Fieller's over all stages that may be the best. That "
+    f"{EARLY} epochs. They give most of the gain if their gain exceeds {MOST:g} of that at every other stage: the "
+    "95 % intervals of the paired differences must all lie above 0. This is refuted if one of these intervals, taken "
+    "simultaneously, lies below 0. The interval of the share is Fieller's, over all stages that may be the best. That "
     f"late epochs specialise is judged by the sign of the gain after {LAST} epochs minus that after {EARLY}, at a rate "
-    "so large that it ends in harm: negative holds. With twice He's weights, where transfer is negative as in claim "
-    "C3, the paper gives no setting, and the sign is shown and not judged: the first epochs do the harm there, and "
-    "late ones mend some of it. Rates and widths were chosen on pilot seeds 101 and 102; replicas were raised to 20, "
-    "which are trained at a time, from 9, 5 and 4, with which seed 0 had the same verdicts. After 0 epochs the gain "
-    "must be 0 to the last bit. Command: `eigenalign report --only C6 --budget full`.",
+    f"so large that training ends in harm: it holds if negative. With twice He's weights, where transfer is negative "
+    "as in claim C3, the paper gives no setting, so the sign is shown and not judged: there the first epochs do the "
+    "harm, and "
+    "late ones undo some of it. Rates and widths were chosen on pilot seeds 101 and 102; replicas, first 9, 5 and 4, "
+    "were raised to 20, which train in one run; the verdicts at seed 0 stayed the same. After 0 epochs the gain must "
+    "be 0 to the last bit. Command: `eigenalign report --only C6 --budget full`.",
     trials=trials,
     predict=predict,
     measure=measure,

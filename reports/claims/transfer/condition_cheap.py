@@ -47,9 +47,9 @@ def cheap_table(predicted: PredictedTransfer, measured: MeasuredTransfer) -> Tab
     return table_of(
         "c5-cheap",
         "How well numbers that take a second to compute predict signs: the share of decided signs of the gain in "
-        "accuracy that the sign of a number predicts, with Clopper and Pearson's 95 % interval, and how often the "
-        "number shuffled over settings does as well. Kernels are of twenty rows, without labels. Linearised training "
-        "and the squared error's condition are given for comparison.",
+        "accuracy that the sign of each number predicts, with Clopper and Pearson's 95 % interval, and how often the "
+        "number does as well when shuffled over settings. Kernels are of twenty rows, without labels. Linearised "
+        "training and the squared error's condition are given for comparison.",
         rows,
         number("epochs", lambda row: row.horizon),
         text("condition", lambda row: row.condition),

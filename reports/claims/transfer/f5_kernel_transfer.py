@@ -173,8 +173,8 @@ def illustrate(outcomes: Outcomes[WideStudy, PredictedWideGains, MeasuredGains])
         "By how much pre-training lowers the downstream loss of wide ReLU networks, in per cent of the loss at the "
         "start: through first-layer weights of covariance $\\propto S^{3/4}$, second layer trained, against isotropic "
         "weights of the same trace and of the same $\\mathrm{tr}\\,\\Sigma_w S$; and with the output layer kept after "
-        "training on random labels, against a fresh network. The last case is the control: predicted as if nothing of "
-        "the labels were remembered.",
+        "training on random labels, against a fresh network. The last case is the control: predicted as if the labels "
+        "were not remembered at all.",
         (row for outcome in outcomes for row in _rows(outcome)),
         text("case", lambda row: row.case, once=True),
         text("against", lambda row: row.reference, once=True),
@@ -206,18 +206,19 @@ CLAIM = Claim(
     id="F5",
     title="Transfer in wide networks",
     statement="In the kernel regime the downstream loss after pre-training has a closed form, and with it the sign of "
-    "transfer. Weights of an aligned covariance help where the target lies along their large directions and hurt where "
-    "it lies along the small ones; much of what they seem to gain at equal trace is the larger scale of their kernel. "
-    "With the output layer kept, the memory of random labels works against what pre-training forgot of the init.",
+    "transfer. Weights of an aligned covariance help where the target lies along their large directions and hurt "
+    "where it lies along the small ones; much of the apparent gain at equal trace comes from the larger scale of "
+    "their kernel. With the output layer kept, the memory of the random labels works against the benefit of having "
+    "forgotten the initial weights.",
     reference="arXiv:2006.10455 asks when transfer is positive; the conditions are derived in theory/derivations.md",
     method="ReLU networks with one hidden layer are trained downstream, the compared ones from the same random "
-    "numbers, and read early and late. Noise of labels and starts is taken out by a control variate, the gain at the "
-    "fixed kernel of drawn neurons; its mean is taken from networks that are not trained, with its error in the "
-    "interval, so the measurement does not depend on the prediction. The closed form neglects what a "
-    "finite width adds, by a budget of $0.5\\,m^{-1/2}$ of the loss at the start for weights and $2\\,m^{-1/2}$ for "
-    "kept networks, whose kernel has moved: simultaneous 95 % intervals must lie within it, and every predicted gain "
-    "larger than that must be seen with its sign. As a control, the form without the memory of the upstream labels "
-    "must be refuted.",
+    "numbers, and are read early and late. The noise of labels and initial weights is removed by a control variate, "
+    "the gain at the fixed kernel of drawn neurons; its mean is taken from networks that are not trained, with its "
+    "error included in the interval, so the measurement does not depend on the prediction. The closed form neglects "
+    "what a finite width adds, by a budget of $0.5\\,m^{-1/2}$ of the loss at the start for weights and "
+    "$2\\,m^{-1/2}$ for kept networks, whose kernel has moved: simultaneous 95 % intervals must lie within it, and "
+    "every predicted gain larger than that must be observed with its sign. As a control, the form without the memory "
+    "of the upstream labels must be refuted.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -42,7 +42,7 @@ def kinds_of(hidden: int) -> Kinds:
 
 @dataclass(frozen=True)
 class LayeredDigits:
-    """An MLP on digits from half of He's standard deviation, 400 rows a task, with rows that no training sees."""
+    """An MLP on digits from half of He's standard deviation, 400 rows per task, with rows that no training sees."""
 
     hidden: tuple[int, ...]
     rate: float

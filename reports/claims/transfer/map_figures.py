@@ -89,7 +89,7 @@ def switch_figure(found: Mapping[MapPoint, Effects]) -> Figure:
         name="c3-switch",
         caption=f"At init factor {HURT:g}, {EPOCHS} epochs upstream: the gain in mean train accuracy against the width "
         "of the upper layer; the share of active units at the switch; and that share along downstream training at "
-        f"width {MapPoint().width}, where scratch at step 0 is the network before upstream training. 95 % intervals.",
+        f"width {MapPoint().width}, where step 0 from scratch is the network before upstream training. 95 % intervals.",
         panels=(
             Panel("gain", r"$\log_2$ upper width", "minus scratch", tuple(gains)),
             Panel("active at the switch", r"$\log_2$ upper width", "share of active units", tuple(shares)),
@@ -118,7 +118,7 @@ def maps_figure(found: Mapping[MapPoint, MappedEffects], grid: MapGrid) -> Figur
         name="c3-maps",
         caption="Where pretraining on random labels helps (red) and hurts (blue): gain in mean train accuracy over six "
         "epochs. Signs in the cells, and the lines between them, are predicted by linearised training of the same "
-        "networks; a ring marks a sign that is not the one seen.",
+        "networks; a ring marks a sign that differs from the observed one.",
         panels=(
             picture(
                 f"upper width {narrow.width}, {narrow.epochs} epochs",

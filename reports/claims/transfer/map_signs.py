@@ -16,8 +16,8 @@ from theory.testing import PairedMean, paired_mean
 
 CHANCE = 0.01  # shuffled predictions must do as well with a smaller probability than this
 WHY_SQUARED_ERROR_FAILS = (
-    "The squared error counts first how large outputs are when training begins, to which accuracy is indifferent: "
-    "its sign is that of the change of $\\|f_0\\|$."
+    "The squared error depends first of all on the size of the outputs when training begins, which does not matter for "
+    "accuracy: its sign is that of the change of $\\|f_0\\|$."
 )
 
 

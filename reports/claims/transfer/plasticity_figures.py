@@ -45,7 +45,7 @@ def remedies_table(found: Found) -> Table:
         "c8-remedies",
         "Remedies by rank: train accuracy at the end of a task, averaged over tasks from the second on, with the "
         "paired difference to no remedy; the slope over tasks; and the share of units of the upper layer that are "
-        "alive where the tenth task begins. A new network per task is no remedy: it keeps nothing.",
+        "alive where the tenth task begins. A new network per task is not a remedy: it keeps nothing.",
         ((point, each, name) for point, each in found.items() for name in ranking(each)),
         text("point", lambda row: row[0].name, once=True),
         text("remedy", lambda row: row[2]),
@@ -122,7 +122,7 @@ def map_figure(found: Found) -> Figure:
         "c8-map",
         "The slope of the accuracy reached over ten tasks against the factor on He's standard deviation (95 % "
         "intervals); gains in mean train accuracy over a new network, as linearised training predicts them and as "
-        "they are seen (two standard errors).",
+        "observed (two standard errors).",
         tuple(panels),
     )
 

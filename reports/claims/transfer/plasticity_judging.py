@@ -163,7 +163,7 @@ def judge_anew(found: Mapping[TaskPoint, PlasticityEffects]) -> Judgement:
         interval=(mean.low, mean.high) if mean.estimable else None,
         verdict=verdict,
         power=f"budget ± {SMALLEST:g}",
-        note="the control of all slopes: nothing is carried on",
+        note="the control of all slopes: nothing is carried over",
     )
 
 

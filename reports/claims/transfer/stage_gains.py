@@ -23,7 +23,7 @@ PLAIN = ("scratch", "pretrained")
 
 @dataclass(frozen=True)
 class Stages:
-    """One regime of upstream training, on 300 rows a task in batches of 32, as on the maps of claim C3.
+    """One regime of upstream training, on 300 rows per task in batches of 32, as on the maps of claim C3.
 
     `asked` is what is judged: whether early epochs give most of the gain, or whether late ones reduce it.
     """

@@ -283,10 +283,9 @@ def illustrate(outcomes: Outcomes[LinearStudy, PredictedLinearGains, TrainedLine
     """The gains of every case; the trace-matched gain against the length of pre-training, where its sign changes."""
     table = table_of(
         "t1-gains",
-        "By how much pre-training on random labels lowers the training loss of a task, by the mechanism of its "
-        "transfer, against the steps of pre-training and of the task: over fresh weights as drawn, and over fresh "
-        "weights of the same trace. The last case is the control: measured through initial weights, predicted as "
-        "frozen features.",
+        "By how much pre-training on random labels lowers the training loss of a task, by the mechanism of transfer, "
+        "against the steps of pre-training and of the task: over fresh weights as drawn, and over fresh weights of "
+        "the same trace. The last case is the control: measured through initial weights, predicted as frozen features.",
         (row for outcome in outcomes for row in _rows(outcome)),
         text("case", lambda row: row.case, once=True),
         text("pre-training", lambda row: row.length, once=True),
@@ -332,11 +331,12 @@ CLAIM = Claim(
     "is kept. As the initial weights of a linear model a rising $f$ hurts early in the task, and a falling one helps; "
     "as frozen features under a second layer a rising $f$ helps, and a falling one hurts.",
     reference="arXiv:2006.10455 asks when transfer is positive; the conditions are derived in theory/derivations.md",
-    method="Models are pre-trained on random labels and continue with a linear teacher's labels of the same rows, "
-    "beside fresh weights as drawn and fresh weights of the same trace, and are read early and late. A gain is a share "
-    "of the larger of the two losses that it is the difference of. Through initial weights its form is exact: refuted "
-    "below $p = 10^{-6}$; holds if not, a discrepancy of 5 % of the loss would have been detected, and the predicted "
-    f"signs are seen. Through frozen features the form neglects terms of order $1/m$: at $m = {WIDTH}$ simultaneous 95 "
+    method="Models are pre-trained on random labels and continue on a linear teacher's labels of the same rows. They "
+    "are compared with fresh weights as drawn and with fresh weights of the same trace, early and late. A gain "
+    "is a share of the larger of the two losses. Through initial weights its form is exact: refuted "
+    "below $p = 10^{-6}$; it holds if it is not refuted, a discrepancy of 5 % of the loss would have been detected, "
+    "and the predicted signs are observed. Through frozen features the form neglects terms of order $1/m$: at $m = "
+    f"{WIDTH}$ simultaneous 95 "
     f"% intervals must lie within {100 * BUDGET:.2g} % of the loss. As a control, the formula of features must be "
     "refuted for initial weights.",
     trials=trials,

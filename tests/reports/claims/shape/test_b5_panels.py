@@ -75,7 +75,7 @@ def test_agreement_holds_is_undecided_or_is_refuted(case: Case[Any], beside: flo
     assert agreement.interval is not None
     low, high = agreement.interval
     assert low < beside * WITHIN < high
-    told = "more than the values are misread by" if beside * WITHIN > READING_ERROR else "may be the error of reading"
+    told = "more than the reading error" if beside * WITHIN > READING_ERROR else "possibly the reading error"
     assert told in agreement.note
     diverged, *_ = outcome(case, beside * WITHIN, diverged=1).judgements
     assert diverged.verdict != "holds"
@@ -83,7 +83,7 @@ def test_agreement_holds_is_undecided_or_is_refuted(case: Case[Any], beside: flo
 
 def test_within_the_reading_error_it_is_said() -> None:
     agreement, *_ = outcome(MIDDLE, 0.001).judgements
-    assert "which may be the error of reading the values alone" in agreement.note
+    assert "possibly the reading error alone" in agreement.note
 
 
 @pytest.mark.parametrize(("before", "verdict"), [(0.02, "holds"), (0.003, "undecided"), (0.0, "refuted")])
