@@ -122,3 +122,11 @@ def test_top_level_is_what_the_readme_says():
     folders = {name.split("/")[0] for name in names if "/" in name}
     assert {name for name in folders if not name.startswith(".")} == {*PACKAGES, "tests"}
     assert {name for name in names if name.endswith(".py") and "/" not in name} == {DOOR.name}
+
+
+def test_claims_have_no_quantiles_of_their_own():
+    """Half-widths of intervals and detectable differences come from reports/judging."""
+    bare = re.compile(r"(?<![\d.])(?:1\.96|1\.64\d?|2\.58|3\.24|3\.92)(?!\d)|\b(?:norm|t|chi2)\.(?:ppf|isf)\(")
+    paths = [path for path in MODULES if "claims" in path.parts or "equivariance" in path.parts]
+    assert len(paths) > 80
+    assert not [f"{path.name}: {found.group()}" for path in paths for found in bare.finditer(path.read_text())]

@@ -7,10 +7,11 @@ import pytest
 import sympy as sp
 from sympy import Expr, Symbol
 
+from tests.oracles.two_layer import flow_series
 from theory.linear.online import feedback, mean_square_limit, stationary
 from theory.linear.phase_diagram import decay_peak, phase_boundary
 from theory.linear.shape import flow_peak, slope
-from theory.linear.two_layer import TwoLayer, flow_series, two_layer_first_step_moment
+from theory.linear.two_layer import TwoLayer, two_layer_first_step_moment
 from theory.linear.two_layer_converged import converged_average
 from theory.linear.wishart import wishart_powers
 from theory.setting import Training

@@ -8,6 +8,9 @@ from math import atan2, cos, pi, sin, sqrt
 import numpy as np
 from scipy import integrate
 
+from theory.network.lazy import KernelLimit, LazyTerms, terms
+from theory.network.propagators import Stretch, kernel_propagators
+
 
 def matrices_by_steps(
     kernel: np.ndarray, start: np.ndarray, rate: float, steps: int
@@ -91,3 +94,8 @@ def smooth_terms(
             turned = np.outer((chance * second[:, i] * first[:, k]) @ w, x[i])
             t3 += sa * b[i, k] * (x[i] @ x[k]) * (turned + turned.T)
     return t1, t2, t3, t4
+
+
+def terms_after(limit: KernelLimit, stretch: Stretch, labels: float) -> LazyTerms:
+    """T_1 … T_4 of one output after a stretch of training on labels of variance s_y²."""
+    return terms(limit, kernel_propagators(stretch, limit.basis, limit.residual(labels)))

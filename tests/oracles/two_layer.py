@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from theory.linear.two_layer import TwoLayer
 from theory.setting import Data, Labels, Network, Setting, Training
 
 
@@ -108,3 +109,27 @@ def two_layer_setting(
     data = Data(kind="gaussian", spectrum=(1.0,) * rows.shape[1], samples=len(rows), fixed=True)
     keys: dict = {"kind": "mlp", "hidden": (width,), "activation": "identity", **network}
     return Setting(data=data, labels=labels or Labels(), network=Network(**keys), training=training)
+
+
+def flow_series(s: np.ndarray, samples: int, label_variance: float, net: TwoLayer, time: float) -> np.ndarray:
+    """τ along eigenvalues s (k,) of S (factor included, with multiplicity) after flow time t, up to O(t³).
+
+        τ = σ_1² − 2tCσ_1²σ_2² s + t² [ (Cσ_y²(σ_1² + σ_2²)/n) s + 2C(C + m + 1)σ_1²σ_2⁴ s²
+                                        + 2Cσ_1⁴σ_2² ((m + 1)s² + tr(S) s) ],
+
+    isotropic σ_1². Asymptotic, error O(t³): useful only while t s m σ² ≪ 1. The first step of descent lacks the
+    motion of W_2, hence the terms with σ_1⁴ and the label part of σ_1².
+    """
+    c, m, second = net.outputs, net.width, net.output_variance
+    first = float(net.initial[0])
+    curvature = (
+        c * label_variance * (first + second) / samples * s
+        + 2 * c * (c + m + 1) * first * second**2 * s**2
+        + 2 * c * first**2 * second * ((m + 1) * s**2 + s.sum() * s)
+    )
+    return np.asarray(first - 2 * time * c * first * second * s + time**2 * curvature)
+
+
+def converged_many_outputs(variances: np.ndarray, outputs: int) -> np.ndarray:
+    """sqrt(C ν_i), the limit of E[(βᵀβ)^½]_ii as C/d → ∞, (d,). Asymptotic; wrong by large factors for C < d."""
+    return np.sqrt(outputs * np.asarray(variances, dtype=float))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from reports.claims.forms.form_evidence import scaled_form
+from tests.oracles.two_layer import converged_many_outputs
 from tests.plants.plant import Plant, Wrong, always, instead, of_training, times, with_arguments
-from theory.linear import two_layer_converged
 from theory.shape import FALLS, RISES
 
 MINI_BATCH = "fresh mini-batches", "mini-batches with replacement, Nesterov"
@@ -93,7 +93,7 @@ def _plain_ends(right: Any) -> Any:
 
 
 def _many_outputs(variances: np.ndarray) -> np.ndarray:
-    return two_layer_converged.converged_many_outputs(variances, 1)
+    return converged_many_outputs(variances, 1)
 
 
 def _reversed_shapes(right: Any) -> Any:

@@ -171,8 +171,6 @@ LAWS = [
             0.1 / c, c * SPECTRUM, batch_size=2, sigma_y2=1.5, k4=2.0, decay=c / 8)),
     Law(two_layer_converged.converged_moment, 1, lambda c: two_layer_converged.converged_moment(c * VECTORS[:2])),
     Law(two_layer_converged.converged_average, 0.5, lambda c: two_layer_converged.converged_average(c * SPECTRUM)),
-    Law(two_layer_converged.converged_many_outputs, 0.5,
-        lambda c: two_layer_converged.converged_many_outputs(c * SPECTRUM, 5)),
     Law(wishart.wishart_powers, 1, lambda c: wishart.wishart_powers(c * SPECTRUM, 5, 1)[1]),
     Law(wishart.vector_powers, 1, lambda c: wishart.vector_powers(c * SPECTRUM, 1)[1]),
     # kernels of rows: degree 2, so that rows end where their squares do

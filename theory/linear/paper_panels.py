@@ -25,6 +25,7 @@ from theory.linear.shape import flow_peak, flow_shape
 from theory.shape import FALLS, RISES, RISES_THEN_FALLS
 
 Reading = Literal["variance", "deviation"]
+PanelName = Literal["left", "middle", "right"]
 READINGS: tuple[Reading, ...] = ("variance", "deviation")
 REFERENCE_SAMPLES = 10_000
 CLASSES = 10
@@ -36,7 +37,8 @@ class PaperPanel:
 
     Attributes
     ----------
-    name : str
+    name : "left", "middle" or "right"
+        Its place in the figure, by which it is known.
     samples : int
     diagonal : tuple of float
         Ascending, one entry per dimension.
@@ -44,7 +46,7 @@ class PaperPanel:
         The shape of f over σ in the paper ("rises, levels off" is "rises").
     """
 
-    name: str
+    name: PanelName
     samples: int
     diagonal: tuple[float, ...]
     observed: str

@@ -62,11 +62,6 @@ def converged_average(variances: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(top) * (weight @ (unit / spread)))
 
 
-def converged_many_outputs(variances: np.ndarray, outputs: int) -> np.ndarray:
-    """sqrt(C ν_i), the limit of E[(βᵀβ)^½]_ii as C/d → ∞, (d,). Asymptotic; wrong by large factors for C < d."""
-    return np.sqrt(outputs * np.asarray(variances, dtype=float))
-
-
 def refusal(setting: Setting) -> str | None:
     """Why the form does not apply: the first hypothesis that fails; None if all hold."""
     network, training, labels = setting.network, setting.training, setting.labels

@@ -181,11 +181,6 @@ def terms(limit: KernelLimit, matrices: Propagators) -> LazyTerms:
     )
 
 
-def terms_after(limit: KernelLimit, stretch: Stretch, labels: float) -> LazyTerms:
-    """T_1 … T_4 of one output after a stretch of training on labels of variance s_y²."""
-    return terms(limit, kernel_propagators(stretch, limit.basis, limit.residual(labels)))
-
-
 def displacement(limit: KernelLimit, matrices: Propagators, model: Model) -> float:
     """How far weights move, relative to their initial size: the small parameter ε of the expansion.
 

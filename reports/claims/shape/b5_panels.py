@@ -18,11 +18,11 @@ from reports.judging.intervals import detected, mean_and_half, sample_mean, simu
 from reports.judging.misfit import ALLOWED
 from reports.judging.needed import by_interval, with_need
 from reports.judging.rules import POWER, above_verdict, sign_verdict
-from theory.linear.paper_panels import PAPER_PANELS, READINGS, Reading
+from theory.linear.paper_panels import PAPER_PANELS, READINGS, PanelName, Reading
 from theory.shape import RISES_THEN_FALLS
 
 WITHIN = 0.004  # some 2 % of f
-UPDATES: Mapping[tuple[str, Reading], tuple[int, ...]] = {
+UPDATES: Mapping[tuple[PanelName, Reading], tuple[int, ...]] = {
     ("left", "deviation"): (STOP, LEFT_STOP),
     ("middle", "deviation"): (1560, STOP),
     ("right", "deviation"): (1560, STOP, 2800),
@@ -31,7 +31,7 @@ UPDATES: Mapping[tuple[str, Reading], tuple[int, ...]] = {
     ("right", "variance"): (700, 1050, 1400),
 }
 # Networks by budget; a panel that is not listed is not trained.
-NETWORKS: Mapping[str, Mapping[tuple[str, Reading], int]] = {
+NETWORKS: Mapping[str, Mapping[tuple[PanelName, Reading], int]] = {
     "quick": {("right", "deviation"): 2},
     "full": {
         ("left", "deviation"): 2,

@@ -19,11 +19,11 @@ from reports.judging.needed import by_interval, with_need
 from reports.judging.rules import POWER, Sign, sign_verdict
 from simulate.scaling import LayerFactors, layer_factors, shrink
 from theory.decomposition import Decomposition, EstimatedParts, decompose
-from theory.linear.paper_panels import PAPER_PANELS
+from theory.linear.paper_panels import PAPER_PANELS, PaperPanel
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 RATE, BATCH = 0.04, 200  # of the panels and of one hidden layer
-PANELS = {panel.name: panel for panel in PAPER_PANELS}
+PANELS: Mapping[str, PaperPanel] = {panel.name: panel for panel in PAPER_PANELS}
 # b, how many times smaller than the paper's networks those are that stand for them
 FACTORS = {"quick": {"right": 8, "middle": 16}, "full": {"right": 4, "middle": 4}}
 CROPS = 200

@@ -12,6 +12,7 @@ from reports.claims.shape.read_panels import LEFT_STOP, STOP, PanelOutcomes, Rea
 from reports.findings import Exhibits, Figure, Panel, Series, Table, number, table_of, text
 from reports.judging.intervals import means_and_halves, sample_mean
 from reports.judging.misfit import Misfit
+from theory.linear.paper_panels import PanelName
 
 
 def panel_exhibits(outcomes: PanelOutcomes) -> Exhibits:
@@ -34,7 +35,7 @@ def _place(study: ReadPanel) -> tuple[int, int]:
     return study.reading == "variance", [*PUBLISHED].index(study.panel.name)
 
 
-def _axes(name: str, outcomes: PanelOutcomes) -> Panel:
+def _axes(name: PanelName, outcomes: PanelOutcomes) -> Panel:
     published = PUBLISHED[name]
     sigma, f = np.array(published.sigma), np.array(published.f)
     series = [Series("published", sigma, f, np.full(len(f), READING_ERROR))]

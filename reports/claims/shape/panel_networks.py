@@ -7,6 +7,7 @@ deviations, on networks that no report uses.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,11 @@ from reports.judging.changes import movements
 from reports.judging.estimate import data_eigenspaces
 from simulate.results import Simulation
 from theory.eigenspaces import weight_variances
-from theory.linear.paper_panels import PaperPanel, Reading
+from theory.linear.paper_panels import PanelName, PaperPanel, Reading
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 RATE, MOMENTUM, BATCH = 0.04, 0.9, 256
-HIDDEN = {"left": (2048, 256), "middle": (2048, 256), "right": (256, 256)}
+HIDDEN: Mapping[PanelName, tuple[int, int]] = {"left": (2048, 256), "middle": (2048, 256), "right": (256, 256)}
 
 
 def panel_setting(panel: PaperPanel, reading: Reading, updates: tuple[int, ...], replicas: int) -> Setting:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from theory.errors import InvalidInput
+from theory.linear.paper_panels import PanelName
 
 READING_ERROR = 0.0015  # of every value
 
@@ -32,7 +34,7 @@ class PublishedCurve:
         return np.asarray(f[..., apart.argmin(axis=1)] - np.array(self.f))
 
 
-PUBLISHED = {
+PUBLISHED: Mapping[PanelName, PublishedCurve] = {
     "left": PublishedCurve((1.0, 1.2, 1.4, 1.6, 1.8, 1.9), (0.381, 0.366, 0.349, 0.334, 0.321, 0.316)),
     "middle": PublishedCurve(
         (0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.5, 1.8, 2.0, 2.2, 2.5, 2.8, 3.0),

@@ -205,10 +205,10 @@ def test_how_long_it_takes_is_said_before_it_starts(small, monkeypatch, caplog):
         seen.append(arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("reports.campaign.run._settled", stop)
+    monkeypatch.setattr("reports.campaign.run.settle_jobs", stop)
     monkeypatch.setattr("reports.campaign.run.CLAIMS", (claim,))
     with pytest.raises(KeyboardInterrupt):
-        run_campaign(budget="paper", cifar10=small.cifar10)
+        run_campaign(budget="paper", cifar10=small.cifar10, processes=1)
     assert seen
     assert f"CIFAR-10 adds cases ({len(names)}): about 4.0 hours here" in caplog.messages[0]
 

@@ -11,11 +11,11 @@ import torch
 
 from tests.oracles.linear import exact
 from tests.oracles.statistics import largest_z
-from tests.oracles.two_layer import draw, enumerated, enumerated_first_step, two_layer_setting
+from tests.oracles.two_layer import draw, enumerated, enumerated_first_step, flow_series, two_layer_setting
 from theory.catalogue import predict
 from theory.errors import NoClosedForm
 from theory.linear import two_layer, two_layer_converged, two_layer_early
-from theory.linear.two_layer import TwoLayer, flow_series, two_layer_first_step_moment
+from theory.linear.two_layer import TwoLayer, two_layer_first_step_moment
 from theory.setting import Data, Labels, Network, Training
 
 # ---- the first step

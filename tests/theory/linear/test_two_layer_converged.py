@@ -11,11 +11,11 @@ from scipy import integrate
 from scipy.special import gammaln
 
 from tests.oracles.statistics import largest_z
-from tests.oracles.two_layer import draw, train, two_layer_setting
+from tests.oracles.two_layer import converged_many_outputs, draw, train, two_layer_setting
 from theory.catalogue import predict
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear import two_layer_converged
-from theory.linear.two_layer_converged import converged_average, converged_many_outputs, converged_moment
+from theory.linear.two_layer_converged import converged_average, converged_moment
 from theory.setting import Labels, Setting, Training
 
 

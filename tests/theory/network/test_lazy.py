@@ -12,9 +12,9 @@ import pytest
 from scipy.special import erf
 
 import theory
-from tests.oracles.lazy import matrices_by_steps, relu_terms, smooth_terms
+from tests.oracles.lazy import matrices_by_steps, relu_terms, smooth_terms, terms_after
 from theory.errors import NoClosedForm
-from theory.network.lazy import FORM, KernelLimit, displacement, kernel_limit, terms, terms_after
+from theory.network.lazy import FORM, KernelLimit, displacement, kernel_limit, terms
 from theory.network.model import Model
 from theory.network.propagators import Propagators, descent_step, flow, kernel_propagators
 from theory.setting import Data, Labels, Network, Setting, Training

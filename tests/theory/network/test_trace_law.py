@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.oracles.lazy import terms_after
 from theory.errors import InvalidInput
-from theory.network.lazy import kernel_limit, terms_after
+from theory.network.lazy import kernel_limit
 from theory.network.propagators import descent_step, flow
 from theory.network.trace_law import recovery_times, trace_law
 

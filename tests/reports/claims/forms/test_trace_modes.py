@@ -14,9 +14,10 @@ from reports.claims.forms.f4_lazy import CLAIM
 from reports.claims.forms.trace_modes import TraceByModes, TraceRow, trace_by_modes, trace_judgement, trace_table
 from reports.findings import OUTSIDE
 from reports.judging.intervals import detected
+from tests.oracles.lazy import terms_after
 from tests.reports.claims.forms.outcomes import case_of
 from tests.reports.claims.forms.test_lazy_evidence import imagined
-from theory.network.lazy import kernel_limit, stretches, terms_after
+from theory.network.lazy import kernel_limit, stretches
 from theory.network.model import model_of
 
 # the trace of the imagined changes is 5; two modes lengthen weights, two shorten them, one of these for good
