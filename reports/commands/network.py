@@ -29,17 +29,19 @@ from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
     "--forward", metavar="STEPS", help="With --model: the steps between weights, 'conv1(padding=1) relu flatten fc1'."
 )
 @click.option("--layers", multiple=True, metavar="PATTERN", help="With --model: only these layers, such as 'conv*'.")
-@click.option("--list", "listed", is_flag=True, help="With --model: list the layers, and check none.")
-@click.option("--largest", type=click.IntRange(min=1), default=None, help="With --model: most dimensions of a layer.")
+@click.option("--list", "listed", is_flag=True, help="With --model: list the layers without checking them.")
+@click.option(
+    "--largest", type=click.IntRange(min=1), default=None, help="With --model: skip layers of more dimensions."
+)
 @click.option("--device", default=None, metavar="NAME", help="With --model: where it runs, such as cuda.")
 @click.option(
     "--against",
     type=click.Choice(["data", "agop"]),
     default="data",
     show_default=True,
-    help="With --model: what layers are held against; agop: also the gradients of the outputs.",
+    help="With --model: compare layers with more than the data; agop: also with the gradients of the outputs.",
 )
-@click.option("--over", is_flag=True, help="The CHECKPOINTS, or the files of a folder, are of one run, in order.")
+@click.option("--over", is_flag=True, help="Treat the CHECKPOINTS, or the files of a folder, as one run, in order.")
 @click.option("--strict", is_flag=True, help="Exit with 1 unless every verdict is the one expected.")
 @click.option("--expect", default=None, metavar="VERDICT", help="With --strict: the verdict expected; default aligned.")
 @click.option(
@@ -47,7 +49,7 @@ from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
     "initial",
     multiple=True,
     metavar="FILE[:KEY]",
-    help="Before training, one for each --weights or --model: tells how much of it is left.",
+    help="Weights before training, one for each --weights or --model: shows how much of them is left.",
 )
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Also write an HTML page.")
 @click.option("--transposed", is_flag=True, help="Keras/JAX layout of the weights: (inputs, outputs), (kh, kw, C, m).")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RECORDS = "records"  # the folder of a report that holds its records
 FLOATS = click.option(
-    "--floats", is_flag=True, help="Write the tables as LaTeX floats, too, with captions and labels: OUT/floats."
+    "--floats", is_flag=True, help="Also write the tables as LaTeX floats with captions and labels, in OUT/floats."
 )
 
 
@@ -48,7 +48,7 @@ FLOATS = click.option(
     metavar="i/n",
     help="Compute only share i of n of the cases; --resume completes the report.",
 )
-@click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if a judged claim is refuted or undecided.")
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
@@ -107,7 +107,7 @@ def report(
 @eigenalign.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @FLOATS
-@click.option("--strict", is_flag=True, help="Exit 1 when a judged claim is refuted or undecided.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if a judged claim is refuted or undecided.")
 @common
 def typeset(folder: Path, floats: bool, strict: bool, as_json: bool, quiet: bool) -> int:
     """Write tables, figures and pages again from DIR/records, without computing anything.

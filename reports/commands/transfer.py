@@ -29,7 +29,7 @@ def transfer(
     """Test whether training on random labels helps with another task.
 
     Trains upstream, applies each treatment, trains downstream, and compares with training from scratch, in pairs of
-    replicas. Prints for each treatment whether it helps or hurts, by how much, and what the theory predicted and why.
+    replicas. Prints for each treatment whether it helps or hurts, by how much, and what the theory predicted, and why.
     --predict prints the prediction alone.
 
     \b

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from reports.findings import Finding
 from reports.record import ReportRecord, verdict_of
+from reports.typesetting.markup import to_plain
+from reports.typesetting.numbers import SMALLEST_P
 from reports.views.view import Section
 
 
 def sections(report: ReportRecord) -> list[Section]:
-    """One line per finding, then the count of verdicts."""
+    """One line per finding with its case, quantity and p-value, then the count of verdicts."""
     width = max((len(finding.verdict) for finding in report.findings), default=0)
-    findings = []
-    for finding in report.findings:
-        p = "-" if finding.pvalue is None else f"{finding.pvalue:.2g}"
-        findings.append(f"{finding.claim}  {finding.verdict:<{width}}  p {p:<8}  {finding.case}")
+    findings = [f"{finding.claim}  {finding.verdict:<{width}}  {_judged(finding)}" for finding in report.findings]
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts.items() if number)
     by_claim = ", ".join(f"{claim.id} {verdict_of(claim)}" for claim in report.claims)
     return [findings, [f"findings: {counts}", f"claims: {by_claim}"]]
+
+
+def _judged(finding: Finding) -> str:
+    judged = to_plain(f"{finding.case}: {finding.quantity}")
+    if finding.pvalue is None:
+        return judged
+    below = finding.pvalue < SMALLEST_P  # the number itself would be a property of the approximation
+    return f"{judged} (p {'<' if below else '='} {max(finding.pvalue, SMALLEST_P):.2g})"

@@ -1,4 +1,4 @@
-"""F9, networks away from the kernel limit: one hidden layer whose weights move by as much as they are."""
+"""F9, networks away from the kernel limit: one hidden layer whose weights move by as much as their own size."""
 
 from __future__ import annotations
 
