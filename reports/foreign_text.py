@@ -13,11 +13,12 @@ import unicodedata
 from collections.abc import Sequence
 
 _ORDERS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # of text that runs the other way
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # how a cell begins that a spreadsheet computes; some take wide signs, too
 _SAFE_WORD = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 
 
 def visible(text: str) -> str:
-    r"""`text` with control characters, lone surrogates and changes of direction as their escapes; line breaks stay.
+    r"""`text` with control characters, lone surrogates and changes of direction as their escapes; only \n breaks lines.
 
     >>> print(visible("a\x1b[31mb"))
     a\x1b[31mb
@@ -33,7 +34,7 @@ def inert(cell: object) -> object:
     >>> inert("=cmd"), inert(-1.5), inert("-1.5"), inert("- a")
     ("'=cmd", -1.5, '-1.5', "'- a")
     """
-    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(cell, str) and cell.startswith(_FORMULA):
         try:
             float(cell)
         except ValueError:
@@ -68,4 +69,4 @@ def _quoted(argument: str) -> str:
 def _harmless(char: str) -> bool:
     if char.isascii():
         return char.isprintable() or char in "\n\t"
-    return unicodedata.category(char) not in ("Cc", "Cs") and char not in _ORDERS
+    return unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp") and char not in _ORDERS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tomllib
 from pathlib import Path
@@ -40,13 +39,16 @@ def read(path: str | Path, what: str) -> dict[str, Any]:
     """The parsed tables of a TOML file, which holds `what`."""
     key = f"{what} file"
     try:
-        size = os.stat(path).st_size
-        if size > LARGEST_FILE:
-            raise InvalidInput(key, str(path), f"must not exceed {LARGEST_FILE} bytes, and has {size}")
-        text = Path(path).read_text(encoding="utf-8")
+        with open(path, "rb") as file:  # whose size says nothing of a pipe, nor of what never ends, as /dev/zero
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise InvalidInput(key, str(path), f"must not exceed {LARGEST_FILE} bytes")
+        text = content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
         if _deepest_key(text) > DEEPEST_KEY:
             raise InvalidInput(key, str(path), f"must have keys of at most {DEEPEST_KEY} parts")
         return tomllib.loads(text)
+    except InvalidInput:  # a ValueError, too
+        raise
     except OSError as error:
         raise InvalidInput(key, str(path), (error.strerror or str(error)).lower()) from None
     except UnicodeDecodeError:

@@ -318,6 +318,8 @@ def write_file(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]
 
 def read_file(path: Path, form: int | str = FORMAT) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What a file says of itself, and its tensors; Damaged unless both are as they were written, in format `form`."""
+    if path.is_fifo():
+        raise InvalidInput("store", str(path), "cannot be read (is a pipe)")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -19,6 +19,7 @@ import platform
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -147,8 +148,12 @@ class Records:
 
     def seconds_of_parts(self, case: Case[Any] | None, context: Context) -> float:
         """How long the parts took that are there; 0 of a case that is not cut."""
-        paths = () if case is None else (self._part(case, context, part) for part in case.parts)
-        return sum(msgspec.json.decode(path.read_bytes(), type=float) for path in paths if path.exists())
+        found = 0.0
+        paths = [] if case is None else [self._part(case, context, part) for part in case.parts]
+        for path in paths:
+            with suppress(OSError, msgspec.DecodeError):  # missing or damaged: of no weight to what is found
+                found += msgspec.json.decode(path.read_bytes(), type=float)
+        return found
 
     def _part(self, case: Case[Any], context: Context, part: str) -> Path:
         return self.ensembles / "parts" / f"{specification(case, context.budget)[:32]}-{part.replace('/', '-of-')}"

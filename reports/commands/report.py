@@ -29,7 +29,7 @@ FLOATS = click.option(
     "takes days or a GPU.",
 )
 @click.option(
-    "--only", default="", metavar="ID,…", help="Judge these claims only, say A1,C3; `eigenalign claims` lists them."
+    "--only", default=None, metavar="ID,…", help="Judge these claims only, say A1,C3; `eigenalign claims` lists them."
 )
 @click.option(
     "--out",
@@ -64,7 +64,7 @@ FLOATS = click.option(
 )
 @common
 def report(
-    only: str,
+    only: str | None,
     out: Path,
     floats: bool,
     resume: bool,
@@ -91,7 +91,10 @@ def report(
     from reports.campaign.run import run_campaign, run_shard
     from simulate.ranges import rank
 
-    asked |= {"only": tuple(name.strip() for name in only.split(",") if name.strip()), "progress": not quiet}
+    names = tuple(name.strip() for name in (only or "").split(",") if name.strip())
+    if only is not None and not names:
+        raise click.UsageError("--only names no claim")  # an empty variable of a script, which would ask for all
+    asked |= {"only": names, "progress": not quiet}
     number, world = rank()
     if shard is None and world > 1:
         shard, processes = f"{number + 1}/{world}", processes or 1  # torchrun starts one process per share

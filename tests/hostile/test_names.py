@@ -38,6 +38,7 @@ HOSTILE = (
     "right to left \u202e txt.exe",
     "a lone surrogate \udcff",
     "two\n\nparagraphs %",
+    "two\u2028lines",
     "=cmd|' /C calc'!A0",
     "@SUM(1)",
     "{}}{\\",
@@ -149,7 +150,8 @@ def test_csv_has_no_formulas_and_keeps_numbers():
     table = Table("t", "c", (Column("-a", "text"), Column("b")), (("=1+1", -1.5), ("-3", (-2.0, 0.5))))
     rows = list(csv.reader(io.StringIO(to_csv(table))))
     assert rows == [["'-a", "b", "standard error of b"], ["'=1+1", "-1.5", ""], ["-3", "-2.0", "0.5"]]
-    assert inert("\t=1") == "'\t=1"
+    assert [inert(cell) for cell in ("\t=1", "\n=1", "＝1+1")] == ["'\t=1", "'\n=1", "'＝1+1"]
+    assert visible("two\u2028lines\u2029") == r"two\u2028lines\u2029"
     report = hostile_report("=1+1")
     assert "=1+1" not in [cell for row in csv.reader(io.StringIO(findings_csv(report))) for cell in row]
 

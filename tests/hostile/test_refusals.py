@@ -69,7 +69,7 @@ def test_bad_and_boundless_settings(capfd, tmp_path, command, text, why):
     assert set(json.loads(out)) == {"error", "key", "value", "why"}
 
 
-@pytest.mark.parametrize("name", ["a\0b", "a" * 5000, "/dev/null/x", "."])
+@pytest.mark.parametrize("name", ["a\0b", "a" * 5000, "/dev/null/x", ".", "/dev/zero"])
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -77,12 +77,16 @@ def test_bad_and_boundless_settings(capfd, tmp_path, command, text, why):
         ("merge", "{}"),
         ("typeset", "{}"),
         ("check", "--weights", "{}", "--data", "{}"),
+        ("predict", "data.toml"),
         ("init", "--data", "{}", "--shape", "4,2", "--out", "w.npy"),
         ("init", "--store", "{}", "--shape", "4,2", "--out", "w.npy"),
     ],
 )
 def test_names_that_no_file_can_have(capfd, tmp_path, monkeypatch, arguments, name):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.toml").write_text(
+        f'[data]\nkind = "array"\npath = {json.dumps(name)}\nsamples = 4\nfixed = true\n'
+    )
     status, out, err = run_quietly(capfd, *(argument.replace("{}", name) for argument in arguments))
     assert (status, out) == (2, "")
     assert len(err.splitlines()) == 1

@@ -1,5 +1,6 @@
 """Stores and folders that are damaged in valid wrappings, shared by two commands, or the very input of a command."""
 
+import os
 import threading
 
 import numpy as np
@@ -51,6 +52,14 @@ def test_shards_with_a_right_checksum_and_wrong_contents(store, name):
         simulate.merge(store)
     whole = content(simulate.run(SETTING, replicas=300))
     assert content(simulate.run(SETTING, replicas=300, store=store, resume=True)) == whole
+
+
+def test_a_shard_that_is_a_pipe_is_not_waited_for(store):
+    path = shards(store)[0]
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InvalidInput, match="is a pipe"):
+        simulate.merge(store)
 
 
 @pytest.mark.parametrize("field", ["setting", "digest", "device", "range", "replicas", "width", "data_moment"])

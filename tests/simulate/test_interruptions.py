@@ -70,7 +70,7 @@ KILLS = """
 
 def test_killed_ten_times(tmp_path):
     """SIGKILL at random moments of an ensemble; forks of one process, so that no time is lost in importing torch."""
-    done = python(KILLS, tmp_path, 20201, 10, 40_000)
+    done = python(KILLS, tmp_path, 20201, 10, 20_000)
     assert done.returncode == 0, done.stderr
     killed, *progress = map(int, done.stdout.split())
     assert killed == 10

@@ -22,6 +22,9 @@ def read_array(path: str, key: str) -> np.ndarray:
     InvalidInput
         Names `key`, if there is no such array of finite numbers.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        # /dev/zero never ends, a pipe may never begin
+        raise InvalidInput(key, path, "is not a .npy or .npz file of numbers (it is no regular file)")
     try:
         with open(path, "rb") as file:
             if not zipfile.is_zipfile(file):

@@ -27,8 +27,8 @@ def claims(report):
 
 
 def test_a_report_knows_nothing_of_its_processes():
-    alone, shared = (claims(run_campaign(only=["A1", "A2"], seed=5, processes=processes)) for processes in (1, 2))
-    assert [claim["id"] for claim in shared] == ["A1", "A2"]
+    alone, shared = (claims(run_campaign(only=["A2"], seed=5, processes=processes)) for processes in (1, 2))
+    assert [claim["id"] for claim in shared] == ["A2"]
     assert alone == shared
 
 

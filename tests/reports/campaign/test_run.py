@@ -132,6 +132,14 @@ def test_the_seconds_of_a_cut_case_are_those_of_all_its_parts(only_the_cut_one, 
     assert 300 < run_campaign(folder=tmp_path).claims[0].seconds < 360
 
 
+def test_a_damaged_note_of_a_part_costs_nothing_but_its_seconds(only_the_cut_one, tmp_path):
+    run_shard("1/2", tmp_path)
+    (note,) = (tmp_path / ".ensembles").rglob("*-1-of-3")
+    note.write_bytes(b"")
+    run_shard("2/2", tmp_path)
+    assert found(run_campaign(folder=tmp_path)) == found(run_campaign())
+
+
 def test_a_part_that_is_there_is_not_trained_again(only_the_cut_one, tmp_path, monkeypatch):
     run_shard("1/3", tmp_path)
     monkeypatch.setattr("simulate.ensemble.train", lambda *_: pytest.fail("trained"))

@@ -1,6 +1,7 @@
 """A comparison finds a planted error and passes the truth."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -24,10 +25,13 @@ def setting(**changes) -> Setting:
     return Setting(**{**values, **changes})
 
 
+simulated = cache(simulate.run)  # most tests here look at the same ensemble
+
+
 def compared(chosen: Setting, spoil=lambda reading: reading) -> Verification:
     prediction = theory.predict(chosen, rows=simulate.rows(chosen))
     prediction = replace(prediction, readings=tuple(spoil(reading) for reading in prediction.readings))
-    return compare(prediction, simulate.run(chosen))
+    return compare(prediction, simulated(chosen))
 
 
 @pytest.mark.parametrize("labels", [Labels(), Labels(kind="rademacher"), Labels(outputs=2)])
@@ -57,7 +61,7 @@ def test_a_planted_error_of_seven_percent_is_refuted():
 def test_asymptotic_predictions_are_held_against_their_budget():
     chosen = setting()
     prediction = theory.predict(chosen, rows=simulate.rows(chosen))
-    simulation = simulate.run(chosen)
+    simulation = simulated(chosen)
     for factor, verdict in ((1.0, "holds"), (1.1, "undecided"), (1.2, "refuted")):
         readings = tuple(replace(reading, tau=reading.tau * factor) for reading in prediction.readings)
         shifted = replace(prediction, status="asymptotic", order="1/n", error_budget=0.1, readings=readings)
@@ -69,7 +73,7 @@ def test_a_budget_of_zero_is_a_budget():
     """What is off by 20 % is refuted by it, and the truth is not within an interval of no width."""
     chosen = setting()
     prediction = theory.predict(chosen, rows=simulate.rows(chosen))
-    simulation = simulate.run(chosen)
+    simulation = simulated(chosen)
     for factor, verdict in ((1.0, "undecided"), (1.2, "refuted")):
         readings = tuple(replace(reading, tau=reading.tau * factor) for reading in prediction.readings)
         shifted = replace(prediction, status="asymptotic", order="1/n", error_budget=0.0, readings=readings)
@@ -78,7 +82,7 @@ def test_a_budget_of_zero_is_a_budget():
 
 def test_a_diverged_replica_forbids_holds():
     chosen = setting()
-    simulation = replace(simulate.run(chosen), diverged=1)
+    simulation = replace(simulated(chosen), diverged=1)
     verification = compare(theory.predict(chosen, rows=simulate.rows(chosen)), simulation)
     assert {reading.verdict for reading in verification.comparison} == {"undecided"}
 

@@ -44,10 +44,9 @@ def test_all_files_are_there_and_no_others(written):
     assert found == sorted(["results.json", "results.csv", "report.tex", "report.html", *figures, *tables])
 
 
-def test_floats_have_caption_and_label_and_hold_the_table(written, tmp_path):
-    write(sample_report(), tmp_path, provenance=PROVENANCE, pdf=False, floats=True)
-    floats = {path.name: path.read_text() for path in (tmp_path / "floats").iterdir()}
-    tables = {path.name: path.read_text() for path in (tmp_path / "tables").glob("*.tex")}
+def test_floats_have_caption_and_label_and_hold_the_table(with_floats):
+    floats = {path.name: path.read_text() for path in (with_floats / "floats").iterdir()}
+    tables = {path.name: path.read_text() for path in (with_floats / "tables").glob("*.tex")}
     assert set(floats) == set(tables)
     for name, text in floats.items():
         pieces = re.split(r"(?m)^(?=\\begin\{tabular\}\{)|(?<=^\\end\{tabular\})\n", tables[name])
