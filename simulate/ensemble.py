@@ -99,6 +99,7 @@ def run(
     shard: str | None = None,
     processes: int = 1,
     kernel: str | Kernel | None = None,
+    fitted: bool = False,
 ) -> Simulation:
     """Train an ensemble of independent replicas of a setting.
 
@@ -130,6 +131,9 @@ def run(
     kernel : "linear", "one-hidden", "dense", "module", "general", a Kernel or None
         How replicas are trained, which changes their last bits; if None, the fastest kernel that the setting allows, as
         in stores.
+    fitted : bool
+        Whether an ensemble that is smaller than what is trained as one batch may be a batch of its own size, in one
+        process: faster, but its last bits then depend on the number of replicas, and its sums are not stored.
 
     Raises
     ------
@@ -158,7 +162,10 @@ def run(
         raise InvalidInput("processes", processes, "must be 1 for a kernel that is not named: workers are told names")
     if store is not None and kernel is not None:
         raise InvalidInput("kernel", kernel, "must be left to the setting where the sums are stored")
-    trainer = Trainer(setting, resolve(placed(device)), kernel)
+    alone = fitted and processes == 1 and share == (1, 1)
+    trainer = Trainer(setting, resolve(placed(device)), kernel, most=total if alone else None)
+    if trainer.fitted:
+        store = None
     require_work(setting, trainer.draws.shapes, total)
     mine = ranges(total, trainer.range, share)
     description = Description(

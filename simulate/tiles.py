@@ -3,7 +3,8 @@
 A tile is a fixed number of consecutive replicas, trained as one batch; replica r always has slot r mod T of a tile of
 T slots, and a tile that is not full is padded. Every product of matrices therefore has the same shape and place for
 replica r whoever else is computed, which makes its result bit-identical: BLAS libraries round differently depending on
-the alignment of a matrix in a batch and on the batch's length.
+the alignment of a matrix in a batch and on the batch's length. An ensemble that is smaller than a tile may have one of
+its own size instead: it then trains nothing that is discarded, but its last bits depend on how many replicas it has.
 
 A range is a fixed number of whole tiles. Replicas are summed within their range, then range after range, so that the
 sums have the same bits wherever and in whatever order the ranges were computed.
@@ -55,14 +56,20 @@ class Trainer:
         T, how many replicas are trained as one batch.
     range : int
         How many replicas are summed before their sum is added to those of others; on a CPU a multiple of T.
+    fitted : bool
+        Whether T is `most`, the parameter, because that is smaller than what is fast.
     """
 
-    def __init__(self, setting: Setting, device: torch.device, kernel: str | Kernel | None = None) -> None:
+    def __init__(
+        self, setting: Setting, device: torch.device, kernel: str | Kernel | None = None, most: int | None = None
+    ) -> None:
         self.setting = setting
         self.device = device
         self._kernel = kernels.choose_kernel(setting, kernel) if kernel is None or isinstance(kernel, str) else kernel
         self.draws = Draws(setting)
         tile = tile_size(setting, self.draws, device, self._kernel)
+        self.fitted = most is not None and most < tile
+        tile = tile if most is None else min(tile, most)
         self.range = range_size(setting, self.draws, tile, device)
         self.tile = min(tile, self.range)
         self._dtype = getattr(torch, setting.ensemble.dtype)

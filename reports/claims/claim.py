@@ -54,8 +54,8 @@ class Context:
     Attributes
     ----------
     budget : "quick", "full" or "paper"
-        Multiplies replicas by 1, 8 or 32, and may add cases, as A7, B5, B7, C2, C3, C5, C7, F7
-        and F9 do; the others keep their settings, and all are fixed before anything runs.
+        Multiplies replicas by 1, 8 or 32 (the quick one takes fewer where these decide), and may add cases, as A7, B5,
+        B7, C2, C3, C5, C7, F7 and F9 do; the others keep their settings, and all are fixed before anything runs.
     seed : int
     device : str
     store : Path or None
@@ -76,13 +76,22 @@ class Context:
     def run(self, setting: Setting) -> Simulation:
         """The ensemble of a setting; what the store holds of it already is not computed again.
 
+        The quick budget trains ensembles of few networks in batches of their own size, and does not store them.
+
         Raises
         ------
         PartDone
             Where only a part was to be trained.
         """
         resume = self.store is not None
-        found = simulate.run(setting, device=self.device, store=self.store, resume=resume, shard=self.part)
+        found = simulate.run(
+            setting,
+            device=self.device,
+            store=self.store,
+            resume=resume,
+            shard=self.part,
+            fitted=self.budget == "quick",
+        )
         if self.part is not None:
             raise PartDone(self.part)
         return found
@@ -97,9 +106,9 @@ class Context:
             raise PartDone(self.part)
         return found
 
-    def replicas(self, quick: int) -> int:
-        """How many replicas this budget affords where the quick one affords `quick`."""
-        return quick * BUDGETS[self.budget]
+    def replicas(self, unit: int, *, quick: int | None = None) -> int:
+        """How many replicas this budget affords: a multiple of `unit`; the quick one `quick` of them, where given."""
+        return quick if quick is not None and self.budget == "quick" else unit * BUDGETS[self.budget]
 
     def parts(self, full: int) -> int:
         """Into how many parts a case is cut that takes more than a minute of the full budget; quick ones are whole."""
@@ -128,6 +137,8 @@ class Trial(Generic[Study]):
     parts : int
         Into how many parts the case may be cut, so that several processes or machines settle it: the first ensemble
         that is measured, or what the claim joins. It changes no number.
+    quick : int or None
+        How many replicas decide at the quick budget, if not the unit that larger budgets multiply: see `at_budget`.
     """
 
     trained: Setting | Experiment
@@ -135,6 +146,7 @@ class Trial(Generic[Study]):
     kind: Kind = "exact"
     shared: str = ""
     parts: int = 1
+    quick: int | None = None
 
     @property
     def cut(self) -> tuple[str, ...]:
@@ -290,9 +302,9 @@ AnyClaim = Claim[Any, Any, Any]
 
 
 def at_budget(trial: Trial[Study], context: Context) -> Trial[Study]:
-    """The trial with as many replicas as the budget affords, where its ensemble has those of the quick one."""
+    """The trial with as many replicas as the budget affords, where its ensemble has the unit of them."""
     ensemble = trial.trained.ensemble
-    scaled = msgspec.structs.replace(ensemble, replicas=context.replicas(ensemble.replicas))
+    scaled = msgspec.structs.replace(ensemble, replicas=context.replicas(ensemble.replicas, quick=trial.quick))
     return replace(trial, trained=msgspec.structs.replace(trial.trained, ensemble=scaled))
 
 

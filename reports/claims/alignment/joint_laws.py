@@ -45,9 +45,9 @@ def joint_trials(context: Context) -> Mapping[str, Trial[JointLaw]]:
     copies = msgspec.structs.replace(SETTING, labels=Labels(outputs=len(SPECTRUM)))
     chosen: dict[str, Trial[JointLaw]] = {
         "a teacher drawn anew": Trial(SETTING, JointLaw("random teacher")),
-        "labels a function of |x|": Trial(SETTING, JointLaw("radius")),
-        "autoencoder": Trial(copies, JointLaw("autoencoder")),
-        "a fixed teacher, on its complement": Trial(SETTING, JointLaw("fixed teacher", fixes_teacher=True)),
+        "labels a function of |x|": Trial(SETTING, JointLaw("radius"), quick=1408),
+        "autoencoder": Trial(copies, JointLaw("autoencoder"), quick=1024),
+        "a fixed teacher, on its complement": Trial(SETTING, JointLaw("fixed teacher", fixes_teacher=True), quick=1280),
         "a fixed teacher, under all rotations": Trial(few, JointLaw("fixed teacher"), kind="control"),
     }
     return {name: at_budget(trial, context) for name, trial in chosen.items()}

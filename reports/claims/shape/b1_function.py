@@ -40,7 +40,7 @@ def trials(context: Context) -> Mapping[str, Trial[Widths]]:
     """A network; linear models by their training; and, as a control, one whose converged weights are of rank one."""
     few = Ensemble(replicas=min(context.replicas(64), MOST_NETWORKS))
     # f scatters by per cents: rounding of 1e-7 is not seen
-    many = Ensemble(replicas=min(context.replicas(128), MOST_NETWORKS), dtype="float32")
+    many = Ensemble(replicas=min(context.replicas(128, quick=64), MOST_NETWORKS), dtype="float32")
     found = {"ReLU network, widths 16 to 1024": Trial(msgspec.structs.replace(NETWORK, ensemble=many), WIDTHS)}
     for name, setting in variants().items():
         trained = msgspec.structs.replace(from_start(setting), ensemble=few)

@@ -62,7 +62,7 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
     """Twelve settings of plain gradient descent on a grid of the phase diagram, and two of online training."""
     grid = {f"c = {level:g}, ηt s_max near {time:g}": descent(time, level) for time in TIMES for level in LEVELS}
     fresh = {f"online, noise of the labels {ratio:g} times the initial variance": online(ratio) for ratio in RATIOS}
-    ensemble = Ensemble(replicas=context.replicas(6144))
+    ensemble = Ensemble(replicas=context.replicas(6144, quick=4096))
     return {
         name: Trial(
             msgspec.structs.replace(setting, ensemble=ensemble),

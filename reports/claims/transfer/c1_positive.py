@@ -26,7 +26,7 @@ from theory.setting import Experiment
 
 # random labels are learnt slowly: 20 epochs downstream
 NEW_LABELS = Digits(0.5, HIDDEN, ROWS, BATCH, limit=40, until=False, labels="classes", epochs=20, kinds=PLAIN)
-REPLICAS = 20
+REPLICAS, QUICK_REPLICAS = 20, 12
 JUDGED = {"pretrained": "as trained", "rescaled": "every layer at its norm at init"}
 
 
@@ -39,7 +39,7 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
         "digits, init factor 0.5": small_init(context),
         "digits, init factor 1.0": he_init(context),
         "digits, new random labels, init factor 0.5": Trial(
-            NEW_LABELS.experiment(context.replicas(REPLICAS)), kind="asymptotic"
+            NEW_LABELS.experiment(context.replicas(REPLICAS, quick=QUICK_REPLICAS)), kind="asymptotic"
         ),
     }
     if context.cifar10 is not None:

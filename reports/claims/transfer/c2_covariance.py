@@ -50,10 +50,10 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
     """
     found: dict[str, Trial[None]] = {
         "digits, one hidden layer": Trial(
-            ONE_LAYER.experiment(context.replicas(ONE_LAYER_REPLICAS)), kind="asymptotic"
+            ONE_LAYER.experiment(context.replicas(ONE_LAYER_REPLICAS, quick=132)), kind="asymptotic"
         ),
         "digits, two hidden layers": Trial(
-            TWO_LAYERS.experiment(context.replicas(TWO_LAYERS_REPLICAS)), kind="asymptotic"
+            TWO_LAYERS.experiment(context.replicas(TWO_LAYERS_REPLICAS, quick=12)), kind="asymptotic"
         ),
         "filters on photographs, new random labels": Trial(
             filters_experiment(context), kind="asymptotic", parts=context.parts(3)

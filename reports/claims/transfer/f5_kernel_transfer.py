@@ -24,7 +24,7 @@ from reports.judging.rules import Ruling, control_verdict, seen_verdict, within_
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 FEATURES_STEPS, KEPT_STEPS = (5, 40), (5, 30)
-REPLICAS = 24
+REPLICAS, QUICK_REPLICAS = 24, 18
 HIGH = PretrainedWeights("high variance", FEATURES_STEPS)
 LOW = PretrainedWeights("low variance", FEATURES_STEPS)
 RANDOM = PretrainedWeights("random", FEATURES_STEPS)
@@ -44,7 +44,7 @@ def trials(context: Context) -> Mapping[str, Trial[WideStudy]]:
             labels=Labels(variance=variance),
             network=Network(kind="mlp", hidden=(1024 if kept else 2048,), parametrization="ntk"),
             training=Training(learning_rate=1.0, steps=study.steps),
-            ensemble=Ensemble(replicas=context.replicas(REPLICAS)),
+            ensemble=Ensemble(replicas=context.replicas(REPLICAS, quick=QUICK_REPLICAS)),
         )
         return Trial(setting, study, kind)
 

@@ -12,12 +12,12 @@ import pytest
 import reports.claims
 from reports.campaign.records import specification
 from reports.claims import CLAIMS
-from reports.claims.claim import Context, seeded
+from reports.claims.claim import Context, Trial, at_budget, seeded
 from reports.claims.forms import f1_closed_forms
 from reports.claims.linear_variants import variants
 from reports.claims.shape import b2_shape
 from theory import linear
-from theory.setting import Experiment, Labels, Setting
+from theory.setting import Data, Ensemble, Experiment, Labels, Setting
 
 QUICK = Context(seed=5)
 FOLDER = Path(reports.claims.__file__).parent
@@ -74,6 +74,14 @@ def test_a_larger_budget_changes_replicas_alone_and_only_some_add_cases():
             assert (full.study, full.kind) == (quick.study, quick.kind)
             alike = msgspec.structs.replace(full.trained.ensemble, replicas=quick.trained.ensemble.replicas)
             assert msgspec.structs.replace(full.trained, ensemble=alike) == quick.trained
+
+
+def test_the_quick_budget_takes_its_own_number_and_larger_ones_multiply_the_unit():
+    budgets = [Context(budget=budget) for budget in ("quick", "full", "paper")]
+    assert [context.replicas(10) for context in budgets] == [10, 80, 320]
+    assert [context.replicas(10, quick=7) for context in budgets] == [7, 80, 320]
+    trial = Trial(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)), ensemble=Ensemble(replicas=10)), quick=7)
+    assert [at_budget(trial, context).trained.ensemble.replicas for context in budgets] == [7, 80, 320]
 
 
 def test_ids_and_references():

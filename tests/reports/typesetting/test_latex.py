@@ -10,7 +10,7 @@ import pytest
 
 from reports.typesetting import latex
 from reports.typesetting.document import write
-from tests.reports.typesetting.samples import PROVENANCE, published_tables, sample_report
+from tests.reports.typesetting.samples import PROVENANCE, published_tables
 
 pytestmark = pytest.mark.latex
 
