@@ -102,17 +102,26 @@ def twirl(group: SymmetryGroup, matrix: Array, /) -> Array:
     return averaged
 
 
-def haar(generator: np.random.Generator, dimension: int, count: int, columns: int | None = None) -> np.ndarray:
+def haar(
+    generator: np.random.Generator,
+    dimension: int,
+    count: int,
+    columns: int | None = None,
+    *,
+    dtype: type[np.floating] = np.float64,
+) -> np.ndarray:
     """`count` Haar-distributed orthogonal matrices, (count, d, d): QR of a Gaussian matrix with diag(R) > 0.
 
     Without the sign convention the law would not be Haar (Mezzadri, arXiv:math-ph/0609050, section 5). Of each only
     the first `columns` are drawn where a number is given, (count, d, columns), in O(d columns²). The factor of at most
     half of the columns is read from the Gram matrix, whose condition number is then small: the same Q, and faster.
+    In single precision the draws are those of double precision, rounded.
     """
     if dimension == 1:
-        return generator.choice([-1.0, 1.0], size=(count, 1, 1))
+        return generator.choice([-1.0, 1.0], size=(count, 1, 1)).astype(dtype)
     if columns is not None and 2 * columns <= dimension:
-        drawn = generator.standard_normal((count, dimension, columns))
+        drawn = generator.standard_normal((count, dimension, columns)).astype(dtype, copy=False)
         return np.asarray(drawn @ np.linalg.inv(np.linalg.cholesky(drawn.mT @ drawn)).mT)
-    q, r = np.linalg.qr(generator.standard_normal((count, dimension, columns or dimension)))
+    drawn = generator.standard_normal((count, dimension, columns or dimension)).astype(dtype, copy=False)
+    q, r = np.linalg.qr(drawn)
     return np.asarray(q * np.sign(np.einsum("...ii->...i", r))[:, None, :])

@@ -58,6 +58,19 @@ class BasisNoise:
             solved = np.linalg.solve(system, given.mT).mT
         return np.asarray(2 * solved - given)
 
+    def drawn_rows(self, generator: np.random.Generator, rows: np.ndarray) -> np.ndarray:
+        """X R for the rows X (b, n, d), with R drawn for each of the b."""
+        count, _, d = rows.shape
+        half = self.halves(generator, count)
+        if half.dtype == np.float64:
+            return self.rows(half, rows)
+        found = rows.astype(half.dtype)
+        half[:, range(d), range(d)] += 1
+        for place, system in enumerate(half):  # transposed, I − H, it is in the order of LAPACK, which needs no copy
+            factors = lu_factor(system.T, overwrite_a=True, check_finite=False)
+            found[place] = 2 * lu_solve(factors, found[place].T, trans=1, check_finite=False).T - found[place]
+        return found
+
     def moment(self, half: np.ndarray, moment: np.ndarray) -> np.ndarray:
         """Rᵀ M R of symmetric M (..., d, d), in double precision."""
         return np.asarray(self.rows(half, self.rows(half, moment).mT), dtype=np.float64)

@@ -39,17 +39,17 @@ class Composition:
 
     @property
     def share(self) -> tuple[float, float, float]:
-        """tr F/tr Σ_w, with the ends of its 95 % interval."""
-        return self._with_ends(self.parts.share, self.parts.share_error)
+        """tr F/tr Σ_w, with the ends of its 95 % interval, all in [0, 1]: neither part can be negative."""
+        return self._with_ends(self.parts.share, self.parts.share_error, 1.0)
 
     @property
     def gain(self) -> tuple[float, float, float]:
-        """tr A² Σ_0/tr Σ_0, the factor of the variance of initial weights, with its 95 % interval."""
-        return self._with_ends(self.parts.gain, self.parts.gain_error)
+        """tr A² Σ_0/tr Σ_0, the factor of the variance of initial weights, with its 95 % interval, not negative."""
+        return self._with_ends(self.parts.gain, self.parts.gain_error, np.inf)
 
-    def _with_ends(self, value: float, error: float) -> tuple[float, float, float]:
-        low, high = self.parts.interval(value, error)
-        return value, float(low), float(high)
+    def _with_ends(self, value: float, error: float, most: float) -> tuple[float, float, float]:
+        found, low, high = np.clip([value, *self.parts.interval(value, error)], 0.0, most)
+        return float(found), float(low), float(high)
 
 
 def composition(

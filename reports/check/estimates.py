@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from reports.check.random_basis import nonzero_eigenvalues
 from reports.check.turns import Turns
 from reports.check.weights import WeightVectors
 from reports.judging.intervals import half_width
@@ -46,8 +47,7 @@ class Weights:
         scale = math.sqrt(float(np.mean(vectors**2)))
         vectors = vectors / scale
         moments = vectors.mT @ vectors / vectors.shape[1]
-        values = np.linalg.eigvalsh(moments.mean(axis=0))
-        rank = int(np.count_nonzero(values > 4 * len(values) * np.finfo(float).eps * values[-1]))
+        rank = len(nonzero_eigenvalues(vectors.reshape(-1, vectors.shape[-1])))
         return cls(vectors, moments, scale, rank, int(np.count_nonzero(vectors.any(axis=2))))
 
     @property

@@ -18,7 +18,7 @@ from reports.check.independence import Relation, relations, representatives
 from reports.check.mean import MeanTest
 from reports.check.moments import DataMoment
 from reports.check.needed import filters_needed
-from reports.check.orientation import Anisotropy, Orientation, direction_moment, orientation_needed
+from reports.check.orientation import Anisotropy, Orientation, directions, orientation_needed
 from reports.check.random_basis import random_basis_energies, regularised
 from reports.check.shape_law import shape_law
 from reports.check.turns import filters_pvalue, isotropic_turns
@@ -169,15 +169,16 @@ def judge_layer(
     joined = _joined(spaces, data)
     draws = int(np.clip(999 * (256 / spaces.dimension) ** 3, 99, 999))
     invertible = weights.full or ridge > 0
+    every = weights.vectors.reshape(-1, spaces.dimension)
 
     squared = float(misalignment_squared(spaces, regularised(weights.mean, ridge))) if invertible else None
     floor = None if ridge else _floor(spaces, weights, seed)
     interval = None if ridge else interval_of(spaces, weights, floor, seed)
     if invertible:
         basis = _random_basis(spaces, regularised(weights.mean, ridge), floor, draws, seed)
-        (turned,) = _random_energies(spaces, [direction_moment(weights)], draws, seed)
+        (turned,) = _random_energies(spaces, [directions(every)], draws, seed)
     else:
-        basis, turned = _random_energies(spaces, [weights.mean, direction_moment(weights)], draws, seed)
+        basis, turned = _random_energies(spaces, [every, directions(every)], draws, seed)
     aligned, mean = exact_tests(data, weights, draws=draws, seed=seed)
     isotropic = _isotropic(weights, draws, seed)
     anisotropy = Anisotropy.of(spaces, weights)
@@ -290,11 +291,11 @@ def _random_basis(spaces: Eigenspaces, mean: np.ndarray, floor: float | None, dr
 
 
 def _random_energies(
-    spaces: Eigenspaces, moments: Sequence[np.ndarray], draws: int, seed: int
+    spaces: Eigenspaces, several: Sequence[np.ndarray], draws: int, seed: int
 ) -> tuple[RandomBasis, ...]:
-    """The test by the energy of the unaligned part, at any rank."""
+    """The test by the energy of the unaligned part, at any rank, for several sets of vectors."""
     found = []
-    for observed, null in random_basis_energies(spaces, moments, draws=draws, seed=seed):
+    for observed, null in random_basis_energies(spaces, several, draws=draws, seed=seed):
         median = float(np.median(null))
         alike = len(spaces.multiplicity) == 1 or median == 0
         pvalue = 1.0 if alike else (1 + int(np.count_nonzero(null <= observed * (1 + 1e-10)))) / (draws + 1)

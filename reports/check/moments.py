@@ -22,7 +22,7 @@ from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput
 
 _HELD = 2**21  # float64 numbers of an unfolded block: 16 MiB
-_KEPT = 2**25  # float64 numbers of all groups' moments: 256 MiB
+_KEPT = 2**24  # float64 numbers of all groups' moments: 128 MiB
 _GROUPS = 64
 _ERRORS = 3.0  # of a difference, within which eigenvalues cannot be told apart
 

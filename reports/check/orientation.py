@@ -43,8 +43,8 @@ class Orientation:
     Attributes
     ----------
     effect : float
-        1 at alignment, 0 on average over random bases; sampling noise is removed. Shrunk towards 0 if the anisotropy
-        itself is within its error; `interval` is then wide.
+        1 at alignment, 0 on average over random bases, −r₀/(1 − r₀) at least; sampling noise is removed. Shrunk towards
+        0 if the anisotropy itself is within its error; `interval` is then wide.
     interval : (float, float) or None
         95 % interval of the effect; None for fewer than three vectors, or if the data prefer no direction.
     share : float
@@ -82,7 +82,7 @@ class Anisotropy:
 
     @property
     def effect(self) -> float:
-        """(a − r₀ b) / ((1 − r₀) b), with b at least half the width of its 95 % interval."""
+        """(a − r₀ b) / ((1 − r₀) b), with b at least half the width of its 95 % interval, and r in [0, 1]."""
         if self.chance == 0 or len(self.whole) < 2:
             return 0.0
         a, b = float(self.aligned.mean()), float(self.whole.mean())
@@ -90,7 +90,8 @@ class Anisotropy:
             b = max(b, half_width(math.sqrt(self._variances[2]), degrees=len(self.whole) - 1))
         if b <= 0:
             return 0.0
-        return float(np.clip((a - self.chance * float(self.whole.mean())) / ((1 - self.chance) * b), -1, 1))
+        least = -self.chance / (1 - self.chance)
+        return float(np.clip((a - self.chance * float(self.whole.mean())) / ((1 - self.chance) * b), least, 1))
 
     @property
     def share(self) -> float:
@@ -193,12 +194,6 @@ def directions(vectors: np.ndarray) -> np.ndarray:
     """The rows (N, d) divided by their lengths, without zero rows."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors[lengths[:, 0] > 0] / lengths[lengths[:, 0] > 0])
-
-
-def direction_moment(weights: Weights) -> np.ndarray:
-    """E u uᵀ over the directions of all filters, (d, d)."""
-    units = directions(weights.vectors.reshape(-1, weights.vectors.shape[-1]))
-    return units.T @ units / len(units)
 
 
 def fieller(a: float, b: float, va: float, cov: float, vb: float) -> tuple[float, float]:

@@ -21,8 +21,10 @@ import numpy as np
 from reports.check.basis_noise import BasisNoise, precision
 
 _AT_ONCE = 2**17  # numbers of filters turned together
+_ROTATED = 2**23  # numbers of rotations drawn together, and at most a quarter as many of the filters they rotate
 _TIE = 1e-10  # relative: rounding decides no rank
 _SINGLE_TIE = 1e-6  # in single precision
+_SAME = 1e-6  # of 1: the cosine of two columns that are the same, in single precision
 _NEGLIGIBLE = 1e-24  # of the largest variance, below which an eigenspace is not looked at
 
 
@@ -116,12 +118,22 @@ class TurnedFilters:
     filters : ndarray, shape (N, d)
         In the basis of the turns.
     change : ndarray, shape (d, d), or None
-        Orthogonal VᵀU, if the turns are those of a basis U and the noise is that of V.
+        Orthogonal VᵀU, if the turns are those of a basis U and the noise is that of V. Where U has the columns of V in
+        another order, as it nearly always has, coordinates are reordered instead of multiplied.
     """
 
     turns: Turns
     filters: np.ndarray
     change: np.ndarray | None = None
+
+    @cached_property
+    def order(self) -> np.ndarray | None:
+        """The column of V that each column of U is; None if U is not V in another order."""
+        if self.change is None:
+            return None
+        place = np.abs(self.change).argmax(axis=0)
+        same = np.all(self.change[place, np.arange(len(place))] > 1 - _SAME)
+        return place if same and len(np.unique(place)) == len(place) else None
 
     def prepared(self) -> TurnedFilters:
         """The same without zero filters, scaled to order one, which does not change T, in the basis's precision."""
@@ -138,11 +150,15 @@ class TurnedFilters:
         copies = np.broadcast_to(self.filters, (count, n, d))
         found = copies if index is None else np.take_along_axis(copies, index.reshape(count, n, d), axis=2)
         found = found * signs.reshape(count, n, d)
-        return found if self.change is None else found @ self.change.T
+        if self.change is None:
+            return found
+        return found @ self.change.T if self.order is None else found[..., np.argsort(self.order)]
 
     def energy(self, filters: np.ndarray) -> np.ndarray:
         """T of filters (b, N, d) in the basis of the noise."""
-        return _direction_energy(self.turns, filters if self.change is None else filters @ self.change)
+        if self.change is not None:
+            filters = filters @ self.change if self.order is None else filters[..., self.order]
+        return _direction_energy(self.turns, filters)
 
 
 def filters_pvalues(
@@ -159,11 +175,13 @@ def filters_pvalues(
     reached = [0] * len(kept)
     n, d = kept[0].filters.shape
     step = max(1, _AT_ONCE // max(1, n * d))
+    if noise is not None and kept[0].filters.dtype == np.float32:
+        step = max(step, min(_ROTATED // d**2, _ROTATED // (4 * n * d)))
     for first in range(0, draws, step):
         count = min(step, draws - first)
         turned = [case.turned(generator, count) for case, generator in zip(kept, generators, strict=True)]
         if noise is not None:
-            together = noise.rows(noise.halves(generators[0], count), np.concatenate(turned, axis=1))
+            together = noise.drawn_rows(generators[0], np.concatenate(turned, axis=1))
             turned = np.split(together, len(kept), axis=1)
         for place, (case, copies) in enumerate(zip(kept, turned, strict=True)):
             reached[place] += int(np.count_nonzero(case.energy(copies) >= observed[place] * (1 - tie)))

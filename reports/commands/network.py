@@ -98,8 +98,13 @@ def check(
 
     if (bool(weights), bool(models), over).count(True) != 1:
         raise click.UsageError("exactly one of --weights, --model and --over is needed")
-    if bool(checkpoints) != over:
-        raise click.UsageError("--over needs the files of checkpoints, and only --over takes any")
+    if over and not checkpoints:
+        raise click.UsageError("--over needs the files of checkpoints, in their order, or a folder of them")
+    if checkpoints and not over:
+        rule = (
+            "only --over takes files without an option; repeat other options for several values: --layers a --layers b"
+        )
+        raise click.UsageError(f"{checkpoints[0]}: {rule}")
     verdict = expected(strict, expect)
     if listed:
         show(list_layers(models, options["forward"]), as_json)

@@ -78,8 +78,9 @@ def chain(state: Mapping[str, Any], forward: str | None = None) -> Any:
     state : mapping of str to tensor
     forward : str, optional
         Steps in their order, separated by spaces: names of layers, with `stride`, `padding`, `dilation` and `groups` of
-        convolutions in brackets, and words of `OPERATIONS`, as in "conv1(padding=1) relu max_pool(2) flatten fc". By
-        default the dense layers of a file that has no others, if each fits the one before, with relu between them.
+        convolutions in brackets, and words of `OPERATIONS`, as in "conv1(padding=1) relu max_pool(2) flatten fc". The
+        end of a name will do if only one layer has it, "conv1" for "net.conv1". By default the dense layers of a file
+        that has no others, if each fits the one before, with relu between them.
 
     Raises
     ------
@@ -132,6 +133,9 @@ def _step(state: Mapping[str, Any], name: str, options: dict[str, str]) -> Any:
     if name in OPERATIONS:
         run, known = OPERATIONS[name]
         return Operation(run, **_numbers(name, options, known))
+    longer = [key for key in state if key.endswith(f".{name}.weight")]
+    if len(longer) == 1:
+        return _layer(state, longer[0][: -len(".weight")], options)
     words = ", ".join(OPERATIONS)
     raise InvalidInput("forward", name, f"is neither a layer ({_listed(state)}) nor an operation ({words})")
 

@@ -98,10 +98,12 @@ class ModelCheck(Displayed):
         if not self.layers:
             return f"No layer was checked; {len(self.unchecked)} left out."
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in self.verdicts.most_common())
-        of = counted(len(self.layers), "layer")
+        of = counted(len({layer.name for layer in self.layers}), "layer")
         many = f" of {self.networks} networks" if self.networks > 1 else ""
+        one_by_one = any(layer.network is not None for layer in self.layers)
+        checks = f", {len(self.layers)} checks" if one_by_one else ""
         left = f"; {len(self.unchecked)} left out" if self.unchecked else ""
-        return f"{of}{many} on {counted(self.samples, 'sample')}: {verdicts}{left}."
+        return f"{of}{many} on {counted(self.samples, 'sample')}{checks}: {verdicts}{left}."
 
     def _headline(self) -> str:
         return self.summary

@@ -123,10 +123,10 @@ def finds_an_orientation(generator: np.random.Generator, *, dimension: int, coun
     spaces, deviations = axes((1,) * dimension), spread((1,) * dimension, 2.0)
     turned = orthogonal(int(generator.integers(1, 2**31)), dimension) * deviations
     w = drawn(generator, np.ones(dimension), count, 4) @ turned.T
-    moment, seed = w.T @ w / count, int(generator.integers(2**31))
+    seed = int(generator.integers(2**31))
     if ridge or count > dimension:
-        return random_basis_test(spaces, regularised(moment, ridge), draws=39, seed=seed).pvalue <= 0.05
-    observed, null = random_basis_energy(spaces, moment, draws=39, seed=seed)
+        return random_basis_test(spaces, regularised(w.T @ w / count, ridge), draws=39, seed=seed).pvalue <= 0.05
+    observed, null = random_basis_energy(spaces, w, draws=39, seed=seed)
     return bool(1 + np.count_nonzero(null <= observed) <= 0.05 * 40)
 
 

@@ -8,13 +8,17 @@ networks, the filters of each share a factor e^{N(0, 0.2²)} of every direction 
 - *rotated*: the same in another basis alone;
 - *isotropic*: that of initial weights.
 
-`python -m tests.calibration.layers` prints the table of the guide: the share of all four verdicts in 200 layers.
+`python -m tests.calibration.layers FILE.svg` prints the table of the guide, the share of all four verdicts in 200
+layers, and draws how often the verdict is the right one.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Mapping
 from functools import cache, partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -27,7 +31,10 @@ from reports.check.exact import exact_tests
 from reports.check.moments import data_moment
 from reports.check.orientation import Anisotropy, chance_of, directions, filter_pairs
 from reports.check.weights import filters
+from reports.files import write_atomically
+from reports.findings import Figure, Panel, Series
 from reports.testing.strategies import orthogonal, spectral
+from reports.typesetting.figures import render
 from simulate.aligned_draws import draw_weights
 from tests.calibration.check import axes, drawn, spread
 from tests.calibration.study import Study
@@ -36,10 +43,12 @@ from theory.symmetry import haar
 
 Truth = Literal["aligned", "partly", "rotated", "isotropic"]
 D = 8
-SIZES = {1: (1, 4, 8, 16, 40, 160), 5: (1, 4, 16)}  # networks: m
+SIZES = {1: (1, 4, 8, 16, 40, 160), 5: (1, 4, 8, 16, 40, 160)}  # networks: m
+COUNTED = 200  # layers of each kind
 DEVIATIONS = 1.5 ** np.arange(D)
 FALLING = 6.0 ** np.linspace(1, -1, D)  # f², by a factor of 36
 WORDS = ("aligned", "partly aligned", "not aligned", "undecided")
+RIGHT = {"aligned": WORDS[:1], "partly": WORDS[1:3], "rotated": WORDS[2:3]}  # a random basis may be as near as part
 
 
 def covariance(generator: np.random.Generator, truth: Truth, basis: np.ndarray) -> np.ndarray:
@@ -65,6 +74,31 @@ def checked(generator: np.random.Generator, truth: Truth, count: int, networks: 
         for _ in range(networks)
     ]
     return check(layers, rows, seed=int(generator.integers(2**31)))
+
+
+def counted(truth: Truth, count: int, networks: int) -> Counter[str]:
+    """The verdicts on layers of one kind."""
+    seeds = np.random.SeedSequence([networks, count, len(truth)]).spawn(COUNTED)
+    return Counter(checked(np.random.default_rng(seed), truth, count, networks).verdict for seed in seeds)
+
+
+def power_curves(verdicts: Mapping[tuple[int, int, Truth], Mapping[str, int]]) -> Figure:
+    """How often the verdict is the right one, by filters per dimension; `verdicts` by networks, filters and truth."""
+    panels = []
+    for networks, sizes in SIZES.items():
+        series = []
+        for truth, right in RIGHT.items():
+            rates = (
+                np.array([sum(verdicts[networks, m, truth].get(word, 0) for word in right) for m in sizes]) / COUNTED
+            )
+            error = 1.96 * np.sqrt(rates * (1 - rates) / COUNTED)
+            words = " or ".join(right)
+            series.append(Series(f"{truth}: called {words}", np.array(sizes) / D, rates, error, style="both"))
+        title = f"{networks} networks" if networks > 1 else "one network"
+        panels.append(
+            Panel(title, "filters per dimension", "share of layers", tuple(series), xlog=True, from_zero=True)
+        )
+    return Figure("powers", "", tuple(panels))
 
 
 def says(generator: np.random.Generator, words: tuple[str, ...], truth: Truth, count: int, networks: int) -> bool:
@@ -209,10 +243,12 @@ STUDIES: tuple[Study, ...] = (
 
 if __name__ == "__main__":
     print("| networks | m | layers | " + " | ".join(WORDS) + " |\n|" + "---|" * 7)
+    found: dict[tuple[int, int, Truth], Counter[str]] = {}
+    truths: tuple[Truth, ...] = ("aligned", "partly", "rotated", "isotropic")
     for networks, sizes in SIZES.items():
         for count in sizes:
-            for truth in ("aligned", "partly", "rotated", "isotropic"):
-                seeds = np.random.SeedSequence([networks, count, len(truth)]).spawn(200)
-                seen = Counter(checked(np.random.default_rng(s), truth, count, networks).verdict for s in seeds)
-                shares = " | ".join(f"{seen[word] / 200:.3g}" for word in WORDS)
+            for truth in truths:
+                seen = found[networks, count, truth] = counted(truth, count, networks)
+                shares = " | ".join(f"{seen[word] / COUNTED:.3g}" for word in WORDS)
                 print(f"| {networks} | {count} | {truth} | {shares} |", flush=True)
+    write_atomically(Path(sys.argv[1]), render(power_curves(found)).svg)

@@ -159,3 +159,11 @@ def test_bad_shapes(known: Known) -> None:
     for bad in (np.ones((d + 1, d + 1)), np.ones(d)):
         with pytest.raises(InvalidInput, match="matrix"):
             twirl(symmetry_group(known.spaces), bad)
+
+
+@pytest.mark.parametrize(("dimension", "columns"), [(1, None), (6, None), (6, 2), (6, 5)])
+def test_haar_in_single_precision_rounds_the_same_draws(dimension: int, columns: int | None) -> None:
+    double = haar(np.random.default_rng(3), dimension, 20, columns)
+    single = haar(np.random.default_rng(3), dimension, 20, columns, dtype=np.float32)
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, double, atol=1e-5)

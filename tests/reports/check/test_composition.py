@@ -63,6 +63,16 @@ def test_over_what_errors_are_taken(count: int, over: str, groups: int) -> None:
     assert composition.share[1] < 0.3 < composition.share[2]
 
 
+def test_no_share_and_no_factor_leaves_its_range() -> None:
+    """Of six units, whose errors are larger than what they measure."""
+    before, after = networks(1)
+    composition = made_of(check(after[0][:6], X, initial=before[0][:6]).composition)
+    assert composition.parts.interval(composition.parts.share, composition.parts.share_error)[0] < 0
+    for value, low, high in (composition.share, composition.gain):
+        assert 0 <= low <= value <= high
+    assert composition.share[2] <= 1
+
+
 def test_untrained_weights_are_all_there() -> None:
     before, _ = networks(1)
     composition = made_of(check(before[0], X, initial=before[0]).composition)

@@ -10,7 +10,6 @@ from scipy import stats
 from reports.check.estimates import Weights
 from reports.check.orientation import (
     Anisotropy,
-    direction_moment,
     directions,
     fieller,
     filter_pairs,
@@ -137,8 +136,15 @@ def test_lengths_and_dead_filters_change_nothing():
     two = of(SPACES, np.concatenate([w * np.arange(1, 13)[:, None], np.zeros((3, 5))]))
     assert two.effect == pytest.approx(one.effect)
     assert two.interval == pytest.approx(one.interval)
-    moment = direction_moment(Weights.of([filters(w)], np.ones(5, dtype=bool)))
-    np.testing.assert_allclose(moment, sum(np.outer(v, v) / (v @ v) for v in w) / 12)
+    units = directions(np.concatenate([w, np.zeros((1, 5))]))
+    np.testing.assert_allclose(units.T @ units, sum(np.outer(v, v) / (v @ v) for v in w))
+
+
+def test_the_effect_lies_in_its_interval():
+    """Four filters that avoid the eigenvectors: what is left of r after the noise would be negative."""
+    found = [of(axes(9), w) for w in np.random.default_rng(20).standard_normal((300, 4, 9))]
+    assert all(one.interval[0] <= one.effect <= one.interval[1] for one in found)
+    assert any(one.share == 0 for one in found)
 
 
 def test_where_nothing_can_be_said_it_is_zero_without_an_interval():

@@ -8,7 +8,7 @@ from reports.check import check
 from reports.check.random_basis import random_basis_energies, random_basis_energy, regularised
 from reports.testing.strategies import orthogonal, spectral
 from theory.eigenspaces import Eigenspaces
-from theory.symmetry import symmetry_group, twirl
+from theory.symmetry import haar, symmetry_group, twirl
 
 BASIS = orthogonal(5, 5)
 SPACES = Eigenspaces(np.array([1.0, 2.0, 4.0]), (2, 1, 2), BASIS, 0.0)
@@ -22,9 +22,11 @@ def outside(spaces, matrix):
 
 def test_random_basis_energy_is_the_literal_one():
     w = np.random.default_rng(3).standard_normal((3, 5)) @ np.linalg.cholesky(ALIGNED).T
-    observed, null = random_basis_energy(SPACES, w.T @ w, draws=400, seed=4)
+    observed, null = random_basis_energy(SPACES, w, draws=400, seed=4)
     assert observed == pytest.approx(outside(SPACES, w.T @ w))
     assert null.shape == (400,)
+    many = np.concatenate([w, -w, 2 * w])
+    assert random_basis_energy(SPACES, many, draws=1)[0] == pytest.approx(observed)
     literal = [
         outside(Eigenspaces(SPACES.eigenvalues, SPACES.multiplicity, orthogonal(seed, 5), 0.0), w.T @ w)
         for seed in range(1, 401)
@@ -51,7 +53,7 @@ def test_the_p_value_of_singular_weights_is_the_share_of_nearer_bases():
     w = np.random.default_rng(7).standard_normal((2, 6))
     found = check(w, rows, seed=1)
     spaces = Eigenspaces(np.arange(6.0), (1,) * 6, np.linalg.eigh(rows.T @ rows)[1], 0.0)
-    observed, null = random_basis_energy(spaces, w.T @ w, draws=999, seed=1)
+    observed, null = random_basis_energy(spaces, w, draws=999, seed=1)
     assert found.random_basis.pvalue == pytest.approx((1 + np.sum(null <= observed)) / 1000)
     assert found.random_basis.median == pytest.approx(np.median(null))
     assert found.random_basis.effect == pytest.approx(1 - observed / np.median(null))
@@ -60,7 +62,7 @@ def test_the_p_value_of_singular_weights_is_the_share_of_nearer_bases():
 def test_several_against_the_same_bases_are_each_as_alone():
     """Of as many random directions as the largest rank, each uses as many as its own rank."""
     rng = np.random.default_rng(8)
-    whole, part = (w.T @ w for w in (rng.standard_normal((4, 5)), rng.standard_normal((2, 5))))
+    whole, part = rng.standard_normal((4, 5)), rng.standard_normal((2, 5))
     together = random_basis_energies(SPACES, [whole, part], draws=300, seed=2)
     observed, null = random_basis_energy(SPACES, whole, draws=300, seed=2)
     assert together[0][0] == observed
@@ -68,3 +70,12 @@ def test_several_against_the_same_bases_are_each_as_alone():
     observed, null = random_basis_energy(SPACES, part, draws=300, seed=3)
     assert together[1][0] == observed
     assert stats.ks_2samp(together[1][1], null).pvalue > 1e-6
+
+
+def test_single_precision_in_many_dimensions_changes_no_digit_that_counts():
+    w = np.random.default_rng(9).standard_normal((3, 300)) * 1.01 ** np.arange(300)
+    spaces = Eigenspaces(np.arange(150.0), (2,) * 150, np.eye(300), 0.0)
+    _, null = random_basis_energy(spaces, w, draws=50, seed=5)
+    values = np.linalg.eigvalsh(w @ w.T)
+    diagonals = (haar(np.random.default_rng(5), 300, 50, 3) ** 2 @ values).reshape(50, 150, 2).sum(axis=2)
+    np.testing.assert_allclose(null, np.sqrt(1 - np.sum(diagonals**2 / 2, axis=1) / np.sum(values**2)), rtol=1e-5)

@@ -294,3 +294,29 @@ def test_errors_are_in_single_precision_and_bounded_beyond_256_dimensions():
         half = BasisNoise.of(scatter, half_inverse).halves(np.random.default_rng(0), 1)[0]
         assert np.abs(half).max() == (largest if np.isfinite(largest) else pytest.approx(125730, rel=1e-3))
         np.testing.assert_array_equal(half, -half.T)
+
+
+@pytest.mark.parametrize("order", [[2, 0, 4, 3, 1], None])
+def test_a_basis_with_its_columns_in_another_order_is_a_change_like_any_other(order):
+    """Reordered coordinates are those of the product with the matrix, and so are those of any orthogonal matrix."""
+    rng = np.random.default_rng(9)
+    change = np.eye(5)[:, order] if order else np.linalg.qr(rng.standard_normal((5, 5)))[0]
+    own, copies = drawn(rng, ALIGNED, 30), rng.standard_normal((4, 30, 5))
+    plain, case = TurnedFilters(JOINED, own), TurnedFilters(JOINED, own, change)
+    expected = plain.turned(np.random.default_rng(1), 3) @ change.T
+    np.testing.assert_allclose(case.turned(np.random.default_rng(1), 3), expected, rtol=1e-12)
+    np.testing.assert_allclose(case.energy(copies), plain.energy(copies @ change), rtol=1e-12)
+
+
+def test_rotations_drawn_in_single_precision_are_those_of_their_halves():
+    rng = np.random.default_rng(10)
+    scatter = rng.standard_normal((3, 260, 260)).astype(np.float32)
+    inverse = np.triu(np.full((260, 260), 0.01), 1)
+    noise = BasisNoise.of(scatter + scatter.mT, inverse - inverse.T)
+    rows = rng.standard_normal((3, 7, 260))
+    together = noise.drawn_rows(np.random.default_rng(1), rows)
+    halves = noise.halves(np.random.default_rng(1), 3).astype(float)
+    for found, given, half in zip(together, rows, halves, strict=True):
+        rotation = np.linalg.solve(np.eye(260) - half, np.eye(260) + half)
+        np.testing.assert_allclose(rotation @ rotation.T, np.eye(260), atol=1e-5)
+        np.testing.assert_allclose(found, given @ rotation, atol=1e-4)

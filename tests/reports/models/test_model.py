@@ -173,6 +173,8 @@ def test_several_trainings_are_judged_together_where_they_see_the_same():
     assert found["0"].misalignment == pytest.approx(first.misalignment, rel=1e-6)
     assert found["0"].networks == 2
     assert numbers(check(mlp(1), ROWS))[1] == view_of_layer(found.layers[2].check).value
+    assert found.summary.startswith("3 layers of 2 networks on ")
+    assert ", 5 checks: " in found.summary
 
 
 def test_tokens_of_one_sample_stay_together():

@@ -70,7 +70,7 @@ def test_the_page_escapes_names(run_folder):
     [
         (["--over"], "needs the files of checkpoints"),
         (["--over", "run/step9.pt"], "at least two checkpoints"),
-        (["--model", "run/step9.pt", "run/step10.pt"], "only --over takes any"),
+        (["--model", "run/step9.pt", "run/step10.pt"], "only --over takes files without an option"),
         (["--over", "run/step9.pt", "run/step10.pt", "--dilation", "2"], "belongs to --weights"),
         (["--over", "nowhere.pt", "run/step9.pt"], "no such file"),
     ],

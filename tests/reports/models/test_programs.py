@@ -218,6 +218,15 @@ def test_a_chain_is_its_model():
     assert numbers(found) == numbers(check(network, images()))
 
 
+def test_steps_may_be_the_ends_of_names():
+    """Of a file whose model lies in a larger one; an end that several names have is none."""
+    network = convolutional().eval()
+    state = {f"net_g.module.{key}": value for key, value in network.state_dict().items()}
+    torch.testing.assert_close(chain(state, STEPS)(images()), network(images()))
+    with pytest.raises(InvalidInput, match="neither a layer"):
+        chain({**state, "net_d.0.weight": torch.ones(2, 2)}, STEPS)
+
+
 def test_state_dicts_of_several_trainings_are_models_too():
     steps, states = "0 tanh 2 relu 4", [mlp(0).state_dict(), mlp(1).state_dict()]
     assert numbers(check(states, ROWS, forward=steps, layers="0")) == numbers(check([mlp(0), mlp(1)], ROWS, layers="0"))
