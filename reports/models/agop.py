@@ -4,6 +4,16 @@ The AGOP of a layer is WᵀKW, where K is the mean outer product of the gradient
 It shares W with WᵀW, so even random weights of many units make the two similar. The test is therefore whether they are
 more similar than WᵀW and WᵀUKUᵀW, with U a random rotation of the units: is the layer large in the directions to which
 the outputs respond?
+
+The interval is for the mean effect in networks whose units have the law of this layer's units. Its error is the
+jackknife's, over networks where there are three, otherwise over units: W loses a row and K a row and a column. By Efron
+and Stein's inequality the jackknife's variance is not too small on average. What chance gives with a unit left out is
+taken to change as its closed form does, by the means over rotations U, with N = WᵀW, X = U K Uᵀ, m units:
+
+    E ⟨N, WᵀXW⟩₀ = (tr K / m) ‖N‖₀²,    E ‖WᵀXW‖₀² = (α + β) ‖N‖² + β (tr N)² − (α (tr N)² + 2 β ‖N‖²) / d,
+    β = (‖K‖² − (tr K)²/m) / ((m + 2)(m − 1)),    α = ((tr K)² − 2 m β) / m²,
+
+‖·‖₀ being without multiples of the identity, and E X_ij X_kl = α δ_ij δ_kl + β (δ_ik δ_jl + δ_il δ_jk).
 """
 
 from __future__ import annotations
@@ -13,8 +23,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy import stats
 
-from reports.check.verdict import LEVEL, LayerVerdict
+from reports.check.verdict import LEVEL, MARGIN, LayerVerdict
 from theory.features import correlation
 from theory.symmetry import haar
 
@@ -22,6 +33,7 @@ DRAWS = 199
 LARGEST = 1024  # units: rotations of more would take minutes
 HELD = 2**22  # numbers of the rotations that are drawn at once
 ROUNDING = 1e-9
+FEWEST_NETWORKS, FEWEST_UNITS = 3, 4  # of which one is left out
 With = Literal["both", "data", "AGOP", "neither", "undecided"]
 
 
@@ -39,17 +51,22 @@ class AgopAgreement:
         (correlation − chance)/(1 − chance): 0 by chance, 1 if they are proportional.
     pvalue : float
         For the hypothesis that the gradients are independent of W's left singular vectors: one-sided, .005 or more.
+    interval : (float, float) or None
+        95 % interval of the effect; None for fewer than four units of fewer than three networks.
     """
 
     correlation: float
     chance: float
     effect: float
     pvalue: float
+    interval: tuple[float, float] | None
 
     @property
-    def aligned(self) -> bool:
-        """Whether they are more similar than by chance."""
-        return self.pvalue <= LEVEL
+    def verdict(self) -> Literal["aligned", "not aligned", "undecided"]:
+        """Aligned if more similar than by chance, by the test; otherwise not aligned if the interval ends below ½."""
+        if self.pvalue <= LEVEL:
+            return "aligned"
+        return "not aligned" if self.interval is not None and self.interval[1] < MARGIN else "undecided"
 
 
 def agreement(
@@ -64,36 +81,103 @@ def agreement(
     if not (1 < m <= LARGEST and d > 1) or not all(np.any(k) for k in sensitivities):
         return None
     generator = np.random.default_rng(seed)
-    likeness, by_chance = 0.0, np.zeros(DRAWS)
+    likeness, by_chance = np.zeros(len(weights)), np.zeros((len(weights), DRAWS))
     at_once = max(1, HELD // (m * max(m, d)))
-    for w, k in zip(weights, sensitivities, strict=True):
+    for i, (w, k) in enumerate(zip(weights, sensitivities, strict=True)):
         n = w.T @ w
-        likeness += float(_likeness(n, w.T @ k @ w)) / len(weights)
+        likeness[i] = float(_likeness(n, w.T @ k @ w))
         columns = min(m, d)  # only the frame of W's columns matters
         r = np.linalg.qr(w)[1] if m > d else w
         for first in range(0, DRAWS, at_once):
             frames = haar(generator, m, min(at_once, DRAWS - first), columns)
             turned = frames @ r
-            by_chance[first : first + at_once] += _likeness(n, turned.mT @ k @ turned) / len(weights)
-    chance = float(by_chance.mean())
+            by_chance[i, first : first + at_once] = _likeness(n, turned.mT @ k @ turned)
+    found, chances = float(likeness.mean()), by_chance.mean(axis=1)
+    chance = float(chances.mean())
     if chance > 1 - ROUNDING:
         return None
-    pvalue = (1 + np.count_nonzero(by_chance >= likeness - ROUNDING)) / (DRAWS + 1)
-    return AgopAgreement(likeness, chance, (likeness - chance) / (1 - chance), float(pvalue))
+    pvalue = (1 + np.count_nonzero(by_chance.mean(axis=0) >= found - ROUNDING)) / (DRAWS + 1)
+    effect = (found - chance) / (1 - chance)
+    error = _error(weights, sensitivities, likeness, chances)
+    interval = None if error is None else (effect - error, min(effect + error, 1.0))
+    return AgopAgreement(found, chance, effect, float(pvalue), interval)
+
+
+def without_each(w: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The correlation of WᵀW and WᵀKW, and its closed form over rotations: of all m units first, then without each.
+
+    Arrays (m + 1,), of W (m, d) and a symmetric K (m, m), without multiples of the identity; in m d (m + d) operations.
+    """
+    m, d = w.shape
+    n, b = w.T @ w, k @ w
+    a = w.T @ b
+    wn, wa = w @ n, w @ a
+    own = np.diag(k)
+    q, c, e = (np.einsum("ud,ud->u", x, y) for x, y in ((w, w), (w, b), (b, b)))
+    wnw, wnb, waw, wab = (np.einsum("ud,ud->u", x, y) for x, y in ((wn, w), (wn, b), (wa, w), (wa, b)))
+
+    def both(whole: float, lost: np.ndarray) -> np.ndarray:
+        return np.asarray(whole - np.concatenate(([0.0], lost)))
+
+    trace_n, trace_a = both(np.trace(n), q), both(np.trace(a), 2 * c - own * q)
+    n_n = both(np.sum(n * n), 2 * wnw - q**2)
+    n_a = both(np.sum(n * a), 2 * wnb - own * wnw + waw - 2 * q * c + own * q**2)
+    removed = 2 * q * e + 2 * c**2 - 4 * own * q * c + own**2 * q**2
+    a_a = both(np.sum(a * a), 2 * (2 * wab - own * waw) - removed)
+    trace_k, k_k = both(np.trace(k), own), both(np.sum(k * k), 2 * np.sum(k * k, axis=0) - own**2)
+    units = np.concatenate(([m], np.full(m, m - 1.0)))
+    beta = (k_k - trace_k**2 / units) / ((units + 2) * (units - 1))
+    alpha = (trace_k**2 - 2 * units * beta) / units**2
+    square = n_n - trace_n**2 / d
+    turned = (alpha + beta) * n_n + beta * trace_n**2 - (alpha * trace_n**2 + 2 * beta * n_n) / d
+    with np.errstate(divide="ignore", invalid="ignore"):
+        likeness = (n_a - trace_n * trace_a / d) / np.sqrt(square * (a_a - trace_a**2 / d))
+        chance = trace_k / units * np.sqrt(square / turned)
+    return np.nan_to_num(likeness, posinf=0, neginf=0), np.nan_to_num(chance, posinf=0, neginf=0)
+
+
+def _error(
+    weights: Sequence[np.ndarray], sensitivities: Sequence[np.ndarray], likeness: np.ndarray, chances: np.ndarray
+) -> float | None:
+    """Half the width of the interval, from the effects without each network, or without each unit."""
+    count, m = len(weights), len(weights[0])
+    if count >= FEWEST_NETWORKS:
+        left = [np.delete(values, i).mean() for values in (likeness, chances) for i in range(count)]
+        parts = [_effect(np.array(left[:count]), np.array(left[count:]))]
+    elif m >= FEWEST_UNITS:
+        parts = []
+        for i, (w, k) in enumerate(zip(weights, sensitivities, strict=True)):
+            found, closed = without_each(w, (k + k.T) / 2)
+            scaled = chances[i] * closed[1:] / closed[0]
+            parts.append(
+                _effect(
+                    likeness.mean() + (found[1:] - likeness[i]) / count, chances.mean() + (scaled - chances[i]) / count
+                )
+            )
+    else:
+        return None
+    variance = sum((len(part) - 1) / len(part) * float(np.sum((part - part.mean()) ** 2)) for part in parts)
+    return float(stats.t.isf(0.025, sum(len(part) - 1 for part in parts)) * np.sqrt(variance))
+
+
+def _effect(likeness: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    return np.asarray((likeness - chance) / (1 - np.minimum(chance, 1 - ROUNDING)))
 
 
 def aligned_with(verdict: LayerVerdict, found: AgopAgreement | None) -> With:
-    """Whether a layer is aligned with its data, its AGOP, both or neither, from the verdict on the data.
+    """What a layer is seen to be aligned with; "neither" if both are excluded, "undecided" if neither is seen.
 
-    >>> aligned_with("partly aligned", AgopAgreement(0.9, 0.5, 0.8, 0.005))
+    Where one of the two is named, the other is excluded or undecided.
+
+    >>> aligned_with("partly aligned", AgopAgreement(0.9, 0.5, 0.8, 0.005, (0.6, 1.0)))
     'both'
     """
-    data = verdict in ("aligned", "partly aligned")
-    if found is not None and found.aligned:
-        return "both" if data else "AGOP"
-    if found is None:
-        return "undecided"
-    return "data" if data else "neither" if verdict == "not aligned" else "undecided"
+    agop = "undecided" if found is None else found.verdict
+    if verdict in ("aligned", "partly aligned"):
+        return "both" if agop == "aligned" else "data"
+    if agop == "aligned":
+        return "AGOP"
+    return "neither" if verdict == agop == "not aligned" else "undecided"
 
 
 def _likeness(n: np.ndarray, a: np.ndarray) -> np.ndarray:

@@ -80,8 +80,11 @@ def _agop(found: ModelCheck, layer: LayerCheck) -> tuple[str, ...]:
     """The cells of `AGOP_HEADS`, where that was asked for."""
     if found.against != "agop":
         return ()
-    effect, pvalue = (layer.agop.effect, layer.agop.pvalue) if layer.agop else (None, None)
-    return (_short(effect), _short(pvalue), layer.aligned_with)
+    if layer.agop is None:
+        return (_short(None), _short(None), layer.aligned_with)
+    low, high = layer.agop.interval or (None, None)
+    effect = f"{_short(layer.agop.effect)} ({_short(low)} to {_short(high)})"
+    return (effect, _short(layer.agop.pvalue), layer.aligned_with)
 
 
 def unchecked(left: tuple[Unchecked, ...]) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from reports.check import check
 from reports.check.files import printable
 from reports.models import check_model
-from reports.models.agop import AgopAgreement, agreement, aligned_with
+from reports.models.agop import AgopAgreement, agreement, aligned_with, without_each
 from reports.models.batches import batches_of
 from reports.models.layers import taps
 from reports.models.sensitivity import sensitivities
@@ -17,6 +17,8 @@ from reports.views.models import view
 from tests.reports.command_line import run_quietly
 from tests.reports.models.networks import Sentences, convolutional, images, nn, tokens
 from theory.errors import InvalidInput
+from theory.features import correlation
+from theory.symmetry import haar
 
 
 def perceptron(seed: int = 0, outputs: int = 3) -> nn.Sequential:
@@ -99,7 +101,7 @@ def test_untrained_layers_are_alike_by_chance_alone():
     for seed in range(60):
         model = perceptron(seed).double()
         found = agreement([model[0].weight.detach().numpy()], [seen(model, X)[0]], seed=seed)
-        rejected += found.aligned
+        rejected += found.verdict == "aligned"
     assert rejected < 10
 
 
@@ -108,29 +110,62 @@ def test_what_the_output_looks_at_is_seen():
     u, _, v = np.linalg.svd(generator.standard_normal((20, 6)), full_matrices=False)
     w, k = u * np.arange(1, 7.0) @ v, u * np.arange(1, 7.0) ** 2 @ u.T
     found = agreement([w], [k])
-    assert found.aligned
+    assert found.verdict == "aligned"
     assert found.effect > 0.8
     assert agreement([w], [3 * np.eye(20)]) is None
-    assert not agreement([w], [u * np.arange(6, 0, -1.0) ** 2 @ u.T]).aligned
+    assert agreement([w], [u * np.arange(6, 0, -1.0) ** 2 @ u.T]).verdict != "aligned"
     wide = agreement([w.T], [v.T * np.arange(1, 7.0) ** 2 @ v])  # fewer units than dimensions
-    assert wide.aligned
+    assert wide.verdict == "aligned"
     assert agreement([w], [0 * k]) is None
     assert agreement([w[:1]], [k[:1, :1]]) is None
 
 
 @pytest.mark.parametrize(
-    ("verdict", "pvalue", "expected"),
+    ("verdict", "pvalue", "high", "expected"),
     [
-        ("aligned", 0.005, "both"),
-        ("partly aligned", 0.5, "data"),
-        ("not aligned", 0.005, "AGOP"),
-        ("undecided", 0.005, "AGOP"),
-        ("not aligned", 0.5, "neither"),
-        ("undecided", 0.5, "undecided"),
+        ("aligned", 0.005, 1.0, "both"),
+        ("partly aligned", 0.5, 0.4, "data"),
+        ("aligned", 0.5, 0.6, "data"),
+        ("not aligned", 0.005, 1.0, "AGOP"),
+        ("undecided", 0.005, 1.0, "AGOP"),
+        ("not aligned", 0.5, 0.4, "neither"),
+        ("not aligned", 0.5, 0.6, "undecided"),  # what is not seen is not excluded
+        ("undecided", 0.5, 0.4, "undecided"),
     ],
 )
-def test_data_agop_both_or_neither(verdict, pvalue, expected):
-    assert aligned_with(verdict, AgopAgreement(0.9, 0.5, 0.8, pvalue)) == expected
+def test_data_agop_both_or_neither(verdict, pvalue, high, expected):
+    assert aligned_with(verdict, AgopAgreement(0.9, 0.5, 0.8, pvalue, (-0.2, high))) == expected
+    assert aligned_with(verdict, None) == ("data" if verdict in ("aligned", "partly aligned") else "undecided")
+
+
+def test_what_is_left_without_each_unit_is_what_a_smaller_layer_has():
+    """The correlations by hand, and the closed form of chance by 20,000 rotations."""
+    generator = np.random.default_rng(0)
+    w, root = generator.standard_normal((7, 4)) * np.arange(1, 5), generator.standard_normal((7, 7))
+    k = root @ root.T
+    likeness, chance = without_each(w, k)
+    for unit in range(7):
+        fewer, behind = np.delete(w, unit, 0), np.delete(np.delete(k, unit, 0), unit, 1)
+        expected = correlation(fewer.T @ fewer, fewer.T @ behind @ fewer, traceless=True)
+        np.testing.assert_allclose(likeness[unit + 1], expected, rtol=1e-10)
+        np.testing.assert_allclose(chance[unit + 1], without_each(fewer, behind)[1][0], rtol=1e-10)
+    frames = haar(generator, 7, 20000)
+    turned = w.T @ (frames @ k @ frames.mT) @ w
+    n, a = (x - np.trace(x, axis1=-2, axis2=-1)[..., None, None] / 4 * np.eye(4) for x in (w.T @ w, turned))
+    product, square = np.sum(n * a, axis=(1, 2)), np.sum(a * a, axis=(1, 2))
+    expected = product.mean() / np.sqrt(np.sum(n * n) * square.mean())
+    error = np.std(product / product.mean() - square / square.mean() / 2) / 20000**0.5
+    assert abs(chance[0] / expected - 1) < 6 * error < 0.02
+
+
+def test_the_interval_is_there_for_units_or_networks_and_holds_the_effect():
+    generator = np.random.default_rng(1)
+    layers = [generator.standard_normal((8, 5)) for _ in range(3)]
+    behind = [k @ k.T for k in generator.standard_normal((3, 8, 8))]
+    for count in (1, 2, 3):
+        found = agreement(layers[:count], behind[:count])
+        assert found.interval[0] < found.effect < found.interval[1] <= 1
+    assert agreement([layers[0][:3]], [behind[0][:3, :3]]).interval is None
 
 
 def test_training_on_real_labels_joins_the_agop():
@@ -143,7 +178,7 @@ def test_training_on_real_labels_joins_the_agop():
         (model(x) - (x[:, :1] * x[:, 1:2])).square().mean().backward()
         steps.step()
     found = check(model, x, against="agop", layers="0")
-    assert found.layers[0].agop.aligned
+    assert found.layers[0].agop.verdict == "aligned"
     table, record = str(found), view(found).value["layers"][0]
     assert "aligned with" in table
     assert record["aligned_with"] == found.layers[0].aligned_with in ("both", "AGOP")
