@@ -6,8 +6,7 @@ path follows the gradient (1/n) Σ_i √λ z_i g_i, whose mean follows from Stei
 
     λ Σ_{s<=t} R(t, s) V^s + √(λ/n) u^t,      Cov(u^t, u^s) = Cov(z g^t, z g^s) .
 
-u does not average out, since it is common to all rows. It is drawn as the sum over the rows of the Monte Carlo with one
-normal multiplier for each, which is Gaussian with their covariance.
+u does not average out, since it is common to all rows. It is drawn: `theory.network.dmft.multipliers`.
 """
 
 from __future__ import annotations
@@ -20,13 +19,12 @@ from theory.network.dmft.problem import Problem, moved
 class Explicit:
     """V^t of the K = `problem.explicit` last eigenvalues, from `start` (K, m)."""
 
-    def __init__(self, problem: Problem, updates: int, start: np.ndarray, multipliers: np.ndarray) -> None:
+    def __init__(self, problem: Problem, updates: int, start: np.ndarray) -> None:
         self._problem = problem
         self._levels = problem.eigenvalues[len(problem.eigenvalues) - problem.explicit :, None]
         self._path = np.zeros((updates + 1, *start.shape))
         self._path[0] = start
         self._velocity = np.zeros_like(start)
-        self._multipliers = multipliers - multipliers.mean()
         self._reached = 0
 
     @property
@@ -49,11 +47,13 @@ class Explicit:
         size = self._problem.width * self._problem.s0
         return np.asarray(np.einsum("ej,tejk,ek->te", start, propagator, start) / size)
 
-    def advance(self, response: np.ndarray, coordinates: np.ndarray, forces: np.ndarray) -> None:
-        """One update, by R(t, s) (m, t + 1, m) and the rows' z (N, K) and g^t (N, m), as drawn."""
+    def advance(
+        self, response: np.ndarray, coordinates: np.ndarray, forces: np.ndarray, multipliers: np.ndarray
+    ) -> None:
+        """One update, by R(t, s) (m, t + 1, m), the rows' z (N, K) and g^t (N, m), as drawn, and their multipliers."""
         t = self._reached
         mean = np.einsum("jsk,sek->ej", response, self._path[: t + 1])
-        scatter = (self._multipliers[:, None] * coordinates).T @ forces
+        scatter = (multipliers[:, None] * coordinates).T @ forces
         noise = scatter / np.sqrt(len(forces) * self._problem.samples)
         gradient = self._levels * mean + np.sqrt(self._levels) * noise
         self._path[t + 1], self._velocity = moved(self._problem.training, t, self._path[t], self._velocity, gradient)

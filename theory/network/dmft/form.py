@@ -34,6 +34,7 @@ NEGLECTED = (
     "terms of relative order λ/tr Σ and 1/n: what single directions and rows count by themselves",
     "what the output layer's fluctuations answer to, where it is trained, through the rows' past",
 )
+NAME = "network-dmft"
 SEED = 0
 LEVELS = 16  # eigenvalues at most: those of a larger spectrum by quadrature
 SHARE = 4.0  # c; errors over the directions were at most 3 times the largest direction's share of the terms' sizes
@@ -65,8 +66,6 @@ def _not_one_hidden_layer(setting: Setting) -> str | None:
     if network.kind != "mlp" or len(network.widths) != 1:
         shown = f"network.kind = {network.kind!r}" if network.kind != "mlp" else f"network.hidden = {network.widths}"
         return f"{shown}: this form is for an mlp of one hidden layer"
-    if network.bias:
-        return "network.bias = true: derived without a bias only"
     if training.optimizer != "sgd":
         return f"training.optimizer = {training.optimizer!r}: derived for gradient descent"
     if training.l1 != 0:
@@ -136,8 +135,8 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     """τ at every step of the setting, averaged over rows, labels, weights and batches, for n, d → ∞ at fixed n/d and m.
 
     Any width, relu, erf, tanh or identity, squared error or cross-entropy, SGD with momentum, Nesterov's too, decay and
-    drops, full batches, shuffled epochs, fresh or drawn batches, online; the first layer trained or both. The kernel
-    may change arbitrarily. For every eigenvalue λ of Σ
+    drops, full batches, shuffled epochs, fresh or drawn batches, online; with biases or without; the first layer
+    trained or both. The kernel may change arbitrarily. For every eigenvalue λ of Σ
 
         τ(λ) = s_0² tr P Pᵀ/m + (λ/n) tr Γ C_g Γᵀ/m ,
 
@@ -154,7 +153,11 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
         If training diverges for some output weights, or the random error exceeds 2 % of τ, or 6 % along dominant
         directions.
     """
-    problem, found = limit(setting)
+    return prediction_of(setting, *limit(setting))
+
+
+def prediction_of(setting: Setting, problem: Problem, found: Average) -> Prediction:
+    """The prediction from what `limit` gives."""
     order, _, multiplicity = spaces(np.array(setting.data.eigenvalues))
     place = np.empty(len(order), int)
     place[order] = np.repeat(np.arange(len(multiplicity)), multiplicity)
@@ -227,7 +230,7 @@ def error_budget(problem: Problem, found: Average) -> float:
 
 
 FORM = Form(
-    name="network-dmft",
+    name=NAME,
     title="one hidden layer of any width away from the kernel limit, averaged over Gaussian X: n, d → ∞",
     status="asymptotic",
     assumptions=ASSUMPTIONS,

@@ -6,6 +6,8 @@ changes a by only 1/n, but always in the same sense: its output depends on its o
     b ← the optimizer's update of b by the gradient  A b + s c_2 φ ∂ℓ/n,      A = c_2² E[φ_j φ_k ∂²ℓ/∂f_c∂f_c'],
 
 is kept row by row; A describes how the other rows counteract the contribution of one row.
+
+The bias of an output is the weight of one more neuron, whose φ is 1/c_2; it starts at 0.
 """
 
 from __future__ import annotations
@@ -18,30 +20,32 @@ from theory.network.dmft.row import Residual, Rows
 
 
 class OutputLayer:
-    """a for every row: the common a(t) (m, C), and if it is trained the row's own part (N, m, C)."""
+    """a for every row: the common a(t) (m, C), and if it is trained the row's own part (N, m, C).
 
-    def __init__(self, problem: Problem, weights: np.ndarray, count: int, generator: np.random.Generator) -> None:
+    With biases m + 1 in place of m, if the layer is trained.
+    """
+
+    def __init__(self, problem: Problem, weights: np.ndarray, count: int) -> None:
         self._problem = problem
+        if problem.bias and problem.both:
+            weights = np.concatenate([weights, np.zeros((1, weights.shape[1]))])
         self._common, self._velocity = weights, np.zeros_like(weights)
         shape = (count, *weights.shape) if problem.both else (0,)
         self._own, self._own_velocity = np.zeros(shape), np.zeros(shape)
-        # one multiplier a row: the weighted sums of anything are Gaussian, with its covariance over rows
-        multipliers = generator.standard_normal(count)
-        self._multipliers = multipliers - multipliers.mean()
 
     @property
     def weights(self) -> np.ndarray:
-        """(m, C), or (N, m, C) with the rows' own parts."""
+        """(m, C), or (N, m, C) with the rows' own parts; the biases last."""
         return self._common + self._own if self._problem.both and not self._problem.fresh else self._common
 
-    def advance(self, step: int, rows: Rows, use: Use) -> None:
-        """One update of the weights, by the `rows` that used them."""
-        problem, value, found = self._problem, rows.hidden.value, rows.residual
+    def advance(self, step: int, rows: Rows, use: Use, multipliers: np.ndarray) -> None:
+        """One update of the weights, by the `rows` that used them, and a multiplier for each."""
+        problem, value, found = self._problem, rows.features, rows.residual
         if not problem.both:
             return
         training, scale, count = problem.training, problem.scale, len(value)
         mean = scale * value.T @ (use.expected[:, None] * found.value) / count
-        weight = (self._multipliers * use.drawn)[:, None]
+        weight = (multipliers * use.drawn)[:, None]
         scatter = scale * value.T @ (weight * found.value) / np.sqrt(count * problem.samples)
         self._common, self._velocity = moved(training, step, self._common, self._velocity, mean + scatter)
         if problem.fresh:

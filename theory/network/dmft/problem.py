@@ -45,6 +45,8 @@ class Problem:
     training : Training
     explicit : int
         How many of the last eigenvalues have a share of order 1 of a row's variance: `theory.network.dmft.explicit`.
+    bias : bool
+        Whether neurons have biases, from 0: `theory.network.dmft.biases`; and outputs, if the output layer is trained.
     """
 
     eigenvalues: np.ndarray
@@ -62,6 +64,7 @@ class Problem:
     labels: Labels
     training: Training
     explicit: int = 0
+    bias: bool = False
 
     @property
     def bulk(self) -> slice:
@@ -108,6 +111,7 @@ def problem_of(setting: Setting) -> Problem:
         labels=setting.labels,
         training=setting.training,
         explicit=dominant(eigenvalues, sizes),
+        bias=network.bias,
     )
 
 

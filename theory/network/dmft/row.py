@@ -73,8 +73,10 @@ class Rows:
     ----------
     hidden : Activated
     residual : Residual
+    features : ndarray, shape (N, m), or (N, m + 1)
+        What output weights multiply, over c_2: φ(h), and if outputs have biases 1/c_2 last.
     weights : ndarray, shape (m, C), or (N, m, C)
-        The output weights for the rows, common ones or each row's own.
+        The output weights for the rows, common ones or each row's own, without biases.
     back : ndarray, shape (N, m)
         c_2 Σ_c a_jc ∂ℓ/∂f_c.
     scale : float
@@ -83,6 +85,7 @@ class Rows:
 
     hidden: Activated
     residual: Residual
+    features: np.ndarray
     weights: np.ndarray
     back: np.ndarray
     scale: float
@@ -94,13 +97,19 @@ class Rows:
 
 
 def passed(activation: str, loss: str, h: np.ndarray, targets: np.ndarray, weights: np.ndarray, scale: float) -> Rows:
-    """Rows with pre-activations h (N, m), after a forward and a backward pass."""
-    hidden = activated(activation, h)
+    """Rows with pre-activations h (N, m), after a forward and a backward pass.
+
+    Output weights have one row per neuron, and one more if outputs have biases.
+    """
+    hidden, width = activated(activation, h), h.shape[1]
+    features, neurons = hidden.value, weights[..., :width, :]
+    if weights.shape[-2] > width:
+        features = np.concatenate([features, np.full((len(h), 1), 1 / scale)], axis=1)
     if weights.ndim == 2:
-        found = residual(loss, scale * hidden.value @ weights, targets)
-        return Rows(hidden, found, weights, scale * found.value @ weights.T, scale)
-    found = residual(loss, scale * np.einsum("nj,njc->nc", hidden.value, weights), targets)
-    return Rows(hidden, found, weights, scale * np.einsum("njc,nc->nj", weights, found.value), scale)
+        found = residual(loss, scale * features @ weights, targets)
+        return Rows(hidden, found, features, neurons, scale * found.value @ neurons.T, scale)
+    found = residual(loss, scale * np.einsum("nj,njc->nc", features, weights), targets)
+    return Rows(hidden, found, features, neurons, scale * np.einsum("njc,nc->nj", neurons, found.value), scale)
 
 
 def mean_jacobian(rows: Rows, share: np.ndarray) -> np.ndarray:

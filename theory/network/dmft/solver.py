@@ -13,8 +13,10 @@ import numpy as np
 from theory.errors import NoClosedForm
 from theory.network.dmft import closure
 from theory.network.dmft.batches import Batches
+from theory.network.dmft.biases import Biases, with_constant
 from theory.network.dmft.directions import Directions
 from theory.network.dmft.explicit import Explicit
+from theory.network.dmft.multipliers import Multipliers
 from theory.network.dmft.output_layer import OutputLayer
 from theory.network.dmft.problem import Problem
 from theory.network.dmft.row import mean_jacobian, passed
@@ -74,7 +76,7 @@ def solve(
         the closure  C_g(t, s) = E g^t (g^s)ᵀ,                R(t, s) = E ∂g^t/∂ξ^s .
 
     Along explicit directions e, V_e of `theory.network.dmft.explicit` takes the place of the average over W_e:
-    λ_e V_e^t (V_e^s)ᵀ in C_h, and ξ ∋ Σ_e √λ_e z_e V_e^t.
+    λ_e V_e^t (V_e^s)ᵀ in C_h, and ξ ∋ Σ_e √λ_e z_e V_e^t. Biases are added to h: `theory.network.dmft.biases`.
 
     Time O(N T² m² + k T³ m³), memory 16 N T m + 4 N' T² m + 8 k T² m² bytes, N' = `traced`; and 8 N m C for trained
     output layers. T = 40, m = 16, N = 4096, k = 16: 0.2 GB and some 2 seconds on one core.
@@ -93,29 +95,32 @@ def solve(
     m, n = problem.width, problem.samples
     generator = np.random.default_rng([seed, 1])
     samples = Samples(problem, updates, count, seed)
-    batches, directions = Batches(problem, count, generator), Directions(problem, updates)
-    output = OutputLayer(problem, np.asarray(output_weights, dtype=float), count, generator)
+    batches, directions = Batches(problem, count, generator), Directions(with_constant(problem), updates)
+    output = OutputLayer(problem, np.asarray(output_weights, dtype=float), count)
+    multipliers = Multipliers(problem, count, generator)
     tangents = Tangents(min(count, traced(problem)), 0 if problem.fresh else updates, m, generator)
     given = np.zeros((0, m)) if start is None else start
-    explicit = Explicit(problem, updates, given, np.random.default_rng([seed, 2]).standard_normal(count))
-    bulk = len(problem.eigenvalues) - problem.explicit
+    explicit = Explicit(problem, updates, given)
+    of_explicit = Multipliers(problem, count, np.random.default_rng([seed, 2]))
+    biases, k = Biases(problem), len(problem.eigenvalues)
+    bulk = k - problem.explicit
     forces = np.zeros((count, updates * m))  # g as rows remember it
     force = np.zeros((updates * m,) * 2)  # C_g
-    parts, stein = np.zeros((2, updates + 1, len(problem.eigenvalues))), np.zeros(updates)
+    parts, stein = np.zeros((2, updates + 1, k)), np.zeros(updates)
     for t in range(updates + 1):
         past, upto = slice(0, t * m), slice(0, (t + 1) * m)
         now = slice(t * m, (t + 1) * m)
         both = directions.remembered(), directions.written(force[past, past])
-        parts[:, t] = [np.einsum("kjj->k", part[:, :, t]) / m for part in both]
+        parts[:, t] = [np.einsum("kjj->k", part[:k, :, t]) / m for part in both]
         weights = both[0] + both[1]
-        weights[bulk:] = explicit.covariance()
-        parts[0, t, bulk:] = explicit.remembered(directions.propagator[t, bulk:])
-        parts[1, t, bulk:] = np.einsum("kjj->k", weights[bulk:, :, t]) / m - parts[0, t, bulk:]
+        weights[bulk:k], weights[k:] = explicit.covariance(), 0  # what biases add to h does not vary over rows
+        parts[0, t, bulk:] = explicit.remembered(directions.propagator[t, bulk:k])
+        parts[1, t, bulk:] = np.einsum("kjj->k", weights[bulk:k, :, t]) / m - parts[0, t, bulk:]
         if t == updates:
             break
         variance = directions.of_rows(weights)
-        _refuse_divergence(problem, t, variance)
-        h = samples.draw(variance.reshape(m, (t + 1) * m), explicit.weights)
+        _refuse_divergence(problem, t, variance, biases.values)
+        h = samples.draw(variance.reshape(m, (t + 1) * m), explicit.weights) + biases.values
         memory = np.zeros((m, 0))
         if t and not problem.fresh:
             memory = directions.memory().reshape(m, t * m) / n
@@ -138,10 +143,12 @@ def solve(
         stein[t] = _share(left, correlation @ factor.T)
         answers = response.reshape(m, t + 1, m)
         directions.advance(answers)
-        explicit.advance(answers, samples.coordinates, forces[:, now])
-        output.advance(t, rows, use)
-    amplitude = np.trace(directions.propagator, axis1=2, axis2=3) / m
-    amplitude[:, bulk:] = explicit.amplitude(directions.propagator[:, bulk:])
+        explicit.advance(answers, samples.coordinates, forces[:, now], of_explicit.next())
+        common = multipliers.next()
+        biases.advance(t, expected, forces[:, now], common)
+        output.advance(t, rows, use, common)
+    amplitude = np.trace(directions.propagator[:, :k], axis1=2, axis2=3) / m
+    amplitude[:, bulk:] = explicit.amplitude(directions.propagator[:, bulk:k])
     return Solution(parts[0], parts[1], stein, amplitude)
 
 
@@ -151,10 +158,10 @@ def traced(problem: Problem) -> int:
     return TRACED_OF_BATCHES if drawn else TRACED
 
 
-def _refuse_divergence(problem: Problem, step: int, covariance: np.ndarray) -> None:
-    """Raise where pre-activations, of covariance (m, t + 1, m) with the past, grow without bound."""
+def _refuse_divergence(problem: Problem, step: int, covariance: np.ndarray, mean: np.ndarray) -> None:
+    """Raise where pre-activations, of a mean (m,) and a covariance (m, t + 1, m) with the past, grow without bound."""
     start = problem.s0 * float(problem.multiplicity @ problem.eigenvalues)
-    variance = float(np.mean(np.diagonal(covariance[:, -1])))
+    variance = float(np.mean(np.diagonal(covariance[:, -1]) + mean**2))
     if not variance <= LARGEST_GROWTH * start:
         rate = problem.training.learning_rate
         rule = f"is too large: by update {step} training has diverged for some output weights of their law"

@@ -81,8 +81,8 @@ def test_the_noise_of_a_path() -> None:
     start = generator.standard_normal((2, 2))
     total = np.zeros((4, 4))
     for row in np.eye(30):
-        path = Explicit(found, 1, start, row)
-        path.advance(np.zeros((2, 1, 2)), z, g)
+        path = Explicit(found, 1, start)
+        path.advance(np.zeros((2, 1, 2)), z, g, row - 1 / 30)
         moved = path.weights.T - np.sqrt(found.eigenvalues[-2:, None]) * start
         total += np.outer(moved, moved)
     pushes = (z * found.eigenvalues[-2:])[:, :, None] * g[:, None, :]

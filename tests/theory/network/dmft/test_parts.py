@@ -133,21 +133,27 @@ def test_stein_corrects_a_wrong_guess() -> None:
     assert np.abs(stein_residual(response @ factor, found, factor)).max() < 1e-6
 
 
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("loss", ["mse", "cross-entropy"])
-def test_what_rows_write_into_the_output_layer(loss: str) -> None:
-    """A row's own part by loops: its own gradient, and the mean pull of the others on what it wrote."""
-    found = replace(problem(20, 80, 3, loss=loss, rate=0.5, momentum=0.3), both=True)
+def test_what_rows_write_into_the_output_layer(loss: str, bias: bool) -> None:
+    """A row's own part by loops: its own gradient, and the mean pull of the others on what it wrote.
+
+    Three neurons; with a bias two, and a constant.
+    """
+    found = replace(problem(20, 80, 3, loss=loss, rate=0.5, momentum=0.3), both=True, bias=bias)
     generator = np.random.default_rng(1)
     c, count = found.outputs, 12
-    layer = OutputLayer(found, np.zeros((3, c)), count, generator)
+    layer = OutputLayer(found, np.zeros((3 - bias, c)), count)
     value = generator.standard_normal((count, 3))
+    value[:, 3 - bias :] = np.sqrt(3)  # its product with c_2 is 1
     use = Use(generator.random(count), generator.random(count))
     own, velocity = np.zeros((count, 3, c)), np.zeros((count, 3, c))
     common = np.zeros((3, c))
     for step in range(3):
         seen = residual(loss, generator.standard_normal((count, c)), np.eye(c)[np.zeros(count, int)])
         hidden = replace(activated("identity", value), value=value)
-        layer.advance(step, Rows(hidden, seen, layer.weights, value, found.scale), use)
+        rows = Rows(hidden, seen, value, layer.weights, value, found.scale)
+        layer.advance(step, rows, use, generator.standard_normal(count))
         kernel = np.zeros((3, c, 3, c))
         for i in range(count):
             curved = np.diag(seen.weight[i]) - np.outer(seen.pull[i], seen.pull[i])
