@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         if any("\0" in argument for argument in arguments):
-            return _refuse(as_json, "bad usage", None, None, "an argument has NUL in it", "an argument has NUL in it")
+            return _refuse(as_json, "bad usage", None, None, "an argument contains NUL", "an argument contains NUL")
         return _run(arguments, as_json)
     except OSError as error:  # of stdout or stderr: what they lead to is full, or gone
         return _unwritten(error, own=own)

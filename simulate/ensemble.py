@@ -46,7 +46,7 @@ def rows(setting: Setting) -> np.ndarray:
     (5, 2)
     """
     if not setting.data.fixed:
-        raise InvalidInput("data.fixed", False, "must be true for one X to exist")
+        raise InvalidInput("data.fixed", False, "must be true: otherwise there is no single X")
     return Draws(setting).rows.copy()
 
 
@@ -219,7 +219,7 @@ def merge(folder: str | Path) -> Simulation:
     simulation = _add_up(known, known.device, _complete(store, needed, faults))
     if faults:
         more = f", and {len(faults) - 10} more" if len(faults) > 10 else ""
-        rule = f"{len(faults)} of {len(needed)} shards are not there: {', '.join(faults[:10])}{more}"
+        rule = f"{len(faults)} of {len(needed)} shards are missing: {', '.join(faults[:10])}{more}"
         raise InvalidInput("folder", str(store.folder), f"{rule}; --resume computes them")
     return simulation
 

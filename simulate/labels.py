@@ -65,7 +65,9 @@ def open_labels(setting: Setting, population: Population, real: np.ndarray | Non
     teacher, outputs = None, setting.outputs
     if real is not None:
         if entropy and real.ndim == 2:
-            raise InvalidInput("training.loss", "cross-entropy", "needs class labels, and data.labels_path holds reals")
+            raise InvalidInput(
+                "training.loss", "cross-entropy", "needs class labels, and data.labels_path holds real numbers"
+            )
         outputs = real.shape[1] if real.ndim == 2 else int(real.max()) + 1
     if law.kind == "teacher":
         if setting.network.convolves:

@@ -151,5 +151,5 @@ def _messages(workers: Sequence[subprocess.Popen[bytes]], folder: Path, processe
 
 def _ended(status: int, folder: Path) -> str:
     ended = f"signal {-status}" if status < 0 else f"status {status}"
-    memory = "; the system may have been out of memory" if status == -signal.SIGKILL else ""
+    memory = "; perhaps the system ran out of memory" if status == -signal.SIGKILL else ""
     return f"one of them ended with {ended}; shards that are complete are kept in {folder}{memory}"

@@ -87,7 +87,7 @@ def _check_reach(setting: Setting) -> None:
         ("network.kind", network.kind, network.kind == "mlp", "must be 'mlp': proportions are those of hidden layers"),
         ("network.init_spectrum", network.init_spectrum, not network.init_spectrum, "must be absent"),
         ("data.samples", data.samples, data.samples != "online", "must be a number, or there is nothing to divide"),
-        ("data.fixed", data.fixed, not data.fixed, "must be false: fewer rows are other rows"),
+        ("data.fixed", data.fixed, not data.fixed, "must be false: a smaller network has other rows"),
         (
             "labels.kind",
             setting.labels.kind,

@@ -219,7 +219,7 @@ def require_resumed(root: Path, there: int, what: str, *, resume: bool) -> None:
 def require_device(folder: Path, known: str, device: str) -> None:
     """Refuses to mix kinds of devices."""
     if known != device:
-        rule = f"was computed on {known}, whose last bits differ: go on there, or choose another folder"
+        rule = f"was computed on {known}, whose last bits differ: continue there, or choose another folder"
         raise InvalidInput("store", str(folder), rule)
 
 
@@ -336,7 +336,7 @@ def read_file(path: Path, form: int | str = FORMAT) -> tuple[dict[str, Any], dic
     except (KeyError, ValueError, AttributeError, TypeError):
         raise Damaged("was not written by this program") from None
     if checksum != _checksum(about, tensors):
-        raise Damaged("has been altered: its checksum is another")
+        raise Damaged("has been altered: its checksum differs")
     if about.pop("format") != form:
         raise Damaged("was written by another version of this program")
     return about, tensors

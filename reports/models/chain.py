@@ -191,7 +191,7 @@ def dense_steps(state: Mapping[str, Any]) -> list[str]:
         raise InvalidInput(
             "forward",
             None,
-            "a state dict says nothing of what is between its layers: name the steps, such as "
+            "a state dict does not say what is between its layers: name the steps, such as "
             f"'conv1(padding=1) relu max_pool(2) flatten fc1'; it holds {_listed(state)}",
         )
     return [word for name in names for word in (name, "relu")][:-1]

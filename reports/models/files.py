@@ -35,7 +35,7 @@ def load_model(source: str, forward: str | None = None) -> tuple[Any, tuple[str,
     if forward is not None:
         return chain(state, forward), ()
     steps = " ".join(dense_steps(state))
-    return chain(state), (f"a file of weights says nothing of what is between the layers: {steps} is assumed",)
+    return chain(state), (f"a file of weights does not say what is between the layers: {steps} is assumed",)
 
 
 def read_state(path: Path, prefix: str | None = None) -> dict[str, torch.Tensor]:
@@ -48,7 +48,9 @@ def read_state(path: Path, prefix: str | None = None) -> dict[str, torch.Tensor]
     }
     if not state:
         found = ", ".join(dict.fromkeys(array.name.split(".")[0] for array in arrays)) or "none"
-        raise InvalidInput("model", f"{path}:{prefix}", f"no array has a name that begins so; names begin with {found}")
+        raise InvalidInput(
+            "model", f"{path}:{prefix}", f"no array has a name that begins like this; names begin with {found}"
+        )
     return {
         name: torch.from_numpy(array.read(0, array.shape[0]).astype("float32")).clone() for name, array in state.items()
     }

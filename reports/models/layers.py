@@ -213,7 +213,7 @@ def _layers_of(name: str, module: Any) -> tuple[list[Tap], list[tuple[str, str, 
         return _recurrent(name, module)
     if kind == "Conv1D" and hasattr(module, "nf") and module.weight.ndim == 2:  # of Hugging Face: x @ weight
         return [Tap(dense(name, lambda: module.weight.T), module, _first)], []
-    return [], [(name, kind, "not a kind of layer that is known")]
+    return [], [(name, kind, "not a known kind of layer")]
 
 
 def _geometry(module: Any) -> Geometry:

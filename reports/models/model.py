@@ -89,7 +89,7 @@ def check_model(
     said = list(notes)
     if isinstance(given[0], Mapping) and forward is None:
         said.append(
-            f"a state dict says nothing of what is between its layers: {' '.join(dense_steps(given[0]))} is assumed"
+            f"a state dict does not say what is between its layers: {' '.join(dense_steps(given[0]))} is assumed"
         )
     models = [unwrapped(each, forward) for each in given]
     run = forward if callable(forward) else None

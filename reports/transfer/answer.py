@@ -218,7 +218,7 @@ def _broken(experiment: Experiment, found: Condition) -> list[str]:
     if found.gain is None:
         words.append(
             f"linearised training must converge, and at the rate {training.learning_rate:g} that of every network "
-            "diverges, as gates that move may not"
+            "diverges, although real training, whose gates move, may converge"
         )
     elif found.gain.diverged:
         words.append(
@@ -228,7 +228,7 @@ def _broken(experiment: Experiment, found: Condition) -> list[str]:
     elif found.unstable:
         words.append(
             f"linearised training must settle, and the loss of {found.unstable} of {found.replicas} ends above where "
-            "it began: the rate is too large for a curvature that stays"
+            f"it began: the rate is too large for a constant curvature"
         )
     if training.optimizer != "sgd":
         words.append(

@@ -181,7 +181,7 @@ def require_others(experiment: Experiment) -> None:
     """Raise InvalidInput if there is no treatment to predict."""
     names = [treatment.name for treatment in experiment.treatment.each]
     if names == ["scratch"]:
-        rule = "must hold another treatment than 'scratch', of which something can be predicted"
+        rule = "must hold a treatment other than 'scratch' whose effect can be predicted"
         raise InvalidInput("treatment.kinds", names, rule)
 
 

@@ -109,7 +109,7 @@ def read_chain(source: str, argument: str, *, activation: str = "relu", blocks: 
         layer, _, kind = array.name.rpartition(".")
         ndims = {"weight": (2, 4), "bias": (1,)}.get(kind, ())
         if len(array.shape) not in ndims or not array.numbers or 0 in array.shape:
-            rule = f"{array.describe()} is no weight or bias of a dense layer or of filters; {OTHERWISE}"
+            rule = f"{array.describe()} is not a weight or bias of a dense layer or of filters; {OTHERWISE}"
             raise InvalidInput(argument, source, rule)
         layers.setdefault(layer, {})[kind] = array
     if not layers:

@@ -80,7 +80,7 @@ class FreshTask:
 
     def __str__(self) -> str:
         if self.mean == 0:
-            return "Nothing is said of a fresh task: the tangent kernels before and after pre-training are alike."
+            return "No prediction for a fresh task: the tangent kernels before and after pre-training are alike."
         low, high = self.score.interval
         return (
             f"A fresh task would be learned {'faster' if self.faster else 'more slowly'} than from scratch: "

@@ -64,7 +64,7 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
         *([r"  \endhead"] if long else []),
         *_latex_rows(layout),
         r"  \bottomrule",
-        rf"\end{{{environment}}}" + ("" if long else "}"),
+        rf"\end{{{environment}}}" + ("" if long else "}%"),
         *([r"\addtocounter{table}{-1}"] if long else []),  # a longtable counts itself, and its caption does too
         *_latex_notes(notes),
     ]

@@ -317,5 +317,5 @@ def _require(
                 faults.append(f"{path(here).name} ({there} replicas, not {wanted})")
     if faults:
         more = f", and {len(faults) - 10} more" if len(faults) > 10 else ""
-        rule = f"{len(faults)} of {len(needed)} {part} shards are not there: {', '.join(faults[:10])}{more}"
+        rule = f"{len(faults)} of {len(needed)} {part} shards are missing: {', '.join(faults[:10])}{more}"
         raise InvalidInput("folder", str(store.folder), f"{rule}; --resume computes them")

@@ -48,7 +48,7 @@ def test_shards_with_a_right_checksum_and_wrong_contents(store, name):
     rewritten(path, CHANGES[name])
     with pytest.raises(Damaged, match="is not laid out as such files are"):
         find_store(store).read(ranges(300, 256)[0])
-    with pytest.raises(InvalidInput, match="1 of 2 shards are not there"):
+    with pytest.raises(InvalidInput, match="1 of 2 shards are missing"):
         simulate.merge(store)
     whole = content(simulate.run(SETTING, replicas=300))
     assert content(simulate.run(SETTING, replicas=300, store=store, resume=True)) == whole

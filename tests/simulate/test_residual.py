@@ -152,7 +152,7 @@ def test_two_processes_train_the_same_replicas(setting):
         ({"parametrization": "ntk"}, "must be 'standard' for a resnet"),
         ({"kernel": (4, 3)}, "sides must be odd for a resnet"),
         ({"filters": 4}, "network.filters = 4: belongs to network.kind 'conv', not to 'resnet'"),
-        ({"init_variance": (1.0, 2.0)}, "must be one number, or one a layer"),
+        ({"init_variance": (1.0, 2.0)}, "must be one number, or one per layer"),
     ],
 )
 def test_what_a_residual_network_cannot_be(keys, why):

@@ -116,9 +116,7 @@ def test_merging_names_what_is_not_there(tmp_path):
     with pytest.raises(InvalidInput) as caught:
         simulate.merge(tmp_path)
     message = str(caught.value)
-    assert (
-        "3 of 4 shards are not there: shard-000000.safetensors (missing), shard-000002.safetensors (is cut" in message
-    )
+    assert "3 of 4 shards are missing: shard-000000.safetensors (missing), shard-000002.safetensors (is cut" in message
     assert "shard-000003.safetensors (belongs to another ensemble (first 256, not 768))" in message
     # An ensemble that was asked to grow, and could not.
     simulate.run(SETTING, replicas=900, store=tmp_path, resume=True)

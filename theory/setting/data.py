@@ -71,7 +71,7 @@ class Data(Checked, frozen=True, kw_only=True):
         if self.kind == "elliptical" and self.radial is None:
             msgspec.structs.force_setattr(self, "radial", Student())
         for key in ("path", "labels_path", "moments_of"):
-            self.require("\0" not in (getattr(self, key) or ""), key, "no file has a name with NUL in it")
+            self.require("\0" not in (getattr(self, key) or ""), key, "the name of a file must not contain NUL")
         if self.kind in OWN_FILES:
             self.require(bool(self.path), "path", f"is needed by data.kind = {self.kind!r}")
         if self.samples == "online":
@@ -83,7 +83,7 @@ class Data(Checked, frozen=True, kw_only=True):
     def _check_law(self) -> None:
         if self.moments_of is not None:
             for key in ("spectrum", "mean", "rotate"):
-                self.require(not self.departs(key), key, "must be left out: data.moments_of says it")
+                self.require(not self.departs(key), key, "must be left out: data.moments_of determines it")
             self.require(self.scale != "channels", "scale", "must be true or false: a file of moments_of has rows")
             self._moments()
             return

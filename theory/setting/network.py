@@ -84,7 +84,7 @@ class Network(Checked, frozen=True, kw_only=True):
         self._check_blocks()
         if isinstance(self.init_variance, float):
             msgspec.structs.force_setattr(self, "init_variance", (self.init_variance,) * self.layers)
-        rule = f"must be one number, or one a layer ({self.layers})"
+        rule = f"must be one number, or one per layer ({self.layers})"
         self.require(len(self.layer_variances) == self.layers, "init_variance", rule)
         for i, value in enumerate(self.layer_variances):
             self.require(value >= 0, f"init_variance[{i}]", "a variance is not negative", value)

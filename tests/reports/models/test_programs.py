@@ -264,7 +264,7 @@ def test_layer_norm_is_a_step():
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        (None, "says nothing of what is between its layers"),
+        (None, "does not say what is between its layers"),
         ("0 os.system", "neither a layer"),
         ("0(stride=x)", "must be a number"),
         ("0(stride=-1)", "must not be negative"),

@@ -81,7 +81,7 @@ def test_the_command(tmp_path, capfd):
     twice = ("fresh", "--before", before, "--after", after, "--before", after, "--after", before)
     status, out, _ = run_quietly(capfd, *twice, "--data", data)
     assert status == 0
-    assert "Nothing is said" in out
+    assert "No prediction" in out
     assert "2 pairs: " in out
 
 
@@ -103,7 +103,7 @@ DENSE = {"a.weight": (5, 4), "b.weight": (3, 5)}
     ("shapes", "blocks", "words"),
     [
         ({}, (), "contains no array"),
-        ({**DENSE, "a.running_mean": (5,)}, (), "no weight or bias"),
+        ({**DENSE, "a.running_mean": (5,)}, (), "not a weight or bias"),
         ({**DENSE, "a.bias": (5,)}, (), "a bias in every layer, or in none"),
         ({**DENSE, "c.bias": (5,)}, (), "a bias of c, and no weight"),
         ({"a.weight": (5, 4), "b.weight": (3, 6)}, (), "do not follow each other"),

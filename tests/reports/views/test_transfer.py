@@ -137,7 +137,11 @@ def test_what_cannot_be_predicted_is_refused(capfd, file, arguments):
     )  # fmt: skip
     status, out, err = run_quietly(capfd, "transfer", file(text), "--predict", *arguments)
     assert (status, out) == (2, "")
-    assert "applies to downstream training only" in err if arguments else "must hold another treatment" in err
+    assert (
+        "applies to downstream training only" in err
+        if arguments
+        else "must hold a treatment other than 'scratch'" in err
+    )
 
 
 def test_scratch_alone_is_measured(capfd, file):

@@ -110,9 +110,7 @@ def test_what_waits_for_other_replicas_is_computed_by_whoever_finds_them(tmp_pat
     assert (first.replicas, names(first)) == (4, ["scratch", "pretrained"])
     assert trained_replicas == {"upstream": 2, "downstream": 4 * 2}
     assert progress(experiment, tmp_path) == Progress(replicas=7, upstream=4, downstream=0)
-    with pytest.raises(
-        InvalidInput, match=r"2 of 4 upstream shards are not there: upstream-000001\.safetensors \(miss"
-    ):
+    with pytest.raises(InvalidInput, match=r"2 of 4 upstream shards are missing: upstream-000001\.safetensors \(miss"):
         merge(tmp_path)
 
     # All upstream ends are there by the end of the second shard, which computes all of its own.
@@ -120,7 +118,7 @@ def test_what_waits_for_other_replicas_is_computed_by_whoever_finds_them(tmp_pat
     assert (second.replicas, names(second)) == (3, list(KINDS))
     assert trained_replicas == {"upstream": 4, "downstream": 4 * 2 + 3 * 4}
     assert progress(experiment, tmp_path) == Progress(replicas=7, upstream=7, downstream=3)
-    missing = r"2 of 4 downstream shards are not there: downstream-of-000007-000000\.safetensors \(missing\), .*-000002"
+    missing = r"2 of 4 downstream shards are missing: downstream-of-000007-000000\.safetensors \(missing\), .*-000002"
     with pytest.raises(InvalidInput, match=missing):
         merge(tmp_path)
 

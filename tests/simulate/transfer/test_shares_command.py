@@ -80,7 +80,7 @@ def test_the_commands(tmp_path, capfd):
     )
     assert main(["merge", store, "--json"]) == 2
     refused = json.loads(capfd.readouterr().out)
-    assert "1 of 3 downstream shards are not there: downstream-of-000026-000001.safetensors" in refused["why"]
+    assert "1 of 3 downstream shards are missing: downstream-of-000026-000001.safetensors" in refused["why"]
     assert told("transfer", file, "--store", store, "--shard", "2/2", "--resume", "--quiet").endswith(
         f"26 of 26 replicas upstream, 26 downstream; `eigenalign merge {store}` combines them\n"
     )

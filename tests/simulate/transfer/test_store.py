@@ -187,7 +187,7 @@ def test_kinds_of_devices_are_not_mixed(tmp_path, monkeypatch):
         return {**about, "device": "cuda"}, tensors
 
     monkeypatch.setattr(files, "read_file", elsewhere)
-    with pytest.raises(InvalidInput, match="was computed on cuda, whose last bits differ: go on there"):
+    with pytest.raises(InvalidInput, match="was computed on cuda, whose last bits differ: continue there"):
         run(experiment, store=tmp_path, resume=True)
 
 

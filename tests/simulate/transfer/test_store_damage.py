@@ -36,7 +36,7 @@ def _swap(path, other):
     ("spoil", "message"),
     [
         (_shorten, "is cut short or not a safetensors file"),
-        (_flip, "has been altered: its checksum is another"),
+        (_flip, "has been altered: its checksum differs"),
         (_swap, "belongs to another experiment (first 0, not 2)"),
     ],
 )

@@ -117,7 +117,7 @@ def test_a_file_that_changes_is_read_again_and_is_another_ensemble(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "why"),
     [
-        ({"spectrum": (1.0, 2.0)}, "data.spectrum = (1.0, 2.0): must be left out: data.moments_of says it"),
+        ({"spectrum": (1.0, 2.0)}, "data.spectrum = (1.0, 2.0): must be left out: data.moments_of determines it"),
         ({"mean": (1.0,)}, "data.mean = (1.0,): must be left out"),
         ({"rotate": False}, "data.rotate = False: must be left out"),
         ({"kind": "digits"}, "data.moments_of = "),

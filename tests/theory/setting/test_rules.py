@@ -139,7 +139,7 @@ BAD = [
     ),
     (lambda: Setting(data=data(), network=Network(kind="vgg")), "network.kind = 'vgg': needs images: data.kind"),
     (lambda: Network(init_variance=-1.0), "network.init_variance[0] = -1.0: a variance is not negative"),
-    (lambda: Network(init_variance=(1.0, 2.0)), "must be one number, or one a layer (1)"),
+    (lambda: Network(init_variance=(1.0, 2.0)), "must be one number, or one per layer (1)"),
     (lambda: Network(init_spectrum=(1.0, -2.0)), "network.init_spectrum[1] = -2.0: a variance is not negative"),
     (
         lambda: Setting(data=GAUSSIAN, network=Network(init_spectrum=(1.0,))),
