@@ -37,3 +37,12 @@ def test_without_the_test_of_alignment_all_else_is_the_same():
         np.testing.assert_array_equal(one.tau, other.tau)
         np.testing.assert_array_equal(one.tau_se, other.tau_se)
         assert (one.step, one.multiplicity, one.misalignment) == (other.step, other.multiplicity, other.misalignment)
+
+
+def test_one_weight_vector_has_no_misalignment_and_no_test():
+    data = Data(kind="gaussian", spectrum=(0.5, 0.5, 1.5), samples=8)
+    simulation = simulate.run(Setting(data=data, training=Training(learning_rate=0.1, steps=3)), replicas=1)
+    (found,) = estimate(simulation)
+    assert (found.misalignment, found.alignment_pvalue) == (None, None)
+    assert np.isnan(found.tau_se).all()
+    assert np.isfinite(found.tau).all()

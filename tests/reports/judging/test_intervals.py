@@ -125,3 +125,12 @@ def test_effects_that_are_found_solve_their_equation(degrees, tail):
     size = intervals.effect_found(1.0, tail, degrees=degrees)
     power = stats.norm.cdf(size * scale[:, None] - stats.t.isf(tail, degrees) * scale)
     assert float(weights / 2 @ power @ (weights / 2)) == pytest.approx(POWER, abs=3e-4)
+
+
+def test_students_interval_by_hand():
+    values = np.array([1.0, 2.0, 3.0, 5.0])
+    half = stats.t.ppf(0.975, 3) * values.std(ddof=1) / 2
+    assert intervals.mean_and_half(values) == pytest.approx((2.75, half))
+    assert intervals.sample_mean(values) == pytest.approx((2.75, values.std(ddof=1) / 2))
+    mean, halves = intervals.means_and_halves(np.stack([values, 2 * values], axis=1))
+    np.testing.assert_allclose([mean, halves], [[2.75, 5.5], [half, 2 * half]])

@@ -82,7 +82,8 @@ def test_half_of_the_gap_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
             problem = problem_of(asked)
             share = a if problem.samples == 80 else b
             ones = problem.s0 * np.ones((2, 2))
-            return problem, Average(remembered=ones, written=share * ones, error=0.01 * ones, draws=32, amplitude=ones)
+            error = 0.01 * np.array([[1.0], [3.0]]) * ones
+            return problem, Average(remembered=ones, written=share * ones, error=error, draws=32, amplitude=ones)
 
         monkeypatch.setattr(measured_order, "limit", by_hand)
         return measure_order(given, replicas=300)
@@ -90,7 +91,7 @@ def test_half_of_the_gap_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, other = found(0.3, 0.0), found(0.3, 0.2)
     np.testing.assert_allclose(plain.limit, 1.3)
     np.testing.assert_allclose(plain.correction - other.correction, 0.1)
-    np.testing.assert_allclose(plain.limit_error, np.hypot(0.01, 0.005))
+    np.testing.assert_allclose(plain.limit_error, np.hypot(0.01, 0.005) * np.array([[1.0, 1.0], [3.0, 3.0]]))
     half = halved(given)
     ensemble = Ensemble(replicas=1000, seed=77)
     *_, last = movements(simulate.run(from_start(msgspec.structs.replace(half, ensemble=ensemble))))
