@@ -20,7 +20,7 @@ from reports.judging.rules import SEEN, SHARE, Ruling, control_verdict, share_ve
 EDGES = (0.0, 0.003, 0.01, 0.03, 0.1, np.inf)  # of bins of the predicted gain, as a share of the loss at the start
 
 
-# what is shown: the mechanism, the settings of which larger budgets take a multiple, the rule
+# what is shown: the mechanism, its settings in the quick budget, the rule
 STUDIED: dict[str, tuple[Route, int, Kind]] = {
     "initial weights": ("initial weights", 24, "exact"),
     "frozen features": ("frozen features", 24, "asymptotic"),
@@ -29,16 +29,14 @@ STUDIED: dict[str, tuple[Route, int, Kind]] = {
     "one network, by its own kernel": ("actual network", 48, "asymptotic"),
     "shuffled predictions": ("initial weights", 16, "control"),
 }
-QUICK = {"one network, by its own kernel": 36}  # fewer settings of the quick budget than the unit of larger ones
 
 
 def trials(context: Context) -> Mapping[str, Trial[Route]]:
     """A case per mechanism; its setting is the first of the design, with the replicas of all of them."""
     found = {}
-    for name, (route, settings, kind) in STUDIED.items():
+    for name, (route, quick, kind) in STUDIED.items():
         first = comparison(route, 0, 0).setting
-        count = context.replicas(settings, quick=QUICK.get(name))
-        ensemble = msgspec.structs.replace(first.ensemble, replicas=count * first.ensemble.replicas)
+        ensemble = msgspec.structs.replace(first.ensemble, replicas=context.replicas(quick * first.ensemble.replicas))
         found[name] = Trial(msgspec.structs.replace(first, ensemble=ensemble), route, kind)
     return found
 
