@@ -168,7 +168,8 @@ def test_what_asymptotic_forms_want_by_hand(shift, budget):
 
 
 @pytest.mark.parametrize(
-    ("predicted", "kept"), [(None, np.inf), ([0.01, 0.02], 0.02), ([5.0, 3.0], 5.0), ([25.0, 3.0], 25.0)]
+    ("predicted", "kept"),
+    [(None, np.inf), ([0.01, 0.02], 0.02), ([5.0, 3.0], 5.0), ([15.0, 3.0], 15.0), ([25.0, 3.0], 25.0)],
 )
 def test_replicas_are_reckoned_from_the_variance_that_is_known(predicted, kept):
     """That of the sample is taken where it is smaller, but for rare replicas; blocks have errors of their errors."""
