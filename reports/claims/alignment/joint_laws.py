@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import simulate
-from reports.claims.alignment.evidence import AlignmentEvidence, alignment_of
+from reports.claims.alignment.evidence import AlignmentEvidence, ensemble_of, measure_alignment
 from reports.claims.claim import Context, Trial, at_budget
 from reports.findings import Judgement, Kind
 from reports.judging.estimate import data_symmetry
@@ -40,15 +40,20 @@ class JointLaw:
 
 
 def joint_trials(context: Context) -> Mapping[str, Trial[JointLaw]]:
-    """Labels whose joint law with the rows is invariant; a fixed teacher under all rotations, and under its own."""
-    few = msgspec.structs.replace(SETTING, ensemble=Ensemble(replicas=400, dtype="float32"))
-    copies = msgspec.structs.replace(SETTING, labels=Labels(outputs=len(SPECTRUM)))
+    """Labels whose joint law with the rows is invariant; a fixed teacher under all rotations, and under its own.
+
+    The quick budget has as many networks as detect 5 %.
+    """
+
+    def of(replicas: int, **changes: Labels) -> Setting:
+        return msgspec.structs.replace(SETTING, ensemble=Ensemble(replicas=replicas, dtype="float32"), **changes)
+
     chosen: dict[str, Trial[JointLaw]] = {
         "a teacher drawn anew": Trial(SETTING, JointLaw("random teacher")),
-        "labels a function of |x|": Trial(SETTING, JointLaw("radius")),
-        "autoencoder": Trial(copies, JointLaw("autoencoder")),
-        "a fixed teacher, on its complement": Trial(SETTING, JointLaw("fixed teacher", fixes_teacher=True)),
-        "a fixed teacher, under all rotations": Trial(few, JointLaw("fixed teacher"), kind="control"),
+        "labels a function of |x|": Trial(of(1200), JointLaw("radius")),
+        "autoencoder": Trial(of(400, labels=Labels(outputs=len(SPECTRUM))), JointLaw("autoencoder")),
+        "a fixed teacher, on its complement": Trial(of(800), JointLaw("fixed teacher", fixes_teacher=True)),
+        "a fixed teacher, under all rotations": Trial(of(400), JointLaw("fixed teacher"), kind="control"),
     }
     return {name: at_budget(trial, context) for name, trial in chosen.items()}
 
@@ -71,7 +76,7 @@ def measure_joint(setting: Setting, law: JointLaw) -> AlignmentEvidence:
     data_moment = simulate.population(setting).second_moment
     mean = fixed[0, :, 0] if law.fixes_teacher else None
     group = data_symmetry(eigenspaces(data_moment, gap=1e-9), mean)
-    return alignment_of(setting, data_moment, np.concatenate(moments), group)
+    return measure_alignment(ensemble_of(setting, data_moment, np.concatenate(moments), group))
 
 
 def _of_a_teacher(x: torch.Tensor, teachers: torch.Tensor) -> torch.Tensor:
