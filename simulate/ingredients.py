@@ -1,6 +1,6 @@
 """Trainings of one small network that differ in one ingredient: an optimizer, a layer, a penalty, a task.
 
-They are plain loops of torch, as users write them, of torch's own optimizers and layers. Whether such a training
+Optimizers and layers are torch's own, or those of pytorch-optimizer where it is installed. Whether such a training
 commutes with rotations of its inputs decides whether the alignment theorem covers it.
 """
 
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Literal
 
 import torch
 from torch import Tensor, nn, optim
-from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_, parametrizations
+
+from simulate.equivariant_optimizers import FullAdagrad, NeuronAdam, PolarMuon
 
 STEPS = 10
 WIDTH, CLASSES = 12, 3
@@ -59,6 +61,9 @@ class Ingredient:
         Whether rows, and their labels, are mixed in pairs.
     schedule : callable or None
         The schedule of an optimizer's learning rate.
+    updates : "stacks", "parameters" or "networks"
+        How many networks can be trained at once: with parameters that are stacked, (R, ...), and changed as those of
+        one network would be; with separate parameters of one optimizer; or with an optimizer each.
     """
 
     kind: Literal["optimizer", "network", "penalty", "task"]
@@ -76,54 +81,7 @@ class Ingredient:
     smoothing: float = 0.0
     mix: bool = False
     schedule: Callable[[optim.Optimizer], optim.lr_scheduler.LRScheduler] | None = None
-
-
-def train_with(ingredient: Ingredient, rows: Tensor, weights: Tensor, *, steps: int = STEPS) -> Tensor:
-    """The first layer's weights (m, d) after full-batch updates; the rest is drawn from torch's generator."""
-    first = nn.Linear(weights.shape[1], len(weights), bias=ingredient.bias)
-    outputs = 1 if ingredient.loss == "mse" else CLASSES
-    parts: list[nn.Module] = [first, ingredient.activation, nn.Linear(len(weights), outputs, bias=ingredient.bias)]
-    parts[1:1] = [ingredient.after(len(weights))] if ingredient.after else []
-    parts[:0] = [ingredient.before(weights.shape[1])] if ingredient.before else []
-    model = nn.Sequential(*parts).to(rows.dtype)
-    first.weight.data.copy_(weights)
-    if ingredient.wrap is not None:
-        ingredient.wrap(first)
-    rows, labels = _task(ingredient, rows)
-    optimizer = ingredient.optimizer(model.parameters())
-    schedule = ingredient.schedule(optimizer) if ingredient.schedule else None
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        found = model(rows)
-        if ingredient.loss == "mse":
-            loss = functional.mse_loss(found, labels)
-        else:
-            loss = functional.cross_entropy(found, labels, label_smoothing=ingredient.smoothing)
-        if ingredient.penalty is not None:
-            loss = loss + ingredient.penalty(first.weight)
-        torch.autograd.backward(loss)
-        if ingredient.clip is not None:
-            ingredient.clip(model.parameters())
-        return loss
-
-    for _ in range(steps):
-        optimizer.step(closure)  # type: ignore[arg-type]  # every optimizer takes one, LBFGS needs it
-        if schedule is not None:
-            schedule.step()
-    return first.weight.detach()
-
-
-def _task(ingredient: Ingredient, rows: Tensor) -> tuple[Tensor, Tensor]:
-    if ingredient.labels is not None:
-        return rows, ingredient.labels(rows)
-    if ingredient.loss == "cross-entropy":
-        return rows, torch.randint(CLASSES, (len(rows),))
-    labels = torch.randn(len(rows), 1, dtype=torch.float64).to(rows.dtype)
-    if not ingredient.mix:
-        return rows, labels
-    share, other = torch.rand(len(rows), 1, dtype=torch.float64).to(rows.dtype), torch.randperm(len(rows))
-    return share * rows + (1 - share) * rows[other], share * labels + (1 - share) * labels[other]
+    updates: Literal["stacks", "parameters", "networks"] = "stacks"
 
 
 def _spectral(weights: Tensor) -> Tensor:
@@ -142,13 +100,12 @@ def _first_coordinate(rows: Tensor) -> Tensor:
     return rows[:, :1].sign()
 
 
-def clip_by_value(largest: float) -> Clip:
-    """Cuts every coordinate of a gradient off at `largest`."""
-    return partial(clip_grad_value_, clip_value=largest)
-
-
 def _by_coordinates(optimizer: Callable[..., optim.Optimizer], lr: float = 0.01) -> Ingredient:
     return Ingredient("optimizer", False, partial(optimizer, lr=lr))
+
+
+def _by_parameters(commutes: bool, optimizer: Callable[..., optim.Optimizer], lr: float = 0.01) -> Ingredient:
+    return Ingredient("optimizer", commutes, partial(optimizer, lr=lr), updates="parameters")
 
 
 INGREDIENTS: Mapping[str, Ingredient] = MappingProxyType(
@@ -161,7 +118,12 @@ INGREDIENTS: Mapping[str, Ingredient] = MappingProxyType(
         "SGD, cosine schedule": Ingredient(
             "optimizer", True, schedule=partial(optim.lr_scheduler.CosineAnnealingLR, T_max=STEPS)
         ),
-        "SGD, clipped by norm": Ingredient("optimizer", True, clip=partial(clip_grad_norm_, max_norm=0.1)),
+        "SGD, clipped by norm": Ingredient(
+            "optimizer", True, clip=partial(clip_grad_norm_, max_norm=0.1), updates="parameters"
+        ),
+        "Adagrad, full matrices": _by_parameters(True, FullAdagrad, lr=0.05),
+        "Adam, one scale per neuron": Ingredient("optimizer", True, partial(NeuronAdam, lr=0.01)),
+        "Muon, exact polar factors": Ingredient("optimizer", True, partial(PolarMuon, lr=0.03)),
         "bias": Ingredient("network", True, bias=True),
         "leaky ReLU": Ingredient("network", True, activation=nn.LeakyReLU(0.1)),
         "GELU": Ingredient("network", True, activation=nn.GELU()),
@@ -180,10 +142,10 @@ INGREDIENTS: Mapping[str, Ingredient] = MappingProxyType(
         "label smoothing": Ingredient("task", True, partial(optim.SGD, lr=0.2), loss="cross-entropy", smoothing=0.1),
         "mixup": Ingredient("task", True, mix=True),
         "labels that depend on |x|": Ingredient("task", True, labels=_radius),
-        "Muon": _by_coordinates(optim.Muon, lr=0.03),  # commutes but for the bfloat16 in which torch orthogonalizes
-        "L-BFGS": _by_coordinates(
-            partial(optim.LBFGS, max_iter=3)
-        ),  # torch divides its first step by the gradient's sum of |g|
+        # commutes but for the bfloat16 in which torch orthogonalizes
+        "Muon": _by_parameters(False, optim.Muon, lr=0.03),
+        # torch divides its first step by the gradient's sum of |g|
+        "L-BFGS": Ingredient("optimizer", False, partial(optim.LBFGS, lr=0.01, max_iter=3), updates="networks"),
         "Adam": _by_coordinates(optim.Adam),
         "AdamW": _by_coordinates(optim.AdamW),
         "NAdam": _by_coordinates(optim.NAdam),
@@ -193,8 +155,8 @@ INGREDIENTS: Mapping[str, Ingredient] = MappingProxyType(
         "Adadelta": _by_coordinates(optim.Adadelta, lr=1.0),
         "RMSprop": _by_coordinates(optim.RMSprop),
         "Rprop": _by_coordinates(optim.Rprop),
-        "Adafactor": _by_coordinates(optim.Adafactor),
-        "SGD, clipped by value": Ingredient("optimizer", False, clip=clip_by_value(0.01)),
+        "Adafactor": _by_parameters(False, optim.Adafactor),
+        "SGD, clipped by value": Ingredient("optimizer", False, clip=partial(clip_grad_value_, clip_value=0.01)),
         "RMS norm of inputs, gains": Ingredient("network", False, before=nn.RMSNorm),
         "layer norm of inputs": Ingredient("network", False, before=nn.LayerNorm),
         "batch norm of inputs": Ingredient("network", False, before=nn.BatchNorm1d),
@@ -204,3 +166,17 @@ INGREDIENTS: Mapping[str, Ingredient] = MappingProxyType(
         "a fixed teacher": Ingredient("task", False, labels=_first_coordinate),
     }
 )
+
+
+def library_ingredients() -> Mapping[str, Ingredient]:
+    """Optimizers of pytorch-optimizer; none where it is not installed."""
+    if find_spec("pytorch_optimizer") is None:
+        return {}
+    import pytorch_optimizer
+
+    return {
+        "LARS": _by_parameters(True, pytorch_optimizer.LARS, lr=5.0),
+        "Shampoo": _by_parameters(True, pytorch_optimizer.Shampoo, lr=0.05),
+        "Lion": _by_coordinates(pytorch_optimizer.Lion),
+        "sign SGD": _by_coordinates(pytorch_optimizer.SignSGD),
+    }

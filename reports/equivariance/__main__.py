@@ -1,110 +1,61 @@
-"""`python -m reports.equivariance FILE.svg` prints the table of the guide, in minutes, and draws its picture."""
+"""`python -m reports.equivariance FILE.svg` prints the tables of the guide, in minutes, and draws its picture."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import optim
-
-from reports.equivariance.ensemble import TrainedAlignment, alignment_after
-from reports.equivariance.study import equivariance
+from reports.campaign.settle import judge_claim
+from reports.claims.alignment.a8_ingredients import CLAIM
+from reports.claims.claim import Context
 from reports.files import write_atomically
-from reports.findings import Figure, Panel, Series
+from reports.findings import Cell, Table
 from reports.judging.intervals import bars
 from reports.typesetting.figures import render
-from simulate.ingredients import INGREDIENTS, Ingredient, clip_by_value, train_with
-from theory.symmetry import haar
 
-ROWS, UNITS, STEPS, NETWORKS = 24, 12, 30, 1000
-SPECTRUM = (0.2, 0.4, 0.7, 1.0, 1.5, 2.0)
-COLUMNS = ("training", "misses by", "aligned to", "p", "of the rest, along the axes")
-# Small initial weights and large rates, so that most of Σ_w is learned
-SGD = partial(optim.SGD, lr=0.2)
-TRAININGS: Mapping[str, Ingredient] = {
-    "SGD": replace(INGREDIENTS["SGD"], optimizer=SGD),
-    **{name: INGREDIENTS[name] for name in ("Muon", "Adam", "AdamW", "NAdam", "Adagrad", "RMSprop", "Adafactor")},
-    "SGD, clipped by value": replace(INGREDIENTS["SGD, clipped by value"], optimizer=SGD, clip=clip_by_value(0.02)),
-    **{
-        name: replace(INGREDIENTS[name], optimizer=SGD)
-        for name in (
-            "RMS norm of inputs, gains",
-            "layer norm of inputs",
-            "batch norm of inputs",
-            "dropout of inputs",
-            "L1 penalty",
-            "group lasso by inputs",
-        )
-    },
+HEADS = {
+    "yes": ("training", "misses by", "p", "would be seen"),
+    "no": ("training", "misses by", "outside", "p", "along the axes"),
+}
+READ = {
+    "training": "ingredient",
+    "misses by": "float64",
+    "outside": "outside, %",
+    "p": "$p$",
+    "would be seen": "would be seen, %",
+    "along the axes": "along the axes, %",
 }
 
 
-@dataclass(frozen=True)
-class Row:
-    """A training, by how much it misses the symmetry, and what is left of alignment."""
-
-    name: str
-    misses: float
-    found: TrainedAlignment
-
-
-def measured(name: str, ingredient: Ingredient, basis: np.ndarray) -> Row:
-    """One training on Gaussian rows whose eigenvectors are the columns of `basis`."""
-    train = partial(train_with, ingredient, steps=STEPS)
-    root = basis * np.sqrt(SPECTRUM)
-    x = np.random.default_rng(0).standard_normal((ROWS, len(SPECTRUM))) @ root.T
-    moved = equivariance(train, torch.from_numpy(x), (UNITS, len(SPECTRUM)), precisions=("float64",))
-    found = alignment_after(
-        train, root @ root.T, rows=ROWS, units=UNITS, init_variance=0.02, networks=NETWORKS, level=1e-6
-    )  # fmt: skip
-    return Row(name, moved.precisions[0].symmetry, found)
+def markdown(table: Table, commutes: str) -> list[str]:
+    """The table of the report for readers of the guide: trainings that commute, or those that do not."""
+    places = {column.heading: i for i, column in enumerate(table.columns)}
+    heads = HEADS[commutes]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    rows = (row for row in table.rows if row[places["commutes"]] == commutes)
+    return lines + [f"| {' | '.join(_cell(head, row[places[READ[head]]]) for head in heads)} |" for row in rows]
 
 
-def line(row: Row) -> str:
-    """A line of the table; shares of noise are left out."""
-    found = row.found
-    aligned = f"{found.aligned:.2f} ± {bars(found.aligned_error):.2f}" if np.isfinite(found.aligned_error) else ""
-    axes = f"{100 * found.axes:.0f} ± {100 * bars(found.axes_error):.0f} %" if found.broken else ""
-    return f"| {row.name} | {row.misses:.1e} | {aligned} | {found.pvalue:.1g} | {axes} |"
+def _cell(head: str, value: Cell) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        share, error = value
+        return f"{share:.0f} %" if error is None else f"{share:.0f} ± {bars(error):.0f} %"
+    if isinstance(value, str):
+        return value.replace("|", "\\|")
+    return f"{value:.1f} %" if READ[head].endswith("%") else f"{value:.1g}" if head == "p" else f"{value:.1e}"
 
 
-def picture(rows: list[Row]) -> Figure:
-    """Where alignment is broken: how much of it is left, and how much of the rest lies along the axes."""
-    broken = [row for row in rows if row.found.broken and np.isfinite(row.found.aligned_error)]
-    points = [
-        Series(
-            row.name,
-            np.array([row.found.aligned]),
-            np.array([100 * row.found.axes]),
-            100 * bars(np.array([row.found.axes_error])),
-            xerror=bars(np.array([row.found.aligned_error])),
-        )
-        for row in broken
-    ]
-    chance = 100 * rows[0].found.chance
-    level = Series("by chance", np.array([0.0, 1.0]), np.full(2, chance), style="dashed")
-    panel = Panel(
-        "", r"how far $\Sigma_w$ is aligned with the data", "of the rest, along the axes, %", (*points, level)
-    )
-    return Figure("axes", "", (panel,))
-
-
-def main(path: Path) -> None:
-    """Print a line per training, then draw."""
-    torch.set_num_threads(1)
-    basis = haar(np.random.default_rng(1), len(SPECTRUM), 1)[0]
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
-    rows = []
-    for name, ingredient in TRAININGS.items():
-        rows.append(measured(name, ingredient, basis))
-        print(line(rows[-1]), flush=True)
-    write_atomically(path, render(picture(rows)).svg)
+def main(arguments: Sequence[str]) -> None:
+    """Judge claim A8 at the full budget; print both tables, and draw."""
+    report = judge_claim(CLAIM, Context(budget="full"))
+    (table,), (figure,) = report.tables, report.figures
+    for commutes in ("no", "yes"):
+        print("\n".join(markdown(table, commutes)), end="\n\n")
+    write_atomically(Path(arguments[0]), render(figure).svg)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1:])

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from reports.equivariance import equivariance
-from simulate.ingredients import INGREDIENTS, STEPS, Ingredient, train_with
+from simulate.ingredient_training import train_many, train_with
+from simulate.ingredients import INGREDIENTS, STEPS, Ingredient
 
 ROWS = torch.randn(24, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 WEIGHTS = torch.randn(8, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64) / 5**0.5
@@ -48,6 +49,23 @@ def test_the_plain_one_is_a_loop_by_hand():
         gradient, a_gradient = ((r @ a) * (z > 0)).T @ ROWS, r.T @ z.relu()
         w, a = w - 0.05 * gradient, a - 0.05 * a_gradient
     torch.testing.assert_close(found, w, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "name", [name if i % 6 == 0 else pytest.param(name, marks=pytest.mark.slow) for i, name in enumerate(INGREDIENTS)]
+)
+def test_many_networks_are_trained_as_each_would_be(name):
+    """Three of them, each with its own rows, start and seed; one with dropout, whose masks are drawn for all."""
+    ingredient = INGREDIENTS[name]
+    seeds = range(1 if "dropout" in name else 3)
+    rows = torch.stack([ROWS * (1 + seed) for seed in seeds])
+    starts = torch.stack([WEIGHTS / (1 + seed) for seed in seeds])
+    found = train_many(ingredient, rows, starts, seeds=seeds, steps=6)
+    for own, start, end, seed in zip(rows, starts, found, seeds, strict=True):
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            expected = train_with(ingredient, own, start, steps=6)
+        torch.testing.assert_close(end, expected, rtol=1e-9, atol=1e-11)
 
 
 class Slipped(nn.Module):

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from reports.equivariance import equivariance
-from simulate.ingredients import Ingredient, train_with
+from simulate.ingredient_training import train_with
+from simulate.ingredients import Ingredient
 
 optimizers = pytest.importorskip("pytorch_optimizer", reason="needs the extra optimizers")
 ROWS = torch.randn(24, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64)

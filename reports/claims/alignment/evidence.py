@@ -116,10 +116,10 @@ def measure_alignment(trained: TrainedEnsemble) -> AlignmentEvidence:
     )
 
 
-def alignment_of(
+def ensemble_of(
     setting: Setting, data_moment: np.ndarray, matrices: np.ndarray, group: SymmetryGroup
-) -> AlignmentEvidence:
-    """`measure_alignment` of any second moments (R, d, d), one per network; those that are not finite have diverged."""
+) -> TrainedEnsemble:
+    """The ensemble of any second moments (R, d, d), one per network; those that are not finite have diverged."""
     finite = np.isfinite(matrices).all(axis=(1, 2))
     kept = matrices[finite]
     blocks = min(KEPT_BLOCKS, len(kept))
@@ -129,7 +129,7 @@ def alignment_of(
     reading = SimulatedReading(setting.training.readings[-1], counts, moments, nothing, unknown)
     diverged = int(np.count_nonzero(~finite))
     simulation = Simulation(setting, len(matrices), diverged, "cpu", 1, data_moment, (reading,))
-    return measure_alignment(TrainedEnsemble(simulation, eigenspaces(data_moment, gap=1e-9), group))
+    return TrainedEnsemble(simulation, eigenspaces(data_moment, gap=1e-9), group)
 
 
 def invariance_pvalue(trained: TrainedEnsemble, group: SymmetryGroup) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reports.claims.alignment.evidence import AlignmentEvidence, alignment_of
+from reports.claims.alignment.evidence import AlignmentEvidence, ensemble_of, measure_alignment
 from reports.judging.estimate import data_symmetry
 from simulate.features import FeatureReading, Features
 from theory.eigenspaces import eigenspaces
@@ -129,7 +129,7 @@ def both_alignments(trained: Features, *, weights: bool) -> BothAlignments:
 def _alignment(trained: Features, matrices: np.ndarray) -> AlignmentEvidence:
     """The exact test of the mean of matrices (R, d, d); diverged networks are not among them."""
     group = data_symmetry(eigenspaces(trained.data_moment, gap=1e-9))
-    found_here = alignment_of(trained.setting, trained.data_moment, matrices, group)
+    found_here = measure_alignment(ensemble_of(trained.setting, trained.data_moment, matrices, group))
     return replace(found_here, replicas=trained.replicas, diverged=trained.diverged)
 
 

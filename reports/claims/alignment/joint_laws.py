@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import simulate
-from reports.claims.alignment.evidence import AlignmentEvidence, alignment_of
+from reports.claims.alignment.evidence import AlignmentEvidence, ensemble_of, measure_alignment
 from reports.claims.claim import Context, Trial, at_budget
 from reports.findings import Judgement, Kind
 from reports.judging.estimate import data_symmetry
@@ -71,7 +71,7 @@ def measure_joint(setting: Setting, law: JointLaw) -> AlignmentEvidence:
     data_moment = simulate.population(setting).second_moment
     mean = fixed[0, :, 0] if law.fixes_teacher else None
     group = data_symmetry(eigenspaces(data_moment, gap=1e-9), mean)
-    return alignment_of(setting, data_moment, np.concatenate(moments), group)
+    return measure_alignment(ensemble_of(setting, data_moment, np.concatenate(moments), group))
 
 
 def _of_a_teacher(x: torch.Tensor, teachers: torch.Tensor) -> torch.Tensor:

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from reports.equivariance import TrainedAlignment, alignment_after
-from reports.equivariance.__main__ import Row, line, picture
+from reports.equivariance import alignment_after
 from reports.testing.strategies import orthogonal, spectral
 from theory.errors import InvalidInput
 
@@ -73,13 +72,3 @@ def test_bad_input_is_one_clear_line(changes, said):
     with pytest.raises(InvalidInput) as caught:
         measure(one_step, **changes)
     assert str(caught.value).startswith(said)
-
-
-def test_what_is_not_told_is_left_out_of_the_table_and_the_picture():
-    seen = TrainedAlignment(0.5, 0.05, 5e-7, 1e-6, 0.9, 0.02, 0.4, 100)
-    noise = TrainedAlignment(np.nan, np.nan, 0.3, 1e-6, np.nan, np.nan, 0.4, 100)
-    rows = [Row("a", 0.5, seen), Row("b", 1e-15, noise)]
-    assert line(rows[0]) == "| a | 5.0e-01 | 0.50 ± 0.10 | 5e-07 | 90 ± 4 % |"
-    assert line(rows[1]) == "| b | 1.0e-15 |  | 0.3 |  |"
-    (panel,) = picture(rows).panels
-    assert [series.label for series in panel.series] == ["a", "by chance"]

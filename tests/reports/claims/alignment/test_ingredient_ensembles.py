@@ -1,0 +1,106 @@
+"""Ensembles of ingredients: what decides, what is shown, and that a break is seen where there is one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from reports.claims.alignment import a8_ingredients
+from reports.claims.alignment.evidence import AlignmentEvidence, AxisEvidence
+from reports.claims.alignment.ingredient_ensembles import (
+    SETTING,
+    STRONGER,
+    WEAK,
+    EnsembleStudy,
+    IngredientEnsemble,
+    IngredientEnsembles,
+    alignment_figure,
+    decide_ensembles,
+    measure_ensembles,
+)
+from reports.claims.claim import Context, Outcome
+from reports.equivariance.__main__ import markdown
+from simulate.ingredients import INGREDIENTS
+from theory.setting import Ensemble
+
+
+def found(name: str, pvalue: float, detectable: float | None = 0.03) -> IngredientEnsemble:
+    alignment = AlignmentEvidence(pvalue, 0.02, detectable, 0.2, 2560, 0)
+    return IngredientEnsemble(name, alignment, AxisEvidence(0.9, 0.05, 1 / 3), 0.7, 0.02)
+
+
+def verdict(kind, *each: IngredientEnsemble) -> str:
+    (judgement,) = decide_ensembles(kind, 0.0, IngredientEnsembles(each))
+    return judgement.verdict
+
+
+def test_one_ensemble_decides():
+    fine, broken = found("SGD", 0.3), found("Adam", 5e-7)
+    assert verdict("exact", fine, fine) == "holds"
+    assert verdict("exact", fine, found("SGD", 4e-7)) == "refuted"
+    assert verdict("exact", fine, found("SGD", 0.3, 0.06)) == "undecided"
+    assert verdict("exact", fine, found("SGD", 0.3, None)) == "undecided"
+    assert verdict("control", broken, broken) == "holds"
+    assert verdict("control", broken, fine) == "undecided"
+    assert verdict("control", fine) == "undecided"
+
+
+def test_a_weak_one_does_not_decide_and_says_how_many_networks_it_needs():
+    (judgement,) = decide_ensembles(
+        "control", "rejected", IngredientEnsembles((found("Adam", 5e-7), found("Muon", 0.02), found("L-BFGS", 0.5)))
+    )
+    assert judgement.verdict == "holds"
+    assert judgement.pvalue == 5e-7
+    assert "Muon would need about" in judgement.note
+    assert "L-BFGS the violation is not visible" in judgement.note
+    assert verdict("control", found("Muon", 0.02)) == "undecided"
+
+
+def test_every_ingredient_has_an_ensemble_beyond_the_quick_budget():
+    cases = a8_ingredients.CLAIM.cases(Context(budget="full"))
+    trained = [case for case in cases if isinstance(case.study, EnsembleStudy)]
+    assert set(INGREDIENTS) <= {name for case in trained for name in case.study.ingredients}
+    assert all(case.kind == "exact" or not set(case.study.ingredients) <= WEAK for case in trained)
+    assert WEAK | set(STRONGER) <= {name for name, ingredient in INGREDIENTS.items() if not ingredient.commutes}
+    assert not [c for c in a8_ingredients.CLAIM.cases(Context()) if isinstance(c.study, EnsembleStudy)]
+
+
+def test_the_table_and_the_figure_show_ensembles_beside_single_trainings():
+    (case,) = [
+        c
+        for c in a8_ingredients.CLAIM.cases(Context(budget="full"))
+        if c.name == "penalties that look at single coordinates"
+    ]
+    names = case.study.ingredients
+    values = np.full((len(names), 2), 0.25)
+    single = a8_ingredients.IngredientDiscrepancies(names, values, values, values)
+    ensembles = IngredientEnsembles((found(names[0], 5e-7), found(names[1], 0.3)))
+    study = EnsembleStudy("penalty", names)
+    outcomes = (Outcome(case, 0.0, single, ()), Outcome(replace(case, study=study), 0.0, ensembles, ()))
+    exhibits = a8_ingredients.illustrate(outcomes)
+    (table,), (figure,) = exhibits.tables, exhibits.figures
+    assert [column.heading for column in table.columns][-4:] == [
+        "outside, %", "would be seen, %", "$p$", "along the axes, %",
+    ]  # fmt: skip
+    assert table.rows[0][-4:] == (2.0, 3.0, 5e-7, (90.0, 5.0))
+    assert table.rows[1][-4:] == (2.0, 3.0, 0.3, None)
+    assert [series.label for series in figure.panels[0].series] == [names[0], "by chance"]
+    assert alignment_figure([found("SGD", 0.3)]) == ()
+    assert markdown(table, "no")[2:] == [
+        f"| {names[0]} | 2.5e-01 | 2.0 % | 5e-07 | 90 ± 10 % |",
+        f"| {names[1]} | 2.5e-01 | 2.0 % | 0.3 |  |",
+    ]
+    assert markdown(table, "yes")[2:] == []
+
+
+@pytest.mark.slow
+def test_ensembles_see_adam_and_not_descent():
+    few = msgspec.structs.replace(SETTING, ensemble=Ensemble(replicas=800, dtype="float32"))
+    descent, adam, clipped = measure_ensembles(few, EnsembleStudy("optimizer", ("SGD", "Adam", "L1 penalty"))).found
+    assert descent.alignment.pvalue > 1e-6
+    assert adam.alignment.pvalue < 1e-3
+    assert adam.axes.share > adam.axes.chance
+    assert clipped.broken
