@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ CLAIM = {claim.id: claim for claim in CLAIMS}
 
 @cache
 def cases_of(claim: str) -> dict[str, Case[Any]]:
-    """The cases of a claim in the quick report of seed 0, by their names."""
-    return {case.name: case for case in CLAIM[claim].cases(QUICK)}
+    """The cases of a claim in the quick report of seed 0, by their names, and those that only the full one has."""
+    both = (*CLAIM[claim].cases(replace(QUICK, budget="full")), *CLAIM[claim].cases(QUICK))
+    return {case.name: case for case in both}
 
 
 def case_of(claim: str, name: str) -> Case[Any]:
