@@ -259,7 +259,7 @@ CLAIM = Claim(
     "$\\theta$ within each eigenspace, and under all rotations it must be rejected. Beyond the quick budget every "
     "ingredient has an ensemble of 20 steps: 3,072 networks, 2,048 of those that do not commute, and a half or a "
     "sixteenth of that where the optimizer takes no stack of networks. Those that commute must keep alignment; of the "
-    "others each must be rejected below $p = 10^{-6}$, but for four that break less than such ensembles show. The L1 "
+    "others each must be rejected below $p = 10^{-6}$, but for six that break less than such ensembles show. The L1 "
     "penalty and the group lasso by inputs are five times as strong there.",
     trials=trials,
     predict=predict,

@@ -35,7 +35,9 @@ from theory.eigenspaces import eigenspaces
 from theory.features import aligned_part, jackknife
 from theory.setting import Data, Ensemble, Network, Setting, Training
 
-WEAK = frozenset({"Muon", "L-BFGS", "RMS norm of inputs, gains", "batch norm of inputs"})
+WEAK = frozenset(
+    {"Muon", "L-BFGS", "Adafactor", "SGD, clipped by value", "RMS norm of inputs, gains", "dropout of inputs"}
+)
 AT_ONCE = 640
 FEWER: Mapping[str, int] = {"stacks": 1, "parameters": 2, "networks": 16}  # where networks cannot be stacked
 INIT_VARIANCE = 0.02  # small, so that much of Σ_w is learned
