@@ -13,7 +13,6 @@ from reports.claims.alignment.evidence import AlignmentEvidence, AxisEvidence
 from reports.claims.alignment.ingredient_ensembles import (
     SETTING,
     STRONGER,
-    WEAK,
     EnsembleStudy,
     IngredientEnsemble,
     IngredientEnsembles,
@@ -38,33 +37,28 @@ def verdict(kind, *each: IngredientEnsemble) -> str:
 
 
 def test_one_ensemble_decides():
-    fine, broken = found("SGD", 0.3), found("Adam", 5e-7)
+    fine = found("SGD", 0.3)
     assert verdict("exact", fine, fine) == "holds"
     assert verdict("exact", fine, found("SGD", 4e-7)) == "refuted"
     assert verdict("exact", fine, found("SGD", 0.3, 0.06)) == "undecided"
     assert verdict("exact", fine, found("SGD", 0.3, None)) == "undecided"
-    assert verdict("control", broken, broken) == "holds"
-    assert verdict("control", broken, fine) == "undecided"
-    assert verdict("control", fine) == "undecided"
 
 
-def test_a_weak_one_does_not_decide_and_says_how_many_networks_it_needs():
-    (judgement,) = decide_ensembles(
-        "control", "rejected", IngredientEnsembles((found("Adam", 5e-7), found("Muon", 0.02), found("L-BFGS", 0.5)))
-    )
-    assert judgement.verdict == "holds"
-    assert judgement.pvalue == 5e-7
+def test_how_much_is_broken_is_told_and_how_many_networks_would_show_the_rest():
+    breaks = (found("Adam", 5e-7), found("Muon", 0.02), found("L-BFGS", 0.5))
+    (judgement,) = decide_ensembles("control", "rejected", IngredientEnsembles(breaks))
+    assert (judgement.verdict, judgement.kind) == ("outside the hypotheses", "outside")
+    assert judgement.measurement == "seen in 1 of 3"
+    assert "Adam" not in judgement.note
     assert "Muon would need about" in judgement.note
     assert "L-BFGS the violation is not visible" in judgement.note
-    assert verdict("control", found("Muon", 0.02)) == "undecided"
 
 
 def test_every_ingredient_has_an_ensemble_beyond_the_quick_budget():
     cases = a8_ingredients.CLAIM.cases(Context(budget="full"))
     trained = [case for case in cases if isinstance(case.study, EnsembleStudy)]
     assert set(INGREDIENTS) <= {name for case in trained for name in case.study.ingredients}
-    assert all(case.kind == "exact" or not set(case.study.ingredients) <= WEAK for case in trained)
-    assert WEAK | set(STRONGER) <= {name for name, ingredient in INGREDIENTS.items() if not ingredient.commutes}
+    assert set(STRONGER) <= {name for name, ingredient in INGREDIENTS.items() if not ingredient.commutes}
     assert not [c for c in a8_ingredients.CLAIM.cases(Context()) if isinstance(c.study, EnsembleStudy)]
 
 
