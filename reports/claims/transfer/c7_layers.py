@@ -72,8 +72,9 @@ def decide(case: Case[LayeredDigits], prediction: str, measured: LayerEffects) -
 def _judge_share(measured: LayerEffects, every: str, whole: str, prediction: str, confidence: float) -> Judgement:
     share, gain = measured.share(every, whole, confidence=confidence), measured.difference(whole)
     verdict = recovered_verdict(share, measured.diverged)
-    scratch = 1 - MOST_OF_IT
-    excess = paired_mean(measured.of(every) - MOST_OF_IT * measured.of(whole) - scratch * measured.of("scratch"))
+    # a share below `RECOVERED` is decided when it is seen to be below, another when it is seen to be above `MOST_OF_IT`
+    bound = RECOVERED if share is not None and share.ratio < RECOVERED else MOST_OF_IT
+    excess = paired_mean(measured.of(every) - bound * measured.of(whole) - (1 - bound) * measured.of("scratch"))
     return Judgement(
         quantity="share of the gain of all trained hidden layers that drawn ones recover",
         prediction=prediction,

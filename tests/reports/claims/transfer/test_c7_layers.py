@@ -130,13 +130,15 @@ def test_every_finding_compares_its_own_treatments_by_one_of_five_intervals():
     assert words in {each.note for each in found}
 
 
-def test_an_undecided_share_says_what_it_needs():
-    """By the gain beyond half of that of the trained layers, held against 0."""
-    found = made({**GAINS, "rainbow 2": 0.15}, noise=0.03)
+@pytest.mark.parametrize(("gain", "noise", "bound"), [(0.15, 0.03, 0.8), (0.25, 0.15, 0.5)])
+def test_an_undecided_share_says_what_it_needs(gain, noise, bound):
+    """By the gain beyond a part of that of the trained layers, held against 0: .8 if the share is below, or half."""
+    found = made({**GAINS, "rainbow 2": gain}, noise=noise)
     measured = LayerEffects(**vars(found), test_accuracy=found.accuracy)
     share, *_ = CLAIM.decide(TWO, CLAIM.predict(TWO), measured)
-    excess = paired_mean(measured.of("rainbow 2") - 0.5 * measured.of(kept(2)) - 0.5 * measured.of("scratch"))
-    gain = measured.difference(kept(2))
-    start = f"the trained layers gain {gain.mean:+.4f} (standard error {gain.standard_error:.4f})"
+    whole, scratch = bound * measured.of(kept(2)), (1 - bound) * measured.of("scratch")
+    excess = paired_mean(measured.of("rainbow 2") - whole - scratch)
+    layers = measured.difference(kept(2))
+    start = f"the trained layers gain {layers.mean:+.4f} (standard error {layers.standard_error:.4f})"
     assert share.verdict == "undecided"
     assert share.note == f"{start}; {by_interval(12, excess.low, excess.high, (0.0,))}"
