@@ -41,7 +41,8 @@ def test_a_guide_runs(name, tmp_path, monkeypatch):
 
 def assert_rows(guide, printed):
     """Names, numbers of filters, and effects within the intervals of the guide: other machines train otherwise."""
-    row = r"^(\w+) +(\d+ × \d+) +(-?[\d.]+) +(-?[\d.]+) +(-?[\d.]+) "
+    number = r"(-?[\d.]+(?:e-?\d+)?)"
+    row = rf"^(\w+) +(\d+ × \d+) +{number} +{number} +{number} "
     stated, measured = (re.findall(row, text, flags=re.MULTILINE) for text in (guide, printed))
     assert len(stated) == 6  # the second table repeats two layers
     for (name, size, _, low, high), (*found, effect, _, _) in zip(stated, measured, strict=False):
