@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from reports.findings import Column, Table
@@ -145,6 +146,7 @@ def _shared(columns: Sequence[ColumnLayout], room: float) -> list[float]:
     return widths
 
 
+@lru_cache(maxsize=65536)
 def text_width(text: str) -> float:
     """The width of a line of text in em, roughly; a math command counts as one letter."""
     width = 0.0

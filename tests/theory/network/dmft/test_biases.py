@@ -11,11 +11,12 @@ from scipy import stats
 
 import simulate
 import theory
-from reports.judging.changes import from_start, movements
+from reports.judging.changes import Moved, from_start, movements
 from tests.oracles.mean_field import Plain, mean_field
 from tests.theory.network.dmft.problems import problem, setting, spectrum
 from theory.network.dmft.row import passed
 from theory.network.dmft.solver import solve
+from theory.prediction import Prediction
 from theory.setting import Data, Ensemble
 
 
@@ -82,22 +83,33 @@ def test_a_literal_oracle_gives_the_same() -> None:
     assert np.abs(without - fast.mean(axis=0)).max() > 4 * np.abs(gap).max()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("train", ["first", "all"])
-def test_networks_with_biases(train: str) -> None:
-    """ReLU, whose biases absorb the mean of the output: within the declared error, and not without the biases."""
-    keys = {"activation": "relu", "train": train, "bias": True, "parametrization": "standard"}
-    given = setting(40, 120, 4, rate=0.1, steps=16, **keys)
+def moved_networks(train: str, bias: bool) -> tuple[Moved, Prediction]:
+    """What has changed in 4,000 networks whose weights double, and what is predicted."""
+    keys = {"activation": "relu", "train": train, "bias": bias, "parametrization": "standard"}
+    given = setting(40, 120, 4, rate=0.3, steps=24, **keys)
     given = msgspec.structs.replace(
         given,
         data=Data(kind="gaussian", spectrum=spectrum(40), samples=120, rotate=False),
         ensemble=Ensemble(replicas=4000, seed=5),
     )
-    seen = movements(simulate.run(from_start(given)))[-1]
-    predicted = theory.predict(given, formula="network-dmft")
+    return movements(simulate.run(from_start(given)))[-1], theory.predict(given, formula="network-dmft")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("train", ["first", "all"])
+def test_networks_with_biases(train: str) -> None:
+    """ReLU: within the declared error, and what biases change within 40 % of what they should, and not nothing.
+
+    Errors of order 1/d are nearly the same with and without them. On another seed .75 and 1.09 of the predicted
+    difference were seen, with standard errors of .08 and .10; the 40 % were fixed then.
+    """
+    (seen, predicted), (without, expected) = (moved_networks(train, bias) for bias in (True, False))
     tau = predicted.readings[-1].tau
     off = np.abs(seen.change - (tau - seen.initial)) / tau
     assert np.all(off < predicted.error_budget + 6 * seen.change_se / tau)
-    none = msgspec.structs.replace(given, network=msgspec.structs.replace(given.network, bias=False))
-    wrong = theory.predict(none, formula="network-dmft").readings[-1].tau
-    assert np.linalg.norm(seen.change - (wrong - seen.initial)) > 3 * np.linalg.norm(seen.change - (tau - seen.initial))
+    effect = tau - expected.readings[-1].tau
+    weights = effect / (effect @ effect)
+    share = weights @ (seen.change - without.change)
+    error = np.sqrt(weights**2 @ (seen.change_se**2 + without.change_se**2))
+    assert share > 5 * error
+    assert abs(share - 1) < 0.4 + 5 * error
