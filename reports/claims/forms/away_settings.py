@@ -5,8 +5,9 @@ served to choose learning rates at which weights move far and no network diverge
 whose predictions take seconds.
 
 The networks of several sizes were chosen after pilots of two families. In one, whose weights move farther, the error
-fell as d^-0.5 to d^-0.7 with 1,024 rows of the solver, whose own error of order one over the rows is then as large as
-the networks'; it was left. In this one the exponent was -0.7 with 1,024 rows and -1.0 with 4,096, and 16,384 were taken.
+fell as d^-0.5 to d^-0.7 with 1,024 rows of the solver, whose own error of order one over the rows is then as large
+as that of the networks; it was left. In this one the exponent was -0.7 with 1,024 rows and -1.0 with 4,096, and
+16,384 were taken.
 """
 
 from __future__ import annotations
