@@ -1,85 +1,29 @@
-"""The claims, in the order in which they are judged. A new claim is one file in its family, and its name twice here."""
+"""The claims, in the order of their names. A new claim is one file in its family, named after it: `a1_equivariance`."""
 
-from reports.claims.alignment import (
-    a1_equivariance,
-    a2_averaging,
-    a3_theorem,
-    a4_hypotheses,
-    a5_mean,
-    a6_convolutions,
-    a7_eigenvectors,
-    a8_ingredients,
-    a9_features,
-    b4_deeper,
-)
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+
+from reports.claims import alignment, forms, shape, transfer
 from reports.claims.claim import AnyClaim
-from reports.claims.forms import (
-    f1_closed_forms,
-    f3_first_steps,
-    f4_lazy,
-    f9_away_from_lazy,
-)
-from reports.claims.shape import (
-    b1_function,
-    b2_shape,
-    b3_images,
-    b5_panels,
-    b6_made_of,
-    b7_stand_in,
-    f2_criterion,
-    f6_regimes,
-    f7_surrogate,
-)
-from reports.claims.transfer import (
-    c1_positive,
-    c2_covariance,
-    c3_specialisation,
-    c4_scale,
-    c5_condition,
-    c6_stages,
-    c7_layers,
-    c8_plasticity,
-    f5_kernel_transfer,
-    f8_transfer_sign,
-    t1_linear_transfer,
-)
+
+FAMILIES = (alignment, shape, forms, transfer)
+
+
+def _claims_of(family: ModuleType) -> Iterator[AnyClaim]:
+    """The claims of a family: its modules whose names begin with a letter and a number."""
+    for module in iter_modules(family.__path__):
+        if re.match(r"[a-z]\d+_", module.name):
+            yield import_module(f"{family.__name__}.{module.name}").CLAIM
+
 
 CLAIMS: tuple[AnyClaim, ...] = tuple(
-    module.CLAIM
-    for module in (
-        a1_equivariance,
-        a2_averaging,
-        a3_theorem,
-        a4_hypotheses,
-        a5_mean,
-        a6_convolutions,
-        a7_eigenvectors,
-        a8_ingredients,
-        a9_features,
-        b1_function,
-        b2_shape,
-        b3_images,
-        b4_deeper,
-        b5_panels,
-        b6_made_of,
-        b7_stand_in,
-        c1_positive,
-        c2_covariance,
-        c3_specialisation,
-        c4_scale,
-        c5_condition,
-        c6_stages,
-        c7_layers,
-        c8_plasticity,
-        f1_closed_forms,
-        f2_criterion,
-        f3_first_steps,
-        f4_lazy,
-        f5_kernel_transfer,
-        f6_regimes,
-        f7_surrogate,
-        f8_transfer_sign,
-        f9_away_from_lazy,
-        t1_linear_transfer,
+    sorted(
+        (claim for family in FAMILIES for claim in _claims_of(family)),
+        key=lambda claim: (claim.id[0], int(claim.id[1:])),
     )
 )

@@ -54,8 +54,8 @@ class Context:
     Attributes
     ----------
     budget : "quick", "full" or "paper"
-        Multiplies replicas by 1, 8 or 32 (the quick one takes fewer where these decide), and may add cases, as A7, B5,
-        B7, C2, C3, C5, C7, F7 and F9 do; the others keep their settings, and all are fixed before anything runs.
+        Multiplies replicas by 1, 8 or 32 (the quick one takes fewer where these decide), and may add cases, as A7, A8,
+        B5, B7, C2, C3, C5, C7, F7 and F9 do; the others keep their settings, and all are fixed before anything runs.
     seed : int
     device : str
     store : Path or None

@@ -7,7 +7,6 @@ computed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -92,53 +91,6 @@ def empirical_ntk(
     if not bool(torch.isfinite(kernel).all()):
         raise InvalidInput("function", "nan or inf", "must have finite gradients at these parameters and rows")
     return kernel
-
-
-def empirical_nngp(
-    function: NetworkFunction,
-    parameters: Sequence[Tensor],
-    rows: Tensor,
-    others: Tensor | None = None,
-    *,
-    output_variance: float = 1.0,
-    layer: int = -1,
-) -> Tensor:
-    """E f(x) f(z) over a fresh output layer N(0, s_a²) on top of the features as they are, shape (n, p).
-
-    The outputs are linear in the output weights, so that this is s_a² times the tangent kernel of those: exact, given
-    the features. With wide random features it tends to `theory.network.kernels.nngp`.
-
-    Parameters
-    ----------
-    function, parameters, rows, others
-        As in `empirical_ntk`.
-    output_variance : float
-        s_a², of the parameters as stored.
-    layer : int
-        The position of the output layer's weights: the last, or last but one if biases follow.
-
-    Raises
-    ------
-    InvalidInput
-        As `empirical_ntk`; where the outputs are not linear in the layer named.
-    """
-    import torch
-
-    if not 0 <= output_variance < math.inf:
-        raise InvalidInput("output_variance", output_variance, "must be finite and not negative")
-    if not -len(parameters) <= layer < len(parameters):
-        raise InvalidInput("layer", layer, f"must be the position of one of {len(parameters)} parameters")
-    position = layer % len(parameters)
-    weights = parameters[position]
-
-    def at(factor: float) -> Tensor:
-        return function((*parameters[:position], factor * weights, *parameters[position + 1 :]), rows)
-
-    back, none, once, twice = (at(factor) for factor in (-1.0, 0.0, 1.0, 2.0))
-    curvature = torch.stack((twice - 2 * once + none, back + once - 2 * none))  # a ReLU below only shows in the second
-    if float(curvature.abs().max()) > torch.finfo(once.dtype).eps ** 0.5 * max(1.0, float(once.abs().max())):
-        raise InvalidInput("layer", layer, "must be the output layer: outputs are not linear in these weights")
-    return output_variance * empirical_ntk(function, parameters, rows, others, among=(position,))
 
 
 def _outputs(function: NetworkFunction, parameters: Sequence[Tensor], rows: Tensor) -> int:

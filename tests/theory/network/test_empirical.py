@@ -11,8 +11,8 @@ import simulate
 from simulate.networks import forward
 from theory.errors import InvalidInput
 from theory.network import empirical
-from theory.network.empirical import empirical_nngp, empirical_ntk
-from theory.network.kernels import nngp, ntk
+from theory.network.empirical import empirical_ntk
+from theory.network.kernels import ntk
 from theory.setting import Data, Labels, Network, Setting, Training
 
 NETWORKS = {
@@ -77,18 +77,6 @@ def test_against_gradients_row_by_row(name: str, outputs: int, trained: int, mon
     assert torch.equal(empirical_ntk(function, parameters, rows), empirical_ntk(function, parameters, rows))
 
 
-@pytest.mark.parametrize("name", ["one hidden layer", "filters"])
-def test_a_fresh_output_layer(name: str) -> None:
-    """E f f' over output weights N(0, s_a²): f is linear in them, so unit weights, one after the other, add up."""
-    function, parameters, rows = network_of(NETWORKS[name], 1)
-    total = np.zeros((len(rows), len(rows)))
-    for unit in torch.eye(parameters[-1].numel(), dtype=rows.dtype):
-        outputs = function((*parameters[:-1], unit[None]), rows)[:, 0].numpy()
-        total += 0.7 * np.outer(outputs, outputs)
-    found = empirical_nngp(function, parameters, rows, output_variance=0.7)
-    np.testing.assert_allclose(found.numpy(), total, rtol=1e-10)
-
-
 def draws(activation: str, trained: str, width: int, count: int) -> np.ndarray:
     """Relative deviations of kernels of `count` networks from the closed form, in the root mean square."""
     network = Network(kind="mlp", hidden=(width,), activation=activation, parametrization="ntk")
@@ -120,42 +108,6 @@ def test_wide_networks_approach_the_closed_form_like_the_root_of_the_width(activ
         assert np.all(np.abs(deviation.mean(axis=0)) <= 10 * error)  # Student with 39 degrees of freedom: 3e-12 each
     sizes = [np.sqrt((deviation**2).sum(axis=(1, 2)).mean()) for deviation in deviations]
     assert np.log(sizes[1] / sizes[0]) / np.log(16) == pytest.approx(-0.5, abs=0.1)
-
-
-def test_the_covariance_of_outputs() -> None:
-    """A network of 20,000 neurons: its conjugate kernel is the NNGP within 5 %, six standard errors of 1/√m."""
-    function, parameters, rows = network_of(Network(kind="mlp", hidden=(20_000,), parametrization="ntk"), 1)
-    found = empirical_nngp(function, parameters, rows, output_variance=1.3).numpy()
-    expected = nngp("relu", rows.numpy() / 3**0.5, variances=(1.3,))
-    assert np.linalg.norm(found - expected) <= 0.05 * np.linalg.norm(expected)
-
-
-@pytest.mark.parametrize("scale", [1.0, 1000.0])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_outputs_that_are_almost_linear(dtype: torch.dtype, scale: float) -> None:
-    """A curvature f(2w) − 2 f(w) + f(0) beyond √ε of the outputs, or of 1 where these are smaller, is refused."""
-    allowed = torch.finfo(dtype).eps ** 0.5
-    rows, weights = torch.ones(1, 1, dtype=dtype), (torch.tensor([scale], dtype=dtype),)
-
-    def bent(curvature: float):
-        return lambda w, x: x @ w[0] + curvature / 2 * (x @ w[0]) ** 2 / scale
-
-    found = empirical_nngp(bent(0.5 * allowed), weights, rows)
-    assert found.item() == pytest.approx(1.0, rel=4 * allowed)
-    with pytest.raises(InvalidInput, match="not linear"):
-        empirical_nngp(bent(2 * allowed), weights, rows)
-
-
-def test_a_kink_below_is_seen_at_negative_weights_only() -> None:
-    with pytest.raises(InvalidInput, match="not linear"):
-        empirical_nngp(lambda w, x: torch.relu(x @ w[0]), (torch.ones(1),), torch.ones(1, 1))
-
-
-def test_small_outputs_are_held_against_one() -> None:
-    """Without a unit of 1 a network that is zero would never be linear."""
-    rows, weights = torch.ones(1, 1, dtype=torch.float64), (torch.tensor([1e-9], dtype=torch.float64),)
-    found = empirical_nngp(lambda w, x: x @ w[0] + 1000 * (x @ w[0]) ** 2, weights, rows)
-    assert found.item() == pytest.approx(1.0, rel=1e-5)
 
 
 def test_no_more_gradients_are_held_at_once_than_said(monkeypatch) -> None:
@@ -197,9 +149,3 @@ def test_bad_calls() -> None:
         empirical_ntk(lambda w, x: function(w, x)[None], parameters, rows)
     with pytest.raises(InvalidInput, match="finite gradients"):
         empirical_ntk(function, (parameters[0] * float("nan"), parameters[1]), rows)
-    with pytest.raises(InvalidInput, match="not linear"):
-        empirical_nngp(function, parameters, rows, layer=0)
-    with pytest.raises(InvalidInput, match="layer"):
-        empirical_nngp(function, parameters, rows, layer=2)
-    with pytest.raises(InvalidInput, match="output_variance"):
-        empirical_nngp(function, parameters, rows, output_variance=-1.0)
