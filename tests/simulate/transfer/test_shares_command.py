@@ -129,7 +129,7 @@ def test_a_worker_that_is_ended_from_outside(tmp_path, phase):
     resumed, alone = eigenalign(*command, "--resume"), eigenalign("transfer", file, "--json")
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == alone.stdout
-    assert len(shards(store)) == 3 * 47
+    assert len(shards(store)) == 3 * 125
 
 
 @pytest.mark.slow
