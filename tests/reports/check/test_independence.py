@@ -34,6 +34,7 @@ def test_checkpoints_are_noticed_with_their_correlation(share):
     found = networks(np.random.default_rng(3), 3)
     found[2] = share * found[0] + np.sqrt(1 - share**2) * found[2]
     (relation,) = relations(found)
+    assert relations(found, seed=0) == (relation,)
     assert relation.networks == (1, 3)
     assert relation.in_place
     assert abs(relation.correlation - share) < 0.15

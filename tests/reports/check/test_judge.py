@@ -336,3 +336,9 @@ def test_a_model_takes_no_options_of_one_layer():
     for options in ({"transposed": True}, {"channels_last": True}, {"dilation": 2}, {"group": (1, 2)}):
         with pytest.raises(InvalidInput, match="are for the weights of one layer"):
             check(model, rows, **options)
+
+
+@pytest.mark.parametrize(("networks", "said"), [(1, "if the vectors are independent"), (2, "is rejected (p = 0.01)")])
+def test_filters_of_several_networks_are_taken_for_independent(networks, said):
+    found = verdict_on(Evidence(**{**BY_M, **AGAINST, "networks": networks}))
+    assert said in found.explanation
