@@ -108,7 +108,7 @@ def test_options_of_models_are_refused_for_weights(capfd, saved):
 def test_networks_have_a_row_each_where_their_inputs_differ(found):
     rows = [line for line in str(found).splitlines() if " × " in line and "m × d" not in line]
     assert [row.split("  ")[0].strip() for row in rows] == ["0", "2 [1]", "2 [2]"]
-    assert found.summary.startswith("3 layers of 2 networks on 200 samples: ")
+    assert found.summary.startswith("2 layers of 2 networks on 200 samples, 3 checks: ")
     assert repr(found) == f"<ModelCheck: {found.summary}>"
 
 

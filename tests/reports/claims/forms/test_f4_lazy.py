@@ -11,6 +11,7 @@ from scipy.stats import t
 from reports.claims.forms import f4_lazy
 from reports.claims.forms.f4_lazy import CLAIM
 from reports.claims.forms.family_evidence import FamilyChanges, evidence_of
+from reports.claims.forms.family_judging import EXPONENT_BUDGET
 from reports.claims.forms.lazy_evidence import WidthEvidence
 from reports.findings import OUTSIDE, Judgement
 from reports.judging.intervals import detectable_excess
@@ -192,8 +193,8 @@ def test_the_exponent_has_its_interval_and_says_what_it_needs() -> None:
     low, high = found.interval
     assert (low + high) / 2 == pytest.approx(found.measurement)
     assert low < -1.1 < high
-    assert (found.verdict, found.power) == ("undecided", f"holds within {f4_lazy.EXPONENT_BUDGET}")
-    bounds = (-1 - f4_lazy.EXPONENT_BUDGET, -1 + f4_lazy.EXPONENT_BUDGET)
+    assert (found.verdict, found.power) == ("undecided", f"holds within {EXPONENT_BUDGET}")
+    bounds = (-1 - EXPONENT_BUDGET, -1 + EXPONENT_BUDGET)
     assert found.note.endswith(by_interval(1200, low, high, bounds))
 
 

@@ -119,6 +119,6 @@ def test_a_wrong_description_is_to_be_refuted(prediction, simulation, factor, ve
     pvalue = evidence.against(wrong).pvalue
     assert (judgement.verdict, judgement.prediction, judgement.pvalue) == (verdict, "not 0", pvalue)
     needed = f"; {by_pvalue(900, pvalue)}" if verdict == "undecided" else ""
-    assert judgement.note == f"a wrong description, to be refuted{needed}"
+    assert judgement.note == f"a wrong form, to be refuted{needed}"
     budgeted = replace(wrong, status="asymptotic", error_budget=0.1, order="η")
     assert form_judgement(replace(CASE, kind="control"), budgeted, evidence, "τ").verdict == "undecided"  # has no p

@@ -217,7 +217,7 @@ def test_differences_of_misfits_are_between_intervals_that_hold_together() -> No
     early, late = (at_published(LEFT, left, at, 0.975) for at in (0, 1))
     assert later.measurement == pytest.approx(early.rms - late.rms)
     assert later.interval == pytest.approx((early.low - late.high, early.high - late.low))
-    assert later.note == f"where the other panels stop this one is {early.rms:.2g} off"
+    assert later.note == f"at the updates of the other panels this one is {early.rms:.2g} off"
     other = PAPER["middle, diagonal as variances"]
     outcomes = (outcome(MIDDLE, 0.003, networks=2), outcome(other, 0.02, before=0.05, noise=3e-3, networks=2))
     ((contrast, _),) = CLAIM.conclude(outcomes)

@@ -32,7 +32,7 @@ def test_signs_that_are_all_right_hold_and_the_squared_error_is_seen_to_fail():
     assert [each.measurement for each in found] == [1.0, 1.0, 1.0, 13 / 25]
     assert found[3].kind == "control"
     assert "13 right by the better constant" in found[0].note
-    assert "outputs are when training begins" in found[3].note
+    assert "size of the outputs when training begins" in found[3].note
 
 
 @pytest.mark.parametrize("wrong", [3, 12, 25])
