@@ -30,7 +30,7 @@ def output_weights(setting: Setting) -> np.ndarray:
 
     >>> from theory.setting import Data, Labels, Network
     >>> network = Network(kind="mlp", hidden=(2,), parametrization="ntk", init_variance=(1.0, 4.0))
-    >>> given = Setting(data=Data(spectrum=(1.0,)), labels=Labels(outputs=2), network=network)
+    >>> given = Setting(data=Data(kind="gaussian", spectrum=(1.0,)), labels=Labels(outputs=2), network=network)
     >>> output_weights(given).tolist()
     [[2.0, 2.0], [2.0, -2.0]]
     """
