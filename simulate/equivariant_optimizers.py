@@ -61,7 +61,9 @@ class FullAdagrad(_Optimizer):
 
 
 class NeuronAdam(_Optimizer):
-    """Adam with one scale per neuron: the mean of g² over a row of the weights takes the place of g².
+    """Adam (arXiv:1412.6980) with one scale per neuron: w ← w − η m̂ / (v̂^½ + ε).
+
+    m̂ is Adam's, the mean of gradients g over steps with its bias corrected; v̂ is that of |g|²/d of the neuron's row.
 
     Parameters
     ----------
@@ -94,6 +96,8 @@ class NeuronAdam(_Optimizer):
 
 class PolarMuon(_Optimizer):
     """Muon as `torch.optim.Muon`, with the exact polar factor U Vᵀ of the momentum U S Vᵀ in place of an approximation.
+
+    B ← μ B + (1 − μ) g, then w ← (1 − ηλ) w − η max(1, m/d)^½ polar(μ B + (1 − μ) g): Nesterov's momentum μ, decay λ.
 
     Parameters
     ----------

@@ -73,6 +73,7 @@ def train_many(
 def _descend(
     ingredient: Ingredient, networks: Sequence[nn.Module], rows: Tensor, labels: Tensor, *, steps: int
 ) -> Tensor:
+    """The first layers after training the networks together; rows (R, n, d), labels (R, n, …)."""
     stacked, buffers = stack_module_state(list(networks))
     split = ingredient.updates == "parameters"
     leaves: dict[str, list[nn.Parameter]] = {

@@ -43,7 +43,7 @@ def run_sequence(
     paired. The first task is trained as in `simulate.run` on ``sequence.task``, identically for all remedies except
     decay. On the same machine and libraries, replica r is bit-identical for any `chunk` and any number of replicas.
 
-    LayerTensors
+    Parameters
     ----------
     sequence : TaskSequence
     replicas : int or None
