@@ -13,10 +13,12 @@ from reports import experiment_file, setting_file
 from reports.campaign.errors_found import with_smallest_errors
 from reports.campaign.records import Kept, Lost, round_trip
 from reports.claims.claim import AnyClaim, Case, Context, Measurement, Outcome, PartDone
-from reports.findings import ClaimReport, Finding, Judgement
+from reports.findings import ClaimReport, Exhibits, Finding, Judgement
 from simulate.devices import one_thread
 from theory.errors import Diverged, NoClosedForm
 from theory.setting import Setting
+
+WITHOUT_CASES = "This report has none of its cases: they begin with a larger budget."
 
 
 @one_thread()
@@ -81,15 +83,17 @@ def judged(claim: AnyClaim, kept: Mapping[Case[Any], Kept[Any]], behind: Kept[An
         judgements = with_smallest_errors(claim, case, prediction, measurement)
         outcomes.append(Outcome(case, prediction, measurement, judgements))
         findings += [_stamped(claim, case, judgement, measurement) for judgement in judgements]
-    for judgement, of in claim.conclude(tuple(outcomes)):
-        findings.append(_stamped(claim, None, judgement, *(outcome.measurement for outcome in of)))
-    shown = claim.illustrate(tuple(outcomes))
+    shown = Exhibits()
+    if outcomes:
+        for judgement, of in claim.conclude(tuple(outcomes)):
+            findings.append(_stamped(claim, None, judgement, *(outcome.measurement for outcome in of)))
+        shown = claim.illustrate(tuple(outcomes))
     return ClaimReport(
         id=claim.id,
         title=claim.title,
         statement=claim.statement,
         reference=claim.reference,
-        method=claim.method,
+        method=claim.method if kept else f"{claim.method} {WITHOUT_CASES}",
         findings=tuple(findings),
         tables=(*shown.tables, *behind.value),
         figures=tuple(figure for figure in shown.figures if figure.panels),  # of a claim whose cases all diverged

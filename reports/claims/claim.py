@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -28,7 +28,8 @@ from simulate.transfer.results import TransferResult
 from theory.errors import InvalidInput
 from theory.setting import Experiment, Setting
 
-BUDGETS = {"quick": 1, "full": 8, "paper": 32}
+BUDGETS = {"quick": 1, "full": 6, "paper": 32}
+Budget = Literal["quick", "full", "paper"]
 
 Study = TypeVar("Study")
 Predicted = TypeVar("Predicted")
@@ -54,8 +55,8 @@ class Context:
     Attributes
     ----------
     budget : "quick", "full" or "paper"
-        Multiplies replicas by 1, 8 or 32 (the quick one takes fewer where these decide), and may add cases, as A7, A8,
-        B5, B7, C2, C3, C5, C7, F7 and F9 do; the others keep their settings, and all are fixed before anything runs.
+        Multiplies replicas by 1, 6 or 32 (the quick one takes fewer where these decide), and may add cases; no case
+        changes its setting, and all are fixed before anything runs.
     seed : int
     device : str
     store : Path or None
@@ -139,6 +140,8 @@ class Trial(Generic[Study]):
         that is measured, or what the claim joins. It changes no number.
     quick : int or None
         How many replicas decide at the quick budget, if not the unit that larger budgets multiply: see `at_budget`.
+    since : "quick", "full" or "paper"
+        The smallest budget that has this case.
     """
 
     trained: Setting | Experiment
@@ -147,6 +150,7 @@ class Trial(Generic[Study]):
     shared: str = ""
     parts: int = 1
     quick: int | None = None
+    since: Budget = "quick"
 
     @property
     def cut(self) -> tuple[str, ...]:
@@ -265,10 +269,11 @@ class Claim(Generic[Study, Predicted, Measured]):
     join: Callable[[Sequence[tuple[Predicted, Measured]]], tuple[Predicted, Measured]] | None = None
 
     def cases(self, context: Context) -> tuple[Case[Study], ...]:
-        """The trials with their seeds, in their order."""
+        """The trials of this budget with their seeds, in their order."""
         return tuple(
             Case(name, seeded(trial.trained, seed_of(trial, self.id, context.seed)), trial.study, trial.kind, trial.cut)
             for name, trial in self.trials(context).items()
+            if BUDGETS[trial.since] <= BUDGETS[context.budget]
         )
 
 

@@ -8,13 +8,15 @@ from reports.typesetting.markup import to_plain
 from reports.typesetting.numbers import SMALLEST_P
 from reports.views.view import Section
 
+NOT_ASKED = "not asked at this budget"
+
 
 def sections(report: ReportRecord) -> list[Section]:
     """One line per finding with its case, quantity and p-value, then the count of verdicts."""
     width = max((len(finding.verdict) for finding in report.findings), default=0)
     findings = [f"{finding.claim}  {finding.verdict:<{width}}  {_judged(finding)}" for finding in report.findings]
     counts = ", ".join(f"{number} {verdict}" for verdict, number in report.counts.items() if number)
-    by_claim = ", ".join(f"{claim.id} {verdict_of(claim)}" for claim in report.claims)
+    by_claim = ", ".join(f"{claim.id} {verdict_of(claim) or NOT_ASKED}" for claim in report.claims)
     return [findings, [f"findings: {counts}", f"claims: {by_claim}"]]
 
 

@@ -60,8 +60,7 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
     ensemble = Ensemble(replicas=min(context.replicas(70), MOST), dtype="float32")
     setting = msgspec.structs.replace(PATCHES, ensemble=ensemble)
     found: dict[str, Trial[None]] = {"photograph patches 5x5x3, random labels": Trial(setting, kind="outside")}
-    if context.budget != "quick":
-        found["residual network, filters 5x5x3, random labels"] = Trial(RESIDUAL, kind="outside")
+    found["residual network, filters 5x5x3, random labels"] = Trial(RESIDUAL, kind="outside", since="full")
     if context.cifar10 is not None:
         found["WRN-28-4, filters 5x5x3, random labels (CIFAR-10)"] = Trial(
             paper_networks.wide_residual(context), kind="outside"

@@ -36,7 +36,7 @@ EIGHT_REPLICAS, EIGHT_OUTPUTS = 20480, 8
 CONVERGED_REPLICAS = 8192
 # The quick budget's, where these detect less than is asked for: with these 4 % of the first step, the whole budget of
 # the early and the converged form, and 1.2 % where the diagonal's budget of 2 % is half taken by the form itself.
-QUICK_FRESH, QUICK_FIRST, QUICK_EARLY, QUICK_CONVERGED = 10240, 9216, 9216, 6144
+QUICK_FRESH, QUICK_FIRST, QUICK_EARLY, QUICK_CONVERGED = 10240, 16384, 9216, 6144
 # few rows with tails, whose replicas are unequal: as many as a level of 1e-6 needs. Outputs share the tails: more of
 # them would save nothing.
 HEAVY_REPLICAS, HEAVY_OUTPUTS = 24576, 8

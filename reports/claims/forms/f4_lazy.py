@@ -47,9 +47,10 @@ RATES = {
 def trials(context: Context) -> Mapping[str, Trial[WidthFamily]]:
     """One family per trial; the setting is that of its widest network."""
     found = {}
-    for name, (setting, family, neurons) in FAMILIES.items():
+    for name, (setting, family, neurons, since) in FAMILIES.items():
         ensemble = Ensemble(replicas=context.replicas(neurons // setting.network.widths[0]), dtype="float32")
-        found[name] = Trial(msgspec.structs.replace(setting, ensemble=ensemble), family, "asymptotic")
+        trained = msgspec.structs.replace(setting, ensemble=ensemble)
+        found[name] = Trial(trained, family, "asymptotic", since=since)
     return found
 
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from reports.claims.claim import Case, Claim, Context, Outcome, Outcomes, Trial, at_budget
-from reports.claims.forms.away_settings import LARGER, TRIALS, Described, Sizes, Study
+from reports.claims.forms.away_settings import TRIALS, Described, Sizes, Study
 from reports.claims.forms.form_evidence import FormEvidence, form_evidence, form_judgement, scaled_change
 from reports.claims.forms.given_outputs import change_of_networks, limit_at
 from reports.claims.forms.lazy_predictions import predict_changes
@@ -39,8 +39,7 @@ def trials(context: Context) -> Mapping[str, Trial[Study]]:
     From the full budget on wider ones, steeper spectra, output layers that are trained and biases, and the same
     networks at three numbers of directions.
     """
-    found = TRIALS if context.budget == "quick" else TRIALS | LARGER
-    return {name: at_budget(trial, context) for name, trial in found.items()}
+    return {name: at_budget(trial, context) for name, trial in TRIALS.items()}
 
 
 @dataclass(frozen=True, eq=False)

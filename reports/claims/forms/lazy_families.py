@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from reports.claims.claim import Budget
 from theory.setting import Data, Labels, Network, Setting, Training
 
 SAMPLES = 60
@@ -61,23 +62,26 @@ LATER = Training(learning_rate=2.0, steps=40)
 FEWER_ROWS, ERF = 40, Training(learning_rate=1.2, steps=10)  # for the same error of the rate at less cost
 RELU_BOTH, ERF_BOTH = Training(learning_rate=4.0, steps=40), Training(learning_rate=3.0, steps=40)
 
-# the widest networks, the narrower ones, and how many neurons the quick budget trains of the widest
-FAMILIES: dict[str, tuple[Setting, WidthFamily, int]] = {
+# the widest networks, the narrower ones, how many neurons the quick budget trains of the widest (the unit of larger
+# ones), and the smallest budget that trains them: the exponent of erf takes more than the quick one has
+FAMILIES: dict[str, tuple[Setting, WidthFamily, int, Budget]] = {
     "ReLU, first layer": (
         _first_layer("relu", RELU, 1024),
         WidthFamily((64, 256), rate=True, growth=0.5),
         2**19 + 2**16,
+        "quick",
     ),
     "erf, first layer": (
         _first_layer("erf", ERF, 640, samples=FEWER_ROWS),
         WidthFamily((40, 80, 160), rate=True, growth=1.0),
         2600 * 640,
+        "full",
     ),
-    "tanh, first layer": (_first_layer("tanh", SMOOTH, 1024), WidthFamily((64,)), 32768),
-    "ReLU, both layers": (_both_layers("relu", RELU_BOTH, 1024), WidthFamily((128,)), 65536),
-    "erf, both layers": (_both_layers("erf", ERF_BOTH, 1024), WidthFamily((64,)), 32768),
-    "ReLU, three outputs": (_first_layer("relu", RELU, 1024, outputs=3), WidthFamily((256,)), 81920),
-    "ReLU, first layer, later": (_first_layer("relu", LATER, 1024), WidthFamily((256,)), 40960),
+    "tanh, first layer": (_first_layer("tanh", SMOOTH, 1024), WidthFamily((64,)), 32768, "quick"),
+    "ReLU, both layers": (_both_layers("relu", RELU_BOTH, 1024), WidthFamily((128,)), 65536, "quick"),
+    "erf, both layers": (_both_layers("erf", ERF_BOTH, 1024), WidthFamily((64,)), 32768, "quick"),
+    "ReLU, three outputs": (_first_layer("relu", RELU, 1024, outputs=3), WidthFamily((256,)), 81920, "quick"),
+    "ReLU, first layer, later": (_first_layer("relu", LATER, 1024), WidthFamily((256,)), 40960, "quick"),
 }
 
 

@@ -46,13 +46,12 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
             _setting(Data(kind="photographs", patch=(5, 5), samples=ROWS), few), kind="control"
         ),
     }
-    if context.budget != "quick":
-        for name, data in (
-            ("MNIST-5k", Data(kind="mnist", samples=ROWS)),
-            ("Fashion-MNIST", Data(kind="fashion-mnist", samples=ROWS)),
-        ):
-            if installed(data):
-                found[name] = Trial(_setting(data, LARGE_NETWORKS), kind="asymptotic")
+    for name, data in (
+        ("MNIST-5k", Data(kind="mnist", samples=ROWS)),
+        ("Fashion-MNIST", Data(kind="fashion-mnist", samples=ROWS)),
+    ):
+        if installed(data):
+            found[name] = Trial(_setting(data, LARGE_NETWORKS), kind="asymptotic", since="full")
     return found
 
 

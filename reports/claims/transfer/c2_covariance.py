@@ -58,11 +58,10 @@ def trials(context: Context) -> Mapping[str, Trial[None]]:
         "filters on photographs, new random labels": Trial(
             filters_experiment(context), kind="asymptotic", parts=context.parts(3)
         ),
+        "filters on photographs, which of two": Trial(
+            photographs_experiment(context), kind="asymptotic", parts=context.parts(2), since="full"
+        ),
     }
-    if context.budget != "quick":
-        found["filters on photographs, which of two"] = Trial(
-            photographs_experiment(context), kind="asymptotic", parts=context.parts(2)
-        )
     if context.cifar10 is not None:
         for name, labels in paper_transfer.PANELS.items():
             experiment = paper_transfer.switch_of_tasks(context, labels)

@@ -55,7 +55,7 @@ def trials(context: Context) -> Mapping[str, Trial[SpecialisationStudy]]:
         experiment = kernel_experiment(upstream, factor, context.replicas(KERNEL_REPLICAS))
         found[f"tangent kernels, factor {factor:g}"] = Trial(experiment, LinearisedInit(factor), "asymptotic")
     for point in points_of(grid_of(context)):
-        experiment = point.digits.experiment(context.replicas(point.replicas))
+        experiment = point.digits.experiment(context.replicas(point.replicas, quick=point.quick_replicas))
         found[point.name] = Trial(experiment, point, "asymptotic" if point in LINE else "outside")
     if context.cifar10 is not None:
         for vgg in paper_transfer.LOSSES:
@@ -193,9 +193,9 @@ CLAIM = Claim(
     f"decided signs that are right lies above {SHARE:g}, shuffled predictions do as well with a probability below "
     f"{CHANCE:g}, and no constant sign does as well. With $f_0:=0$ the prediction uses the tangent kernels alone. The "
     "control is the condition for the squared error, which has to fail. At least 17 signs must be decided for all of "
-    f"this: the quick budget takes {len(points_of(SMALL))} points, the others {len(points_of(LARGE))}. Its replicas "
-    "were raised from 8 to 12 per point of the maps after eight had left 16 signs decided at seed 0, all of them "
-    "right. "
+    f"this: the quick budget takes {len(points_of(SMALL))} points, the others {len(points_of(LARGE))}. The "
+    "quick budget's replicas were raised from 8 to 12 per point of the maps after eight had left 16 signs decided at "
+    "seed 0, all of them right. "
     "`--budget paper --cifar10 DIR` adds VGG16 on CIFAR-10, real and new "
     f"random labels downstream, at {paper_transfer.LOSSES[0].factor:g} times He's standard deviation, judged as the "
     "narrow networks are: the paper does not give the values of its settings; these are ours. Command: `eigenalign "

@@ -46,7 +46,7 @@ from simulate.ranges import parse_shard
 
 QUICK_FILTERS = 2  # settings of filters in the quick budget: they cost most, and fewest of their signs are decided
 PARTS = 5  # of a family in larger budgets
-FURTHER = {LARGE: 72, MNIST: 24, TWICE: 60}  # settings of larger budgets alone
+FURTHER = {LARGE: 72, MNIST: 24, TWICE: 40}  # settings of larger budgets alone
 
 
 def trials(context: Context) -> Mapping[str, Trial[Family]]:

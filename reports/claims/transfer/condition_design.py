@@ -36,7 +36,7 @@ EPOCHS = (0, 0.25, 0.5, 0.75, *range(1, 7), 8, 10, 12, 14, 17, 20, 25, 30, 40, 5
 AGAIN, LONG, LONGEST = 4, 8, 16  # of so many rounds the last is linearised again, or has one long horizon, or both
 UPDATES = 12  # of an epoch
 CYCLE = (0, 1, 2, 3, 0, 4, 2, 5)  # the families of consecutive settings
-QUICK, FULL = 6, 52  # rounds of the design by budget
+QUICK, FULL = 6, 46  # rounds of the design by budget
 MIXED = 20  # settings at double size of all families; those after them have large weights
 
 

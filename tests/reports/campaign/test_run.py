@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reports.campaign.run import assemble, run_campaign, run_shard
-from reports.campaign.settle import judge_claim
+from reports.campaign.settle import WITHOUT_CASES, judge_claim
 from reports.claims.claim import Context
 from reports.record import to_builtins
 from tests.reports.campaign import toy
@@ -48,6 +48,22 @@ def test_findings_are_stamped(only_the_toy):
     lost = findings[4]
     assert (lost.quantity, lost.measurement, lost.verdict) == ("training", "diverged", "undecided")
     assert "too large" in lost.note
+
+
+def test_a_claim_without_cases_says_so_and_shows_its_background_alone(only_the_toy, monkeypatch):
+    later = replace(
+        toy.CLAIM,
+        trials=lambda context: {
+            name: replace(trial, since="full") for name, trial in toy.CLAIM.trials(context).items()
+        },
+    )
+    monkeypatch.setattr("reports.campaign.run.CLAIMS", (later,))
+    (claim,) = run_campaign().claims
+    assert (claim.findings, claim.figures) == ((), ())
+    assert [table.name for table in claim.tables] == ["toy-behind"]
+    assert claim.method == f"{toy.CLAIM.method} {WITHOUT_CASES}"
+    (whole,) = run_campaign(budget="full").claims
+    assert whole.method == toy.CLAIM.method
 
 
 def test_rows_that_no_closed_form_covers_do_not_end_a_report(only_the_toy, tmp_path, monkeypatch):

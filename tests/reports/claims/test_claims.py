@@ -19,18 +19,18 @@ from reports.claims.shape import b2_shape
 from theory import linear
 from theory.setting import Data, Ensemble, Experiment, Labels, Setting
 
-QUICK = Context(seed=5)
+QUICK, FULL = Context(seed=5), Context(budget="full", seed=5)
 FOLDER = Path(reports.claims.__file__).parent
 STEPS = ("trials", "predict", "measure", "decide", "illustrate", "conclude", "background")
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_cases_are_fixed_before_anything_runs(claim):
-    cases = claim.cases(QUICK)
-    assert cases == claim.cases(QUICK)
+    cases = claim.cases(FULL)
+    assert cases == claim.cases(FULL)
     assert len({case.name for case in cases}) == len(cases)
     assert all(isinstance(case.trained, Setting | Experiment) for case in cases)
-    assert claim.cases(Context(seed=6)) != cases
+    assert claim.cases(Context(budget="full", seed=6)) != cases
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
@@ -66,8 +66,8 @@ def test_no_two_claims_share_a_seed_unless_they_share_an_experiment():
 
 def test_a_larger_budget_changes_replicas_alone_and_only_some_add_cases():
     for claim in CLAIMS:
-        few, many = claim.cases(QUICK), claim.cases(Context(budget="full", seed=5))
-        assert len(many) == len(few) or claim.id in ("A7", "A8", "B5", "B7", "C2", "C3", "C5", "C7", "F7", "F9")
+        few, many = claim.cases(QUICK), claim.cases(FULL)
+        assert len(many) == len(few) or claim.id in ("A7", "A8", "B5", "B7", "C2", "C3", "C5", "C7", "F4", "F7", "F9")
         named = {case.name: case for case in many}
         for quick in few:
             full = named[quick.name]
@@ -78,10 +78,18 @@ def test_a_larger_budget_changes_replicas_alone_and_only_some_add_cases():
 
 def test_the_quick_budget_takes_its_own_number_and_larger_ones_multiply_the_unit():
     budgets = [Context(budget=budget) for budget in ("quick", "full", "paper")]
-    assert [context.replicas(10) for context in budgets] == [10, 80, 320]
-    assert [context.replicas(10, quick=7) for context in budgets] == [7, 80, 320]
+    assert [context.replicas(10) for context in budgets] == [10, 60, 320]
+    assert [context.replicas(10, quick=7) for context in budgets] == [7, 60, 320]
     trial = Trial(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)), ensemble=Ensemble(replicas=10)), quick=7)
-    assert [at_budget(trial, context).trained.ensemble.replicas for context in budgets] == [7, 80, 320]
+    assert [at_budget(trial, context).trained.ensemble.replicas for context in budgets] == [7, 60, 320]
+
+
+def test_a_case_begins_with_its_budget():
+    setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)))
+    trials = {since: Trial(setting, since, since=since) for since in ("quick", "full", "paper")}
+    claim = replace(CLAIMS[0], trials=lambda context: trials)
+    found = [[case.name for case in claim.cases(Context(budget=budget))] for budget in trials]
+    assert found == [["quick"], ["quick", "full"], ["quick", "full", "paper"]]
 
 
 def test_ids_and_references():

@@ -23,3 +23,10 @@ def test_a_line_names_case_and_quantity_and_no_p_below_what_a_test_resolves() ->
         assert line.endswith(end)
         assert "$" not in line
     assert totals[0].startswith("findings: ")
+
+
+def test_a_claim_of_which_nothing_is_found_is_named() -> None:
+    report = sample_report()
+    (claim, *others) = report.claims
+    *_, totals = sections(replace(report, claims=(replace(claim, findings=()), *others)))
+    assert totals[1].startswith("claims: A3 not asked at this budget, ")

@@ -24,8 +24,8 @@ def with_replicas(setting: Setting, replicas: int) -> Setting:
 
 
 def case_of(claim: AnyClaim, name: str, replicas: int) -> Case[Any]:
-    """The case of that name at so many replicas."""
-    for case in claim.cases(QUICK):
+    """The case of that name, of the quick budget or the full one, at so many replicas."""
+    for case in claim.cases(replace(QUICK, budget="full")):
         if case.name == name:
             return Case(case.name, with_replicas(case.setting, replicas), case.study, case.kind)
     raise InvalidInput("name", name, f"is no case of {claim.id}")

@@ -84,8 +84,8 @@ def test_what_is_kept_of_the_ensembles(found: Surrogate, full: Simulation) -> No
 def test_the_full_budget_adds_settings_that_are_fixed_and_can_be_shrunk() -> None:
     quick, more, paper = (CLAIM.cases(Context(budget=budget)) for budget in ("quick", "full", "paper"))
     assert [case.name for case in more[: len(quick)]] == [case.name for case in quick]
-    assert [case.setting.ensemble.replicas for case in more[len(quick) :]] == [12] * 5
-    assert [case.setting.ensemble.replicas for case in paper[len(quick) :]] == [48] * 5
+    assert [case.setting.ensemble.replicas for case in more[len(quick) :]] == [6] * 3 + [12] * 2
+    assert [case.setting.ensemble.replicas for case in paper[len(quick) :]] == [32] * 3 + [64] * 2
     assert [case.study.factors for case in more] == [(2, 4)] * 3 + [(4, 8)] * 5
     for case in more:
         for b in case.study.factors:

@@ -199,7 +199,7 @@ def test_readings_at_the_ends_of_the_papers_stretch_count():
 def test_the_photographs_own_labels_are_a_case_beyond_the_quick_budget():
     *_, photographs = CLAIM.cases(Context(budget="full"))
     assert photographs.experiment.downstream.labels.kind == "real"
-    assert photographs.experiment.ensemble.replicas == 8 * c2_covariance.PHOTOGRAPH_REPLICAS
+    assert photographs.experiment.ensemble.replicas == 6 * c2_covariance.PHOTOGRAPH_REPLICAS
     assert not {photographs.experiment} & {case.experiment for case in CLAIM.cases(QUICK)}
     # it ends before the step at which the paper's share is read
     short = replace(along([0.88] * 7), steps=np.arange(7) * c2_covariance.SAMPLES // c2_covariance.BATCH)
