@@ -109,9 +109,11 @@ class FrozenGates:
                 change = _scaled(rows @ xp.matrix_transpose(changes[position]), scale)
             if moved is not None:
                 through = _scaled(self._seen(layer, moved) @ xp.matrix_transpose(w), scale)
-                change = through if change is None else change + through
+                if change is not None:
+                    through += change  # in place, as all that follows: products are new arrays
+                change = through
             if self.bias and position < self.trained:
-                change = change + changes[position + 1][:, None, :]
+                change += changes[position + 1][:, None, :]
             moved = change if layer == len(self.gates) else self._through_gate(layer, change)
         return moved
 
@@ -168,14 +170,16 @@ class FrozenGates:
     def _through_gate(self, layer: int, change: Array) -> Array:
         """The change of a hidden layer's output with z, (R, rows · places, out) → the shape of the next input."""
         gate = self.gates[layer]
-        moved = namespace(change).reshape(change, gate.shape) * gate
+        moved = namespace(change).reshape(change, gate.shape)
+        moved *= gate
         return window_sums(moved) if _pools(self.filters[layer]) else moved
 
     def _back_through_gate(self, layer: int, back: Array) -> Array:
         """The adjoint of `_through_gate`."""
         gate = self.gates[layer]
         wide = over_windows(back, gate.shape[2:4]) if _pools(self.filters[layer]) else back
-        return namespace(back).reshape(wide * gate, (gate.shape[0], -1, gate.shape[-1]))
+        wide *= gate
+        return namespace(back).reshape(wide, (gate.shape[0], -1, gate.shape[-1]))
 
 
 def freeze(network: Network, parameters: Sequence[Array], rows: Array) -> FrozenGates:
