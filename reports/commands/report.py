@@ -25,7 +25,7 @@ FLOATS = click.option(
     type=click.Choice(["quick", "full", "paper"]),
     default="quick",
     show_default=True,
-    help="On two cores, quick takes about three minutes, full an hour; paper trains the paper's own networks, too, and "
+    help="On two cores, quick takes about three minutes, full half an hour; paper trains the paper's own networks, too, and "
     "takes days or a GPU.",
 )
 @click.option(
