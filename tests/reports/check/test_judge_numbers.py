@@ -89,6 +89,15 @@ def test_joined_eigenvalues_are_the_ends_and_the_number_of_a_group():
     assert check(rng.standard_normal((9, 4)), cube).joined == ()
 
 
+def test_four_of_the_shapes_that_differ_are_named():
+    w = layer(FALLING, 9)
+    with pytest.raises(InvalidInput, match="must have the same shape") as found:
+        check([w[:count] for count in (3, 4, 5, 6, 7)], X)
+    assert found.value.value == "(3, 6), (4, 6), (5, 6), (6, 6)"
+    with pytest.raises(InvalidInput, match="numbers 2 and 4': are the same"):
+        check([w[:3], w[3:6], w[6:], w[3:6]], X)
+
+
 @pytest.mark.parametrize("ridge", [0.0, 1e-3, 1.0, -1e-3])
 def test_a_ridge_makes_fewer_filters_than_dimensions_invertible(ridge):
     w = layer(FALLING, 4)
