@@ -25,8 +25,8 @@ FLOATS = click.option(
     type=click.Choice(["quick", "full", "paper"]),
     default="quick",
     show_default=True,
-    help="On two cores, quick takes about three minutes, full half an hour; paper trains the paper's own networks, too, and "
-    "takes days or a GPU.",
+    help="On two cores, quick takes about three minutes, full half an hour; paper trains the paper's own networks, too, "
+    "and takes days or a GPU.",
 )
 @click.option(
     "--only", default=None, metavar="ID,…", help="Judge these claims only, say A1,C3; `eigenalign claims` lists them."

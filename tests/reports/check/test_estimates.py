@@ -374,3 +374,47 @@ def test_a_random_basis_by_hand(cautious, scale, units):
     tau = alone.variances(spaces)[0]
     wanted = literal_random_basis((2, 1, 1), tau, np.array([1.0, 2.0, 2.0]), cautious)
     assert random_basis_squared(spaces, alone, cautious=cautious) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("cautious", [False, True])
+def test_a_space_without_weights_is_as_weak_as_the_weakest(cautious):
+    """It has no logarithm; of two spaces that have one the rest is reckoned as before."""
+    spaces = Eigenspaces(np.arange(1.0, 4), (2, 1, 1), np.eye(4), 0.0)
+    w = np.random.default_rng(19).standard_normal((40, 4)) * [2.0, 2.0, 1.0, 0.0]
+    values = weights_of(w).variances(spaces)
+    tau, share = values.mean(axis=0)[:2], np.array([2 / 3, 1 / 3])
+    errors = values.var(axis=0, ddof=1)[:2] / 40 / tau**2
+    logs = np.log(tau) - share @ np.log(tau)
+    seen = true = share @ logs**2
+    true = max(true - share @ errors, 0.0)
+    if cautious:
+        squares = np.maximum(logs**2 - errors, 0)
+        spread = math.sqrt(np.sum(share**2 * (2 * errors**2 + 4 * squares * errors)))
+        true = max(true - 1.28 * spread, (true + spread) / 10)
+    spectrum = np.exp(np.array([logs[0], logs[0], logs[1], logs.min()]) * math.sqrt(true / seen))
+    generator, total = np.random.default_rng(0), 0.0
+    for size, count in ((2, 1), (1, 2)):
+        frames = haar(generator, 4, 64 // size, size) ** 2
+        direct, inverse = (np.einsum("nda,d->n", frames, each) for each in (spectrum, 1 / spectrum))
+        total += count * np.mean(np.sqrt(direct * inverse) - size)
+    assert random_basis_squared(spaces, weights_of(w), cautious=cautious) == pytest.approx(total)
+    assert random_basis_squared(spaces, weights_of(w * [1.0, 1.0, 0.0, 0.0])) == 0
+
+
+def test_large_spaces_are_turned_by_four_frames_at_least():
+    spaces = Eigenspaces(np.array([1.0, 2.0]), (20, 2), np.eye(22), 0.0)
+    w = np.random.default_rng(20).standard_normal((50, 22)) * np.repeat([2.0, 1.0], [20, 2])
+    values = weights_of(w).variances(spaces)
+    tau = values.mean(axis=0)
+    wanted = literal_random_basis((20, 2), tau, values.var(axis=0, ddof=1) / 50 / tau**2, False)
+    assert random_basis_squared(spaces, weights_of(w)) == pytest.approx(wanted)
+
+
+def test_filters_like_isotropic_ones_are_to_have_an_m_of_one():
+    rng = np.random.default_rng(21)
+    for d in (2, 8):
+        w = weights_of(rng.standard_normal((100, d)) * np.exp(np.linspace(0, 2, d)))
+        p = d * (d + 1) / 2 - d
+        s = brentq(lambda s, p=p: s - 1.96 * np.sqrt(2 * (p + 2 * s)) - 1.28 * np.sqrt(2 * p), 0.0, 1000.0)
+        assert filters_needed(axes(d), w, True) == max(bounded_from(d), 2 * d + math.ceil(s * kurtosis(axes(d), w)))
+    assert filters_needed(axes(1), weights_of(rng.standard_normal((9, 1))), True) is None

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from reports.check import files
 from reports.check.files import contents, plain_name, split, stored
-from reports.check.stored_array import printable
+from reports.check.stored_array import printable, readable
 from reports.check.weights import filters, read_filters
 from tests.reports.check.layers import DENSE, FILTERS, ROWS, written
 from tests.reports.command_line import run_quietly
@@ -177,3 +177,51 @@ def test_groups_are_counted_from_one():
     for group in ((0, 3), (4, 3), (1, 4), (-1, 1)):
         with pytest.raises(InvalidInput, match="must be J/G with 1 <= J <= G"):
             filters(array, group=group)
+
+
+def test_dictionaries_in_each_other_and_their_number_are_bounded(tmp_path, monkeypatch):
+    """64 in each other are read, and 100,000 in all, where each counts as often as it is referred to."""
+    path = tmp_path / "w.pt"
+    torch.save({}, path)
+    for depth in (64, 65):
+        content = {"w": torch.ones(2, 3)}
+        for _ in range(depth):
+            content = {"a": content}
+        monkeypatch.setattr(torch, "load", lambda *_, content=content, **__: content)
+        if depth == 64:
+            assert [array.name for array in contents(path, "w")] == ["a." * depth + "w"]
+        else:
+            with pytest.raises(InvalidInput, match="more than 100000 dictionaries and lists, or 64 in each other"):
+                contents(path, "w")
+    for count in (99_999, 100_000):
+        monkeypatch.setattr(torch, "load", lambda *_, count=count, **__: [[]] * count)
+        if count == 99_999:
+            assert contents(path, "w") == []
+        else:
+            with pytest.raises(InvalidInput, match="more than 100000 dictionaries"):
+                contents(path, "w")
+
+
+@pytest.mark.parametrize(("version", "fits"), [((1, 0), True), ((2, 0), True), ((3, 0), False)])
+def test_two_versions_of_numpys_format_are_read(tmp_path, version, fits):
+    with open(tmp_path / "w.npy", "wb") as file:
+        np.lib.format.write_array(file, DENSE, version=version)
+    if fits:
+        np.testing.assert_array_equal(read_filters(str(tmp_path / "w.npy")).vectors, DENSE)
+    else:
+        with pytest.raises(InvalidInput, match=r"version \(3, 0\) of the format"):
+            read_filters(str(tmp_path / "w.npy"))
+
+
+@pytest.mark.parametrize(("repeated", "fits"), [(1, True), (3, False), (6, False)])
+def test_a_tensor_that_repeats_its_numbers_is_none(tmp_path, repeated, fits):
+    """Of ten numbers, 40 bytes, it makes 30 or 60."""
+    torch.save({"w": torch.arange(1.0, 11)[:, None].expand(10, repeated)}, tmp_path / "w.pt")
+    assert [array.numbers for array in contents(tmp_path / "w.pt", "w")] == [fits]
+
+
+@pytest.mark.parametrize(("length", "said"), [(100, "x" * 100), (101, "x" * 99 + "…")])
+def test_what_a_reader_says_is_cut_at_100_characters(length, said):
+    with pytest.raises(InvalidInput) as found, readable(Path("w.npy"), "weights"):
+        raise ValueError("x" * length + "\nmore")
+    assert str(found.value).endswith(f"is damaged or has the wrong type ({said})")

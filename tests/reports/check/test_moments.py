@@ -323,13 +323,6 @@ def test_runs_of_eigenvalues_are_joined_by_hand():
     assert len(sizes) > 2
 
 
-@pytest.mark.slow
-def test_groups_of_many_dimensions_are_as_many_as_memory_allows():
-    """2²⁴ // 800² = 26 of them."""
-    rows = np.random.default_rng(0).standard_normal((104, 800))
-    assert len(data_moment(samples(rows, layer(2, 800))).counts) == 26
-
-
 @pytest.mark.parametrize(("count", "groups"), [(3, 3), (10, 10), (64, 64), (100, 50), (640, 64), (641, 59)])
 def test_rows_are_dealt_to_64_groups_at_most(count, groups):
     found = data_moment(samples(np.random.default_rng(0).standard_normal((count, 3)), layer(4, 3)))

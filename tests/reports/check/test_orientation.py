@@ -233,7 +233,9 @@ def literal_needed(found, squares):
     return math.ceil(max(np.roots([(b / 4) ** 2, -4 * z, -2 * y]).real)) if b > 0 else None
 
 
-@pytest.mark.parametrize(("count", "top"), [(12, 0.5), (12, 0.1), (40, 0.3), (40, 0.8), (1100, 0.1)])
+@pytest.mark.parametrize(
+    ("count", "top"), [(3, 1.0), (12, 0.5), (12, 0.1), (40, 0.3), (40, 0.8), (1024, 0.1), (1025, 0.1)]
+)
 def test_the_number_needed_is_the_root_of_its_equation(count, top):
     """Of more than 1,024 filters the pairs of every second one are looked at."""
     w = np.random.default_rng(count).standard_normal((count, 6)) * np.exp(np.linspace(top, -top, 6))

@@ -150,3 +150,60 @@ def test_it_is_nearer_to_networks_than_the_limit() -> None:
     gaps = [np.linalg.norm(tau[-1] - last.tau) for tau in (found.limit, found.tau)]
     assert gaps[1] < 0.6 * gaps[0], gaps
     assert np.all(np.abs(found.tau[-1] - last.tau) < found.error_budget * last.tau + 6 * last.change_se)
+
+
+def test_smoothing_is_a_parabola_at_most_and_eigenvalues_count_by_their_multiplicity() -> None:
+    small, sizes = np.linspace(1.0, 3.0, 6), np.array([1, 2, 1, 1, 3, 1])
+    values, at = np.exp(small), np.linspace(0.9, 3.2, 9)
+    fitted = np.polyval(np.polyfit(small, values, 2, w=np.sqrt(sizes)), at)
+    np.testing.assert_allclose(smoothing(small, sizes, at) @ values, fitted, rtol=1e-9)
+
+
+class Trained(Exception):
+    """The ensemble that was to be trained."""
+
+
+def trained(given: Setting, monkeypatch: pytest.MonkeyPatch, **options: int) -> Setting:
+    def run(asked: Setting, **_: object) -> None:
+        raise Trained(asked)
+
+    monkeypatch.setattr(measured_order, "limit", lambda asked: (problem_of(asked), None))
+    monkeypatch.setattr(measured_order.simulate, "run", run)
+    with pytest.raises(Trained) as found:
+        measure_order(given, **options)
+    asked = found.value.args[0]
+    assert isinstance(asked, Setting)
+    return asked
+
+
+def test_4000_networks_of_half_the_size_with_another_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = setting(40, 80, 2, spectrum=TWO, steps=(2, 4))
+    for options, replicas in (({}, 4000), ({"replicas": 7}, 7)):
+        asked = trained(given, monkeypatch, **options)
+        assert asked.ensemble.replicas == replicas
+        assert asked.ensemble.seed != given.ensemble.seed
+        assert asked.training.readings == (0, 2, 4)
+        assert asked.data == halved(given).data
+
+
+def test_twenty_directions_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    flat = setting(20, 80, 2, spectrum=(1.0,) * 20)
+    assert len(trained(flat, monkeypatch).data.spectrum) == 10
+    with pytest.raises(NoClosedForm, match="only 18 effective directions; half as many tell the order 1/d from 20 on"):
+        measure_order(setting(18, 80, 2, spectrum=(1.0,) * 18))
+
+
+def test_directions_that_dominate_and_updates_that_are_joined_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NoClosedForm, match="1 of its directions dominate"):
+        measure_order(setting(40, 80, 2, spectrum=(1.0,) * 39 + (30.0,)))
+    monkeypatch.setattr(measured_order, "stepping", lambda problem: 2)
+    with pytest.raises(NoClosedForm, match="is too long: updates are compared one by one"):
+        measure_order(setting(40, 80, 2, spectrum=TWO))
+
+
+def test_networks_of_half_the_size_that_diverge_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measured_order, "limit", lambda asked: (problem_of(asked), None))
+    run = measured_order.simulate.run
+    monkeypatch.setattr(measured_order.simulate, "run", lambda *a, **k: replace(run(*a, **k), diverged=3))
+    with pytest.raises(NoClosedForm, match="is too large: 3 of 5 networks of half the size have diverged"):
+        measure_order(setting(40, 80, 1, spectrum=TWO, steps=1), replicas=5)

@@ -74,3 +74,32 @@ def test_only_what_is_undecided_needs_anything():
     assert with_need("a", "undecided", "b") == "a; b"
     assert with_need("", "undecided", "b") == "b"
     assert with_need("a", "undecided", "") == "a"
+
+
+def test_words_of_what_is_needed():
+    assert by_power(18432, 0.078) == "would need about 44900 replicas, 2.4 times the budget"
+    assert by_power(1000, 0.04) == "would need about 1000 replicas, 1 times the budget"
+    assert by_pvalue(4000, 1.7e-5) == "would need about 8250 replicas, 2.1 times the budget"
+    assert by_interval(7, -0.004, 0.050, (0.0,)) == "would need about 27 replicas, 3.8 times the budget"
+    assert by_interval(7, -0.007, 0.008, (0.0,)).startswith(
+        "the measured value is only 0.07 half-widths from the bound"
+    )
+    assert "is unknown" in by_interval(7, -0.1, np.inf, (0.0,))
+
+
+@pytest.mark.parametrize(("distance", "known"), [(0.19, False), (0.21, True)])
+def test_a_value_within_a_fifth_of_the_half_width_may_lie_on_the_bound(distance, known):
+    assert ("would need" in by_interval(10, distance - 1, distance + 1, (0.0,))) == known
+
+
+@pytest.mark.parametrize(("pvalue", "visible"), [(0.0499, True), (0.0501, False)])
+def test_a_violation_is_visible_below_five_per_cent(pvalue, visible):
+    assert ("would need" in by_pvalue(100, pvalue)) == visible
+
+
+def test_shares_are_tried_at_twice_to_512_times_as_many():
+    """17 of 21 and 29 of 36 are so near to the bound that it takes 320 and 550 times as many."""
+    assert by_share(19, 20, 20) == "would need about 40 settings, 2 times the budget"
+    assert by_share(17, 21, 21).endswith("settings, 5.1e+02 times the budget")
+    assert by_share(29, 36, 36, "points") == "29 of 36 is close to 0.8: if it lies on it, no number of points decides"
+    assert by_share(3, 6, 9) == "would need about 18 settings, 2 times the budget"

@@ -143,7 +143,8 @@ def test_reasons_name_what_is_missing():
         "too few for a test at level 1e-06; "
         "a few rare replicas dominate the mean (the variance of tau over replicas is 20.5 tau^2)"
     )
-    assert "rare" not in exact_reason(replace(few, variance=sufficient.HEAVY), 30)
+    assert "rare" in exact_reason(replace(few, variance=np.nextafter(20.0, 21.0)), 30)
+    assert "rare" not in exact_reason(replace(few, variance=20.0), 30)
     assert "would too often be missed" in exact_reason(replace(few, sharp=True), 30)
     assert "no practicable" in exact_reason(replace(few, count_needed=lambda: None), 30)
 
@@ -169,7 +170,14 @@ def test_what_asymptotic_forms_want_by_hand(shift, budget):
 
 @pytest.mark.parametrize(
     ("predicted", "kept"),
-    [(None, np.inf), ([0.01, 0.02], 0.02), ([5.0, 3.0], 5.0), ([15.0, 3.0], 15.0), ([25.0, 3.0], 25.0)],
+    [
+        (None, np.inf),
+        ([0.01, 0.02], 0.02),
+        ([5.0, 3.0], 5.0),
+        ([15.0, 3.0], 15.0),
+        ([19.0, 3.0], 19.0),
+        ([21.0, 3.0], 21.0),
+    ],
 )
 def test_replicas_are_reckoned_from_the_variance_that_is_known(predicted, kept):
     """That of the sample is taken where it is smaller, but for rare replicas; blocks have errors of their errors."""
@@ -183,3 +191,13 @@ def test_replicas_are_reckoned_from_the_variance_that_is_known(predicted, kept):
     margin = 1 + 2.5 * np.sqrt(2 / min(64, enough))
     assert found.count_needed() == max(int(np.ceil(margin * enough)), test.means.needed)
     assert (found.pvalue, found.detectable, found.sharp) == (test.pvalue, test.detectable, test.means.sharp)
+
+
+@pytest.mark.parametrize(("share", "practicable"), [(0.99, False), (1.01, True)])
+def test_a_million_million_replicas_are_practicable(share, practicable):
+    """At so small a budget a quarter of it is left: 10¹² replicas narrow the intervals to four times their error."""
+    means = estimated_means(1.5 * np.random.default_rng(2).gamma(2.0, 0.5, (500, 3)), np.ones(500))
+    budget = share * 4 * (norm.isf(0.025 / 3) + norm.ppf(0.9)) * np.sqrt(means.variance_bound / 1e12)
+    found = asymptotic_reason(means, budget)
+    assert ("no practicable number" in found) != practicable
+    assert not practicable or 0.95e12 < named(found) <= 1e12

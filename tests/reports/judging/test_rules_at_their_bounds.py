@@ -15,6 +15,7 @@ from reports.judging.rules import (
     exact_verdict,
     identity_verdict,
     rate_verdict,
+    recovered_verdict,
     same_sign_verdict,
     seen_verdict,
     share_verdict,
@@ -22,12 +23,14 @@ from reports.judging.rules import (
     within_budget,
     worst,
 )
+from theory.testing import MeanRatio
 
 
 def test_the_numbers_of_the_rules_are_those_of_the_guides() -> None:
     """What is published of a finding was judged by these."""
     assert (rules.LEVEL, rules.DISCREPANCY, rules.POWER, rules.CONFIDENCE) == (1e-6, 0.05, 0.9, 0.95)
     assert (rules.BROKEN, rules.LARGEST_RATE, rules.SEEN, rules.SHARE) == (1000.0, 0.1, 0.01, 0.8)
+    assert (rules.RECOVERED, rules.MOST_OF_IT) == (0.8, 0.5)
     assert rules.WORST_FIRST == ("refuted", "undecided", "holds")
 
 
@@ -144,3 +147,36 @@ def test_the_worst_of_none_is_no_ruling() -> None:
     with pytest.raises(StopIteration):
         worst([])
     assert worst(["undecided", "refuted"]) == worst(["refuted", "holds"]) == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "low", "high", "diverged", "ruling"),
+    [
+        (0.8, 0.51, 0.9, 0, "holds"),
+        (0.8, 0.51, 0.9, 1, "undecided"),
+        (0.8, 0.5, 0.9, 0, "undecided"),
+        (0.79, 0.51, 0.9, 0, "undecided"),
+        (0.7, 0.51, 0.8, 0, "undecided"),
+        (0.7, 0.51, 0.79, 0, "refuted"),
+        (0.7, 0.51, 0.79, 3, "refuted"),
+        (0.7, -np.inf, np.inf, 0, "undecided"),
+    ],
+)
+def test_shares_of_a_gain(ratio: float, low: float, high: float, diverged: int, ruling: str) -> None:
+    assert recovered_verdict(MeanRatio(ratio, low, high), diverged) == ruling
+    assert recovered_verdict(None, diverged) == "undecided"
+
+
+@pytest.mark.parametrize("ends", [(0.0, np.nan), (np.nan, 0.0)])
+def test_an_end_that_is_no_number_decides_nothing(ends: tuple[float, float]) -> None:
+    low, high = np.array([-0.01, ends[0]]), np.array([0.01, ends[1]])
+    assert rules.interval_within_budget(low, high, 0.1, 0) == "undecided"
+    assert rules.interval_within_budget(np.array([0.2, ends[0]]), np.array([0.3, ends[1]]), 0.1, 0) == "undecided"
+
+
+def test_an_end_at_infinity_is_a_bound_like_any_other() -> None:
+    low, high = np.array([-0.05, 0.0]), np.array([0.05, np.inf])
+    assert rules.interval_within_budget(low, high, 0.1, 0) == "undecided"
+    assert rules.interval_within_budget(low + 0.2, high, 0.1, 0) == "refuted"
+    assert within_budget(np.array([0.2]), np.array([np.inf]), 0.1, 0) == "undecided"
+    assert within_budget(np.array([np.inf]), np.array([0.0]), 0.1, 0) == "undecided"

@@ -176,6 +176,12 @@ def test_sizes_that_differ_do_not_converge():
             2,
             ("n = 640 exceeds 12 d² = 432",),
         ),
+        (msgspec.structs.replace(SETTING, data=msgspec.structs.replace(SETTING.data, samples=432)), 2, ()),
+        (
+            msgspec.structs.replace(SETTING, network=msgspec.structs.replace(SETTING.network, hidden=(64, 30))),
+            2,
+            ("a layer has only 15 neurons",),
+        ),
     ],
 )
 def test_warnings(setting, b, words):

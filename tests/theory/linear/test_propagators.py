@@ -67,6 +67,17 @@ def test_roots_agree_with_powers(
     assert abs(1 - h * q[0, 0] - p[0, 0]) <= tolerance
 
 
+@pytest.mark.parametrize("steps", range(7))
+@pytest.mark.parametrize("momentum", [0.0, 0.125, 0.25, 0.75])
+@pytest.mark.parametrize("h", [2.0**-8, 0.25, 1.5])
+def test_roots_that_lie_far_apart_agree_with_the_update_rule(h: float, momentum: float, steps: int) -> None:
+    """Also of one sign each, and complex ones: few updates, in Fractions."""
+    for nesterov in {False, momentum > 0}:
+        training = Training(learning_rate=0.5, momentum=momentum, nesterov=nesterov)
+        exact, _ = _scalar(training, Fraction(h), steps)
+        assert constant_rate_propagator(training, np.array([h]), steps)[0] == pytest.approx(float(exact), abs=1e-13)
+
+
 def test_complex_curvatures() -> None:
     """p is a polynomial: along a complex circle its mean is its value at the centre."""
     training = Training(learning_rate=0.1, momentum=0.5, nesterov=True, drops=((3, 0.5),))

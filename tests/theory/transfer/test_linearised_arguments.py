@@ -98,6 +98,8 @@ def test_divergence_is_said_by_the_curves():
         ({"labels": torch.zeros(ROWS + 1, dtype=torch.int64)}, r"labels.shape = \(7,\): must be \(6,\) or \(2, 6\)"),
         ({"labels": torch.full((ROWS,), OUTPUTS)}, r"labels = 3: must name classes 0 … 2"),
         ({"labels": torch.full((ROWS,), -1)}, r"labels = -1: must name classes"),
+        ({"labels": torch.arange(ROWS) % 3 - 1}, r"labels = -1: must name classes"),
+        ({"labels": torch.arange(ROWS) % 4}, r"labels = 3: must name classes"),
         ({"rows": torch.zeros(3)}, r"rows.shape = \(3,\): must be \(n, d\) or \(R, n, d\)"),
         ({"rows": torch.zeros(REPLICAS, 0, 4)}, "without a 0"),
         ({"batches": None}, r"batches = None: are needed where training.batch_size = 4, of 6 rows"),

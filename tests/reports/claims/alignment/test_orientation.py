@@ -120,6 +120,24 @@ def test_the_distance_has_the_interval_of_the_mean_over_networks(found):
     assert (judgement.kind, judgement.verdict) == ("outside", "outside the hypotheses")
 
 
+def test_of_three_readings_the_last_is_judged_beside_the_first(found):
+    """The one between them, which is unlike both, is not told."""
+    three = replace(
+        found,
+        steps=(0, 3, 7),
+        squared=np.stack([found.squared[0], 5 + found.squared[0], found.squared[1]]),
+        random=np.stack([found.random[0], 7 + found.random[0], 2 * found.random[1]]),
+        pvalues=np.stack([found.pvalues[0], np.where(np.arange(8) < 3, 0.0, 1.0), found.pvalues[1]]),
+    )
+    last = replace(three, steps=(7,), **{name: getattr(three, name)[-1:] for name in ("squared", "random", "pvalues")})
+    first = replace(three, steps=(0,), **{name: getattr(three, name)[:1] for name in ("squared", "random", "pvalues")})
+    assert judge_nearer(three, 0) == judge_nearer(last, 0)
+    assert judge_rate(three, 0) == judge_rate(first, 0)
+    told = judge_distance(three, "$M^2$")
+    assert replace(told, note="") == replace(judge_distance(last, "$M^2$"), note="")
+    assert told.note == f"before training {found.squared[0].mean():.3g}; random bases {2 * found.random[1].mean():.3g}"
+
+
 def test_orientation_is_shown(found):
     rows = orientation_rows("eight networks", found)
     assert rows[0].misalignment == pytest.approx(np.sqrt(found.squared[0]).mean())

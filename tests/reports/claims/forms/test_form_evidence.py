@@ -122,3 +122,13 @@ def test_a_wrong_description_is_to_be_refuted(prediction, simulation, factor, ve
     assert judgement.note == f"a wrong form, to be refuted{needed}"
     budgeted = replace(wrong, status="asymptotic", error_budget=0.1, order="η")
     assert form_judgement(replace(CASE, kind="control"), budgeted, evidence, "τ").verdict == "undecided"  # has no p
+
+
+@pytest.mark.parametrize("budget", [None, 0.1])
+def test_a_form_is_held_against_its_last_reading(prediction, simulation, budget):
+    """However many there are before it."""
+    evidence, first = form_evidence(simulation), prediction.readings[0]
+    if budget is not None:
+        prediction = replace(prediction, status="asymptotic", error_budget=budget, order="η")
+    longer = replace(prediction, readings=(first, first, *prediction.readings))
+    assert form_judgement(CASE, longer, evidence, "τ") == form_judgement(CASE, prediction, evidence, "τ")

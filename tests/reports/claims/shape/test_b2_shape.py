@@ -9,6 +9,7 @@ import pytest
 
 from reports.claims.claim import Context
 from reports.claims.shape.b2_shape import CLAIM
+from reports.judging.shape import ONE_LEFT
 from simulate.results import Simulation
 from tests.reports.claims.shape.outcomes import QUICK, case_of, outcome_of, smaller_case
 from theory.setting import Setting
@@ -26,6 +27,20 @@ def test_a_wrong_shape_would_be_refuted() -> None:
     assert CLAIM.decide(falls.case, wrong, falls.measurement)[1].verdict == "refuted"
     several = replace(falls.measurement, shape=None)
     assert CLAIM.decide(falls.case, falls.prediction, several)[1].verdict == "undecided"
+
+
+def test_where_a_predicted_shape_comes_from_is_said() -> None:
+    """Of plain descent by the criterion; of other optimizers by the predicted values."""
+    for name, words in (
+        ("falls: large init", f"criterion in closed form: {FALLS}"),
+        ("heavy ball", "predicted shape read from the predicted values"),
+    ):
+        outcome = outcome_of(CLAIM, smaller_case(case_of(CLAIM, name), 64))
+        assert outcome.judgements[1].note == words
+        several = CLAIM.decide(outcome.case, outcome.prediction, replace(outcome.measurement, shape=None))[1]
+        assert (several.measurement, several.power) == ("not decided by the interval", "several shapes are possible")
+        one = CLAIM.decide(outcome.case, outcome.prediction, replace(outcome.measurement, shape=FALLS))[1]
+        assert (one.measurement, one.power) == (FALLS, ONE_LEFT)
 
 
 class OneDiverges(Context):

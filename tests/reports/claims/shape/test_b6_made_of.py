@@ -90,6 +90,44 @@ def test_each_sign_is_read_at_its_updates() -> None:
     assert [words.rsplit(", ")[-1] for words in asked[:3]] == ["5 updates", "50 updates", "50 updates"]
 
 
+def test_signs_are_those_of_the_first_and_the_last_of_three_readings_in_their_own_fifths() -> None:
+    """Literally: every fifth of every reading has another A, and every reading another share that is written."""
+    amplitude = 1 + 0.02 * np.arange(1.0, 16.0).reshape(3, 5)
+    wobble = 1 + 1e-3 * np.random.default_rng(0).standard_normal((6, 1, 1))
+    initial, written = np.ones((6, 5)), np.array([[0.1], [0.2], [0.4]])
+    cross, trained = wobble * amplitude, amplitude**2 + wobble * written
+    evidence = OverlapEvidence((5, 50, 500), np.arange(1.0, 6.0), (1,) * 5, initial, cross, trained, 6, 0)
+    study = MadeOf(early="positive", second="positive", last="positive", written="negative")
+    found = CLAIM.decide(replace(case_of(CLAIM, "one hidden layer"), study=study), None, evidence)
+    a = cross.mean(axis=0)
+    parts = evidence.parts(2)
+    wanted = [a[0, 4] - 1, a[2, 1] - 1, a[2, 4] - 1, parts.share - 0.25]
+    np.testing.assert_allclose([judgement.measurement for judgement in found], wanted, rtol=1e-9)
+    places = ("last fifth", 5), ("second fifth", 500), ("last fifth", 500)
+    for judgement, (fifth, updates) in zip(found, places, strict=False):
+        assert judgement.quantity == f"$A-1$ in the {fifth} of $\\sigma$, {updates} updates"
+    assert found[3].standard_error == parts.share_error
+    loud = CLAIM.decide(
+        replace(case_of(CLAIM, "one hidden layer"), study=MadeOf(last="positive", written="positive")), None, evidence
+    )
+    assert loud[1].measurement == pytest.approx(parts.share - 0.5)
+
+
+def test_parts_are_those_of_the_last_of_three_readings() -> None:
+    sigma, ones = np.array([1.0, 2.0]), np.ones(2)
+    parts = tuple(
+        Parts(s, sigma, (1, 1), ones, a * ones, 0 * ones, 0.2 * ones) for s, a in ((5, 0.8), (9, 0.7), (20, 0.5))
+    )
+    wobble = 1 + 1e-3 * np.random.default_rng(1).standard_normal((64, 1))
+    cross = np.stack([wobble * (each.amplitude + 0.01 * k) for k, each in enumerate(parts)], axis=1)
+    trained = np.stack([wobble * each.tau for each in parts], axis=1)
+    evidence = OverlapEvidence((5, 9, 20), sigma, (1, 1), np.ones((64, 2)), cross, trained, 64, 0)
+    last = OverlapEvidence((20,), sigma, (1, 1), np.ones((64, 2)), cross[:, 2:], trained[:, 2:], 64, 0)
+    case = case_of(CLAIM, "linear, full batch")
+    whole = CLAIM.decide(case, Decomposition("made up", None, parts), evidence)[0]
+    assert whole == CLAIM.decide(case, Decomposition("made up", None, parts[2:]), last)[0]
+
+
 def test_the_largest_error_of_the_parts_by_hand() -> None:
     """Of three eigenspaces with unequal τ, A and F: Student's law of the largest |z| of six."""
     sigma = np.array([1.0, 2.0, 3.0])

@@ -66,9 +66,10 @@ def test_the_table_and_the_figure_show_both() -> None:
 
 
 def test_the_difference_is_that_after_training_with_half_of_the_networks_on_each_side() -> None:
-    case, measured = case_of(CLAIM, "digits"), made_up(WITHIN, noise=0.1)
+    case, measured = case_of(CLAIM, "digits"), made_up(1.15 * WITHIN, noise=0.1)
     (found,) = CLAIM.decide(case, CLAIM.predict(case), measured)
     off = measured.off(1)
+    assert "would need about" in found.note
     assert (found.measurement, found.interval) == (off.rms, (off.low, off.high))
     assert found.power == f"noise of the difference {off.noise:.2g}"
     told = f"at most {measured.largest:.2g}; {measured.of_change:.2g} of the change of $f$ by training"

@@ -47,6 +47,17 @@ def test_double_size_is_judged_by_itself(factor, verdict):
     assert CLAIM.illustrate(found).tables == ()
 
 
+@pytest.mark.parametrize("turned", [0, 1])
+def test_double_size_is_judged_by_one_epoch(turned):
+    """Longer horizons of the other sign, of predictions or of gains, change nothing."""
+    (right,) = outcomes(FULL[-1:], lambda real: list(real))
+    both = [right.prediction, right.measurement]
+    accuracy = both[turned].accuracy.copy()
+    accuracy[:, 1:] *= -1
+    both[turned] = replace(both[turned], accuracy=accuracy)
+    assert CLAIM.decide(right.case, *both) == right.judgements
+
+
 def test_a_family_without_data_is_not_shown():
     right = outcomes(FULL[:2], lambda real: real)
     lost = replace(

@@ -17,8 +17,8 @@ from theory.errors import NoClosedForm
 from theory.network import lazy
 from theory.network.dmft import FORM
 from theory.network.dmft import form as module
-from theory.network.dmft.average import Average, average
-from theory.network.dmft.form import accuracy, cost, error_budget, refusal
+from theory.network.dmft.average import Average, average, rounds, rows_needed
+from theory.network.dmft.form import accuracy, cost, error_budget, refusal, stepping
 from theory.network.dmft.solver import solve, traced
 from theory.setting import Data, Ensemble, Network, Setting
 
@@ -214,3 +214,85 @@ def test_networks_are_within_the_budget(name: str) -> None:
 
 def test_the_form_is_in_the_catalogue() -> None:
     assert FORM in theory.FORMS
+
+
+DOMINATED = (*(1.0,) * 40, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "by"),
+    [
+        ({}, 1),
+        ({"batch_size": 20}, 1),
+        ({"train": "all"}, 1),
+        ({"loss": "cross-entropy", "train": "all"}, 1),
+        ({"samples": "online", "batch_size": 20, "sampling": "fresh"}, 1),
+        ({"spectrum": DOMINATED}, 1),
+        ({"spectrum": DOMINATED, "batch_size": 20}, 4),
+    ],
+)
+def test_a_cost_is_the_sum_of_its_products(keys: dict, by: int) -> None:
+    """Solves of k triangular systems, products with all rows, and of a trained output layer; what is kept of each."""
+    given = problem(41 if "spectrum" in keys else 20, 80, 3, steps=40, **keys)
+    t, m, c = 40 // by, 3, 3 if keys.get("loss") else 1
+    k = 2 if "spectrum" in keys else 16
+    rows, fresh = rows_needed(given, t), keys.get("samples") == "online"
+    work = 4 * k * (t * m) ** 3 / 3 + 4 * rows * (t * m) * (t * m)
+    memory = 16 * rows * t * m + 8 * k * (t * m) ** 2
+    if keys.get("train") == "all":
+        work += 2 * rows * t * m * c * m * c
+    if not fresh:
+        work += traced(given) * (t * m) ** 2 * t
+        memory += 4 * traced(given) * t * m * t
+    runs = rounds(given)[-1] * (1 if by == 1 else 1.125) * (2 if "spectrum" in keys else 1)
+    assert cost(given, by) == pytest.approx((runs * work, memory))
+
+
+@pytest.mark.parametrize(("name", "place"), [("LARGEST_WORK", 0), ("LARGEST_MEMORY", 1)])
+def test_updates_are_joined_where_single_ones_cost_too_much(
+    name: str, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = problem(steps=40)
+    assert (module.LARGEST_WORK, module.LARGEST_MEMORY, module.MOST_AS_ONE) == (4e12, 2**31, 16)
+    for most, by in (
+        (cost(given)[place], 1),
+        (cost(given, 3)[place], 3),
+        (cost(given, 3)[place] * 0.999, 4),
+        (0.0, 16),
+    ):
+        monkeypatch.setattr(module, name, most)
+        assert stepping(given) == by
+    drawn = problem(steps=40, batch_size=20, sampling="fresh")  # a quarter of the rows: two batches are half of them
+    assert stepping(drawn) == 2
+    assert stepping(problem(steps=40, batch_size=20)) == 16
+    assert refusal(setting(steps=40, batch_size=20, sampling="fresh")).endswith("even if 2 are taken as one")
+
+
+@pytest.mark.parametrize(
+    ("keys", "key"),
+    [
+        ({"spectrum": (1.0,) * 15}, None),
+        ({"spectrum": (1.0,) * 14}, "data.spectrum: only 14 effective directions"),
+        ({"spectrum": (1.0,) * 20, "samples": 15}, None),
+        ({"spectrum": (1.0,) * 20, "samples": 14}, "data.samples: only 14 rows"),
+        ({"spectrum": (1.0,) * 20, "samples": 400}, None),
+        ({"spectrum": (1.0,) * 20, "samples": 401}, "data.samples: 401 rows for 20 effective directions"),
+        ({"train": "all", "hidden": (20,)}, None),
+        ({"train": "all", "hidden": (21,)}, "network.hidden: 21 neurons for 80 rows"),
+    ],
+)
+def test_limits_of_the_form_themselves_are_inside(keys: dict, key: str | None) -> None:
+    why = refusal(setting(len(keys.get("spectrum", (1.0,) * 20)), 80, 4, steps=1, **keys))
+    assert why is None if key is None else str(why).startswith(key)
+
+
+def test_directions_are_few_below_fifty() -> None:
+    found = Average(np.array([[0.9]]), np.array([[0.1]]), np.array([[0.01]]), 32, np.ones((1, 1)))
+    for count, few in ((49, True), (50, False)):
+        assert ("a quarter off" in accuracy(problem(count, 80, 4, spectrum=(1.0,) * count), found)) == few
+
+
+@pytest.mark.parametrize(("updates", "rows"), [(1, 512), (51, 512), (52, 1024), (102, 1024), (103, 2048)])
+def test_rows_are_two_and_a_half_times_the_past(updates: int, rows: int) -> None:
+    """2.5 × 4 neurons × updates, and one output: a power of two that is not less."""
+    assert rows_needed(problem(m=4), updates) == rows

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from tests.theory.network.dmft.problems import problem
-from theory.network.dmft.average import averaged, controls, draws_of, longest, rows_needed
+from theory.network.dmft import average as averaging
+from theory.network.dmft.average import average, averaged, controls, draws_of, features_help, longest, rows_needed
 from theory.network.dmft.batches import Batches, Use
 from theory.network.dmft.closure import corrected, stein_residual
 from theory.network.dmft.levels import levels_of
 from theory.network.dmft.output_layer import OutputLayer
-from theory.network.dmft.problem import problem_of
+from theory.network.dmft.problem import Problem, problem_of
 from theory.network.dmft.row import Rows, activated, mean_jacobian, passed, residual
 from theory.network.dmft.samples import Samples
 from theory.network.dmft.solver import Solution
@@ -215,3 +216,69 @@ def test_what_controls_explain_is_no_error() -> None:
         [(lambda a: (a.tau[0, 0], a.error[0, 0]))(averaged(runs(0.1), features, (0,))) for _ in range(400)]
     )
     assert found[:, 0].std() == pytest.approx(found[:, 1].mean(), rel=0.2)
+
+
+def stopped(
+    found: Problem, monkeypatch: pytest.MonkeyPatch, change: float, relative: float, places: tuple[float, ...] = (1.0,)
+) -> int:
+    """The draws of an average whose τ/s_0² is 1 + `change` at each place, with this standard error after 32 of them.
+
+    The error of a place is `relative` to its τ, times the place's number.
+    """
+    noise = np.resize([1.0, -1.0], 1024)
+    draws = [0]
+
+    def solution(scale: float, value: float) -> Solution:
+        tau = found.s0 * ((1 + change) * (1 + scale * value * np.array(places)))[None]
+        return Solution(0.6 * tau, 0.4 * tau, np.zeros(0), np.ones_like(tau))
+
+    def solve(*_: object, **keys: int) -> Solution:
+        draws[0] = keys["seed"]
+        return solution(scale, noise[keys["seed"]])
+
+    weights, starts = draws_of(found, 0, averaging.rounds(found)[-1])
+    features = controls(found, weights[:32])
+    if found.explicit:
+        features = averaging.explicit_controls(found, weights[:32], starts[:32])
+    runs = [solution(1.0, noise[1 + number]) for number in range(32)]
+    first = averaged(runs, features, (0,), adjusted=bool(found.explicit))
+    scale = relative / float(first.error[0, 0] / (found.s0 * (1 + change)))
+    monkeypatch.setattr(averaging, "solve", solve)
+    answer = average(found, (0,), seed=0)
+    assert answer.draws == draws[0]
+    return answer.draws
+
+
+@pytest.mark.parametrize(
+    ("change", "relative", "draws"),
+    [
+        (1.0, 0.0099, 32),
+        (1.0, 0.0101, 64),
+        (1.0, 0.0139, 64),
+        (1.0, 0.0150, 128),
+        (1.0, 0.1, 128),
+        (0.5, 0.006, 32),  # .009 of .5 of the initial variance
+        (0.5, 0.007, 64),
+        (0.0099, 0.0098, 32),  # what does not move need not be known as a share of itself
+        (0.0101, 0.0098, 128),
+    ],
+)
+def test_draws_are_added_until_tau_and_its_change_are_known(
+    change: float, relative: float, draws: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To 1 % of τ and 2 % of its change, unless that is below 1 % of the initial variance: 32, 64 or 128 draws."""
+    assert stopped(problem(m=2, spectrum=(1.0,) * 20), monkeypatch, change, relative) == draws
+
+
+@pytest.mark.parametrize(("share", "draws"), [(1.99, 32), (2.01, 64), (4.0, 128), (40.0, 256)])
+def test_along_explicit_directions_two_per_cent_are_enough(
+    share: float, draws: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a hundredth times this share of τ; the other directions are known twice as well as they must be."""
+    found = problem(41, 80, 2, spectrum=(*(1.0,) * 40, 20.0))
+    assert stopped(found, monkeypatch, 1.0, 0.005, (1.0, 2 * share)) == draws
+
+
+@pytest.mark.parametrize(("width", "helped"), [(4, False), (5, True)])
+def test_more_than_four_output_weights_are_regressed(width: int, helped: bool) -> None:
+    assert features_help(problem(m=width)) == helped
