@@ -11,18 +11,20 @@ import os
 import re
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from reports.check.array_names import WRAPPERS, listed, meant, plain_name
 from reports.check.hdf5_file import SIGNATURE, WEIGHTS, read_hdf5
 from reports.check.onnx_file import is_onnx, read_onnx
 from reports.check.stored_array import StoredArray, printable, readable
 from theory.errors import InvalidInput
 from theory.setting.limits import require_memory
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_OPTIMIZER = "optim"  # how the key of its state begins
 _SHOWN = 8  # names in a message
 _DEEPEST = 64  # dictionaries and lists in each other
 _MOST = 100_000  # dictionaries and lists of a checkpoint, each as often as it is referred to
@@ -49,19 +51,17 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
         run code.
     """
     path, key = split(source)
-    arrays = _arrays(path, argument)
+    arrays = contents(path, argument)
     if key is not None:
-        wanted = [array for array in arrays if array.name == key]
-        wanted = wanted or [array for array in arrays if array.name == plain_name(key)]
-        wanted = wanted or near(arrays, plain_name(key))
+        wanted = meant(arrays, key) or meant(contents(path, argument, whole=True), key)
         if len(wanted) != 1:
-            rule = f"there is no array {printable(key)} in the file; {_listed(wanted or arrays)}"
+            rule = f"there is no array {printable(key)} in the file; {listed(wanted or arrays, key)}"
             raise InvalidInput(argument, source, rule)
         found = wanted[0]
     else:
         fitting = [array for array in arrays if array.numbers and len(array.shape) in dimensions]
         if len(arrays) > 1 and len(fitting) != 1:
-            rule = f"name one of its arrays as FILE:KEY; {_listed(fitting or arrays)}"
+            rule = f"name one of its arrays as FILE:KEY; {listed(fitting or arrays)}"
             raise InvalidInput(argument, source, rule)
         if not arrays:
             raise InvalidInput(argument, source, "contains no array")
@@ -72,37 +72,12 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
     return found
 
 
-def contents(path: Path, argument: str) -> list[StoredArray]:
-    """All arrays in a file; see `stored` for what is refused."""
-    return _arrays(path, argument)
+def contents(path: Path, argument: str, *, whole: bool = False) -> list[StoredArray]:
+    """All arrays in a file; see `stored` for what is refused.
 
-
-def near(arrays: list[StoredArray], key: str) -> list[StoredArray]:
-    """Arrays whose name ends with the key; otherwise the one with the longest name with which the key ends.
-
-    >>> first, second = (StoredArray(name, (2,), "f", None) for name in ("bert.encoder.weight", "weight"))
-    >>> [array.name for array in near([first, second], "encoder.weight")]
-    ['bert.encoder.weight']
-    >>> [array.name for array in near([first, second], "state_dict.bert.encoder.weight")]
-    ['bert.encoder.weight']
+    Of a PyTorch checkpoint, these are the arrays of its model, without the keys around it; if `whole`, also all others,
+    such as averaged weights and the state of an optimizer, each by its whole name.
     """
-    longer = [array for array in arrays if array.name.endswith(f".{key}")]
-    shorter = [array for array in arrays if array.name and key.endswith(f".{array.name}")]
-    return longer or sorted(shorter, key=lambda array: -len(array.name))[:1]
-
-
-def plain_name(name: str) -> str:
-    """A parameter's name without the parts added by torch.compile (`_orig_mod.`) and data parallelism (`module.`)."""
-    return re.sub(r"^(module\.)+", "", re.sub(r"(^|(?<=\.))_orig_mod\.", "", name))
-
-
-def _listed(arrays: list[StoredArray]) -> str:
-    names = ", ".join(array.describe() for array in arrays[:_SHOWN])
-    more = f" and {len(arrays) - _SHOWN} more" if len(arrays) > _SHOWN else ""
-    return f"it holds {names}{more}" if arrays else "it holds none"
-
-
-def _arrays(path: Path, argument: str) -> list[StoredArray]:
     if not os.path.exists(path):
         raise InvalidInput(argument, str(path), "there is no such file")
     if path.is_dir():
@@ -125,9 +100,9 @@ def _arrays(path: Path, argument: str) -> list[StoredArray]:
                 raise InvalidInput(argument, str(path), _program_rule(names))
             if not any(name.endswith("data.pkl") for name in names):
                 return _npz(path, [name for name in names if name.endswith(".npy")], argument)
-            return _torch(path, argument)
+            return _torch(path, argument, whole)
         if start[:1] == b"\x80" or start.startswith(b"PK"):
-            return _torch(path, argument)
+            return _torch(path, argument, whole)
         if len(start) > 8 and start[8:9] == b"{":
             return _safetensors(path, argument)
         if start.startswith(SIGNATURE):
@@ -145,7 +120,7 @@ def _shards(folder: Path, argument: str) -> list[StoredArray]:
         raise InvalidInput(argument, str(folder), "is a folder without .safetensors files")
     found: dict[str, StoredArray] = {}
     for path in paths:
-        for array in _arrays(path, argument):
+        for array in contents(path, argument):
             if array.name in found:
                 rule = f"holds {printable(array.name)} in several files: name the file"
                 raise InvalidInput(argument, str(folder), rule)
@@ -244,7 +219,7 @@ def _safetensors(path: Path, argument: str) -> list[StoredArray]:
     return _named(found)
 
 
-def _torch(path: Path, argument: str) -> list[StoredArray]:
+def _torch(path: Path, argument: str, whole: bool) -> list[StoredArray]:
     import pickle
 
     import torch
@@ -253,7 +228,7 @@ def _torch(path: Path, argument: str) -> list[StoredArray]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError:
         raise InvalidInput(argument, str(path), _refusal(path)) from None
-    return _named([_tensor(name, tensor) for name, tensor in _tensors(content)])
+    return _named([_tensor(name, tensor) for name, tensor in _tensors(content, whole)])
 
 
 def _refusal(path: Path) -> str:
@@ -272,17 +247,12 @@ def _refusal(path: Path) -> str:
     )
 
 
-def _tensors(content: Any) -> list[tuple[str, Any]]:
-    """All tensors of a checkpoint with dotted names, those under `state_dict`, `model`, … if there is such a key."""
+def _tensors(content: Any, whole: bool) -> list[tuple[str, Any]]:
+    """The tensors of a checkpoint with dotted names: all of them, or those under `state_dict`, `model`, … if any."""
     import torch
 
-    for _ in range(_DEEPEST):
-        if not isinstance(content, Mapping):
-            break
-        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
+    if not whole:
+        content = _model(content)
     found: list[tuple[str, Any]] = []
     waiting: list[tuple[str, int, Any]] = [("", 0, content)]
     seen = 0
@@ -302,6 +272,22 @@ def _tensors(content: Any) -> list[tuple[str, Any]]:
                 if isinstance(entry, (torch.Tensor, Mapping, list, tuple))
             ]
     return sorted(found, key=lambda pair: pair[0])
+
+
+def _model(content: Any) -> Any:
+    """What is under the innermost of `WRAPPERS`; without one, all but the state of an optimizer."""
+    for _ in range(_DEEPEST):
+        if not isinstance(content, Mapping):
+            return content
+        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    return {
+        key: value
+        for key, value in content.items()
+        if not (str(key).startswith(_OPTIMIZER) and isinstance(value, (Mapping, list, tuple)))
+    }
 
 
 def _tensor(name: str, tensor: Any) -> StoredArray:
@@ -326,4 +312,4 @@ def _named(arrays: list[StoredArray]) -> list[StoredArray]:
     plain = [plain_name(array.name) for array in arrays]
     if len(set(plain)) < len(plain):
         return arrays
-    return [StoredArray(name, a.shape, a.kind, a.read) for name, a in zip(plain, arrays, strict=True)]
+    return [replace(array, name=name) for name, array in zip(plain, arrays, strict=True)]

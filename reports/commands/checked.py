@@ -11,7 +11,7 @@ from reports.check.files import split
 from reports.check.verdict import LayerVerdict
 from reports.check.weights import parse_group
 from reports.models import check_model
-from reports.models.files import load_model, read_state
+from reports.models.files import load_model, read_layers, read_state
 from reports.models.layers import taps
 from reports.models.over import check_files_over
 from reports.models.program_file import is_program
@@ -108,7 +108,7 @@ def list_layers(sources: Sequence[str], forward: str | None) -> View:
         raise InvalidInput("list", True, "lists the layers of a --model")
     path, prefix = split(sources[0])
     if forward is None and not is_program(path):
-        state = read_state(path, prefix)
+        state = read_layers(path, prefix)
         shapes = {key.removesuffix(".weight"): tuple(state[key].shape) for key in state if key.endswith(".weight")}
         return models.stored(shapes)
     found, left = taps(load_model(sources[0], forward)[0])

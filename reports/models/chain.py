@@ -7,8 +7,8 @@ every word is the name of weights, or one of `OPERATIONS`.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -184,6 +184,10 @@ def _numbers(name: str, options: dict[str, str], known: tuple[str, ...]) -> dict
 def dense_steps(state: Mapping[str, Any]) -> list[str]:
     """The layers of a file that contains only dense layers, in an order in which each fits the one before."""
     names = sorted((key[: -len(".weight")] for key in state if key.endswith(".weight")), key=_natural)
+    twins = _twins(names, state)
+    if twins:
+        rule = f"{' and '.join(twins)} have the same layers: choose one of them, as FILE:{twins[0]}, or name the steps"
+        raise InvalidInput("forward", None, rule)
     shapes = [tuple(state[f"{name}.weight"].shape) for name in names]
     fits = all(len(shape) == 2 for shape in shapes) and all(first[0] == then[1] for first, then in pairwise(shapes))
     others = [key for key in state if not key.endswith((".weight", ".bias"))]
@@ -195,6 +199,16 @@ def dense_steps(state: Mapping[str, Any]) -> list[str]:
             f"'conv1(padding=1) relu max_pool(2) flatten fc1'; it holds {_listed(state)}",
         )
     return [word for name in names for word in (name, "relu")][:-1]
+
+
+def _twins(names: Sequence[str], state: Mapping[str, Any]) -> list[str]:
+    """Networks of several layers that differ in the first part of their names alone, such as a model and its mean."""
+    networks: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    for name in names:
+        first, _, rest = name.partition(".")
+        networks.setdefault(first, []).append((rest, tuple(state[f"{name}.weight"].shape)))
+    alike = Counter(tuple(layers) for layers in networks.values() if len(layers) > 1)
+    return [first for first, layers in networks.items() if alike[tuple(layers)] > 1]
 
 
 def _natural(name: str) -> list[Any]:

@@ -56,7 +56,8 @@ def collect(
                 if isinstance(error, InvalidInput):
                     raise
                 why = (str(error).splitlines() or [type(error).__name__])[0][:200]
-                raise InvalidInput("data", _shape(batch), f"the model cannot be run on it ({why})") from error
+                hint = _layout_hint(lambda images: prepared(model, images, device or home, dtype, forward)[0](), batch)
+                raise InvalidInput("data", _shape(batch), f"the model cannot be run on it ({why}){hint}") from error
             samples += waiting[0]
             bar.update(waiting[0])
     if not samples:
@@ -107,7 +108,23 @@ def placed(model: Any, home: Any, device: Any) -> Iterator[None]:
         model.to(home)
 
 
+def _layout_hint(run: Callable[[Any], Any], batch: Any) -> str:
+    """What to do about images on which the model can be run with their channels first; otherwise nothing."""
+    images = _inputs(batch)
+    if not (isinstance(images, torch.Tensor) and images.ndim == 4):
+        return ""
+    turned = images.movedim(-1, 1)
+    try:
+        run(turned)
+    except Exception:  # of whatever kind, it is no answer to the question
+        return ""
+    return f"; it can be run on images with their channels first, {tuple(turned.shape)}"
+
+
+def _inputs(batch: Any) -> Any:
+    return batch[0] if isinstance(batch, (list, tuple)) and batch else batch
+
+
 def _shape(batch: Any) -> Any:
-    if isinstance(batch, (list, tuple)) and batch:
-        batch = batch[0]
+    batch = _inputs(batch)
     return tuple(batch.shape) if hasattr(batch, "shape") else type(batch).__name__

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reports.check.files import plain_name
+from reports.check.array_names import plain_name
 from reports.check.weights import WeightVectors, filters
 from reports.models.layers import Layer, taps
 from reports.models.program import Program

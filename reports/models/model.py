@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from reports.check.files import plain_name
+from reports.check.array_names import plain_name
 from reports.check.judge import judge_layer
 from reports.check.moments import DataMoment
 from reports.models.agop import agreement

@@ -107,7 +107,8 @@ def check_files_over(
 ) -> Course:
     """`check_over` for files: FILE:KEY is one layer at each checkpoint, FILE a whole model, a folder all of its files.
 
-    A folder's files are taken in the order of the numbers in their names. `options` are `center`, `ridge` and `seed`.
+    A folder's files, or the folders of the Hugging Face Trainer in it, each of which is one checkpoint, are taken in
+    the order of the numbers in their names. `options` are `center`, `ridge` and `seed`.
     """
     files = [file for source in sources for file in _expanded(source)]
     labels = tuple(Path(split(file)[0]).name for file in files)
@@ -132,14 +133,21 @@ def _one_layer(file: str, data: str, progress: bool, options: dict[str, Any]) ->
 
 
 def _expanded(source: str) -> list[str]:
-    """The files of a folder of checkpoints; a file by itself."""
+    """The checkpoints in a folder; a file, or a folder that is one checkpoint, by itself."""
     path, key = split(source)
-    if not path.is_dir():
+    if not path.is_dir() or _is_checkpoint(path):
         return [source]
-    files = sorted((file for file in path.iterdir() if file.suffix in _ENDINGS and file.is_file()), key=_by_numbers)
-    if not files:
+    inside = sorted(path.iterdir(), key=_by_numbers)
+    found = [file for file in inside if _is_checkpoint(file)]
+    found = found or [file for file in inside if file.suffix in _ENDINGS and file.is_file()]
+    if not found:
         raise InvalidInput("over", str(path), f"holds no checkpoints ({', '.join(_ENDINGS)})")
-    return [str(file) if key is None or is_program(file) else f"{file}:{key}" for file in files]
+    return [str(file) if key is None or is_program(file) else f"{file}:{key}" for file in found]
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds one model, in one file or several with an index, beside what else a trainer keeps."""
+    return folder.is_dir() and any(folder.joinpath(f"model.safetensors{end}").is_file() for end in ("", ".index.json"))
 
 
 def _by_numbers(path: Path) -> list[Any]:

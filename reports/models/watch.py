@@ -113,7 +113,9 @@ def lightning_callback(seen: Watch, every: int = 100) -> Any:
 def trainer_callback(seen: Watch, every: int = 100) -> Any:
     """A callback for the Hugging Face Trainer: adds the numbers to `logs` and to the history of its state.
 
-    They are written every `every` steps; those of `Trainer.log` reach W&B and TensorBoard.
+    They are written every `every` steps. The callbacks of W&B and TensorBoard write what is in `logs` when their turn
+    comes, so this one must come first: `trainer.callback_handler.callbacks.insert(0, trainer_callback(seen))`. A
+    Trainer calls those of its argument `callbacks` last, and the numbers are then printed and kept in the history only.
     """
     _check_every(every)
     base = _imported(("transformers",), "TrainerCallback")

@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 from reports.check import files
-from reports.check.files import contents, plain_name, split, stored
+from reports.check.array_names import plain_name
+from reports.check.files import contents, split, stored
 from reports.check.stored_array import printable, readable
 from reports.check.weights import filters, read_filters
+from reports.models.files import read_state
 from tests.reports.check.layers import DENSE, FILTERS, ROWS, written
 from tests.reports.command_line import run_quietly
 from theory.errors import InvalidInput
@@ -125,6 +127,42 @@ def test_a_key_is_found_by_its_end(tmp_path, key):
 def test_a_key_with_several_ends_or_none_is_refused(tmp_path, key, message):
     with pytest.raises(InvalidInput, match=f"no array {key} in the file; it holds .*{message}"):
         stored(f"{wrapped_file(tmp_path)}:{key}", "weights", (2,))
+
+
+def averaged_file(folder):
+    """A model, averaged weights beside it, and the state of an optimizer, which has the shapes of weights."""
+    state = {0: {"exp_avg": torch.full((3, 2), 3.0)}}
+    content = {"ema": {"w": torch.full((3, 2), 2.0)}, "optimizer": {"state": state}}
+    torch.save({"state_dict": {"w": torch.ones(3, 2)}, **content}, folder / "named.pt")
+    torch.save({"params": {"w": torch.ones(3, 2)}, "optimizer": {"state": state}}, folder / "any.pt")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("w", 1), ("state_dict.w", 1), ("ema.w", 2), ("state.0.exp_avg", 3), ("model.ema.w", 2)]
+)
+def test_weights_beside_a_model_have_their_own_names(tmp_path, key, value):
+    averaged_file(tmp_path)
+    assert stored(f"{tmp_path}/named.pt:{key}", "weights", (2,)).read(0, 1)[0, 0] == value
+
+
+def test_another_network_is_not_taken_for_the_one_that_is_named(tmp_path):
+    averaged_file(tmp_path)
+    with pytest.raises(InvalidInput, match=r"no array teacher\.w in the file; it holds w \(3 × 2\)$"):
+        stored(f"{tmp_path}/named.pt:teacher.w", "weights", (2,))
+    assert read_state(tmp_path / "named.pt", "ema")["w"][0, 0] == 2
+    assert read_state(tmp_path / "named.pt")["w"][0, 0] == 1
+
+
+def test_the_state_of_an_optimizer_is_not_part_of_a_model(tmp_path):
+    averaged_file(tmp_path)
+    assert stored(f"{tmp_path}/any.pt", "weights", (2,)).name == "params.w"
+
+
+def test_a_message_names_the_arrays_that_are_most_like_the_key(tmp_path):
+    names = [f"a{k}.weight" for k in range(20)] + ["layers.3.query.weight"]
+    np.savez(tmp_path / "many.npz", **{name: np.ones((2, 3)) for name in names})
+    with pytest.raises(InvalidInput, match=r"it holds layers\.3\.query\.weight \(2 × 3\), a0\.weight .* and 13 more"):
+        stored(f"{tmp_path}/many.npz:layers.3.self.query.weight", "weights", (2,))
 
 
 def test_a_folder_of_safetensors_is_one_file(tmp_path):

@@ -217,6 +217,15 @@ def test_what_is_refused(model, data, options, message):
         check(model, data, **options)
 
 
+def test_images_with_their_channels_last_are_named():
+    turned = images().movedim(1, -1)
+    for data in (turned, [(turned, torch.zeros(len(turned)))]):
+        with pytest.raises(InvalidInput, match=r"with their channels first, \(\d+, 1, 8, 8\)$"):
+            check(convolutional(), data)
+    with pytest.raises(InvalidInput, match=r"cannot be run on it \(.*\)$"):
+        check(convolutional(), torch.zeros(3, 5, 5, 5))
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_torchscript_is_named():
     with pytest.raises(InvalidInput, match=r"its state_dict\(\)"):

@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from reports.check import check
 from reports.models import check_over, lightning_callback, trainer_callback, watch
@@ -55,6 +56,22 @@ def test_files_and_folders_in_the_order_of_their_numbers(capfd, run_folder):
     one = json.loads(run(capfd, "check", "--over", f"{run_folder}/run:0.weight", *data)[1])
     effects = [[point["effect"] for point in each["layers"][0]["course"]] for each in (record, one)]
     assert effects[0] == pytest.approx(effects[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_folders_of_the_hugging_face_trainer_are_one_checkpoint_each(capfd, run_folder, index):
+    for step, seed in ((5, 0), (10, 1)):
+        folder = run_folder / "hf" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        save_file({"net.0.weight": mlp(seed)[0].weight.detach()}, folder / f"model{'-1' if index else ''}.safetensors")
+        (folder / "model.safetensors.index.json").write_text("{}") if index else None
+        torch.save({"lr": torch.ones(1)}, folder / "optimizer.pt")
+    every, each = [f"{run_folder}/hf:0.weight"], [f"{run_folder}/hf/checkpoint-{step}:0.weight" for step in (5, 10)]
+    outs = [
+        run(capfd, "check", "--over", *these, "--data", run_folder / "x.npy", "--json")[1] for these in (every, each)
+    ]
+    assert json.loads(outs[0])["checkpoints"] == ["checkpoint-5", "checkpoint-10"]
+    assert outs[0] == outs[1]
 
 
 def test_the_page_escapes_names(run_folder):

@@ -4,12 +4,14 @@ import json
 import shutil
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 
 from reports.check import check
 from reports.models.chain import chain
 from reports.models.files import load_model, read_state
+from reports.models.layers import taps
 from reports.models.program import load_program
 from reports.models.program_file import is_program
 from tests.reports.models.networks import Sentences, convolutional, images, tokens
@@ -239,6 +241,24 @@ def test_dense_layers_follow_each_other():
     found = check(state, torch.randn(50, 4, generator=torch.Generator().manual_seed(0)))
     assert [layer.name for layer in found.layers] == ["net.2", "net.10"]
     assert "net.2 relu net.10 is assumed" in found.notes[0]
+
+
+def test_a_model_and_its_mean_are_not_one_network(tmp_path):
+    state = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)).state_dict()
+    torch.save({"ema": state, "net": state}, tmp_path / "w.pt")
+    with pytest.raises(InvalidInput, match="ema and net have the same layers: choose one of them, as FILE:ema"):
+        load_model(str(tmp_path / "w.pt"))
+    assert load_model(f"{tmp_path}/w.pt:ema")[1] == (
+        "a file of weights does not say what is between the layers: 0 relu 2 is assumed",
+    )
+    torch.save({"ema": state, "state_dict": state}, tmp_path / "w.pt")
+    assert [tap.layer.name for tap in taps(load_model(str(tmp_path / "w.pt"))[0])[0]] == ["0", "2"]
+
+
+def test_files_without_layers_as_torch_names_them(tmp_path):
+    np.savez(tmp_path / "w.npz", **{"dense.vars.0": np.ones((3, 4))})
+    with pytest.raises(InvalidInput, match=r"called NAME\.weight, .* \(dense\.vars\.0\): check one layer at a time"):
+        load_model(str(tmp_path / "w.npz"), "dense relu")
 
 
 OPERATIONS = {
