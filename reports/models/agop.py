@@ -6,9 +6,13 @@ more similar than WᵀW and WᵀUKUᵀW, with U a random rotation of the units: 
 the outputs respond?
 
 The interval is for the mean effect in networks whose units have the law of this layer's units. Its error is the
-jackknife's, over networks where there are three, otherwise over units: W loses a row and K a row and a column. By Efron
-and Stein's inequality the jackknife's variance is not too small on average. What chance gives with a unit left out is
-taken to change as its closed form does, by the means over rotations U, with N = WᵀW, X = U K Uᵀ, m units:
+jackknife's over units: W loses a row and K a row and a column. By Efron and Stein's inequality the jackknife's variance
+is not too small on average. Of three networks or more it is the jackknife's over networks, where that is larger: few
+networks seldom show how far some of them lie below the others. 1 − effect is the ratio of two squared distances, of
+normalised matrices; the effect is therefore skewed to the left. The lower end is that of an interval for √(1 − effect):
+with half the width w, it is effect − w − w²/(4 (1 − effect)). The upper end, on which the verdict depends, is
+effect + w, which is above that of √(1 − effect). What chance gives with a unit left out is taken to change as its
+closed form does, by the means over rotations U, with N = WᵀW, X = U K Uᵀ, m units:
 
     E ⟨N, WᵀXW⟩₀ = (tr K / m) ‖N‖₀²,    E ‖WᵀXW‖₀² = (α + β) ‖N‖² + β (tr N)² − (α (tr N)² + 2 β ‖N‖²) / d,
     β = (‖K‖² − (tr K)²/m) / ((m + 2)(m − 1)),    α = ((tr K)² − 2 m β) / m²,
@@ -33,7 +37,7 @@ DRAWS = 199
 LARGEST = 1024  # units: rotations of more would take minutes
 HELD = 2**22  # numbers of the rotations that are drawn at once
 ROUNDING = 1e-9
-FEWEST_NETWORKS, FEWEST_UNITS = 3, 4  # of which one is left out
+FEWEST_NETWORKS, FEWEST_UNITS = 3, 4  # of which the jackknife leaves one out
 With = Literal["both", "data", "AGOP", "neither", "undecided"]
 
 
@@ -52,8 +56,8 @@ class AgopAgreement:
     pvalue : float
         For the hypothesis that the gradients are independent of W's left singular vectors: one-sided, .005 or more.
     interval : (float, float) or None
-        95 % interval of the effect; None for fewer than four units of fewer than three networks. Of three networks
-        whose effects differ by their own size it covers 90 %.
+        95 % interval of the effect, rather too long than too short: it covered 98 % or more in all studies of its
+        calibration. None for fewer than four units.
     """
 
     correlation: float
@@ -98,9 +102,10 @@ def agreement(
     if chance > 1 - ROUNDING:
         return None
     pvalue = (1 + np.count_nonzero(by_chance.mean(axis=0) >= found - ROUNDING)) / (DRAWS + 1)
-    effect = (found - chance) / (1 - chance)
-    error = _error(weights, sensitivities, likeness, chances)
-    interval = None if error is None else (effect - error, min(effect + error, 1.0))
+    effect, interval = (found - chance) / (1 - chance), None
+    if m >= FEWEST_UNITS:
+        half = _half_width(weights, sensitivities, likeness, chances)
+        interval = (effect - half - half**2 / (4 * max(1 - effect, ROUNDING)), min(effect + half, 1.0))
     return AgopAgreement(found, chance, effect, float(pvalue), interval)
 
 
@@ -137,26 +142,26 @@ def without_each(w: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.nan_to_num(likeness, posinf=0, neginf=0), np.nan_to_num(chance, posinf=0, neginf=0)
 
 
-def _error(
+def _half_width(
     weights: Sequence[np.ndarray], sensitivities: Sequence[np.ndarray], likeness: np.ndarray, chances: np.ndarray
-) -> float | None:
-    """Half the width of the interval, from the effects without each network, or without each unit."""
-    count, m = len(weights), len(weights[0])
-    if count >= FEWEST_NETWORKS:
-        left = [np.delete(values, i).mean() for values in (likeness, chances) for i in range(count)]
-        parts = [_effect(np.array(left[:count]), np.array(left[count:]))]
-    elif m >= FEWEST_UNITS:
-        parts = []
-        for i, (w, k) in enumerate(zip(weights, sensitivities, strict=True)):
-            found, closed = without_each(w, (k + k.T) / 2)
-            scaled = chances[i] * closed[1:] / closed[0]
-            parts.append(
-                _effect(
-                    likeness.mean() + (found[1:] - likeness[i]) / count, chances.mean() + (scaled - chances[i]) / count
-                )
-            )
-    else:
-        return None
+) -> float:
+    """From the effects without each unit and, of several networks, from those without each network: the larger."""
+    count, whole, by_chance = len(weights), likeness.mean(), chances.mean()
+    of_units = []
+    for i, (w, k) in enumerate(zip(weights, sensitivities, strict=True)):
+        left_out, closed = without_each(w, (k + k.T) / 2)
+        scaled = chances[i] * closed[1:] / closed[0]
+        of_units.append(
+            _effect(whole + (left_out[1:] - likeness[i]) / count, by_chance + (scaled - chances[i]) / count)
+        )
+    if count < FEWEST_NETWORKS:
+        return _student(of_units)
+    left = [[np.delete(values, i).mean() for i in range(count)] for values in (likeness, chances)]
+    return max(_student(of_units), _student([_effect(np.array(left[0]), np.array(left[1]))]))
+
+
+def _student(parts: Sequence[np.ndarray]) -> float:
+    """Student's quantile times the jackknife's error, of effects that lack one unit, or network, of each part."""
     variance = sum((len(part) - 1) / len(part) * float(np.sum((part - part.mean()) ** 2)) for part in parts)
     return float(stats.t.isf(0.025, sum(len(part) - 1 for part in parts)) * np.sqrt(variance))
 

@@ -3,17 +3,17 @@
 An untrained layer W (m, d) has Gaussian entries, or heavy tails. K is that of a ReLU network behind it, on Gaussian
 rows: the mean over rows of g gᵀ, summed over outputs, g = a ∘ 1[Wx > 0] with weights a of each. The gates depend on W,
 which the test does not know. For power the outputs look at some of the units alone, whose rows are twice
-as long.
+as long. Intervals are to cover the mean effect of networks of the same law, which is measured on others.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-from reports.models.agop import agreement
+from reports.models.agop import AgopAgreement, agreement
 from tests.calibration.study import Study
 
 ROWS = 64
@@ -76,6 +76,50 @@ SEEN: list[tuple[str, dict[str, Any], str]] = [
     ),
 ]
 
+LAWS = ("neither", "data", "AGOP", "both")
+SIZES: list[tuple[str, dict[str, Any], int]] = [
+    ("16 units, d = 8", {"units": 16, "d": 8}, 600),
+    ("32 units, d = 8, 10 outputs", {"units": 32, "d": 8, "outputs": 10}, 200),
+    ("2 networks of 16 units, d = 8", {"units": 16, "d": 8, "networks": 2}, 200),
+    ("3 networks of 16 units, d = 8", {"units": 16, "d": 8, "networks": 3}, 300),
+]
+TRUTH = 400  # networks, or groups of them, whose mean effect is the truth
+
+
+def learned(
+    generator: np.random.Generator, law: str, *, units: int, d: int, outputs: int = 3, networks: int = 1
+) -> AgopAgreement:
+    """Layers long in directions of the data, in one to which the outputs respond, in one that is both, or in none."""
+    layers, behind = [], []
+    for _ in range(networks):
+        w, output = generator.standard_normal((units, d)), generator.standard_normal((outputs, units))
+        if law in ("data", "both"):
+            w *= 1.5 ** np.arange(d) / 4
+        if law in ("AGOP", "both"):
+            direction = np.eye(d)[-1] * 10 if law == "both" else np.eye(d)[:2].sum(axis=0) * 2**0.5
+            pull = generator.standard_normal(units)
+            w += pull[:, None] * direction
+            output *= np.abs(pull)
+        layers.append(w)
+        behind.append(sensitivity(generator, w, output, 1.5))
+    found = agreement(layers, behind, seed=int(generator.integers(2**31)))
+    assert found is not None
+    return found
+
+
+@cache
+def truth(law: str, **drawn: int) -> float:
+    """The mean effect of the law."""
+    generator = np.random.default_rng(LAWS.index(law))
+    return float(np.mean([learned(generator, law, **drawn).effect for _ in range(TRUTH)]))
+
+
+def covers(generator: np.random.Generator, *, law: str, **drawn: int) -> bool:
+    """Whether the interval covers it."""
+    low, high = learned(generator, law, **drawn).interval or (1.0, -1.0)
+    return low <= truth(law, **drawn) <= high
+
+
 STUDIES: tuple[Study, ...] = (
     *(
         Study(
@@ -91,5 +135,13 @@ STUDIES: tuple[Study, ...] = (
             partial(rejects, level=0.01, **drawn), 1000, outside=outside,
         )
         for name, drawn, outside in SEEN
+    ),
+    *(
+        Study(
+            "check --against agop", f"interval, aligned with {law}: {name}", "coverage", 0.95,
+            partial(covers, law=law, **drawn), draws,
+        )
+        for law in LAWS
+        for name, drawn, draws in SIZES
     ),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from reports.check import check
 from reports.check.files import printable
@@ -166,6 +167,27 @@ def test_the_interval_is_there_for_units_or_networks_and_holds_the_effect():
         found = agreement(layers[:count], behind[:count])
         assert found.interval[0] < found.effect < found.interval[1] <= 1
     assert agreement([layers[0][:3]], [behind[0][:3, :3]]).interval is None
+
+
+def half_width(found: AgopAgreement) -> float:
+    """From the lower end, which is that of an interval for √(1 − effect)."""
+    distance = (1 - found.effect) ** 0.5
+    return 2 * distance * ((1 - found.interval[0]) ** 0.5 - distance)
+
+
+def test_the_interval_has_the_larger_error_and_a_longer_lower_end():
+    """Copies of one network have the error of units, networks unlike each other that of pairs of them."""
+    generator = np.random.default_rng(2)
+    w, root = generator.standard_normal((40, 5)), generator.standard_normal((40, 40))
+    u = np.linalg.svd(w, full_matrices=False)[0]
+    behind = [root @ root.T, u * np.arange(1, 6.0) @ u.T, u * np.arange(5, 0, -1.0) @ u.T]
+    one, same, unlike = (agreement([w] * len(ks), ks) for ks in (behind[:1], behind[:1] * 3, behind))
+    pairs = np.array([agreement([w] * 2, behind[:i] + behind[i + 1 :]).effect for i in range(3)])
+    fewer = stats.t.isf(0.025, 39) * 3**0.5 / stats.t.isf(0.025, 117)
+    of_units, of_networks = half_width(one) / fewer, stats.t.isf(0.025, 2) * pairs.std() * 2**0.5
+    for found, expected in ((same, of_units), (unlike, of_networks)):
+        assert abs(half_width(found) / expected - 1) < 0.1  # chance is drawn anew
+        assert found.interval[1] == pytest.approx(min(1, found.effect + half_width(found)))
 
 
 def test_training_on_real_labels_joins_the_agop():
