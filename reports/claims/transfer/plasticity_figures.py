@@ -18,6 +18,15 @@ TaskRow = tuple[TaskPoint, PlasticityEffects]
 Found = Mapping[TaskPoint, PlasticityEffects]
 
 
+def _point() -> tuple[Cells[TaskRow], ...]:
+    """What a point of the map is, in three slim columns."""
+    return (
+        number("upper width", "count", lambda row: row[0].width),
+        number("init factor", "1", lambda row: row[0].factor),
+        number("learning rate", "1", lambda row: row[0].rate),
+    )
+
+
 def slopes_table(found: Found) -> Table:
     """Every point: accuracy in the first and last task, the slope and what it says, the loss, units alive."""
     return table_of(
@@ -27,7 +36,7 @@ def slopes_table(found: Found) -> Table:
         "tenth task begins; and the slope of networks that begin every task anew. Means over replicas with standard "
         "errors.",
         found.items(),
-        text("point", lambda row: row[0].name),
+        *_point(),
         number("accuracy, first task", "1", lambda row: sample_mean(row[1].accuracy[0][:, 0])),
         number("accuracy, last task", "1", lambda row: sample_mean(row[1].accuracy[0][:, -1])),
         number("slope", "per task", lambda row: _with_error(row[1].slope())),
@@ -68,9 +77,11 @@ def next_gains_table(found: Found) -> Table:
 
     def of_task(k: int) -> tuple[Cells[TaskRow], Cells[TaskRow]]:
         seen: Cells[TaskRow] = number(f"gain, task {READ[k]}", "1", lambda row: sample_mean(row[1].gains[k]))
-        return seen, number("predicted", "1", lambda row: float(foretold([row[1]], slice(k, k + 1))[0]))
+        return seen, number(
+            f"predicted, task {READ[k]}", "1", lambda row: float(foretold([row[1]], slice(k, k + 1))[0])
+        )
 
-    columns: list[Cells[TaskRow]] = [text("point", lambda row: row[0].name)]
+    columns: list[Cells[TaskRow]] = [*_point()]
     for k in range(len(READ)):
         columns += of_task(k)
     return table_of(
