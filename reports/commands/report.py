@@ -113,7 +113,7 @@ def report(
 @click.option("--strict", is_flag=True, help="Exit with 1 if a judged claim is refuted or undecided.")
 @common
 def typeset(folder: Path, floats: bool, strict: bool, as_json: bool, quiet: bool) -> int:
-    """Write tables, figures and pages again from DIR/records, without computing anything.
+    """Write tables, figures and pages again from DIR/records, in a minute or two; nothing is trained.
 
     \b
     Example:
@@ -146,7 +146,7 @@ def _written(
 @eigenalign.command()
 @common
 def claims(as_json: bool, quiet: bool) -> int:
-    """List the claims, with references and methods.
+    """List the claims at once, with references and methods.
 
     \b
     Example:
