@@ -55,6 +55,7 @@ format: $(READY)
 
 # the exact versions of constraints.txt: torch there is a CPU build or a CUDA build, as the platform has it
 $(READY): pyproject.toml constraints.txt
+	@echo "Installing eigenalign, PyTorch and tools into $(VENV): about 1.5 GB, more with CUDA; this takes some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs,test]'
 	touch $@

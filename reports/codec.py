@@ -119,10 +119,14 @@ def _sequence(plain: Any, arrays: Mapping[str, np.ndarray], origin: Any, argumen
 
 
 def _dataclass(plain: Any, arrays: Mapping[str, np.ndarray], kind: type, path: str) -> Any:
+    """A record of an older version may lack fields that have got a default since."""
     hints = _hints(kind)
-    named = isinstance(plain, dict) and plain.get(TAG) == kind.__name__ and plain.keys() == {TAG, *hints}
-    _required(named, plain, path, f"a {kind.__name__}")
-    return kind(**{name: _unpacked(plain[name], arrays, hint, f"{path}.{name}") for name, hint in hints.items()})
+    none = dataclasses.MISSING
+    needed = {f.name for f in dataclasses.fields(kind) if f.init and f.default is none and f.default_factory is none}
+    named = isinstance(plain, dict) and plain.get(TAG) == kind.__name__
+    _required(named and {TAG, *needed} <= plain.keys() <= {TAG, *hints}, plain, path, f"a {kind.__name__}")
+    found = {name: hint for name, hint in hints.items() if name in plain}
+    return kind(**{name: _unpacked(plain[name], arrays, hint, f"{path}.{name}") for name, hint in found.items()})
 
 
 def _member(plain: Any, members: tuple[Any, ...], path: str) -> Any:

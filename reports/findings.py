@@ -15,6 +15,8 @@ OUTSIDE: Literal["outside the hypotheses"] = "outside the hypotheses"
 
 Verdict = Literal[Ruling, "outside the hypotheses"]
 Kind = Literal["exact", "asymptotic", "control", "outside"]
+Unit = Literal["1", "count", "p", "%", "degrees", "decades", "steps", "epochs", "per task"]
+_UNPRINTED = ("1", "count", "p")
 Item = TypeVar("Item")
 
 
@@ -106,11 +108,19 @@ class Column:
     A numeric cell is a number, a pair (value, standard error), or None for an empty cell. Verdicts are words that a
     document may mark.
     `digits` is the number of significant digits of a number without an error.
+    `unit` is that of the numbers: "1" if they have no dimension, "count" of what the heading names, "p" for the
+    p-value of a test, which is printed no smaller than tests resolve; any other is printed after the heading.
     """
 
     heading: str
     kind: Literal["text", "number", "verdict"] = "number"
     digits: int = 3
+    unit: Unit = "1"
+
+    @property
+    def title(self) -> str:
+        """The heading with its unit."""
+        return self.heading if self.unit in _UNPRINTED else f"{self.heading}, {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -156,9 +166,9 @@ def text(heading: str, read: Callable[[Item], Cell], *, once: bool = False) -> C
     return Cells(Column(heading, "text"), read, once)
 
 
-def number(heading: str, read: Callable[[Item], Cell], digits: int = 3) -> Cells[Item]:
-    """A column of numbers, or of pairs (value, standard error)."""
-    return Cells(Column(heading, digits=digits), read)
+def number(heading: str, unit: Unit, read: Callable[[Item], Cell], digits: int = 3) -> Cells[Item]:
+    """A column of numbers, or of pairs (value, standard error), in a unit."""
+    return Cells(Column(heading, digits=digits, unit=unit), read)
 
 
 @dataclass(frozen=True, eq=False)

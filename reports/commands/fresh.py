@@ -37,8 +37,8 @@ def fresh(
 ) -> int:
     """Test whether a pretrained network would learn a fresh task faster than from scratch.
 
-    Compares tangent kernels before and after pre-training, without labels and without training. Files hold whole
-    networks: dense layers, or filters before them.
+    Compares tangent kernels before and after pre-training, without labels and without training, in a second or two.
+    Files hold whole networks: dense layers, or filters before them.
 
     \b
     Example:

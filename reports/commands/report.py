@@ -25,8 +25,8 @@ FLOATS = click.option(
     type=click.Choice(["quick", "full", "paper"]),
     default="quick",
     show_default=True,
-    help="On two cores, quick takes about three minutes, full half an hour; paper trains the paper's own networks, too, "
-    "and takes days or a GPU.",
+    help="On two cores, quick takes about three minutes, full half an hour; paper trains the paper's own networks, "
+    "too, and takes days or a GPU.",
 )
 @click.option(
     "--only", default=None, metavar="ID,…", help="Judge these claims only, say A1,C3; `eigenalign claims` lists them."
@@ -113,7 +113,7 @@ def report(
 @click.option("--strict", is_flag=True, help="Exit with 1 if a judged claim is refuted or undecided.")
 @common
 def typeset(folder: Path, floats: bool, strict: bool, as_json: bool, quiet: bool) -> int:
-    """Write tables, figures and pages again from DIR/records, without computing anything.
+    """Write tables, figures and pages again from DIR/records, in a minute or two; nothing is trained.
 
     \b
     Example:
@@ -146,7 +146,7 @@ def _written(
 @eigenalign.command()
 @common
 def claims(as_json: bool, quiet: bool) -> int:
-    """List the claims, with references and methods.
+    """List the claims at once, with references and methods.
 
     \b
     Example:

@@ -13,7 +13,7 @@ from reports.commands.group import DEVICE, DONE, UNCONVINCED, common, eigenalign
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=Path("setting.toml"))
 @common
 def new_setting(file: Path, as_json: bool, quiet: bool) -> int:
-    """Write a setting file with every key, its default and what it means; by default, setting.toml.
+    """Write a setting file with every key, its default and what it means, at once; by default, setting.toml.
 
     \b
     Example:
@@ -100,7 +100,8 @@ def simulate(
 ) -> int:
     """Train the ensemble of a setting; with --shard, or under torchrun, a share of it.
 
-    With --store, results are kept as they come, and --resume goes on after an interruption.
+    Linear models take seconds, networks seconds to minutes. With --store, results are kept as they come, and --resume
+    goes on after an interruption.
 
     \b
     Example:
@@ -136,7 +137,7 @@ def simulate(
 @click.argument("folder", metavar="DIR")
 @common
 def merge(folder: str, as_json: bool, quiet: bool) -> int:
-    """Combine the shards of `simulate` or `transfer` in a store.
+    """Combine the shards of `simulate` or `transfer` in a store; it takes seconds, nothing is trained.
 
     \b
     Example:

@@ -30,7 +30,7 @@ READ = {
 
 def markdown(table: Table, commutes: str) -> list[str]:
     """The table of the report for readers of the guide: trainings that commute, or those that do not."""
-    places = {column.heading: i for i, column in enumerate(table.columns)}
+    places = {column.title: i for i, column in enumerate(table.columns)}
     heads = HEADS[commutes]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     rows = (row for row in table.rows if row[places["commutes"]] == commutes)

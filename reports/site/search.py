@@ -15,7 +15,7 @@ from pathlib import Path
 from reports.files import write_atomically
 
 SCRIPT, INDEX = "search.js", "search-index.js"
-_SKIPPED = ("nav", "script", "style", "details", "form", "math")
+_SKIPPED = ("nav", "script", "style", "details", "form")
 _BREAKS = ("p", "li", "td", "th", "tr", "pre", "div", "figcaption", "br")
 
 

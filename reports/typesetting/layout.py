@@ -15,7 +15,7 @@ from typing import Any
 
 from reports.findings import Column, Table
 from reports.typesetting.markup import pieces
-from reports.typesetting.numbers import Number, error_digits, is_number, is_pair, plain, rounded
+from reports.typesetting.numbers import UNRESOLVED, Number, error_digits, is_number, is_pair, plain, rounded, rounded_p
 
 ARTICLE = 33.0  # em: the text width of a bare article, and of report.tex in small print
 REPORT = 54.0
@@ -187,6 +187,9 @@ def _cell(column: Column, value: Any, digits: int) -> SetCell:
         return SetCell()
     if value in (float("inf"), float("-inf")):
         return SetCell(r"$\infty$" if value > 0 else r"$-\infty$")
+    if column.unit == "p":
+        resolved = rounded_p(value)
+        return SetCell(UNRESOLVED) if resolved is None else SetCell(number=resolved)
     number = rounded(value, error, digits=column.digits, error_digits=digits)
     return SetCell(number=number) if column.kind == "number" else SetCell(f"${number.math()}$")
 
@@ -196,11 +199,11 @@ def _natural(column: Column, cells: tuple[SetCell, ...]) -> ColumnLayout:
     if column.kind != "number":
         mark = 1.2 if column.kind == "verdict" else 0.2  # a document may put a mark before the word
         body = max((text_width(cell.text) for cell in cells), default=0.0) + mark
-        return ColumnLayout(column, cells, (column.heading,), width=max(body, text_width(column.heading)))
+        return ColumnLayout(column, cells, (column.title,), width=max(body, text_width(column.title)))
     numbers = [cell.number for cell in cells if cell.number]
     table_format = _table_format(numbers)
     body = max([_digits_width(numbers), *(text_width(cell.text) for cell in cells)])
-    heading = _broken(column.heading, max(body, 3.0))
+    heading = _broken(column.title, max(body, 3.0))
     return ColumnLayout(column, cells, heading, width=max(body, *map(text_width, heading)), table_format=table_format)
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
+from reports import probability
+
 _SMALLEST_FIXED, _LARGEST_FIXED = Decimal("1e-3"), Decimal("1e5")
 _LARGEST_INTEGER = 10**7
-SMALLEST_P = 1e-16  # that is printed as a number
+UNRESOLVED = "$<10^{-16}$"  # a p-value below `probability.SMALLEST`
 
 
 @dataclass(frozen=True)
@@ -118,18 +120,22 @@ def plain(value: Any) -> Any:
 def pvalue(p: float | None) -> str:
     r"""A p-value in text with math: two significant digits down to 0.001, then powers of ten.
 
-    Below 1e-16 the number is a property of the approximation rather than of the data, so that only this bound is shown.
+    Below 1e-16 only this bound is shown.
 
     >>> pvalue(0.4321), pvalue(3.2e-7), pvalue(0.0)
     ('$0.43$', '$3\\times10^{-7}$', '$<10^{-16}$')
     """
     if p is None or math.isnan(p):
         return ""
-    if p < SMALLEST_P:
-        return "$<10^{-16}$"
-    if p >= 0.1:
-        return f"${p:.2f}$"
-    return f"${rounded(p, digits=2 if p >= 1e-3 else 1).math()}$"
+    number = rounded_p(p)
+    return UNRESOLVED if number is None else f"${number.math()}$"
+
+
+def rounded_p(p: float) -> Number | None:
+    """A p-value with the digits of `pvalue`; None below what tests resolve."""
+    if p < probability.SMALLEST:
+        return None
+    return to_decimals(p, 2) if p >= 0.1 else rounded(p, digits=2 if p >= 1e-3 else 1)
 
 
 def _with_error(value: Decimal, error: Decimal, digits: int) -> Number:

@@ -93,7 +93,7 @@ def to_html_table(table: Table) -> str:
     """A <table> without caption; classes and widths of style.css align its numbers at their decimal points."""
     layout = lay_out(table)
     head = "".join(
-        f'<th scope="col" {_html_class(column)}>{to_html(column.column.heading)}</th>' for column in layout.columns
+        f'<th scope="col" {_html_class(column)}>{to_html(column.column.title)}</th>' for column in layout.columns
     )
     body = "\n".join(
         f"<tr{start}>"
@@ -113,10 +113,10 @@ def to_csv(table: Table) -> str:
     for i, column in enumerate(table.columns):
         cells = [plain(row[i]) for row in table.rows]
         paired = any(is_pair(cell) for cell in cells)
-        columns.append([column.heading, *(_plain_cell(cell[0] if is_pair(cell) else cell) for cell in cells)])
+        columns.append([column.title, *(_plain_cell(cell[0] if is_pair(cell) else cell) for cell in cells)])
         if paired:
             errors = [_plain_cell(cell[1]) if is_pair(cell) else "" for cell in cells]
-            columns.append([f"standard error of {column.heading}", *errors])
+            columns.append([f"standard error of {column.title}", *errors])
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(map(inert, row) for row in zip(*columns, strict=True))
     return out.getvalue()

@@ -20,8 +20,8 @@ WRITTEN = "written by training"
 HEADS = ("layer", "m × d", "effect", "from", "to", "p", "verdict", "f")
 AGOP_HEADS = ("AGOP", "p of AGOP", "aligned with")
 FRESH = (
-    "whether these weights learn a fresh task faster than the initial ones, a second's work: eigenalign fresh, for "
-    "stacks of dense layers, or of filters and dense layers"
+    "eigenalign fresh tells in a second whether these weights learn a fresh task faster than the initial ones, if the "
+    "model is a stack of dense layers, or of filters and dense layers"
 )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from reports import probability
 from reports.findings import Finding
 from reports.record import ReportRecord, verdict_of
 from reports.typesetting.markup import to_plain
-from reports.typesetting.numbers import SMALLEST_P
 from reports.views.view import Section
 
 NOT_ASKED = "not asked at this budget"
@@ -24,5 +24,5 @@ def _judged(finding: Finding) -> str:
     judged = to_plain(f"{finding.case}: {finding.quantity}")
     if finding.pvalue is None:
         return judged
-    below = finding.pvalue < SMALLEST_P  # the number itself would be a property of the approximation
-    return f"{judged} (p {'<' if below else '='} {max(finding.pvalue, SMALLEST_P):.2g})"
+    below = finding.pvalue < probability.SMALLEST
+    return f"{judged} (p {'<' if below else '='} {max(finding.pvalue, probability.SMALLEST):.2g})"

@@ -280,11 +280,12 @@ def test_the_installed_command_answers():
 
 
 @pytest.mark.parametrize("name", sorted(cli.eigenalign.commands))
-def test_every_option_says_what_it_does_and_every_command_shows_an_example(name):
+def test_every_option_says_what_it_does_and_every_command_its_duration_with_an_example(name):
     command = cli.eigenalign.commands[name]
     options = [option for option in command.params if isinstance(option, click.Option)]
     assert [option.name for option in options if not option.help] == []
     assert f"eigenalign {name}" in command.help
+    assert re.search(r"\b(seconds?|minutes?|at once)\b", " ".join([command.help, *(option.help for option in options)]))
 
 
 def test_help_of_the_report_names_every_claim():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from reports.codec import Unreadable, pack, unpack
+from reports.findings import Column
 from theory.setting import Data, Setting
 
 
@@ -110,6 +111,11 @@ def test_arrays_keep_their_bits(array):
 def test_what_is_not_of_the_declared_type_is_refused(plain, kind, place):
     with pytest.raises(Unreadable, match=place):
         unpack(plain, {"/curve": np.ones(2)}, kind)
+
+
+def test_a_record_may_lack_a_field_that_has_got_a_default_since():
+    older = {"@": "Column", "heading": "x", "kind": "number", "digits": 3}
+    assert unpack(older, {}, Column) == Column("x")
 
 
 def test_what_cannot_be_kept_is_a_mistake_of_the_program():

@@ -7,7 +7,7 @@ ROWS = (("a", "x", 1.0), ("a", "x", 2.0), ("a", "y", 3.0), ("b", "y", 4.0))
 
 def test_a_column_stands_beside_its_cell():
     table = table_of(
-        "t", "caption", ROWS, text("who", lambda row: row[0]), number("$n$", lambda row: (row[2], 0.1), digits=2)
+        "t", "caption", ROWS, text("who", lambda row: row[0]), number("$n$", "1", lambda row: (row[2], 0.1), digits=2)
     )
     assert table.columns == (Column("who", "text"), Column("$n$", digits=2))
     assert table.rows == tuple((who, (n, 0.1)) for who, _, n in ROWS)
@@ -20,7 +20,7 @@ def test_texts_that_continue_are_left_out_and_start_again_below_another():
         ROWS,
         text("who", lambda row: row[0], once=True),
         text("what", lambda row: row[1], once=True),
-        number("n", lambda row: row[2]),
+        number("n", "count", lambda row: row[2]),
     )
     assert [row[:2] for row in table.rows] == [
         ("a", "x"),

@@ -231,11 +231,11 @@ def illustrate(outcomes: Outcomes[None, ContainmentVerdict, DrawnAverages]) -> E
         "networks with an anisotropic init, and in its average $\\Pi(B)$.",
         rows,
         text("data", lambda row: row.data, once=True),
-        number("eigenspace", lambda row: row.eigenspace),
-        number("leakage, $B$", lambda row: row.before[0], digits=2),
-        number("anisotropy, $B$", lambda row: row.before[1], digits=2),
-        number(r"leakage, $\Pi(B)$", lambda row: row.after[0], digits=1),
-        number(r"anisotropy, $\Pi(B)$", lambda row: row.after[1], digits=1),
+        number("eigenspace", "count", lambda row: row.eigenspace),
+        number("leakage, $B$", "1", lambda row: row.before[0], digits=2),
+        number("anisotropy, $B$", "1", lambda row: row.before[1], digits=2),
+        number(r"leakage, $\Pi(B)$", "1", lambda row: row.after[0], digits=1),
+        number(r"anisotropy, $\Pi(B)$", "1", lambda row: row.after[1], digits=1),
     )
     return Exhibits((table,))
 
@@ -250,9 +250,10 @@ CLAIM = Claim(
     statement="The average of $gBg^\\top$ over the orthogonal group that commutes with $\\Sigma_x$ is aligned with "
     "$\\Sigma_x$.",
     reference="arXiv:2006.10455, proof of Proposition 1",
-    method=f"The closed form $\\Pi(B) = \\sum_i (\\mathrm{{tr}}(P_iB)/m_i) P_i$ against Haar averages (largest entry, "
-    f"Bonferroni, $p < 10^{{-6}}$ refutes; {DISCREPANCY:.0%} must be detectable) and against the whole group of sign "
-    "flips.",
+    method=f"The closed form $\\Pi(B) = \\sum_i (\\mathrm{{tr}}(P_iB)/m_i) P_i$ is compared with averages over random "
+    f"rotations (Haar measure): the largest entry of the difference is tested with Bonferroni's correction, "
+    f"$p < 10^{{-6}}$ refutes, and an error of {DISCREPANCY:.0%} must be detectable. It must also equal the average "
+    "over the whole group of sign flips, up to rounding.",
     trials=trials,
     predict=predict,
     measure=measure,

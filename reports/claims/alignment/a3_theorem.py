@@ -248,7 +248,7 @@ def illustrate(outcomes: TheoremOutcomes) -> Exhibits:
     transfer = Figure(
         name="a3-transfer",
         caption="The transfer function $f$ before and after training, inside the hypotheses and on real data; bars are "
-        "95 % intervals over replicas. The $\\sigma$ of real data span decades, hence the logarithmic axis.",
+        "95 % intervals over replicas. The $\\sigma$ of real data span decades, so their axis is logarithmic.",
         panels=tuple(transfer_panel(panel, distance, decades=real) for panel, distance, real in drawn),
     )
     training = Figure(
@@ -272,16 +272,16 @@ def variants_table(outcomes: TheoremOutcomes) -> Table:
         "The theorem by training variant: linear models and linear networks of two layers, data and labels "
         "redrawn in every replica. The part of $\\Sigma_w$ outside the commutant, and $|\\mathrm{E}\\,w|$ in units of "
         "$\\sqrt{\\mathrm{tr}\\,\\Sigma_w}$, both with their sampling noise; the $p$-values of the exact tests; what "
-        "these would have detected with 90 % power; and the anisotropy after training. All but $p$ in per cent.",
+        "these would have detected with 90 % power; and the anisotropy after training.",
         rows,
         text("training", lambda row: row[0].training),
-        number("outside", lambda row: 100 * row[1].alignment.outside),
-        number("$p$", lambda row: row[1].alignment.pvalue, digits=2),
-        number("detectable", lambda row: _percent(row[1].alignment.detectable), digits=2),
-        number(r"$|\mathrm{E}\,w|$", lambda row: 100 * row[1].mean_weight.size),
-        number("$p$", lambda row: row[1].mean_weight.pvalue, digits=2),
-        number("detectable", lambda row: 100 * row[1].mean_weight.detectable, digits=2),
-        number("anisotropy", lambda row: 100 * row[1].alignment.learned, digits=2),
+        number("outside", "%", lambda row: 100 * row[1].alignment.outside),
+        number("$p$", "p", lambda row: row[1].alignment.pvalue),
+        number("detectable outside", "%", lambda row: _percent(row[1].alignment.detectable), digits=2),
+        number(r"$|\mathrm{E}\,w|$", "%", lambda row: 100 * row[1].mean_weight.size),
+        number("$p$", "p", lambda row: row[1].mean_weight.pvalue),
+        number(r"detectable $|\mathrm{E}\,w|$", "%", lambda row: 100 * row[1].mean_weight.detectable, digits=2),
+        number("anisotropy", "%", lambda row: 100 * row[1].alignment.learned, digits=2),
     )
 
 
@@ -296,9 +296,9 @@ CLAIM = Claim(
     "first layer starts isotropic and the labels are independent of the data, then $\\mathrm{E}\\,w = 0$ and "
     "$\\Sigma_w$ is aligned with $\\Sigma_x$ at every training time.",
     reference="arXiv:2006.10455, Proposition 1",
-    method="Exact randomization test of invariance under that group, on the part of $\\Sigma_w$ outside its commutant "
-    "and on the mean weight; every replica draws its own data, labels and init. Refuted below $p = 10^{-6}$; "
-    "otherwise holds if the test detects a part of 5 % with 90 % power.",
+    method="An exact randomization test of invariance under that group, on the part of $\\Sigma_w$ outside its "
+    "commutant and on the mean weight; every replica draws its own data, labels and init. A finding is refuted below "
+    "$p = 10^{-6}$; otherwise it holds if the test detects a part of 5 % with 90 % power.",
     trials=trials,
     predict=predict,
     measure=measure,

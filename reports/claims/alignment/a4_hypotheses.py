@@ -122,17 +122,17 @@ def illustrate(outcomes: Outcomes[None, str, ControlEvidence]) -> Exhibits:
     controls = table_of(
         "a4-controls",
         "Negative controls: one hypothesis broken at a time. The power is the share of disjoint sixteenths of "
-        "the ensemble in which alignment is rejected at level .01, with its exact 95 % interval. Along the axes is the "
-        "share of what is outside (squared) that diagonal matrices account for, with its standard error; by chance, "
-        "that of a random direction.",
+        "the ensemble in which alignment is rejected at level 0.01, with its exact 95 % interval. “Along the axes” is "
+        "the share of the part outside the commutant (squared) that diagonal matrices account for, with its standard "
+        "error; “by chance” is that share in a random direction.",
         outcomes,
         text("broken hypothesis", lambda o: o.case.name),
-        number("outside, %", lambda o: 100 * o.measurement.whole.outside),
-        number("along the axes, %", lambda o: _percent(o.measurement.axes)),
-        number("by chance, %", lambda o: 100 * o.measurement.axes.chance),
-        number("$p$", lambda o: o.measurement.whole.pvalue),
-        number("replicas", lambda o: o.measurement.power.replicas),
-        number("power", lambda o: o.measurement.power.share),
+        number("outside", "%", lambda o: 100 * o.measurement.whole.outside),
+        number("along the axes", "%", lambda o: _percent(o.measurement.axes)),
+        number("by chance", "%", lambda o: 100 * o.measurement.axes.chance),
+        number("$p$", "p", lambda o: o.measurement.whole.pvalue),
+        number("replicas per part", "count", lambda o: o.measurement.power.replicas),
+        number("power", "1", lambda o: o.measurement.power.share),
         text("95 % interval", lambda o: f"{o.measurement.power.low:.2f} to {o.measurement.power.high:.2f}"),
     )
     told = [outcome for outcome in outcomes if outcome.measurement.axes.tells]
@@ -155,9 +155,9 @@ def _figure(outcomes: Sequence[Outcome[None, str, ControlEvidence]]) -> Figure:
     level = Series("by chance", np.array([min(outside), max(outside)]), np.full(2, chance), style="dashed")
     return Figure(
         "a4-axes",
-        "How far $\\Sigma_w$ is outside the commutant where a hypothesis is broken, and how much of that (squared) "
-        "diagonal matrices account for: all of it for weights that are aligned with the coordinate axes beside the "
-        "data. By chance is the mean of random directions. Bars are 95 % intervals.",
+        "How far $\\Sigma_w$ is outside the commutant where a hypothesis is broken, and what share of that part "
+        "(squared) diagonal matrices account for: all of it if training aligns weights with the coordinate axes. "
+        "Dashed: the mean share in random directions. Bars are 95 % intervals.",
         (Panel("", "outside the commutant, %", "of this, along the axes, %", (*points, level)),),
     )
 
@@ -167,11 +167,11 @@ def background() -> tuple[Table, ...]:
     measured = rotation_power_table(ANGLES, REPLICAS, ensembles=ENSEMBLES, seed=0)
     rotations = table_of(
         "a4-rotation-power",
-        "Power of the exact test at level .01 against a rotation of the weight eigenvectors, by the number of "
+        "Power of the exact test at level 0.01 against a rotation of the weight eigenvectors, by the number of "
         f"replicas: the share of {ENSEMBLES} synthetic ensembles of Gaussian networks of width 50 with weight "
         "variances 1, 1.5, 2 and 3. At angle 0 it is the size of the test.",
         zip(measured.angles, measured.power.tolist(), measured.standard_error.tolist(), strict=True),
-        number("angle, degrees", lambda row: round(np.degrees(row[0]))),
+        number("angle", "degrees", lambda row: round(np.degrees(row[0]))),
         *(_power_column(i) for i in range(len(REPLICAS))),
     )
     return (rotations,)
@@ -179,7 +179,7 @@ def background() -> tuple[Table, ...]:
 
 def _power_column(i: int) -> Cells[tuple[float, list[float], list[float]]]:
     """The power at the i-th number of replicas, of an angle with its powers and their errors."""
-    return number(f"{REPLICAS[i]} replicas", lambda row: (row[1][i], row[2][i]))
+    return number(f"power, {REPLICAS[i]} replicas", "1", lambda row: (row[1][i], row[2][i]))
 
 
 CLAIM = Claim(

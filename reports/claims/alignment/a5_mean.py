@@ -190,7 +190,8 @@ CLAIM = Claim(
     "$\\mathrm{E}\\,w$ lies in $\\mathrm{span}\\{u_i\\}$; $\\Sigma_w$ may mix the $u_i$ and is isotropic on the "
     "complement of $u_i$ in each eigenspace. If $\\mu$ is an eigenvector, $\\mathrm{E}\\,w$ is parallel to it.",
     reference="arXiv:2006.10455, section 2",
-    method="The exact tests of A3 under the smaller group; as a control, the test under the group that ignores $\\mu$ "
+    method="The exact tests of A3 are repeated under the smaller group; as a control, the test under the group that "
+    "ignores $\\mu$ "
     "must reject. After one step from a mean that is an eigenvector, the 95 % interval of $\\mathrm{E}\\,w\\cdot\\mu$ "
     "must lie below 0.",
     trials=trials,

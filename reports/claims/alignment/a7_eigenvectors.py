@@ -245,10 +245,10 @@ def eigenvector_figure(matching: Matching, data_spaces: int, kind: Shown) -> Fig
     below = [Picture(numbered(each.spaces, data_spaces), _channels(each.projection)) for each in matching.leading]
     return Figure(
         name=f"a7-eigenvectors{kind.suffix}-{matching.step}",
-        caption=f"Leading eigenvectors of $\\Sigma_w${kind.networks} after {matching.step} updates, largest eigenvalue "
-        "first (left), and at the same places (right) their projections on the sum of the data eigenspaces that make "
-        "up their weight eigenspace, scaled to length 1; these are numbered by decreasing $\\sigma$. Each picture "
-        "shows the red, green and blue of a patch side by side.",
+        caption=f"Left: the leading eigenvectors of $\\Sigma_w${kind.networks} after {matching.step} updates, largest "
+        "eigenvalue first. Right, at the same places: their projections on the sum of the data eigenspaces that make "
+        "up their weight eigenspace, scaled to length 1; above each, the numbers of these eigenspaces, by decreasing "
+        "$\\sigma$. Each picture shows the red, green and blue of a patch side by side.",
         panels=(
             Panel("eigenvectors of $\\Sigma_w$", pictures=tuple(above)),
             Panel("in data eigenspaces", pictures=tuple(below)),
@@ -282,9 +282,9 @@ def sums_table(measured: MatchedEigenvectors, kind: Shown) -> Table:
         "them. "
         "Before training $\\Sigma_w$ is isotropic, and one eigenspace is the sum of all.",
         rows,
-        number("step", lambda row: row.step),
-        number("eigenvalue", lambda row: row.eigenvalue),
-        number("dimension", lambda row: row.dimension),
+        number("step", "count", lambda row: row.step),
+        number("eigenvalue", "1", lambda row: row.eigenvalue),
+        number("dimension", "count", lambda row: row.dimension),
         text("data eigenspaces", lambda row: row.data),
     )
 

@@ -210,9 +210,9 @@ def illustrate(outcomes: Outcomes[Study, float | str, Measured]) -> Exhibits:
         text("kind", lambda row: row.kind, once=True),
         text("ingredient", lambda row: row.name),
         text("commutes", lambda row: row.commutes),
-        number("float64", lambda row: row.double),
-        number("float32", lambda row: row.single),
-        number("rounding", lambda row: row.rounding),
+        number("float64", "1", lambda row: row.double),
+        number("float32", "1", lambda row: row.single),
+        number("rounding", "1", lambda row: row.rounding),
     ]
     if not ensembles:
         return Exhibits(tables=(table_of("a8-ingredients", caption, rows, *columns),))
@@ -229,17 +229,17 @@ def _percent(share: float | None) -> float | None:
     return None if share is None else 100 * share
 
 
-def _axes(row: _Row) -> tuple[float, float] | None:
+def _axes_percent(row: _Row) -> tuple[float, float] | None:
     if row.ensemble is None or not row.ensemble.broken:
         return None
     return 100 * row.ensemble.axes.share, 100 * row.ensemble.axes.standard_error
 
 
 ENSEMBLE_COLUMNS: tuple[Cells[_Row], ...] = (
-    number("outside, %", lambda row: None if row.alignment is None else _percent(row.alignment.outside)),
-    number("would be seen, %", lambda row: None if row.alignment is None else _percent(row.alignment.detectable)),
-    number("$p$", lambda row: None if row.alignment is None else row.alignment.pvalue),
-    number("along the axes, %", _axes),
+    number("outside", "%", lambda row: None if row.alignment is None else _percent(row.alignment.outside)),
+    number("would be seen", "%", lambda row: None if row.alignment is None else _percent(row.alignment.detectable)),
+    number("$p$", "p", lambda row: None if row.alignment is None else row.alignment.pvalue),
+    number("along the axes", "%", _axes_percent),
 )
 
 

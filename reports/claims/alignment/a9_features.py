@@ -171,9 +171,9 @@ def illustrate(outcomes: Outcomes[FeatureStudy, FeaturePrediction, MeasuredFeatu
         r"like $W_1^\top W_1$, their correlation there and at $\alpha=1$; means over networks, with standard errors.",
         rows,
         text("network", lambda row: row.case),
-        number(r"$\alpha$", lambda row: row.alpha),
-        number("correlation", lambda row: row.correlation, digits=6),
-        number(r"at $\alpha=1$", lambda row: row.at_one),
+        number(r"$\alpha$", "1", lambda row: row.alpha),
+        number("correlation", "1", lambda row: row.correlation, digits=6),
+        number(r"at $\alpha=1$", "1", lambda row: row.at_one),
     )
     panels = tuple(
         _panel(outcome.case.name, outcome.measurement)
@@ -212,13 +212,13 @@ CLAIM = Claim(
     r"$W_1^\top W_1\propto\mathrm{AGOP}^{1/L}$ at stationary points with decay, and in any network "
     r"$W_1^\top W_1=-\frac{1}{n\lambda}\sum\nabla\ell\,x^\top$ there.",
     reference="arXiv:2006.10455, section 2; theory/derivations.md, section 3.9; arXiv:2507.05644",
-    method=r"$\alpha$ is the exponent with the largest correlation; its mean over networks must lie within .02 of "
+    method=r"$\alpha$ is the exponent with the largest correlation; its mean over networks must lie within 0.02 of "
     r"$1/L$, with "
     "its 95 % interval. The residual of the second identity must be below $10^{-3}$ in every network. Alignment is "
     "tested as in A3; a fixed teacher is the control. Along training on digits the part of a mean that is aligned "
     "with $\\Sigma_x$, and the correlation of the two means, are estimated from products of different networks; the "
-    "part must stay above .9 with random labels and fall below it with real ones, below the correlation with the "
-    "AGOP. The bound of .9, learning rates and decays were set after pilots.",
+    "part must stay above 0.9 with random labels and fall below it with real ones, below the correlation with the "
+    "AGOP. The bound of 0.9, learning rates and decays were set after pilots.",
     trials=trials,
     predict=predict,
     measure=measure,

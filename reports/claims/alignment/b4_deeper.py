@@ -133,7 +133,7 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, on deeper layers",
     method="The law of activations is not invariant: $M^2$ of the second layer, against its own network's activations, "
     "is given with its floor, without a verdict. Whether it is closer to the activations' eigenvectors than to random "
-    "bases is judged as in claim A6: the number of such networks, at level .01 each, must have a probability below "
+    "bases is judged as in claim A6: the number of such networks, at level 0.01 each, must have a probability below "
     "$10^{-6}$; untrained networks must not be called closer more often.",
     trials=trials,
     predict=predict_orientation,

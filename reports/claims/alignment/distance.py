@@ -130,12 +130,12 @@ def distance_table(name: str, caption: str, rows: Iterable[tuple[str, DistanceFr
         caption,
         rows,
         text("case", lambda row: row[0]),
-        number("$d$", lambda row: row[1].dimension),
-        number("$M$", lambda row: row[1].misalignment),
-        number("floor", lambda row: row[1].floor),
+        number("$d$", "count", lambda row: row[1].dimension),
+        number("$M$", "1", lambda row: row[1].misalignment),
+        number("floor", "1", lambda row: row[1].floor),
         text("95 % interval", lambda row: _ends(row[1])),
-        number("random basis", lambda row: row[1].along[-1].median),
-        number("effect", lambda row: row[1].along[-1].effect),
+        number("random basis", "1", lambda row: row[1].along[-1].median),
+        number("effect", "1", lambda row: row[1].along[-1].effect),
     )
 
 

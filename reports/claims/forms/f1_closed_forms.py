@@ -185,13 +185,17 @@ def illustrate(outcomes: Outcomes[FormAsked, Prediction, FormEvidence]) -> Exhib
         text("setting", lambda row: row[0].case.name),
         text("form", lambda row: row[0].prediction.formula),
         text("order", lambda row: order_in_math(row[0].prediction)),
-        number("budget", lambda row: row[0].prediction.error_budget, digits=2),
-        number("error, %", lambda row: 100 * row[1].max_relative_error),
-        number("largest $|z|$", lambda row: row[1].max_abs_z),
-        number("$p$", lambda row: row[1].pvalue, digits=2),
+        number("budget", "%", lambda row: _percent(row[0].prediction.error_budget), digits=2),
+        number("error", "%", lambda row: 100 * row[1].max_relative_error),
+        number("largest $|z|$", "1", lambda row: row[1].max_abs_z),
+        number("$p$", "p", lambda row: row[1].pvalue),
     )
     averaged = tuple(o for o in outcomes if o.case.setting.full_batch and not o.case.setting.data.fixed)
     return Exhibits((table,), (_averaged_figure(averaged),) if averaged else ())
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def _averaged_figure(averaged: Outcomes[FormAsked, Prediction, FormEvidence]) -> Figure:

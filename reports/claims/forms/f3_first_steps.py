@@ -188,12 +188,12 @@ def illustrate(outcomes: Outcomes[StepAsked, StepPrediction, FormEvidence]) -> E
         [(outcome, outcome.measurement.against(outcome.prediction.form)) for outcome in outcomes],
         text("setting", lambda row: row[0].case.name),
         text("form", lambda row: row[0].prediction.form.formula),
-        number("smallest $\\sigma$", lambda row: float(_predicted_change(row[0])[0])),
-        number("measured", lambda row: _measured_at(row[0], 0)),
-        number("largest $\\sigma$", lambda row: float(_predicted_change(row[0])[-1])),
-        number("measured", lambda row: _measured_at(row[0], -1)),
-        number("largest $|z|$", lambda row: row[1].max_abs_z),
-        number("$p$", lambda row: row[1].pvalue, digits=2),
+        number("smallest $\\sigma$: predicted", "1", lambda row: float(_predicted_change(row[0])[0])),
+        number("smallest $\\sigma$: measured", "1", lambda row: _measured_at(row[0], 0)),
+        number("largest $\\sigma$: predicted", "1", lambda row: float(_predicted_change(row[0])[-1])),
+        number("largest $\\sigma$: measured", "1", lambda row: _measured_at(row[0], -1)),
+        number("largest $|z|$", "1", lambda row: row[1].max_abs_z),
+        number("$p$", "p", lambda row: row[1].pvalue),
     )
     panels = tuple(_panel(outcome) for outcome in outcomes if outcome.case.study.drawn)
     figure = Figure(

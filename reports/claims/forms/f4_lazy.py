@@ -131,14 +131,14 @@ def illustrate(outcomes: Outcomes[WidthFamily, FamilyPrediction, FamilyChanges])
         "directions (root mean square, its noise subtracted) of the whole theory and without one of its terms.",
         [LazyRow(outcome.case.name, width) for outcome in outcomes for width in _evidence(outcome).widths],
         text("networks", lambda row: row.name, once=True),
-        number("$m$", lambda row: row.width.measured.width),
-        number(r"$\varepsilon$", lambda row: row.width.prediction.displacement, digits=2),
-        number("trace", lambda row: row.width.predicted_trace),
-        number("measured", lambda row: (row.width.trace, row.width.trace_se)),
-        number("error", lambda row: row.width.distance(row.width.prediction.change), digits=2),
-        number(f"without {DROPPED['own_output']}", lambda row: row.without("own_output"), digits=2),
-        number(f"without {DROPPED['gates']}", lambda row: row.without("gates"), digits=2),
-        number(f"without {DROPPED['output_weights']}", lambda row: row.without("output_weights"), digits=2),
+        number("$m$", "count", lambda row: row.width.measured.width),
+        number(r"$\varepsilon$", "1", lambda row: row.width.prediction.displacement, digits=2),
+        number("trace: predicted", "1", lambda row: row.width.predicted_trace),
+        number("trace: measured", "1", lambda row: (row.width.trace, row.width.trace_se)),
+        number("error", "1", lambda row: row.width.distance(row.width.prediction.change), digits=2),
+        number(f"without {DROPPED['own_output']}", "1", lambda row: row.without("own_output"), digits=2),
+        number(f"without {DROPPED['gates']}", "1", lambda row: row.without("gates"), digits=2),
+        number(f"without {DROPPED['output_weights']}", "1", lambda row: row.without("output_weights"), digits=2),
     )
     panels = [_change_panel(outcome) for outcome in outcomes if outcome.prediction.rate is not None]
     gaps = tuple(series for outcome in outcomes for series in _gap_series(outcome))
@@ -204,9 +204,10 @@ CLAIM = Claim(
     "too small for a quick run to detect. The changes of $\\tau$ at the narrowest width inside the regime hold within "
     "the budget that the form declares beforehand. There, too, the trace of ReLU networks whose first layer alone is "
     "trained is compared with its law by modes of the tangent kernel: it holds if the 95 % interval differs from the "
-    "law by no more than the declared share of what labels add and unlearning takes away. As controls each of the "
-    "terms $T_2$, $T_3$, $T_4$ is left out: the theory without it must be farther from the measurement than the whole "
-    "($p < 10^{-6}$).",
+    "law by no more than the declared share of what labels add and unlearning takes away. As controls one term is left "
+    "out at a time, the pull of a neuron's own output ($T_2$), the change of its gates ($T_3$), or the motion of "
+    "output weights ($T_4$): the theory without it must be farther from the measurement than the whole ($p < "
+    "10^{-6}$).",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -242,11 +242,11 @@ def illustrate(outcomes: Outcomes[Study, MovedPrediction, MovedEvidence]) -> Exh
         "$\\sigma$, predicted and measured (standard error), and the relative error of $\\tau$ that is declared.",
         outcomes,
         text("setting", lambda outcome: outcome.case.name),
-        number("smallest $\\sigma$", lambda outcome: _predicted(outcome, 0)),
-        number("measured", lambda outcome: _measured(outcome, 0)),
-        number("largest $\\sigma$", lambda outcome: _predicted(outcome, -1)),
-        number("measured", lambda outcome: _measured(outcome, -1)),
-        number("declared", lambda outcome: outcome.prediction.form.error_budget, digits=2),
+        number("smallest $\\sigma$: predicted", "1", lambda outcome: _predicted(outcome, 0)),
+        number("smallest $\\sigma$: measured", "1", lambda outcome: _measured(outcome, 0)),
+        number("largest $\\sigma$: predicted", "1", lambda outcome: _predicted(outcome, -1)),
+        number("largest $\\sigma$: measured", "1", lambda outcome: _measured(outcome, -1)),
+        number("declared error", "1", lambda outcome: outcome.prediction.form.error_budget, digits=2),
     )
     families = [outcome for outcome in outcomes if len(outcome.measurement.sizes) > 1]
     if not families:
@@ -257,10 +257,10 @@ def illustrate(outcomes: Outcomes[Study, MovedPrediction, MovedEvidence]) -> Exh
         "of the networks): it falls as $1/d$. $n/d$, the batch over $n$ and the learning rate over $d$ are kept.",
         [(outcome, size) for outcome in families for size in outcome.measurement.sizes],
         text("setting", lambda row: row[0].case.name, once=True),
-        number("$d$", lambda row: row[1].directions),
-        number("networks", lambda row: row[1].replicas),
-        number("too much", lambda row: row[1].gap(row[0].prediction.change)),
-        number("times $d$", lambda row: _by_size(*row)),
+        number("$d$", "count", lambda row: row[1].directions),
+        number("networks", "count", lambda row: row[1].replicas),
+        number("too much", "1", lambda row: row[1].gap(row[0].prediction.change)),
+        number("times $d$", "1", lambda row: _by_size(*row)),
     )
     series = tuple(_gaps(outcome) for outcome in families)
     panel = Panel("error of the change", "directions $d$", "too much", series, xlog=True, ylog=True)

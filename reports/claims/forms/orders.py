@@ -110,15 +110,15 @@ def orders_table() -> Table:
     """Every asymptotic form of linear models against the form it approximates."""
     return table_of(
         "f1-orders",
-        "The largest relative error of $\\tau$, in per cent, of each asymptotic form against the more accurate "
+        "The largest relative error of $\\tau$ of each asymptotic form against the more accurate "
         "one that it approximates, at fixed $\\eta t$, as the learning rate is halved twice. The diffusions, of order "
         "$\\eta$, halve; the ends of shuffled epochs, of order $\\eta^2$, quarter; the averages over rows fall with "
         "$1/n$ alone. The diagonal recursion is of order $\\eta$ too, but small, and does not fall evenly.",
         map(falling_errors, approximations()),
         text("form", lambda row: row.approximation.form, once=True),
         text("against", lambda row: row.approximation.reference, once=True),
-        number("$n$", lambda row: row.approximation.samples),
-        number(r"$\eta$", lambda row: row.percent(0), digits=2),
-        number(r"$\eta/2$", lambda row: row.percent(1), digits=2),
-        number(r"$\eta/4$", lambda row: row.percent(2), digits=2),
+        number("$n$", "count", lambda row: row.approximation.samples),
+        number(r"at $\eta$", "%", lambda row: row.percent(0), digits=2),
+        number(r"at $\eta/2$", "%", lambda row: row.percent(1), digits=2),
+        number(r"at $\eta/4$", "%", lambda row: row.percent(2), digits=2),
     )

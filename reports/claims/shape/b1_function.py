@@ -245,8 +245,8 @@ def network_table(measured: WidthScatter) -> Table:
         "b1-scatter",
         "Relative scatter of $f$ between networks, with bootstrap standard errors.",
         rows,
-        number("width", lambda row: row[0]),
-        *(number(f"step {step}", lambda row, i=i: row[1][i]) for i, step in enumerate(measured.steps)),  # type: ignore[misc]
+        number("width", "count", lambda row: row[0]),
+        *(number(f"scatter, step {step}", "1", lambda row, i=i: row[1][i]) for i, step in enumerate(measured.steps)),  # type: ignore[misc]
     )
 
 
@@ -261,11 +261,13 @@ def linear_table(outcomes: ScatterOutcomes) -> Table:
         outcomes,
         text("training", lambda o: o.case.name),
         *(
-            number(f"$m = {width}$", lambda o, i=i: _last(o.measurement, i))  # type: ignore[misc]
+            number(f"$m = {width}$", "1", lambda o, i=i: _last(o.measurement, i))  # type: ignore[misc]
             for i, width in enumerate(LINEAR_WIDTHS)
         ),
         number(
-            "slope", lambda o: (float(o.measurement.slope[-1]), error_of(*o.measurement.slope_interval[-1].tolist()))
+            "slope",
+            "1",
+            lambda o: (float(o.measurement.slope[-1]), error_of(*o.measurement.slope_interval[-1].tolist())),
         ),
     )
 
@@ -280,11 +282,11 @@ CLAIM = Claim(
     title="$f$ is a function",
     statement="Networks with the same setting give the same transfer function $f(\\sigma)$.",
     reference="arXiv:2006.10455, Figure 4 (left)",
-    method="The scatter of $f$ between networks is fitted against the width; the claim holds when the 95 % interval "
-    f"of the slope (bootstrap over networks) lies below 0. Linear models are trained in {TOGETHER} ways and judged "
-    "together, by intervals that hold simultaneously. As a control, a two-layer linear network of one output, whose "
-    "converged weights are of rank one, must not decrease: the interval of its slope must lie above half the slope of "
-    "independent neurons.",
+    method="The logarithm of the scatter of $f$ between networks is fitted against that of the width; the claim holds "
+    f"if the 95 % interval of the slope (bootstrap over networks) lies below 0. Linear models are trained in "
+    f"{TOGETHER} ways and judged together, by intervals that hold simultaneously. As a control, a two-layer linear "
+    "network of one output, whose converged weights are of rank one, must not decrease: the interval of its slope must "
+    "lie above half the slope of independent neurons.",
     trials=trials,
     predict=predict,
     measure=measure,

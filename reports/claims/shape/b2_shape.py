@@ -166,9 +166,9 @@ def illustrate(outcomes: Outcomes[None, PredictedCurve, SimulatedCurve]) -> Exhi
         text("setting", lambda row: row[0].case.name),
         text("predicted", lambda row: row[0].prediction.shape),
         text("simulated", lambda row: row[0].measurement.shape or "undecided"),
-        number("largest error, %", lambda row: 100 * row[1].max_relative_error),
-        number("largest $|z|$", lambda row: row[1].max_abs_z),
-        number("$p$", lambda row: row[1].pvalue),
+        number("largest error", "%", lambda row: 100 * row[1].max_relative_error),
+        number("largest $|z|$", "1", lambda row: row[1].max_abs_z),
+        number("$p$", "p", lambda row: row[1].pvalue),
     )
     plain = tuple(_panel(o.prediction.shape, o) for o in outcomes if o.prediction.criterion is not None)
     variants = tuple(_panel(o.case.name, o) for o in outcomes if o.prediction.criterion is None)
@@ -197,9 +197,9 @@ CLAIM = Claim(
     title="The shape of $f$",
     statement="$f$ typically rises, then falls; either part can be missing.",
     reference="arXiv:2006.10455, Figures 4 and 20",
-    method="Full-batch linear models on fixed data, where the closed form is exact: the values of $\\tau$ by a test "
-    "of the whole matrix ($p < 10^{-6}$ refutes, 5 % must be detectable), the shape if simultaneous 99 % intervals "
-    "of the simulated $\\tau$ allow only one of the three.",
+    method="Full-batch linear models on fixed data, where the closed form is exact. The values of $\\tau$ are judged "
+    "by a test of the whole matrix: $p < 10^{-6}$ refutes, and an error of 5 % must be detectable. The shape holds if "
+    "simultaneous 99 % intervals of the simulated $\\tau$ allow it, and neither of the other two.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -187,10 +187,10 @@ def rise_table(outcomes: Outcomes[Epochs, str, FilterCurves]) -> Table:
         "standard errors.",
         outcomes,
         text("case", lambda o: o.case.name),
-        number(r"smallest $\sigma$", lambda o: sample_mean(o.measurement.decades[:, 0])),
-        number(r"middle $\sigma$", lambda o: sample_mean(o.measurement.decades[:, o.measurement.middle])),
-        number(r"largest $\sigma$", lambda o: sample_mean(o.measurement.decades[:, -1])),
-        number("largest rise", lambda o: sample_mean(o.measurement.decades.max(axis=1))),
+        number(r"smallest $\sigma$", "decades", lambda o: sample_mean(o.measurement.decades[:, 0])),
+        number(r"middle $\sigma$", "decades", lambda o: sample_mean(o.measurement.decades[:, o.measurement.middle])),
+        number(r"largest $\sigma$", "decades", lambda o: sample_mean(o.measurement.decades[:, -1])),
+        number("largest rise", "decades", lambda o: sample_mean(o.measurement.decades.max(axis=1))),
     )
 
 
@@ -234,7 +234,7 @@ CLAIM = Claim(
     "paper's curves end at small eigenvalues. On random labels the position of the largest $f$ is given beside the "
     "paper's, and is judged only on the paper's own images. `--budget paper --cifar10 DIR` adds the paper's network "
     f"on CIFAR-10, {paper_networks.NETWORKS} trainings on random and on real labels each, by the same rule; the paper "
-    "does not give its initial law, and He's is ours.",
+    "does not give its initial law, so we take He's.",
     trials=trials,
     predict=predict,
     measure=measure,

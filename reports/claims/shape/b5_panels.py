@@ -196,19 +196,18 @@ CLAIM = Claim(
     "large, rises, then falls below its initial value where some are small, and rises and levels off with fewer "
     "samples and neurons. The curves of the paper are reproduced value by value.",
     reference="arXiv:2006.10455, Figures 4 (left) and 20",
-    method=f"Networks of the paper's widths on its data law, the diagonal read as standard deviations, against values "
-    f"read off its figure by eye, each to $\\pm$ {READING_ERROR:g}. Learning rate {RATE:g} and {STOP} updates "
-    f"(batches of "
-    f"{BATCH}, momentum {MOMENTUM:g}) are not the paper's: they were fitted to the middle panel, on networks that are "
-    "not these. Both predict the right panel; the rate alone predicts the left one, which in that pilot needed four "
-    "times as many updates. $f$ is relative to each network's own initial weights. The root mean square of the "
-    "difference is judged by its 95 % interval (noncentral F, for the mean over networks): it holds within "
-    f"{WITHIN:g}, some 2 % of $f$, a bound set after pilots in which the right panel was .0027 off. As a contrast the "
-    f"diagonal is read as variances, at the number of updates that fits best: its root mean square must be larger. In "
-    f"pilots, a quarter, a half or four times the rate fitted variances hardly better, or worse. "
-    "How far seeds scatter around one curve, as $\\tau^{1/2}$, is given beside the scatter of as many independent "
-    "neurons, without a verdict; its interval is that of a variance. The quick budget trains none of them; the "
-    "full one all but the left panel with variances; the paper budget all, with more networks.",
+    method="Networks of the paper's widths are trained on its data law, with the diagonal read as standard deviations, "
+    f"and compared with values read off its figure by eye, each to $\\pm$ {READING_ERROR:g}. The learning rate "
+    f"{RATE:g} and the {STOP} updates (batches of {BATCH}, momentum {MOMENTUM:g}) are not the paper's: they were "
+    "fitted to the middle panel, on other networks. Both are kept for the right panel; for the left one only the rate "
+    "is, since in that pilot it took four times as many updates. $f$ is relative to each network's own initial "
+    "weights. The root mean square of the difference is judged by its 95 % interval (noncentral F, for the mean over "
+    f"networks): it holds within {WITHIN:g}, some 2 % of $f$, a bound set after pilots in which the right panel was "
+    "off by 0.0027. As a contrast the diagonal is read as variances, at the number of updates that fits best: its root "
+    "mean square must be larger. In pilots, a quarter, a half or four times the rate fitted variances hardly better, "
+    "or worse. The scatter of seeds around their mean curve, as $\\tau^{1/2}$, is given beside that of as many "
+    "independent neurons, without a verdict; its interval is that of a variance. The quick budget trains none of "
+    "them; the full one all but the left panel with variances; the paper budget all, with more networks.",
     trials=trials,
     predict=predict,
     measure=measure,

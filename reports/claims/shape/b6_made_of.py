@@ -263,17 +263,17 @@ def parts_table(outcomes: Outcomes[MadeOf, Decomposition | None, OverlapEvidence
         "b6-parts",
         "The factor $A$ of initial weights in the first, third and last fifth of $\\sigma$ after training; by how "
         "much it multiplies their variance over all directions; and the share of $\\mathrm{tr}\\,\\Sigma_w$ that "
-        "training has written. Standard errors over networks. $b$: so many times smaller networks of the same "
-        "proportions.",
+        "training has written. Standard errors over networks. $b$: how many times smaller the networks are than those "
+        "whose proportions they have.",
         last,
-        text("networks", lambda row: row[0].case.name),
-        number("$b$", lambda row: row[0].measurement.b),
-        number("number", lambda row: row[0].measurement.replicas),
-        number("$A$, first", lambda row: (float(row[1].amplitude[0]), float(row[1].errors["amplitude"][0]))),
-        number("third", lambda row: (float(row[1].amplitude[2]), float(row[1].errors["amplitude"][2]))),
-        number("last", lambda row: (float(row[1].amplitude[-1]), float(row[1].errors["amplitude"][-1]))),
-        number("$A^2$, all", lambda row: (row[2].gain, row[2].gain_error)),
-        number("written", lambda row: (row[2].share, row[2].share_error)),
+        text("case", lambda row: row[0].case.name),
+        number("$b$", "1", lambda row: row[0].measurement.b),
+        number("networks", "count", lambda row: row[0].measurement.replicas),
+        number("$A$, first", "1", lambda row: (float(row[1].amplitude[0]), float(row[1].errors["amplitude"][0]))),
+        number("$A$, third", "1", lambda row: (float(row[1].amplitude[2]), float(row[1].errors["amplitude"][2]))),
+        number("$A$, last", "1", lambda row: (float(row[1].amplitude[-1]), float(row[1].errors["amplitude"][-1]))),
+        number("$A^2$, all", "1", lambda row: (row[2].gain, row[2].gain_error)),
+        number("written", "1", lambda row: (row[2].share, row[2].share_error)),
     )
 
 

@@ -190,12 +190,12 @@ def off_table(outcomes: StandIns) -> Table:
         "interval; and the training loss on both.",
         rows,
         text("data", lambda row: row.name, once=True),
-        number("step", lambda row: row.step),
-        number("loss on the data", lambda row: row.losses[0], 2),
-        number("on the stand-in", lambda row: row.losses[1], 2),
-        number("off", lambda row: row.misfit.rms, 2),
+        number("step", "count", lambda row: row.step),
+        number("loss on the data", "1", lambda row: row.losses[0], 2),
+        number("loss on the stand-in", "1", lambda row: row.losses[1], 2),
+        number("difference", "1", lambda row: row.misfit.rms, 2),
         text("95 % interval", lambda row: f"[{row.misfit.low:.3f}, {row.misfit.high:.3f}]"),
-        number("noise", lambda row: row.misfit.noise, 2),
+        number("noise", "1", lambda row: row.misfit.noise, 2),
     )
 
 

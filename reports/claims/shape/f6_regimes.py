@@ -197,12 +197,12 @@ def illustrate(outcomes: MapOutcomes) -> Exhibits:
         "(both by more than three standard errors).",
         points,
         text("networks", lambda row: str(row[0]), once=True),
-        number("$u$", lambda row: row[1].time, digits=2),
-        number(r"$\varepsilon$", lambda row: row[1].displacement, digits=2),
+        number("$u$", "1", lambda row: row[1].time, digits=2),
+        number(r"$\varepsilon$", "1", lambda row: row[1].displacement, digits=2),
         text("theory", lambda row: mean_shape(row[1].predicted) or "undecided"),
         text("networks", lambda row: mean_shape(row[1].simulated) or "undecided"),
-        number("bend, theory", lambda row: bend(row[1].predicted)),
-        number("bend, networks", lambda row: bend(row[1].simulated)),
+        number("bend, theory", "1", lambda row: bend(row[1].predicted)),
+        number("bend, networks", "1", lambda row: bend(row[1].simulated)),
     )
     figure = Figure(
         name="f6-regime-map",

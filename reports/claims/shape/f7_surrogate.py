@@ -254,24 +254,24 @@ def surrogate_table(outcomes: Outcomes[Proportions, float | Agreement, HeldSurro
     """Errors of both networks at every reading."""
     return table_of(
         "f7-surrogate",
-        "A network with rows and widths $b$ times smaller against the full size, in per cent: the relative error of "
+        "A network with rows and widths $b$ times smaller, against the full size: the relative error of "
         "$\\tau$ over the eigenspaces, root mean square and largest, and its standard error; how far the full size "
         "has moved, the largest $|\\tau/\\tau_0 - 1|$, which is the error of predicting no change; the error of the "
         "change $\\tau - \\tau_0$, beside the value expected from noise alone; the result of the surrogate's own "
-        "check on both $b$, which have to agree within {TOLERANCE:.0%}; and how many times fewer operations both take "
+        f"check on both $b$, which have to agree within {TOLERANCE:.0%}; and how many times fewer operations both take "
         "than the full size for the same standard error.",
         [row for outcome in outcomes for row in _rows(outcome)],
         text("setting", lambda row: row.case, once=True),
-        number("step", lambda row: row.error.step if row.larger else None),
-        number("$b$", lambda row: row.error.b),
-        number("rms", lambda row: 100 * row.error.rms, digits=2),
-        number("largest", lambda row: 100 * row.error.largest, digits=2),
-        number("SE", lambda row: 100 * row.error.noise, digits=2),
-        number("moved", lambda row: 100 * row.error.moved if row.larger else None, digits=2),
-        number("change", lambda row: _percent(row.error.change), digits=2),
-        number("noise", lambda row: _percent(row.error.change_noise), digits=2),
+        number("step", "count", lambda row: row.error.step if row.larger else None),
+        number("$b$", "1", lambda row: row.error.b),
+        number("rms error", "%", lambda row: 100 * row.error.rms, digits=2),
+        number("largest error", "%", lambda row: 100 * row.error.largest, digits=2),
+        number("SE", "%", lambda row: 100 * row.error.noise, digits=2),
+        number("moved", "%", lambda row: 100 * row.error.moved if row.larger else None, digits=2),
+        number("error of the change", "%", lambda row: _percent(row.error.change), digits=2),
+        number("noise", "%", lambda row: _percent(row.error.change_noise), digits=2),
         text("own check", lambda row: row.agreement if row.larger else CONTINUED),
-        number("cheaper", lambda row: row.saving, digits=2),
+        number("times cheaper", "1", lambda row: row.saving, digits=2),
     )
 
 

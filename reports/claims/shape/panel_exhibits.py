@@ -81,11 +81,11 @@ def misfit_table(outcomes: PanelOutcomes) -> Table:
         rows(),
         text("diagonal", lambda row: f"as {row.study.reading}s", once=True),
         text("panel", lambda row: row.study.panel.name, once=True),
-        number("networks", lambda row: row.networks),
-        number("updates", lambda row: row.updates),
-        number("off", lambda row: row.misfit.rms, 2),
+        number("networks", "count", lambda row: row.networks),
+        number("updates", "count", lambda row: row.updates),
+        number("difference", "1", lambda row: row.misfit.rms, 2),
         text("95 % interval", lambda row: f"[{row.misfit.low:.4f}, {row.misfit.high:.4f}]"),
-        number("noise", lambda row: row.misfit.noise, 2),
+        number("noise", "1", lambda row: row.misfit.noise, 2),
     )
 
 
@@ -119,8 +119,8 @@ def values_table(outcomes: PanelOutcomes) -> Table:
         "paper's widths, the diagonal as standard deviations, with standard errors over networks.",
         rows(),
         text("panel", lambda row: row.panel, once=True),
-        number(r"$\sigma$", lambda row: row.sigma),
-        number("published", lambda row: row.published, 4),
-        number("networks", lambda row: (row.mean, row.error)),
-        number("difference", lambda row: (row.mean - row.published, row.error)),
+        number(r"$\sigma$", "1", lambda row: row.sigma),
+        number("published $f$", "1", lambda row: row.published, 4),
+        number("$f$ of networks", "1", lambda row: (row.mean, row.error)),
+        number("difference", "1", lambda row: (row.mean - row.published, row.error)),
     )

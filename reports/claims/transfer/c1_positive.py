@@ -65,8 +65,9 @@ def decide(case: Case[None], prediction: Sign, measured: Effects) -> tuple[Judge
             prediction,
             measured.diverged,
             quantity=f"gain in mean train accuracy, {words}",
-            note=f"from scratch {measured.of('scratch').mean():.3f}; upstream {measured.fitted} fitted "
-            f"after {measured.upstream_steps.mean():.0f} steps",
+            note=f"accuracy from scratch {measured.of('scratch').mean():.3f}; {measured.fitted} of "
+            f"{measured.replicas} replicas fit all upstream labels, in {measured.upstream_steps.mean():.0f} steps on "
+            "average",
         )
         for treatment, words in JUDGED.items()
     )

@@ -219,7 +219,7 @@ def _judge_share(measured: Effects, share: MeanRatio | None) -> Judgement:
 
 
 def _words(share: MeanRatio | None) -> str:
-    return "an unknown share" if share is None else f"{share.ratio:.2f} [{share.low:.2f}, {share.high:.2f}]"
+    return "an undetermined share" if share is None else f"{share.ratio:.2f} [{share.low:.2f}, {share.high:.2f}]"
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def illustrate(outcomes: Outcomes[None, str, Effects]) -> Exhibits:
         (row for name, measured in found.items() for row in _rows(name, measured)),
         text("case", lambda row: row.case, once=True),
         text("treatment", lambda row: row.treatment),
-        number("share", lambda row: None if row.share is None else row.share.ratio),
+        number("share", "1", lambda row: None if row.share is None else row.share.ratio),
         text(
             "95 % interval",
             lambda row: (

@@ -132,10 +132,9 @@ def illustrate(outcomes: ConditionOutcomes) -> Exhibits:
 CLAIM = Claim(
     id="C5",
     title="A condition for the sign of transfer",
-    statement="Whether a pretrained network learns a fresh task faster than from scratch is told by the sign of the "
-    "gain of its linearisation, which follows the optimizer, the loss and the batches of the task. This is "
-    "tested on dense "
-    "and convolutional settings that are drawn before anything runs.",
+    statement="The sign of the gain of its linearisation, trained with the optimizer, the loss and the batches of the "
+    "task, tells whether a pretrained network learns a fresh task faster than one from scratch. This is tested on "
+    "dense and convolutional settings that are drawn before anything runs.",
     reference="arXiv:2006.10455 asks when transfer is positive; the condition is derived in theory/derivations.md, 2.6",
     method=f"Settings are drawn from a seed of their own ({DESIGN}) over data (digits, Gaussian rows with a linear "
     "teacher, or without labels, crops of photographs), one to four hidden layers and filters, widths, activations, "

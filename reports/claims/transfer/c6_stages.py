@@ -80,8 +80,9 @@ def _judge_early(measured: StageGains, prediction: str) -> Judgement:
     )
     best = measured.best
     note = (
-        f"largest after {best} epochs, {measured.at(best).mean():+.4f}, where {measured.upstream[-1].mean():.2f} of "
-        f"upstream rows are fitted in the end; after {EARLY} epochs {measured.at(EARLY).mean():+.4f}"
+        f"the gain is largest after {best} epochs, {measured.at(best).mean():+.4f}; after {EARLY} epochs it is "
+        f"{measured.at(EARLY).mean():+.4f}; a share of {measured.upstream[-1].mean():.2f} of upstream rows is fitted "
+        "in the end"
     )
     return Judgement(
         quantity=f"share of the largest gain that the first {EARLY} of {LAST} epochs give",
@@ -111,7 +112,7 @@ def _judge_late(measured: StageGains, *, judged: bool) -> Judgement:
     found = paired_mean(measured.at(LAST) - measured.at(EARLY))
     quantity = f"gain after {LAST} epochs minus that after {EARLY}"
     if judged:
-        note = f"after {EARLY} epochs {in_words(paired_mean(measured.at(EARLY)), 4)}"
+        note = f"the gain after {EARLY} epochs is in {in_words(paired_mean(measured.at(EARLY)), 4)}"
         return judge_sign(found, "negative", measured.diverged, quantity=quantity, note=note)
     seen = "seen" if found.high < 0 else "absent: late epochs add to it" if found.low > 0 else "neither seen nor absent"
     return Judgement(
@@ -140,9 +141,9 @@ def illustrate(outcomes: Outcomes[Stages, str, StageGains]) -> Exhibits:
         "training; means over replicas with standard errors, 95 % intervals.",
         rows(),
         text("case", lambda row: row[0], once=True),
-        number("epochs", lambda row: row[2]),
-        number("upstream accuracy", lambda row: float(row[1].upstream[row[1].epochs.index(row[2])].mean())),
-        number("gain", lambda row: sample_mean(row[1].at(row[2])) if row[2] else 0.0),
+        number("epochs", "count", lambda row: row[2]),
+        number("upstream accuracy", "1", lambda row: float(row[1].upstream[row[1].epochs.index(row[2])].mean())),
+        number("gain", "1", lambda row: sample_mean(row[1].at(row[2])) if row[2] else 0.0),
         text("95 % interval", lambda row: in_words(paired_mean(row[1].at(row[2])), 4) if row[2] else "0 by definition"),
     )
     figure = Figure(

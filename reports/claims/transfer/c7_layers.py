@@ -9,6 +9,7 @@ import numpy as np
 from reports.claims.claim import Case, Claim, Context, Outcomes, Trial
 from reports.claims.transfer.effects import in_words, judge_sign
 from reports.claims.transfer.layer_gains import HELD_OUT, LayeredDigits, LayerEffects, drawn, kept, measure_layers
+from reports.claims.transfer.treatment_words import legend
 from reports.findings import Exhibits, Figure, Judgement, Panel, Series, number, table_of, text
 from reports.judging.intervals import means_and_halves, sample_mean, simultaneous
 from reports.judging.needed import by_interval, with_need
@@ -91,7 +92,7 @@ def _judge_share(measured: LayerEffects, every: str, whole: str, prediction: str
 
 
 def _words(part: MeanRatio | None) -> str:
-    return "an unknown share" if part is None else f"{part.ratio:.2f} [{part.low:.2f}, {part.high:.2f}]"
+    return "an undetermined share" if part is None else f"{part.ratio:.2f} [{part.low:.2f}, {part.high:.2f}]"
 
 
 def illustrate(outcomes: Outcomes[LayeredDigits, str, LayerEffects]) -> Exhibits:
@@ -110,13 +111,13 @@ def illustrate(outcomes: Outcomes[LayeredDigits, str, LayerEffects]) -> Exhibits
         "c7-layers",
         "Gain in mean train accuracy and in mean test accuracy downstream, by how many layers are kept or drawn; means "
         "over replicas with standard errors; the share is that of the train gain of as many trained layers, with "
-        "Fieller's 95 % interval.",
+        f"Fieller's 95 % interval. {legend(row[2] for row in rows())}",
         rows(),
         text("case", lambda row: row[0], once=True),
         text("treatment", lambda row: row[2]),
-        number("train gain", lambda row: sample_mean(row[1].of(row[2]) - row[1].of("scratch"))),
+        number("train gain", "1", lambda row: sample_mean(row[1].of(row[2]) - row[1].of("scratch"))),
         text("95 % interval", lambda row: in_words(row[1].difference(row[2]), 4)),
-        number("test gain", lambda row: (row[1].test_gain(row[2]).mean, row[1].test_gain(row[2]).standard_error)),
+        number("test gain", "1", lambda row: (row[1].test_gain(row[2]).mean, row[1].test_gain(row[2]).standard_error)),
         text("share", share),
     )
     figure = Figure(

@@ -47,17 +47,17 @@ def cheap_table(predicted: PredictedTransfer, measured: MeasuredTransfer) -> Tab
     return table_of(
         "c5-cheap",
         "How well numbers that take a second to compute predict signs: the share of decided signs of the gain in "
-        "accuracy that the sign of each number predicts, with Clopper and Pearson's 95 % interval, and how often the "
-        "number does as well when shuffled over settings. Kernels are of twenty rows, without labels. Linearised "
-        "training and the squared error's condition are given for comparison.",
+        "accuracy that the sign of each number predicts, with Clopper and Pearson's 95 % interval, and the "
+        "probability that the number does as well when shuffled over settings. Kernels are of twenty rows, without "
+        "labels. Linearised training and the squared error's condition are given for comparison.",
         rows,
-        number("epochs", lambda row: row.horizon),
+        number("epochs", "count", lambda row: row.horizon),
         text("condition", lambda row: row.condition),
-        number("decided", lambda row: row.count.decided),
-        number("right", lambda row: row.count.right),
-        number("share", lambda row: row.count.share),
-        number("from", lambda row: row.count.interval and row.count.interval[0], digits=2),
-        number("to", lambda row: row.count.interval and row.count.interval[1], digits=2),
-        number("right by the better constant", lambda row: row.constant),
-        number("shuffled", lambda row: row.chance, digits=1),
+        number("decided", "count", lambda row: row.count.decided),
+        number("right", "count", lambda row: row.count.right),
+        number("share right", "1", lambda row: row.count.share),
+        number("from", "1", lambda row: row.count.interval and row.count.interval[0], digits=2),
+        number("to", "1", lambda row: row.count.interval and row.count.interval[1], digits=2),
+        number("right by the better constant", "count", lambda row: row.constant),
+        number("shuffled", "p", lambda row: row.chance),
     )

@@ -35,7 +35,7 @@ def exhibit(predicted: PredictedTransfer, measured: MeasuredTransfer, families: 
             _horizons(predicted, measured),
             _families(predicted, measured, named),
             cheap_table(predicted, measured),
-            _magnitudes(predicted, measured),
+            *_magnitudes(predicted, measured),
         ),
         (_gains(predicted, measured, named),),
     )
@@ -53,32 +53,37 @@ def _horizons(predicted: PredictedTransfer, measured: MeasuredTransfer) -> Table
 
     return table_of(
         "c5-horizons",
-        "Signs of the gain that linearised training predicts, averaged over training downstream up to a horizon: "
-        "decided ones, those that are right, the lower end of Clopper and Pearson's 95 % interval of their share; "
-        f"likewise beyond {FAR:g} median distances from the boundary, |predicted gain| in units of its spread "
-        "between networks; how many are right by the better constant, and how often shuffled predictions do as "
-        "well. The last two horizons are those of every eighth and sixteenth round of the design alone, in larger "
-        "budgets.",
+        "Signs of the gain, averaged over training downstream up to a horizon: how many are decided as positive and "
+        "as negative, how many of these linearised training predicts, and their share with the lower end of Clopper "
+        f"and Pearson's 95 % interval. “Beyond” counts the settings whose |predicted gain|, in units of its spread "
+        f"between networks, is above {FAR:g} times the median. The last two columns say how many signs the better "
+        "constant predicts, and the probability that shuffled predictions do as well as linearised training. The "
+        "last two horizons are in larger budgets alone, in every eighth and sixteenth round of the design.",
         (row for row in rows if row.scores.count.settings),
         text("gain in", lambda row: row.name, once=True),
-        number("epochs", lambda row: row.horizon),
+        number("epochs", "count", lambda row: row.horizon),
         *_counts(),
-        number("beyond", lambda row: row.scores.beyond.decided),
-        number("right beyond", lambda row: row.scores.beyond.right),
-        number("at least", lambda row: row.scores.beyond.interval and row.scores.beyond.interval[0], digits=3),
-        number("constant", lambda row: best_constant(row.scores.realised)),
-        number("shuffled", chance, digits=1),
+        number("decided beyond", "count", lambda row: row.scores.beyond.decided),
+        number("right beyond", "count", lambda row: row.scores.beyond.right),
+        number(
+            "share beyond, from",
+            "1",
+            lambda row: row.scores.beyond.interval and row.scores.beyond.interval[0],
+            digits=3,
+        ),
+        number("right by the better constant", "count", lambda row: best_constant(row.scores.realised)),
+        number("shuffled", "p", chance),
     )
 
 
 def _counts() -> tuple[Cells[ScoredRow], ...]:
     return (
-        number("settings", lambda row: row.scores.count.settings),
-        number("positive", lambda row: int((row.scores.realised.signs > 0).sum())),
-        number("negative", lambda row: int((row.scores.realised.signs < 0).sum())),
-        number("right", lambda row: row.scores.count.right),
-        number("share", lambda row: row.scores.count.share),
-        number("from", lambda row: row.scores.count.interval and row.scores.count.interval[0], digits=3),
+        number("settings", "count", lambda row: row.scores.count.settings),
+        number("positive", "count", lambda row: int((row.scores.realised.signs > 0).sum())),
+        number("negative", "count", lambda row: int((row.scores.realised.signs < 0).sum())),
+        number("right", "count", lambda row: row.scores.count.right),
+        number("share right", "1", lambda row: row.scores.count.share),
+        number("from", "1", lambda row: row.scores.count.interval and row.scores.count.interval[0], digits=3),
     )
 
 
@@ -94,7 +99,7 @@ def _families(predicted: PredictedTransfer, measured: MeasuredTransfer, named: n
         "Signs of the gain in accuracy by family of settings.",
         (row for row in rows() if row.scores.count.settings),
         text("family", lambda row: row.name, once=True),
-        number("epochs", lambda row: row.horizon),
+        number("epochs", "count", lambda row: row.horizon),
         *_counts(),
     )
 
@@ -118,8 +123,11 @@ class _Magnitude:
         return float(self.predicted @ self.realised / (self.predicted @ self.predicted))
 
 
-def _magnitudes(predicted: PredictedTransfer, measured: MeasuredTransfer) -> Table:
-    """The gain after the first epoch, by networks linearised where training begins, and again after that epoch."""
+def _magnitudes(predicted: PredictedTransfer, measured: MeasuredTransfer) -> tuple[Table, ...]:
+    """The gain after the first epoch, by networks linearised where training begins, and again after that epoch.
+
+    No table where no network was linearised again.
+    """
     rows = []
     for h, horizon in enumerate(HORIZONS[1:], start=1):
         once, seen = (_rest(each, h) for each in (predicted.accuracy, measured.accuracy))
@@ -129,20 +137,23 @@ def _magnitudes(predicted: PredictedTransfer, measured: MeasuredTransfer) -> Tab
             continue
         for by, values in (("once", once), ("again after an epoch", again)):
             rows.append(_Magnitude(by, horizon, values[there].mean(axis=1), seen[there].mean(axis=1)))
-    return table_of(
+    if not rows:
+        return ()
+    table = table_of(
         "c5-magnitudes",
         "Whether linearising again corrects magnitudes: gains in accuracy from the first epoch to a horizon, in the "
         "settings of every fourth round: root mean square of the error and of the realised gain, and the slope of "
         "realised on predicted gains, 1 where magnitudes are right.",
         rows,
-        number("epochs", lambda row: row.horizon),
+        number("epochs", "count", lambda row: row.horizon),
         text("linearised", lambda row: row.by),
-        number("settings", lambda row: len(row.predicted)),
-        number("rms error", lambda row: row.error),
-        number("rms gain", lambda row: float(np.sqrt(np.mean(row.realised**2)))),
-        number("slope", lambda row: row.slope),
-        number("correlation", lambda row: float(np.corrcoef(row.predicted, row.realised)[0, 1])),
+        number("settings", "count", lambda row: len(row.predicted)),
+        number("rms error", "1", lambda row: row.error),
+        number("rms gain", "1", lambda row: float(np.sqrt(np.mean(row.realised**2)))),
+        number("slope", "1", lambda row: row.slope),
+        number("correlation", "1", lambda row: float(np.corrcoef(row.predicted, row.realised)[0, 1])),
     )
+    return (table,)
 
 
 def _rest(gains: np.ndarray, h: int) -> np.ndarray:

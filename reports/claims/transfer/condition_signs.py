@@ -17,6 +17,7 @@ from reports.findings import OUTSIDE, Judgement
 from reports.judging.intervals import QUANTILE, exceeds_pvalue, half_width
 from reports.judging.needed import by_share, with_need
 from reports.judging.rules import LEVEL, SHARE
+from reports.probability import in_words
 
 FAR = 2.0  # medians of the distance from the boundary
 FEWEST = 12  # decided signs, of which a share is told of a horizon
@@ -116,7 +117,7 @@ def judge_signs(scores: SignScores, what: str, missing: int = 0) -> Judgement:
     """The signs of the gain by linearised training, over one epoch; so many more settings are `missing`."""
     counted, beyond = scores.count, scores.beyond
     verdict = condition_verdict(scores.predicted, scores.realised)
-    note = f"{scores_in_words(scores)}; beyond {FAR:g} median distances {beyond.right} of {beyond.decided}"
+    note = f"{scores_in_words(scores)}; beyond {FAR:g} median distances {beyond.right} of {beyond.decided} right"
     if beyond.interval is not None:
         note += f" (at least {beyond.interval[0]:.3f})"
     left_out = f"; {missing} more are left out, whose data are not installed" if missing else ""
@@ -135,15 +136,14 @@ def judge_signs(scores: SignScores, what: str, missing: int = 0) -> Judgement:
 def scores_in_words(scores: SignScores) -> str:
     """How many signs are right, and how many would be by constants and by shuffled predictions."""
     counted, signs = scores.count, scores.realised.signs
-    note = (
-        f"{counted.right} of {counted.decided}, {int((signs > 0).sum())} positive and {int((signs < 0).sum())} negative"
-    )
+    positive, negative = int((signs > 0).sum()), int((signs < 0).sum())
+    note = f"{counted.right} of {counted.decided} right, {positive} positive and {negative} negative"
     if not counted.decided:
         return note
     chance, associated = shuffled_shares(scores.predicted, scores.realised)
     return (
-        f"{note}; {best_constant(scores.realised)} right by the better constant, {chance:.2f} of them by shuffled "
-        f"predictions, which do as well with probability {associated:.2g}"
+        f"{note}; {best_constant(scores.realised)} right by the better constant, a share of {chance:.2f} by "
+        f"shuffled predictions, which do as well with probability {in_words(associated)}"
     )
 
 
@@ -177,7 +177,7 @@ def _judge_networks(predicted: np.ndarray, gains: np.ndarray) -> Judgement:
         interval=(mean - QUANTILE * error, mean + QUANTILE * error) if count else None,
         verdict="holds" if seen else "refuted" if count and mean < -QUANTILE * error else "undecided",
         power=f"{count} settings; error and interval as if replicas were exchanged at random",
-        note="" if pvalue is None else f"exchanged replicas do as well with probability {pvalue:.2g}",
+        note="" if pvalue is None else f"exchanged replicas do as well with probability {in_words(pvalue)}",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from reports.claims.claim import Case, Context
+from reports.claims.transfer.treatment_words import legend
 from reports.findings import Cell, Judgement, Panel, Series, Table, number, table_of, text
 from reports.judging.intervals import effect_found, means_and_halves, sample_mean
 from reports.judging.needed import by_interval, with_need
@@ -169,12 +170,12 @@ def gains_table(name: str, caption: str, found: Mapping[str, Effects]) -> Table:
 
     return table_of(
         name,
-        caption,
+        f"{caption} {legend(name for effects in found.values() for name in effects.treatments)}",
         ((case, effects, treatment) for case, effects in found.items() for treatment in effects.treatments),
         text("case", lambda row: row[0], once=True),
         text("treatment", lambda row: row[2]),
-        number("mean accuracy", lambda row: sample_mean(row[1].of(row[2]))),
-        number("minus scratch", mean),
+        number("mean accuracy", "1", lambda row: sample_mean(row[1].of(row[2]))),
+        number("minus scratch", "1", mean),
         text("95 % interval", interval),
     )
 

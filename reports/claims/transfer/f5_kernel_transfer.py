@@ -178,9 +178,9 @@ def illustrate(outcomes: Outcomes[WideStudy, PredictedWideGains, MeasuredGains])
         (row for outcome in outcomes for row in _rows(outcome)),
         text("case", lambda row: row.case, once=True),
         text("against", lambda row: row.reference, once=True),
-        number("step", lambda row: row.step),
-        number("predicted, %", lambda row: 100 * row.predicted),
-        number("measured, %", lambda row: (100 * row.measured, 100 * row.error)),
+        number("step", "count", lambda row: row.step),
+        number("predicted", "%", lambda row: 100 * row.predicted),
+        number("measured", "%", lambda row: (100 * row.measured, 100 * row.error)),
     )
     figure = Figure(
         name="f5-gains",

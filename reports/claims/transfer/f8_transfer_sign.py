@@ -16,6 +16,7 @@ from reports.findings import Exhibits, Figure, Judgement, Kind, Panel, Series, n
 from reports.judging.intervals import signs_seen
 from reports.judging.needed import by_pvalue, by_share, with_need
 from reports.judging.rules import SEEN, SHARE, Ruling, control_verdict, share_verdict
+from reports.probability import in_words
 
 EDGES = (0.0, 0.003, 0.01, 0.03, 0.1, np.inf)  # of bins of the predicted gain, as a share of the loss at the start
 
@@ -98,8 +99,9 @@ def decide(case: Case[Route], prediction: PredictedSigns, realised: RealisedSign
             power=f"{every.settings} settings, {every.settings - every.decided} of them undecided",
             verdict=verdict,
             note=with_need(
-                f"{every.right} of {every.decided}; beyond {margin:.2g} {beyond.right} of {beyond.decided}; "
-                f"{chance:.2f} by shuffled predictions, which do as well with probability {associated:.2g}",
+                f"{every.right} of {every.decided} right; {beyond.right} of {beyond.decided} where the predicted gain "
+                f"exceeds {margin:.2g}; a share of {chance:.2f} by shuffled predictions, which do as well with "
+                f"probability {in_words(associated)}",
                 verdict,
                 by_pvalue(realised.replicas, pvalue)
                 if control
@@ -149,12 +151,12 @@ def illustrate(outcomes: Outcomes[Route, PredictedSigns, RealisedSigns]) -> Exhi
         (row for outcome in outcomes for row in _rows(outcome)),
         text("mechanism", lambda row: row.mechanism, once=True),
         text("distance", lambda row: row.distance),
-        number("settings", lambda row: row.count.settings),
-        number("undecided", lambda row: row.count.settings - row.count.decided),
-        number("right", lambda row: row.count.right),
-        number("wrong", lambda row: row.count.decided - row.count.right),
-        number("from", lambda row: row.count.interval and row.count.interval[0], digits=2),
-        number("to", lambda row: row.count.interval and row.count.interval[1], digits=2),
+        number("settings", "count", lambda row: row.count.settings),
+        number("undecided", "count", lambda row: row.count.settings - row.count.decided),
+        number("right", "count", lambda row: row.count.right),
+        number("wrong", "count", lambda row: row.count.decided - row.count.right),
+        number("from", "1", lambda row: row.count.interval and row.count.interval[0], digits=2),
+        number("to", "1", lambda row: row.count.interval and row.count.interval[1], digits=2),
     )
     figure = Figure(
         name="f8-signs",

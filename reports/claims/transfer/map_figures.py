@@ -34,11 +34,11 @@ def points_table(found: Mapping[MapPoint, MappedEffects], names: Mapping[MapPoin
         f"the switch, and the gain that linearised training of the same networks predicts.{_change(found)}",
         found.items(),
         text("point", lambda row: names[row[0]]),
-        number("upstream", lambda row: float(row[1].upstream_accuracy.mean())),
-        number("pretrained minus scratch", lambda row: gain(row[1])),
+        number("upstream accuracy", "1", lambda row: float(row[1].upstream_accuracy.mean())),
+        number("pretrained minus scratch", "1", lambda row: gain(row[1])),
         text("95 % interval", lambda row: interval(row[1])),
-        number("active, upper layer", lambda row: sample_mean(row[1].active_at_switch("pretrained")[:, 1])),
-        number("predicted", lambda row: float(row[1].linearised.accuracy.mean)),
+        number("active, upper layer", "1", lambda row: sample_mean(row[1].active_at_switch("pretrained")[:, 1])),
+        number("predicted gain", "1", lambda row: float(row[1].linearised.accuracy.mean)),
     )
 
 

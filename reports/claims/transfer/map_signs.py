@@ -12,6 +12,7 @@ from reports.claims.transfer.sign_counts import RealisedSigns, SignCount, count_
 from reports.findings import Judgement
 from reports.judging.needed import by_share, with_need
 from reports.judging.rules import SHARE, Ruling, share_verdict
+from reports.probability import in_words
 from theory.testing import PairedMean, paired_mean
 
 CHANCE = 0.01  # shuffled predictions must do as well with a smaller probability than this
@@ -109,11 +110,12 @@ def _judge_control(predicted: Sequence[float], realised: RealisedSigns) -> Judge
 
 
 def _note(counted: SignCount, predicted: np.ndarray, realised: RealisedSigns) -> str:
-    note = f"{counted.right} of {counted.decided}; {int((predicted > 0).sum())} points are predicted positive"
+    note = f"{counted.right} of {counted.decided} right; {int((predicted > 0).sum())} points are predicted positive"
     if not counted.decided:
         return note
     chance, associated = shuffled_shares(predicted, realised)
     return (
-        f"{note}; {best_constant(realised)} right by the better constant; {chance:.2f} by shuffled predictions, "
-        f"which do as well with probability {associated:.2g}"
+        f"{note}; {best_constant(realised)} right by the better constant; a share of {chance:.2f} by shuffled "
+        f"predictions, "
+        f"which do as well with probability {in_words(associated)}"
     )

@@ -18,6 +18,15 @@ TaskRow = tuple[TaskPoint, PlasticityEffects]
 Found = Mapping[TaskPoint, PlasticityEffects]
 
 
+def _point() -> tuple[Cells[TaskRow], ...]:
+    """What a point of the map is, in three slim columns."""
+    return (
+        number("upper width", "count", lambda row: row[0].width),
+        number("init factor", "1", lambda row: row[0].factor),
+        number("learning rate", "1", lambda row: row[0].rate),
+    )
+
+
 def slopes_table(found: Found) -> Table:
     """Every point: accuracy in the first and last task, the slope and what it says, the loss, units alive."""
     return table_of(
@@ -27,15 +36,15 @@ def slopes_table(found: Found) -> Table:
         "tenth task begins; and the slope of networks that begin every task anew. Means over replicas with standard "
         "errors.",
         found.items(),
-        text("point", lambda row: row[0].name),
-        number("first task", lambda row: sample_mean(row[1].accuracy[0][:, 0])),
-        number("last task", lambda row: sample_mean(row[1].accuracy[0][:, -1])),
-        number("slope", lambda row: _with_error(row[1].slope())),
+        *_point(),
+        number("accuracy, first task", "1", lambda row: sample_mean(row[1].accuracy[0][:, 0])),
+        number("accuracy, last task", "1", lambda row: sample_mean(row[1].accuracy[0][:, -1])),
+        number("slope", "per task", lambda row: _with_error(row[1].slope())),
         text("95 % interval", lambda row: in_words(row[1].slope(), 4)),
         text("plasticity", lambda row: course_of(row[1].slope())),
-        number("slope of loss", lambda row: sample_mean(slopes(row[1].loss[0]))),
-        number("alive", lambda row: sample_mean(row[1].alive[0][:, -1])),
-        number("slope, anew", lambda row: _with_error(row[1].slope(ANEW.name))),
+        number("slope of loss", "per task", lambda row: sample_mean(slopes(row[1].loss[0]))),
+        number("share alive", "1", lambda row: sample_mean(row[1].alive[0][:, -1])),
+        number("slope, anew", "per task", lambda row: _with_error(row[1].slope(ANEW.name))),
     )
 
 
@@ -49,11 +58,11 @@ def remedies_table(found: Found) -> Table:
         ((point, each, name) for point, each in found.items() for name in ranking(each)),
         text("point", lambda row: row[0].name, once=True),
         text("remedy", lambda row: row[2]),
-        number("accuracy", lambda row: sample_mean(row[1].accuracy[row[1].of(row[2]), :, 1:].mean(axis=1))),
-        number("minus none", lambda row: _help(row[1], row[2])),
+        number("accuracy", "1", lambda row: sample_mean(row[1].accuracy[row[1].of(row[2]), :, 1:].mean(axis=1))),
+        number("minus none", "1", lambda row: _help(row[1], row[2])),
         text("95 % interval", lambda row: None if row[2] == NONE.name else in_words(row[1].help(row[2], NONE.name), 4)),
-        number("slope", lambda row: _with_error(row[1].slope(row[2]))),
-        number("alive", lambda row: sample_mean(row[1].alive[row[1].of(row[2]), :, -1])),
+        number("slope", "per task", lambda row: _with_error(row[1].slope(row[2]))),
+        number("share alive", "1", lambda row: sample_mean(row[1].alive[row[1].of(row[2]), :, -1])),
     )
 
 
@@ -67,10 +76,12 @@ def next_gains_table(found: Found) -> Table:
     """Every point: the gain over a new network in the tasks of `READ`, as it is seen and as it is predicted."""
 
     def of_task(k: int) -> tuple[Cells[TaskRow], Cells[TaskRow]]:
-        seen: Cells[TaskRow] = number(f"task {READ[k]}", lambda row: sample_mean(row[1].gains[k]))
-        return seen, number("predicted", lambda row: float(foretold([row[1]], slice(k, k + 1))[0]))
+        seen: Cells[TaskRow] = number(f"gain, task {READ[k]}", "1", lambda row: sample_mean(row[1].gains[k]))
+        return seen, number(
+            f"predicted, task {READ[k]}", "1", lambda row: float(foretold([row[1]], slice(k, k + 1))[0])
+        )
 
-    columns: list[Cells[TaskRow]] = [text("point", lambda row: row[0].name)]
+    columns: list[Cells[TaskRow]] = [*_point()]
     for k in range(len(READ)):
         columns += of_task(k)
     return table_of(

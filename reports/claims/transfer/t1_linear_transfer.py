@@ -288,12 +288,12 @@ def illustrate(outcomes: Outcomes[LinearStudy, PredictedLinearGains, TrainedLine
         "the same trace. The last case is the control: measured through initial weights, predicted as frozen features.",
         (row for outcome in outcomes for row in _rows(outcome)),
         text("case", lambda row: row.case, once=True),
-        text("pre-training", lambda row: row.length, once=True),
-        number("task", lambda row: row.step),
-        number("as drawn: predicted", lambda row: row.predicted[DRAWN]),
-        number("measured", lambda row: row.measured[DRAWN]),
-        number("trace-matched: predicted", lambda row: row.predicted[MATCHED]),
-        number("measured", lambda row: row.measured[MATCHED]),
+        text("pre-training, steps", lambda row: row.length, once=True),
+        number("task", "steps", lambda row: row.step),
+        number("as drawn: predicted", "1", lambda row: row.predicted[DRAWN]),
+        number("as drawn: measured", "1", lambda row: row.measured[DRAWN]),
+        number("trace-matched: predicted", "1", lambda row: row.predicted[MATCHED]),
+        number("trace-matched: measured", "1", lambda row: row.measured[MATCHED]),
     )
     figure = Figure(
         name="t1-sign",

@@ -60,3 +60,10 @@ def test_sections_of_a_page():
         PageSection("p.html", "Title", "", "First &"),
         PageSection("p.html#two", "Title", "A name", "one two"),
     ]
+
+
+def test_formulas_are_read_as_their_letters():
+    formula = '<math title="\\Sigma_w"><msub><mi>Σ</mi><mi>w</mi></msub></math>'
+    assert page_sections(f"<main><h1>T</h1><p>Here {formula} is aligned.</p></main>", "t.html") == [
+        PageSection("t.html", "T", "", "Here Σw is aligned.")
+    ]

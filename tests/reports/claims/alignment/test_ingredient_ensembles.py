@@ -76,7 +76,7 @@ def test_the_table_and_the_figure_show_ensembles_beside_single_trainings():
     outcomes = (Outcome(case, 0.0, single, ()), Outcome(replace(case, study=study), 0.0, ensembles, ()))
     exhibits = a8_ingredients.illustrate(outcomes)
     (table,), (figure,) = exhibits.tables, exhibits.figures
-    assert [column.heading for column in table.columns][-4:] == [
+    assert [column.title for column in table.columns][-4:] == [
         "outside, %", "would be seen, %", "$p$", "along the axes, %",
     ]  # fmt: skip
     assert table.rows[0][-4:] == (2.0, 3.0, 5e-7, (90.0, 5.0))

@@ -36,5 +36,6 @@ def test_both_gains_have_simultaneous_intervals():
         found = PLAIN.difference(name, confidence=0.975)
         assert judgement.interval == (found.low, found.high)
         assert judgement.note.startswith(
-            f"from scratch {PLAIN.of('scratch').mean():.3f}; upstream 12 fitted after 10 steps"
+            f"accuracy from scratch {PLAIN.of('scratch').mean():.3f}; 12 of {PLAIN.replicas} replicas fit all upstream "
+            "labels, in 10 steps on average"
         )

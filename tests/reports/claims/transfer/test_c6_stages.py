@@ -115,9 +115,9 @@ def test_what_is_said_of_the_early_gain():
     excess = [paired_mean(measured.at(10) - 0.5 * measured.at(epoch)) for epoch in (1, 5, 20, 80)]
     nearest = min(excess, key=lambda each: each.low)
     assert early.note == (
-        f"largest after 20 epochs, {measured.at(20).mean():+.4f}, where {measured.upstream[5].mean():.2f} of upstream "
-        f"rows are fitted in the end; after 10 epochs {measured.at(10).mean():+.4f}; "
-        f"{by_interval(9, nearest.low, nearest.high, (0.0,))}"
+        f"the gain is largest after 20 epochs, {measured.at(20).mean():+.4f}; after 10 epochs it is "
+        f"{measured.at(10).mean():+.4f}; a share of {measured.upstream[5].mean():.2f} of upstream rows is fitted in "
+        f"the end; {by_interval(9, nearest.low, nearest.high, (0.0,))}"
     )
     assert (start.measurement, start.prediction, start.verdict) == (0.0, 0.0, "holds")
     added = paired_mean(measured.at(80) - measured.at(10))

@@ -211,7 +211,7 @@ def test_tables_and_figures_show_every_point_and_the_best_remedy_first():
     slopes, gains, remedies = shown.tables
     assert len(slopes.rows) == len(gains.rows) == len(MAP)
     assert [row[1] for row in remedies.rows][:5] == ["decay 0.03", "revived", "rescaled", "anew", "none"]
-    assert len(gains.columns) == 1 + 2 * len(READ)
+    assert len(gains.columns) == 3 + 2 * len(READ)
     assert [len(figure.panels) for figure in shown.figures] == [len(COMPARED), 3]
     assert all(render(figure).svg for figure in shown.figures)
 

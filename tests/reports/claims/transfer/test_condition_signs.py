@@ -35,7 +35,7 @@ def test_signs_that_are_all_right_hold_and_the_squared_error_is_seen_to_fail():
     assert found[3].measurement == 0.0
     assert found[3].kind == "control"
     assert found[4].measurement == "not up to 6 epochs"
-    assert "25 of 25, 13 positive and 12 negative; 13 right by the better constant" in found[0].note
+    assert "25 of 25 right, 13 positive and 12 negative; 13 right by the better constant" in found[0].note
 
 
 @pytest.mark.parametrize("wrong", [3, 12, 25])
@@ -205,7 +205,7 @@ def test_undecided_settings_are_counted():
     assert control.interval == share_interval(3, 25)
     assert accuracy.note.endswith(by_share(22, 25, 27))
     beyond = scores.beyond
-    told = f"beyond 2 median distances {beyond.right} of {beyond.decided} (at least {beyond.interval[0]:.3f})"
+    told = f"beyond 2 median distances {beyond.right} of {beyond.decided} right (at least {beyond.interval[0]:.3f})"
     assert told in accuracy.note
 
 
