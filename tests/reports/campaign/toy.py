@@ -78,7 +78,7 @@ def illustrate(outcomes: Outcomes[Factor, float, Draws]) -> Exhibits:
         "Means.",
         outcomes,
         text("case", lambda o: o.case.name),
-        number("mean", lambda o: o.measurement.values[0]),
+        number("mean", "1", lambda o: o.measurement.values[0]),
     )
     series = tuple(Series(o.case.name, np.arange(5.0), o.measurement.values) for o in outcomes)
     return Exhibits((table,), (Figure("toy", "Values.", (Panel("values", series=series),)),))
@@ -86,7 +86,7 @@ def illustrate(outcomes: Outcomes[Factor, float, Draws]) -> Exhibits:
 
 def background() -> tuple[Table, ...]:
     """A table without cases."""
-    return (table_of("toy-behind", "One.", (1.5,), number("one", lambda value: value)),)
+    return (table_of("toy-behind", "One.", (1.5,), number("one", "1", lambda value: value)),)
 
 
 CLAIM = Claim(
