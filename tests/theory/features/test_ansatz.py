@@ -76,6 +76,13 @@ def test_correlations_are_cosines():
     assert np.isnan(float(correlation(np.eye(3), np.diag([1.0, 2.0, 3.0]), traceless=True)))
 
 
+def test_correlations_of_several_are_those_of_each():
+    several = np.stack([A, A + np.eye(5), B])
+    for traceless in (False, True):
+        each = [float(correlation(matrix, B, traceless=traceless)) for matrix in several]
+        np.testing.assert_allclose(correlation(several, B, traceless=traceless), each, rtol=1e-12)
+
+
 def test_the_change_is_compared_with_what_the_output_sees_of_it():
     initial, change = GENERATOR.standard_normal((2, 6, 4))
     k = np.cov(GENERATOR.standard_normal((6, 9)))

@@ -333,3 +333,11 @@ def test_heaviness_of_gaussian_rows_is_one() -> None:
     rows = gaussian_rows(40_000, 6, 3)
     assert heaviness(in_eigenbasis(fixed_setting(rows, Training()), rows)) == pytest.approx(1, abs=0.02)
     assert heaviness(in_eigenbasis(fixed_setting(np.zeros((3, 2)), Training()), np.zeros((3, 2)))) == 1
+
+
+@pytest.mark.parametrize(("samples", "variance"), [(1, 0.0), (2, 0.0), (4, 4 * 2 / (2 * 3))])
+def test_batches_of_all_rows_do_not_vary(samples: int, variance: float) -> None:
+    """One row of one, two of two, two of four."""
+    data = Data(kind="gaussian", spectrum=(1.0,), samples=samples, fixed=True)
+    training = Training(batch_size=min(2, samples), sampling="fresh")
+    assert batch_variance(Setting(data=data, training=training)) == pytest.approx(variance)

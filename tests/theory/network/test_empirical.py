@@ -67,6 +67,7 @@ def test_against_gradients_row_by_row(name: str, outputs: int, trained: int, mon
         expected = by_gradients(function, parameters, rows, among)
         scale = np.abs(expected).max()
         contracted = np.trace(expected, axis1=2, axis2=3) / outputs
+        assert 8 * empirical.HELD == 2**28  # bytes in double precision: a quarter of a gigabyte
         for held in (empirical.HELD, 1):
             monkeypatch.setattr(empirical, "HELD", held)
             found = empirical_ntk(function, parameters, rows, among=among, full=True)

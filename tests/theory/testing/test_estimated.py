@@ -269,3 +269,14 @@ def test_bad_calls_name_the_argument():
         with pytest.raises(InvalidInput) as caught:
             call()
         assert caught.value.key == key
+
+
+@pytest.mark.parametrize(("blocks", "size"), [(12, 1), (40, 5)])
+def test_the_bound_of_a_variance_is_that_of_its_chi_squared_law(blocks, size):
+    """Of one mean, whose error is not shrunk: N SE² ν/χ²(5 %), in units of the mean's square; of two alike as well."""
+    values = np.random.default_rng(blocks).gamma(4.0, 0.25, (blocks, 1))
+    counts = np.full(blocks, size)
+    one = estimated_means(values, counts)
+    bound = blocks * size * one.errors[0] ** 2 * one.degrees[0] / stats.chi2.ppf(0.05, one.degrees[0])
+    assert one.variance_bound == pytest.approx(bound)
+    assert estimated_means(np.hstack([values, values]), counts).variance_bound == pytest.approx(bound)

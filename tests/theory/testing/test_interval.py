@@ -209,3 +209,13 @@ def test_bad_calls_name_the_argument(name):
     with pytest.raises(InvalidInput) as caught:
         misalignment_interval(SPACES, options.pop("second_moments", None), **options)
     assert caught.value.key == key
+
+
+def test_what_is_left_out_of_a_call_is_what_is_documented():
+    """95 %, 999 resamples, seed 0."""
+    rng, spaces = generator(13), spaces_of((1, 2))
+    moments = replicas_of(turned_moment(spaces, 0.5, rng), 9, 5, rng)
+    plain = misalignment_interval(spaces, moments)
+    said = misalignment_interval(spaces, moments, confidence=0.95, resamples=999, seed=0)
+    assert (plain.squared_low, plain.squared_high, plain.confidence) == (said.squared_low, said.squared_high, 0.95)
+    np.testing.assert_array_equal(plain.resamples, said.resamples)

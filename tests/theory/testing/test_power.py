@@ -280,3 +280,20 @@ def test_bad_calls_name_the_argument(name):
     with pytest.raises(InvalidInput) as caught:
         call()
     assert caught.value.key == key
+
+
+def test_what_is_left_out_of_a_call_is_what_is_documented():
+    """Level 1e-6, power .9, 64 blocks, 999 draws, seed 0; the table of four variances, one direction each."""
+    rng, group = generator(21), GROUPS[0]
+    moments, means = ensemble(rng, group), rng.standard_normal((64, 6))
+    options = {"level": 1e-6, "power": 0.9, "draws": 999, "seed": 0}
+    for detect in (detectable_rotation, detectable_energy):
+        found = detect(moments, group)
+        assert found.value is not None
+        assert found == detect(moments, group, blocks=64, **options)
+    assert detectable_mean(means, group) == detectable_mean(means, group, **options)
+    options = {"tau": (1.0, 1.5, 2.0, 3.0), "multiplicity": (1, 1, 1, 1), "width": 50, "level": 0.01, "draws": 199}
+    plain, said = (rotation_power_table([0.2], [20], ensembles=20, **keys) for keys in ({}, {**options, "seed": 0}))
+    np.testing.assert_array_equal(plain.power, said.power)
+    assert 0 < plain.power[0, 0] < 1
+    assert (plain.level, plain.ensembles, rotation_power_table([0.1], [2], draws=99).ensembles) == (0.01, 20, 200)

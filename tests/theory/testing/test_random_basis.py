@@ -81,3 +81,11 @@ def test_bad_calls_name_the_argument(matrix, options, key):
     with pytest.raises(InvalidInput) as caught:
         random_basis_test(SPACES, matrix, **options)
     assert caught.value.key == key
+
+
+def test_what_is_left_out_of_a_call_is_what_is_documented():
+    w = generator(9).standard_normal((9, 3))
+    plain, said = (
+        random_basis_test(spaces_of((1, 2)), w.T @ w, **options) for options in ({}, {"draws": 999, "seed": 0})
+    )
+    np.testing.assert_array_equal(plain.null_distribution, said.null_distribution)

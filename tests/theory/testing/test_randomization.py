@@ -17,8 +17,11 @@ from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 from theory.symmetry import symmetry_group, twirl
 from theory.testing import (
+    escalating_mean_randomization_test,
     escalating_randomization_test,
+    mean,
     mean_randomization_test,
+    randomization,
     randomization_test,
 )
 
@@ -240,3 +243,22 @@ def test_bad_calls_name_the_argument(name):
     with pytest.raises(InvalidInput) as caught:
         call()
     assert caught.value.key == key
+
+
+def test_what_is_left_out_of_a_call_is_what_is_documented(monkeypatch):
+    """999 draws, no merging, seed 0; the escalating tests at 1e-6, screened at 1/1,000, with 64 blocks."""
+    rng, group = generator(31), group_of((2, 1, 2))
+    moments, means = aligned_ensemble(rng, group, 9, 4), rng.standard_normal((9, 5))
+    plain, said = (
+        randomization_test(moments, group),
+        randomization_test(moments, group, statistic="energy", draws=999, blocks=None, seed=0),
+    )
+    assert (plain.pvalue, plain.statistic, len(plain.null_distribution)) == (said.pvalue, said.statistic, 999)
+    np.testing.assert_array_equal(plain.null_distribution, said.null_distribution)
+    plain, said = (
+        mean_randomization_test(means, group, **options) for options in ({}, {"draws": 999, "blocks": None, "seed": 0})
+    )
+    np.testing.assert_array_equal(plain.null_distribution, said.null_distribution)
+    for module, test in ((randomization, escalating_randomization_test), (mean, escalating_mean_randomization_test)):
+        monkeypatch.setattr(module, "escalated", lambda *given: given[-4:])
+        assert test(moments, group) == (1e-6, 1e-3, 64, 0)

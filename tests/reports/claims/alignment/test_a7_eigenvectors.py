@@ -99,3 +99,6 @@ def test_the_share_is_that_of_the_last_reading_with_its_rank():
     assert share.power == "random bases 0.50, at most 1.00"
     assert share.note.endswith(f"$p$ = {(1 + np.sum(random >= random[150])) / 200:.2g}")
     assert nearer.quantity.startswith("groups of 5 networks")
+    few = replace(measured, matchings=(first, replace(last, best=random[199 - 28])))
+    share, _ = a7_eigenvectors.decide(case_of(a7_eigenvectors.CLAIM, PATCHES), "", few)
+    assert share.note.endswith(f"$p$ = {29 / 200:.2g}")  # .14, where 29/199 would be .15

@@ -196,6 +196,17 @@ def test_readings_at_the_ends_of_the_papers_stretch_count():
     assert [each.quantity.endswith("recovers at epoch 5") for each in far] == [False, False, True]
 
 
+def test_both_ends_of_the_papers_stretch_are_in_it():
+    """Of 97 steps an epoch, as in the paper, steps 550 and 2,050 are read themselves, and those beside them are not."""
+    paper = next(
+        case for case in CLAIM.cases(Context(budget="paper", cifar10=Path("/images"))) if "CIFAR-10" in case.name
+    )
+    shares = np.array([0.0, 0.2, 0.9, 0.9, 0.9, 0.9, 0.3])
+    steps = np.array([0, 549, 550, 1000, 1500, 2050, 2051])
+    _, over = beside(paper, replace(along(shares), steps=steps))
+    assert over.measurement == pytest.approx(0.9, abs=0.01)
+
+
 def test_the_photographs_own_labels_are_a_case_beyond_the_quick_budget():
     *_, photographs = CLAIM.cases(Context(budget="full"))
     assert photographs.experiment.downstream.labels.kind == "real"

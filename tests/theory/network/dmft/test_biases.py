@@ -14,6 +14,7 @@ import theory
 from reports.judging.changes import Moved, from_start, movements
 from tests.oracles.mean_field import Plain, mean_field
 from tests.theory.network.dmft.problems import problem, setting, spectrum
+from theory.network.dmft.biases import Biases
 from theory.network.dmft.row import passed
 from theory.network.dmft.solver import solve
 from theory.prediction import Prediction
@@ -48,6 +49,23 @@ def test_the_bias_of_an_output_is_a_weight_of_a_constant() -> None:
     np.testing.assert_allclose(common.back, plain.back + 0.5 * a[:3] @ a[3])
     for each in ("back", "features", "force"):
         np.testing.assert_allclose(getattr(own, each), getattr(common, each))
+
+
+def test_biases_move_against_the_mean_force_and_its_noise() -> None:
+    """−η (mean of what is expected, and the drawn forces by their multipliers over √(N n)), with momentum."""
+    found = problem(20, 80, 2, rate=0.3, momentum=0.5, bias=True)
+    generator, biases, wanted, velocity = np.random.default_rng(1), Biases(found), np.zeros(2), np.zeros(2)
+    for step in range(3):
+        expected, drawn = generator.standard_normal((2, 7, 2))
+        multipliers = generator.standard_normal(7)
+        biases.advance(step, expected, drawn, multipliers)
+        noise = sum(c * force for c, force in zip(multipliers, drawn, strict=True)) / np.sqrt(7 * 80)
+        velocity = 0.5 * velocity + expected.mean(axis=0) + noise
+        wanted = wanted - 0.3 * velocity
+        np.testing.assert_allclose(biases.values, wanted)
+    still = Biases(replace(found, bias=False))
+    still.advance(0, expected, drawn, multipliers)
+    assert not still.values.any()
 
 
 @pytest.mark.slow
