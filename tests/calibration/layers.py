@@ -8,8 +8,8 @@ networks, the filters of each share a factor e^{N(0, 0.2²)} of every direction 
 - *rotated*: the same in another basis alone;
 - *isotropic*: that of initial weights.
 
-`python -m tests.calibration.layers FILE.svg` prints the table of the guide, the share of all four verdicts in 200
-layers, and draws how often the verdict is the right one.
+`python -m tests.calibration.layers FILE.svg [DRAWS]` prints the table of the guide, the share of all four verdicts in
+200 layers or in as many as are wanted, and draws how often the verdict is the right one.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def checked(generator: np.random.Generator, truth: Truth, count: int, networks: 
     return check(layers, rows, seed=int(generator.integers(2**31)))
 
 
-def counted(truth: Truth, count: int, networks: int) -> Counter[str]:
+def counted(truth: Truth, count: int, networks: int, draws: int = COUNTED) -> Counter[str]:
     """The verdicts on layers of one kind."""
-    seeds = np.random.SeedSequence([networks, count, len(truth)]).spawn(COUNTED)
+    seeds = np.random.SeedSequence([networks, count, len(truth)]).spawn(draws)
     return Counter(checked(np.random.default_rng(seed), truth, count, networks).verdict for seed in seeds)
 
 
@@ -88,10 +88,10 @@ def power_curves(verdicts: Mapping[tuple[int, int, Truth], Mapping[str, int]]) -
     for networks, sizes in SIZES.items():
         series = []
         for truth, right in RIGHT.items():
-            rates = (
-                np.array([sum(verdicts[networks, m, truth].get(word, 0) for word in right) for m in sizes]) / COUNTED
-            )
-            error = 1.96 * np.sqrt(rates * (1 - rates) / COUNTED)
+            counts = [verdicts[networks, m, truth] for m in sizes]
+            draws = np.array([sum(each.values()) for each in counts])
+            rates = np.array([sum(each.get(word, 0) for word in right) for each in counts]) / draws
+            error = 1.96 * np.sqrt(rates * (1 - rates) / draws)
             words = " or ".join(right)
             series.append(Series(f"{truth}: called {words}", np.array(sizes) / D, rates, error, style="both"))
         title = f"{networks} networks" if networks > 1 else "one network"
@@ -244,11 +244,12 @@ STUDIES: tuple[Study, ...] = (
 if __name__ == "__main__":
     print("| networks | m | layers | " + " | ".join(WORDS) + " |\n|" + "---|" * 7)
     found: dict[tuple[int, int, Truth], Counter[str]] = {}
+    draws = int(sys.argv[2]) if len(sys.argv) > 2 else COUNTED
     truths: tuple[Truth, ...] = ("aligned", "partly", "rotated", "isotropic")
     for networks, sizes in SIZES.items():
         for count in sizes:
             for truth in truths:
-                seen = found[networks, count, truth] = counted(truth, count, networks)
-                shares = " | ".join(f"{seen[word] / COUNTED:.3g}" for word in WORDS)
+                seen = found[networks, count, truth] = counted(truth, count, networks, draws)
+                shares = " | ".join(f"{seen[word] / draws:.3g}" for word in WORDS)
                 print(f"| {networks} | {count} | {truth} | {shares} |", flush=True)
     write_atomically(Path(sys.argv[1]), render(power_curves(found)).svg)
