@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -19,6 +19,8 @@ from reports.claims.alignment.ingredient_ensembles import (
     decide_ensembles,
     ensemble_trials,
     ingredients_here,
+    ingredients_in,
+    joined_ensembles,
     measure_ensembles,
 )
 from reports.claims.alignment.joint_laws import JointLaw, decide_joint, joint_trials, measure_joint
@@ -78,7 +80,7 @@ def trials(context: Context) -> Mapping[str, Trial[Study]]:
     for name, joint in joint_trials(context).items():
         found[name] = Trial(joint.trained, joint.study, joint.kind)
     for name, trial in ensemble_trials(context, groups()).items():
-        found[name] = Trial(trial.trained, trial.study, trial.kind)
+        found[name] = Trial(trial.trained, trial.study, trial.kind, parts=trial.parts)
     return found
 
 
@@ -124,7 +126,7 @@ def measure(case: Case[Study], context: Context) -> Measured:
     if isinstance(case.study, JointLaw):
         return measure_joint(case.setting, case.study)
     if isinstance(case.study, EnsembleStudy):
-        return measure_ensembles(case.setting, case.study)
+        return measure_ensembles(case.setting, ingredients_in(case))
     setting, every = case.setting, ingredients_here()
     rows = simulate.replica_inputs(setting, range(setting.ensemble.replicas)).x
     found = np.empty((3, len(case.study.ingredients), len(rows)))
@@ -136,6 +138,12 @@ def measure(case: Case[Study], context: Context) -> Measured:
             double, single = seen.precisions
             found[:, i, r] = double.symmetry, single.symmetry, double.rounding
     return IngredientDiscrepancies(case.study.ingredients, *found)
+
+
+def join(parts: Sequence[tuple[float | str, Measured]]) -> tuple[float | str, Measured]:
+    """The ensembles of a case, one part after the other; nothing else is cut."""
+    ensembles = [measured for _, measured in parts if isinstance(measured, IngredientEnsembles)]
+    return parts[0][0], joined_ensembles(ensembles)
 
 
 def decide(case: Case[Study], prediction: float | str, measured: Measured) -> tuple[Judgement, ...]:
@@ -267,4 +275,5 @@ CLAIM = Claim(
     measure=measure,
     decide=decide,
     illustrate=illustrate,
+    join=join,
 )

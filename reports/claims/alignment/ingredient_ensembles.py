@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,7 +23,7 @@ from reports.claims.alignment.evidence import (
     measure_alignment,
     measure_axes,
 )
-from reports.claims.claim import Context, Trial
+from reports.claims.claim import Case, Context, Trial
 from reports.counted import counted
 from reports.findings import OUTSIDE, Figure, Judgement, Kind, Panel, Series
 from reports.judging.estimate import data_symmetry
@@ -31,6 +32,7 @@ from reports.judging.needed import by_pvalue
 from reports.judging.rules import LEVEL, exact_verdict
 from simulate.ingredient_training import train_many
 from simulate.ingredients import INGREDIENTS, WIDTH, Ingredient, library_ingredients
+from simulate.ranges import parse_shard
 from theory.eigenspaces import eigenspaces
 from theory.features import aligned_part, jackknife
 from theory.setting import Data, Ensemble, Network, Setting, Training
@@ -75,13 +77,25 @@ class EnsembleStudy:
 def ensemble_trials(
     context: Context, groups: Mapping[str, tuple[str, tuple[str, ...], Kind]]
 ) -> dict[str, Trial[EnsembleStudy]]:
-    """Ensembles of each group (kind of ingredients, their names, kind of case); none at the quick budget."""
+    """Ensembles of each group (kind of ingredients, their names, kind of case); none at the quick budget.
+
+    Every ingredient is a part of its own, which knows nothing of the others.
+    """
     if context.budget == "quick":
         return {}
     return {
-        f"ensembles: {title}": Trial(SETTING if kind == "exact" else OF_BREAKS, EnsembleStudy(of, names), kind=kind)
+        f"ensembles: {title}": Trial(
+            SETTING if kind == "exact" else OF_BREAKS, EnsembleStudy(of, names), kind, parts=context.parts(len(names))
+        )
         for title, (of, names, kind) in groups.items()
     }
+
+
+def ingredients_in(case: Case[Any]) -> EnsembleStudy:
+    """The study of a case; of a part, the ingredient that is its share."""
+    i, n = parse_shard(case.part or "1/1")
+    names = case.study.ingredients
+    return replace(case.study, ingredients=names[(i - 1) * len(names) // n : i * len(names) // n])
 
 
 @dataclass(frozen=True)
@@ -123,6 +137,11 @@ class IngredientEnsembles:
     @property
     def diverged(self) -> int:
         return sum(each.alignment.diverged for each in self.found)
+
+
+def joined_ensembles(parts: Iterable[IngredientEnsembles]) -> IngredientEnsembles:
+    """Those of all parts, in their order."""
+    return IngredientEnsembles(tuple(each for part in parts for each in part.found))
 
 
 def measure_ensembles(setting: Setting, study: EnsembleStudy) -> IngredientEnsembles:

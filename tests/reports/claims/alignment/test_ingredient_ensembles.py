@@ -18,6 +18,7 @@ from reports.claims.alignment.ingredient_ensembles import (
     IngredientEnsembles,
     alignment_figure,
     decide_ensembles,
+    ingredients_in,
     measure_ensembles,
 )
 from reports.claims.claim import Context, Outcome
@@ -88,6 +89,29 @@ def test_the_table_and_the_figure_show_ensembles_beside_single_trainings():
         f"| {names[1]} | 2.5e-01 | 2.0 % | 0.3 |  |",
     ]
     assert markdown(table, "yes")[2:] == []
+
+
+def test_the_parts_of_a_case_are_its_ingredients_and_join_to_the_whole():
+    cases = a8_ingredients.CLAIM.cases(Context(budget="full"))
+    for case in cases:
+        if isinstance(case.study, EnsembleStudy):
+            parts = case.parts or ("1/1",)
+            shares = [ingredients_in(replace(case, parts=(part,))).ingredients for part in parts]
+            assert shares == [(name,) for name in case.study.ingredients]
+    measured = [(0.0, IngredientEnsembles((found(name, 0.3),))) for name in ("SGD", "Adam", "Muon")]
+    prediction, whole = a8_ingredients.join(measured)
+    assert (prediction, [each.name for each in whole.found]) == (0.0, ["SGD", "Adam", "Muon"])
+
+
+@pytest.mark.slow
+def test_what_is_joined_is_what_the_whole_would_be():
+    cases = a8_ingredients.CLAIM.cases(Context(budget="full"))
+    (case,) = [case for case in cases if case.name == "ensembles: penalties that look at single coordinates"]
+    few = replace(case, trained=msgspec.structs.replace(case.setting, ensemble=Ensemble(replicas=8, dtype="float32")))
+    parts = [replace(few, parts=(part,)) for part in case.parts]
+    measured = [(0.0, a8_ingredients.measure(part, Context())) for part in parts]
+    whole = a8_ingredients.measure(replace(few, parts=()), Context())
+    assert repr(a8_ingredients.join(measured)) == repr((0.0, whole))  # some are NaN
 
 
 @pytest.mark.slow
