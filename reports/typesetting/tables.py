@@ -74,9 +74,10 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
 def to_latex_float(table: Table, *, notes: Sequence[tuple[str, str]] = ()) -> str:
     r"""The table as a float with its caption and the label tab:NAME, to be \input.
 
-    A table with columns of text spans both columns of an article that has two.
+    A table whose columns wrap, or whose numbers would have to be shrunk, spans both columns of an article that has two.
     """
-    wide = lay_out(table).wraps
+    layout = lay_out(table)
+    wide = layout.wraps or layout.width > ARTICLE
     environment = "table*" if wide else "table"
     head = [
         rf"\begin{{{environment}}}",

@@ -22,8 +22,8 @@ def _point() -> tuple[Cells[TaskRow], ...]:
     """What a point of the map is, in three slim columns."""
     return (
         number("upper width", "count", lambda row: row[0].width),
-        number("init factor", "1", lambda row: row[0].factor),
-        number("learning rate", "1", lambda row: row[0].rate),
+        number("init factor", "1", lambda row: row[0].factor, digits=2),
+        number("learning rate", "1", lambda row: row[0].rate, digits=1),
     )
 
 

@@ -9,7 +9,7 @@ import re
 from html.parser import HTMLParser
 
 from reports.findings import Column, Table
-from reports.typesetting.tables import to_csv, to_html_table, to_latex_table
+from reports.typesetting.tables import to_csv, to_html_table, to_latex_float, to_latex_table
 
 TABLE = Table(
     "t",
@@ -78,3 +78,11 @@ def test_csv_keeps_every_digit():
     assert rows[1] == ["Σ & co", "-1.234", "0.021", "3e-12", "holds"]
     assert rows[3] == ["[a]", "", "", "n/a", "undecided"]
     assert rows[4] == ["", "", "0.1", "inf", "who knows"]
+
+
+def test_a_table_of_many_numbers_spans_both_columns():
+    def starred(columns):
+        table = Table("t", "", (Column("accuracy of the first task"),) * columns, ((0.12345,) * columns,))
+        return to_latex_float(table).startswith(r"\begin{table*}")
+
+    assert [starred(columns) for columns in (2, 4, 14)] == [False, False, True]
