@@ -77,15 +77,17 @@ class EnsembleStudy:
 def ensemble_trials(
     context: Context, groups: Mapping[str, tuple[str, tuple[str, ...], Kind]]
 ) -> dict[str, Trial[EnsembleStudy]]:
-    """Ensembles of each group (kind of ingredients, their names, kind of case); none at the quick budget.
+    """Ensembles of each group (kind of ingredients, their names, kind of case).
 
     Every ingredient is a part of its own, which knows nothing of the others.
     """
-    if context.budget == "quick":
-        return {}
     return {
         f"ensembles: {title}": Trial(
-            SETTING if kind == "exact" else OF_BREAKS, EnsembleStudy(of, names), kind, parts=context.parts(len(names))
+            SETTING if kind == "exact" else OF_BREAKS,
+            EnsembleStudy(of, names),
+            kind,
+            parts=context.parts(len(names)),
+            since="full",
         )
         for title, (of, names, kind) in groups.items()
     }
