@@ -21,7 +21,7 @@ docs: $(READY)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -q
 
 test: lint
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" --ignore tests/test_words.py
 
 test-slow: $(READY)
 	$(PYTEST) -m slow
@@ -48,6 +48,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_words.py
 
 format: $(READY)
 	$(BIN)/ruff format .

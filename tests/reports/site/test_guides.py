@@ -129,6 +129,17 @@ def test_every_fence_is_seen():
         assert 2 * len(FENCE.findall(text)) == text.count("```")
 
 
+def broken_rows(text):
+    """Rows of tables that go on in the next line, which Markdown takes for another row."""
+    unfenced = FENCE.sub("", text)
+    return [line for line in unfenced.splitlines() if line.startswith("| ") and not line.rstrip().endswith("|")]
+
+
+def test_no_row_of_a_table_is_broken():
+    assert not [row for text in GUIDES.values() for row in broken_rows(text)]
+    assert broken_rows("| a | b\nc |\n") == ["| a | b"]
+
+
 def test_the_workflow_uses_commands_that_exist():
     steps = yaml.safe_load({file: text for _, file, text in FENCE.findall(GUIDES["ci"])}["workflow.yml"])
     commands = [step["run"] for step in steps["jobs"]["verify"]["steps"] if "run" in step]
