@@ -65,7 +65,12 @@ class Average:
 
 
 def rows_needed(problem: Problem, updates: int) -> int:
-    """N, a power of two: at least 512, and 2.5 times as many as there are numbers in a row's past."""
+    """N, a power of two: at least 512, and 2.5 times as many as there are numbers in a row's past.
+
+    The bias of order 1/N that is left is not in the error of an average. For three erf neurons after 24 updates, τ of
+    512 rows and of 2,048 differed by 0.4 and 0.5 % along the smallest and the largest eigenvalue (standard error 0.2 %
+    over 128 draws of output weights).
+    """
     return 1 << max(9, int(np.ceil(np.log2(2.5 * updates * problem.width + problem.outputs))))
 
 
