@@ -136,6 +136,7 @@ def test_signs_beyond_the_margin_are_counted_apart() -> None:
     right = decided & (np.sign(PREDICTED) == SIGNS)
     assert judgement.measurement == 4 / 7
     assert judgement.power == "8 settings, 1 of them undecided"
-    assert f"4 of 7; beyond {margin:.2g} {right.sum()} of {decided.sum()};" in judgement.note
+    counted = f"{right.sum()} of {decided.sum()} where the predicted gain exceeds {margin:.2g};"
+    assert f"4 of 7 right; {counted}" in judgement.note
     wrong = int(decided.sum() - right.sum())
     assert judgement.pvalue == pytest.approx(binom.sf(wrong - 1, beyond.sum(), 0.005))
