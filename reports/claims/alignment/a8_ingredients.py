@@ -80,7 +80,7 @@ def trials(context: Context) -> Mapping[str, Trial[Study]]:
     for name, joint in joint_trials(context).items():
         found[name] = Trial(joint.trained, joint.study, joint.kind)
     for name, trial in ensemble_trials(context, groups()).items():
-        found[name] = Trial(trial.trained, trial.study, trial.kind, parts=trial.parts)
+        found[name] = Trial(trial.trained, trial.study, trial.kind, parts=trial.parts, since=trial.since)
     return found
 
 
