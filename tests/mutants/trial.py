@@ -40,6 +40,7 @@ SPARE, FACTOR = 20.0, 4.0  # seconds of processor time that a test may take beyo
 LONGEST = 1200  # of a whole run, and of every process that its tests start
 MEMORY = 16 << 30  # bytes of addresses: a mutant must not take the machine along
 LATE = 3  # the exit status of a run one of whose tests took too long
+NONE = 5  # that of pytest where there is no test: those of some modules are all slow, which says nothing of a mutant
 
 
 @contextmanager
@@ -84,7 +85,7 @@ class Trials:
             if found.status == LATE and found.ended_by is not None and (found.ended_by,) not in self.passing:
                 self._must_pass((found.ended_by,))
                 found = self._of(mutant, tests)  # now that the time of this test is known
-            if found.status:
+            if found.status not in (0, NONE):
                 if found.ended_by is None:
                     self.broken.add(tests)
                 else:
