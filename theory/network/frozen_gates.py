@@ -177,9 +177,11 @@ class FrozenGates:
     def _back_through_gate(self, layer: int, back: Array) -> Array:
         """The adjoint of `_through_gate`."""
         gate = self.gates[layer]
-        wide = over_windows(back, gate.shape[2:4]) if _pools(self.filters[layer]) else back
-        wide *= gate
-        return namespace(back).reshape(wide, (gate.shape[0], -1, gate.shape[-1]))
+        if _pools(self.filters[layer]):
+            back = over_windows(back, gate.shape[2:4]) * gate  # of a single window, all places are one number in memory
+        else:
+            back *= gate
+        return namespace(back).reshape(back, (gate.shape[0], -1, gate.shape[-1]))
 
 
 def freeze(network: Network, parameters: Sequence[Array], rows: Array) -> FrozenGates:

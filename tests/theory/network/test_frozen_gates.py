@@ -10,6 +10,7 @@ from torch.func import vjp
 from simulate.networks import forward
 from tests.oracles.linearised import forward_product, function_of
 from tests.processes import python
+from tests.theory import small_networks
 from tests.theory.small_networks import NETWORKS, OUTPUTS, draw, mlp
 from theory.errors import InvalidInput
 from theory.network.frozen_gates import ACTIVATIONS, freeze, pick
@@ -78,6 +79,21 @@ def test_rows_that_are_taken_are_those_rows(name):
     torch.testing.assert_close(taken.forward(changes), alone.forward(changes), **EXACT)
     for a, b in zip(taken.backward(alone.outputs), alone.backward(alone.outputs), strict=True):
         torch.testing.assert_close(a, b, **EXACT)
+
+
+def test_a_last_window_that_is_the_whole_image(monkeypatch):
+    """From 4 × 4 by two maxima to one number per filter, in torch and in NumPy."""
+    monkeypatch.setattr(small_networks, "IMAGE", (2, 4, 4))
+    network = Network(kind="vgg", blocks=((3,), (2,)), hidden=(4,))
+    parameters, rows = draw(network)
+    frozen = freeze(network, parameters, rows)
+    residual = torch.ones_like(frozen.outputs)
+    plain = freeze(network, [w.numpy() for w in parameters], rows.numpy()).backward(residual.numpy())
+    for r in range(len(rows)):
+        wanted = vjp(function_of(network, rows[r]), *(w[r] for w in parameters))[1](residual[r])
+        for mine, theirs, by_autograd in zip(frozen.backward(residual), plain, wanted, strict=True):
+            torch.testing.assert_close(mine[r], by_autograd, **EXACT)
+            torch.testing.assert_close(torch.from_numpy(theirs[r]), by_autograd, **EXACT)
 
 
 def test_equal_maxima_send_back_to_the_first_place_as_training_does():
