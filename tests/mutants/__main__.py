@@ -17,7 +17,9 @@ def main() -> None:
     parser.add_argument("areas", nargs="*", default=[*AREAS], help="areas, folders or modules; all areas if none")
     parser.add_argument("--sample", type=int, default=50, metavar="N", help="how many mutants of each (50)")
     parser.add_argument("--seed", type=int, default=0, help="of the sample (0)")
-    parser.add_argument("--named-only", action="store_true", help="spare survivors the tests of their package")
+    parser.add_argument(
+        "--near-only", action="store_true", help="spare survivors all tests that do not use their module: a lower bound"
+    )
     options = parser.parse_args()
     known = equivalents()
     scores = []
@@ -29,7 +31,7 @@ def main() -> None:
             for number, mutant in enumerate(chosen, start=1):
                 diff = mutant.diff(place)
                 same = judged(mutant.module.as_posix(), diff, known)
-                fate = "equivalent" if same else trials.fate(mutant, named_only=options.named_only)
+                fate = "equivalent" if same else trials.fate(mutant, near_only=options.near_only)
                 fates[fate] += 1
                 print(f"{area} {number}/{len(chosen)} {mutant.module}:{mutant.line} {fate}", flush=True)
                 if fate == "survived":

@@ -43,26 +43,27 @@ def lines(root: Path, module: Path) -> frozenset[int] | None:
     return frozenset(found)
 
 
-def first_tests(root: Path, module: Path) -> tuple[Path, ...]:
-    """The files that test a module by its name; otherwise those that import it, those of its neighbours, or the folder.
+def stages(root: Path, module: Path) -> tuple[tuple[Path, ...], ...]:
+    """The files that test a module, in the order in which they run: near ones first, none twice; parts may be empty.
 
-    Of `theory/linear/online.py` they are `tests/theory/linear/test_online.py` and every `test_online_*.py`, less those
-    that belong to another module by their name (`online_shape.py`).
+    1. The module itself, for its examples, and the files that test it by name: of `theory/linear/online.py`,
+       `tests/theory/linear/test_online.py` and every `test_online_*.py`, less those that belong to another module by
+       their name (`online_shape.py`).
+    2. Tests of its package that use it: they import it, a name that a package takes from it, or something that
+       imports it.
+    3. All other tests of its package.
+    4. Tests of other packages that import it, or a name that a package takes from it.
     """
-    if named := _named(root, module):
-        return named
-    folder = package_tests(module)
-    importing = [path.relative_to(root) for path in sorted((root / folder).glob("test_*.py"))]
-    if found := [path for path in importing if module in _imported(root, path)]:
-        return tuple(found)
-    neighbours = [path for path in modules(root, str(module.parent)) if path.parent == module.parent]
-    others = [path for path in neighbours if path.stem != "__init__" and module in _imported(root, path)]
-    return tuple(sorted({test for path in others for test in _named(root, path)})) or (folder,)
-
-
-def package_tests(module: Path) -> Path:
-    """The folder of tests of the module's package."""
-    return Path("tests", module.parent)
+    folder = Path("tests", module.parent)
+    every = sorted(path.relative_to(root) for path in (root / "tests").rglob("test_*.py"))
+    own = [path for path in every if path.is_relative_to(folder)]
+    named = [module, *_named(root, module)]
+    near = [path for path in own if any(module in _imported(root, each) for each in (path, *_between(root, path)))]
+    elsewhere = [path for path in every if path not in own and module in _imported(root, path)]
+    found: list[tuple[Path, ...]] = []
+    for paths in (named, near, own, elsewhere):
+        found.append(tuple(path for path in paths if not any(path in earlier for earlier in found)))
+    return tuple(found)
 
 
 def _named(root: Path, module: Path) -> tuple[Path, ...]:
@@ -78,17 +79,55 @@ def _named(root: Path, module: Path) -> tuple[Path, ...]:
     return tuple(sorted(path.relative_to(root) for path in mine))
 
 
+def _between(root: Path, test: Path) -> list[Path]:
+    """What a test imports: modules and helpers. Packages are none, since they import whatever is theirs."""
+    return [path for path in _imported(root, test) if path.name != "__init__.py" and (root / path).exists()]
+
+
 @cache
 def _imported(root: Path, module: Path) -> frozenset[Path]:
-    """The project's modules that a module imports by name."""
+    """The project's modules that a module imports, and those from which packages take the names that it uses."""
+    nodes = list(ast.walk(ast.parse((root / module).read_text(encoding="utf-8"))))
     found: set[Path] = set()
-    for node in ast.walk(ast.parse((root / module).read_text(encoding="utf-8"))):
-        names = []
+    known: dict[str, str] = {}  # in full, what a name stands for
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            found |= _files(node.module)
+            for alias in node.names:
+                found |= _sources(root, node.module, alias.name)
+                known[alias.asname or alias.name] = f"{node.module}.{alias.name}"
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            path = Path(*name.split("."))
-            found |= {path.with_suffix(".py"), path / "__init__.py"}
+            for alias in node.names:
+                found |= _files(alias.name)
+                known[alias.asname or alias.name] = alias.name
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in known:
+            found |= _sources(root, known[node.value.id], node.attr)
     return frozenset(found)
+
+
+def _files(name: str) -> set[Path]:
+    path = Path(*name.split("."))
+    return {path.with_suffix(".py"), path / "__init__.py"}
+
+
+def _sources(root: Path, package: str, name: str) -> set[Path]:
+    """Where a name of a package is from: it is one of its modules, or taken from another module."""
+    found = _files(f"{package}.{name}")
+    source, original = _taken(root, Path(*package.split("."), "__init__.py")).get(name, (package, name))
+    if (source, original) != (package, name):
+        found |= _files(source) | _sources(root, source, original)
+    return found
+
+
+@cache
+def _taken(root: Path, package: Path) -> dict[str, tuple[str, str]]:
+    """Of the names that a package takes from modules: the module, and what it is called there."""
+    if not (root / package).exists():
+        return {}
+    return {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in ast.parse((root / package).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }

@@ -6,34 +6,68 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.areas import AREAS, first_tests, lines, modules
+from tests.mutants.areas import lines, modules, stages
 from tests.mutants.equivalents import Equivalent, equivalents, judged
 from tests.paths import ROOT
 
-LINEAR = Path("tests/theory/linear")
+SOURCES = {
+    "theory/__init__.py": "from theory import testing\nfrom theory.testing import power as strength\n",
+    "theory/testing/__init__.py": "from theory.testing.mean import detected\nfrom theory.testing.power import power\n",
+    "theory/testing/mean.py": "detected = 1\n",
+    "theory/testing/mean_ratio.py": "ratio = 1\n",
+    "theory/testing/power.py": "from theory.testing import mean\npower = 1\n",
+    "tests/theory/testing/test_mean.py": "",
+    "tests/theory/testing/test_mean_numbers.py": "",
+    "tests/theory/testing/test_mean_ratio.py": "from theory.testing.mean_ratio import ratio\n",
+    "tests/theory/testing/test_power.py": "from theory.testing import detected\n",
+    "tests/theory/testing/test_through.py": "from theory import testing as t\nt.power\n",
+    "tests/theory/testing/deep/test_helped.py": "from tests.theory.testing.helper import made\n",
+    "tests/theory/testing/helper.py": "from theory.testing.mean import detected as made\n",
+    "tests/theory/test_ranges.py": "from theory import testing\ntesting.detected\n",
+    "tests/theory/test_taken_twice.py": "import theory\ntheory.strength\n",
+}
+
+
+def test_tests_of_a_module_and_of_what_uses_it(tmp_path: Path) -> None:
+    """By name, by use in its package, the rest of its package, and by use elsewhere."""
+    for path, source in SOURCES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(source, encoding="utf-8")
+
+    def found(module: str) -> list[list[str]]:
+        return [[path.stem.removeprefix("test_") for path in each] for each in stages(tmp_path, Path(module))]
+
+    assert found("theory/testing/mean.py") == [
+        ["mean", "mean", "mean_numbers"],
+        ["helped", "power", "through"],
+        ["mean_ratio"],
+        ["ranges"],
+    ]
+    assert found("theory/testing/power.py") == [
+        ["power", "power"],
+        ["through"],
+        ["helped", "mean", "mean_numbers", "mean_ratio"],
+        ["taken_twice"],
+    ]
 
 
 @pytest.mark.parametrize(
-    ("module", "tests"),
+    ("module", "test"),
     [
-        ("theory/linear/online.py", [LINEAR / "test_online.py", LINEAR / "test_online_stationary.py"]),
-        ("theory/linear/online_shape.py", [LINEAR / "test_online_shape.py"]),
-        # by a file of another name
-        ("theory/network/softmax_first_step.py", [Path("tests/theory/network/test_softmax.py")]),
-        # through a neighbour
-        ("theory/network/quadrature.py", [Path("tests/theory/network/test_duals.py")]),
+        ("theory/linear/online.py", "theory/linear/test_online_stationary.py"),
+        # by a file of another name, or by more than the file that has its name
+        ("theory/network/softmax_first_step.py", "theory/network/test_softmax.py"),
+        ("theory/setting/setting.py", "theory/setting/test_rules.py"),
+        ("reports/check/data.py", "reports/check/test_moments.py"),
+        # by a name of its package
+        ("theory/testing/mean.py", "theory/testing/test_power.py"),
+        # through a module that imports it
+        ("theory/network/quadrature.py", "theory/network/test_duals.py"),
+        ("reports/claims/transfer/plasticity_judging.py", "reports/claims/transfer/test_c8_plasticity.py"),
     ],
 )
-def test_tests_of_a_module(module: str, tests: list[Path]) -> None:
-    assert list(first_tests(ROOT, Path(module))) == tests
-
-
-@pytest.mark.parametrize("place", AREAS.values())
-def test_every_module_has_tests(place: str) -> None:
-    for module in modules(ROOT, place):
-        tests = first_tests(ROOT, module)
-        assert tests
-        assert all((ROOT / path).exists() for path in tests), module
+def test_tests_that_use_a_module_come_before_those_that_do_not(module: str, test: str) -> None:
+    assert any(Path("tests", test) in paths for paths in stages(ROOT, Path(module))[:2])
 
 
 def test_of_a_claim_only_what_decides_may_change(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.mutants.areas import first_tests, package_tests
+from tests.mutants.areas import stages
 from tests.mutants.mutants import Mutant
 from tests.paths import PACKAGES
 
@@ -76,10 +76,9 @@ class Trials:
     broken: set[tuple[str, ...]] = field(default_factory=set)  # tests that a mutant could not even import
     passing: set[tuple[str, ...]] = field(default_factory=set)  # what the original has passed
 
-    def fate(self, mutant: Mutant, *, named_only: bool = False) -> Fate:
-        """What becomes of a mutant: its module's own tests first, those of the package if it survives them."""
-        named, package = (mutant.module, *first_tests(self.place, mutant.module)), (package_tests(mutant.module),)
-        for paths in dict.fromkeys((named,) if named_only else (named, package)):
+    def fate(self, mutant: Mutant, *, near_only: bool = False) -> Fate:
+        """What becomes of a mutant: the tests that are near to its module first, farther ones if it survives them."""
+        for paths in filter(None, stages(self.place, mutant.module)[: 2 if near_only else None]):
             tests = tuple(map(str, paths))
             found = self._of(mutant, tests)
             if found.status == LATE and found.ended_by is not None and (found.ended_by,) not in self.passing:
@@ -116,7 +115,7 @@ class Trials:
         if tests in self.passing:
             return
         found = _run(self.place, tests, {}, limited=False)
-        if found.status:
+        if found.status not in (0, NONE):
             raise RuntimeError(f"{found.ended_by or ' '.join(tests)}: fails without any mutant")
         self.seconds.update(found.seconds)
         self.passing.add(tests)

@@ -150,6 +150,6 @@ def decay_peak(decay: float) -> float:
         v = u + decay
         # 2/v − 2/(e^v − 1) = 2(ℰ(v) − 1)/(v ℰ(v)), and tends to 1 at 0
         growth = float(exprel(min(v, 700.0)))
-        return u * 2 * (growth - 1) / growth / v - 1
+        return 2 * (u / v) * ((growth - 1) / growth) - 1  # in this order, so that no product overflows
 
     return float(brentq(excess, 1e-9, 2 * decay + 3, xtol=1e-14, rtol=1e-14))

@@ -40,6 +40,21 @@ def test_the_second_of_three_groups_sees_its_own_channels(j):
     assert "group by group" not in str(refused.value)
 
 
+def test_three_axes_are_signals_of_filters_that_see_a_line_and_otherwise_grey_images():
+    """A line of filters sees grey images, too, where there are not as many rows as channels."""
+    grey, signals = RNG.standard_normal((6, 5, 7)), RNG.standard_normal((6, 2, 9))
+    for given, kernel, images in (
+        (grey, (1, 2, 3), grey[:, None]),
+        (grey, (1, 1, 4), grey[:, None]),
+        (signals, (2, 1, 4), signals[:, :, None]),
+    ):
+        read = samples(given, layer(4, *kernel))
+        assert (read.count, read.shape, read.kernel) == (6, images.shape[1:], kernel)
+        np.testing.assert_array_equal(read.read(1, 4), images[1:4])
+    with pytest.raises(InvalidInput, match="must have 2 channels, as the filters have, not 1"):
+        samples(signals, layer(4, 2, 3, 3))
+
+
 def test_groups_are_proposed_for_a_multiple_of_the_channels_alone():
     for channels, proposed in ((9, "(--group 1/3)"), (8, None)):
         with pytest.raises(InvalidInput, match=f"not {channels}") as refused:

@@ -40,6 +40,11 @@ def test_a_path_skips_no_step_and_repeats_none(start: int, stop: int, stride: in
         np.testing.assert_allclose(labels, 1.5 / 4 * np.array([0, 0.5, 2.0]) * q**2, rtol=1e-11)
 
 
+def test_a_path_takes_every_step_unless_told_otherwise() -> None:
+    found = [p for p, _, _ in basis_of().full_batch_path(3, 6)]
+    np.testing.assert_allclose(found, [(1 - 0.125 * np.array([0, 0.5, 2.0])) ** t for t in (3, 4, 5)], rtol=1e-13)
+
+
 @pytest.mark.parametrize(("parametrization", "factor"), [("standard", 1.0), ("ntk", 1 / 3)])
 def test_what_is_kept_of_the_rows(parametrization: str, factor: float) -> None:
     """sigma is of the rows as given, s and the rows as the raw weights feel them."""

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from tests.oracles.linear import fixed_setting
 from theory.catalogue import predict
 from theory.errors import InvalidInput, NoClosedForm
-from theory.linear.shape import descent_peak, descent_shape, flow_peak, flow_shape, predicted_shape, slope
+from theory.linear.shape import (
+    descent_peak,
+    descent_shape,
+    descent_turns,
+    flow_peak,
+    flow_shape,
+    predicted_shape,
+    slope,
+)
 from theory.setting import Data, Labels, Network, Setting, Training
 from theory.shape import shape_of
 
@@ -127,6 +135,17 @@ def test_one_step_has_no_peak() -> None:
     assert descent_peak(1) is None
     assert descent_shape(0.0, 1, 0.0, 0.9) == "rises"
     assert descent_shape(1.0, 1, 0.0, 0.9) == "falls, then rises"
+
+
+def test_a_slope_that_vanishes_at_the_end_is_no_rise() -> None:
+    """One step, c = 1: τ = x + (1 − x)², whose least value is at ½, where D is exactly 0."""
+    assert float(slope(0.5, 1.0, 1)) == 0
+    assert np.all(np.diff(descent(np.linspace(1e-3, 0.5, 101), 1.0, 1)) < 0)
+    assert descent_shape(1.0, 1, 0.0, 0.5) == "falls"
+    assert descent_turns(1.0, 1, 0.0, 0.5) == ()
+    assert descent_shape(1.0, 1, 0.0, 0.75) == "falls, then rises"
+    assert descent_turns(1.0, 1, 0.0, 0.75) == pytest.approx((0.5,))
+    assert descent_shape(1.0, 1, 0.5, 0.75) == "rises"
 
 
 @given(st.integers(1, 60), st.floats(1e-6, 0.99), st.floats(0, 1))

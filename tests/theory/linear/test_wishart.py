@@ -40,3 +40,16 @@ def test_wishart_powers_by_enumeration_and_quadrature() -> None:
         wishart_powers(nu, 2, 25)
     with pytest.raises(InvalidInput, match="order"):
         vector_powers(nu, 61)
+
+
+def test_orders_on_and_beyond_their_bounds() -> None:
+    """Order 0 is the identity alone; ν = 1 in one dimension has the moments (2k − 1)!! of a squared normal variable."""
+    nu = np.array([0.5, 1.5])
+    for powers in (lambda order: wishart_powers(nu, 2, order), lambda order: vector_powers(nu, order)):
+        np.testing.assert_array_equal(powers(0), [[1.0, 1.0]])
+        with pytest.raises(InvalidInput, match="order = -1"):
+            powers(-1)
+    one = np.ones(1)
+    for found in (wishart_powers(one, 1, 24), vector_powers(one, 60)):
+        expected = np.cumprod(np.maximum(2.0 * np.arange(len(found)) - 1, 1))
+        np.testing.assert_allclose(found[:, 0], expected, rtol=1e-12)

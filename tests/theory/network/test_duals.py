@@ -244,6 +244,16 @@ def test_bad_calls(call, match: str) -> None:
         call()
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_rounding_makes_no_covariance_indefinite(scale: float) -> None:
+    """Up to 16 d = 32 units of rounding of the largest eigenvalue, whatever the scale."""
+    eps = np.finfo(float).eps
+    almost = gram(np.eye(2), covariance=scale * np.diag([1.0, -24 * eps]))
+    np.testing.assert_allclose(almost.left, scale * np.array([1.0, 0.0]), rtol=1e-14)
+    with pytest.raises(InvalidInput, match="positive semi-definite"):
+        gram(np.eye(2), covariance=scale * np.diag([1.0, -48 * eps]))
+
+
 def test_integers_and_singular_covariances() -> None:
     np.testing.assert_array_equal(gram(np.eye(2, dtype=int)).cross, np.eye(2))
     moments = gram(np.eye(2), covariance=np.ones((2, 2)))  # both rows are the same Gaussian

@@ -51,6 +51,7 @@ ALLOWED = [
     (lambda: Setting(data=data(samples=8), training=Training(batch_size=8)), "batch_rows", 8),
     (lambda: Setting(data=data(samples=1), training=Training(batch_size=1)), "batches_per_epoch", 1),
     (lambda: Setting(data=ONLINE, training=Training(batch_size=1, sampling="fresh")), "batch_rows", 1),
+    (lambda: Setting(data=Data(kind="array", path="x.npy")), "full_batch", True),
     # ensemble
     (lambda: Ensemble(replicas=1), "replicas", 1),
     (lambda: Ensemble(replicas=2**63 - 1), "replicas", 2**63 - 1),

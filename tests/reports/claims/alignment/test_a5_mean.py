@@ -24,20 +24,26 @@ def test_both_tests_and_the_control_can_say_no():
     outcome = outcome_of(a5_mean.CLAIM, smaller_case(a5_mean.CLAIM, "mean is an eigenvector", 200, steps=10))
     measured = outcome.measurement
 
-    def verdicts(alignment, mean, forgetful, diverged=0):
+    def judged(alignment, mean, forgetful, diverged=0):
         changed = replace(
             measured,
             alignment=replace(measured.alignment, pvalue=alignment, detectable=0.04, diverged=diverged),
             mean_weight=replace(measured.mean_weight, pvalue=mean, detectable=0.04),
             forgetful=forgetful,
         )
-        return [judgement.verdict for judgement in a5_mean.decide(outcome.case, "rejected", changed)]
+        return a5_mean.decide(outcome.case, "rejected", changed)
+
+    def verdicts(*measurements, **options):
+        return [judgement.verdict for judgement in judged(*measurements, **options)]
 
     assert [judgement.kind for judgement in outcome.judgements] == [None, None, "control"]
     assert [judgement.prediction for judgement in outcome.judgements] == [0.0, 0.0, outcome.prediction]
     assert verdicts(0.3, 0.3, 1e-7) == ["holds", "holds", "holds"]
     assert verdicts(1e-7, 0.3, 0.3) == ["refuted", "holds", "undecided"]
     assert verdicts(0.3, 1e-7, 1e-7, diverged=1) == ["undecided", "refuted", "undecided"]
+    for forgetful, told in ((0.9e-6, "rejected"), (1.1e-6, "not rejected")):
+        control = judged(0.3, 0.3, forgetful)[-1]
+        assert (control.measurement, control.pvalue) == (told, forgetful)
 
 
 def test_the_first_step_moves_against_the_mean():

@@ -68,10 +68,13 @@ def test_the_course_is_read_at_its_end_with_the_jackknifes_errors():
 
 @pytest.mark.parametrize(
     ("epochs", "half", "verdict"),
-    [(4.0, 1.9, "holds"), (4.0, 2.1, "undecided"), (2.0, 1.9, "holds"), (2.0, 2.1, "undecided"), (5.9, 0.09, "holds")],
+    [
+        *((4.0, 1.9, "holds"), (4.0, 2.1, "undecided"), (2.0, 1.9, "holds"), (2.0, 2.1, "undecided")),
+        *((5.9, 0.09, "holds"), (6.0, 0.0, "undecided"), (0.0, 0.0, "undecided")),
+    ],
 )
 def test_the_moment_lies_within_training_with_its_whole_interval(epochs, half, verdict, monkeypatch):
-    """Training ends after 6 epochs."""
+    """Training ends after 6 epochs; at its very ends nothing is known."""
     away = half / t.ppf(0.975, 19) / np.sqrt(19 / 20 * 20)
     values = np.concatenate(([epochs], epochs + away * np.resize([1.0, -1.0], 20)))
     monkeypatch.setattr(FeatureCourse, "left", property(lambda _: values))

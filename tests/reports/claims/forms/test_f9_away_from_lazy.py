@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 import simulate
 import theory
@@ -130,6 +131,26 @@ def test_sizes_are_judged() -> None:
     assert judged((0.06, 0.06, 0.06))[-1] == "refuted"
     assert judged(tuple(20 * gap for gap in right))[:3] == ["refuted"] * 3
     assert judged(right, 1.3)[2:] == ["refuted", "refuted"]
+
+
+def test_sizes_have_intervals_that_hold_together_for_all_directions() -> None:
+    """Literally, of the direction that is farthest off: relative to the predicted variance, Student's by blocks."""
+    (case,) = (case for case in CLAIM.cases(FULL) if isinstance(case.study, Sizes))
+    predicted = np.array([1.0, 2.0])
+    reading = PredictedReading(step=16, sigma=np.ones(2), multiplicity=(40, 40), tau=np.array([3.0, 5.0]))
+    form = Prediction("network-dmft", "asymptotic", "1/d", 0.05, (), (), (reading,))
+    sizes = sized((0.2, 0.1, 0.05), 1e-3, predicted)
+    found = CLAIM.decide(
+        case, MovedPrediction(form, 1.0, 1e-4 * predicted, (0.2, 0.1)), MovedEvidence(None, None, sizes)
+    )
+    for judgement, size in zip(found, sizes, strict=False):
+        change = size.changes.mean(axis=0)
+        relative = (change - (np.array([3.0, 5.0]) - 1)) / [3.0, 5.0]
+        worst = np.argmax(np.abs(relative))
+        error = size.changes[:, worst].std(ddof=1) / 8 / [3.0, 5.0][worst]
+        half = t.ppf(1 - 0.05 / 4, 63) * error
+        assert (judgement.measurement, judgement.standard_error) == pytest.approx((relative[worst], error))
+        assert judgement.interval == pytest.approx((relative[worst] - half, relative[worst] + half))
 
 
 @pytest.mark.slow

@@ -227,6 +227,6 @@ def test_differences_of_misfits_are_between_intervals_that_hold_together() -> No
     assert f"as variances {wrong.rms:.2g} off, after {stop(other.study)} updates" in contrast.note
     for alone in ((outcomes[0], outcome(other, networks=1)), (outcome(MIDDLE, networks=1), outcomes[1])):
         assert CLAIM.conclude(alone) == ()
-    for diverged in ((1, 0), (0, 1)):
+    for diverged in ((1, 0), (0, 1), (1, 1)):
         lost = (outcome(MIDDLE, diverged=diverged[0]), outcome(other, 0.02, diverged=diverged[1]))
         assert CLAIM.conclude(lost)[0][0].verdict == "undecided"
