@@ -74,7 +74,20 @@ def unknown(given: object, what: str, known: Iterable[str]) -> str:
     "is not a key of this table; did you mean 'kind'? There are kind, samples"
     """
     names = tuple(known)
-    near = get_close_matches(str(given).lower(), {name.lower(): name for name in names}, n=1)
-    nearest = next((name for name in names if near and name.lower() == near[0]), None)
-    guess = f"; did you mean {nearest!r}? There are " if nearest else "; there are "
-    return f"is not {what}{guess}{', '.join(names)}"
+    guess = nearest(given, names)
+    return (
+        f"is not {what}{guess} There are {', '.join(names)}"
+        if guess
+        else f"is not {what}; there are {', '.join(names)}"
+    )
+
+
+def nearest(given: object, known: Iterable[str]) -> str:
+    """The question for the known name that is most like an unknown one; empty if none is like it.
+
+    >>> nearest("Conv1.weigth", ["conv1.weight", "fc.weight"]), nearest("x", ["fc.weight"])
+    ("; did you mean 'conv1.weight'?", '')
+    """
+    names = {name.lower(): name for name in known}
+    near = get_close_matches(str(given).lower(), names, n=1)
+    return f"; did you mean {names[near[0]]!r}?" if near else ""

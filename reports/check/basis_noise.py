@@ -9,9 +9,9 @@ import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
 _LARGE = (
-    256  # dimensions, from which single precision does: the tests ask for ranks, of numbers that differ by far more
+    256  # dimensions, from which single precision is enough: the tests use ranks of numbers that differ by far more
 )
-_MOST = 1e3  # tan of half an angle in single precision: half a turn but for .002
+_MOST = 1e3  # tan of half an angle in single precision: half a turn to within .002
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class BasisNoise:
         """X R for the rows X (..., n, d), in the precision of the noise; `half` is H, (..., d, d)."""
         given = rows.astype(self.half_inverse.dtype, copy=False)
         system = np.eye(len(self.half_inverse), dtype=self.half_inverse.dtype) + half
-        if math.prod(given.shape[:-2]) == 1:  # LAPACK without NumPy's copies: twice as fast where a matrix is large
+        if math.prod(given.shape[:-2]) == 1:  # LAPACK without NumPy's copies: twice as fast for large matrices
             d = given.shape[-1]
             factors = lu_factor(system.reshape(d, d), overwrite_a=True, check_finite=False)
             solved = lu_solve(factors, given.reshape(-1, d).T, check_finite=False).T.reshape(given.shape)
@@ -66,7 +66,7 @@ class BasisNoise:
             return self.rows(half, rows)
         found = rows.astype(half.dtype)
         half[:, range(d), range(d)] += 1
-        for place, system in enumerate(half):  # transposed, I − H, it is in the order of LAPACK, which needs no copy
+        for place, system in enumerate(half):  # I − H, transposed, has LAPACK's memory order and needs no copy
             factors = lu_factor(system.T, overwrite_a=True, check_finite=False)
             found[place] = 2 * lu_solve(factors, found[place].T, trans=1, check_finite=False).T - found[place]
         return found

@@ -21,8 +21,8 @@ from theory.shape import PANELS, classify_interval
 from theory.testing import misalignment_interval
 
 _AFFORDED = 2**22  # resamples × d² × eigenspaces of a bootstrap
-MANY = 5  # vectors per dimension, for the jackknife of networks to take off their noise
-_NETWORKS = 30  # from which resampling them is any good
+MANY = 5  # vectors per dimension, from which the jackknife of networks removes their noise
+_NETWORKS = 30  # from which resampling them is reliable
 _GROUPS = 20  # of the vectors of one network, for the jackknife
 
 

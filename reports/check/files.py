@@ -26,13 +26,13 @@ from theory.setting.limits import require_memory
 
 _OPTIMIZER = "optim"  # how the key of its state begins
 _SHOWN = 8  # names in a message
-_DEEPEST = 64  # dictionaries and lists in each other
-_MOST = 100_000  # dictionaries and lists of a checkpoint, each as often as it is referred to
+_DEEPEST = 64  # levels of nested dictionaries and lists
+_MOST = 100_000  # dictionaries and lists in a checkpoint, counted once per reference
 
 
 def split(source: str) -> tuple[Path, str | None]:
     """FILE[:KEY] split into file and key; a file whose own name has a colon takes precedence."""
-    # os.path's functions say no to names that no file can have, too long ones or with NUL; those of Path raise
+    # os.path's functions return False for impossible names (too long, with NUL); those of Path raise
     if os.path.exists(source):
         return Path(source), None
     for match in reversed(list(re.finditer(":", source))):
@@ -75,8 +75,8 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
 def contents(path: Path, argument: str, *, whole: bool = False) -> list[StoredArray]:
     """All arrays in a file; see `stored` for what is refused.
 
-    Of a PyTorch checkpoint, these are the arrays of its model, without the keys around it; if `whole`, also all others,
-    such as averaged weights and the state of an optimizer, each by its whole name.
+    From a PyTorch checkpoint these are the arrays of its model, without the keys around it; if `whole`, also all
+    others, such as averaged weights and the state of an optimizer, under their full names.
     """
     if not os.path.exists(path):
         raise InvalidInput(argument, str(path), "there is no such file")
@@ -146,7 +146,7 @@ def _npy(path: Path, argument: str) -> StoredArray:
     np.load(path, mmap_mode="r", allow_pickle=False)  # refuses a file that is shorter than its header says
 
     def read(start: int, stop: int) -> np.ndarray:
-        # a map of its own for every slice: its pages are given back when the slice is done with
+        # one memory map per slice, so that its pages are released with the slice
         with readable(path, argument):
             return np.load(path, mmap_mode="r", allow_pickle=False)[start:stop]
 
@@ -237,7 +237,7 @@ def _refusal(path: Path) -> str:
 
     try:
         wanted = sorted(get_unsafe_globals_in_checkpoint(str(path)))
-    except Exception:  # an old format, in which they are not listed apart
+    except Exception:  # an old format, which does not list them separately
         wanted = []
     names = ", ".join(printable(name) for name in wanted[:_SHOWN])
     needs = f"it needs {names}" if names else "it holds more than tensors"
@@ -261,10 +261,12 @@ def _tensors(content: Any, whole: bool) -> list[tuple[str, Any]]:
         if isinstance(value, torch.Tensor):
             found.append((name, value.detach()))
         elif isinstance(value, (Mapping, list, tuple)):
-            # a dictionary may contain itself, and lists of the same list twice double with every level
+            # a dictionary may contain itself, and a list that holds one list twice doubles with every level
             seen += 1
             if depth > _DEEPEST or seen > _MOST:
-                raise ValueError(f"holds more than {_MOST} dictionaries and lists, or {_DEEPEST} in each other")
+                raise ValueError(
+                    f"holds more than {_MOST} dictionaries and lists, or more than {_DEEPEST} levels of them"
+                )
             entries = value.items() if isinstance(value, Mapping) else enumerate(value)
             waiting += [
                 (f"{name}.{key}" if name else str(key), depth + 1, entry)

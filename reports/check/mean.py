@@ -15,8 +15,8 @@ from reports.check.moments import DataMoment
 from reports.check.turns import Turns
 from theory.eigenspaces import Eigenspaces
 
-MEAN_SHARE = 0.01  # of a second moment, up to which a mean counts as none
-_ERRORS = 3.0  # from which a component of the mean is known to be there
+MEAN_SHARE = 0.01  # share of the second moment, up to which a mean counts as zero
+_ERRORS = 3.0  # standard errors, from which a component of the mean counts as present
 
 
 @dataclass(frozen=True)

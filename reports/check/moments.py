@@ -24,7 +24,7 @@ from theory.errors import InvalidInput
 _HELD = 2**21  # float64 numbers of an unfolded block: 16 MiB
 _KEPT = 2**24  # float64 numbers of all groups' moments: 128 MiB
 _GROUPS = 64
-_ERRORS = 3.0  # of a difference, within which eigenvalues cannot be told apart
+_ERRORS = 3.0  # of a difference, within which eigenvalues cannot be distinguished
 
 
 @dataclass(frozen=True, eq=False)

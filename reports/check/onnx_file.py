@@ -87,7 +87,7 @@ def _array(onnx: Any, name: str, tensor: Any, *, transposed: bool, source: tuple
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
     except (KeyError, TypeError, ValueError):
         dtype = np.dtype(object)
-    # types of machine learning, such as bfloat16, are a kind of their own in NumPy; they become single precision
+    # NumPy has a separate kind for types such as bfloat16; they become single precision
     kind = "f" if dtype.kind == "V" and "float" in dtype.name else dtype.kind
     if any(side < 0 for side in shape) or math.prod(shape) > 8 * tensor.ByteSize():
         raise InvalidInput(argument, str(path), f"is damaged: {printable(name)} is shorter than its shape says")

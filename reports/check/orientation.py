@@ -30,8 +30,8 @@ from reports.check.verdict import MARGIN, NINE_IN_TEN, LayerVerdict
 from reports.judging.intervals import half_width
 from theory.eigenspaces import Eigenspaces
 
-_FEWEST = 3  # units, from which pairs without one of them are left
-_PAIRED = 1024  # filters whose pairs are looked at for the scatter of single pairs
+_FEWEST = 3  # units, so that pairs remain when one of them is left out
+_PAIRED = 1024  # filters whose pairs give the scatter of single pairs
 _ERRORS = 4.0  # 2 for the interval or 2.3 for the test of isotropy at 1 %, and 1.28 for nine layers in ten
 _TIMES = 1000  # as many units as there are: beyond that, no number is known
 

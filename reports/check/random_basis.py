@@ -68,7 +68,7 @@ def random_basis_energies(
 
 
 def nonzero_eigenvalues(vectors: np.ndarray) -> np.ndarray:
-    """The eigenvalues of WᵀW for the rows (n, d) of W, ascending, but for those that are zero up to rounding.
+    """The eigenvalues of WᵀW for the rows (n, d) of W, ascending, except those that are zero up to rounding.
 
     Those of the smaller of WᵀW and WWᵀ, which are the same.
     """

@@ -57,7 +57,7 @@ def readable(path: Path, argument: str) -> Iterator[None]:
     """Turns any exception of a reader, such as for damaged or hostile files, into an InvalidInput."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # warnings about odd files repeat the error, or do not matter
+            warnings.simplefilter("ignore")  # warnings about unusual files repeat the error, or do not matter
             yield
     except InvalidInput:
         raise

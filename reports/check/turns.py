@@ -22,10 +22,10 @@ from reports.check.basis_noise import BasisNoise, precision
 
 _AT_ONCE = 2**17  # numbers of filters turned together
 _ROTATED = 2**23  # numbers of rotations drawn together, and at most a quarter as many of the filters they rotate
-_TIE = 1e-10  # relative: rounding decides no rank
+_TIE = 1e-10  # relative: rounding errors must not decide a rank
 _SINGLE_TIE = 1e-6  # in single precision
 _SAME = 1e-6  # of 1: the cosine of two columns that are the same, in single precision
-_NEGLIGIBLE = 1e-24  # of the largest variance, below which an eigenspace is not looked at
+_NEGLIGIBLE = 1e-24  # of the largest variance, below which an eigenspace is ignored
 
 
 @dataclass(frozen=True)

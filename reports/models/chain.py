@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from theory.errors import InvalidInput
+from theory.errors import InvalidInput, nearest
 
 _F = torch.nn.functional
 _STEP = re.compile(r"([\w.-]+)(?:\(([^()]*)\))?")
@@ -136,8 +136,10 @@ def _step(state: Mapping[str, Any], name: str, options: dict[str, str]) -> Any:
     longer = [key for key in state if key.endswith(f".{name}.weight")]
     if len(longer) == 1:
         return _layer(state, longer[0][: -len(".weight")], options)
-    words = ", ".join(OPERATIONS)
-    raise InvalidInput("forward", name, f"is neither a layer ({_listed(state)}) nor an operation ({words})")
+    layers = [key.removesuffix(".weight") for key in state if key.endswith(".weight")]
+    guess = nearest(name, [*layers, *(layer.rpartition(".")[2] for layer in layers), *OPERATIONS])
+    rule = f"is neither a layer ({_listed(state)}) nor an operation ({', '.join(OPERATIONS)}){guess}"
+    raise InvalidInput("forward", name, rule)
 
 
 def _layer(state: Mapping[str, Any], name: str, options: dict[str, str]) -> Any:

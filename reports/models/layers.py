@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from reports.models.geometry import Geometry, one_hot, patches, pixels, rows
-from theory.errors import InvalidInput
+from theory.errors import InvalidInput, nearest
 
 MOST_GROUPS = 8  # groups of channels that are checked one by one
 
@@ -180,7 +180,9 @@ def chosen(names: Sequence[str], wanted: str | Sequence[str] | None) -> list[str
         matching = {name for name in names if any(fnmatchcase(part, pattern) for part in (name, name.split(" (")[0]))}
         if not matching:
             listed = ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
-            raise InvalidInput("layers", pattern, f"matches no layer that can be checked; there are {listed or 'none'}")
+            guess = nearest(pattern, names)
+            there = f"{guess} There are" if guess else "; there are"
+            raise InvalidInput("layers", pattern, f"matches no layer that can be checked{there} {listed or 'none'}")
         kept |= matching
     return [name for name in names if name in kept]
 

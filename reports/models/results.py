@@ -12,7 +12,7 @@ from reports.check.judge import Check
 from reports.counted import counted
 from reports.models.agop import AgopAgreement, With, aligned_with
 from reports.models.layers import Unchecked
-from theory.errors import InvalidInput
+from theory.errors import InvalidInput, unknown
 
 if TYPE_CHECKING:
     from reports.views.view import View
@@ -80,8 +80,8 @@ class ModelCheck(Displayed):
         for layer in self.layers:
             if layer.name == name:
                 return layer.check
-        known = ", ".join(dict.fromkeys(layer.name for layer in self.layers))
-        raise InvalidInput("layer", name, f"was not checked; there are {known or 'none'}")
+        known = dict.fromkeys(layer.name for layer in self.layers)
+        raise InvalidInput("layer", name, unknown(name, "a checked layer", known) if known else "no layer was checked")
 
     @property
     def verdicts(self) -> Counter[str]:

@@ -18,7 +18,7 @@ from reports.typesetting.markup import pieces
 from reports.typesetting.numbers import UNRESOLVED, Number, error_digits, is_number, is_pair, plain, rounded, rounded_p
 
 ARTICLE = 33.0  # em: the text width of a bare article, and of report.tex in small print
-REPORT = 54.0
+REPORT = 56.5
 GAP = 1.2  # em: two \tabcolsep
 _NARROWEST = 4.0
 _SLACK = 1.08  # the width of a word of broad letters over its estimate
@@ -153,7 +153,9 @@ def text_width(text: str) -> float:
     for kind, piece in pieces(text):
         if kind == "math":
             piece = re.sub(r"\\(?:mathrm|text|operatorname|mathbf)\b|\\[,;!]|[{}$^_]", "", piece)
-            width += 0.56 * len(re.sub(r"\\[A-Za-z]+\s*", "x", piece).replace(" ", ""))
+            width += sum(
+                0.33 if char in "[]().,|" else 0.56 for char in re.sub(r"\\[A-Za-z]+\s*", "x", piece).replace(" ", "")
+            )
         else:
             width += sum(_letter(char) for char in piece) * (1.1 if kind == "code" else 1.0)
     return width

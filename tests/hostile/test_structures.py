@@ -50,7 +50,7 @@ def doubled_dictionaries():
 def test_checkpoints_that_contain_themselves(tmp_path, content):
     torch.save(content(), tmp_path / "w.pt")
     began = time.process_time()
-    with pytest.raises(InvalidInput, match="holds more than 100000 dictionaries and lists, or 64 in each other"):
+    with pytest.raises(InvalidInput, match="holds more than 100000 dictionaries and lists, or more than 64 levels"):
         stored(str(tmp_path / "w.pt"), "weights", (2,))
     assert time.process_time() - began < 20
 

@@ -218,7 +218,7 @@ def test_groups_are_counted_from_one():
 
 
 def test_dictionaries_in_each_other_and_their_number_are_bounded(tmp_path, monkeypatch):
-    """64 in each other are read, and 100,000 in all, where each counts as often as it is referred to."""
+    """64 levels are read, and 100,000 in all, each counted once per reference."""
     path = tmp_path / "w.pt"
     torch.save({}, path)
     for depth in (64, 65):
@@ -229,7 +229,7 @@ def test_dictionaries_in_each_other_and_their_number_are_bounded(tmp_path, monke
         if depth == 64:
             assert [array.name for array in contents(path, "w")] == ["a." * depth + "w"]
         else:
-            with pytest.raises(InvalidInput, match="more than 100000 dictionaries and lists, or 64 in each other"):
+            with pytest.raises(InvalidInput, match="more than 100000 dictionaries and lists, or more than 64 levels"):
                 contents(path, "w")
     for count in (99_999, 100_000):
         monkeypatch.setattr(torch, "load", lambda *_, count=count, **__: [[]] * count)

@@ -174,5 +174,7 @@ def test_patterns_choose_layers_in_the_order_of_the_model():
     assert chosen(names, ["fc", "conv1"]) == ["conv1", "fc"]
     assert chosen(names, "conv2") == names[1:3]
     assert chosen(names, "*(2/*") == names[2:3]
-    with pytest.raises(InvalidInput, match="matches no layer"):
-        chosen(names, "convolution*")
+    with pytest.raises(InvalidInput, match=r"matches no layer .* did you mean 'conv1'"):
+        chosen(names, "con1")
+    with pytest.raises(InvalidInput, match="matches no layer that can be checked; there are conv1"):
+        chosen(names, "zeta*")

@@ -286,6 +286,7 @@ def test_layer_norm_is_a_step():
     [
         (None, "does not say what is between its layers"),
         ("0 os.system", "neither a layer"),
+        ("0 rleu", r"did you mean 'relu'\?"),
         ("0(stride=x)", "must be a number"),
         ("0(stride=-1)", "must not be negative"),
         ("0(kernel=3)", "has the options"),

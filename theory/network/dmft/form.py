@@ -64,8 +64,9 @@ def _not_one_hidden_layer(setting: Setting) -> str | None:
     """Why the setting is not one hidden layer, trained by SGD on random labels; None if it is."""
     network, training, labels = setting.network, setting.training, setting.labels
     if network.kind != "mlp" or len(network.widths) != 1:
-        shown = f"network.kind = {network.kind!r}" if network.kind != "mlp" else f"network.hidden = {network.widths}"
-        return f"{shown}: this form is for an mlp of one hidden layer"
+        mlp = network.kind == "mlp"
+        shown = f"network.hidden = {list(network.widths)}" if mlp else f"network.kind = {network.kind!r}"
+        return f"{shown}: this form is for {'' if mlp else 'an mlp of '}one hidden layer"
     if training.optimizer != "sgd":
         return f"training.optimizer = {training.optimizer!r}: derived for gradient descent"
     if training.l1 != 0:

@@ -37,7 +37,7 @@ def changed(**tables: dict) -> Setting:
     ("tables", "why"),
     [
         ({"network": {"kind": "linear", "hidden": (), "init_variance": (1.0,)}}, "network.kind"),
-        ({"network": {"hidden": (4, 4), "init_variance": 1.0}}, "network.hidden"),
+        ({"network": {"hidden": (4, 4), "init_variance": 1.0}}, r"network.hidden = \[4, 4\]: this form is for one"),
         ({"network": {"init_spectrum": tuple(range(1, 21))}}, "network.init_spectrum"),
         ({"network": {"init_variance": (0.0, 1.0)}}, "network.init_variance"),
         ({"data": {"kind": "elliptical"}}, "data.kind = 'elliptical'"),
