@@ -54,6 +54,9 @@ def test_real_data_get_no_verdict_and_are_drawn():
     assert outcome.case.study == ShownAlone("photograph patches 3x3x3")
     (judgement,) = outcome.judgements
     assert (judgement.verdict, judgement.prediction) == ("outside the hypotheses", "none")
+    first, last = outcome.measurement.distance.along
+    assert judgement.note == f"{last.effect:.0%} below a random basis ($p$ = {last.pvalue:.2g})"
+    assert f"{first.effect:.0%}" != f"{last.effect:.0%}"
     shown = a3_theorem.illustrate((outcome,))
     assert [len(table.rows) for table in shown.tables] == [1, 0]
     assert [[panel.title for panel in figure.panels] for figure in shown.figures] == [["photograph patches 3x3x3"]] * 2

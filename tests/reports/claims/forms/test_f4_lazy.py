@@ -53,6 +53,7 @@ def test_changes_within_the_budget_hold_and_others_are_refuted() -> None:
     assert verdicts(imagined(1.0, 0.01))[LARGEST] == "refuted"
     assert verdicts(imagined(0.45, 0.1))[LARGEST] == "undecided"
     assert verdicts(imagined(0.2, 0.01, diverged=1))[LARGEST] == "undecided"
+    assert verdicts(imagined(0.2, 0.01, displacement=0.5))[LARGEST] == "holds"
     assert verdicts(imagined(0.2, 0.01, displacement=0.6))[LARGEST] == OUTSIDE
 
 

@@ -73,6 +73,7 @@ def test_a_trace_beyond_the_budget_is_refuted() -> None:
     assert trace_judgement(LAW, imagined(-0.4, 0.01), 0).verdict == "refuted"
     assert trace_judgement(LAW, imagined(0.2, 0.1), 0).verdict == "undecided"
     assert trace_judgement(LAW, inside, 1).verdict == "undecided"
+    assert trace_judgement(LAW, imagined(0.2, 0.01, displacement=0.5), 0).verdict == "holds"
     assert trace_judgement(LAW, imagined(0.2, 0.01, displacement=0.6), 0).verdict == OUTSIDE
 
 

@@ -30,7 +30,7 @@ TINY = Digits(0.5, hidden=(12, 6), rows=40, batch=20, limit=2, until=False)
     ],
 )
 def test_a_sign_is_judged_by_the_whole_interval(low, high, diverged, positive, negative):
-    found = PairedMean((low + high) / 2, 0.1, low, high, 0.5, 9, 0.95)
+    found = PairedMean((low + high) / 2, 0.04, low, high, 0.5, 9, 0.95)
     for sign, verdict in (("positive", positive), ("negative", negative)):
         judgement = judge_sign(found, sign, diverged, quantity="gain")
         assert (judgement.verdict, judgement.prediction, judgement.interval) == (verdict, sign, (low, high))

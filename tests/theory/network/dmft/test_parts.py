@@ -139,7 +139,8 @@ def test_stein_corrects_a_wrong_guess() -> None:
 def test_what_rows_write_into_the_output_layer(loss: str, bias: bool) -> None:
     """A row's own part by loops: its own gradient, and the mean pull of the others on what it wrote.
 
-    Three neurons; with a bias two, and a constant.
+    What is common to all: the mean gradient over the rows, and their scatter about it. Three neurons; with a bias two,
+    and a constant.
     """
     found = replace(problem(20, 80, 3, loss=loss, rate=0.5, momentum=0.3), both=True, bias=bias)
     generator = np.random.default_rng(1)
@@ -149,12 +150,18 @@ def test_what_rows_write_into_the_output_layer(loss: str, bias: bool) -> None:
     value[:, 3 - bias :] = np.sqrt(3)  # its product with c_2 is 1
     use = Use(generator.random(count), generator.random(count))
     own, velocity = np.zeros((count, 3, c)), np.zeros((count, 3, c))
-    common = np.zeros((3, c))
+    shared, shared_velocity = np.zeros((3, c)), np.zeros((3, c))
     for step in range(3):
         seen = residual(loss, generator.standard_normal((count, c)), np.eye(c)[np.zeros(count, int)])
         hidden = replace(activated("identity", value), value=value)
         rows = Rows(hidden, seen, value, layer.weights, value, found.scale)
-        layer.advance(step, rows, use, generator.standard_normal(count))
+        multipliers = generator.standard_normal(count)
+        layer.advance(step, rows, use, multipliers)
+        shared_velocity = 0.3 * shared_velocity
+        for i in range(count):
+            times = use.expected[i] / count + multipliers[i] * use.drawn[i] / np.sqrt(count * 80)
+            shared_velocity += times * np.outer(value[i], seen.value[i]) / np.sqrt(3)
+        shared = shared - 0.5 * shared_velocity
         kernel = np.zeros((3, c, 3, c))
         for i in range(count):
             curved = np.diag(seen.weight[i]) - np.outer(seen.pull[i], seen.pull[i])
@@ -164,8 +171,7 @@ def test_what_rows_write_into_the_output_layer(loss: str, bias: bool) -> None:
             gradient += use.drawn[i] * np.outer(value[i], seen.value[i]) / np.sqrt(3) / 80
             velocity[i] = 0.3 * velocity[i] + gradient
             own[i] = own[i] - 0.5 * velocity[i]
-        common = layer.weights - own
-        np.testing.assert_allclose(common, np.broadcast_to(common[0], common.shape), atol=1e-12)
+        np.testing.assert_allclose(layer.weights - own, np.broadcast_to(shared, own.shape), atol=1e-12)
     assert np.abs(own).max() > 1e-4
 
 
