@@ -7,6 +7,7 @@ import torch
 from simulate.kernels import one_hidden
 from tests.gpu import measures
 from tests.gpu.__main__ import NO_DEVICE, main
+from tests.pretending import needs_pretend_device
 from tests.processes import python
 from tests.simulate.image_settings import IMAGES
 
@@ -30,6 +31,7 @@ def test_without_a_device_it_says_so(capsys, tmp_path, monkeypatch):
     assert not (tmp_path / "gpu.json").exists()
 
 
+@needs_pretend_device
 @pytest.mark.slow
 def test_agreement_on_a_pretend_device(tmp_path):
     np.save(tmp_path / "images.npy", IMAGES)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from simulate.devices import free_memory, resolve
+from tests.pretending import needs_pretend_device
 from tests.processes import python
 from theory.setting import InvalidInput
 
@@ -74,6 +75,7 @@ PLACED = """
 """
 
 
+@needs_pretend_device
 def test_every_kernel_keeps_to_the_device(path):
     done = python(PLACED, path)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -5,6 +5,7 @@ In a process of its own, because torch cannot forget a device.
 
 import numpy as np
 
+from tests.pretending import needs_pretend_device
 from tests.processes import python
 
 PLACED = """
@@ -62,6 +63,7 @@ print(count)
 """
 
 
+@needs_pretend_device
 def test_an_experiment_keeps_to_its_device(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((40, 2, 5, 5)))
     done = python(PLACED, tmp_path / "x.npy", tmp_path / "store")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from reports.testing.strategies import seeds
 from tests.oracles.network import published_erf, published_relu
+from tests.pretending import needs_pretend_device
 from tests.processes import python
 from theory.errors import InvalidInput
 from theory.network.duals import ACTIVATIONS
@@ -168,6 +169,7 @@ PLACED = """
 """
 
 
+@needs_pretend_device
 def test_kernels_stay_on_a_device_that_refuses_what_cuda_refuses() -> None:
     """In a process of its own, because torch cannot forget a device."""
     done = python('import warnings\nwarnings.simplefilter("error")\n' + textwrap.dedent(PLACED))
