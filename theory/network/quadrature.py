@@ -87,7 +87,7 @@ def _expectation(f: ScalarFunction, g: ScalarFunction, parity: int, cross: Array
     blocks = []
     for rows in _blocks(cross.shape[0], BLOCK // cross.shape[1]):
         scale = first[rows][:, None] * second[None, :]
-        rho = xp.clip(cross[rows] / xp.where(scale > 0, scale, xp.ones_like(scale)), -1, 1)
+        rho = xp.clip(cross[rows] / xp.where(scale > 0, scale, xp.ones_like(scale)), -1.0, 1.0)
         near = xp.abs(rho) > FAR
         total = _mehler(a[rows], b, parity, xp.where(near, xp.zeros_like(rho), rho))
         if bool(xp.any(near)):
