@@ -33,11 +33,12 @@ def test_ctrl_c_exits_3_and_keeps_shards(tmp_path):
 
 
 KILLS = """
-    import os, random, signal, sys, threading, time
+    import os, random, signal, sys, threading, time, warnings
     import simulate
     from tqdm import tqdm
     from tests.simulate.stores import SETTING, content
 
+    warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)  # from Python 3.12 on
     tqdm.set_lock(threading.RLock())  # by default forks share one, and who is killed with it keeps it for ever
     folder, seed, kills, replicas = sys.argv[1], *map(int, sys.argv[2:])
     began = time.monotonic()

@@ -70,10 +70,12 @@ def test_a_disk_that_takes_no_more(tmp_path):
 
 
 KILLED_WHILE_WRITING = """
-    import os, signal, sys
+    import os, signal, sys, warnings
     import simulate
     from simulate import store
     from tests.simulate.stores import SETTING, content
+
+    warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)  # from Python 3.12 on
 
     def die(*_, **__):
         os.kill(os.getpid(), signal.SIGKILL)
