@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 
 import torch
@@ -50,12 +50,17 @@ def one_thread() -> Iterator[None]:
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    steady = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     try:
-        with _libraries().limit(limits=1, user_api="blas"), steady:
+        with _libraries().limit(limits=1, user_api="blas"), _steady_convolutions():
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _steady_convolutions() -> AbstractContextManager[None]:
+    if not torch.cuda.is_available():
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 @cache

@@ -6,7 +6,7 @@ In a process of its own, because torch cannot forget a device.
 import pytest
 import torch
 
-from simulate.devices import free_memory, resolve
+from simulate.devices import free_memory, one_thread, resolve
 from tests.pretending import needs_pretend_device
 from tests.processes import python
 from theory.setting import InvalidInput
@@ -92,6 +92,18 @@ def test_no_cuda(monkeypatch):
     assert resolve("auto") == torch.device("cpu")
     with pytest.raises(InvalidInput, match="device = 'cuda': no CUDA device is available"):
         resolve("cuda")
+
+
+@pytest.mark.filterwarnings("ignore:.*control TF32")
+@pytest.mark.parametrize("there", [True, False])
+def test_convolutions_of_cuda_add_up_in_one_order_and_full_precision(monkeypatch, there):
+    """Where there is CUDA; otherwise the settings of cuDNN are not touched."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.allow_tf32
+    with one_thread():
+        assert (cudnn.deterministic, cudnn.allow_tf32) == ((True, False) if there else before)
+    assert (cudnn.deterministic, cudnn.allow_tf32) == before
 
 
 def test_cuda_devices_have_an_index(monkeypatch):
