@@ -8,7 +8,7 @@ import sysconfig
 import tomllib
 import zipfile
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, distribution, requires
+from importlib.metadata import PackageNotFoundError, distribution, requires, version
 from pathlib import Path
 
 import pytest
@@ -57,7 +57,10 @@ def test_every_extra_is_pinned():
 
 def test_what_comes_along_is_pinned_too():
     """All that the requirements require in turn, as far as this machine has it; CUDA's libraries are torch's own."""
-    pinned = {canonicalize_name(line.split("==")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    versions = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
+    if version("numpy") != versions["numpy"]:
+        pytest.skip("other versions than those of constraints.txt, which may bring other packages along")
+    pinned = {canonicalize_name(name) for name in versions}
     waiting, seen = [Requirement(text) for text in REQUIRED], set()
     while waiting:
         need = waiting.pop()
