@@ -151,7 +151,7 @@ def test_the_oldest_versions_are_those_that_are_declared():
     lines = (ROOT / "oldest.txt").read_text().splitlines()
     oldest = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert oldest.keys() == {name.partition(">=")[0] for name in declared}
-    for name, _, version in (each.partition(">=") for each in declared):
-        pinned, least = oldest[name].split("."), version.split(".")
+    for name, _, lowest in (each.partition(">=") for each in declared):
+        pinned, least = oldest[name].split("."), lowest.split(".")
         assert pinned[: len(least)] == least, name
         assert not any(int(part) for part in pinned[len(least) :]), name
