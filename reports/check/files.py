@@ -101,10 +101,10 @@ def contents(path: Path, argument: str, *, whole: bool = False) -> list[StoredAr
             if not any(name.endswith("data.pkl") for name in names):
                 return _npz(path, [name for name in names if name.endswith(".npy")], argument)
             return _torch(path, argument, whole)
+        if _is_safetensors(start, path.stat().st_size):  # first: the length of its header may begin as a pickle does
+            return _safetensors(path, argument)
         if start[:1] == b"\x80" or start.startswith(b"PK"):
             return _torch(path, argument, whole)
-        if len(start) > 8 and start[8:9] == b"{":
-            return _safetensors(path, argument)
         if start.startswith(SIGNATURE):
             return _named(read_hdf5(path, argument))
         if is_onnx(start):
@@ -198,6 +198,11 @@ def _header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
     if any(side < 0 for side in shape):
         raise ValueError(f"a negative shape {shape}")
     return shape, dtype
+
+
+def _is_safetensors(start: bytes, size: int) -> bool:
+    """The length of a header of JSON that the file can hold, and the header."""
+    return start[8:9] == b"{" and 8 + int.from_bytes(start[:8], "little") <= size
 
 
 def _safetensors(path: Path, argument: str) -> list[StoredArray]:

@@ -92,10 +92,13 @@ class Resolvent:
         system[np.diag_indices_from(system)] += step.s[i] * step.s[j] / len(step.rows)
         system *= gain[:, None]
         system[np.diag_indices_from(system)] += 1
-        self._factors = linalg.lu_factor(system, overwrite_a=True)
+        # of no directions there is nothing to solve, which SciPy's older factorisation refuses
+        self._factors = linalg.lu_factor(system, overwrite_a=True) if r else None
 
     def __call__(self, source: np.ndarray) -> np.ndarray:
         """Z (b, b, r, r) with Z = 𝓚(Z) + source."""
+        if self._factors is None:
+            return source
         i, j = self._lower
         weights = np.empty(source.shape[2:])
         weights[i, j] = weights[j, i] = linalg.lu_solve(self._factors, self._settled(source)[0, 0][i, j])

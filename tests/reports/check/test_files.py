@@ -53,6 +53,19 @@ def _npz(folder: Path) -> Path:
     return folder / "rows.npz"
 
 
+def test_a_header_whose_length_begins_as_a_pickle_does(tmp_path, monkeypatch):
+    """Headers of 128, 384, … bytes, of all names up to 300 letters; newer versions of torch.load read them, too."""
+    monkeypatch.delattr(torch, "load")
+    began = set()
+    for letters in range(1, 300):
+        path = tmp_path / "w.safetensors"
+        save_file({"n" * letters: torch.arange(6.0).reshape(2, 3)}, path)
+        began.add(path.read_bytes()[:1])
+        (array,) = contents(path, "weights")
+        assert (array.name, array.shape) == ("n" * letters, (2, 3))
+    assert b"\x80" in began
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", ["safetensors", "pt"])
 def test_precisions_become_float64(tmp_path, dtype, kind):
