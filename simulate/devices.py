@@ -58,6 +58,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _steady_convolutions() -> AbstractContextManager[None]:
+    """One order of summation and whole mantissas on CUDA; nothing without it, where PyTorch 2.9 warns of the flags."""
     if not torch.cuda.is_available():
         return nullcontext()
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)

@@ -6,6 +6,10 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from reports.check.estimates import Weights
+from reports.check.weights import filters
+from theory.eigenspaces import Eigenspaces
+
 RNG = np.random.default_rng(0)
 DENSE = RNG.standard_normal((40, 6))
 FILTERS = RNG.standard_normal((16, 3, 2, 2))
@@ -41,3 +45,11 @@ def saved(folder: Path, name: str, array: object) -> str:
     path = folder / name
     np.save(path, array, allow_pickle=True)
     return str(path)
+
+
+def axes(dimension):
+    return Eigenspaces(np.arange(1.0, dimension + 1), (1,) * dimension, np.eye(dimension), 0.0)
+
+
+def weights_of(*vectors):
+    return Weights.of([filters(v) for v in vectors], np.ones(vectors[0].shape[1], dtype=bool))
