@@ -1,7 +1,7 @@
 """B5, the paper's own three panels: f of its networks, at its widths, against the values that it publishes.
 
 A network of 2048 and 256 neurons takes some 17 ms of one core per update, one of 256 and 256 neurons 2 ms: a network of
-the right panel 5 seconds, of the middle one 40, of the left one two and a half minutes.
+the right panel 5 seconds, of the middle one 40, of the left one two and a half minutes if it is trained to its end.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from theory.linear.paper_panels import PAPER_PANELS, READINGS, PanelName, Readin
 from theory.shape import RISES_THEN_FALLS
 
 WITHIN = 0.004  # some 2 % of f
+# The full budget stops the left panel where the others stop: no single training takes more than a minute there.
+EARLY: Mapping[tuple[PanelName, Reading], tuple[int, ...]] = {("left", "deviation"): (STOP // 4, STOP)}
 UPDATES: Mapping[tuple[PanelName, Reading], tuple[int, ...]] = {
     ("left", "deviation"): (STOP, LEFT_STOP),
     ("middle", "deviation"): (1560, STOP),
@@ -54,12 +56,13 @@ NETWORKS: Mapping[str, Mapping[tuple[PanelName, Reading], int]] = {
 def trials(context: Context) -> Mapping[str, Trial[ReadPanel]]:
     """The panels in both readings of their diagonal, as far as the budget goes."""
     networks = NETWORKS[context.budget]
+    read = UPDATES if context.budget == "paper" else {**UPDATES, **EARLY}
     found = {}
     for reading in reversed(READINGS):
         for panel in reversed(PAPER_PANELS):
             if (panel.name, reading) in networks:
                 study, place = ReadPanel(panel, reading), (panel.name, reading)
-                setting = panel_setting(panel, reading, UPDATES[place], networks[place])
+                setting = panel_setting(panel, reading, read[place], networks[place])
                 found[str(study)] = Trial(setting, study, "asymptotic", parts=context.parts(setting.ensemble.replicas))
     return found
 
@@ -78,11 +81,13 @@ def decide(case: Case[ReadPanel], prediction: str, measured: PanelCurves) -> tup
     """How far f is off with its diagonal as deviations; as variances it is judged beside that, by `conclude`.
 
     The middle panel, to which rate and updates were fitted on other networks, and the right one are to lie within
-    `WITHIN`; the left one is to lie further off where the others stop, and nearer later. The middle one is to end below
-    its initial value. How far single networks scatter is told without a verdict.
+    `WITHIN`; the left one is to lie further off where the others stop, and, where it goes on, nearer later. The middle
+    one is to end below its initial value. How far single networks scatter is told without a verdict.
     """
     if case.study.reading == "variance" or measured.networks < 2:
         return ()
+    if case.study.panel.name == "left" and LEFT_STOP not in measured.updates:
+        return (_not_yet(case, measured), _scatter(case, measured))
     found = [_agreement(case, measured)]
     if case.study.panel.name == "left":
         found.append(_later(case, measured))
@@ -92,7 +97,7 @@ def decide(case: Case[ReadPanel], prediction: str, measured: PanelCurves) -> tup
 
 
 def _agreement(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
-    at = stop(case.study)
+    at = stop(case.study, measured.updates)
     reached = off(case.study, measured)[measured.updates.index(at)]
     verdict = above_verdict((-reached.high, -reached.low), -WITHIN, measured.diverged)
     if reached.low > READING_ERROR:
@@ -115,7 +120,7 @@ def _scatter(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
 
     With τ the mean of w² over m of these, f = τ^½ has the relative standard deviation (2m)^-½.
     """
-    at, neurons = stop(case.study), case.setting.network.widths[0]
+    at, neurons = stop(case.study, measured.updates), case.setting.network.widths[0]
     curves = measured.scatter[measured.updates.index(at)]
     square = float((curves.var(axis=0, ddof=1) / curves.mean(axis=0) ** 2).mean())
     freedom = ALLOWED * (len(curves) - 1) * curves.shape[1]
@@ -128,6 +133,25 @@ def _scatter(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
         interval=(low, high),
         verdict=OUTSIDE,
         note=f"of {len(curves)} seeds around one curve",
+    )
+
+
+def _not_yet(case: Case[ReadPanel], measured: PanelCurves) -> Judgement:
+    """Where the other panels have reached their published values, this one has not."""
+    reached = off(case.study, measured)[measured.updates.index(STOP)]
+    verdict = above_verdict((reached.low, reached.high), WITHIN, measured.diverged)
+    return Judgement(
+        quantity=f"$f$ after {STOP} updates less the published values, root mean square",
+        prediction=f"above {WITHIN:g}: the panels need different numbers of updates",
+        measurement=reached.rms,
+        interval=(reached.low, reached.high),
+        power=f"noise of the mean curve {reached.noise:.2g}",
+        verdict=verdict,
+        note=with_need(
+            f"the paper budget trains on to {LEFT_STOP}",
+            verdict,
+            by_interval(measured.networks, reached.low, reached.high, (WITHIN,)),
+        ),
     )
 
 
@@ -174,8 +198,9 @@ def conclude(outcomes: PanelOutcomes) -> tuple[tuple[Judgement, PanelOutcomes], 
 
 def _contrast(deviations: PanelOutcome, variances: PanelOutcome) -> Judgement:
     study, measured = deviations.case.study, deviations.measurement
-    right = off(study, measured, simultaneous(2))[measured.updates.index(stop(study))]
-    wrong, at = best(variances, simultaneous(2))
+    at = stop(study, measured.updates)
+    right = off(study, measured, simultaneous(2))[measured.updates.index(at)]
+    wrong, best_at = best(variances, simultaneous(2))
     low, high = wrong.low - right.high, wrong.high - right.low
     return Judgement(
         about=f"{study.panel.name}, both readings of the diagonal",
@@ -185,7 +210,7 @@ def _contrast(deviations: PanelOutcome, variances: PanelOutcome) -> Judgement:
         interval=(low, high),
         power="simultaneous intervals for both",
         verdict=sign_verdict(low, high, "positive", measured.diverged + variances.measurement.diverged),
-        note=f"as variances {wrong.rms:.2g} off, after {at} updates, where they fit best",
+        note=f"as variances {wrong.rms:.2g} off, after {best_at} updates, where they fit best",
     )
 
 
@@ -200,7 +225,8 @@ CLAIM = Claim(
     f"and compared with values read off its figure by eye, each to $\\pm$ {READING_ERROR:g}. The learning rate "
     f"{RATE:g} and the {STOP} updates (batches of {BATCH}, momentum {MOMENTUM:g}) are not the paper's: they were "
     "fitted to the middle panel, on other networks. Both are kept for the right panel; for the left one only the rate "
-    "is, since in that pilot it took four times as many updates. $f$ is relative to each network's own initial "
+    "is, since in that pilot it took four times as many updates: at the full budget it stops with the others, where it "
+    "must still be off by more, and the paper budget trains on. $f$ is relative to each network's own initial "
     "weights. The root mean square of the difference is judged by its 95 % interval (noncentral F, for the mean over "
     f"networks): it holds within {WITHIN:g}, some 2 % of $f$, a bound set after pilots in which the right panel was "
     "off by 0.0027. As a contrast the diagonal is read as variances, at the number of updates that fits best: its root "

@@ -39,16 +39,18 @@ def _axes(name: PanelName, outcomes: PanelOutcomes) -> Panel:
     published = PUBLISHED[name]
     sigma, f = np.array(published.sigma), np.array(published.f)
     series = [Series("published", sigma, f, np.full(len(f), READING_ERROR))]
+    at = STOP
     for outcome in outcomes:
         study, measured = outcome.case.study, outcome.measurement
         if study.panel.name == name:
-            updates = best(outcome)[1] if study.reading == "variance" else stop(study)
+            updates = best(outcome)[1]
+            if study.reading == "deviation":
+                at = updates = stop(study, measured.updates)
             curve = measured.f[measured.updates.index(updates)]
             series.append(Series(f"networks, {study.reading}s", measured.sigma, *means_and_halves(curve), "band"))
             start = Series(
                 "initial weights", measured.sigma, np.full(len(measured.sigma), measured.initial), None, "dashed"
             )
-    at = LEFT_STOP if name == "left" else STOP
     return Panel(f"{name}, {at} updates", r"$\sigma$", r"$f(\sigma)$", (*series, start))
 
 
@@ -75,9 +77,8 @@ def misfit_table(outcomes: PanelOutcomes) -> Table:
         "b5-misfit",
         "The root mean square difference between $f$ of the networks and the published values along training, "
         "corrected for the noise of the networks, with its 95 % interval; and that noise. The learning rate and the "
-        "updates at which "
-        f"deviations are compared, {STOP}, were fitted to the middle panel on other networks; the left one is closest "
-        f"after {LEFT_STOP}.",
+        f"updates at which deviations are compared, {STOP}, were fitted to the middle panel on other networks; in a "
+        f"pilot the left one was closest after {LEFT_STOP}.",
         rows(),
         text("diagonal", lambda row: f"as {row.study.reading}s", once=True),
         text("panel", lambda row: row.study.panel.name, once=True),
@@ -108,7 +109,9 @@ def values_table(outcomes: PanelOutcomes) -> Table:
             study, measured = outcome.case.study, outcome.measurement
             if study.reading == "deviation":
                 published = PUBLISHED[study.panel.name]
-                beyond = published.off(measured.sigma, measured.f[measured.updates.index(stop(study))])
+                beyond = published.off(
+                    measured.sigma, measured.f[measured.updates.index(stop(study, measured.updates))]
+                )
                 for place, (sigma, value) in enumerate(zip(published.sigma, published.f, strict=True)):
                     mean, error = sample_mean(beyond[:, place])
                     yield _Value(study.panel.name, sigma, value, value + mean, error)

@@ -12,7 +12,8 @@ from reports.claims.shape.published_panels import PUBLISHED
 from reports.judging.misfit import Misfit, misfit
 from theory.linear.paper_panels import PaperPanel, Reading
 
-# Updates: fitted to the middle panel, read as deviations; and where the left panel is nearest, at the same rate.
+# Updates: fitted to the middle panel, read as deviations; and where the left panel is nearest, at the same rate, which
+# is two and a half minutes of a network that nothing divides.
 STOP, LEFT_STOP = 2340, 9360
 
 
@@ -27,9 +28,9 @@ class ReadPanel:
         return f"{self.panel.name}, diagonal as {self.reading}s"
 
 
-def stop(study: ReadPanel) -> int:
-    """After how many updates a panel is compared, its diagonal as deviations."""
-    return LEFT_STOP if study.panel.name == "left" else STOP
+def stop(study: ReadPanel, updates: tuple[int, ...]) -> int:
+    """After how many of `updates`, those that were read, a panel is compared, its diagonal as deviations."""
+    return LEFT_STOP if study.panel.name == "left" and LEFT_STOP in updates else STOP
 
 
 def off(study: ReadPanel, measured: PanelCurves, confidence: float = 0.95) -> tuple[Misfit, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from reports.claims.shape.panel_networks import PanelCurves
 from reports.claims.shape.published_panels import PUBLISHED
-from reports.claims.shape.read_panels import ReadPanel, stop
+from reports.claims.shape.read_panels import LEFT_STOP, ReadPanel, stop
 
 
 def planted(
@@ -32,5 +32,6 @@ def planted(
     f = np.array([curve + each * turns for each in (before, off)])
     f = f[:, None] + noise * rng.normal(size=(2, networks, len(sigma)))
     initial = len(sigma) ** -0.5
-    updates = (stop(study) // 4, stop(study))
+    at = stop(study, (LEFT_STOP,))
+    updates = (at // 4, at)
     return PanelCurves(initial, sigma, updates, f, f, networks + diverged, diverged)

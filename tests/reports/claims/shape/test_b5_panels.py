@@ -62,8 +62,11 @@ def test_a_budget_trains_what_it_says(budget: str) -> None:
     for case in found:
         assert case.setting.ensemble.replicas >= 2  # for an interval
         if case.study.reading == "deviation":
-            assert {STOP, stop(case.study)} <= set(case.setting.training.readings)
-            assert stop(case.study) == (LEFT_STOP if case.study.panel.name == "left" else STOP)
+            read = case.setting.training.readings
+            assert {STOP, stop(case.study, read)} <= set(read)
+            later = case.study.panel.name == "left" and budget == "paper"
+            assert stop(case.study, read) == (LEFT_STOP if later else STOP)
+            assert budget == "paper" or max(read) <= 2800  # a minute of one network
     assert {case.name for case in CLAIM.cases(Context())} < set(PAPER)
 
 
@@ -94,6 +97,23 @@ def test_the_left_panel_stops_later_or_does_not(before: float, verdict: str) -> 
     assert later.verdict == verdict
     assert isinstance(later.measurement, float)
     assert later.measurement == pytest.approx(before - 0.003, abs=1e-3)
+
+
+@pytest.mark.parametrize(("then", "verdict"), [(0.03, "holds"), (WITHIN, "undecided"), (0.0, "refuted")])
+def test_where_the_others_stop_the_left_panel_is_not_there_yet(then: float, verdict: str) -> None:
+    measured = replace(planted(LEFT.study, then, noise=3e-3), updates=(STOP // 4, STOP))
+    not_yet, scatter = CLAIM.decide(LEFT, FALLS, measured)
+    expected = at_published(LEFT, measured, 1)
+    assert not_yet.verdict == verdict
+    assert not_yet.prediction.startswith("above 0.004")
+    assert not_yet.measurement == pytest.approx(expected.rms)
+    assert not_yet.interval == pytest.approx((expected.low, expected.high))
+    assert not_yet.note.startswith(f"the paper budget trains on to {LEFT_STOP}")
+    assert scatter.kind == "outside"
+    lost, _ = CLAIM.decide(LEFT, FALLS, replace(measured, diverged=1))
+    assert lost.verdict != "holds"
+    (panel,) = CLAIM.illustrate((Outcome(LEFT, FALLS, measured, ()),)).figures[0].panels
+    assert panel.title == f"left, {STOP} updates"
 
 
 def test_the_middle_panel_ends_below_its_init_or_does_not() -> None:
@@ -132,7 +152,7 @@ def test_variances_are_read_where_they_fit_best() -> None:
     for off_then, off_before in ((0.02, 0.01), (0.01, 0.02)):
         found, updates = best(outcome(other, off_then, before=off_before))
         assert found.rms == pytest.approx(0.01, abs=1e-3)
-        assert updates == (stop(other.study) // 4 if off_before < off_then else stop(other.study))
+        assert updates == (STOP // 4 if off_before < off_then else STOP)
 
 
 def test_one_network_has_no_interval_and_is_not_judged() -> None:
@@ -224,7 +244,7 @@ def test_differences_of_misfits_are_between_intervals_that_hold_together() -> No
     right, wrong = (at_published(each.case, each.measurement, 1, 0.975) for each in outcomes)
     assert contrast.measurement == pytest.approx(wrong.rms - right.rms)
     assert contrast.interval == pytest.approx((wrong.low - right.high, wrong.high - right.low))
-    assert f"as variances {wrong.rms:.2g} off, after {stop(other.study)} updates" in contrast.note
+    assert f"as variances {wrong.rms:.2g} off, after {STOP} updates" in contrast.note
     for alone in ((outcomes[0], outcome(other, networks=1)), (outcome(MIDDLE, networks=1), outcomes[1])):
         assert CLAIM.conclude(alone) == ()
     for diverged in ((1, 0), (0, 1), (1, 1)):
