@@ -34,7 +34,7 @@ mutants: $(VENV)/.mutants
 
 # the fast tests with the oldest versions that pyproject.toml declares, in an environment of their own
 test-oldest: $(OLDEST)/.ready
-	$(OLDEST)/bin/python -m pytest -q -m "not slow"
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 --dist worksteal -q -m "not slow"
 
 # agreement, repetition, speed and memory of the engine on this machine's CUDA device, as one JSON file
 gpu: OUT = gpu.json
