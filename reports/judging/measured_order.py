@@ -1,11 +1,13 @@
-"""The limit of many directions, and its error of order 1/d as measured in networks of half the size.
+"""The limit of many directions, and its errors of order 1/d and 1/d² as measured in networks of fewer directions.
 
-`network-dmft` neglects terms of order 1/d. At half the rows and directions, with everything else kept on which the
-limit depends, its error is twice as large, and networks are cheap. In units of the initial variance,
+`network-dmft` neglects terms of order 1/d. With p times fewer rows and directions, with everything else kept on which
+the limit depends, networks are cheap, and differ from it by D_p = p x + p² y + …, where x and y are the terms of order
+1/d and 1/d² at full size. Two sizes, p = 2 and q = 4, give both:
 
-    τ = τ_limit + ½ (τ_networks − τ_limit) at d/2,
+    τ = τ_limit + x + y,      x + y = (q − 1)/(p (q − p)) D_p − (p − 1)/(q (q − p)) D_q = ¾ D_2 − ⅛ D_4,
 
-up to terms of order 1/d². This is a surrogate: a part of it is measured, in an ensemble of its own.
+up to terms of order 1/d³. One size gives x alone, ½ D_2. This is a surrogate: a part of it is measured, in ensembles of
+its own.
 """
 
 from __future__ import annotations
@@ -14,27 +16,32 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from scipy import linalg
 
 import simulate
 from reports.judging.changes import from_start
 from reports.judging.estimate import data_eigenspaces
+from reports.judging.fewer_directions import Fewer, fewer_directions
 from reports.judging.intervals import mean_with_error
 from simulate.results import Simulation
 from theory.catalogue import choose_form
 from theory.eigenspaces import weight_variances
 from theory.errors import InvalidInput, NoClosedForm
 from theory.linear.population import population_readings, spaces
-from theory.network.dmft.form import SURE, limit, stepping
-from theory.network.dmft.problem import problem_of
+from theory.network.dmft.form import SHARE, SURE, Solved, bias, solved, stepping
+from theory.network.dmft.problem import Problem, problem_of
 from theory.prediction import Prediction
 from theory.setting import Setting
 
 NAME = "dmft-measured"
 FORM = "network-dmft"
 FEWEST = 20.0  # effective directions
-REPLICAS = 4000  # of half the size
-NEXT_ORDER = 0.75  # of the correction: seen to be wrong by up to .4 of it at d = 32
-DEGREE = 2  # of the polynomial in the eigenvalue by which the correction is smoothed
+FEWEST_QUARTER = 8  # directions of a quarter of the size, from which on the second order is measured
+REPLICAS = 10_000  # of each size
+NEXT_ORDER = 0.75  # of a correction of the first order: seen to be wrong by up to .4 of it at d = 32
+NEXT_ORDER_EXPLICIT = 1.0  # of one where directions dominate, whose share of the rows is another at half the size
+DEGREE = 3  # of the polynomial in the eigenvalue by which the correction is smoothed
+ORDERS = {1: ("term of order 1/d", "d/2", "1/d²"), 2: ("terms of order 1/d and 1/d²", "d/2 and d/4", "1/d³")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +50,29 @@ class MeasuredOrder:
 
     Attributes
     ----------
-    limit, limit_error : ndarray
-        τ as n, d → ∞, and the standard error of its Monte Carlo, that of half the size included.
+    limit : ndarray
+        τ as n, d → ∞.
+    limit_error : ndarray
+        The standard error of the solver's Monte Carlo in the corrected τ, and not of the limit alone.
+    limit_bias : ndarray, shape (R, 1)
+        The bias of order one over the solver's rows that is declared of the corrected τ.
     correction, correction_error : ndarray
         What is added, and its standard error between blocks of networks.
+    remainder : ndarray, shape (R, 1)
+        What is declared of the terms that are left out.
+    order : int
+        The order in 1/d of the last term that is measured.
     replicas : int
-        Networks of half the size.
+        Networks of all smaller sizes.
     """
 
     limit: np.ndarray
     limit_error: np.ndarray
+    limit_bias: np.ndarray
     correction: np.ndarray
     correction_error: np.ndarray
+    remainder: np.ndarray
+    order: int
     replicas: int
 
     @property
@@ -64,112 +82,84 @@ class MeasuredOrder:
 
     @property
     def error_budget(self) -> float:
-        """The relative error of τ that is declared: of the next order, and three standard errors of both parts."""
+        """The relative error of τ that is declared: next orders, the bias, and three standard errors of both parts."""
         chance = SURE * np.hypot(self.limit_error, self.correction_error)
-        next_order = NEXT_ORDER * np.max(np.abs(self.correction), axis=1, keepdims=True)
-        return float(np.max((next_order + chance) / self.tau))
+        return float(np.max((self.remainder + self.limit_bias + chance) / self.tau))
 
 
-def halved(setting: Setting) -> Setting:
-    """Half the directions, rows and batch; a row's outputs, and what it writes into itself, are of the same law.
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """τ of smaller networks less its limit at their size, (R, k), in units of the initial variance.
 
-    The eigenvalues are means of neighbours. The variance of the initial weights is doubled in the units in which the
-    weights feel the rows; in the ntk parametrization, where that unit depends on d, eigenvalues are halved for it.
-
-    Raises
-    ------
-    InvalidInput
-        If the dimension, n or the batch is odd.
-
-    >>> from theory.setting import Data, Network
-    >>> data = Data(kind="gaussian", spectrum=(1.0, 2.0, 3.0, 4.0), samples=12)
-    >>> half = halved(Setting(data=data, network=Network(kind="mlp", hidden=(3,))))
-    >>> half.data.spectrum, half.data.samples, half.network.layer_variances == (1.0, 1.0)
-    ((1.5, 3.5), 6, True)
+    Attributes
+    ----------
+    ratio : float
+        p.
+    mean, error : ndarray
+        At the eigenvalues of the setting, smoothed; and its standard error between blocks of networks.
+    solved : Solved
+        The limit.
+    across : ndarray, shape (K, k)
+        From the nodes at which that is solved to the eigenvalues of the setting.
     """
-    data, network, training = setting.data, setting.network, setting.training
-    eigenvalues = np.sort(np.array(data.eigenvalues))
-    _even("data.spectrum", len(eigenvalues))
-    spectrum = eigenvalues.reshape(-1, 2).mean(axis=1)
-    first, *rest = network.layer_variances
-    if network.parametrization == "ntk":
-        spectrum, first = spectrum / 2, 2 * first
-    samples, size = data.samples, training.batch_size
-    if samples != "online":
-        _even("data.samples", data.sample_count)
-        samples = data.sample_count // 2
-    if size != "full":
-        _even("training.batch_size", size)
-        size //= 2
-    return msgspec.structs.replace(
-        setting,
-        data=msgspec.structs.replace(data, spectrum=tuple(map(float, spectrum)), samples=samples),
-        network=msgspec.structs.replace(network, init_variance=(first, *rest)),
-        training=msgspec.structs.replace(training, batch_size=size),
-    )
 
-
-def _even(key: str, value: int) -> None:
-    if value % 2:
-        raise InvalidInput(key, value, "must be even: the error of the limit is measured at half the size")
+    ratio: float
+    mean: np.ndarray
+    error: np.ndarray
+    solved: Solved
+    across: np.ndarray
 
 
 def measure_order(
     setting: Setting, *, replicas: int = REPLICAS, device: str = "cpu", progress: bool = False
 ) -> MeasuredOrder:
-    """The limit at the size of a setting and at half of it, and networks of half the size.
+    """The limit at the size of a setting and at fractions of it, and networks of these fractions.
+
+    Halves alone where a quarter of the size has fewer than 8 directions, where networks of it diverge, or where
+    directions dominate: these have larger shares of the rows in smaller networks.
 
     Raises
     ------
     NoClosedForm
-        If `network-dmft` does not apply, directions are few, some dominate, updates are many, or networks of half the
-        size diverge.
-    InvalidInput
-        As `halved`.
+        If `network-dmft` does not apply, directions are few, updates are many, or networks of half the size diverge.
     """
     choose_form(setting, FORM)
-    half = halved(setting)
-    if (directions := problem_of(setting).effective_dimension) < FEWEST:
+    problem = problem_of(setting)
+    if (directions := problem.effective_dimension) < FEWEST:
         rule = f"only {directions:.3g} effective directions; half as many tell the order 1/d from {FEWEST:g} on"
         raise NoClosedForm("data.spectrum", list(setting.data.eigenvalues), rule)
-    if (count := problem_of(setting).explicit) > 0:
-        rule = f"{count} of its directions dominate: at half the size they would have another share of the rows"
-        raise NoClosedForm("data.spectrum", list(setting.data.eigenvalues), rule)
-    if stepping(problem_of(setting)) > 1:
+    if stepping(problem) > 1:
         raise NoClosedForm("training.steps", setting.training.steps, "is too long: updates are compared one by one")
-    problem, full = limit(setting)
-    small, at_half = limit(half)
+    half, quarter = (fewer_directions(setting, parts) for parts in (2, 4))
     simulation = _simulated(half, replicas, device, progress)
-    change, blocks = _changes(simulation, setting.training.readings), simulation.readings[0].counts
-    gap = change - (at_half.tau - small.s0)[:, None]
-    # in units of the initial variance, half of it
-    smoothed = problem.s0 / small.s0 / 2 * gap @ smoothing(small.eigenvalues, small.multiplicity, problem.eigenvalues).T
-    correction, error = (np.array(part) for part in zip(*(mean_with_error(at, blocks) for at in smoothed), strict=True))
-    chance = problem.s0 / small.s0 / 2 * np.max(at_half.error, axis=1, keepdims=True)
-    return MeasuredOrder(full.tau, np.hypot(full.error, chance), correction, error, simulation.replicas)
+    if simulation.diverged:
+        rule = f"is too large: {simulation.diverged} of {replicas} networks of half the size have diverged"
+        raise NoClosedForm("training.learning_rate", setting.training.learning_rate, rule)
+    found = [(half, simulation)]
+    if not quarter.explicit and len(quarter.setting.data.eigenvalues) >= FEWEST_QUARTER:
+        simulation = _simulated(quarter, replicas, device, progress)
+        if not simulation.diverged:
+            found.append((quarter, simulation))
+    return _combined(solved(setting), [_gap(problem, *each) for each in found], replicas)
 
 
-def smoothing(eigenvalues: np.ndarray, multiplicity: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The matrix that takes values at eigenvalues (k',) to the polynomial through them at other ones, `at` (k,).
-
-    Least squares, of degree 2 at most; every eigenvalue counts by its multiplicity.
-    """
-    degree = min(DEGREE, len(eigenvalues) - 1)
-    ours, theirs = (np.vander(values / eigenvalues[-1], degree + 1) for values in (eigenvalues, at))
-    root = np.sqrt(multiplicity)[:, None]
-    return np.asarray(theirs @ np.linalg.pinv(root * ours) * root.T)
-
-
-def _simulated(half: Setting, replicas: int, device: str, progress: bool) -> Simulation:
+def _simulated(fewer: Fewer, replicas: int, device: str, progress: bool) -> Simulation:
     """An ensemble of its own seed, read at step 0 too."""
-    seed = np.random.SeedSequence((half.ensemble.seed, 2)).generate_state(1, np.uint64)
-    ensemble = msgspec.structs.replace(half.ensemble, seed=int(seed[0]), replicas=replicas)
-    started = from_start(msgspec.structs.replace(half, ensemble=ensemble))
-    found = simulate.run(started, device=device, progress=progress)
-    if found.diverged:
-        rule = f"is too large: {found.diverged} of {replicas} networks of half the size have diverged"
-        raise NoClosedForm("training.learning_rate", half.training.learning_rate, rule)
-    return found
+    setting = fewer.setting
+    seed = np.random.SeedSequence((setting.ensemble.seed, round(fewer.ratio))).generate_state(1, np.uint64)
+    ensemble = msgspec.structs.replace(setting.ensemble, seed=int(seed[0]), replicas=replicas)
+    started = from_start(msgspec.structs.replace(setting, ensemble=ensemble))
+    return simulate.run(started, device=device, progress=progress)
+
+
+def _gap(problem: Problem, fewer: Fewer, simulation: Simulation) -> Gap:
+    """The gap of one size, at the eigenvalues of the full one."""
+    small = solved(fewer.setting, fewer.explicit)
+    matrix = smoothing_of(small.problem, problem)
+    change, blocks = _changes(simulation, fewer.setting.training.readings), simulation.readings[0].counts
+    gaps = (change - (small.average.tau - small.problem.s0)[:, None]) @ matrix.T / small.problem.s0
+    mean, error = (np.array(part) for part in zip(*(mean_with_error(at, blocks) for at in gaps), strict=True))
+    return Gap(fewer.ratio, mean, error, small, small.levels.interpolation.T @ matrix.T)
 
 
 def _changes(simulation: Simulation, steps: tuple[int, ...]) -> np.ndarray:
@@ -179,23 +169,112 @@ def _changes(simulation: Simulation, steps: tuple[int, ...]) -> np.ndarray:
     return np.array([by_step[step] - by_step[0] for step in steps])
 
 
+def smoothing_of(small: Problem, full: Problem) -> np.ndarray:
+    """The matrix from values at the eigenvalues of one problem to those of another; explicit ones keep their own."""
+    bulk = smoothing(small.eigenvalues[small.bulk], small.multiplicity[small.bulk], full.eigenvalues[full.bulk])
+    return np.asarray(linalg.block_diag(bulk, np.eye(full.explicit)))
+
+
+def smoothing(eigenvalues: np.ndarray, multiplicity: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The matrix that takes values at eigenvalues (k',) to the polynomial through them at other ones, `at` (k,).
+
+    Least squares, of degree 3 at most; every eigenvalue counts by its multiplicity. There is no constant: the limit is
+    right along a direction in which rows do not vary.
+    """
+    powers = np.arange(1, min(DEGREE, len(eigenvalues)) + 1)
+    ours, theirs = ((values[:, None] / eigenvalues[-1]) ** powers for values in (eigenvalues, at))
+    root = np.sqrt(multiplicity)[:, None]
+    return np.asarray(theirs @ np.linalg.pinv(root * ours) * root.T)
+
+
+def _combined(full: Solved, gaps: list[Gap], replicas: int) -> MeasuredOrder:
+    """What one gap or two make of the limit."""
+    s0, found = full.problem.s0, full.average
+    weights = weights_of([gap.ratio for gap in gaps])
+    variance = np.tensordot(np.square(weights), [gap.error**2 for gap in gaps], 1)
+    return MeasuredOrder(
+        limit=found.tau,
+        limit_error=_chance(full, gaps, weights),
+        # the same rows at all sizes have the same bias
+        limit_bias=abs(1 - sum(weights)) * bias(full.problem, found),
+        correction=s0 * np.tensordot(weights, [gap.mean for gap in gaps], 1),
+        correction_error=s0 * np.sqrt(variance),
+        remainder=s0 * _remainder(full.problem, gaps),
+        order=len(gaps),
+        replicas=len(gaps) * replicas,
+    )
+
+
+def weights_of(ratios: list[float]) -> list[float]:
+    """What the gaps D_p of one or two sizes count in the correction.
+
+    >>> weights_of([2.0]), weights_of([2.0, 4.0])
+    ([0.5], [0.75, -0.125])
+    """
+    if len(ratios) == 1:
+        return [1 / ratios[0]]
+    p, q = ratios
+    return [(q - 1) / (p * (q - p)), -(p - 1) / (q * (q - p))]
+
+
+def _remainder(problem: Problem, gaps: list[Gap]) -> np.ndarray:
+    """The terms that are left out, (R, 1), as a law for all directions, in units of the initial variance.
+
+    Of the first order three quarters of the correction, or all of it where directions dominate. Of the second
+    (p − 1)(q − 1) ρ max(|y|, ρ |x|), where ρ = c λ_max/tr Σ is what a term is expected to be of the one before: a term
+    z of order 1/d³, which makes D_p = … + p³ z, makes x + y wrong by (p − 1)(q − 1) z.
+    """
+    if len(gaps) == 1:
+        share = NEXT_ORDER_EXPLICIT if problem.explicit else NEXT_ORDER
+        return share * np.max(np.abs(gaps[0].mean / gaps[0].ratio), axis=1, keepdims=True)
+    one, two = gaps
+    p, q = one.ratio, two.ratio
+    second = (two.mean / q - one.mean / p) / (q - p)
+    first = one.mean / p - p * second
+    rate = SHARE * problem.largest_share
+    largest = [np.max(np.abs(each), axis=1, keepdims=True) for each in (second, rate * first)]
+    return np.asarray((p - 1) * (q - 1) * rate * np.maximum(*largest))
+
+
+def _chance(full: Solved, gaps: list[Gap], weights: list[float]) -> np.ndarray:
+    """The standard error (R, k) of the limit less those of other sizes, as they are weighted.
+
+    All sizes share their draws, whose deviations cancel in part where equally many were taken; otherwise errors add up.
+    """
+    s0 = full.problem.s0
+    parts = [_deviations(full, full.levels.interpolation.T)]
+    for weight, gap in zip(weights, gaps, strict=True):
+        parts.append(_deviations(gap.solved, -weight * s0 / gap.solved.problem.s0 * gap.across))
+    if len({len(part) for part in parts}) > 1:
+        return np.asarray(sum(np.linalg.norm(part, axis=0) for part in parts))
+    return np.asarray(np.linalg.norm(sum(parts), axis=0))
+
+
+def _deviations(found: Solved, across: np.ndarray) -> np.ndarray:
+    """Of every draw, (S, R, k)."""
+    if found.at_nodes.deviations is None:
+        raise InvalidInput("found.at_nodes.deviations", None, "must be there: `average` leaves them")
+    return found.at_nodes.deviations @ across
+
+
 def predict(setting: Setting, *, device: str = "cpu", progress: bool = False) -> Prediction:
-    """The limit with its measured correction as a prediction, with its assumptions; errors as `measured`."""
+    """The limit with its measured correction as a prediction, with its assumptions; errors as `measure_order`."""
     found = measure_order(setting, device=device, progress=progress)
     order, _, multiplicity = spaces(np.array(setting.data.eigenvalues))
     place = np.empty(len(order), int)
     place[order] = np.repeat(np.arange(len(multiplicity)), multiplicity)
+    measured, sizes, left = ORDERS[found.order]
     return Prediction(
         formula=NAME,
         status="asymptotic",
-        order="1/d², the term of order 1/d measured at d/2",
+        order=f"{left}, the {measured} measured at {sizes}",
         error_budget=found.error_budget,
         assumptions=(
             f"a surrogate, not a closed form: `{FORM}`, and its error as measured in smaller networks",
-            f"rows, directions and batch halved, in {found.replicas} replicas; width and updates are kept",
+            f"rows, directions and batch as at {sizes}, in {found.replicas} replicas; width and updates are kept",
         ),
         neglected=(
-            "terms of order 1/d² and 1/n²",
+            f"terms of order {left}",
             f"up to {found.error_budget:.1%} of τ, the declared error, after a correction by {_largest(found):.1%}",
         ),
         readings=population_readings(setting, (tau[place] for tau in found.tau)),

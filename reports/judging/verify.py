@@ -22,7 +22,8 @@ def predict(setting: Setting, *, formula: str | None = None, progress: bool = Fa
     """The closed form of a setting, on the rows that `simulate` would train on.
 
     Two surrogates are no closed forms, but train smaller networks: `scaling`, of the same proportions, see
-    `reports.judging.scaling`, and `dmft-measured`, of half the size, see `reports.judging.measured_order`.
+    `reports.judging.scaling`, and `dmft-measured`, of a half and a quarter of the size, see
+    `reports.judging.measured_order`.
 
     Raises NoClosedForm if none applies, before any row is drawn.
     """

@@ -8,7 +8,7 @@ both are declared.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from theory.linear.hypotheses import anisotropic_init
 from theory.linear.population import not_centred_law, population_readings, spaces
 from theory.network.dmft.average import Average, average, rounds, rows_needed
 from theory.network.dmft.coarse import updates_of
-from theory.network.dmft.levels import levels_of, with_explicit
+from theory.network.dmft.levels import Levels, levels_of, with_explicit
 from theory.network.dmft.problem import DOMINANT, MOST_EXPLICIT, Problem, problem_of
 from theory.network.dmft.solver import traced
 from theory.prediction import Form, Prediction
@@ -38,6 +38,7 @@ NAME = "network-dmft"
 SEED = 0
 LEVELS = 16  # eigenvalues at most: those of a larger spectrum by quadrature
 SHARE = 4.0  # c; errors over the directions were at most 3 times the largest direction's share of the terms' sizes
+BIAS = 0.25  # c; biases of the Monte Carlo were at most 0.20 (0.03) times T m/N of the sizes of the terms
 SURE = 3.0  # standard errors of the Monte Carlo that are declared
 LARGEST_SCATTER = 0.02  # standard error of the Monte Carlo, relative to τ,
 SCATTER_EXPLICIT = 0.06  # and along explicit directions
@@ -170,6 +171,69 @@ def prediction_of(setting: Setting, problem: Problem, found: Average) -> Predict
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """The limit at the eigenvalues that are solved for.
+
+    Attributes
+    ----------
+    problem : Problem
+        The constants of the setting.
+    levels : Levels
+        The nodes that stand for its eigenvalues.
+    at_nodes : Average
+        The law of the weights at the nodes, at every step of the setting.
+    """
+
+    problem: Problem
+    levels: Levels
+    at_nodes: Average
+
+    @property
+    def average(self) -> Average:
+        """At the distinct eigenvalues of the setting; without the deviations of single draws."""
+        found, across = self.at_nodes, self.levels.interpolation.T
+        return replace(
+            found,
+            remembered=found.remembered @ across,
+            written=found.written @ across,
+            amplitude=found.amplitude @ across,
+            error=np.abs(found.error @ across),
+            stepping=None if found.stepping is None else np.abs(found.stepping @ across),
+            deviations=None,
+        )
+
+
+def solved(setting: Setting, explicit: int | None = None) -> Solved:
+    """The limit, with this many eigenvalues explicit; by default those that dominate.
+
+    Raises
+    ------
+    NoClosedForm
+        As `predict`.
+    """
+    problem = problem_of(setting)
+    if explicit is not None:
+        problem = replace(problem, explicit=explicit)
+    levels = levels_of(problem.eigenvalues[problem.bulk], problem.multiplicity[problem.bulk], LEVELS)
+    directions = 0
+    if problem.explicit:
+        size = problem.multiplicity[-problem.explicit :]
+        levels, directions = with_explicit(levels, problem.eigenvalues[-problem.explicit :], size), int(size.sum())
+    reduced = replace(problem, eigenvalues=levels.nodes, multiplicity=levels.weights, explicit=directions)
+    by = stepping(problem)
+    found = Solved(problem, levels, average(reduced, setting.training.readings, seed=SEED, by=by))
+    scatter = found.average.error / found.average.tau
+    for part, most in (
+        (scatter[:, problem.bulk], LARGEST_SCATTER),
+        (scatter[:, problem.bulk.stop :], SCATTER_EXPLICIT),
+    ):
+        if not np.all(part <= most):
+            rule = f"leaves {np.max(part):.1%} of τ to the draws of weights, more than {most:.0%}"
+            raise NoClosedForm("network.init_variance", setting.network.layer_variances[1], rule)
+    return found
+
+
 def limit(setting: Setting) -> tuple[Problem, Average]:
     """The constants of the setting, and the law of its weights at every step, averaged over output weights.
 
@@ -178,31 +242,8 @@ def limit(setting: Setting) -> tuple[Problem, Average]:
     NoClosedForm
         As `predict`.
     """
-    problem = problem_of(setting)
-    levels = levels_of(problem.eigenvalues[problem.bulk], problem.multiplicity[problem.bulk], LEVELS)
-    explicit = 0
-    if problem.explicit:
-        size = problem.multiplicity[-problem.explicit :]
-        levels, explicit = with_explicit(levels, problem.eigenvalues[-problem.explicit :], size), int(size.sum())
-    reduced = replace(problem, eigenvalues=levels.nodes, multiplicity=levels.weights, explicit=explicit)
-    at_nodes = average(reduced, setting.training.readings, seed=SEED, by=stepping(problem))
-    found = replace(
-        at_nodes,
-        remembered=at_nodes.remembered @ levels.interpolation.T,
-        written=at_nodes.written @ levels.interpolation.T,
-        amplitude=at_nodes.amplitude @ levels.interpolation.T,
-        error=np.abs(at_nodes.error @ levels.interpolation.T),
-        stepping=None if at_nodes.stepping is None else np.abs(at_nodes.stepping @ levels.interpolation.T),
-    )
-    scatter = found.error / found.tau
-    for part, most in (
-        (scatter[:, problem.bulk], LARGEST_SCATTER),
-        (scatter[:, problem.bulk.stop :], SCATTER_EXPLICIT),
-    ):
-        if not np.all(part <= most):
-            rule = f"leaves {np.max(part):.1%} of τ to the draws of weights, more than {most:.0%}"
-            raise NoClosedForm("network.init_variance", setting.network.layer_variances[1], rule)
-    return problem, found
+    found = solved(setting)
+    return found.problem, found.average
 
 
 def accuracy(problem: Problem, found: Average) -> str:
@@ -215,19 +256,33 @@ def accuracy(problem: Problem, found: Average) -> str:
     if problem.effective_dimension >= FEW:
         return said
     few = f"with {problem.effective_dimension:.3g} effective directions small changes of τ may be a quarter off"
-    return f"{said}; {few}" + ("" if problem.explicit else ", and `dmft-measured` is more accurate")
+    return f"{said}; {few}, and `dmft-measured` is more accurate"
 
 
 def error_budget(problem: Problem, found: Average) -> float:
-    """The declared relative error of τ: c max(λ_max/tr Σ, 1/n) of the largest term, three errors, the extrapolation.
+    """The declared relative error of τ: c max(λ_max/tr Σ, 1/n) of the largest term, the bias, three errors, and the
+    extrapolation.
 
     A direction has a finite share of the variance of rows, which the limit neglects unless it is explicit. The terms
     are the lost part of the initial weights and the written part, in absolute value.
     """
     share = SHARE * max(problem.largest_share, 1 / problem.samples)
-    size = np.max(np.abs(found.remembered - problem.s0) + found.written, axis=1, keepdims=True)
     stepped = 0.0 if found.stepping is None else found.stepping
-    return float(np.max((share * size + SURE * found.error + stepped) / found.tau))
+    known = share * _size(problem, found) + bias(problem, found)
+    return float(np.max((known + SURE * found.error + stepped) / found.tau))
+
+
+def bias(problem: Problem, found: Average) -> np.ndarray:
+    """The bias that the Monte Carlo may have, (R, 1): c T m/N of the largest term.
+
+    R, the response to T m numbers in a row's past, is fitted to averages over N rows.
+    """
+    return BIAS * found.past * _size(problem, found)
+
+
+def _size(problem: Problem, found: Average) -> np.ndarray:
+    """The largest term over directions, (R, 1)."""
+    return np.max(np.abs(found.remembered - problem.s0) + found.written, axis=1, keepdims=True)
 
 
 FORM = Form(
