@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
-_LARGE = (
-    256  # dimensions, from which single precision is enough: the tests use ranks of numbers that differ by far more
-)
+_LARGE = 128  # dimensions; beyond, single precision is enough: the tests use ranks of numbers that differ by far more
 _MOST = 1e3  # tan of half an angle in single precision: half a turn to within .002
 
 

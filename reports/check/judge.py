@@ -19,17 +19,17 @@ from reports.check.mean import MeanTest
 from reports.check.moments import DataMoment
 from reports.check.needed import filters_needed
 from reports.check.orientation import Anisotropy, Orientation, directions, orientation_needed
-from reports.check.random_basis import random_basis_energies, regularised
+from reports.check.random_basis import random_bases, random_basis_energies, regularised
 from reports.check.shape_law import shape_law
 from reports.check.turns import filters_pvalue, isotropic_turns
 from reports.check.verdict import LEVEL, Evidence, LayerVerdict, VerdictMeasure, by_orientation, verdict_on
 from reports.check.weights import WeightVectors
 from theory.decomposition import ShapeFit
-from theory.eigenspaces import Eigenspaces
+from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.errors import InvalidInput
 from theory.misalignment import misalignment_squared, null_floor
 from theory.symmetry import SymmetryGroup
-from theory.testing import random_basis_test, randomization_test
+from theory.testing import randomization_test
 
 
 @dataclass(frozen=True)
@@ -174,11 +174,17 @@ def judge_layer(
     squared = float(misalignment_squared(spaces, regularised(weights.mean, ridge))) if invertible else None
     floor = None if ridge else _floor(spaces, weights, seed)
     interval = None if ridge else interval_of(spaces, weights, floor, seed)
-    if invertible:
-        basis = _random_basis(spaces, regularised(weights.mean, ridge), floor, draws, seed)
-        (turned,) = _random_energies(spaces, [directions(every)], draws, seed)
+    both = [every, directions(every)]
+    if squared is None:
+        energies = random_basis_energies(spaces, both, draws=draws, seed=seed)
+        basis, turned = (_by_energy(spaces, *energy) for energy in energies)
     else:
-        basis, turned = _random_energies(spaces, [every, directions(every)], draws, seed)
+        own = eigenspaces(regularised(weights.mean, ridge))
+        values = np.repeat(own.eigenvalues, own.multiplicity)
+        (energy,), null = random_bases(spaces, both[1:], eigenvalues=values, draws=draws, seed=seed)
+        alike = 1 in (len(spaces.multiplicity), len(own.multiplicity))
+        basis = _by_misalignment(math.sqrt(squared), null, floor, spaces.dimension, alike)
+        turned = _by_energy(spaces, *energy)
     aligned, mean = exact_tests(data, weights, draws=draws, seed=seed)
     isotropic = _isotropic(weights, draws, seed)
     anisotropy = Anisotropy.of(spaces, weights)
@@ -280,27 +286,31 @@ def _floor(spaces: Eigenspaces, weights: Weights, seed: int) -> float | None:
     return null_floor(spaces.multiplicity, weights.alive, seed=seed, draws=20_000).value
 
 
-def _random_basis(spaces: Eigenspaces, mean: np.ndarray, floor: float | None, draws: int, seed: int) -> RandomBasis:
+def _by_misalignment(
+    observed: float, null: np.ndarray, floor: float | None, dimension: int, alike: bool
+) -> RandomBasis:
     """The test by M, for weights whose second moment can be inverted."""
-    test = random_basis_test(spaces, mean, draws=draws, seed=seed)
-    median = float(np.median(test.null_distribution))
+    if alike:
+        null = np.full(len(null), observed)
+    median = float(np.median(null))
     reference = None
     if floor is not None and math.isfinite(floor):
-        reference = math.sqrt(max(without_noise(median**2, floor, spaces.dimension), 0))
-    return RandomBasis(test.pvalue, test.effect, median, reference, "misalignment")
+        reference = math.sqrt(max(without_noise(median**2, floor, dimension), 0))
+    effect = None if alike else 1 - observed / median
+    return RandomBasis(_share(null, observed), effect, median, reference, "misalignment")
 
 
-def _random_energies(
-    spaces: Eigenspaces, several: Sequence[np.ndarray], draws: int, seed: int
-) -> tuple[RandomBasis, ...]:
-    """The test by the energy of the unaligned part, at any rank, for several sets of vectors."""
-    found = []
-    for observed, null in random_basis_energies(spaces, several, draws=draws, seed=seed):
-        median = float(np.median(null))
-        alike = len(spaces.multiplicity) == 1 or median == 0
-        pvalue = 1.0 if alike else (1 + int(np.count_nonzero(null <= observed * (1 + 1e-10)))) / (draws + 1)
-        found.append(RandomBasis(pvalue, None if alike else 1 - observed / median, median, None, "energy"))
-    return tuple(found)
+def _by_energy(spaces: Eigenspaces, observed: float, null: np.ndarray) -> RandomBasis:
+    """The test by the energy of the unaligned part, at any rank."""
+    median = float(np.median(null))
+    if len(spaces.multiplicity) == 1 or median == 0:
+        return RandomBasis(1.0, None, median, None, "energy")
+    return RandomBasis(_share(null, observed), 1 - observed / median, median, None, "energy")
+
+
+def _share(null: np.ndarray, observed: float) -> float:
+    """The p-value: the share of values at most as large, the observed one among them."""
+    return (1 + int(np.count_nonzero(null <= observed * (1 + 1e-10)))) / (len(null) + 1)
 
 
 def _isotropic(weights: Weights, draws: int, seed: int) -> float:

@@ -14,7 +14,9 @@ import numpy as np
 
 from reports.check.basis_noise import precision
 from theory.eigenspaces import Eigenspaces
+from theory.errors import InvalidInput
 from theory.symmetry import haar
+from theory.testing.randomization import generator_of
 
 
 def regularised(matrices: np.ndarray, ridge: float) -> np.ndarray:
@@ -43,20 +45,47 @@ def random_basis_energies(
     spaces: Eigenspaces, several: Sequence[np.ndarray], *, draws: int = 999, seed: int = 0
 ) -> list[tuple[float, np.ndarray]]:
     """`random_basis_energy` of several W, all with the same random directions, which are the most expensive part."""
-    generator = np.random.default_rng(seed)
+    return random_bases(spaces, several, draws=draws, seed=seed)[0]
+
+
+def random_bases(
+    spaces: Eigenspaces,
+    several: Sequence[np.ndarray],
+    *,
+    eigenvalues: np.ndarray | None = None,
+    draws: int = 999,
+    seed: int = 0,
+) -> tuple[list[tuple[float, np.ndarray]], np.ndarray]:
+    """`random_basis_energies`, and M(U A Uᵀ, B) with the same random bases U, (draws,), of B with these `eigenvalues`.
+
+    Without eigenvalues (d,) there are no values of M. With them, the bases are those of
+    `theory.testing.random_basis_test`.
+
+    Raises
+    ------
+    InvalidInput
+        If B is singular up to rounding.
+    """
+    generator = generator_of(seed)
     spectra = [nonzero_eigenvalues(vectors) for vectors in several]
-    rank = max(len(values) for values in spectra)
+    d, kind = spaces.dimension, precision(spaces.dimension)
+    both = np.zeros((d, 0)) if eigenvalues is None else _with_inverse(eigenvalues)
+    rank = d if both.size else max(len(values) for values in spectra)
 
     def roots(diagonals: np.ndarray, values: np.ndarray) -> np.ndarray:
         traces = block_sums(diagonals, spaces.slices)
         inside_energy = np.sum(traces**2 / np.array(spaces.multiplicity), axis=-1)
         return np.sqrt(np.maximum(1 - inside_energy / np.sum(values**2), 0))
 
-    kind = precision(spaces.dimension)
-    step = max(1, 2**20 // (spaces.dimension * rank))
+    step = max(1, 2**20 // (d * rank))
     null: list[list[np.ndarray]] = [[] for _ in spectra]
+    distances = [np.zeros(0)]
     for first in range(0, draws, step):
-        squares = haar(generator, spaces.dimension, min(step, draws - first), rank, dtype=kind) ** 2
+        count = min(step, draws - first)
+        squares = haar(generator, d, count, None if both.size else rank, dtype=kind) ** 2
+        if both.size:
+            squares = squares.mT  # a row of U for each eigenvector of B
+            distances.append(_misalignments(spaces, (squares @ both.astype(kind)).astype(np.float64)))
         for found, values in zip(null, spectra, strict=True):
             diagonals = squares[..., : len(values)] @ values.astype(kind)
             found.append(roots(diagonals.astype(np.float64), values))
@@ -64,7 +93,23 @@ def random_basis_energies(
         float(roots(np.sum((vectors @ np.asarray(spaces.basis)) ** 2, axis=0), values))
         for vectors, values in zip(several, spectra, strict=True)
     ]
-    return [(value, np.concatenate(found)) for value, found in zip(observed, null, strict=True)]
+    energies = [(value, np.concatenate(found)) for value, found in zip(observed, null, strict=True)]
+    return energies, np.concatenate(distances)
+
+
+def _with_inverse(values: np.ndarray) -> np.ndarray:
+    """The eigenvalues of B, ascending, and of B⁻¹, (d, 2)."""
+    if not values[0] > 4 * len(values) * np.finfo(float).eps * values[-1]:
+        rule = "must be positive definite: M is infinite for a singular matrix"
+        raise InvalidInput("second_moment", f"smallest eigenvalue {values[0]:.3g}", rule)
+    return np.stack([values, 1 / values], axis=1)
+
+
+def _misalignments(spaces: Eigenspaces, diagonals: np.ndarray) -> np.ndarray:
+    """M of the diagonals of B and B⁻¹ in the basis of the data, (n, d, 2) → (n,)."""
+    first, inverse = block_sums(np.moveaxis(diagonals, -1, 0), spaces.slices)
+    terms = np.sqrt(first * inverse) - np.array(spaces.multiplicity)
+    return np.asarray(np.sqrt(np.maximum(terms.sum(axis=-1), 0)))
 
 
 def nonzero_eigenvalues(vectors: np.ndarray) -> np.ndarray:

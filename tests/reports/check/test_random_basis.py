@@ -5,10 +5,13 @@ import pytest
 from scipy import stats
 
 from reports.check import check
-from reports.check.random_basis import random_basis_energies, random_basis_energy, regularised
+from reports.check.random_basis import random_bases, random_basis_energies, random_basis_energy, regularised
 from reports.testing.strategies import orthogonal, spectral
 from theory.eigenspaces import Eigenspaces
+from theory.errors import InvalidInput
 from theory.symmetry import haar, symmetry_group, twirl
+from theory.testing import random_basis_test
+from theory.testing.randomization import generator_of
 
 BASIS = orthogonal(5, 5)
 SPACES = Eigenspaces(np.array([1.0, 2.0, 4.0]), (2, 1, 2), BASIS, 0.0)
@@ -77,5 +80,28 @@ def test_single_precision_in_many_dimensions_changes_no_digit_that_counts():
     spaces = Eigenspaces(np.arange(150.0), (2,) * 150, np.eye(300), 0.0)
     _, null = random_basis_energy(spaces, w, draws=50, seed=5)
     values = np.linalg.eigvalsh(w @ w.T)
-    diagonals = (haar(np.random.default_rng(5), 300, 50, 3) ** 2 @ values).reshape(50, 150, 2).sum(axis=2)
+    diagonals = (haar(generator_of(5), 300, 50, 3) ** 2 @ values).reshape(50, 150, 2).sum(axis=2)
     np.testing.assert_allclose(null, np.sqrt(1 - np.sum(diagonals**2 / 2, axis=1) / np.sum(values**2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("d", [5, 140])
+def test_m_and_energy_share_their_random_bases(d):
+    """M is that of the test of theory; the energy is that of the same bases; in single precision, too."""
+    rng = np.random.default_rng(d)
+    multiplicity = (2, 1, d - 3)
+    spaces = Eigenspaces(np.array([1.0, 2.0, 4.0]), multiplicity, orthogonal(5, d), 0.0)
+    w = rng.standard_normal((2 * d, d)) * np.geomspace(1, 4, d)
+    moment = w.T @ w
+    values, vectors = np.linalg.eigh(moment)
+    ((observed, null),), distances = random_bases(spaces, [w], eigenvalues=values, draws=7, seed=3)
+    test = random_basis_test(spaces, moment, draws=7, seed=3)
+    np.testing.assert_allclose(distances, test.null_distribution, rtol=1e-9 if d < 128 else 1e-5)
+    assert observed == pytest.approx(outside(spaces, moment))
+    for value, basis in zip(null, haar(generator_of(3), d, 7), strict=True):
+        turned = Eigenspaces(spaces.eigenvalues, multiplicity, vectors @ basis, 0.0)
+        assert value == pytest.approx(outside(turned, moment), rel=1e-9 if d < 128 else 1e-5)
+
+
+def test_m_of_singular_weights_is_refused():
+    with pytest.raises(InvalidInput, match="positive definite"):
+        random_bases(SPACES, [np.eye(5)], eigenvalues=np.array([1e-16, 1, 1, 1, 1]))

@@ -287,9 +287,9 @@ def test_rows_are_turned_by_cayleys_rotation():
     np.testing.assert_allclose(noise.moment(half, moments), [x.T @ x for x in turned], rtol=1e-9)
 
 
-def test_errors_are_in_single_precision_and_bounded_beyond_256_dimensions():
-    assert (precision(256), precision(257)) == (np.float64, np.float32)
-    for d, largest in ((2, np.inf), (257, 1e3)):
+def test_errors_are_in_single_precision_and_bounded_beyond_128_dimensions():
+    assert (precision(128), precision(129)) == (np.float64, np.float32)
+    for d, largest in ((2, np.inf), (129, 1e3)):
         scatter, half_inverse = np.full((1, d, d), 1e6), np.triu(np.ones((d, d)), 1) - np.tril(np.ones((d, d)), -1)
         half = BasisNoise.of(scatter, half_inverse).halves(np.random.default_rng(0), 1)[0]
         assert np.abs(half).max() == (largest if np.isfinite(largest) else pytest.approx(125730, rel=1e-3))

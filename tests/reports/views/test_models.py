@@ -14,6 +14,7 @@ from reports.views.check import view as view_of_layer
 from reports.views.models import view
 from reports.views.models_page import figure, fragment, html
 from tests.reports.command_line import run
+from tests.reports.models.networks import images
 from tests.reports.models.test_model import ROWS, mlp
 
 STEPS = "0 tanh 2 relu 4"
@@ -43,6 +44,29 @@ def test_the_command_prints_what_python_prints(capfd, saved):
     (layer,) = record["layers"]
     assert (layer["layer"], layer["filters"], layer["dimension"]) == ("0", 8, 5)
     assert layer["verdict"] == layer["check"]["verdict"]
+
+
+def test_a_convolutional_network_has_one_table_in_python_and_from_the_command(capfd, tmp_path):
+    """conv, conv, dense, dense: every line is the same, from the module, from its weights and from the command."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential()
+    network.add_module("conv1", torch.nn.Conv2d(1, 6, 3, padding=1))
+    network.add_module("relu1", torch.nn.ReLU())
+    network.add_module("conv2", torch.nn.Conv2d(6, 4, 2, stride=2))
+    network.add_module("relu2", torch.nn.ReLU())
+    network.add_module("flatten", torch.nn.Flatten())
+    network.add_module("fc1", torch.nn.Linear(4 * 4 * 4, 12))
+    network.add_module("relu3", torch.nn.ReLU())
+    network.add_module("fc2", torch.nn.Linear(12, 3))
+    torch.save({"epoch": 1, "state_dict": network.state_dict()}, tmp_path / "net.pt")
+    x = images(120)
+    np.save(tmp_path / "x.npy", x.numpy())
+    steps = "conv1(padding=1) relu conv2(stride=2) relu flatten fc1 relu fc2"
+    given = ["--model", tmp_path / "net.pt", "--data", tmp_path / "x.npy", "--forward", steps]
+    status, out, err = run(capfd, "check", *given, "--quiet")
+    assert (status, err) == (0, "")
+    assert out == f"{check(network, x)}\n"
+    assert [line.split()[0] for line in out.splitlines()[3:7]] == ["conv1", "conv2", "fc1", "fc2"]
 
 
 def test_layers_are_listed(capfd, saved):
