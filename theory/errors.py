@@ -55,7 +55,7 @@ class Diverged(InvalidInput):
 
 
 def shown(value: object) -> str:
-    """Its repr, or a note that it has none: deeply nested lists, integers with more digits than Python prints."""
+    """The value's repr, or a note that it has none: deeply nested lists, integers with too many digits for Python."""
     try:
         return repr(value)
     except (RecursionError, ValueError):

@@ -112,9 +112,9 @@ def haar(
 ) -> np.ndarray:
     """`count` Haar-distributed orthogonal matrices, (count, d, d): QR of a Gaussian matrix with diag(R) > 0.
 
-    Without the sign convention the law would not be Haar (Mezzadri, arXiv:math-ph/0609050, section 5). Of each only
-    the first `columns` are drawn where a number is given, (count, d, columns), in O(d columns²). The factor of at most
-    half of the columns is read from the Gram matrix, whose condition number is then small: the same Q, and faster.
+    Without the sign convention the law would not be Haar (Mezzadri, arXiv:math-ph/0609050, section 5). With
+    `columns`, only that many columns of each are drawn, (count, d, columns), in O(d columns²). For at most half of them
+    the factor R comes from the Gram matrix, whose condition number is then small: the same Q, and faster.
     In single precision the draws are those of double precision, rounded.
     """
     if dimension == 1:

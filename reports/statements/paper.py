@@ -1,4 +1,4 @@
-"""The statements of arXiv:2006.10455 that are known here. No measured number stands in these texts."""
+"""The statements of arXiv:2006.10455 that we know of. No measured number stands in these texts."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ ALIGNMENT = (
         "random and on real labels; against a random basis it grows.",
         "Filters on crops of two photographs, standardised by channel, at reduced size, against random bases. The "
         "paper's net on CIFAR-10 is trained by `--budget paper --cifar10 DIR`.",
-        "CIFAR-10 is in no package: the paper's own curves were not compared. Images are standardised per channel, as "
-        "there.",
+        "CIFAR-10 comes with no package: the paper's own curves were not compared. Images are standardised per "
+        "channel, as there.",
         (Question("A6"),),
     ),
     Statement(
@@ -66,8 +66,8 @@ ALIGNMENT = (
         "normalisation and filters of the paper's size on crops, at reduced size; as many trainings as the statistical "
         "power needs; the share of each data eigenvector within its weight eigenspace. WRN-28-4 on CIFAR-10 is trained "
         "by `--budget paper --cifar10 DIR`.",
-        "CIFAR-10 is in no package: the paper's own eigenvectors were not compared. Batches, learning rate and length "
-        "of its trainings are not given; batch normalisation lets the rows of a batch interact.",
+        "CIFAR-10 comes with no package: the paper's own eigenvectors were not compared. Batches, learning rate and "
+        "length of its trainings are not given; batch normalisation lets the rows of a batch interact.",
         (Question("A7"),),
     ),
 )
@@ -83,11 +83,11 @@ SHAPE = (
     Statement(
         "Figure 4, centre and right",
         "On CIFAR-10 the transfer function rises over training by orders of magnitude at middle eigenvalues, on "
-        "random and on real labels; on random labels it peaks inside.",
+        "random and on real labels; on random labels it peaks between the ends.",
         "Filters on crops of photographs, on the paper's axis, from usual initial weights and from ones as small as "
         "the tail of the paper's curves; the position of the peak with an interval.",
-        "CIFAR-10 is in no package. The axis and the initial weights were inferred from the ticks and the tail of the "
-        "published curves; photographs have another spectrum, and a peak elsewhere refutes nothing of the paper.",
+        "CIFAR-10 comes with no package. The axis and the initial weights were inferred from the ticks and the tail of "
+        "the published curves; photographs have another spectrum, and a peak elsewhere does not refute the paper.",
         (Question("B3"),),
     ),
     Statement(
@@ -116,8 +116,8 @@ TRANSFER = (
         "two others.",
         "Positive and negative transfer in dense networks on digits. VGG16 on CIFAR-10, with few and with "
         "many random classes upstream, is trained by `--budget paper --cifar10 DIR`.",
-        "CIFAR-10 is in no package; learning rates and scales of the four settings are not given, and the numbers of "
-        "random classes are known second-hand. No curve of the figure was compared.",
+        "CIFAR-10 comes with no package; learning rates and scales of the four settings are not given, and the numbers "
+        "of random classes are known second-hand. No curve of the figure was compared.",
         (Question("C1"), Question("C3", "factor")),
     ),
     Statement(
@@ -127,8 +127,8 @@ TRANSFER = (
         "The share of the gain, with an interval, on digits and on photographs, with new random labels and with the "
         "photographs' own; a random basis and a layer without its covariance are the controls. The paper's net on "
         "CIFAR-10, on real and on random labels, is trained by `--budget paper --cifar10 DIR`.",
-        "CIFAR-10 is in no package, so the published share is compared with that on other images. How long the paper "
-        "pretrains is not given.",
+        "CIFAR-10 comes with no package, so the published share is compared with that on other images. How long the "
+        "paper pretrains is not given.",
         (Question("C2"),),
     ),
     Statement(
@@ -144,7 +144,7 @@ TRANSFER = (
         "Table 1",
         "Transferring more layers helps.",
         "The gain by the number of layers kept, and of layers drawn in turn, on digits.",
-        "The values of the table are for CIFAR-10, which is in no package; they were not compared.",
+        "The values of the table are for CIFAR-10, which comes with no package; they were not compared.",
         (Question("C7"),),
     ),
     Statement(
@@ -165,7 +165,7 @@ TRANSFER = (
         "Text on other networks and data",
         "ResNet-18 and ImageNet-like data show the same.",
         "Alignment in a small residual network with batch normalisation; no transfer: treatments act "
-        "on layers, and normalisations lie between them. The images are in no package.",
+        "on layers, and normalisations lie between them. The images come with no package.",
         "Whether transfer shows the same was not examined here.",
         (Question("A7", "residual network"),),
     ),

@@ -11,9 +11,9 @@ from reports.typesetting.summaries import measured, predicted
 
 TITLE = "The paper, statement by statement"
 INTRODUCTION = (
-    "Every proposition, figure and table of arXiv:2006.10455 that is known here: what it says in our words, what was "
+    "The propositions, figures and tables of arXiv:2006.10455 that we know of: what each says in our words, what was "
     "done about it, how well it agrees, and what is not known. No implementation by the authors is public. A statement "
-    "is reproduced only so far as its findings hold; where the paper's own images or settings are missing, it says so."
+    "is reproduced only so far as its findings hold; where the paper's own images or settings are missing, we say so."
 )
 UNMEASURED = "nothing was measured"
 

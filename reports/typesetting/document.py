@@ -232,15 +232,17 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _included(table: Table) -> str:
-    r"""A table in the report: \input at a size at which it fits, or written out where it must break over pages."""
+def _included(table: Table, notes: Sequence[tuple[str, str]] = ()) -> str:
+    r"""A table in the report with its notes: \input at a size at which it fits, or written out where it breaks."""
     layout = lay_out(table)
     sizes = [("small", 9), ("footnotesize", 8), ("scriptsize", 7)][1 if layout.wraps else 0 :]
     size = next((name for name, points in sizes if layout.width * points <= _LINE), "scriptsize")
     if layout.lines > _UNBROKEN:
         caption = rf"{{\captionof{{table}}{{{to_latex(table.caption)}}}}}\nopagebreak"  # its settings stay in a group
-        return f"\\reserve{{8\\baselineskip}}\n{caption}\n{{\\{size}\n{tables.to_latex_table(table, long=True)}}}"
+        written = tables.to_latex_table(table, notes=notes, long=True)
+        return f"\\reserve{{8\\baselineskip}}\n{caption}\n{{\\{size}\n{written}}}"
     path = rf"\input{{tables/{file_name(table.name)}.tex}}"
     if layout.width * 7 > _LINE:
         path = rf"\resizebox{{\linewidth}}{{!}}{{{path}}}"
-    return f"\\begin{{reporttable}}{{{to_latex(table.caption)}}}\n\\{size}\n{path}\n\\end{{reporttable}}"
+    below = "".join(f"\\tablenote{{{letter}}}{{{to_latex(text)}}}\n" for letter, text in notes)
+    return f"\\begin{{reporttable}}{{{to_latex(table.caption)}}}\n\\{size}\n{path}\n{below}\\end{{reporttable}}"

@@ -99,7 +99,7 @@ def draw_figure(figure: Figure) -> Drawing:
 
     panels = _single(figure.panels)
     count = len(panels)
-    columns = 1 if count == 1 else 3 if count in {3, 5, 6} or count > 8 else 2
+    columns = 1 if count == 1 else 2 if count in {2, 4} else 3  # rows of two panels are high: four fill a page
     rows = -(-count // columns)
     width = 0.72 * WIDTH if count == 1 else WIDTH
     drawing = Drawing(figsize=(width, rows * _HEIGHTS[columns] + 0.3), layout="constrained")

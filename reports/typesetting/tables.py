@@ -12,7 +12,7 @@ from reports.files import file_name
 from reports.findings import CONTINUED, Table, Verdict
 from reports.foreign_text import inert
 from reports.typesetting.layout import ARTICLE, GAP, REPORT, ColumnLayout, Layout, SetCell, lay_out
-from reports.typesetting.markup import pieces, to_html, to_latex
+from reports.typesetting.markup import pieces, to_html, to_latex, to_plain
 from reports.typesetting.numbers import Number, is_number, is_pair, plain
 
 MARKS: dict[str, str] = {"holds": "✓", "refuted": "✗", "undecided": "?", "outside the hypotheses": "○"}
@@ -20,6 +20,8 @@ _NOTES = (
     r"\providecommand{\eigenaligntablenotes}[1]"
     r"{\par\nobreak\smallskip\noindent\begin{minipage}{\linewidth}\footnotesize\raggedright #1\end{minipage}}%"
 )
+_ROW_NOTE = r"""\providecommand{\eigenalignrownote}[2]{\makebox[0pt][l]{\parbox[t]{\linewidth}{\footnotesize\raggedright
+  \hangindent=1.2em\hangafter=1\makebox[1.2em][l]{\textsuperscript{#1}}#2\strut}}}%"""
 # A table that is wider than the line is set in smaller print, and shrunk if it still is.
 _FITTING = r"""\providecommand{\eigenaligntable}[1]{\begingroup\sbox0{#1}%
   \ifdim\wd0>\linewidth\ifdim\csname f@size\endcsname pt>8pt\footnotesize\tabcolsep=4pt\sbox0{#1}\fi\fi
@@ -44,7 +46,8 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
     notes : sequence of (str, str)
         Letters and texts, set below the table by \eigenaligntablenotes, which a document may define otherwise.
     long : bool
-        A `longtable` instead, which breaks over pages and repeats its head (needs longtable).
+        A `longtable` instead, which breaks over pages and repeats its head (needs longtable). Its notes are rows, each
+        set by \eigenalignrownote; the last two rows and the first three notes stay on one page.
     """
     layout = lay_out(table)
     environment = "longtable" if long else "tabular"
@@ -53,7 +56,7 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
         f"% {file_name(table.name)}: {' '.join(to_latex(table.caption).split())}",
         "% needs booktabs and siunitx, " + ("longtable" if long else "and graphicx where it is wider than the line"),
         r"\providecommand*{\eigenalignverdict}[2]{#2}%",
-        *([_NOTES] if notes else []),
+        *([_ROW_NOTE if long else _NOTES] if notes else []),
         *([] if long else [_FITTING, r"\eigenaligntable{%"]),
         rf"\begin{{{environment}}}{{@{{}}",
         specification,
@@ -61,12 +64,10 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
         r"  \toprule",
         "  " + " & ".join(_latex_heading(column) for column in layout.columns) + r" \\",
         r"  \midrule",
-        *([r"  \endhead"] if long else []),
-        *_latex_rows(layout),
-        r"  \bottomrule",
+        *([r"  \endhead", *_latex_end(layout, notes)] if long else [*_latex_rows(layout), r"  \bottomrule"]),
         rf"\end{{{environment}}}" + ("" if long else "}%"),
-        *([r"\addtocounter{table}{-1}"] if long else []),  # a longtable counts itself, and its caption does too
-        *_latex_notes(notes),
+        # a longtable counts itself, and its caption does too
+        *([r"\addtocounter{table}{-1}"] if long else _latex_notes(notes)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -91,18 +92,22 @@ def to_latex_float(table: Table, *, notes: Sequence[tuple[str, str]] = ()) -> st
 
 
 def to_html_table(table: Table) -> str:
-    """A <table> without caption; classes and widths of style.css align its numbers at their decimal points."""
+    """A <table> without caption; classes and widths of style.css align its numbers at their decimal points.
+
+    Where texts wrap, style.css sets rows below each other on a narrow screen, each cell after the head of its column.
+    """
     layout = lay_out(table)
+    kind = ' class="rows"' if layout.wraps else ""
     head = "".join(
         f'<th scope="col" {_html_class(column)}>{to_html(column.column.title)}</th>' for column in layout.columns
     )
     body = "\n".join(
         f"<tr{start}>"
-        + "".join(_html_cell(cell, column) for cell, column in zip(row, layout.columns, strict=True))
+        + "".join(_html_cell(cell, column, layout) for cell, column in zip(row, layout.columns, strict=True))
         + "</tr>"
         for row, start in _grouped(layout, ' class="group"')
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return f"<table{kind}><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
 def to_csv(table: Table) -> str:
@@ -179,6 +184,25 @@ def _latex_rows(layout: Layout) -> list[str]:
     return lines
 
 
+def _latex_end(layout: Layout, notes: Sequence[tuple[str, str]]) -> list[str]:
+    r"""The rows of a longtable, its last rule and its notes, without a page break from the last row but one to note 3.
+
+    The rule is written out, because \bottomrule allows a break before and after it.
+    """
+    lines, width = _latex_rows(layout), len(layout.columns)
+    last = [i for i, line in enumerate(lines) if line.endswith(r"\\")][-2:]
+    lines = [f"{line}*" if i in last else line for i, line in enumerate(lines)]
+    lines += [
+        r"  \noalign{\nobreak\vskip\aboverulesep}",
+        rf"  \multispan{{{width}}}\unskip\leaders\hrule height\heavyrulewidth\hfill\cr",
+        r"  \noalign{\nobreak\smallskip\nobreak}",
+    ]
+    for number, (letter, text) in enumerate(notes, 1):
+        note = rf"\eigenalignrownote{{{letter}}}{{{' '.join(to_latex(text).split())}}}"
+        lines.append(rf"  \multicolumn{{{width}}}{{@{{}}l@{{}}}}{{{note}}} \\" + ("*" if number < 3 else ""))
+    return lines
+
+
 def _latex_notes(notes: Sequence[tuple[str, str]]) -> list[str]:
     if not notes:
         return []
@@ -210,15 +234,18 @@ def _html_class(column: ColumnLayout) -> str:
     return f'class="txt" style="min-width:{column.wrap[0]:.1f}em"' if column.wrap else 'class="txt"'
 
 
-def _html_cell(cell: SetCell, column: ColumnLayout) -> str:
+def _html_cell(cell: SetCell, column: ColumnLayout, layout: Layout) -> str:
+    head = f' data-head="{escape(to_plain(column.column.title))}"' if layout.wraps else ""
     if cell.number is not None:
-        return f'<td class="num">{_html_number(cell.number, column)}</td>'
+        return f'<td class="num"{head}>{_html_number(cell.number, column)}</td>'
     kind = "num" if column.numeric else "txt"
     if _is_verdict(cell, column):
-        return f'<td class="{kind}">{verdict_html(cell.text)}</td>'
+        return f'<td class="{kind}"{head}>{verdict_html(cell.text)}</td>'
     if [piece for piece, _ in pieces(cell.text)] == ["math"]:
         kind += " whole"
-    return f'<td class="{kind}">{to_html(cell.text) or "–"}</td>'
+    elif not cell.text.strip():
+        kind += " none"
+    return f'<td class="{kind}"{head}>{to_html(cell.text) or "–"}</td>'
 
 
 def _html_number(number: Number, column: ColumnLayout) -> str:

@@ -47,8 +47,9 @@ def axis_part(spaces: Eigenspaces, matrices: np.ndarray, /) -> np.ndarray:
     """How much of what is not aligned in E A lies along the coordinate axes, (R + 1,): ‖Q(E N)‖²/‖E N‖².
 
     N = A − Π(A) is what is not aligned with Σ_x, whose eigenspaces are `spaces`, and Q projects on the matrices
-    D − Π(D) of all diagonal D: 1 where E A is aligned but for a diagonal matrix. `matrices` (R, d, d), symmetric. To be
-    held against `axis_chance`; theory/derivations.md, section 3.9. NaN where the estimate of ‖E N‖² is not positive.
+    D − Π(D) of all diagonal D: 1 where E A is aligned but for a diagonal matrix. `matrices` (R, d, d), symmetric. To
+    be compared with `axis_chance`; theory/derivations.md, section 3.9. NaN where the estimate of ‖E N‖² is not
+    positive.
     """
     d = spaces.dimension
     a = _flat("matrices", matrices).reshape(matrices.shape)

@@ -82,7 +82,6 @@ class PanelCriterion:
         u*(c), the ηt s of the peak; None where c >= ½.
     shape : str
         The shape by the criterion.
-
     sigma_star : float or None
         The σ of the peak, if it lies within the range of the data.
     """

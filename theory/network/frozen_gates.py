@@ -75,7 +75,6 @@ class FrozenGates:
         By layer; None for dense layers.
     given : tuple of Array, shapes (R, n, in) or (R, n, H, W, C)
         The input of each layer.
-
     gates : tuple of Array, shapes (R, n, out) or (R, n, H', W', out)
         φ'(z_l) of every hidden layer; if a maximum over places follows, 0 at all places but the maximum.
     bias : bool

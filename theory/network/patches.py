@@ -75,7 +75,7 @@ def cut_patches(layer: FrozenFilters, images: Array) -> Array:
 
 
 def from_patches(layer: FrozenFilters, seen: Array, sides: tuple[int, int]) -> Array:
-    """The adjoint of `patches`: (R, n, H', W', C·kh·kw) → (R, n, H, W, C), every place the sum over its patches.
+    """The adjoint of `cut_patches`: (R, n, H', W', C·kh·kw) → (R, n, H, W, C), every place the sum over its patches.
 
     >>> from_patches(FrozenFilters((1, 2)), np.ones((1, 1, 1, 2, 2)), (1, 3))[0, 0, 0, :, 0].tolist()
     [1.0, 2.0, 1.0]

@@ -36,7 +36,7 @@ def two_row_average(s: np.ndarray, multiplicity: np.ndarray) -> tuple[np.ndarray
     Terms beyond the 400th fall as k^{−(d + 2)/2} times a series in 1/k, whose sum is extrapolated; the error is how
     much the 200 terms before the last matter, about 1e-10 of g unless few eigenvalues are very uneven, such as 1 and
     0.01 alone (1e-4). If extrapolation fails, the error is everything that could be missing: A_k sums to π²/4 − 1, and
-    E[x_l z_l (x·z)^{2k+1} (|x||z|)^{−2k}] is seen to fall with k (not proved).
+    E[x_l z_l (x·z)^{2k+1} (|x||z|)^{−2k}] has been observed to fall with k (not proved).
 
     Raises
     ------

@@ -52,7 +52,7 @@ def detectable_mean(
 ) -> float:
     """The norm of a mean weight outside the fixed directions that the test at `level` detects with probability `power`.
 
-        The mean is planted where the noise is largest, so it is detected at least as often in every other direction.
+    The mean is planted where the noise is largest, so it is detected at least as often in every other direction.
     Ensembles without a mean are Σ_k w_k g_k w̄_k; the planted mean is in every block, and therefore also widens the
     null distribution of the test, whose critical value is that of `energy_critical`. The probability accounts for the
     variation of critical value and result between ensembles. Infinite if there are too few blocks to detect any mean.

@@ -76,7 +76,6 @@ def kept_output_transfer(
         Of the downstream task, independent of the upstream labels.
     downstream : Training
         Training of all layers, full batch.
-
     label_variance : float
         s_y² of the upstream labels, on every output.
     others : ndarray, shape (p, d), optional

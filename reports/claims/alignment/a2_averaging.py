@@ -191,7 +191,7 @@ def judge_average(prediction: ContainmentVerdict, held: HeldAverage, draws: int)
         pvalue=held.pvalue,
         power=found(held.detectable),
         verdict=exact_verdict(held.pvalue, held.detectable, diverged=0),
-        note=f"{draws} Haar draws; largest z {held.max_z:.2f}",
+        note=f"{draws:,} Haar draws; largest z {held.max_z:.2f}",
     )
     if held.flips is None:
         return contained, drawn

@@ -266,10 +266,10 @@ CLAIM = Claim(
     "are tested as in A3, on ensembles: with a fixed teacher $\\theta$ alignment remains under the rotations that fix "
     "$\\theta$ within each eigenspace, and under all rotations it must be rejected. Beyond the quick budget every "
     "ingredient has an ensemble of 20 steps: 3,072 networks, 2,048 of those that do not commute, and a half or a "
-    "sixteenth of that where the optimizer takes no stack of networks. Those that commute must keep alignment. How "
-    "much the others break is predicted nowhere: their ensembles tell it, without a verdict, and in which of them "
-    "alignment is rejected below $p = 10^{-6}$. The L1 penalty and the group lasso by inputs are five times as strong "
-    "there.",
+    "sixteenth of that where the optimizer cannot train many networks at once. Those that commute must keep alignment. "
+    "No theory says how much the others break it: their ensembles measure this, without a verdict, and a table says in "
+    "which of them alignment is rejected below $p = 10^{-6}$. The L1 penalty and the group lasso by inputs are five "
+    "times as strong there.",
     trials=trials,
     predict=predict,
     measure=measure,

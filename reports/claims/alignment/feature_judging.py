@@ -59,7 +59,7 @@ def converged_judgements(
                 measurement=mean,
                 interval=(mean - half, mean + half),
                 verdict=verdict,
-                power=f"an error of {EXPONENT_BUDGET:g} is seen",
+                power=f"detects an error of {EXPONENT_BUDGET:g}",
                 note=f"mean over networks; smallest correlation {measured.correlations.min():.6f}, "
                 f"{measured.at_one.mean():.3f} on average at $\\alpha=1$",
             )
@@ -74,7 +74,7 @@ def converged_judgements(
                 prediction="not 0: rows rest on kinks" if outside else 0.0,
                 measurement=residual,
                 verdict=OUTSIDE if outside else identity_verdict(residual, RESIDUAL, measured.diverged),
-                power="" if outside else f"anything above {RESIDUAL:g} is seen",
+                power="" if outside else f"detects anything above {RESIDUAL:g}",
                 note=r"largest over networks, relative to $\|W_1^\top W_1\|$",
             )
         )

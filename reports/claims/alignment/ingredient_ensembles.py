@@ -1,7 +1,7 @@
 """Ensembles of trainings that differ in one ingredient: is alignment kept, and if not, where do the weights go? For A8.
 
-That an ingredient breaks alignment is judged in single trainings, against rounding. How much it breaks is predicted
-nowhere: ensembles tell it, and for those in which nothing is seen how many networks would show it.
+Whether an ingredient breaks alignment is judged in single trainings, against rounding. No theory says how much it
+breaks: ensembles measure it, and where nothing is detected they tell how many networks would show it.
 """
 
 from __future__ import annotations

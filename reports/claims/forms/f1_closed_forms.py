@@ -246,12 +246,11 @@ def background() -> tuple[Table, ...]:
 CLAIM = Claim(
     id="F1",
     title="Closed forms of linear models",
-    statement="The weight covariance of linear models trained on random labels has closed forms: with mini-batches, "
-    "shuffled epochs, fresh rows, averaged over the rows, and in the stationary state.",
+    statement="The weight covariance of linear models trained on random labels has closed forms: for mini-batches, "
+    "shuffled epochs and fresh rows, averaged over the rows, and in the stationary state.",
     reference="arXiv:2006.10455 asks for $f$; the forms are derived in theory/derivations.md",
-    method="Exact forms as in B2. Asymptotic forms declare an error budget beforehand and hold if the whole "
-    "simultaneous 95 % interval of the relative error of every $\\tau$ lies inside it. As a control, the "
-    "recursion for "
+    method="Exact forms are judged as in B2. Asymptotic forms declare an error budget beforehand and hold if the whole "
+    "simultaneous 95 % interval of the relative error of every $\\tau$ lies inside it. As a control, the recursion for "
     "independent batches must be refuted where epochs are shuffled.",
     trials=trials,
     predict=predict,

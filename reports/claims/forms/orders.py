@@ -111,9 +111,10 @@ def orders_table() -> Table:
     return table_of(
         "f1-orders",
         "The largest relative error of $\\tau$ of each asymptotic form against the more accurate "
-        "one that it approximates, at fixed $\\eta t$, as the learning rate is halved twice. The diffusions, of order "
-        "$\\eta$, halve; the ends of shuffled epochs, of order $\\eta^2$, quarter; the averages over rows fall with "
-        "$1/n$ alone. The diagonal recursion is of order $\\eta$ too, but small, and does not fall evenly.",
+        "one that it approximates, at fixed $\\eta t$, as the learning rate is halved twice. The errors of the "
+        "diffusions, of order $\\eta$, halve; those at the ends of shuffled epochs, of order $\\eta^2$, fall to a "
+        "quarter; those of the averages over rows fall with $1/n$ alone. That of the diagonal recursion is of order "
+        "$\\eta$ too, but small, and does not fall evenly.",
         map(falling_errors, approximations()),
         text("form", lambda row: row.approximation.form, once=True),
         text("against", lambda row: row.approximation.reference, once=True),

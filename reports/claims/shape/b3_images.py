@@ -227,14 +227,14 @@ CLAIM = Claim(
     statement="On images $f$ rises over training, at middle $\\sigma$ by orders of magnitude, on random and on real "
     "labels.",
     reference="arXiv:2006.10455, Figure 4 (centre and right)",
-    method="Filters on crops of photographs; $f$ at the $\\sigma$ in the middle of the logarithmic scale, before "
-    "training and after 40 epochs. The rise holds when the 95 % interval of $\\log_{10}$ of the ratio, over networks, "
-    "lies above 0. How far $f$ can rise depends on its initial value. So a tenfold rise is judged from tiny initial "
-    "weights only, where the same interval must lie above 1; their standard deviation is the value at which the "
-    "paper's curves end at small eigenvalues. On random labels the position of the largest $f$ is given beside the "
-    "paper's, and is judged only on the paper's own images. `--budget paper --cifar10 DIR` adds the paper's network "
-    f"on CIFAR-10, {paper_networks.NETWORKS} trainings on random and on real labels each, by the same rule; the paper "
-    "does not give its initial law, so we take He's.",
+    method="Filters are trained on crops of photographs, and $f$ is read at the $\\sigma$ in the middle of the "
+    "logarithmic scale, before training and after 40 epochs. The rise holds when the 95 % interval of $\\log_{10}$ of "
+    "the ratio, over networks, lies above 0. How far $f$ can rise depends on its initial value. So a tenfold rise is "
+    "judged from tiny initial weights only, where the same interval must lie above 1; their standard deviation is the "
+    "value at which the paper's curves end at small eigenvalues. On random labels the position of the largest $f$ is "
+    "given beside the paper's, and is judged only on the paper's own images. `--budget paper --cifar10 DIR` adds the "
+    f"paper's network on CIFAR-10, {paper_networks.NETWORKS} trainings on random and on real labels each, by the same "
+    "rule; the paper does not give its initial law, so we take He's.",
     trials=trials,
     predict=predict,
     measure=measure,

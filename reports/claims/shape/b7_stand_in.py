@@ -141,7 +141,7 @@ def decide(case: Case[None], prediction: str, measured: StandIn) -> tuple[Judgem
         verdict = control_above_verdict(found.low, WITHIN, measured.diverged)
     else:
         verdict = above_verdict((-found.high, -found.low), -WITHIN, measured.diverged)
-    told = f"at most {measured.largest:.2g}; {measured.of_change:.2g} of the change of $f$ by training"
+    told = f"largest at one $\\sigma$ {measured.largest:.2g}; {measured.of_change:.2g} of the change of $f$ by training"
     pairs = measured.replicas // 2
     return (
         Judgement(

@@ -135,7 +135,8 @@ CLAIM = Claim(
     statement="The sign of the gain of its linearisation, trained with the optimizer, the loss and the batches of the "
     "task, tells whether a pretrained network learns a fresh task faster than one from scratch. This is tested on "
     "dense and convolutional settings that are drawn before anything runs.",
-    reference="arXiv:2006.10455 asks when transfer is positive; the condition is derived in theory/derivations.md, 2.6",
+    reference="arXiv:2006.10455 asks when transfer is positive; the condition is derived in theory/derivations.md, "
+    "section 2.6",
     method=f"Settings are drawn from a seed of their own ({DESIGN}) over data (digits, Gaussian rows with a linear "
     "teacher, or without labels, crops of photographs), one to four hidden layers and filters, widths, activations, "
     "the scale of the init, learning rate and momentum, length upstream (random labels), what is kept of the "

@@ -123,7 +123,7 @@ def _judge_axis(axis: str, low: Sequence[PairedMean], high: Sequence[PairedMean]
         found,
         AXES[axis],
         diverged,
-        quantity=f"slope over tasks at the largest {axis} less that at the least",
+        quantity=f"slope over tasks at the largest {axis} minus that at the smallest",
         note=f"{np.mean([each.mean for each in high]):+.4f} against {np.mean([each.mean for each in low]):+.4f} "
         f"per task, over {count} points each",
     )

@@ -10,7 +10,7 @@ WORDS: Mapping[TreatmentKind, str] = {
     "scratch": "all layers fresh",
     "pretrained": "all layers as trained",
     "rescaled": "all layers as trained, at their norms at init",
-    "first-layers": "so many first layers as trained, or rescaled to their norms at init, fresh ones above",
+    "first-layers": "that many first layers as trained, or rescaled to their norms at init, with fresh ones above",
     "covariance": r"the first layer drawn from $N(0, \Sigma_w)$",
     "recursive": "the next layers drawn, too, by their variances alone",
     "rainbow": "layers drawn in turn from mean and covariance, in the basis of the layers below",

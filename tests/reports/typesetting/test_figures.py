@@ -55,6 +55,12 @@ def test_svg_is_print_size_and_well_formed(transfer):
     assert 470 < float(svg.get("width").removesuffix("pt")) < 490
 
 
+@pytest.mark.parametrize("count", [7, 8])
+def test_many_panels_leave_room_for_the_caption_on_a_page(count):
+    panel = Panel("", series=(Series("", X, X),))
+    assert draw_figure(Figure("f", "", (panel,) * count)).get_figheight() < 8  # inches; a page of text has 9.9
+
+
 def test_the_legend_names_each_series_once_and_lies_below_the_axes():
     drawing = draw_figure(FIGURES[0])
     (legend,) = drawing.legends

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import subprocess
 
 import pytest
 
+from reports.findings import Column, Table
 from reports.typesetting import latex
 from reports.typesetting.document import write
+from reports.typesetting.tables import to_latex_table
 from tests.reports.typesetting.samples import PROVENANCE, published_tables
 
 pytestmark = pytest.mark.latex
@@ -66,6 +69,31 @@ def test_plain_tables_fit_an_article_of_one_and_of_two_columns(engine, written, 
     result = latex.compile_document(source, engine, passes=1)
     assert result.pdf is not None, result.errors
     assert max(result.overfull, default=0.0) < 1.0, result.overfull
+
+
+def test_notes_stay_with_the_last_rows_of_a_table_that_breaks(engine, tmp_path):
+    """Wherever on a page the table ends; every row and every note tells the page on which it comes to lie."""
+    table = Table("t", "", (Column("Case", "text"), Column("$x$")), tuple((f"row{i}.", 0.5 + i) for i in range(20)))
+    notes = [(letter, f"note{letter}.") for letter in "abcd"]
+    fragment = to_latex_table(table, notes=notes, long=True)
+    marked = re.sub(r"((?:row|note)\w+)\.", r"\1\\write16{AT \1 \\thepage.}", fragment)
+    starts = range(0, 20, 2)
+    body = "\n".join(
+        rf"\clearpage\vspace*{{\dimexpr\textheight-{32 - k}\baselineskip}}" + f"\n{marked}" for k in starts
+    )
+    source = tmp_path / "article.tex"
+    packages = r"\usepackage{array,booktabs,longtable,siunitx}"
+    source.write_text(f"\\documentclass{{article}}{packages}\\begin{{document}}{body}\\end{{document}}")
+    result = latex.compile_document(source, engine, passes=2)
+    assert result.pdf is not None, result.errors
+    told = re.findall(r"AT (\w+) (\d+)\.", result.log)
+    pages = {name: [int(page) for each, page in told if each == name] for name in dict(told)}
+    assert len(pages) == len(table.rows) + len(notes)
+    assert pages["row18"] == pages["row19"] == pages["notea"] == pages["noteb"] == pages["notec"]
+    assert len(pages["row18"]) == len(starts)
+    broken = [last > first for first, last in zip(pages["row0"], pages["row19"], strict=True)]
+    assert any(broken)
+    assert not all(broken)
 
 
 @pytest.mark.parametrize("layout", ["", "[twocolumn]"])

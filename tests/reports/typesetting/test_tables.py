@@ -8,7 +8,7 @@ import math
 import re
 from html.parser import HTMLParser
 
-from reports.findings import Column, Table
+from reports.findings import CONTINUED, Column, Table
 from reports.typesetting.tables import to_csv, to_html_table, to_latex_float, to_latex_table
 
 TABLE = Table(
@@ -70,6 +70,23 @@ def test_html_table_has_all_cells_and_aligned_numbers():
     boxes = re.findall(r'class="([if])" style="width:(\d+)ch"', html)
     assert boxes[:2] == [("i", "2"), ("f", "6")]  # −1, 10 and .23(2)
     assert boxes[:4] == boxes[4:]
+
+
+def test_rows_of_wrapping_texts_say_what_their_cells_are():
+    """On a narrow screen, where they stand below each other; a table of short texts stays a table."""
+    long = "a text that is longer than the line of an article, so that its column wraps, and is wrapped a second time"
+    columns = (Column("Claim", "text"), Column('Case "$x$"', "text"), Column("p"))
+    html = to_html_table(Table("t", "", columns, (("A1", long, 0.5), (CONTINUED, long, None))))
+    assert html.startswith('<table class="rows"><thead>')
+    assert re.findall(r"<td[^>]*>", html) == [
+        '<td class="txt" data-head="Claim">',
+        '<td class="txt" data-head="Case &quot;x&quot;">',
+        '<td class="num" data-head="p">',
+        '<td class="txt none" data-head="Claim">',
+        '<td class="txt" data-head="Case &quot;x&quot;">',
+        '<td class="num none" data-head="p">',
+    ]
+    assert "data-head" not in to_html_table(TABLE)
 
 
 def test_csv_keeps_every_digit():

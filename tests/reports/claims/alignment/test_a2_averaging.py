@@ -87,6 +87,6 @@ def test_numbers_of_the_averages_are_told(outcome, held):
     assert (contained.prediction, drawn.prediction, flipped.prediction) == ("contained", 0.0, 0.0)
     assert contained.power == f"before averaging: not contained, leakage or anisotropy {held.before.largest:.2g}"
     assert (drawn.measurement, drawn.pvalue) == (held.relative_error, held.pvalue)
-    assert drawn.note == f"{outcome.measurement.draws} Haar draws; largest z {held.max_z:.2f}"
+    assert drawn.note == f"{outcome.measurement.draws:,} Haar draws; largest z {held.max_z:.2f}"
     assert (flipped.measurement, flipped.interval) == (held.flips, (0.0, held.flips))
     assert flipped.power == f"detects anything above {a2_averaging.ROUNDING:g}"

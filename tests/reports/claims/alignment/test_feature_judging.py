@@ -122,4 +122,4 @@ def test_a_residual_is_judged_where_rows_do_not_rest_on_kinks(kind):
     outside = "outside the hypotheses"
     assert (small.verdict, large.verdict) == (("holds", "refuted") if kind == "exact" else (outside, outside))
     assert small.prediction == (0.0 if kind == "exact" else "not 0: rows rest on kinks")
-    assert large.power == ("" if kind == "outside" else f"anything above {RESIDUAL:g} is seen")
+    assert large.power == ("" if kind == "outside" else f"detects anything above {RESIDUAL:g}")

@@ -72,5 +72,5 @@ def test_the_difference_is_that_after_training_with_half_of_the_networks_on_each
     assert "would need about" in found.note
     assert (found.measurement, found.interval) == (off.rms, (off.low, off.high))
     assert found.power == f"noise of the difference {off.noise:.2g}"
-    told = f"at most {measured.largest:.2g}; {measured.of_change:.2g} of the change of $f$ by training"
+    told = f"largest at one $\\sigma$ {measured.largest:.2g}; {measured.of_change:.2g} of the change of $f$ by training"
     assert found.note == f"{told}; {by_interval(8, off.low, off.high, (WITHIN,))}"

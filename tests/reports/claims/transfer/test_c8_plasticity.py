@@ -267,7 +267,7 @@ def test_ends_of_axes_and_the_control_are_means_over_their_points():
     for axis in ("width", "factor", "rate"):
         ends = [end({getattr(point, axis) for point in MAP}) for end in (min, max)]
         low, high = ([each.slope() for point, each in measured.items() if getattr(point, axis) == end] for end in ends)
-        judged = found[f"slope over tasks at the largest {axis} less that at the least"]
+        judged = found[f"slope over tasks at the largest {axis} minus that at the smallest"]
         means = [np.mean([each.mean for each in side]) for side in (high, low)]
         assert judged.measurement == pytest.approx(means[0] - means[1])
         error = np.sqrt(sum(each.standard_error**2 for each in (*low, *high))) / len(low)
