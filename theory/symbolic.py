@@ -241,10 +241,11 @@ def _trace(matrix: DomainMatrix) -> Any:
 def _over_one_field(**matrices: sympy.Matrix) -> list[DomainMatrix]:
     """The matrices over the one field that all entries generate; raises InvalidInput unless real symmetric."""
     entries = []
-    shape = next(iter(matrices.values())).shape if matrices else None
     for name, matrix in matrices.items():
         if not isinstance(matrix, sympy.MatrixBase):
             raise InvalidInput(name, type(matrix).__name__, "must be a SymPy matrix")
+    shape = next(iter(matrices.values())).shape if matrices else None
+    for name, matrix in matrices.items():
         if matrix.shape[0] != matrix.shape[1] or not matrix.shape[0] or matrix.shape != shape:
             raise InvalidInput(f"{name}.shape", matrix.shape, "must be (d, d) with d >= 1, the same for all")
         for entry in matrix:

@@ -133,6 +133,7 @@ def test_misalignment_by_hand() -> None:
     ("first", "second", "key"),
     [
         (np.eye(2), sympy.eye(2), "first"),
+        ([[1, 0], [0, 1]], sympy.eye(2), "first"),
         (sympy.eye(2), [[1, 0], [0, 1]], "second"),
         (sympy.eye(2), sympy.eye(3), "second.shape"),
         (sympy.zeros(0, 0), sympy.zeros(0, 0), "first.shape"),

@@ -74,7 +74,8 @@ def estimated_parts(
     Products of different groups have the expectation (E c)² and (E z)². The square of an estimated A would be too large
     by its variance, F/(τ(0) m) from m independent weights. F may come out negative where it is near 0. Standard errors
     are those of the jackknife over groups, with √2 τ(0) SE(A)² added in quadrature to those of A² τ(0) and F: the
-    remaining scatter of a square whose mean is near 0. The units of one network share its rows and labels: their errors
+    remaining scatter of a square whose mean is near 0, and NaN where fewer than three groups have initial weights. The
+    units of one network share its rows and labels: their errors
     say how well the law of *this* network's units is known.
 
     Parameters
@@ -116,8 +117,15 @@ def estimated_parts(
         singles = _terms(initial, cross, trained)
         without = tuple(total[None] - each for total, each in zip(_sums(initial, cross, trained), singles, strict=True))
         fewer = _quantities(without, count - 1, np.array(sizes))
-        for name, values in fewer.items():
-            errors[name] = np.sqrt((count - 1) / count * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
+        with np.errstate(invalid="ignore"):
+            for name, values in fewer.items():
+                errors[name] = np.sqrt((count - 1) / count * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
+        # without one of two groups there is no product of different ones, and its rounding is no number
+        scarce = np.count_nonzero(initial > 0, axis=0) < 3
+        for name in ("carried", "written"):
+            errors[name] = np.where(scarce, np.nan, errors[name])
+        for name in ("share", "gain"):
+            errors[name] = np.where(scarce.any(), np.nan, errors[name])
         # the jackknife sees the linear part of A²: where A is near 0, that is none of it
         bent = np.sqrt(2) * errors["amplitude"] ** 2 * whole["initial"][0]
         errors["carried"], errors["written"] = (np.hypot(errors[name], bent) for name in ("carried", "written"))

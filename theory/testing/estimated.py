@@ -96,7 +96,7 @@ class EstimatedMeans:
         tail = (1 - confidence) / len(self.errors)
         reach = critical_values(self.degrees, self.skewness, tail) * self.errors / 3
         center, root = 1 - self.errors**2 / 9, np.cbrt(self.means)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             high = np.where(center > reach, root / np.maximum(center - reach, 0), np.inf)
         return (root / (center + reach)) ** 3, high**3
 

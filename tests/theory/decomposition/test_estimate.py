@@ -72,6 +72,19 @@ def test_two_groups_have_no_errors() -> None:
     assert np.isfinite(parts.carried).all()
 
 
+def test_two_groups_with_initial_weights_have_no_errors_either() -> None:
+    """Without one of them, no product of different groups is left, whatever its rounding errors."""
+    z, c, t = drawn(0, 4, 5)
+    z[2:, 0] = 0.0
+    parts = estimated_parts(z, c, t)
+    assert np.isfinite(parts.carried).all()
+    assert (
+        np.isnan(parts.errors["carried"]).tolist() == np.isnan(parts.errors["written"]).tolist() == [True, False, False]
+    )
+    assert np.isnan([parts.share_error, parts.gain_error]).all()
+    assert np.isfinite(parts.errors["tau"]).all()
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [

@@ -168,6 +168,12 @@ def test_no_spread_and_no_mean():
     assert estimated_means(np.zeros((50, 1)), np.full(50, 100)).pvalues[0] == 1
 
 
+def test_a_mean_of_zero_has_an_interval_without_an_upper_end():
+    low, high = estimated_means(np.array([[-1.0], [1.0], [2.0], [-2.0]]), np.full(4, 500.0)).interval(0.95)
+    assert low.tolist() == [0.0]
+    assert high.tolist() == [np.inf]
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(("blocks", "shape"), [(32, 100.0), (512, 3.0)])
 def test_detectable_errors_are_found_as_often_as_declared(sign, blocks, shape):
