@@ -29,6 +29,9 @@ class Ratios:
     eighth: float = 1.0
 
 
+GAUSSIAN = Ratios()
+
+
 def moment_ratios(data: Data) -> Ratios:
     """The ratios of a setting's rows.
 
@@ -71,7 +74,7 @@ def fourth_moments(
     batch_size: int,
     sigma_y2: float,
     y4: float,
-    ratios: Ratios = Ratios(),
+    ratios: Ratios = GAUSSIAN,
 ) -> np.ndarray:
     """E[w_i² w_j²] in the eigendirections of Σ, (r, d, d), after each of the r steps of `training`.
 
@@ -122,7 +125,7 @@ def fourth_moments(
     return found
 
 
-def fourth_growth(training: Training, s: np.ndarray, *, batch_size: int, ratios: Ratios = Ratios()) -> float:
+def fourth_growth(training: Training, s: np.ndarray, *, batch_size: int, ratios: Ratios = GAUSSIAN) -> float:
     """The factor of E[w_i² w_j²] per update in the long run: above 1, the fourth moment grows without bound.
 
     The spectral radius of the homogeneous part of `fourth_moments`, a positive map (Perron and Frobenius), by power
@@ -148,7 +151,7 @@ def fourth_growth(training: Training, s: np.ndarray, *, batch_size: int, ratios:
     return growth
 
 
-def fourth_limit(training: Training, s: np.ndarray, *, batch_size: int, ratios: Ratios = Ratios()) -> float:
+def fourth_limit(training: Training, s: np.ndarray, *, batch_size: int, ratios: Ratios = GAUSSIAN) -> float:
     """The learning rate below which the fourth moment of the weights stays bounded; other options as in `training`.
 
     By bisection. Without weight decay it lies below `mean_square_limit`.
