@@ -55,6 +55,7 @@ def test_tests_of_a_module_and_of_what_uses_it(tmp_path: Path) -> None:
     ("module", "test"),
     [
         ("theory/linear/online.py", "theory/linear/test_online_stationary.py"),
+        ("theory/linear/online.py", "theory/pins/test_pins.py"),
         # by a file of another name, or by more than the file that has its name
         ("theory/network/softmax_first_step.py", "theory/network/test_softmax.py"),
         ("theory/setting/setting.py", "theory/setting/test_rules.py"),
