@@ -104,3 +104,9 @@ def test_the_setting_of_a_movement_is_as_it_was() -> None:
     """But for the reading at the start."""
     setting = setting_of(momentum=0.3)
     assert msgspec.structs.replace(from_start(setting), training=setting.training) == setting
+
+
+def test_it_is_the_first_layer_that_moves() -> None:
+    setting = msgspec.structs.replace(setting_of(), network=Network(kind="mlp", hidden=(4,), init_variance=(0.6, 1.8)))
+    start, *_ = movements(simulate.run(from_start(setting), replicas=3))
+    assert start.initial == pytest.approx(0.2, rel=1e-15)

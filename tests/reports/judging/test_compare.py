@@ -119,3 +119,41 @@ def test_estimates_use_the_group_that_fixes_the_mean():
     (forgotten,) = estimate(simulation)
     assert kept.alignment_pvalue > 0.001  # one in 1,000 of other seeds would fail
     assert forgotten.alignment_pvalue == 0.001  # the least p-value of 999 draws
+
+
+@pytest.mark.parametrize(
+    ("predicted", "left", "verdict"),
+    [
+        ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), "holds"),
+        ((0.0, 1.0, 1.0), (0.0, 1.0, 1.0), "holds"),
+        ((0.0, 1.0, 2.5), (0.0, 1.0, 1.0), "refuted"),
+        ((0.0, 1.0, 1.0), (1.0, 1.0, 1.0), "undecided"),
+        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), "undecided"),
+    ],
+)
+def test_a_direction_in_which_no_weight_is_predicted_must_have_none(predicted, left, verdict):
+    """Then the others decide. Along the axes, where zeros are exact."""
+    chosen = setting(
+        data=Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=400, rotate=False),
+        ensemble=Ensemble(replicas=3000, seed=2),
+    )
+    prediction, simulation = theory.predict(chosen), simulated(chosen)
+    assert prediction.status == "asymptotic"
+    shares = np.sqrt(np.array(left))
+    readings = tuple(
+        replace(each, second_moments=each.second_moments * np.outer(shares, shares)) for each in simulation.readings
+    )
+    asked = tuple(replace(each, tau=each.tau * np.array(predicted)) for each in prediction.readings)
+    wide = replace(prediction, error_budget=0.3, readings=asked)
+    *_, found = compare(wide, replace(simulation, readings=readings)).comparison
+    assert found.verdict == verdict
+    undefined = "a predicted tau is 0, so its relative error is undefined"
+    assert found.reason == (undefined if verdict == "undecided" else None)
+
+
+def test_what_is_compared_is_convincing_only_where_every_reading_holds():
+    verification = compared(setting())
+    first, last = verification.comparison
+    assert verification.convinced
+    for comparison in ((replace(first, verdict="undecided"), last), (first, replace(last, verdict="refuted"))):
+        assert not replace(verification, comparison=comparison).convinced

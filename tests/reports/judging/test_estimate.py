@@ -1,5 +1,7 @@
 """Estimates are made in the data's eigenspaces, with the symmetry group that leaves the law of the data invariant."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,20 @@ def test_the_shape_of_two_curves_is_that_of_students_interval(off, seen):
     """1 + ε/2 ± t ε/2 for the mean of differences 1 and 1 + ε, with t = 63.66 for one degree of freedom."""
     assert mean_shape(np.array([[1.0, 2.0], [1.0, 2.0 + off]])) == seen
     assert mean_shape(np.array([[2.0, 1.0], [2.0 + off, 1.0]])) == (None if seen is None else "falls")
+
+
+def test_an_eigenvalue_that_is_0_but_for_rounding_has_a_sigma():
+    data = Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=8)
+    simulation = simulate.run(Setting(data=data, training=Training(learning_rate=0.1, steps=1)), replicas=3)
+    (found,) = estimate(replace(simulation, data_moment=np.diag([-1e-18, 1.0, 2.0])))
+    np.testing.assert_allclose(found.sigma, np.sqrt([0.0, 1.0, 2.0]))
+    (lost,) = estimate(replace(simulation, readings=tuple(map(nothing_left, simulation.readings))))
+    assert np.isnan(lost.mean_weight_norm)
+    assert np.isnan(lost.tau).all()
+    assert (lost.misalignment, lost.alignment_pvalue) == (None, None)
+
+
+def nothing_left(reading):
+    """The reading of an ensemble all of whose replicas have diverged."""
+    empty = {name: getattr(reading, name)[:0] for name in ("counts", "second_moments", "means", "losses")}
+    return replace(reading, **empty)

@@ -27,8 +27,11 @@ def test_means_of_blocks_of_any_size_are_unbiased_with_their_error():
 
 
 def test_one_block_has_no_error_and_none_no_mean():
-    assert np.isnan(intervals.mean_with_error(np.ones((1, 2)), np.array([3]))[1]).all()
-    assert np.isnan(intervals.mean_with_error(np.ones((0, 2)), np.array([]))[0]).all()
+    mean, error = intervals.mean_with_error(np.ones((1, 2, 3)), np.array([3]))
+    np.testing.assert_array_equal(mean, np.ones((2, 3)))
+    np.testing.assert_array_equal(error, np.full((2, 3), np.nan))
+    for part in intervals.mean_with_error(np.ones((0, 2, 3)), np.array([])):
+        np.testing.assert_array_equal(part, np.full((2, 3), np.nan))
 
 
 @pytest.mark.parametrize("count", [2, 3, 10])
@@ -134,3 +137,23 @@ def test_students_interval_by_hand():
     assert intervals.sample_mean(values) == pytest.approx((2.75, values.std(ddof=1) / 2))
     mean, halves = intervals.means_and_halves(np.stack([values, 2 * values], axis=1))
     np.testing.assert_allclose([mean, halves], [[2.75, 5.5], [half, 2 * half]])
+
+
+def test_two_values_are_enough_for_an_interval():
+    assert intervals.mean_and_half(np.array([1.0, 3.0])) == pytest.approx((2.0, stats.t.ppf(0.975, 1)))
+
+
+def test_bars_are_of_a_single_interval_by_the_degrees_that_are_given():
+    assert intervals.bars(2.0) == pytest.approx(2 * stats.norm.isf(0.025))
+    assert intervals.bars(2.0, 4) == pytest.approx(2 * stats.t.isf(0.025, 4))
+    assert intervals.root_bars(4.0, 0.2, 4) == pytest.approx(0.05 * stats.t.isf(0.025, 4))
+    assert intervals.half_width(2.0, tests=3, confidence=0.9, degrees=4) == pytest.approx(2 * stats.t.isf(0.05 / 3, 4))
+
+
+@pytest.mark.parametrize("error", [0.05, 0.2, 0.3, 0.4])
+def test_a_relative_effect_is_its_own_multiple_of_an_error_that_grows_with_it(error):
+    """ε/(1 + ε) = m s, which has no solution from m s = 1 on."""
+    multiple = stats.norm.isf(0.025) + stats.norm.ppf(0.9)
+    size = intervals.detected(error, relative=True)
+    assert size == (np.inf if multiple * error >= 1 else pytest.approx(multiple * error / (1 - multiple * error)))
+    assert intervals.detected(error) == pytest.approx(multiple * error)

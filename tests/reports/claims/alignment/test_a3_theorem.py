@@ -33,6 +33,15 @@ def test_the_theorem_is_undecided_with_few_replicas():
     outcome = outcome_of(a3_theorem.CLAIM, case)
     assert isinstance(outcome.measurement, TheoremTests)
     assert outcome.judgements[0].verdict == "undecided"
+    told = f"the anisotropy that training left is {outcome.measurement.alignment.learned:.0%}"
+    linear = case_of(a3_theorem.CLAIM, "linear: shuffled epochs").setting
+    for changed, note in (
+        (case, told),
+        (replace(case, study=ShownByTraining("SGD")), ""),
+        (replace(case, trained=linear), ""),
+        (replace(case, study=ShownByTraining("SGD"), trained=linear), ""),
+    ):
+        assert a3_theorem.decide(changed, 0.0, outcome.measurement)[0].note == note
     enough = replace(
         outcome.measurement,
         alignment=replace(outcome.measurement.alignment, detectable=0.04),
@@ -54,7 +63,10 @@ def test_real_data_get_no_verdict_and_are_drawn():
     assert outcome.case.study == ShownAlone("photograph patches 3x3x3")
     (judgement,) = outcome.judgements
     assert (judgement.verdict, judgement.prediction) == ("outside the hypotheses", "none")
-    first, last = outcome.measurement.distance.along
+    distance = outcome.measurement.distance
+    first, last = distance.along
+    longer = replace(outcome.measurement, distance=replace(distance, along=(first, first, last)))
+    assert a3_theorem.decide(outcome.case, "none", longer) == (judgement,)
     assert judgement.note == f"{last.effect:.0%} below a random basis ($p$ = {last.pvalue:.2g})"
     assert f"{first.effect:.0%}" != f"{last.effect:.0%}"
     shown = a3_theorem.illustrate((outcome,))

@@ -41,7 +41,7 @@ def test_both_tests_and_the_control_can_say_no():
     assert verdicts(0.3, 0.3, 1e-7) == ["holds", "holds", "holds"]
     assert verdicts(1e-7, 0.3, 0.3) == ["refuted", "holds", "undecided"]
     assert verdicts(0.3, 1e-7, 1e-7, diverged=1) == ["undecided", "refuted", "undecided"]
-    for forgetful, told in ((0.9e-6, "rejected"), (1.1e-6, "not rejected")):
+    for forgetful, told in ((0.9e-6, "rejected"), (1e-6, "not rejected"), (1.1e-6, "not rejected")):
         control = judged(0.3, 0.3, forgetful)[-1]
         assert (control.measurement, control.pvalue) == (told, forgetful)
 

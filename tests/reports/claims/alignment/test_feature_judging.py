@@ -46,11 +46,15 @@ def test_alignment_is_rejected_of_a_teacher_only(pvalue, aligned, broken):
     for leaves, expected in ((False, aligned), (True, broken)):
         found = alignment_judgements(FeaturePrediction(leaves=leaves), measured)
         assert [each.verdict for each in found] == [expected] * 2
+        assert [each.prediction for each in found] == ["rejected" if leaves else 0.0] * 2
+    (alone,) = alignment_judgements(FeaturePrediction(), BothAlignments(evidence, None))
+    assert "the mean AGOP" in alone.quantity
 
 
 def test_the_course_is_read_at_its_end_with_the_jackknifes_errors():
     """Of 20 networks, each left out once: Student's interval with 19 degrees of freedom."""
     measured = course([1.0, 0.95, 0.8], [1.0, 0.93, 0.7], [0.9, 0.95, 0.99], 1e-3)
+    measured.agreement[2, 0] = 0.97
     found = course_judgements(FeaturePrediction(leaves=True), measured)
     agreement = measured.agreement[2] - measured.weights[2]
     for judgement, values in zip(
@@ -61,7 +65,7 @@ def test_the_course_is_read_at_its_end_with_the_jackknifes_errors():
         assert (judgement.measurement, judgement.standard_error) == pytest.approx((values[0], error))
         assert judgement.interval == pytest.approx((values[0] - half, values[0] + half))
     assert found[0].prediction == "below 0.9"
-    assert found[2].note == "at the end; the correlation is 0.990"
+    assert found[2].note == "at the end; the correlation is 0.970"
     (kept, _) = course_judgements(FeaturePrediction(), measured)
     assert (kept.measurement, kept.prediction) == (pytest.approx(0.8), "above 0.9")
 
@@ -109,6 +113,7 @@ def test_the_exponent_has_students_interval_over_networks():
     half = t.ppf(0.975, 2) * np.std(values, ddof=1) / np.sqrt(3)
     assert exponent.measurement == pytest.approx(np.mean(values))
     assert (exponent.prediction, residual.prediction) == (0.5, 0.0)
+    assert exponent.verdict == "undecided"
     assert exponent.interval == pytest.approx((np.mean(values) - half, np.mean(values) + half))
     assert exponent.note == "mean over networks; smallest correlation 0.990000, 0.930 on average at $\\alpha=1$"
     assert (residual.measurement, residual.kind) == (pytest.approx(0.3), "exact")
@@ -123,3 +128,12 @@ def test_a_residual_is_judged_where_rows_do_not_rest_on_kinks(kind):
     assert (small.verdict, large.verdict) == (("holds", "refuted") if kind == "exact" else (outside, outside))
     assert small.prediction == (0.0 if kind == "exact" else "not 0: rows rest on kinks")
     assert large.power == ("" if kind == "outside" else f"detects anything above {RESIDUAL:g}")
+
+
+@pytest.mark.parametrize(
+    ("predicted", "verdict"), [(0.5, "holds"), (0.52, "holds"), (0.5301, "undecided"), (0.56, "refuted")]
+)
+def test_an_exponent_is_judged_by_the_budget_around_its_prediction(predicted, verdict):
+    """Within .02 of .51, which is measured to .001 or so."""
+    found = converged_judgements(FeaturePrediction(exponent=predicted), converged([0.51, 0.5101, 0.5102]), "exact")
+    assert [each.verdict for each in found] == [verdict]

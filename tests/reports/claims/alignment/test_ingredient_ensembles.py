@@ -41,6 +41,7 @@ def test_one_ensemble_decides():
     fine = found("SGD", 0.3)
     assert verdict("exact", fine, fine) == "holds"
     assert verdict("exact", fine, found("SGD", 4e-7)) == "refuted"
+    assert verdict("exact", fine, found("SGD", 6e-7)) == "holds"  # two are tested
     assert verdict("exact", fine, found("SGD", 0.3, 0.06)) == "undecided"
     assert verdict("exact", fine, found("SGD", 0.3, None)) == "undecided"
 
@@ -122,3 +123,12 @@ def test_ensembles_see_adam_and_not_descent():
     assert adam.alignment.pvalue < 1e-3
     assert adam.axes.share > adam.axes.chance
     assert clipped.broken
+
+
+def test_the_smallest_p_is_that_of_all_ensembles_together():
+    each = IngredientEnsembles((found("SGD", 0.3), found("Muon", 0.7, 0.04)))
+    (judgement,) = decide_ensembles("exact", 0.0, each)
+    assert (judgement.pvalue, judgement.power) == (0.6, "detects an error of 4.0% with 90% power")
+    assert judgement.note == "2 ensembles, of which SGD gives the smallest p"
+    (judgement,) = decide_ensembles("exact", 0.0, IngredientEnsembles((found("SGD", 0.7), found("Muon", 0.8))))
+    assert judgement.pvalue == 1.0

@@ -22,7 +22,7 @@ from reports.claims.alignment.orientation import (
     orientation_rows,
     orientation_table,
 )
-from reports.judging.counts import binomial_tail, decisive_count
+from reports.judging.counts import binomial_tail, decisive_count, detectable_rate
 from tests.reports.claims.alignment.ensembles import turned
 from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
@@ -101,11 +101,15 @@ def test_the_last_reading_is_judged_and_of_untrained_networks_the_first(found):
     assert last.measurement == f"{counts[1]} of 8"
     assert last.pvalue == pytest.approx(binom.sf(counts[1] - 1, 8, 0.01))
     assert last.power == f"{decisive_count(8, RATE)} of 8 would be enough"
-    assert last.quantity.startswith("groups closer")
+    assert last.quantity == "groups closer to the data eigenvectors than 99% of random bases"
     assert last.note.startswith(f"{np.mean(1 - np.sqrt(found.squared[1] / found.random[1])):.0%} below")
     assert first.measurement == counts[0] / 8
     assert first.pvalue == pytest.approx(binom.sf(counts[0] - 1, 8, 0.01))
     assert first.prediction == 0.01
+    assert first.power == f"detects a rate of {detectable_rate(8, 0.01):.1%} with 90% power"
+    few = replace(found, pvalues=found.pvalues[:, :2], squared=found.squared[:, :2], random=found.random[:, :2])
+    assert judge_rate(few, 0).power == "detects no rate"
+    assert judge_nearer(few, 0).power == "too few networks to decide"
 
 
 def test_the_distance_has_the_interval_of_the_mean_over_networks(found):

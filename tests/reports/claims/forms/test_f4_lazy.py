@@ -10,8 +10,8 @@ from scipy.stats import t
 
 from reports.claims.forms import f4_lazy
 from reports.claims.forms.f4_lazy import CLAIM
-from reports.claims.forms.family_evidence import FamilyChanges, evidence_of
-from reports.claims.forms.family_judging import EXPONENT_BUDGET
+from reports.claims.forms.family_evidence import FamilyChanges, FamilyEvidence, evidence_of
+from reports.claims.forms.family_judging import EXPONENT_BUDGET, exponent_judgement
 from reports.claims.forms.lazy_evidence import WidthEvidence
 from reports.findings import OUTSIDE, Judgement
 from reports.judging.intervals import detectable_excess
@@ -196,10 +196,23 @@ def test_the_exponent_has_its_interval_and_says_what_it_needs() -> None:
     assert low < -1.1 < high
     assert (found.verdict, found.power) == ("undecided", f"holds within {EXPONENT_BUDGET}")
     bounds = (-1 - EXPONENT_BUDGET, -1 + EXPONENT_BUDGET)
-    assert found.note.endswith(by_interval(1200, low, high, bounds))
+    evidence = FamilyEvidence(tuple(widths), 0)
+    rate = CLAIM.predict(case_of(CLAIM, "erf, first layer", 40)).rate
+    law = evidence.law(rate)
+    widest = f"widths with $\\varepsilon \\le {rate.largest:g}$"
+    fit = f"a power times $1 + b/m$ over {widest} fits with $p$ = {law.quality:.2g}"
+    assert found.note == f"{fit}; {by_interval(1200, low, high, bounds)}"
+    assert (found.prediction, found.measurement, found.standard_error) == (-1.0, law.exponent, law.error)
+    plain = exponent_judgement(replace(rate, corrected=False), FamilyEvidence((*widths, imagined(0.1, 0.02, 512)), 0))
+    assert plain.note.startswith("one power law over widths")
 
 
 def test_a_share_that_is_not_seen_says_what_it_needs() -> None:
+    case = case_of(CLAIM, "erf, first layer", 40)
+    widths = [imagined(0.01, 1.0, width) for width in (16, 32, 64)]
+    prediction = replace(CLAIM.predict(case), widths=tuple(each.prediction for each in widths))
+    found = CLAIM.decide(case, prediction, FamilyChanges(tuple(each.measured for each in widths)))[-1]
+    assert (found.quantity, found.prediction) == ("share of $T_3$, $m = 64$", 1.0)
     found = judged(imagined(0.01, 1.0))["share of $T_2$"]
     assert found.standard_error is not None
     assert found.pvalue is not None

@@ -11,15 +11,27 @@ from scipy.stats import t
 import simulate
 import theory
 from reports.claims.forms.away_settings import Described, Sizes
-from reports.claims.forms.f9_away_from_lazy import CLAIM, MovedEvidence, MovedPrediction, near_the_limit, scaled
+from reports.claims.forms.f9_away_from_lazy import (
+    CLAIM,
+    ORDER_BUDGET,
+    SHAPED,
+    MovedEvidence,
+    MovedPrediction,
+    near_the_limit,
+    scaled,
+)
 from reports.claims.forms.form_evidence import form_evidence, scaled_form
 from reports.claims.forms.given_outputs import change_of_networks, limit_at, output_weights
 from reports.claims.forms.size_law import SizeChange, of_size, power_of_size
+from reports.judging.needed import by_interval
+from reports.judging.shape import ONE_LEFT
+from tests.changes import changed
 from tests.reports.claims.forms.outcomes import QUICK, case_of, outcome_of
 from tests.reports.claims.forms.test_form_evidence import CASE, SETTING
 from theory.catalogue import candidates
 from theory.network.dmft.problem import problem_of
 from theory.prediction import PredictedReading, Prediction
+from theory.shape import FALLS, RISES
 
 FULL = replace(QUICK, budget="full")
 CONTROL = "erf, full batch, as if near the kernel limit"
@@ -138,7 +150,8 @@ def test_sizes_have_intervals_that_hold_together_for_all_directions() -> None:
     (case,) = (case for case in CLAIM.cases(FULL) if isinstance(case.study, Sizes))
     predicted = np.array([1.0, 2.0])
     reading = PredictedReading(step=16, sigma=np.ones(2), multiplicity=(40, 40), tau=np.array([3.0, 5.0]))
-    form = Prediction("network-dmft", "asymptotic", "1/d", 0.05, (), (), (reading,))
+    earlier = replace(reading, step=8, tau=np.array([9.0, 1.0]))
+    form = Prediction("network-dmft", "asymptotic", "1/d", 0.05, (), (), (earlier, earlier, reading))
     sizes = sized((0.2, 0.1, 0.05), 1e-3, predicted)
     found = CLAIM.decide(
         case, MovedPrediction(form, 1.0, 1e-4 * predicted, (0.2, 0.1)), MovedEvidence(None, None, sizes)
@@ -204,3 +217,58 @@ def test_a_theory_of_another_regime_is_seen_to_be_beyond_its_budget(factor: floa
     assert CLAIM.decide(control, moved, lost)[0].verdict == "undecided"
     (within,) = CLAIM.decide(CASE, moved, evidence)
     assert within.prediction == f"within {budget:.2g}"
+
+
+@pytest.mark.parametrize(
+    ("gaps", "error", "verdict"),
+    [((1.2, 1.2, 1.2), 1e-3, "holds"), ((1.2, 1.0, 0.85), 3e-3, "undecided"), ((1.2, 1.7, 2.4), 1e-3, "refuted")],
+)
+def test_the_order_has_students_interval_and_says_what_it_needs(gaps, error: float, verdict: str) -> None:
+    """Errors of 1.2/d at three sizes, which fall as fast as 1/d, faster, or as 1/√d."""
+    (case,) = (case for case in CLAIM.cases(FULL) if isinstance(case.study, Sizes))
+    predicted = np.array([1.0, 2.0])
+    reading = PredictedReading(step=16, sigma=np.ones(2), multiplicity=(40, 40), tau=1 + predicted)
+    form = Prediction("network-dmft", "asymptotic", "1/d", 0.05, (), (), (reading,))
+    sizes = sized(tuple(gap / d for gap, d in zip(gaps, SIZES, strict=True)), error, predicted)
+    moved = MovedPrediction(form, 1.0, 1e-4 * predicted, (0.2, 0.1))
+    *_, found = CLAIM.decide(case, moved, MovedEvidence(None, None, sizes))
+    law = power_of_size(sizes, moved.change, moved.uncertain)
+    assert law is not None
+    half = t.ppf(0.975, law.degrees) * law.error
+    low, high = law.exponent - half, law.exponent + half
+    assert (found.prediction, found.measurement, found.standard_error) == (-1.0, law.exponent, law.error)
+    assert found.interval == pytest.approx((low, high))
+    assert found.verdict == verdict
+    fit = f"one power law over $d$ = 20, 40, 80 fits with $p$ = {law.quality:.2g}, the error of the prediction included"
+    needed = by_interval(1920, *found.interval, (-1 - ORDER_BUDGET, -1 + ORDER_BUDGET))
+    assert found.note == (f"{fit}; {needed}" if verdict == "undecided" else fit)
+    lost = tuple(replace(each, diverged=1) for each in sizes)
+    assert CLAIM.decide(case, moved, MovedEvidence(None, None, lost))[-1].verdict in ("undecided", "refuted")
+
+
+def test_no_power_is_told_where_no_error_is_seen() -> None:
+    (case,) = (case for case in CLAIM.cases(FULL) if isinstance(case.study, Sizes))
+    predicted = np.array([1.0, 2.0])
+    reading = PredictedReading(step=16, sigma=np.ones(2), multiplicity=(40, 40), tau=1 + predicted)
+    form = Prediction("network-dmft", "asymptotic", "1/d", 0.05, (), (), (reading,))
+    moved = MovedPrediction(form, 1.0, 1e-4 * predicted, (0.2, 0.1))
+    *_, found = CLAIM.decide(case, moved, MovedEvidence(None, None, sized((0.0,) * 3, 1e-3, predicted)))
+    assert (found.measurement, found.verdict, found.interval) == ("no error is seen", "undecided", None)
+
+
+@pytest.mark.parametrize(("shape", "verdict"), [(RISES, "holds"), (FALLS, "refuted"), (None, "undecided")])
+def test_the_shape_is_judged_from_four_levels_on(shape: str | None, verdict: str) -> None:
+    """By the last of the predicted readings; those before it fall."""
+    for levels, count in ((SHAPED - 1, 1), (SHAPED, 2)):
+        setting = changed(SETTING, data={"spectrum": tuple(np.linspace(0.4, 2.0, levels).tolist())})
+        right = theory.predict(setting, rows=simulate.rows(setting))
+        (*_, last) = right.readings
+        rising = replace(last, tau=np.linspace(0.1, 0.3, levels))
+        falling = replace(last, tau=rising.tau[::-1])
+        form = replace(right, status="asymptotic", error_budget=0.1, order="η", readings=(falling, falling, rising))
+        sizes = sized((0.0,) * 3, 1e-3, np.ones(2))[:1]
+        evidence = MovedEvidence(form_evidence(simulate.run(setting)), shape, sizes)
+        found = CLAIM.decide(CASE, MovedPrediction(form, 0.05, np.zeros(levels), ()), evidence)
+        assert len(found) == count
+    assert (found[1].prediction, found[1].measurement) == (RISES, shape or "not decided by the interval")
+    assert (found[1].verdict, found[1].power) == (verdict, ONE_LEFT if shape else "several shapes are possible")

@@ -104,6 +104,9 @@ def test_what_a_form_is_said_to_detect(prediction, simulation):
     compared = evidence.against(prediction)
     assert (exact.power, exact.pvalue) == (found(compared.detectable), compared.pvalue)
     assert exact.prediction == 0.0
+    assert exact.note == f"`{prediction.formula}` neglects nothing; {compared.reason}"
+    refuted = form_judgement(CASE, scaled_form(prediction, 2.0), evidence, "τ")
+    assert (refuted.verdict, refuted.note) == ("refuted", f"`{prediction.formula}` neglects nothing")
     budgeted = replace(prediction, status="asymptotic", error_budget=0.1, order="η", neglected=("one", "two"))
     judgement = form_judgement(CASE, budgeted, evidence, "τ")
     size = detected(judgement.standard_error, tests=3, degrees=evidence.degrees, relative=True)

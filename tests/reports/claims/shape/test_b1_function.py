@@ -142,27 +142,27 @@ def test_every_width_trains_as_many_networks_as_are_declared() -> None:
         assert {case.setting.ensemble.replicas for case in CLAIM.cases(Context(budget=budget))} == networks
 
 
-def read_twice(low: float, high: float) -> WidthScatter:
-    """The same after training; before it, slopes about 2."""
-    before = np.array([[1.5, 2.5], [low, high]])
-    return replace(scatter(low, high), slope=np.array([2.0, max(low, -0.37)]), slope_interval=before)
+def read_thrice(low: float, high: float) -> WidthScatter:
+    """The same after training; before it, slopes about 2, and about 7 in between."""
+    intervals = np.array([[1.5, 2.5], [6.0, 8.0], [low, high]])
+    return replace(scatter(low, high), slope=np.array([2.0, 7.0, max(low, -0.37)]), slope_interval=intervals)
 
 
 def test_the_slope_after_training_is_judged_beside_that_before_it() -> None:
     error = 0.2 / 2 / 1.959963985
-    (judgement,) = CLAIM.decide(case_of(CLAIM, NETWORK), "negative", read_twice(-0.5, -0.3))
+    (judgement,) = CLAIM.decide(case_of(CLAIM, NETWORK), "negative", read_thrice(-0.5, -0.3))
     assert (judgement.measurement, judgement.interval) == (-0.37, (-0.5, -0.3))
     assert judgement.standard_error == pytest.approx(error)
     assert judgement.power == f"detects a slope of {-detected(error):.2g} with 90% power"
     assert judgement.note.endswith("are independent: 1.50 to 2.50")
     for low, verdict in ((-0.24, "holds"), (-0.25, "undecided"), (-0.26, "undecided")):
-        (control,) = CLAIM.decide(control_of(CLAIM), "", read_twice(low, 0.5))
+        (control,) = CLAIM.decide(control_of(CLAIM), "", read_thrice(low, 0.5))
         assert (control.verdict, control.kind) == (verdict, "control")
 
 
 def test_of_linear_models_the_slope_that_ends_highest_is_shown() -> None:
-    lower, upper = (replace(read_twice(-0.5, -0.3), joint_interval=(-0.6, end)) for end in (-0.2, -0.1))
-    upper = replace(upper, slope=np.array([2.0, -0.2]))
+    lower, upper = (replace(read_thrice(-0.5, -0.3), joint_interval=(-0.6, end)) for end in (-0.2, -0.1))
+    upper = replace(upper, slope=np.array([2.0, 7.0, -0.2]))
     ((judgement, _),) = CLAIM.conclude(linear_outcomes(lower, upper, lower))
     error = 0.2 / 2 / 1.959963985
     assert (judgement.measurement, judgement.interval) == (-0.2, (-0.6, -0.1))

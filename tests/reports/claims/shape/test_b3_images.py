@@ -90,6 +90,8 @@ def test_a_peak_on_the_papers_images_can_lie_elsewhere(at: list[float], verdict:
     small = CLAIM.decide(case_of(CLAIM, SMALL), "rises", peaked(at, sigma))
     assert (small[2].verdict, small[2].kind) == ("outside the hypotheses", "outside")
     assert peak.measurement == small[2].measurement
+    assert peak.note.endswith("its ends are values of $\\sigma$")
+    assert small[2].note == f"{peak.note}; photographs have other eigenvalues"
 
 
 def test_real_labels_have_no_peak_beside_the_papers() -> None:

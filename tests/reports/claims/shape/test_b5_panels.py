@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import chi2, t
 
 from reports.claims.claim import BUDGETS, Case, Context, Outcome
+from reports.claims.shape import b5_panels
 from reports.claims.shape.b5_panels import CLAIM, NETWORKS, WITHIN
 from reports.claims.shape.published_panels import PUBLISHED, READING_ERROR
 from reports.claims.shape.read_panels import LEFT_STOP, STOP, best, off, stop
@@ -89,6 +90,15 @@ def test_within_the_reading_error_it_is_said() -> None:
     assert "possibly the reading error alone" in agreement.note
 
 
+def test_a_misfit_that_is_the_reading_error_may_be_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = planted(MIDDLE.study, WITHIN)
+    low = off(MIDDLE.study, measured)[1].low
+    for error, told in ((low, "possibly the reading error"), (float(np.nextafter(low, 0)), "more than the reading")):
+        monkeypatch.setattr(b5_panels, "READING_ERROR", error)
+        agreement, *_ = CLAIM.decide(MIDDLE, RISES_THEN_FALLS, measured)
+        assert agreement.note.startswith(told)
+
+
 @pytest.mark.parametrize(("before", "verdict"), [(0.02, "holds"), (0.003, "undecided"), (0.0, "refuted")])
 def test_the_left_panel_stops_later_or_does_not(before: float, verdict: str) -> None:
     measured = planted(LEFT.study, 0.003, before=before)
@@ -157,6 +167,7 @@ def test_variances_are_read_where_they_fit_best() -> None:
 
 def test_one_network_has_no_interval_and_is_not_judged() -> None:
     assert outcome(MIDDLE, networks=1).judgements == ()
+    assert len(outcome(MIDDLE, networks=2).judgements) == 3
     shown = CLAIM.illustrate((outcome(MIDDLE, networks=1),))
     assert shown.figures == ()
     assert [table.rows for table in shown.tables] == [(), ()]

@@ -74,3 +74,6 @@ def test_the_difference_is_that_after_training_with_half_of_the_networks_on_each
     assert found.power == f"noise of the difference {off.noise:.2g}"
     told = f"largest at one $\\sigma$ {measured.largest:.2g}; {measured.of_change:.2g} of the change of $f$ by training"
     assert found.note == f"{told}; {by_interval(8, off.low, off.high, (WITHIN,))}"
+    between = [np.insert(each, 1, 3 * each[0], axis=0) for each in (measured.data, measured.stand_in, measured.losses)]
+    three = StandIn((0, 40, 80), measured.sigma, *between, replicas=16, diverged=0)
+    assert CLAIM.decide(case, CLAIM.predict(case), three) == (found,)

@@ -9,6 +9,7 @@ import pytest
 
 import simulate
 from reports.claims.shape.f2_criterion import CLAIM, HIGHEST, RATIOS, DescentShape, OnlineShape, ShapeLeft
+from reports.judging.shape import ONE_LEFT
 from tests.reports.claims.shape.outcomes import QUICK, outcome_of, smaller_case
 from theory.linear.phase_diagram import phase_boundary
 from theory.shape import FALLS, RISES, RISES_THEN_FALLS
@@ -65,8 +66,11 @@ def test_a_wrong_shape_is_refuted(shape: str | None, diverged: int, verdict: str
     (judgement,) = CLAIM.decide(DESCENT[0], descent, measured)
     assert judgement.verdict == verdict
     assert RISES_THEN_FALLS in judgement.note  # a peak between eigenvalues, which a simulation cannot see
+    assert judgement.about == "$c$ = 0.1, $\\eta t s_{\\max}$ = 1"
     (judgement,) = CLAIM.decide(ONLINE[0], OnlineShape(2.0, RISES, RISES), measured)
     assert judgement.verdict == verdict
+    assert judgement.measurement == (shape or "not decided by the interval")
+    assert judgement.power == (ONE_LEFT if shape else "several are possible")
 
 
 @pytest.mark.parametrize(("measured", "verdict"), [(RISES, "refuted"), (RISES_THEN_FALLS, "holds")])

@@ -65,6 +65,9 @@ def test_a_surrogate_that_is_off_refutes_the_claim(found: Surrogate, full: Simul
     planted = replace(found, readings=(replace(reading, sizes=(off, reading.sizes[1])),))
     assert ruling(case, held_surrogate(found, full)) == "holds"
     assert ruling(case, held_surrogate(planted, full)) == "refuted"
+    (right,), (wrong,) = (held_surrogate(each, full).readings for each in (found, planted))
+    longer = replace(held_surrogate(found, full), readings=(wrong, wrong, right))
+    assert ruling(case, longer) == "holds"
 
 
 def test_what_is_kept_of_the_ensembles(found: Surrogate, full: Simulation) -> None:

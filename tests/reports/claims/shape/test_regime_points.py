@@ -34,6 +34,11 @@ def test_rule_of_one_point(found: RegimePoint, diverged: int, verdict: str) -> N
     assert point_verdict(found, diverged) == verdict
 
 
+def test_curves_that_differ_by_what_is_declared_do_not_refute() -> None:
+    assert point_verdict(replace(APART, declared=APART.distance), 0) == "undecided"
+    assert point_verdict(replace(APART, declared=np.nextafter(APART.distance, 0)), 0) == "refuted"
+
+
 def test_bend_is_negative_where_the_curve_comes_down() -> None:
     assert bend(APART.predicted)[0] == pytest.approx(1.5 / 2.5, abs=0.01)
     assert bend(APART.simulated)[0] == pytest.approx(-1.5 / 1.75, abs=0.01)

@@ -15,12 +15,14 @@ from reports.claims.transfer import c2_covariance
 from reports.claims.transfer.c2_covariance import CLAIM
 from reports.claims.transfer.digits import LAYER
 from reports.experiment_file import load
+from reports.findings import OUTSIDE
 from reports.judging.needed import by_interval
 from tests.reports.claims.transfer.made import ALL, made
 from theory.testing import MeanRatio, paired_mean
 
 QUICK = Context(seed=999)
 DIGITS, TWO_LAYERS, FILTERS = CLAIM.cases(QUICK)
+*_, PHOTOGRAPHS = CLAIM.cases(Context(budget="full"))
 
 
 def verdicts(measured) -> list[str]:
@@ -120,7 +122,13 @@ def test_shares_are_read_where_the_paper_reads_its_own():
 
 @pytest.mark.parametrize(
     ("share", "verdicts"),
-    [(0.90, ["holds", "holds"]), (0.96, ["refuted", "holds"]), (0.70, ["refuted", "refuted"])],
+    [
+        (0.90, ["holds", "holds"]),
+        (0.96, ["refuted", "holds"]),
+        (0.975, ["refuted", "holds"]),
+        (0.985, ["refuted", "refuted"]),
+        (0.70, ["refuted", "refuted"]),
+    ],
 )
 def test_on_the_papers_images_the_published_share_can_be_refuted(share, verdicts):
     """Within .05 of .88, and of .88 to .93."""
@@ -131,6 +139,18 @@ def test_on_the_papers_images_the_published_share_can_be_refuted(share, verdicts
     assert [judgement.verdict for judgement in beside(paper, measured)] == verdicts
     diverged = replace(measured, diverged=1)
     assert "holds" not in {judgement.verdict for judgement in beside(paper, diverged)}
+    labels = msgspec.structs.replace(paper.experiment.downstream.labels, kind="classes")
+    downstream = msgspec.structs.replace(paper.experiment.downstream, labels=labels)
+    random = replace(paper, trained=msgspec.structs.replace(paper.experiment, downstream=downstream))
+    for case, given, kind, words in (
+        (paper, measured, None, ""),
+        (random, measured, "outside", "; other images or labels than the published"),
+        (PHOTOGRAPHS, along([share] * 7), "outside", "; other images or labels than the published"),
+    ):
+        for judgement in beside(case, given):
+            assert judgement.note == f"one of two simultaneous intervals{words}"
+            assert judgement.kind == kind
+            assert (judgement.verdict == OUTSIDE) == (kind is not None)
 
 
 def test_no_share_beside_the_papers_of_a_layer_that_may_gain_nothing():
@@ -205,10 +225,14 @@ def test_both_ends_of_the_papers_stretch_are_in_it():
     steps = np.array([0, 549, 550, 1000, 1500, 2050, 2051])
     _, over = beside(paper, replace(along(shares), steps=steps))
     assert over.measurement == pytest.approx(0.9, abs=0.01)
+    assert "over epochs 6 to 21" in over.quantity
+    at, _ = beside(paper, replace(along(shares), steps=np.array([0, 100, 200, 300, 400, 900, 1000])))
+    assert "at epoch 10" in at.quantity  # which is read, and nothing after it
+    assert at.measurement == pytest.approx(0.3, abs=0.01)
 
 
 def test_the_photographs_own_labels_are_a_case_beyond_the_quick_budget():
-    *_, photographs = CLAIM.cases(Context(budget="full"))
+    photographs = PHOTOGRAPHS
     assert photographs.experiment.downstream.labels.kind == "real"
     assert photographs.experiment.ensemble.replicas == 6 * c2_covariance.PHOTOGRAPH_REPLICAS
     assert not {photographs.experiment} & {case.experiment for case in CLAIM.cases(QUICK)}

@@ -130,9 +130,10 @@ def test_the_example_is_a_case_of_the_claim():
 
 def test_active_units_are_those_of_the_upper_layer():
     measured = made({"pretrained": -0.1, "rescaled": -0.1})
-    measured.active[:, :, :, 0] = 0.9
+    lower = np.full((*measured.active.shape[:3], 2), 0.9)
+    measured = replace(measured, active=np.concatenate((lower, measured.active[..., 1:]), axis=-1))
     gain, active = CLAIM.decide(CASES[MapPoint(width=32)], "negative", measured)
-    before, after = (measured.active[k, :, 0, 1] for k in (0, 1))
+    before, after = (measured.active[k, :, 0, 2] for k in (0, 1))
     expected = paired_mean(after - before, confidence=0.975)
     assert active.measurement == pytest.approx(expected.mean)
     assert active.interval == pytest.approx((expected.low, expected.high))
@@ -142,16 +143,17 @@ def test_active_units_are_those_of_the_upper_layer():
 
 
 def test_kernels_are_judged_at_every_step_by_intervals_that_hold_together():
-    """Of two steps after the start, predicted and measured: four intervals."""
+    """Of three steps after the start, predicted and measured: six intervals."""
     rng = np.random.default_rng(2)
     gains = 0.3 + 0.02 * rng.standard_normal(6)
-    measured = np.array([0.0, 1.0, 0.7]) * (gains[:, None] + 0.02 * rng.standard_normal((6, 3)))
-    found = TangentGains(Training(learning_rate=0.1, steps=(0, 5, 20)), *modes_of_gains(gains), measured)
+    measured = np.array([0.0, 1.0, 0.7, 0.5]) * (gains[:, None] + 0.02 * rng.standard_normal((6, 4)))
+    steps = (0, 5, 20, 30)
+    found = TangentGains(Training(learning_rate=0.1, steps=steps), *modes_of_gains(gains), measured)
     judged = CLAIM.decide(CASES[LinearisedInit(0.5)], None, found)
-    assert len(judged) == 2
-    for judgement, k in zip(judged, (1, 2), strict=True):
-        seen, predicted = (paired_mean(each[:, k], confidence=1 - 0.05 / 4) for each in (measured, found.predicted))
+    assert len(judged) == 3
+    for judgement, k in zip(judged, (1, 2, 3), strict=True):
+        seen, predicted = (paired_mean(each[:, k], confidence=1 - 0.05 / 6) for each in (measured, found.predicted))
         assert (judgement.measurement, judgement.prediction) == (seen.mean, predicted.mean)
         assert judgement.interval == (seen.low, seen.high)
         assert judgement.power.startswith(f"predicted with standard error {predicted.standard_error:.2g};")
-        assert f"gain after step {(0, 5, 20)[k]} as" in judgement.quantity
+        assert f"gain after step {steps[k]} as" in judgement.quantity

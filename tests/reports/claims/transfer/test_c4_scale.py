@@ -69,7 +69,13 @@ def test_what_is_left_of_diverging_networks_is_shown():
 def test_intervals_are_as_many_together_as_gains_are_judged():
     for case in CASES:
         prediction = CLAIM.predict(case)
-        for judgement, name in zip(CLAIM.decide(case, prediction, ALL), prediction, strict=True):
+        judged = CLAIM.decide(case, prediction, ALL)
+        for judgement, name in zip(judged, prediction, strict=True):
             found = ALL.difference(name, confidence=1 - 0.05 / 3)
             assert judgement.interval == pytest.approx((found.low, found.high))
             assert judgement.note.startswith(f"{ALL.of(name).mean():.3f} against {ALL.of('scratch').mean():.3f} from")
+        assert [judgement.quantity.removeprefix("gain in mean train accuracy, ") for judgement in judged] == [
+            "hidden layers rescaled, output layer new",
+            "all layers kept",
+            "first layer drawn from $N(0, \\Sigma_w)$",
+        ]

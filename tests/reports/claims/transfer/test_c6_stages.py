@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from reports.claims.claim import Context, Outcome
+from reports.claims.transfer import c6_stages
 from reports.claims.transfer.c6_stages import CLAIM, early_verdict
+from reports.claims.transfer.stage_gains import StageGains
 from reports.findings import OUTSIDE
 from reports.judging.needed import by_interval
 from tests.reports.claims.transfer.test_stage_gains import made
-from theory.testing import paired_mean
+from theory.testing import PairedMean, paired_mean
 
 EARLY, LATE, SHOWN = CLAIM.cases(Context(seed=999))
 GOOD = made({0: 0.0, 1: 0.0, 5: 0.03, 10: 0.08, 20: 0.1, 80: 0.1})
@@ -130,3 +132,33 @@ def test_the_start_is_measured_by_its_largest_gain_of_either_sign():
     gains = GOOD.gains.copy()
     gains[0, 3], gains[0, 5] = 1e-12, -2e-12
     assert CLAIM.decide(EARLY, "", replace(GOOD, gains=gains))[1].measurement == 2e-12
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.2, -1e-9, "seen"),
+        (-0.2, 0.0, "neither seen nor absent"),
+        (0.0, 0.2, "neither seen nor absent"),
+        (1e-9, 0.2, "absent: late epochs add to it"),
+    ],
+)
+def test_an_interval_that_ends_at_0_shows_no_late_harm(low, high, words, monkeypatch):
+    given = PairedMean((low + high) / 2, 0.04, low, high, 0.5, 9, 0.95)
+    monkeypatch.setattr(c6_stages, "paired_mean", lambda values: given)
+    (found,) = CLAIM.decide(SHOWN, "no sign", HARM)
+    assert found.note == f"specialisation by late epochs is {words}"
+    assert (found.interval, found.standard_error, found.measurement) == ((low, high), 0.04, (low + high) / 2)
+
+
+@pytest.mark.parametrize(("high", "verdict"), [(0.0, "undecided"), (-1e-9, "refuted")])
+def test_an_interval_that_ends_at_0_does_not_refute_the_early_gain(high, verdict, monkeypatch):
+    given = PairedMean(high - 0.1, 0.04, high - 0.2, high, 0.5, 9, 0.95)
+    monkeypatch.setattr(StageGains, "excess", lambda *arguments: given)
+    assert early_verdict(GOOD) == verdict
+
+
+def test_what_is_judged_of_late_epochs_tells_the_early_gain():
+    (judged,) = CLAIM.decide(LATE, "negative", HARM)
+    early = paired_mean(HARM.at(10))
+    assert judged.note == f"the gain after 10 epochs is in [{early.low:+.4f}, {early.high:+.4f}]"

@@ -142,3 +142,14 @@ def test_an_undecided_share_says_what_it_needs(gain, noise, bound):
     start = f"the trained layers gain {layers.mean:+.4f} (standard error {layers.standard_error:.4f})"
     assert share.verdict == "undecided"
     assert share.note == f"{start}; {by_interval(12, excess.low, excess.high, (0.0,))}"
+
+
+@pytest.mark.parametrize(("ratio", "bound"), [(0.8, 0.5), (np.nextafter(0.8, 0), 0.8)])
+def test_a_share_of_four_fifths_needs_to_be_seen_above_one_half(ratio, bound, monkeypatch):
+    monkeypatch.setattr(LayerEffects, "share", lambda *arguments, **options: MeanRatio(ratio, 0.4, 1.2))
+    measured = layered()
+    share, *_ = CLAIM.decide(TWO, CLAIM.predict(TWO), measured)
+    whole, scratch = bound * measured.of(kept(2)), (1 - bound) * measured.of("scratch")
+    excess = paired_mean(measured.of("rainbow 2") - whole - scratch)
+    assert (share.verdict, share.power) == ("undecided", "Fieller's interval")
+    assert share.note.endswith(by_interval(12, excess.low, excess.high, (0.0,)))

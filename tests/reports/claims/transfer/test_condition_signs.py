@@ -231,3 +231,16 @@ def test_levels_and_shares_themselves_decide_nothing(monkeypatch):
     for share, told in ((22 / 25, "not up to 6 epochs"), (np.nextafter(22 / 25, 1), 1.0)):
         monkeypatch.setattr(condition_signs, "SHARE", share)
         assert judge_design(predicted, measured)[4].measurement == told
+
+
+@pytest.mark.parametrize(("direction", "expected"), [(1.0, "undecided"), (-1.0, "undecided")])
+def test_a_correlation_within_its_error_is_undecided(direction, expected, monkeypatch):
+    """Whatever its sign; one that is as far below 0 as its interval is wide is not refuted."""
+    predicted, measured = made_design((0.2, -0.2), (0.2, -0.2), follow=0.5)
+    predicted = replace(predicted, accuracy=direction * predicted.accuracy)
+    mean, error, _ = within_settings(predicted.accuracy[:, 0], measured.accuracy[:, 0])
+    monkeypatch.setattr(condition_signs, "QUANTILE", 1.01 * abs(mean) / error)
+    found = judge_design(predicted, measured)[2]
+    assert (found.verdict, found.measurement) == (expected, mean)
+    monkeypatch.setattr(condition_signs, "QUANTILE", 0.99 * abs(mean) / error)
+    assert verdicts(predicted, measured)[2] == ("undecided" if direction > 0 else "refuted")

@@ -167,8 +167,12 @@ def test_the_claim_trains_what_its_names_say() -> None:
 def test_a_sign_that_is_not_seen_is_undecided() -> None:
     """Predicted beyond the budget, within it of the prediction at 95 %, and not apart from 0 at 99 %."""
     case = small(LONG, replicas=24, width=1024)
-    prediction = replace(PREDICTED, gains=np.array([[-0.0626, -0.1]]))
-    for value, verdict in ((-0.0028, "undecided"), (-0.0034, "holds")):
+    for predicted, value, verdict in (
+        (-0.0626, -0.0028, "undecided"),
+        (-0.0626, -0.0034, "holds"),
+        (-0.0625, -0.0028, "holds"),  # at the budget no sign is asked for
+    ):
+        prediction = replace(PREDICTED, gains=np.array([[predicted, -0.1]]))
         assert f5.decide(case, prediction, measured(value, 1e-3))[0].verdict == verdict
 
 

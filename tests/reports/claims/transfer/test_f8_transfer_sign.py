@@ -140,3 +140,12 @@ def test_signs_beyond_the_margin_are_counted_apart() -> None:
     assert f"4 of 7 right; {counted}" in judgement.note
     wrong = int(decided.sum() - right.sum())
     assert judgement.pvalue == pytest.approx(binom.sf(wrong - 1, beyond.sum(), 0.005))
+
+
+def test_a_gain_that_is_the_margin_is_not_beyond_it() -> None:
+    case = case_of("kernel regime")
+    margin = f8.MECHANISMS["kernel regime"].margin
+    assert margin > 0
+    gains = np.array([margin, -margin, np.nextafter(margin, 1), 10 * margin])
+    (judgement,) = f8.decide(case, predicted(gains), realised(np.sign(gains)))
+    assert f"4 of 4 right; 2 of 2 where the predicted gain exceeds {margin:.2g};" in judgement.note

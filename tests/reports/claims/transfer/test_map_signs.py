@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.claims.transfer.map_signs import judge_maps
+from reports.claims.transfer import map_signs
+from reports.claims.transfer.map_signs import condition_verdict, judge_maps
+from reports.claims.transfer.sign_counts import RealisedSigns, shuffled_shares
 from reports.judging.intervals import share_interval
 from reports.judging.needed import by_share
 from tests.reports.claims.transfer.made import scattered
@@ -84,3 +86,29 @@ def test_points_without_a_sign_are_counted_and_the_control_needs_finite_networks
     assert accuracy.note.endswith(by_share(22, 25, 27, "points"))
     assert control.verdict == "holds"
     assert judge_maps([replace(points[0], diverged=1), *points[1:]])[3].verdict == "undecided"
+
+
+def judged_by(condition, wrong: int) -> str:
+    """Of 100 points of which 92 gain: so many positive signs are foretold wrongly, and all negative ones rightly."""
+    signs = np.where(np.arange(100) < 92, 1.0, -1.0)
+    predicted = np.where(np.arange(100) < wrong, -1.0, signs)
+    return condition(predicted, RealisedSigns(0.1 * signs, np.full(100, 0.01), signs, 100, 0))
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(7, "holds"), (8, "undecided")])
+def test_more_signs_are_to_be_right_than_by_the_commoner_one(wrong, verdict):
+    """Which has 92 right, as many as are right with eight wrong ones."""
+    assert judged_by(condition_verdict, wrong) == verdict
+
+
+def test_chances_and_shares_themselves_decide_nothing(monkeypatch):
+    found = judged_by(lambda predicted, realised: shuffled_shares(predicted, realised)[1], 7)
+    for chance, verdict in ((found, "undecided"), (np.nextafter(found, 1), "holds")):
+        monkeypatch.setattr(map_signs, "CHANCE", chance)
+        assert judged_by(condition_verdict, 7) == verdict
+    points = [point(real, -real if number < 3 else real) for number, real in enumerate(REAL)]
+    *_, control = judge_maps(points)
+    upper = control.interval[1]
+    for share, verdict in ((upper, "undecided"), (np.nextafter(upper, 1), "holds")):
+        monkeypatch.setattr(map_signs, "SHARE", share)
+        assert verdicts(points)[3] == verdict

@@ -189,11 +189,18 @@ def test_every_length_is_judged_over_both_references_by_its_own_numbers():
         assert judgement.measurement == pytest.approx(own / unit)
         assert judgement.prediction == pytest.approx((own + 0.5) / unit)
         assert judgement.standard_error == pytest.approx(own / 100 / unit)
-        assert f"measured {late / (10 * late + 7):+.4f}" in judgement.note
+        far = 10 * late + 7
+        assert judgement.note == (
+            f"after step {predicted.steps[1]} predicted {(late + 0.5) / far:+.4f}, measured {late / far:+.4f} "
+            f"(standard error {late / 100 / far:.4f})"
+        )
         assert judgement.interval is None
         assert judgement.pvalue == pytest.approx(min(1.0, 4 * norm.sf(50 / min(own, late))))
     few = t1.decide(replace(case, kind="asymptotic"), replace(predicted, gains=numbers + 0.5), measured)
-    assert all(judgement.pvalue is None and judgement.interval is not None for judgement in few)
+    for judgement, exact in zip(few, found, strict=True):
+        half = norm.isf(0.05 / 4) * exact.standard_error
+        assert judgement.pvalue is None
+        assert judgement.interval == pytest.approx((exact.measurement - half, exact.measurement + half))
 
 
 def test_a_control_is_judged_over_weights_of_the_same_trace():
@@ -208,6 +215,8 @@ def test_a_control_is_judged_over_weights_of_the_same_trace():
         (judgement,) = t1.decide(case, predicted, measured)
         assert judgement.verdict == verdict
         assert judgement.quantity.endswith("over weights of the same trace, as a share")
+        early = predicted.gains[t1.MATCHED, predicted.lengths.index(case.study.judged[0]), 0]
+        assert judgement.prediction == f"not {early:.3f}"
 
 
 def test_features_of_the_wrong_sign_are_refuted_and_few_decide_nothing():
