@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.theory.pins.arguments import array, moment
-from tests.theory.pins.settings import LINEAR, changed
+from tests.theory.pins.settings import LINEAR, SETTINGS, changed, every_form
 from tests.theory.pins.table import Call, outcome, outcomes
 from theory.catalogue import candidates, choose_form, predict
 from theory.errors import InvalidInput, nearest, shown, unknown
@@ -93,6 +93,10 @@ def limits() -> list[object]:
         for text in ("", "7", "x", "9" * 15, "9" * 16, "١"):
             os.environ["EIGENALIGN_UPDATES"] = text
             found += outcomes(require_updates, 7, 8, 2**24, 2**24 + 1)
+        os.environ["EIGENALIGN_UPDATES"] = "5"
+        for name in ("online", "averaged, drawn", "two layers, early, one output", "converged"):
+            for last in (5, 6):
+                found.append(every_form(changed(SETTINGS[name], training={"steps": (1, last), "drops": ()})))
     finally:
         for key, value in before.items():
             os.environ.pop(key, None)

@@ -24,7 +24,6 @@ SIGMA = np.array([0.2, 0.5, 0.9, 1.4, 2.2, 3.0])
 MEASURED = np.array([0.08, 0.3, 0.42, 0.44, 0.3, 0.21])
 COVARIANCE = moment(6, salt=3) / 5000
 PAIR = sympy.Matrix([[2, 1, 0], [1, 2, 0], [0, 0, 3]]), sympy.Matrix([[5, 1, 2], [1, 4, 1], [2, 1, 6]])
-IRRATIONAL = sympy.Matrix([[1, 1, 0], [1, 0, 1], [0, 1, 3]])
 
 
 def levels(*values: float) -> np.ndarray:
@@ -113,7 +112,6 @@ ROWS: dict[str, Call] = {
     ],
     "symbolic": lambda: [
         exact(*PAIR),
-        exact(IRRATIONAL, sympy.Matrix(3, 3, lambda i, j: sympy.Rational(1, i + j + 1)) + sympy.eye(3)),
         exact(sympy.diag(1, 1, 2), sympy.diag(3, 3, 1)),
         exact(sympy.diag(2, 1), sympy.diag(1, 2)),
         exact(sympy.Matrix([[1, sympy.sqrt(2)], [sympy.sqrt(2), 3]]), PAIR[1][:2, :2]),

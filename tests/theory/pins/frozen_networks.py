@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import torch
 
 from tests.theory.pins.arguments import array, moment
 from tests.theory.pins.table import Call, outcome, outcomes
 from theory import transfer
 from theory.network import frozen_gates, patches
-from theory.network.empirical import empirical_ntk
 from theory.network.frozen_kernel import frozen_ntk
 from theory.network.updates import Updates
 from theory.setting import Network, Training
@@ -19,7 +17,6 @@ from theory.transfer.linearised_rows import LinearisedRows
 from theory.transfer.linearised_task import checked_task
 from theory.transfer.training_transfer import mean_over_steps
 
-X, Z = array(4, 3), array(2, 3, salt=1)
 TRAINING = Training(learning_rate=0.3, steps=(0, 2, 5))
 HEAVY = Training(learning_rate=0.2, momentum=0.5, steps=(1, 4), weight_decay=0.1)
 NETWORKS = {
@@ -206,15 +203,6 @@ def images() -> list[object]:
     ]
 
 
-def empirical(**keys: object) -> object:
-    w, v = torch.from_numpy(array(3, 3)), torch.from_numpy(array(2, 3, salt=1))
-    return outcome(
-        lambda: empirical_ntk(
-            lambda parameters, x: torch.tanh(x @ parameters[0].T) @ parameters[1].T, [w, v], torch.from_numpy(X), **keys
-        )
-    )
-
-
 def frozen_refusals(
     *, rows: np.ndarray | None = None, network: Network | None = None, parameters: object = None
 ) -> object:
@@ -322,14 +310,6 @@ ROWS: dict[str, Call] = {
         task(velocity=drawn("relu")[1], training=HEAVY),
         task(velocity=drawn("relu")[1][:1], training=HEAVY),
         task(velocity=drawn("relu")[1], training=Training(optimizer="adam")),
-    ],
-    "kernels of actual networks": lambda: [
-        empirical(),
-        empirical(full=True, others=torch.from_numpy(Z)),
-        empirical(among=(1,)),
-        *(empirical(among=x) for x in ((), (0, 0), (2,), (-1,), (0, 1))),
-        outcome(empirical_ntk, lambda p, x: x[0], [torch.ones(1)], torch.ones(2, 3)),
-        outcome(empirical_ntk, lambda p, x: x, [torch.ones(1)], torch.ones(0, 3)),
     ],
     "kernel changes": changed_kernels,
 }

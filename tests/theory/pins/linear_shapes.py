@@ -88,7 +88,7 @@ ROWS: dict[str, Call] = {
         fourth(PLAIN, ratios=RATIOS),
         fourth(MOMENTUM),
         online_fourth.fourth_moments(PLAIN, S, P, batch_size=1, sigma_y2=1.7, y4=7.0, ratios=RATIOS),
-        online_fourth.fourth_growth(SETTLING, 2 * S, batch_size=2, ratios=RATIOS),
+        online_fourth.fourth_growth(SETTLING, 2 * S[2:], batch_size=2, ratios=RATIOS),
         online_fourth.fourth_limit(SETTLING, S[:2], batch_size=2, ratios=RATIOS),
         online_fourth.fourth_limit(PLAIN, S[3:4], batch_size=2),
         outcome(lambda: online_fourth.fourth_growth(MOMENTUM, S, batch_size=2)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.theory.pins import (
+    bounds,
     constants,
     estimates,
     experiments,
@@ -21,6 +22,7 @@ from tests.theory.pins import (
 from tests.theory.pins.table import Call
 
 _MODULES = (
+    bounds,
     constants,
     estimates,
     experiments,
