@@ -12,7 +12,7 @@ its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -115,8 +115,8 @@ def measure_order(
 ) -> MeasuredOrder:
     """The limit at the size of a setting and at fractions of it, and networks of these fractions.
 
-    Halves alone where a quarter of the size has fewer than 8 directions, where networks of it diverge, or where
-    directions dominate: these have larger shares of the rows in smaller networks.
+    Halves alone where networks of a quarter of the size diverge or are not of the series of smaller sizes: with fewer
+    than 8 directions, more rows than their square, or directions that dominate, whose share of the rows is larger.
 
     Raises
     ------
@@ -136,11 +136,19 @@ def measure_order(
         rule = f"is too large: {simulation.diverged} of {replicas} networks of half the size have diverged"
         raise NoClosedForm("training.learning_rate", setting.training.learning_rate, rule)
     found = [(half, simulation)]
-    if not quarter.explicit and len(quarter.setting.data.eigenvalues) >= FEWEST_QUARTER:
+    if _is_of_the_series(quarter):
         simulation = _simulated(quarter, replicas, device, progress)
         if not simulation.diverged:
             found.append((quarter, simulation))
     return _combined(solved(setting), [_gap(problem, *each) for each in found], replicas)
+
+
+def _is_of_the_series(quarter: Fewer) -> bool:
+    """Whether a quarter of the size tells the second order."""
+    small = problem_of(quarter.setting)
+    if quarter.explicit or small.multiplicity.sum() < FEWEST_QUARTER:
+        return False
+    return small.fresh or small.samples <= replace(small, explicit=0).effective_dimension ** 2
 
 
 def _simulated(fewer: Fewer, replicas: int, device: str, progress: bool) -> Simulation:

@@ -139,6 +139,15 @@ def test_where_directions_dominate_one_order_is_measured_and_all_of_it_declared(
     np.testing.assert_allclose(found.remainder, np.abs(found.correction).max(axis=1, keepdims=True))
 
 
+@pytest.mark.parametrize(("rows", "order"), [(256, 2), (260, 1)])
+def test_a_quarter_has_no_more_rows_than_its_directions_squared(
+    rows: int, order: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """32 directions: 8² = 64 rows, and 65."""
+    by_hand(monkeypatch, {rows: 0.3, rows // 2: 0.0, rows // 4: 0.0})
+    assert measure_order(setting(32, rows, 2, spectrum=(1.0,) * 32, steps=(2, 4)), replicas=20).order == order
+
+
 @pytest.mark.parametrize(("x", "y"), [(0.04, 0.002), (0.04, -0.03), (-0.01, 0.0)])
 def test_what_is_declared_of_the_terms_that_are_left_out(x: float, y: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks that hardly move, and limits that are off by p x + p² y: 3 ρ max(|y|, ρ |x|), ρ = 4 · 1.5/40."""

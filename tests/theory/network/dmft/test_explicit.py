@@ -18,6 +18,7 @@ from theory.network.dmft.average import average, explicit_controls
 from theory.network.dmft.explicit import Explicit
 from theory.network.dmft.form import error_budget, limit
 from theory.network.dmft.levels import levels_of
+from theory.network.dmft.multipliers import Multipliers
 from theory.network.dmft.problem import Problem, dominant, problem_of
 from theory.network.dmft.samples import Samples
 from theory.network.dmft.solver import Solution, solve
@@ -196,6 +197,32 @@ def test_a_spike_of_a_third_against_networks() -> None:
     gaps = [np.linalg.norm(each - tau) / np.linalg.norm(tau - 1) for each in (plain, explicit.tau[0])]
     assert gaps[1] < 0.6 * gaps[0], gaps
     assert plain[-1] - tau[-1] > 6 * error[-1]
+
+
+@pytest.mark.slow
+def test_a_spike_in_fresh_rows_against_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fluctuations of the spike's path are new at every update; if they were those of the first, they would add up."""
+    given = setting(
+        40, m=3, rate=2.0, steps=8, spectrum=spiked(40, 0.3), samples="online", batch_size=20, sampling="fresh"
+    )
+    found, right = limit(given)
+    (reading,) = simulate.run(given, replicas=4000).readings
+    tau, blocks = np.diag(reading.second_moment), np.array([np.diag(block) for block in reading.second_moments])
+    error = blocks.std(axis=0, ddof=1) / np.sqrt(len(blocks))
+    budget = error_budget(found, right)
+    assert budget < 0.25
+    assert np.all(np.abs(tau - right.tau[0]) < budget * tau + 6 * error)
+    start, weights = np.ones((1, 3)), np.array([[1.0], [-0.5], [0.8]])
+    one = signed(found, weights, start, 8, 4)[:, -1]
+    new = Multipliers.next
+    first: dict[Multipliers, np.ndarray] = {}
+
+    def next_of(drawn: Multipliers) -> np.ndarray:
+        return first.setdefault(drawn, new(drawn))
+
+    monkeypatch.setattr(Multipliers, "next", next_of)
+    added_up = signed(found, weights, start, 8, 4)[:, -1]
+    assert added_up.mean() - one.mean() > 2 * abs(right.written[0, -1])
 
 
 @pytest.mark.slow
