@@ -5,7 +5,13 @@ import pytest
 from scipy import stats
 
 from reports.check import check
-from reports.check.random_basis import random_bases, random_basis_energies, random_basis_energy, regularised
+from reports.check.random_basis import (
+    random_bases,
+    random_basis_energies,
+    random_basis_energy,
+    regularised,
+    squared_bases,
+)
 from reports.testing.strategies import orthogonal, spectral
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
@@ -84,22 +90,45 @@ def test_single_precision_in_many_dimensions_changes_no_digit_that_counts():
     np.testing.assert_allclose(null, np.sqrt(1 - np.sum(diagonals**2 / 2, axis=1) / np.sum(values**2)), rtol=1e-5)
 
 
-@pytest.mark.parametrize("d", [5, 140])
-def test_m_and_energy_share_their_random_bases(d):
-    """M is that of the test of theory; the energy is that of the same bases; in single precision, too."""
-    rng = np.random.default_rng(d)
-    multiplicity = (2, 1, d - 3)
-    spaces = Eigenspaces(np.array([1.0, 2.0, 4.0]), multiplicity, orthogonal(5, d), 0.0)
-    w = rng.standard_normal((2 * d, d)) * np.geomspace(1, 4, d)
+def test_m_and_energy_share_their_random_bases():
+    """M is that of the test of theory; the energy is that of the same bases."""
+    w = np.random.default_rng(5).standard_normal((10, 5)) * np.geomspace(1, 4, 5)
     moment = w.T @ w
     values, vectors = np.linalg.eigh(moment)
-    ((observed, null),), distances = random_bases(spaces, [w], eigenvalues=values, draws=7, seed=3)
-    test = random_basis_test(spaces, moment, draws=7, seed=3)
-    np.testing.assert_allclose(distances, test.null_distribution, rtol=1e-9 if d < 128 else 1e-5)
-    assert observed == pytest.approx(outside(spaces, moment))
-    for value, basis in zip(null, haar(generator_of(3), d, 7), strict=True):
-        turned = Eigenspaces(spaces.eigenvalues, multiplicity, vectors @ basis, 0.0)
-        assert value == pytest.approx(outside(turned, moment), rel=1e-9 if d < 128 else 1e-5)
+    ((observed, null),), distances = random_bases(SPACES, [w], eigenvalues=values, draws=7, seed=3)
+    test = random_basis_test(SPACES, moment, draws=7, seed=3)
+    np.testing.assert_allclose(distances, test.null_distribution, rtol=1e-9)
+    assert observed == pytest.approx(outside(SPACES, moment))
+    for value, basis in zip(null, haar(generator_of(3), 5, 7), strict=True):
+        turned = Eigenspaces(SPACES.eigenvalues, SPACES.multiplicity, vectors @ basis, 0.0)
+        assert value == pytest.approx(outside(turned, moment), rel=1e-9)
+
+
+@pytest.mark.parametrize("columns", [130, 129, 100])
+def test_products_of_reflections_are_haar(columns):
+    """Of orthogonal matrices: sums of one; of Haar matrices: every entry has the law of the first of a direction."""
+    squares = squared_bases(np.random.default_rng(1), 130, 60, columns)
+    assert squares.shape == (60, 130, columns)
+    np.testing.assert_allclose(squares.sum(axis=1), 1, rtol=1e-4)
+    assert columns < 130 or squares.sum(axis=2) == pytest.approx(1, rel=1e-4)
+    law = stats.beta(0.5, 129 / 2)
+    for place in ((0, 0), (129, 0), (0, columns - 1), (64, 64), (129, columns - 1)):
+        assert stats.kstest(squares[(slice(None), *place)], law.cdf).pvalue > 1e-6
+    pairs = squares[:, 0, 0] * squares[:, 1, columns - 1]
+    assert abs(pairs.mean() * 130**2 - 1) < 5 * pairs.std() * 130**2 / np.sqrt(60)
+
+
+def test_m_of_many_dimensions_has_the_law_of_the_test_of_theory():
+    """Single precision and products of reflections: other draws of the same law."""
+    d = 130
+    spaces = Eigenspaces(np.array([1.0, 2.0, 4.0]), (2, 1, d - 3), np.eye(d), 0.0)
+    values = np.geomspace(0.1, 10, d)
+    ((_, null),), distances = random_bases(spaces, [np.diag(np.sqrt(values))], eigenvalues=values, draws=200, seed=3)
+    test = random_basis_test(spaces, np.diag(values), draws=200, seed=4)
+    assert stats.ks_2samp(distances, test.null_distribution).pvalue > 1e-6
+    energies = [outside(Eigenspaces(np.array([1.0, 2.0, 4.0]), spaces.multiplicity, q, 0.0), np.diag(values))
+                for q in haar(np.random.default_rng(5), d, 60)]  # fmt: skip
+    assert stats.ks_2samp(null, energies).pvalue > 1e-6
 
 
 def test_m_of_singular_weights_is_refused():
