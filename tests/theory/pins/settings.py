@@ -98,30 +98,33 @@ SETTINGS: dict[str, Setting] = {
     "drawn, spectrum": changed(LINEAR, training=DRAWN, network={"init_spectrum": (0.1, 0.5, 0.2, 0.9)}),
     "drawn, ntk": changed(LINEAR, training={**DRAWN, "learning_rate": 0.2}, network={"parametrization": "ntk"}),
     "drawn, mean": changed(LINEAR, training=DRAWN, data={"mean": (0.1, 0.0, 0.3, 0.2)}),
-    "drawn, fast": changed(LINEAR, training={**DRAWN, "learning_rate": 1.5, "steps": (1, 400)}),
+    "drawn, fast": changed(LINEAR, training={**DRAWN, "learning_rate": 1.5, "steps": (1, 200)}),
     "drawn, one row": changed(LINEAR, data={"samples": 1}, training={"batch_size": 1, "sampling": "replacement"}),
     "settled": changed(LINEAR, training={**DRAWN, "steps": (0, 100)}),
-    "settled, late": changed(LINEAR, training={**DRAWN, "learning_rate": 0.15, "steps": (250, 300)}),
     "settled, nearly": changed(LINEAR, training={**DRAWN, "learning_rate": 0.15, "steps": (80, 90)}),
-    "settled, nearly, with decay": changed(LINEAR, training={**FRESH, **DECAY, "learning_rate": 0.15, "steps": 50}),
     "settled, 3 rows": changed(LINEAR, data={"samples": 3}, training={**DRAWN, "learning_rate": 0.1, "steps": 250}),
     "settled, momentum": changed(LINEAR, training={**FRESH, **MOMENTUM, "learning_rate": 0.1, "steps": 150}),
     "settled, decay": changed(
-        LINEAR, training={**FRESH, **DECAY, "drops": ((2, 0.5),), "learning_rate": 0.25, "steps": 300}
+        LINEAR, training={**FRESH, **DECAY, "drops": ((2, 0.5),), "learning_rate": 0.3, "steps": 60}
     ),
     "epochs": changed(LINEAR, training=EPOCHS),
     "epochs, decay": changed(LINEAR, training={**EPOCHS, **DECAY}),
     "epochs, momentum and drops": changed(LINEAR, training={**EPOCHS, **MOMENTUM, **DROPS, "steps": (4, 10)}),
     "epochs, 8 rows of 4": changed(LINEAR, data={"samples": 8}, training={**EPOCHS, "batch_size": 4, "steps": (8, 20)}),
     "epochs, 8 rows of 4, late": changed(
-        LINEAR, data={"samples": 8}, training={**EPOCHS, "batch_size": 4, "steps": (20, 40)}
+        LINEAR, data={"samples": 8}, training={**EPOCHS, "batch_size": 4, "steps": 20}
     ),
     "epochs, 2 of 9": changed(LINEAR, training={**EPOCHS, "batch_size": 2, "steps": (5, 12)}),
     "epochs, 5 of 9": changed(LINEAR, training={**EPOCHS, "batch_size": 5}),
     "epochs, early": changed(LINEAR, training={**EPOCHS, "steps": (6, 9)}),
-    "epochs, fast": changed(LINEAR, training={**EPOCHS, "learning_rate": 0.5}),
-    "epochs, long start": changed(LINEAR, training=EPOCHS, network={"init_variance": 40.0}),
+    "epochs, fast": changed(LINEAR, training={**EPOCHS, "learning_rate": 0.5, "steps": 9}),
+    "epochs, long start": changed(LINEAR, training={**EPOCHS, "steps": 9}, network={"init_variance": 40.0}),
     "averaged": AVERAGED,
+    "averaged, step 0": changed(AVERAGED, training={"steps": 0}),
+    "averaged, drawn, step 0": changed(AVERAGED, training={**DRAWN, "steps": 0}),
+    "online, step 0": changed(ONLINE, training={"steps": 0}),
+    "lazy, step 0": changed(LAZY, training={"steps": 0}),
+    "relu, step 0": changed(HIDDEN, network={"activation": "relu"}, training={"steps": 0}),
     "averaged, 9 rows": changed(AVERAGED, data={"samples": 9}),
     "averaged, 16 rows": changed(AVERAGED, data={"samples": 16}, training={"learning_rate": 0.1, "steps": (2, 30)}),
     "averaged, 11 rows": changed(AVERAGED, data={"samples": 11}, training={"learning_rate": 0.1, "steps": 30}),
@@ -163,7 +166,7 @@ SETTINGS: dict[str, Setting] = {
     "student 12": changed(ONLINE, data={**ELLIPTICAL, "radial": Student(dof=12.0)}),
     "sphere": changed(ONLINE, data={**ELLIPTICAL, "radial": Sphere()}),
     "two points": changed(ONLINE, data={**ELLIPTICAL, "radial": TwoPoint(k4=1.3)}, training={"learning_rate": 0.05}),
-    "two layers": changed(TWO_LAYERS, training={"steps": 1}),
+    "two layers": changed(TWO_LAYERS, labels={"outputs": 1}),
     "two layers, ntk, nesterov and decay": changed(
         TWO_LAYERS, network={"parametrization": "ntk"}, labels={"outputs": 1}, training={**NESTEROV, **DECAY}
     ),
