@@ -81,6 +81,8 @@ def halved(setting: Setting) -> Setting:
     InvalidInput
         If the dimension, n or the batch is odd.
 
+    Examples
+    --------
     >>> from theory.setting import Data, Network
     >>> data = Data(kind="gaussian", spectrum=(1.0, 2.0, 3.0, 4.0), samples=12)
     >>> half = halved(Setting(data=data, network=Network(kind="mlp", hidden=(3,))))
