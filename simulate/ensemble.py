@@ -41,6 +41,8 @@ def rows(setting: Setting) -> np.ndarray:
     InvalidInput
         If the data are not fixed: every replica then has its own rows.
 
+    Examples
+    --------
     >>> from theory.setting import Data
     >>> rows(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=5, fixed=True))).shape
     (5, 2)
@@ -203,6 +205,8 @@ def merge(folder: str | Path) -> Simulation:
         If there is no ensemble or more than one, or if shards are missing, incomplete or damaged; the message names
         them.
 
+    Examples
+    --------
     >>> import tempfile
     >>> from theory.setting import Data
     >>> setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8))

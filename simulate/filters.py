@@ -53,6 +53,8 @@ def filter_shapes(network: Network, image: tuple[int, ...]) -> tuple[tuple[tuple
     InvalidInput
         Where pooling leaves nothing of an image.
 
+    Examples
+    --------
     >>> filter_shapes(Network(kind="vgg", blocks=((4, 4), (6,))), (3, 8, 9))
     (((4, 27), (4, 36), (6, 36)), 24)
     """

@@ -24,6 +24,8 @@ def digest(setting: Setting) -> str:
     InvalidInput
         If a data file cannot be read.
 
+    Examples
+    --------
     >>> from theory.setting import Data, Ensemble
     >>> data = Data(kind="gaussian", spectrum=(1.0, 2.0))
     >>> a, b, c = (Setting(data=data, ensemble=Ensemble(replicas=r, seed=s)) for r, s in ((5, 0), (9, 0), (5, 1)))

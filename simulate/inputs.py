@@ -171,6 +171,8 @@ def replica_inputs(setting: Setting, replicas: Sequence[int]) -> Inputs:
     InvalidInput
         If data cannot be read or do not fit, or a replica's number is negative.
 
+    Examples
+    --------
     >>> from theory.setting import Data
     >>> setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=5))
     >>> inputs = replica_inputs(setting, [0, 7])

@@ -44,6 +44,8 @@ def shrink(setting: Setting, b: int) -> Setting:
         not reach: linear models, filters, fixed or online rows, real labels and teachers, optimizers other than SGD,
         decay, anisotropic initial weights.
 
+    Examples
+    --------
     >>> from theory.setting import Data, Training
     >>> setting = Setting(
     ...     data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=400),

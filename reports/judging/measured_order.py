@@ -4,7 +4,7 @@
 the limit depends, networks are cheap, and differ from it by D_p = p x + p² y + …, where x and y are the terms of order
 1/d and 1/d² at full size. Two sizes, p = 2 and q = 4, give both:
 
-    τ = τ_limit + x + y,      x + y = (q − 1)/(p (q − p)) D_p − (p − 1)/(q (q − p)) D_q = ¾ D_2 − ⅛ D_4,
+    τ = τ_limit + x + y,      x + y = (q − 1)/(p (q − p)) D_p − (p − 1)/(q (q − p)) D_q = (3/4) D_2 − (1/8) D_4,
 
 up to terms of order 1/d³. One size gives x alone, ½ D_2. This is a surrogate: a part of it is measured, in ensembles of
 its own.

@@ -58,6 +58,8 @@ def mathml(source: str, *, block: bool = False) -> str:
     UnreadableFormula
         Where latex2mathml cannot read it, or leaves a command as it is.
 
+    Examples
+    --------
     >>> mathml(r"\sigma^2")
     '<math><mrow><msup><mi>σ</mi><mn>2</mn></msup></mrow></math>'
     """

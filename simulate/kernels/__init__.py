@@ -48,6 +48,8 @@ def choose_kernel(setting: Setting, name: str | None = None) -> Kernel:
     InvalidInput
         If there is no such kernel, or it does not train such a setting.
 
+    Examples
+    --------
     >>> from theory.setting import Data
     >>> choose_kernel(Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0)))).__name__
     'simulate.kernels.linear'

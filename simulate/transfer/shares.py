@@ -174,6 +174,8 @@ def merge(folder: str | Path) -> TransferResult:
     Diverged
         Where upstream training leaves too few replicas finite.
 
+    Examples
+    --------
     >>> import tempfile
     >>> from theory.setting import Data, Downstream, Ensemble, Upstream
     >>> data = Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8)

@@ -38,7 +38,7 @@ def steps(number, **more):
         ("predict", ".".join("a" * 20000) + "=1", "keys of at most 64 parts"),
         ("predict", "#" * 2**20 + "\n", "must not exceed 1048576 bytes"),
         ("predict", '"a`b\\nc\\u001b" = 1', r"a`b\nc\x1b"),
-        ("predict", '[data]\nkind = "array"\npath = "a\\u0000b"', "embedded null byte"),
+        ("predict", '[data]\nkind = "array"\npath = "a\\u0000b"', "embedded null "),
         ("simulate", f'[data]\nkind = "cifar10"\npath = "{"a" * 5000}"', "file name too long"),
         ("simulate", DATA + f"[labels]\noutputs = {2**53}\n" + FEW, "2^53"),
         ("simulate", DATA + f"[labels]\noutputs = {2**52}\n" + FEW, "EIGENALIGN_MEMORY"),

@@ -38,6 +38,8 @@ def fourth_moment_ratio(data: Data) -> float:
     InvalidInput
         For Student's t with ν <= 4, whose fourth moment is infinite.
 
+    Examples
+    --------
     >>> fourth_moment_ratio(Data(kind="elliptical", spectrum=(1.0, 2.0), radial=Student(dof=6.0)))
     2.0
     """

@@ -58,6 +58,8 @@ def require_memory(needed: float, key: str, value: object, what: str) -> None:
     ------
     InvalidInput
 
+    Examples
+    --------
     >>> require_memory(1e13, "data.samples", 10**9, "the rows")
     Traceback (most recent call last):
         ...

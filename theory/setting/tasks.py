@@ -59,6 +59,8 @@ class TaskSequence(Checked, frozen=True, kw_only=True):
     remedies : tuple of Remedy
         Compared on the same rows, labels, batches and first initial weights; a plain kind stands for its defaults.
 
+    Examples
+    --------
     >>> from theory.setting import Data, Network
     >>> task = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=8), network=Network(kind="mlp"))
     >>> sequence = TaskSequence(task=task, remedies=("none", {"kind": "decay", "strength": 0.1}))

@@ -265,6 +265,8 @@ def replicas_to_find(
     int or None
         None if more than 10¹² are needed, which is impracticable.
 
+    Examples
+    --------
     >>> replicas_to_find(0.05, 2.0, 512, 1e-6, 0.9)
     32469
     """

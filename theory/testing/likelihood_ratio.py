@@ -36,6 +36,8 @@ def likelihood_ratio_sf(value: float, rank: int, vectors: int) -> float:
     rank, vectors : int
         k ≥ 1 and N ≥ k.
 
+    Examples
+    --------
     >>> f"{likelihood_ratio_sf(9.0, 1, 4):.6f}"  # of one χ²_4: both its tails
     '0.003777'
     """

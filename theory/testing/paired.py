@@ -83,6 +83,8 @@ def paired_mean(
     InvalidInput
         For fewer than two differences, or one that is not finite or lies outside its bounds.
 
+    Examples
+    --------
     >>> result = paired_mean([1.0, 2.0, 3.0])
     >>> result.mean, round(result.low, 3), round(result.high, 3)
     (2.0, -0.484, 4.484)
@@ -121,6 +123,8 @@ def mean_ratio(numerators: ArrayLike, denominators: ArrayLike, *, confidence: fl
     InvalidInput
         For fewer than two pairs, different numbers of a and b, or a value that is not finite.
 
+    Examples
+    --------
     >>> result = mean_ratio([1.0, 1.2, 0.9, 1.1], [2.0, 2.2, 2.1, 1.9])
     >>> round(result.low, 3), round(result.ratio, 3), round(result.high, 3)
     (0.412, 0.512, 0.619)

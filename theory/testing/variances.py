@@ -66,6 +66,8 @@ def variances_test(
     InvalidInput
         For bad shapes, fewer than two blocks, negative predictions.
 
+    Examples
+    --------
     >>> w = np.random.default_rng(0).standard_normal((40_000, 2)) * np.sqrt([1.0, 2.0])
     >>> found = variances_test(np.array([1.0, 2.0]), (w**2).reshape(400, 100, 2).mean(1), counts=np.full(400, 100))
     >>> found.pvalue > 1e-6, round(found.detectable, 3)

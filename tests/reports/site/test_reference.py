@@ -1,5 +1,10 @@
 """The reference: every public module, the door first, citations that lead somewhere."""
 
+import ast
+import re
+
+import pytest
+
 import eigenalign
 from reports.site.links import faults
 from reports.site.reference import described, modules, public_names, uses, write_reference
@@ -49,3 +54,14 @@ def test_the_reference_has_every_public_module():
         for path in (ROOT / package).rglob("*.py")
     }
     assert listed == {name for name in files if not name.startswith("reports.site")}
+
+
+@pytest.mark.parametrize("folder", ["theory", "simulate", "reports"])
+def test_examples_stand_under_their_heading(folder):
+    """Under another heading of a docstring they would be taken for one of its entries."""
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            text = ast.get_docstring(node) if isinstance(node, ast.FunctionDef | ast.ClassDef) else None
+            before, example, _ = (text or "").partition("\n>>>")
+            headings = re.findall(r"^(\w+)\n---", before, flags=re.MULTILINE)
+            assert not example or not headings or headings[-1] == "Examples", f"{path}: {node.name}"
