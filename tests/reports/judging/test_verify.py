@@ -131,14 +131,15 @@ def test_a_measured_order_is_told_by_eigenspace(monkeypatch: pytest.MonkeyPatch)
     """Whatever the order of the spectrum: τ ascends with the eigenvalue, and errors are shares of τ."""
     given = Setting(data=Data(kind="gaussian", spectrum=(2.0, 1.0, 3.0, 1.0), samples=12), training=SETTING.training)
     limit, correction = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.array([[0.0, 0.1, -0.2], [0.0, 0.0, 0.5]])
-    found = measured_order.MeasuredOrder(limit, 0 * limit, correction, 0 * limit, 77)
+    remainder, bias = np.array([[0.15], [0.36]]), np.array([[0.01], [0.04]])
+    found = measured_order.MeasuredOrder(limit, 0 * limit, bias, correction, 0 * limit, remainder, 2, 77)
     monkeypatch.setattr(measured_order, "measure_order", lambda *_, **__: found)
     predicted = measured_order.predict(given)
     for reading, tau, step in zip(predicted.readings, limit + correction, (2, 8), strict=True):
         np.testing.assert_allclose(reading.tau, tau)
         assert (reading.step, reading.multiplicity) == (step, (2, 1, 1))
-    # three quarters of the largest correction of a reading, over its smallest τ
-    budget, largest = max(0.75 * 0.2 / 1.0, 0.75 * 0.5 / 4.0), 0.5 / 6.5
+    # what is declared of a reading, over its smallest τ
+    budget, largest = max(0.16 / 1.0, 0.4 / 4.0), 0.5 / 6.5
     assert predicted.error_budget == found.error_budget == pytest.approx(budget)
     words = f"up to {budget:.1%} of τ, the declared error, after a correction by {largest:.1%}"
     assert predicted.neglected[1] == words
