@@ -37,7 +37,7 @@ def _plain(value: object) -> bool:
 
 
 def _defaults(module: ModuleType) -> Iterator[object]:
-    """Of the module's own functions, methods and fields."""
+    """Of the module's own functions, methods and fields; of a table also whether it may change, and its tag."""
     for value in vars(module).values():
         if getattr(value, "__module__", None) != module.__name__:
             continue
@@ -47,6 +47,8 @@ def _defaults(module: ModuleType) -> Iterator[object]:
             if dataclasses.is_dataclass(value):
                 yield from (field.default for field in dataclasses.fields(value))
             elif issubclass(value, msgspec.Struct):
+                config = value.__struct_config__
+                yield [config.frozen, config.forbid_unknown_fields, config.tag or ""]
                 yield from (field.default for field in msgspec.structs.fields(value))
             for method in filter(inspect.isfunction, vars(value).values()):
                 yield from (argument.default for argument in inspect.signature(method).parameters.values())

@@ -65,6 +65,27 @@ ELLIPTICAL: Changes = {"kind": "elliptical"}
 SETTINGS: dict[str, Setting] = {
     "linear": LINEAR,
     "linear, 3 rows": changed(LINEAR, data={"samples": 3}),
+    "linear, 3 rows, spectrum and decay": changed(
+        LINEAR, data={"samples": 3}, network={"init_spectrum": (0.1, 0.5, 0.2, 0.9)}, training=DECAY
+    ),
+    "drawn, 3 rows, spectrum and decay": changed(
+        LINEAR, data={"samples": 3}, network={"init_spectrum": (0.1, 0.5, 0.2, 0.9)}, training={**DRAWN, **DECAY}
+    ),
+    "settled, 3 rows, spectrum and decay": changed(
+        LINEAR,
+        data={"samples": 3},
+        network={"init_spectrum": (0.1, 0.5, 0.2, 0.9)},
+        training={**FRESH, **DECAY, "learning_rate": 0.3, "steps": 40},
+    ),
+    "epochs, 3 rows of 1, spectrum and decay": changed(
+        LINEAR,
+        data={"samples": 3},
+        network={"init_spectrum": (0.1, 0.5, 0.2, 0.9)},
+        training={**EPOCHS, **DECAY, "batch_size": 1, "steps": (0, 4, 9)},
+    ),
+    "epochs, 3 rows of 1": changed(
+        LINEAR, data={"samples": 3}, training={**EPOCHS, **DECAY, "batch_size": 1, "steps": 30}
+    ),
     "linear, 8 rows": changed(LINEAR, data={"samples": 8}),
     "linear, momentum": changed(LINEAR, training=MOMENTUM),
     "linear, nesterov and decay": changed(LINEAR, training={**NESTEROV, **DECAY}),
@@ -136,6 +157,13 @@ SETTINGS: dict[str, Setting] = {
     ),
     "averaged, unstable": changed(AVERAGED, training={"learning_rate": 0.6, **DROPS}),
     "averaged, rotated": changed(AVERAGED, data={"rotate": True}, network={"init_spectrum": (0.1, 0.5, 0.2, 0.9)}),
+    "averaged, rotated, two variances": changed(
+        AVERAGED, data={"rotate": True}, network={"init_spectrum": (0.1, 0.1, 0.2, 0.2)}
+    ),
+    "linear, two variances": changed(LINEAR, network={"init_spectrum": (0.1, 0.1, 0.2, 0.2)}),
+    "averaged, two variances": changed(AVERAGED, network={"init_spectrum": (0.1, 0.1, 0.2, 0.2)}),
+    "two layers, two variances": changed(TWO_LAYERS, network={**TINY, "init_spectrum": (0.1, 0.1, 0.2, 0.2)}),
+    "erf, two variances": changed(HIDDEN, network={"init_spectrum": (0.1, 0.1, 0.2, 0.2)}),
     "averaged, mean": changed(AVERAGED, data={"mean": (0.1, 0.0, 0.3, 0.2)}),
     "averaged, drawn": changed(AVERAGED, training=DRAWN),
     "averaged, drawn, 8 rows": changed(AVERAGED, data={"samples": 8}, training={**FRESH, "learning_rate": 0.01}),

@@ -1,4 +1,4 @@
-"""What a pinned call gives, as a flat list of numbers and words, and whether two such lists agree.
+"""What a pinned call gives, as a list of numbers, words and arrays, and whether two such lists agree.
 
 A row is a name and a call without arguments. Its result may be a number, a word, an array, a result of `theory`, or a
 list of any of these. Refusals are results as well: their kind, the argument that they name, and the numbers that they
@@ -19,23 +19,25 @@ import sympy
 
 from theory.errors import InvalidInput
 
-Leaf = float | int | bool | str | None
+Scalar = float | int | bool | str | None
+Leaf = Scalar | list[Scalar]  # an array is one leaf
 Call = Callable[[], object]
 Rows = Mapping[str, Call]
 
-WITHIN = 1e-9  # relative, and to a thousandth of it of the largest number of the row: rounding differs by machine
-FLOOR = 1e-3
+WITHIN = 1e-9  # relative; rounding differs by machine
+FLOOR = 1e-3  # of the largest number of an array, or of 1: smaller numbers agree if they differ by `WITHIN` of this
+LEAST = 1e-2  # the largest number of an array counts as this at least: it may hold rounding errors alone
 DIGITS = 12
 MOST = 12  # entries of an array that are pinned one by one; of a larger one sums with weights are
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
 def leaves(value: Any) -> list[Leaf]:
-    """A result as a flat list."""
+    """A result as a list of numbers, words and arrays."""
     if value is None or isinstance(value, (bool, int, str)):
         return [value]
     if isinstance(value, (bool, float, np.generic)):
-        return _number(value.item() if isinstance(value, np.generic) else value)
+        return [_number(value.item() if isinstance(value, np.generic) else value)]
     if isinstance(value, InvalidInput):
         return [type(value).__name__, value.key, *numbers(value)]
     if isinstance(value, slice):
@@ -75,35 +77,43 @@ def agree(found: list[Leaf], pinned: list[Leaf], within: float = WITHIN) -> list
     """Where two lists differ, as lines for a reader; none if they agree."""
     if len(found) != len(pinned):
         return [f"{len(found)} entries instead of {len(pinned)}: {found[:8]} … instead of {pinned[:8]} …"]
-    sizes = [abs(leaf) for leaf in pinned if _is_number(leaf)]
-    floor = FLOOR * max(sizes, default=0.0)
     return [
         f"entry {i}: {a!r} instead of {b!r}"
         for i, (a, b) in enumerate(zip(found, pinned, strict=True))
-        if not (
-            abs(a - b) <= within * max(abs(b), floor)
-            if _is_number(a) and _is_number(b)
-            else a == b and type(a) is type(b)
-        )
+        if not _alike(a, b, within)
     ]
 
 
-def _is_number(leaf: Leaf) -> bool:
+def _alike(found: Leaf, pinned: Leaf, within: float) -> bool:
+    if isinstance(found, list) and isinstance(pinned, list):
+        largest = max((abs(each) for each in pinned if _is_number(each)), default=0.0)
+        largest = max(largest, LEAST)
+        same = len(found) == len(pinned)
+        return same and all(_same(a, b, within, FLOOR * largest) for a, b in zip(found, pinned, strict=True))
+    return _same(found, pinned, within, FLOOR)
+
+
+def _same(found: Any, pinned: Any, within: float, floor: float) -> bool:
+    if _is_number(found) and _is_number(pinned):
+        return bool(abs(found - pinned) <= within * max(abs(pinned), floor))
+    return type(found) is type(pinned) and bool(found == pinned)
+
+
+def _is_number(leaf: object) -> bool:
     return isinstance(leaf, (int, float)) and not isinstance(leaf, bool)
 
 
-def _number(value: Any) -> list[Leaf]:
+def _number(value: Any) -> Scalar:
     if isinstance(value, float):
-        return [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else str(value)]
-    return [value]
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else str(value)
+    return value
 
 
 def _array(array: np.ndarray) -> list[Leaf]:
-    """The entries; or the shape, how many are finite, and six sums over these, no two of equal weights."""
+    """The entries; of many the shape, how many are finite, and six sums over these, no two of equal weights."""
     if array.size <= MOST:
-        return [leaf for entry in array.ravel().tolist() for leaf in _number(entry)]
+        return [[_number(entry) for entry in array.ravel().tolist()]]
     flat = array.ravel().astype(float)
-    finite = np.isfinite(flat)
-    where = np.flatnonzero(finite)
+    where = np.flatnonzero(np.isfinite(flat))
     sums = [float(np.abs(flat[where]).sum()), *(float(flat[where] @ np.cos(k * where + k)) for k in range(5))]
-    return [*array.shape, int(finite.sum()), *(leaf for each in sums for leaf in _number(each))]
+    return [*array.shape, len(where), [_number(each) for each in sums]]
