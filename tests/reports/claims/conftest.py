@@ -15,6 +15,7 @@ def _consistent_judgements(monkeypatch: pytest.MonkeyPatch) -> None:
     """A verdict rests on the numbers that are shown: intervals hold what is measured, and have 95 % at least.
 
     Student's intervals, and simultaneous ones, are wider than that of the normal law. A range is no such interval.
+    A sign holds, or is refuted, by the whole interval.
     """
     make = Judgement.__init__
 
@@ -28,5 +29,9 @@ def _consistent_judgements(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not low > self.measurement + slack, self
         assert not high < self.measurement - slack, self
         assert self.standard_error is None or not (high - low) / 2 < QUANTILE * self.standard_error - slack, self
+        for sign, ends in (("positive", (low, high)), ("negative", (-high, -low))):
+            if str(self.prediction).startswith(sign):
+                assert self.verdict != "holds" or ends[0] > 0, self
+                assert self.verdict != "refuted" or ends[1] < 0, self
 
     monkeypatch.setattr(Judgement, "__init__", checked)

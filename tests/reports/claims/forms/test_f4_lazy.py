@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.stats import t
 
 from reports.claims.forms import f4_lazy
 from reports.claims.forms.f4_lazy import CLAIM
-from reports.claims.forms.family_evidence import FamilyChanges, FamilyEvidence, evidence_of
+from reports.claims.forms.family_evidence import ErrorRate, FamilyChanges, FamilyEvidence, evidence_of
 from reports.claims.forms.family_judging import EXPONENT_BUDGET, exponent_judgement
 from reports.claims.forms.lazy_evidence import WidthEvidence
 from reports.findings import OUTSIDE, Judgement
@@ -219,3 +220,13 @@ def test_a_share_that_is_not_seen_says_what_it_needs() -> None:
     size = 0.5 + detectable_excess(found.standard_error, 399)
     assert found.power == f"detects a share of {size:.2g} with 90% power"
     assert found.note.endswith(by_pvalue(400, found.pvalue))
+
+
+@pytest.mark.parametrize("power", [-1.1, -0.9])
+def test_an_exponent_needs_to_leave_the_nearer_end_of_its_budget(power: float) -> None:
+    widths = [imagined(2.0 * (m / 16) ** power, error, m) for m, error in ((16, 0.05), (64, 0.03), (256, 0.02))]
+    found = exponent_judgement(ErrorRate(-1.0, 0.5), FamilyEvidence(tuple(widths), 0))
+    assert found.interval is not None
+    assert found.verdict == "undecided"
+    end = -1 + math.copysign(EXPONENT_BUDGET, power + 1)
+    assert found.note.endswith(by_interval(1200, *found.interval, (end, end)))

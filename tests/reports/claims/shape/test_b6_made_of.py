@@ -14,7 +14,7 @@ from reports.claims.claim import Context
 from reports.claims.shape.b6_made_of import CLAIM, MadeOf, factor
 from reports.claims.shape.made_of import OverlapEvidence, overlap_evidence
 from reports.judging.intervals import detectable, detected, found
-from reports.judging.needed import by_interval
+from reports.judging.needed import by_interval, by_power
 from reports.typesetting.figures import render
 from tests.changes import changed
 from tests.reports.claims.shape.outcomes import case_of, outcome_of, smaller_case
@@ -265,3 +265,36 @@ def test_parts_as_predicted_are_as_likely_as_can_be() -> None:
     error = max((last.errors["amplitude"] / unit).max(), (last.errors["written"] / right.tau).max())
     assert values.power == found(detectable(float(error), tests=4, degrees=511))
     assert values.note == "linear-full-batch; largest $|z|$ 0.00"
+
+
+def test_an_error_of_any_part_is_one_of_four() -> None:
+    """Of two directions, A and F: what is detected is told to the per cent where networks are few and scatter."""
+    prediction, evidence = linear_evidence()
+    cross = evidence.cross + 0.05 * np.random.default_rng(6).standard_normal(evidence.cross.shape)
+    few = replace(evidence, initial=evidence.initial[:9], cross=cross[:9], trained=evidence.trained[:9], replicas=11)
+    values, _ = CLAIM.decide(case_of(CLAIM, "linear, full batch"), prediction, few)
+    last, predicted = few.parts(-1), prediction.readings[-1]
+    unit = np.sqrt(predicted.tau / predicted.initial)
+    error = max((last.errors["amplitude"] / unit).max(), (last.errors["written"] / predicted.tau).max())
+    size = detectable(float(error), tests=4, degrees=8)
+    assert size > 0.2
+    assert values.power == found(size)
+    assert values.note.endswith(f"; {by_power(11, size)}")
+
+
+@pytest.mark.parametrize(
+    ("late", "verdict"), [(0.7, "holds"), (0.797, "undecided"), (0.803, "undecided"), (0.9, "refuted")]
+)
+def test_a_fall_is_judged_by_its_whole_interval(late: float, verdict: str) -> None:
+    """From .8, by nine groups that scatter by .01."""
+    prediction, evidence = linear_evidence()
+    cross = evidence.cross.copy()
+    cross[:, 1] = late + 0.01 * np.resize([1.0, -1.0, 0.0], (512, 1))
+    few = replace(evidence, initial=evidence.initial[:9], cross=cross[:9], trained=evidence.trained[:9])
+    case = case_of(CLAIM, "linear, full batch")
+    _, falls = CLAIM.decide(case, prediction, few)
+    assert falls.measurement == pytest.approx(late - 0.8, abs=1e-3)
+    assert falls.verdict == verdict
+    assert CLAIM.decide(case, prediction, replace(few, diverged=1))[1].verdict == (
+        "undecided" if verdict == "holds" else verdict
+    )

@@ -16,6 +16,8 @@ from reports.claims.claim import Context
 from reports.claims.shape.f7_surrogate import CLAIM, HeldSurrogate, held_surrogate
 from reports.claims.shape.surrogate_settings import network_of
 from reports.judging.changes import from_start
+from reports.judging.intervals import detected
+from reports.judging.intervals import found as seen
 from reports.judging.scaling import ERROR_BUDGET, Surrogate, compare, surrogate, warnings
 from simulate.results import Simulation
 from tests.reports.claims.shape.outcomes import QUICK, control_of, outcome_of, smaller
@@ -143,3 +145,24 @@ def test_two_sizes_may_agree_and_both_be_wrong() -> None:
     assert both.agreement == "converged"
     assert verified.comparison[0].verdict == "refuted"
     assert "the argument fails for n ≫ d²" in both.warnings[0]
+
+
+def test_what_is_told_of_the_larger_network(found: Surrogate, full: Simulation) -> None:
+    """Its error with the interval of all directions, and what would have been seen of one of them, upwards."""
+    case, measured = CLAIM.cases(QUICK)[0], held_surrogate(found, full)
+    (reading,) = measured.readings
+    larger = replace(reading.larger, worst_se=0.02, interval=(-0.1, 0.2))
+    noisy = replace(measured, readings=(replace(reading, sizes=(larger, *reading.sizes[1:])),))
+    (judgement,) = CLAIM.decide(case, ERROR_BUDGET, noisy)
+    assert (judgement.measurement, judgement.interval) == (larger.worst, larger.interval)
+    assert (judgement.prediction, judgement.standard_error) == (f"within {ERROR_BUDGET:.2g}", 0.02)
+    size = detected(0.02, tests=len(measured.sigma), degrees=larger.degrees, relative=True)
+    assert size > 1.05 * detected(0.02, tests=len(measured.sigma), degrees=larger.degrees)
+    assert judgement.power == seen(size)
+    moved = f"moved by up to {larger.moved:.0%}; change of $\\tau$ {larger.change:.0%} off, noise"
+    assert judgement.note.startswith(f"own check: converged; {moved} {larger.change_noise:.0%}; ")
+    still = replace(larger, change=None, change_noise=None)
+    unmoved = replace(measured, readings=(replace(reading, sizes=(still, *reading.sizes[1:])),))
+    for asked in (case, control_of(CLAIM)):
+        (judgement,) = CLAIM.decide(asked, "", unmoved)
+        assert "change of" not in judgement.note

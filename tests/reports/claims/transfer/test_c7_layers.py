@@ -147,7 +147,8 @@ def test_an_undecided_share_says_what_it_needs(gain, noise, bound):
 @pytest.mark.parametrize(("ratio", "bound"), [(0.8, 0.5), (np.nextafter(0.8, 0), 0.8)])
 def test_a_share_of_four_fifths_needs_to_be_seen_above_one_half(ratio, bound, monkeypatch):
     monkeypatch.setattr(LayerEffects, "share", lambda *arguments, **options: MeanRatio(ratio, 0.4, 1.2))
-    measured = layered()
+    noisy = made({**GAINS, "rainbow 2": 0.25}, noise=0.15)
+    measured = LayerEffects(**vars(noisy), test_accuracy=noisy.accuracy)
     share, *_ = CLAIM.decide(TWO, CLAIM.predict(TWO), measured)
     whole, scratch = bound * measured.of(kept(2)), (1 - bound) * measured.of("scratch")
     excess = paired_mean(measured.of("rainbow 2") - whole - scratch)

@@ -233,14 +233,13 @@ def test_levels_and_shares_themselves_decide_nothing(monkeypatch):
         assert judge_design(predicted, measured)[4].measurement == told
 
 
-@pytest.mark.parametrize(("direction", "expected"), [(1.0, "undecided"), (-1.0, "undecided")])
-def test_a_correlation_within_its_error_is_undecided(direction, expected, monkeypatch):
+@pytest.mark.parametrize(
+    ("mean", "verdict"), [(2.0, "undecided"), (-2.0, "undecided"), (float(np.nextafter(-2, -3)), "refuted")]
+)
+def test_a_correlation_within_its_interval_is_undecided(mean, verdict, monkeypatch):
     """Whatever its sign; one that is as far below 0 as its interval is wide is not refuted."""
-    predicted, measured = made_design((0.2, -0.2), (0.2, -0.2), follow=0.5)
-    predicted = replace(predicted, accuracy=direction * predicted.accuracy)
-    mean, error, _ = within_settings(predicted.accuracy[:, 0], measured.accuracy[:, 0])
-    monkeypatch.setattr(condition_signs, "QUANTILE", 1.01 * abs(mean) / error)
-    found = judge_design(predicted, measured)[2]
-    assert (found.verdict, found.measurement) == (expected, mean)
-    monkeypatch.setattr(condition_signs, "QUANTILE", 0.99 * abs(mean) / error)
-    assert verdicts(predicted, measured)[2] == ("undecided" if direction > 0 else "refuted")
+    monkeypatch.setattr(condition_signs, "QUANTILE", 2.0)
+    monkeypatch.setattr(condition_signs, "within_settings", lambda *_: (mean, 1.0, 2))
+    found = judge_design(*made_design(REAL, REAL))[2]
+    assert (found.verdict, found.measurement) == (verdict, mean)
+    assert found.interval == (mean - 2, mean + 2)
