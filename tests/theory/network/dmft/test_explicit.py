@@ -212,8 +212,6 @@ def test_a_spike_in_fresh_rows_against_networks(monkeypatch: pytest.MonkeyPatch)
     budget = error_budget(found, right)
     assert budget < 0.25
     assert np.all(np.abs(tau - right.tau[0]) < budget * tau + 6 * error)
-    start, weights = np.ones((1, 3)), np.array([[1.0], [-0.5], [0.8]])
-    one = signed(found, weights, start, 8, 4)[:, -1]
     new = Multipliers.next
     first: dict[Multipliers, np.ndarray] = {}
 
@@ -221,8 +219,10 @@ def test_a_spike_in_fresh_rows_against_networks(monkeypatch: pytest.MonkeyPatch)
         return first.setdefault(drawn, new(drawn))
 
     monkeypatch.setattr(Multipliers, "next", next_of)
-    added_up = signed(found, weights, start, 8, 4)[:, -1]
-    assert added_up.mean() - one.mean() > 2 * abs(right.written[0, -1])
+    _, added_up = limit(given)
+    too_much = added_up.tau[0, -1] - tau[-1]
+    assert too_much > 6 * error[-1]
+    assert abs(right.tau[0, -1] - tau[-1]) < too_much / 4
 
 
 @pytest.mark.slow
