@@ -1,6 +1,6 @@
 """Weights drawn from a second moment Σ_w: trained weights of which only the covariance is kept.
 
-Drawn so, a first layer recovers most of what a pretrained one gains (arXiv:2006.10455, Fig. 5).
+A first layer drawn in this way recovers most of a pretrained one's gain (arXiv:2006.10455, Fig. 5).
 """
 
 from __future__ import annotations

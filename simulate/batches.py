@@ -15,7 +15,7 @@ def draw_orders(setting: Setting, generator: np.random.Generator) -> np.ndarray:
     ``epochs``: each epoch is a permutation of the rows, cut into ⌊n / B⌋ batches; the rows left over are dropped.
     ``fresh``: B distinct rows at every step. ``replacement``: B independent uniform rows at every step.
 
-    Only where there is something to draw: see :func:`ordered`.
+    Use it only where there is something to draw: see :func:`ordered`.
     """
     training = setting.training
     n, size, steps = setting.data.sample_count, setting.batch_rows, training.readings[-1]

@@ -1,4 +1,4 @@
-"""What a replica would take of memory, and an ensemble of time, before any of it is drawn."""
+"""The memory of a replica and the time of an ensemble, estimated and limited before anything is drawn."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def require_inputs(setting: Setting, row: tuple[int, ...]) -> None:
 
 
 def require_weights(setting: Setting, shapes: Shapes) -> None:
-    """Refuse weights of one replica, at all readings, that are larger than an array may be; so below."""
+    """Refuse weights of one replica, at all readings, that are too large for an array; errors as `require_inputs`."""
     readings = setting.training.readings
     weights = max(math.prod(shape) for shape in shapes)
     require_memory(8 * weights, "network", f"a layer of {weights} weights", "the weights of a layer")

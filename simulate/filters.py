@@ -1,4 +1,4 @@
-"""Layers of filters: what each of a network's convolutions sees, how it slides, and what it hands on."""
+"""Layers of filters: the input of each of a network's convolutions, how filters slide over it, and their output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Convolution(NamedTuple):
     filters : int
     kernel : (kh, kw)
     border : int
-        Rows and columns of zeros around what it is given.
+        Rows and columns of zeros around its input.
     pools : bool
         Whether the maximum over 2 × 2 places, stride 2, follows its activation.
     """
@@ -29,13 +29,13 @@ class Convolution(NamedTuple):
     pools: bool = False
 
     def places(self, sides: tuple[int, int]) -> tuple[int, int]:
-        """At how many places a filter looks, down and across, of images of these sides."""
+        """The number of places of a filter on images of these sides, down and across."""
         down, across = (side + 2 * self.border - length + 1 for side, length in zip(sides, self.kernel, strict=True))
         return down, across
 
 
 def convolutions(network: Network) -> tuple[Convolution, ...]:
-    """The layers of filters of a network, first layer first; none of a network of dense layers."""
+    """The layers of filters of a network, first layer first; empty for a network of dense layers."""
     if network.kind == "conv":
         return (Convolution(network.filters, network.kernel),)
     return tuple(
@@ -46,12 +46,12 @@ def convolutions(network: Network) -> tuple[Convolution, ...]:
 
 
 def filter_shapes(network: Network, image: tuple[int, ...]) -> tuple[tuple[tuple[int, int], ...], int]:
-    """(filters, C kh kw) of every layer of filters on images (C, H, W), and how many numbers the last one hands on.
+    """(filters, C kh kw) of every layer of filters on images (C, H, W), and how many numbers the last one gives.
 
     Raises
     ------
     InvalidInput
-        Where pooling leaves nothing of an image.
+        If pooling leaves nothing of an image.
 
     Examples
     --------
@@ -72,9 +72,9 @@ def filter_shapes(network: Network, image: tuple[int, ...]) -> tuple[tuple[tuple
 
 
 def held(network: Network, shapes: tuple[tuple[int, ...], ...]) -> int:
-    """How many numbers per image the layers of filters hold, the networks' `shapes` given.
+    """How many numbers per image the layers of filters hold, given the networks' `shapes`.
 
-    Where filters are products with patches these are the patches and the activations; else the products and the
+    Where filters are products with patches, these are the patches and the activations; otherwise the products and the
     activations. Odd rows and columns that pooling leaves out are not counted.
     """
     layers = convolutions(network)

@@ -57,12 +57,12 @@ class ImageSet:
 
 
 def open_images(setting: Setting) -> tuple[ImageSet, np.ndarray | None]:
-    """The images of a setting, and each one's real label where it has any.
+    """The images of a setting, and their real labels if they have any.
 
     Raises
     ------
     InvalidInput
-        Where the images cannot be read, or are smaller than a crop or a filter.
+        If the images cannot be read, or are smaller than a crop or a filter.
     """
     data, kernel = setting.data, setting.network.kernel
     images, labels = read_images(data, real_labels=setting.labels.kind == "real")

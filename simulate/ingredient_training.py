@@ -1,4 +1,4 @@
-"""Networks are trained with an ingredient: one in a plain loop of torch, or many at once by the same steps."""
+"""Training with an ingredient: of one network in a plain torch loop, or of many at once by the same steps."""
 
 from __future__ import annotations
 

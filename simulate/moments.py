@@ -1,4 +1,4 @@
-"""Second moments summed in a fixed number of blocks: memory doesn't grow with the replicas, nor bits with their order.
+"""Second moments summed in a fixed number of blocks: memory stays fixed, and bits do not depend on the order.
 
 Replica r belongs to block r mod K. A block adds up its replicas range by range, in the order of replicas, so an
 ensemble that grows, or is computed in other portions or by several processes, has the same sums.
@@ -14,7 +14,7 @@ from simulate.results import SimulatedReading
 
 
 def block_count(dimension: int) -> int:
-    """K = 2^24 // d² kept within 32 … 512: 128 MiB of second moments a reading up to d = 724, beyond 256 d² bytes.
+    """K = 2^24 // d² kept within 32 … 512: 128 MiB of second moments per reading up to d = 724, beyond 256 d² bytes.
 
     Standard errors are taken between blocks. With fewer than 32 the quantiles of Student's law at the level of exact
     claims, 1e-6 over all directions, are twice those of the normal law, and more replicas do not make up for that.

@@ -85,7 +85,7 @@ def initial_deviation(network: Network, layer: int, inputs: int) -> float:
 
 
 def multipliers(network: Network, shapes: Shapes) -> tuple[float, ...]:
-    """What each layer's product W x is multiplied by: 1 (standard) or 1/sqrt(fan_in) (ntk)."""
+    """The factor of each layer's product W x: 1 (standard) or 1/sqrt(fan_in) (ntk)."""
     ntk = network.parametrization == "ntk"
     return tuple(1 / math.sqrt(math.prod(shape[1:])) if ntk else 1.0 for shape in shapes)
 
@@ -96,7 +96,7 @@ def forward(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Tens
 
 
 def layer_outputs(network: Network, parameters: tuple[Tensor, ...], x: Tensor) -> Iterator[Tensor]:
-    """What each layer hands on, (R, n, width): the activations of hidden layers, filters × places, then the outputs."""
+    """The output of each layer, (R, n, width): the activations of hidden layers, filters × places, then the outputs."""
     if network.kind == "resnet":
         yield from residual.residual_outputs(network, ACTIVATIONS[network.activation], parameters, x)
         return

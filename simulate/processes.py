@@ -1,7 +1,7 @@
-"""Worker processes on this machine: each is told one job, says how far it is, and does not outlive whoever waits.
+"""Worker processes on this machine: each does one job, reports its progress, and ends with the process that waits.
 
-A worker is a Python of its own, not a fork, since torch's threads don't survive one; and not multiprocessing, so that a
-script needs no ``if __name__ == "__main__"``. It imports nothing from the current folder.
+A worker is a Python of its own, not a fork, since torch's threads do not survive one; and not multiprocessing, so that
+a script needs no ``if __name__ == "__main__"``. It imports nothing from the current folder.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def employ(
     processes: int,
     tell: Callable[[int, bool], object],
 ) -> None:
-    """Have each job done by a process of its own, which calls `main`, and leaves its work in `folder`.
+    """Do each job in a process of its own, which calls `main` and leaves its results in `folder`.
 
     `main` is a function of a module, and calls `serve`.
 
     Raises
     ------
     InvalidInput
-        What a worker raises, or that one was ended from outside.
+        Any that a worker raises; also if a worker was ended from outside.
     RuntimeError
-        Where a worker failed in a way that was not foreseen; its traceback is a note of the error.
+        If a worker failed unexpectedly; its traceback is a note of the error.
     """
     path = os.pathsep.join(entry for entry in sys.path if entry)
     # Not -m, which would load the module a second time: the package has imported it by then. -P keeps the current
@@ -87,10 +87,10 @@ def employ(
 
 
 def serve(kind: type[J], work: Callable[[J, Announce], None]) -> None:
-    """A worker process: reads a job on stdin, does it, says how far it is in lines of JSON on stdout.
+    """A worker process: reads a job on stdin, does it, and reports its progress in lines of JSON on stdout.
 
     `work` tells what it has done; an InvalidInput that it raises is raised by the process that waits for it. The worker
-    ends at once when that process is gone, however it ended: stdin then comes to its end.
+    ends at once when that process is gone, however it ended, since stdin then ends.
     """
     # What libraries may print is not part of the conversation.
     channel = os.dup(sys.stdout.fileno())
@@ -130,7 +130,7 @@ def _end_with_parent(stdin: int) -> None:
 
 
 def _messages(workers: Sequence[subprocess.Popen[bytes]], folder: Path, processes: int) -> Iterator[dict[str, Any]]:
-    """What workers say, as they say it, until all have ended; one that ended without being done is an InvalidInput."""
+    """The messages of all workers as they come, until all have ended; InvalidInput if one ended before it was done."""
     with selectors.DefaultSelector() as selector:
         begun = {}
         for process in workers:

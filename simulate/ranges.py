@@ -1,4 +1,4 @@
-"""The fixed ranges of replicas that are summed, stored and handed out as one piece, and who computes which."""
+"""The fixed ranges of replicas that are summed, stored and assigned as one piece, and who computes which."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ranges(replicas: int, size: int, shard: tuple[int, int] = (1, 1)) -> list[Ra
     Raises
     ------
     InvalidInput
-        Where these are more than 4 million.
+        If there are more than 4 million.
     """
     i, n = shard
     count = -(-replicas // size)
@@ -57,12 +57,12 @@ def parse_shard(shard: str) -> tuple[int, int]:
 
 
 def rank() -> tuple[int, int]:
-    """(rank, world size) of this process under ``torchrun``, which says them in RANK and WORLD_SIZE; (0, 1) elsewhere.
+    """(rank, world size) of this process under ``torchrun``, from RANK and WORLD_SIZE; (0, 1) elsewhere.
 
     Raises
     ------
     InvalidInput
-        Where the two are not numbers that fit.
+        If the two are not numbers that fit each other.
     """
     given = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
     if not (given[0].isdecimal() and given[1].isdecimal() and int(given[0]) < int(given[1])):

@@ -40,7 +40,7 @@ def residual_shapes(network: Network, channels: int, outputs: int) -> tuple[tupl
 
 
 def held(network: Network) -> int:
-    """How many numbers an image of 32 × 32 makes a network hold: products and activations of every layer."""
+    """How many numbers a network holds for an image of 32 × 32: products and activations of every layer."""
     (stem,) = network.blocks[0]
     places, numbers = SIDE * SIDE, stem * SIDE * SIDE
     for block in network.residual_blocks:
@@ -52,7 +52,7 @@ def held(network: Network) -> int:
 def residual_outputs(
     network: Network, activation: Callable[[Tensor], Tensor], parameters: tuple[Tensor, ...], x: Tensor
 ) -> Iterator[Tensor]:
-    """What every normalised layer hands on, (R, n, filters × places), then the outputs (R, n, C).
+    """The output of every normalised layer, (R, n, filters × places), then the outputs (R, n, C).
 
     Rows x (R, n, channels, height, width) are one batch of every replica: their means and variances are what
     normalises.

@@ -8,10 +8,10 @@ theory/derivations.md, section 5). A batch of fixed size then keeps the number o
 epoch is one update, θ is kept and epochs are not.
 
 In the standard parametrization a layer l ≥ 2 of fan-in m learns, as a function, at η m; with m/b inputs it needs a
-learning rate of b η. First layers and biases don't: their share of the output's change has no m in it. NTK
+learning rate of b η. First layers and biases do not: their share of the output's change has no m in it. NTK
 parametrization has that factor in its forward pass. A setting has one learning rate. Where the activation is
 positively homogeneous and there are no biases, weights can be moved between layers and initial variances do the same;
-else nothing in the vocabulary does, so that factors of the learning rate are given to the kernel.
+otherwise no setting does, and the kernel gets factors of the learning rate.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _divided(key: str, value: int, b: int) -> int:
 
 
 def _check_reach(setting: Setting) -> None:
-    """Refuse what the argument says nothing about."""
+    """Refuse settings that the argument does not cover."""
     data, network, training = setting.data, setting.network, setting.training
     rules = (
         ("network.kind", network.kind, network.kind == "mlp", "must be 'mlp': proportions are those of hidden layers"),
@@ -106,9 +106,9 @@ def _check_reach(setting: Setting) -> None:
 
 
 def layer_factors(network: Network, b: int) -> tuple[float, ...]:
-    """What the learning rate of each layer's weights is multiplied by, first layer first; biases keep theirs.
+    """The factor of the learning rate of each layer's weights, first layer first; biases keep their rate.
 
-    1 for the first layer and b for the others that are trained in the standard parametrization, else 1: each layer
+    1 for the first layer and b for the others that are trained in the standard parametrization, otherwise 1: each layer
     keeps its share, η fan_in, of the tangent kernel.
 
     >>> layer_factors(Network(kind="mlp", hidden=(8, 4)), 2)
@@ -145,7 +145,7 @@ def run_shrunken(
     """An ensemble of the b times smaller network.
 
     Its random numbers are its own: replicas of one seed share the beginnings of their streams, whatever their size, and
-    ensembles that are held against each other have to be independent.
+    ensembles that are compared have to be independent.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The sums of an ensemble on disk: one file a range of replicas, complete as soon as it exists.
+"""The sums of an ensemble on disk: one file per range of replicas, complete as soon as it exists.
 
     <store>/<digest of the setting>/ensemble.safetensors        what is trained, and what all shards share
     <store>/<digest of the setting>/shard-000120.safetensors    sums over the replicas of range number 120
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class Damaged(Exception):
-    """A file is not what it should be; the message says why."""
+    """A file is not what it should be, as the message explains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +56,9 @@ class Description:
     device : str
         The kind of device, "cpu" or "cuda": replicas of different kinds differ in their last bits.
     range : int
-        Replicas a shard holds; the last one may hold fewer.
+        Replicas per shard; the last shard may hold fewer.
     replicas : int
-        The most that were ever asked for.
+        The largest number that was ever requested.
     width : int
         m.
     data_moment : ndarray, shape (d, d)
@@ -121,7 +121,7 @@ class Store:
         return sums
 
     def save(self, here: Range, sums: Sums) -> None:
-        """Write the sums of a range, in place of those of fewer of its replicas where there are such."""
+        """Write the sums of a range; they replace those of fewer of its replicas."""
         known, used = self.description, sums.used
         about = {"digest": known.digest, "device": known.device, "range": known.range, "first": here.first}
         tensors = {
@@ -136,7 +136,7 @@ class Store:
             write_file(self.path(here.number), {**about, "replicas": sums.replicas, "slots": slots}, tensors)
 
     def shards(self) -> list[Path]:
-        """The shards that are there, in order."""
+        """The existing shards, in order."""
         return sorted(self.folder.glob("shard-*.safetensors"))
 
 
@@ -210,7 +210,7 @@ def written(folder: Path) -> Iterator[None]:
 
 
 def require_resumed(root: Path, there: int, what: str, *, resume: bool) -> None:
-    """Refuses to go on with shards that are there, unless that is wanted."""
+    """Refuses to continue from existing shards unless asked to."""
     if there and not resume:
         rule = f"holds {there} shards of this {what} already: resume it (--resume), or choose another folder"
         raise InvalidInput("store", str(root), rule)
@@ -224,7 +224,7 @@ def require_device(folder: Path, known: str, device: str) -> None:
 
 
 def _described(store: Store, description: Description) -> Description:
-    """The description of a store, which is read, or else written; the largest number of replicas is kept."""
+    """The description of a store, read if it exists and written otherwise; the largest number of replicas is kept."""
     try:
         known = _read_description(store.folder)
     except FileNotFoundError:
@@ -268,7 +268,7 @@ def _read_description(folder: Path) -> Description:
 
 @contextmanager
 def laid_out() -> Iterator[None]:
-    """Turns what is raised by a file that lacks a field, or has another shape, into Damaged."""
+    """Turns the errors of a file that lacks a field, or has another shape, into Damaged."""
     try:
         yield
     except (KeyError, ValueError, IndexError, TypeError, OverflowError, AttributeError, RuntimeError) as error:
@@ -287,7 +287,7 @@ def _named(versions: dict[str, str]) -> str:
 
 
 def write_file(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray], form: int | str = FORMAT) -> None:
-    """Write a file so that it is there whole, or not at all, whenever the machine stops; `form` is its format."""
+    """Write a file so that it exists whole or not at all, whenever the machine stops; `form` is its format."""
     about = {"format": form, **about}
     # One entry, because entries of safetensors' metadata come in no fixed order.
     metadata = {"about": json.dumps({**about, "sha256": _checksum(about, tensors)}, sort_keys=True)}
@@ -317,7 +317,7 @@ def write_file(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]
 
 
 def read_file(path: Path, form: int | str = FORMAT) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What a file says of itself, and its tensors; Damaged unless both are as they were written, in format `form`."""
+    """The metadata and the tensors of a file; Damaged unless both are as they were written, in format `form`."""
     if path.is_fifo():
         raise InvalidInput("store", str(path), "cannot be read (is a pipe)")
     try:

@@ -19,7 +19,7 @@ SHARED = 2**64 - 1
 
 
 class Purpose(IntEnum):
-    """What a stream is drawn for."""
+    """The purpose of a stream."""
 
     DATA = 0
     LABELS = 1
@@ -51,7 +51,7 @@ class Streams:
     def at(self, purpose: Purpose, replica: int = SHARED, task: int = 0) -> np.random.Generator:
         """The generator at the beginning of a stream; it is valid until the next call, which moves it elsewhere.
 
-        Of successive tasks, number 0 draws what a setting draws that has one only.
+        Task 0 of a sequence draws the same numbers as a setting with one task.
 
         Resetting one generator costs 2 µs, making a new one four times that.
 

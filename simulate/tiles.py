@@ -113,7 +113,7 @@ class Trainer:
 
 
 class Sized(Protocol):
-    """Says how large the inputs of a replica are, as `Draws` does."""
+    """The sizes of a replica's inputs, as `Draws` gives them."""
 
     @property
     def shapes(self) -> Shapes:
@@ -151,7 +151,7 @@ def tile_size(setting: Setting, draws: Sized, device: torch.device, kernel: Kern
 
 
 def range_size(setting: Setting, draws: Draws, tile: int, device: torch.device) -> int:
-    """How many replicas are summed, and stored, together; depends on the setting and the kind of device alone.
+    """How many replicas are summed, and stored, together; depends only on the setting and the kind of device.
 
     On a CPU these are whole tiles. Elsewhere a tile follows the memory that is free, which a resumed run would not find
     again. Operations are estimated as six per weight, row and update.

@@ -1,8 +1,8 @@
 """Who computes which ranges of an ensemble: this process, several on one machine, or the ranks of a cluster.
 
 Workers never talk to each other. Each trains the ranges that are its own, range number k belonging to worker k mod n,
-and leaves their sums in a store; whoever reads them adds them in the order of replicas, so the bits of the result know
-nothing of the workers.
+and leaves their sums in a store; they are then added in the order of replicas, so the bits of the result do
+not depend on the workers.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from theory.setting import Setting
 def compute(
     trainer: Trainer, store: Store | None, mine: Sequence[Range], chunk: int | None, tell: Announce
 ) -> Iterator[Sums]:
-    """The sums of each range in turn: those in the store, else they are trained, and stored.
+    """The sums of each range in turn: from the store if it has them, otherwise trained, and stored.
 
-    A range of which the store has some replicas is gone on with, so an ensemble that grows computes no replica twice.
+    A range of which the store has some replicas is continued, so an ensemble that grows computes no replica twice.
     """
     for here in mine:
         sums = store.load(here) if store else None

@@ -60,7 +60,7 @@ class Context:
     seed : int
     device : str
     store : Path or None
-        Where ensembles leave their sums, so that an interrupted report goes on where it was.
+        Where ensembles leave their sums, so that an interrupted report can resume.
     cifar10 : Path or None
         The folder of CIFAR-10's binary batches, absolute; the paper budget then trains the paper's own networks, too.
     part : "i/n" or None
@@ -98,7 +98,7 @@ class Context:
         return found
 
     def transfer(self, experiment: Experiment) -> TransferResult:
-        """What comes of a transfer experiment, without its weights; otherwise as `run`."""
+        """The results of a transfer experiment, without its weights; otherwise as `run`."""
         resume = self.store is not None
         found = simulate.transfer.run(
             experiment, device=self.device, store=self.store, resume=resume, shard=self.part, weights=False
@@ -127,7 +127,7 @@ class Trial(Generic[Study]):
     Attributes
     ----------
     trained : Setting or Experiment
-        With replicas and precision; its seed is not looked at.
+        With replicas and precision; its seed is ignored.
     study : Study
         What the setting does not say: a dataclass, struct, number, string, tuple of these, or None.
     kind : "exact", "asymptotic", "control" or "outside"

@@ -33,7 +33,7 @@ class ExactTest:
         Replicas that suffice to detect an error of `DISCREPANCY`; None if more than `MANY`. This search costs more
         than the test, so it is a function, called only for undecided readings.
     variance : float
-        The relative variance of one replica's τ that they are reckoned from: predicted, or a bound from the sample;
+        The relative variance of one replica's τ from which they are computed: predicted, or a bound from the sample;
         2, that of the square of a Gaussian number, for Gaussian vectors.
     """
 
@@ -45,7 +45,7 @@ class ExactTest:
 
 
 def of_matrix(test: WholeMatrixTest, outputs: int | None, predicted: np.ndarray | None, blocks: int) -> ExactTest:
-    """A whole-matrix test; `outputs` Gaussian vectors a replica, None where they are not Gaussian."""
+    """A whole-matrix test; `outputs` Gaussian vectors per replica, None where they are not Gaussian."""
     if outputs is not None:
         return ExactTest(test.pvalue, test.detectable, True, partial(_gaussian_replicas, test.rank, outputs), GAUSSIAN)
     variance = _variance(test.variance_bound, predicted)
@@ -115,9 +115,9 @@ def _gaussian_replicas(rank: int, outputs: int) -> int:
 
 
 def _variance(measured: float | None, predicted: np.ndarray | None) -> float:
-    """The relative variance to reckon with: what is predicted, perhaps as an upper bound, or less if replicas say so.
+    """The relative variance to use: the predicted one, perhaps an upper bound, or a smaller one that replicas show.
 
-    They say nothing where rare ones carry the mean.
+    They show nothing where rare ones dominate the mean.
     """
     bound = np.inf if measured is None else measured
     largest = bound if predicted is None else float(np.max(predicted))
