@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from reports.claims.claim import Case, Context, Outcome
+from reports.claims.transfer import plasticity_judging
 from reports.claims.transfer.c8_plasticity import CLAIM
 from reports.claims.transfer.plasticity_effects import PlasticityEffects
 from reports.claims.transfer.plasticity_points import COMPARED, MAP, READ, TASKS, TaskPoint, expected_course
@@ -293,3 +294,14 @@ def test_new_networks_that_all_do_the_same_leave_the_control_undecided():
 
     control = [judgement for judgement, _ in CLAIM.conclude(outcomes(still))][3]
     assert (control.verdict, control.interval, control.standard_error) == ("undecided", None, None)
+
+
+def test_a_slope_of_just_half_of_what_counts_needs_not_to_count(monkeypatch):
+    measured = made(0.0028, noise=0.008)
+    found = measured.slope()
+    half = abs(found.mean)
+    for size, bounds in ((2 * half, (-2 * half, 2 * half)), (float(np.nextafter(2 * half, 0)), (0.0,))):
+        monkeypatch.setattr(plasticity_judging, "SMALLEST", size)
+        judged = plasticity_judging.judge_slope(measured, "gained")
+        assert judged.verdict == "undecided"
+        assert judged.note.endswith(by_interval(8, found.low, found.high, bounds))
