@@ -335,5 +335,8 @@ ROWS: dict[str, Call] = {
         for name in ("settled", "settled, 3 rows", "settled, momentum", "settled, decay")
     },
     **{f"epoch ends of {name}": partial(ends, name) for name in ("epochs", "epochs, decay", "epochs, 8 rows of 4")},
-    **{f"orders of {name}": partial(orders, name) for name in ("epochs, momentum and drops", "epochs, 2 of 9")},
+    **{
+        f"orders of {name}": partial(orders, name)
+        for name in ("epochs, momentum and drops", "epochs, 2 of 9", "epochs, 3 rows of 1, spectrum and decay")
+    },
 }
