@@ -253,6 +253,12 @@ def test_dictionaries_in_each_other_and_their_number_are_bounded(tmp_path, monke
                 contents(path, "w")
 
 
+def test_an_empty_array_has_no_entries_of_its_shape(tmp_path):
+    np.save(tmp_path / "none.npy", np.empty((0, 3, 2)))
+    (found,) = contents(tmp_path / "none.npy", "w")
+    assert (found.shape, found.read(0, 4).shape) == ((0, 3, 2), (0, 3, 2))
+
+
 @pytest.mark.parametrize(("version", "fits"), [((1, 0), True), ((2, 0), True), ((3, 0), False)])
 def test_two_versions_of_numpys_format_are_read(tmp_path, version, fits):
     with open(tmp_path / "w.npy", "wb") as file:

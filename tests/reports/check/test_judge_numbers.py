@@ -9,6 +9,7 @@ from reports.check.estimates import Weights
 from reports.check.moments import data_moment
 from reports.check.needed import filters_needed
 from reports.check.orientation import orientation_needed
+from reports.check.random_basis import random_basis_energies
 from reports.check.turns import filters_pvalue, isotropic_turns
 from reports.check.verdict import Evidence, verdict_on
 from reports.check.weights import filters
@@ -35,6 +36,13 @@ def test_m_of_a_random_basis_is_its_median_less_noise():
     expected = (median**2 + 6) * 6 / (found.null_floor + 6) - 6
     assert found.random_basis.without_noise == pytest.approx(np.sqrt(expected), rel=1e-6)
     assert (found.random_basis.pvalue, found.random_basis.effect) == pytest.approx((test.pvalue, test.effect))
+
+
+def test_the_energy_of_a_random_basis_is_compared_as_a_share():
+    w = layer(FALLING, 3)
+    found = check(w, X, seed=2).random_basis
+    ((observed, null),) = random_basis_energies(eigenspaces(X.T @ X / len(X)), [w], draws=999, seed=2)
+    assert (found.median, found.effect) == pytest.approx((np.median(null), 1 - observed / np.median(null)))
 
 
 @pytest.mark.parametrize("shown", [False, True])

@@ -16,6 +16,7 @@ from reports.check.moments import DataMoment, data_moment
 from reports.check.weights import filters
 from reports.testing.strategies import seeds
 from tests.processes import python
+from theory.eigenspaces import eigenspaces
 from theory.errors import InvalidInput
 
 
@@ -296,6 +297,7 @@ def test_rotations_are_by_distances_less_their_errors():
                     wanted = np.sign(values[j] - values[i]) / least / 2
                 assert noise.half_inverse[i, j] == pytest.approx(wanted)
                 met.add(int(np.sign(wanted)))
+        assert data.basis_noise(eigenspaces(np.eye(4))) is None  # nothing is turned within a single eigenspace
     assert met == {-1, 0, 1}
 
 

@@ -41,7 +41,7 @@ def pair(first, second):
     return np.sum(aligned[0] * aligned[1]), np.sum(plain[0] * plain[1])
 
 
-@pytest.mark.parametrize("count", [3, 9])  # fewer and more than dimensions
+@pytest.mark.parametrize("count", [2, 3, 9])  # two at least; fewer and more than dimensions
 def test_the_means_of_pairs_are_the_literal_ones(count):
     w = directions(np.random.default_rng(0).standard_normal((count, 5)))
     aligned, whole = filter_pairs(SPACES, w)

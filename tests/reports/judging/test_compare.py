@@ -46,6 +46,14 @@ def test_what_was_detectable_is_what_the_test_says_at_the_level_and_power_of_the
     assert last.detectable == detectable_variance(50_000, 3, 1e-6, 0.9)
 
 
+def test_the_largest_error_is_a_share_of_the_prediction():
+    verification = compared(setting(), lambda reading: replace(reading, tau=reading.tau * np.array([1.0, 1.5, 1.0])))
+    found = zip(verification.comparison, verification.prediction.readings, verification.estimates, strict=True)
+    for reading, predicted, estimated in found:
+        assert reading.max_relative_error == pytest.approx(np.abs(estimated.tau / predicted.tau - 1).max())
+        assert reading.max_relative_error == pytest.approx(1 / 3, abs=0.05)
+
+
 def test_a_planted_error_of_seven_percent_is_refuted():
     def spoil(reading):
         factor = np.sqrt(1.07) if reading.step else 1.0
