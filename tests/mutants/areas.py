@@ -17,7 +17,7 @@ AREAS = {
     "check": "reports/check",
     "claims": "reports/claims",
 }
-PINNED, PINS = Path("theory"), Path("tests/theory/pins/test_pins.py")
+PINNED = ("theory", "reports/check")  # tests/PACKAGE/pins holds their numbers
 DECIDED = Path("reports/claims")
 DECISIONS = ("Judgement", "Ruling")
 
@@ -49,7 +49,7 @@ def stages(root: Path, module: Path) -> tuple[tuple[Path, ...], ...]:
 
     1. The module itself, for its examples, and the files that test it by name: of `theory/linear/online.py`,
        `tests/theory/linear/test_online.py` and every `test_online_*.py`, less those that belong to another module by
-       their name (`online_shape.py`); for a module of `theory` its pinned numbers, too.
+       their name (`online_shape.py`); and the pinned numbers of `theory` and of `reports/check`.
     2. Tests of its package that use it: they import it, a name that a package takes from it, or something that
        imports it.
     3. All other tests of its package.
@@ -58,7 +58,8 @@ def stages(root: Path, module: Path) -> tuple[tuple[Path, ...], ...]:
     folder = Path("tests", module.parent)
     every = sorted(path.relative_to(root) for path in (root / "tests").rglob("test_*.py"))
     own = [path for path in every if path.is_relative_to(folder)]
-    pins = [PINS] if module.is_relative_to(PINNED) and (root / PINS).exists() else []
+    pins = [Path("tests", each, "pins", "test_pins.py") for each in PINNED if module.is_relative_to(each)]
+    pins = [path for path in pins if (root / path).exists()]
     named = [module, *_named(root, module), *pins]
     near = [path for path in own if any(module in _imported(root, each) for each in (path, *_between(root, path)))]
     elsewhere = [path for path in every if path not in own and module in _imported(root, path)]

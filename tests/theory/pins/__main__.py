@@ -2,22 +2,8 @@
 
 from __future__ import annotations
 
-from tests.theory.pins.rows import LOOSE, ROWS
-from tests.theory.pins.table import WITHIN, agree, leaves
-from tests.theory.pins.values import FILE, pin, pinned
-
-
-def main() -> None:
-    found = {name: leaves(call()) for name, call in ROWS.items()}
-    before = pinned() if FILE.exists() else {}
-    for name in sorted({*found, *before}):
-        if name not in found or name not in before:
-            print(f"{name}: {'new' if name in found else 'gone'}")
-            continue
-        for line in agree(found[name], before[name], LOOSE.get(name, WITHIN)):
-            print(f"{name}: {line}")
-    pin(found)
-
+from tests.pinning.kept import pin
+from tests.theory.pins.rows import FILE, LOOSE, ROWS
 
 if __name__ == "__main__":
-    main()
+    pin(ROWS, LOOSE, FILE)

@@ -11,8 +11,8 @@ from functools import partial
 
 import numpy as np
 
+from tests.pinning.table import Call, numbers, outcome
 from tests.theory.pins.settings import AVERAGED, LINEAR, Changes, changed
-from tests.theory.pins.table import Call, numbers, outcome
 from theory.linear import averaged_batches, diffusion, mini_batch_scalar, shuffled_ends
 from theory.linear.shape import predicted_shape
 from theory.network import propagators

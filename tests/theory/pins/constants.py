@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 import theory
-from tests.theory.pins.table import Call
+from tests.pinning.table import Call
 
 MODULES = tuple(info.name for info in pkgutil.walk_packages(theory.__path__, "theory.") if not info.ispkg)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.pinning.table import Call, outcome, outcomes
 from tests.theory.pins.arguments import array, group, moment, moments, positive, spaces
-from tests.theory.pins.table import Call, outcome, outcomes
 from theory import testing
 from theory.symmetry import SymmetryGroup
 from theory.testing import estimated

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.pinning.table import Call, outcome, outcomes
 from tests.theory.pins.arguments import array, moment
 from tests.theory.pins.settings import LINEAR, SETTINGS, changed, every_form
-from tests.theory.pins.table import Call, outcome, outcomes
 from theory.catalogue import candidates, choose_form, predict
 from theory.errors import InvalidInput, nearest, shown, unknown
 from theory.rows import checked_rows

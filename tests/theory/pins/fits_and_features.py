@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import sympy
 
+from tests.pinning.table import Call, outcome, outcomes
 from tests.theory.pins.arguments import array, moment, moments, positive, rotation, spaces
-from tests.theory.pins.table import Call, outcome, outcomes
 from theory import features
 from theory.decomposition import estimated_parts, fit_law, fit_shape, law_tau
 from theory.decomposition.shape_laws import LAWS

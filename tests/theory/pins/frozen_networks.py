@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
+from tests.pinning.table import Call, outcome, outcomes
 from tests.theory.pins.arguments import array, moment
-from tests.theory.pins.table import Call, outcome, outcomes
 from theory import transfer
 from theory.network import frozen_gates, patches
 from theory.network.frozen_kernel import frozen_ntk

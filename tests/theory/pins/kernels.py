@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
+from tests.pinning.table import Call, outcome, outcomes
 from tests.theory.pins.arguments import array, moment
 from tests.theory.pins.settings import HIDDEN, SETTINGS, changed, rows_of
-from tests.theory.pins.table import Call, outcome, outcomes
 from theory.network import (
     duals,
     first_step,

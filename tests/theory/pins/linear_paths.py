@@ -7,9 +7,9 @@ from functools import partial
 import msgspec
 import numpy as np
 
+from tests.pinning.table import Call, outcome, outcomes
 from tests.theory.pins.arguments import array, moment, positive
 from tests.theory.pins.settings import AVERAGED, LINEAR, ONLINE, SETTINGS, changed, rows_of
-from tests.theory.pins.table import Call, outcome, outcomes
 from theory.linear import (
     averaged,
     averaged_batches,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from tests.pinning.table import Call, outcome, outcomes
 from tests.theory.pins.arguments import array, moment
 from tests.theory.pins.settings import ONLINE, SETTINGS, TWO_LAYERS, changed, rows_of
-from tests.theory.pins.table import Call, outcome, outcomes
 from theory.linear import (
     diffusion,
     online_fourth,

@@ -11,10 +11,10 @@ from functools import partial
 
 import numpy as np
 
+from tests.pinning.table import Call, numbers, outcomes
 from tests.theory.network.dmft.problems import problem, setting
 from tests.theory.pins.arguments import array, moment, positive
 from tests.theory.pins.settings import SETTINGS
-from tests.theory.pins.table import Call, numbers, outcomes
 from theory.network.dmft import average, closure, coarse, form, levels, row
 from theory.network.dmft.average import Average
 from theory.network.dmft.batches import Batches, Use

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from tests.pinning.table import Call, outcome, outcomes
 from tests.theory.pins.arguments import array, group, moment, moments, rotation, spaces
-from tests.theory.pins.table import Call, outcome, outcomes
 from theory.arrays import power_of_two, symmetric, unit
 from theory.containment import Containment, anisotropy, containment, leakage, turning_angle
 from theory.eigenspaces import eigenspaces, matching, transfer_function, weight_variances

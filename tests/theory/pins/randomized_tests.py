@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
+from tests.pinning.table import Call, outcome, outcomes
 from tests.theory.pins.arguments import array, group, moment, moments, positive, rotation
-from tests.theory.pins.table import Call, outcome, outcomes
 from theory import testing
 from theory.symmetry import SymmetryGroup
 from theory.testing import blocks, null_energy, orbits

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from tests.pinning.table import Call
 from tests.theory.pins import (
     bounds,
     constants,
@@ -19,7 +22,6 @@ from tests.theory.pins import (
     transfers,
     vocabulary,
 )
-from tests.theory.pins.table import Call
 
 _MODULES = (
     bounds,
@@ -38,6 +40,9 @@ _MODULES = (
     transfers,
     vocabulary,
 )
+
+
+FILE = Path(__file__).with_name("values.json")
 
 
 def _named(key: str) -> dict[str, object]:

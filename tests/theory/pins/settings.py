@@ -12,8 +12,8 @@ from functools import partial
 import msgspec
 import numpy as np
 
+from tests.pinning.table import Call, numbers, outcome
 from tests.theory.pins.arguments import array
-from tests.theory.pins.table import Call, numbers, outcome
 from theory import FORMS, Setting
 from theory.decomposition import decompose
 from theory.prediction import Form

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.theory.pins.rows import LOOSE, ROWS
-from tests.theory.pins.table import WITHIN, agree, leaves
-from tests.theory.pins.values import pinned
+from tests.pinning.kept import pinned
+from tests.pinning.table import WITHIN, agree, leaves
+from tests.theory.pins.rows import FILE, LOOSE, ROWS
 
-PINNED = pinned()
+PINNED = pinned(FILE)
 
 
 def test_every_row_is_pinned() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.pinning.table import Call, outcome, outcomes
 from tests.theory.pins.arguments import array, moment
 from tests.theory.pins.settings import SETTINGS, rows_of
-from tests.theory.pins.table import Call, outcome, outcomes
 from theory import transfer
 from theory.network.model import hidden_layer_constants
 from theory.setting import Training

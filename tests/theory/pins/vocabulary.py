@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tests.pinning.table import Call, outcome, outcomes
 from tests.theory.pins.settings import LINEAR, changed
-from tests.theory.pins.table import Call, outcome, outcomes
 from theory.checked import fields_of
 from theory.errors import InvalidInput
 from theory.setting import (
