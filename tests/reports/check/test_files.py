@@ -253,6 +253,12 @@ def test_dictionaries_in_each_other_and_their_number_are_bounded(tmp_path, monke
                 contents(path, "w")
 
 
+def test_an_array_of_a_single_row_has_its_entries(tmp_path):
+    np.save(tmp_path / "one.npy", DENSE[:1])
+    (found,) = contents(tmp_path / "one.npy", "w")
+    np.testing.assert_array_equal(found.read(0, 1), DENSE[:1])
+
+
 def test_an_empty_array_has_no_entries_of_its_shape(tmp_path):
     np.save(tmp_path / "none.npy", np.empty((0, 3, 2)))
     (found,) = contents(tmp_path / "none.npy", "w")

@@ -263,6 +263,12 @@ def test_the_verdict(base, changes, verdict, measure):
     assert verdict in (by_misalignment(evidence), by_orientation(evidence))
 
 
+def test_data_with_a_single_eigenspace_align_everything_and_decide_nothing():
+    alike = Evidence(**{**BY_M, "eigenspaces": 1})
+    assert (by_misalignment(alike), by_orientation(alike)) == ("undecided", "undecided")
+    assert by_misalignment(Evidence(**{**BY_M, "eigenspaces": 2})) == "aligned"
+
+
 def test_every_verdict_has_a_reason_in_words():
     for networks, interval, effect, oriented, aligned, isotropic in itertools.product(
         (1, 2), (None, (0, 1), (1, 3), (3, 4)), (None, (0.6, 0.9), (0.1, 0.3)), *[(0.001, 0.5)] * 3

@@ -66,6 +66,7 @@ def test_an_exact_eigenspace_is_split_as_the_group_of_the_theorem_splits_it():
     group = symmetry_group(spaces, mean=data.mean)
     basis, turns, fixed = fixing_turns(spaces, data)
     assert (fixed, tuple(s.stop - s.start for s in turns.slices[1:])) == (group.fixed, group.sizes)
+    assert turns.known == (False, True, True)
     np.testing.assert_allclose(
         basis[:, :fixed] @ basis[:, :fixed].T, group.basis[:, :fixed] @ group.basis[:, :fixed].T, atol=1e-12
     )

@@ -170,6 +170,10 @@ BAD = {
     "groups of a dense layer": (pair(DENSE, ROWS, "--group", "1/2"), "has no groups"),
     "groups that do not divide": (pair(FILTERS, IMAGES, "--group", "1/3"), "must divide 16 filters"),
     "filters larger than the images": (pair(FILTERS, IMAGES[:, :, :1]), "at least as large as the filters, 2 × 2"),
+    "filters higher than they are wide": (
+        pair(np.ones((4, 3, 4, 2)), IMAGES[:, :, :3]),
+        "at least as large as the filters, 4 × 2",
+    ),
     "dilated filters larger than the images": (pair(FILTERS, IMAGES, "--dilation", "5"), "as the filters, 6 × 6"),
     "no dilation": (pair(FILTERS, IMAGES, "--dilation", "0"), "dilation"),
     "a ridge of everything": (pair(DENSE, ROWS, "--ridge", "1"), "must lie in [0, 1)"),
