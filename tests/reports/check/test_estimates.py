@@ -203,3 +203,9 @@ def test_a_shape_needs_two_units_and_two_eigenspaces():
     assert shape_seen(rising) == "rises"
     assert shape_seen(rising[:1]) is None
     assert shape_seen(rising[:, :1]) is None
+
+
+def test_fewer_vectors_than_groups_make_none():
+    two = weights_of(*np.random.default_rng(0).standard_normal((2, 3, 4)))
+    assert two.grouped(4).shape == (0, 4, 4)
+    np.testing.assert_allclose(two.grouped(3), [np.outer(w, w) for w in two.vectors[0]])

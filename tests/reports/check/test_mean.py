@@ -1,5 +1,7 @@
 """Exact alignment for data with a mean: what the group that fixes it leaves free, and that the test can say no."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -70,6 +72,19 @@ def test_an_exact_eigenspace_is_split_as_the_group_of_the_theorem_splits_it():
     np.testing.assert_allclose(
         basis[:, :fixed] @ basis[:, :fixed].T, group.basis[:, :fixed] @ group.basis[:, :fixed].T, atol=1e-12
     )
+
+
+def test_the_mean_within_an_exact_eigenspace_is_split_off():
+    """Corners whose second moment is diag(1, 1, 1, 4), with a mean along the first axis: that line alone is fixed."""
+    corners = np.array(list(itertools.product((-0.2, 1.4), (-1, 1), (-1, 1), (-2, 2))))
+    data = moment(np.repeat(corners, 50, axis=0))
+    spaces = data.exact_eigenspaces
+    assert spaces.multiplicity == (3, 1)
+    basis, turns, fixed = fixing_turns(spaces, data)
+    assert (fixed, turns.known) == (1, (False, True, True))
+    assert turns.slices == (slice(0, 1), slice(1, 3), slice(3, 4))
+    np.testing.assert_allclose(np.abs(basis[:, 0]), [1, 0, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(4), atol=1e-12)
 
 
 def test_a_joined_space_is_fixed_as_a_whole():

@@ -134,3 +134,10 @@ def test_m_of_many_dimensions_has_the_law_of_the_test_of_theory():
 def test_m_of_singular_weights_is_refused():
     with pytest.raises(InvalidInput, match="positive definite"):
         random_bases(SPACES, [np.eye(5)], eigenvalues=np.array([1e-16, 1, 1, 1, 1]))
+
+
+def test_there_are_999_random_bases_unless_told_otherwise():
+    spaces, w = Eigenspaces(np.array([1.0, 2.0]), (1, 2), np.eye(3), 0.0), np.eye(3)[:2]
+    assert random_basis_energy(spaces, w)[1].shape == (999,)
+    ((_, null),) = random_basis_energies(spaces, [w])
+    assert null.shape == (999,)

@@ -320,3 +320,14 @@ def test_rotations_drawn_in_single_precision_are_those_of_their_halves():
         rotation = np.linalg.solve(np.eye(260) - half, np.eye(260) + half)
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(260), atol=1e-5)
         np.testing.assert_allclose(found, given @ rotation, atol=1e-4)
+
+
+def test_a_basis_in_another_order_is_known_as_one():
+    """A permutation is; a small turn is not, though each of its columns has its own largest entry."""
+    place = [2, 0, 1, 3]
+    known = TurnedFilters(isotropic_turns(4), np.eye(4), np.eye(4)[:, place])
+    np.testing.assert_array_equal(known.order, place)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]]
+    assert TurnedFilters(isotropic_turns(4), np.eye(4), turn).order is None
+    assert TurnedFilters(isotropic_turns(4), np.eye(4)).order is None
