@@ -253,6 +253,15 @@ def test_dictionaries_in_each_other_and_their_number_are_bounded(tmp_path, monke
                 contents(path, "w")
 
 
+def test_only_arrays_that_fit_are_proposed(tmp_path):
+    np.savez(tmp_path / "w.npz", first=DENSE, second=DENSE, bias=np.zeros(3))
+    with pytest.raises(InvalidInput, match="name one of its arrays as FILE:KEY") as refused:
+        read_filters(str(tmp_path / "w.npz"))
+    assert "first" in str(refused.value)
+    assert "second" in str(refused.value)
+    assert "bias" not in str(refused.value)
+
+
 def test_an_array_of_a_single_row_has_its_entries(tmp_path):
     np.save(tmp_path / "one.npy", DENSE[:1])
     (found,) = contents(tmp_path / "one.npy", "w")
