@@ -10,6 +10,7 @@ import importlib
 import os
 import pkgutil
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _OWN = __name__.rpartition(".")[0]  # the pages' own builder is no part of what is installed
 _SAME_PAGE = re.compile(r'<a href="#([^"]+)">(.*?)</a>', re.DOTALL)
+_KEPT = re.compile(r"\x08\n(.*?)(?=\n\s*\n|\s*\Z)", re.DOTALL)
 _SECTION = re.compile(r"theory/derivations\.md,\s+(?:section\s+)?(\d+(?:\.\d+)?)")
 _USE = re.compile(r"^- ([^:]+): (.*?)(?=^- |^$)", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"`(\w+)`")
@@ -150,6 +152,7 @@ def write_reference(folder: Path, derivations: Path, names: Sequence[str] | None
         show_source=False,  # three quarters of the bytes
     )
     pdoc.render.env.globals["uses"] = uses()
+    pdoc.render.env.filters["kept_lines"] = _kept_lines
     for name in eigenalign.__all__:
         getattr(eigenalign, name)  # pdoc sees what a module holds, not what it would import when asked
     chosen = {name: pdoc.doc.Module(importlib.import_module(name)) for name in names or modules()}
@@ -168,7 +171,12 @@ def _page(name: str) -> str:
 
 
 def _plain(docstring: str) -> str:
-    return " ".join(docstring.replace("`", "").split())
+    return " ".join(docstring.replace("`", "").replace("\b", "").split())
+
+
+def _kept_lines(docstring: str) -> str:
+    """The paragraphs whose lines click is told to keep, as code: not a box, and headings where comments stand."""
+    return _KEPT.sub(lambda found: f"```\n{textwrap.dedent(found[1])}\n```", docstring)
 
 
 def _summary(docstring: str) -> str:

@@ -39,6 +39,17 @@ def test_the_reference_begins_with_the_door(tmp_path):
     assert all(name.summary for name in listed if name.name != "FORMS")
 
 
+def test_lines_that_click_keeps_are_code_and_a_package_lists_its_modules(tmp_path):
+    names = ("reports.commands", "reports.commands.transfer")
+    known = write_reference(tmp_path, tmp_path / "derivations.html", names)
+    text = (tmp_path / "reports" / "commands" / "transfer.html").read_text()
+    assert "\b" not in text
+    assert "# a transfer that hurts" in text  # as a heading it has no #
+    assert not any("\b" in section.text for section in described(known))
+    package = (tmp_path / "reports" / "commands.html").read_text()
+    assert 'href="commands/transfer.html"' in package.split("<main")[1]
+
+
 def test_public_names_are_grouped_by_what_one_wants_to_do():
     found = uses()
     assert "verify" in found["Predict, simulate, compare"]
