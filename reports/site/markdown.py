@@ -19,6 +19,7 @@ from reports.typesetting.formulas import mathml
 _NUMBERED = re.compile(r"(\d+(?:\.\d+)*)\.?\s")
 _TAG = re.compile(r"(<[^>]*>)")
 _ARXIV = re.compile(r"\barXiv:([a-z-]+/\d{7}|\d{4}\.\d{4,5})")
+_BESIDE = re.compile(r"([(\[]*)(<span class=\"math inline\">.*?</math></span>)([\w,.;:!?)\]’]*)", re.DOTALL)
 _LEFT_ALONE = ("a", "math", "script", "style", "title")
 
 
@@ -66,7 +67,7 @@ def to_article(text: str, place: Callable[[str], str]) -> Article:
         if token.type == "heading_open" and token.tag in ("h1", "h2", "h3"):
             shown = "".join(child.content for child in tokens[number + 1].children or ())
             headings.append(Heading(int(token.tag[1]), shown, str(token.attrs["id"])))
-    html = reader.renderer.render(tokens, reader.options, environment)
+    html = _BESIDE.sub(_unbroken, reader.renderer.render(tokens, reader.options, environment))
     return Article(headings[0].text if headings else "", html, tuple(h for h in headings if h.level > 1))
 
 
@@ -117,6 +118,11 @@ def cited(html: str, sections: re.Pattern[str] | None = None, derivations: str =
 
 def _math(content: str, options: Mapping[str, Any]) -> str:
     return formula(content, block=bool(options["display_mode"]))
+
+
+def _unbroken(found: re.Match[str]) -> str:
+    """A formula and what touches it: browsers would begin a line with the comma after a formula."""
+    return f'<span class="unbroken">{found[0]}</span>' if found[1] or found[3] else found[0]
 
 
 def _display(renderer: RendererHTML, tokens: Sequence[Token], number: int, options: object, env: object) -> str:

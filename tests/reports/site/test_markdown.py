@@ -30,6 +30,13 @@ def test_a_formula_that_cannot_be_drawn_is_an_error(latex):
         to_article(f"A sentence with ${latex}$.", str)
 
 
+def test_no_line_begins_with_the_comma_after_a_formula():
+    html = to_article("A (where $x$), $y$ and $z$.\n\n$$w$$\n", str).html
+    unbroken = re.findall(r'<span class="unbroken">(.*?</span>.*?)</span>', html)
+    assert [re.sub(r"<span.*</span>", "M", piece) for piece in unbroken] == ["M),", "M."]
+    assert html.count("<math") == 4
+
+
 def test_anchors_outlive_words():
     found = to_article("# Theory\n\n## 1. Models\n\n### 1.5 Average\n\n### How so?\n", str)
     assert found.title == "Theory"
