@@ -17,14 +17,15 @@ LONGEST_VALUE = 300
 _KEPT = re.compile(r"\x08\n(.*?)(?=\n\s*\n|\s*\Z)", re.DOTALL)
 _LIKE_A_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _HELD = "\ue000"  # a character of the private use area: Markdown and the highlighting of code leave it alone
-_OBJECT = re.compile(r"<(?:function|class|built-in|bound) |functools\.partial\(")
+_OBJECT = re.compile(r"<(?:function|class|built-in|bound|Logger|Command|Group) |functools\.partial\(|PosixPath\(")
 _NUMPY = re.compile(r"np\.\w+\(([^()]*)\)")
+_ALONE = re.compile(r"(<li>(?:<p>)?<strong>[^<]*</strong> \([^<]*\)):(\s*(?:</p>)?</li>)")
 _FIELD = re.compile(r"Alias for field number \d+")
 
 
 def kept_lines(docstring: str) -> str:
     """The paragraphs whose lines click is told to keep, as code: not a box, and headings where comments stand."""
-    return _KEPT.sub(lambda found: f"```\n{textwrap.dedent(found[1])}\n```", docstring)
+    return _KEPT.sub(lambda found: f"```text\n{textwrap.dedent(found[1])}\n```", docstring)
 
 
 def hold_signs(docstring: str) -> str:
@@ -51,15 +52,28 @@ def short_value(text: str) -> str:
     return "" if len(text) > LONGEST_VALUE or _OBJECT.search(text) else text
 
 
-def forget_foreign_docstrings(module: pdoc.doc.Module) -> None:
-    """Empty the docstrings that methods and fields of `module` inherit from classes that are not ours.
+def without_colons(html: str) -> str:
+    """The lists of parameters and attributes without the colon that announces a description where there is none.
+
+    >>> without_colons("<li><p><strong>step</strong> (int):</p></li>")
+    '<li><p><strong>step</strong> (int)</p></li>'
+    """
+    return _ALONE.sub(r"\1\2", html)
+
+
+def forget_foreign(module: pdoc.doc.Module) -> None:
+    """Forget what the classes of `module` have from classes that are not ours: docstrings, constructors of protocols.
 
     torch.nn.Module says of `forward` that it should be overridden, which here it is.
     """
     import pdoc.doc
 
     for _class in module.flattened_own_members:
-        for member in _class.own_members if isinstance(_class, pdoc.doc.Class) else ():
+        if not isinstance(_class, pdoc.doc.Class):
+            continue
+        if getattr(_class.obj, "_is_protocol", False):
+            _class.own_members[:] = [member for member in _class.own_members if member.name != "__init__"]
+        for member in _class.own_members:
             if _FIELD.fullmatch(member.docstring) or _inherits(_class.obj, member.name):
                 member.docstring = ""
 

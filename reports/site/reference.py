@@ -24,6 +24,7 @@ from reports.files import write_atomically
 from reports.site import docstrings
 from reports.site.markdown import anchor, cited
 from reports.site.search import PageSection
+from reports.site.signatures import with_breaks
 from reports.site.unicode_formulas import with_formulas
 
 if TYPE_CHECKING:
@@ -158,19 +159,20 @@ def write_reference(folder: Path, derivations: Path, names: Sequence[str] | None
         "hold_signs": docstrings.hold_signs,
         "release_signs": docstrings.release_signs,
         "short_value": docstrings.short_value,
+        "summary": _summary,
     }
     for name in eigenalign.__all__:
         getattr(eigenalign, name)  # pdoc sees what a module holds, not what it would import when asked
     chosen = {name: pdoc.doc.Module(importlib.import_module(name)) for name in names or modules()}
     for module in chosen.values():
-        docstrings.forget_foreign_docstrings(module)
+        docstrings.forget_foreign(module)
     with warnings.catch_warnings():
         # annotations that an inherited __init__ has from another module stay text: nothing to click, nothing lost
         warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
         for name, module in chosen.items():
             page = folder / _page(name)
             html = _ANCHOR_OF_PART.sub(r"\1", pdoc.render.html_module(module, chosen))
-            html = with_formulas(_without_loose_ends(html))
+            html = with_formulas(with_breaks(docstrings.without_colons(_without_loose_ends(html))))
             write_atomically(page, cited(html, _SECTION, Path(os.path.relpath(derivations, page.parent)).as_posix()))
     return chosen
 

@@ -4,9 +4,9 @@ In gradient flow the shape of f on data eigenvalues [s_min, s_max] depends on c 
 u = ηt s alone (theory/derivations.md, section 1.7). Both boundaries are one curve, c*(u) = ½ − ½(ℰ(u) − 1)² with
 ℰ(u) = (e^u − 1)/u, the inverse of u*(c) of `theory.linear.shape.flow_peak`:
 
-    f rises on the whole range         iff  c < ½ and c <= c*(ηt s_max),
-    f falls on the whole range         iff  c >= c*(ηt s_min)  (c*(0) = ½),
-    f rises, then falls                otherwise; the peak is where c = c*(ηt s).
+    f rises on the whole range         iff  c < ½ and c <= c^{*}(ηt s_max),
+    f falls on the whole range         iff  c >= c^{*}(ηt s_min)  (c^{*}(0) = ½),
+    f rises, then falls                otherwise; the peak is where c = c^{*}(ηt s).
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """Docstrings of the reference: what Markdown would take for a tag, what is inherited from elsewhere, long values."""
 
+from typing import Protocol
+
 import pytest
 import torch
 from pdoc.doc import Class
 
-from reports.site.docstrings import forget_foreign_docstrings, hold_signs, kept_lines, release_signs, short_value
+from reports.site.docstrings import forget_foreign, hold_signs, kept_lines, release_signs, short_value
 
 
 @pytest.mark.parametrize("text", ["Σ_{s<t} a", "a <b", "<!-- c", "`<math>` and x < y", "1 <= 2"])
@@ -23,6 +25,8 @@ def test_no_tag_is_left_and_no_sign_is_lost(text):
         ("x" * 301, ""),
         ("{'relu': <built-in method relu of type object>}", ""),
         ("(functools.partial(f),)", ""),
+        ("<Logger simulate (WARNING)>", ""),
+        ("PosixPath('/home/me')", ""),
     ],
 )
 def test_values(value, shown):
@@ -32,7 +36,7 @@ def test_values(value, shown):
 def test_lines_that_click_keeps():
     assert (
         kept_lines("Text.\n\n\b\n  # a comment\n  command\n\nMore.")
-        == "Text.\n\n```\n# a comment\ncommand\n```\n\nMore."
+        == "Text.\n\n```text\n# a comment\ncommand\n```\n\nMore."
     )
 
 
@@ -54,6 +58,12 @@ class _Wider(_Layer):
         return "wider"
 
 
+class _Protocol(Protocol):
+    """What a layer has."""
+
+    size: int
+
+
 class _Module:
     """As much of pdoc's module as is looked at."""
 
@@ -65,9 +75,12 @@ class _Module:
 
 def test_docstrings_of_other_libraries_are_not_repeated(monkeypatch):
     monkeypatch.setattr("reports.site.docstrings.OURS", ("tests",))
-    module = _Module(_Layer, _Wider)
-    layer, wider = module.flattened_own_members
+    module = _Module(_Layer, _Wider, _Protocol)
+    layer, wider, protocol = module.flattened_own_members
     assert "overridden by all subclasses" in layer.members["forward"].docstring
-    forget_foreign_docstrings(module)
+    forget_foreign(module)
     assert layer.members["forward"].docstring == ""
+    names = [member.name for member in protocol.own_members]
+    assert "size" in names
+    assert "__init__" not in names
     assert layer.members["extra_repr"].docstring == wider.members["extra_repr"].docstring == "Its own words."

@@ -45,6 +45,7 @@ def test_lines_that_click_keeps_are_code_and_a_package_lists_its_modules(tmp_pat
     text = (tmp_path / "reports" / "commands" / "transfer.html").read_text()
     assert "\b" not in text
     assert "# a transfer that hurts" in text  # as a heading it has no #
+    assert not re.search(r"<math[^>]*>(?:(?!</math>).)*eigenalign", text, flags=re.DOTALL)
     assert not any("\b" in section.text for section in described(known))
     package = (tmp_path / "reports" / "commands.html").read_text()
     assert 'href="commands/transfer.html"' in package.split("<main")[1]
