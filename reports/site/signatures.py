@@ -6,6 +6,7 @@ import re
 
 _TITLE = re.compile(r'<h1 class="modulename">.*?</h1>', re.DOTALL)
 _SIGNATURE = re.compile(r'<div class="attr .*?</div>\s*<a class="headerlink"', re.DOTALL)
+_LONG_NAME = re.compile(r"<code>(?:<a [^>]*>)?[\w.]{25,}(?:</a>)?</code>")
 _TAG = re.compile(r"(<[^>]*>)")
 _AFTER_DOT = re.compile(r"(?<=\w)\.(?=\w{2})")
 _AFTER_SPAN = re.compile(r'(<span class="o">\.</span>|<span class="p">\[</span>)')
@@ -22,7 +23,8 @@ _FORWARD = re.compile(
 
 
 def with_breaks(html: str) -> str:
-    """A page of pdoc whose titles break after "_", and whose signatures break after dots and brackets, before names."""
+    """A page of pdoc whose titles break after "_", signatures after dots and brackets, and long names after dots."""
+    html = _LONG_NAME.sub(lambda name: _in_text(name[0], _AFTER_DOT, ".<wbr>"), html)
     html = _TITLE.sub(lambda title: _in_text(title[0], re.compile("_"), "_<wbr>"), html)
     return _SIGNATURE.sub(lambda found: _signature(found[0]), html)
 

@@ -35,3 +35,11 @@ def test_forward_references_are_names():
     assert with_breaks(SIGNATURE.format(f'{forward}<span class="p">)]</span>')) == SIGNATURE.format(
         '<span class="n">Known</span><span class="p">]</span>'
     )
+
+
+def test_long_names_in_sentences_break_after_dots():
+    name = "reports.judging.scaling.ScalingVerification"
+    assert with_breaks(f'<code><a href="x.y.html">{name}</a></code>.') == (
+        '<code><a href="x.y.html">reports.<wbr>judging.<wbr>scaling.<wbr>ScalingVerification</a></code>.'
+    )
+    assert with_breaks("<code>theory.check</code>") == "<code>theory.check</code>"
