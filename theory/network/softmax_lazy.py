@@ -114,10 +114,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
         least = float(found[-1].tau.min())
         saturated = SATURATION * spread * moved.size / (model.width * least)
         budget = max(budget, error_budget(alone, moved, epsilon, least) + saturated)
-    left_out = (
-        *neglected(model),
-        "saturation of the softmax: the form is semi-quantitative, and worst where terms cancel",
-    )
+    left_out = (*neglected(model), "saturation of the softmax: semi-quantitative, worst where terms cancel")
     return FORM.asymptotic(found, order="logits", error_budget=budget, neglected=left_out)
 
 
