@@ -48,7 +48,7 @@ def with_smallest_errors(claim: AnyClaim, case: Case[Any], prediction: Any, meas
         if judgement.verdict != "holds" or (judgement.kind or case.kind) == "control":
             found.append(judgement)
         elif all(judgement in at(1 + sign * LARGEST)[place : place + 1] for sign in (1, -1)):
-            found.append(_noted(judgement, "an error common to all values would not be detected"))
+            found.append(_noted(judgement, "a factor common to all predicted values would not be detected"))
         else:
             found.append(_with_error(judgement, smallest_error(holds(place))))
     return tuple(found)

@@ -4,7 +4,7 @@ LIMITS = (
     "Closed forms of $f$ exist for linear models at every time, and for networks of one hidden layer: their first step "
     "at every width (F3), any time near the kernel limit up to order $1/m$ (F4). Away from that limit the theory of "
     "order $1/m$ fails, and F6 shows where: $f$ of networks falls at large $\\sigma$, where that theory only rises. "
-    "There closed equations, solved numerically, give $\\tau$ for many rows of many directions (F9). For other "
+    "There closed equations, solved numerically, give $\\tau$ where rows and dimensions are many (F9). For other "
     "networks the theorem predicts alignment, not the values of $f$: their shapes are measured (B3, B5), not "
     "derived, and F7 takes the values from a smaller network, a surrogate that is measured, not proved.",
     "The sign of transfer is derived for linear models (T1) and in the kernel regime (F5); F8 shows how far such signs "

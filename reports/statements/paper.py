@@ -10,8 +10,8 @@ ALIGNMENT = (
         "Misalignment is the least Jeffreys divergence between a Gaussian with the covariance of the weights and one "
         "whose covariance is aligned with the data.",
         "`theory.misalignment` has the closed form, over eigenspaces of any multiplicity; the claims on alignment use "
-        "it, with the sampling error of few weight vectors taken off.",
-        "Some plots show the square, and the paper's do not always say which: ours name it.",
+        "it, corrected for the sampling error of few weight vectors.",
+        "Some plots of the paper show its square, and they do not always say so; ours name what they show.",
         (Question("A3", "photograph patches"), Question("A6", "", "$M^2$")),
     ),
     Statement(
@@ -75,8 +75,8 @@ SHAPE = (
     Statement(
         "Figure 4, left",
         "The transfer function is a function: five seeds of one setting lie on one curve.",
-        "The scatter between networks against the width, which must fall, and must not for weights of rank one; and "
-        "that of networks of the paper's widths, beside what as many independent neurons must have.",
+        "The scatter between networks against the width: it must fall, except for weights of rank one. For networks "
+        "of the paper's widths it is compared with that of as many independent neurons.",
         "How far the paper's own seeds scatter is not readable from its figure.",
         (Question("B1"), Question("B5", "middle, diagonal as deviations")),
     ),

@@ -68,6 +68,11 @@ class ColumnLayout:
         return max((len(cell.number.sign + cell.number.integer) for cell in self.cells if cell.number), default=0)
 
     @property
+    def signed(self) -> bool:
+        """Whether a number of the column has a minus."""
+        return any(cell.number.sign for cell in self.cells if cell.number)
+
+    @property
     def fraction_width(self) -> int:
         """Characters from the decimal point on, powers of ten included."""
         return max((len(_tail(cell.number)) for cell in self.cells if cell.number), default=0)

@@ -42,6 +42,8 @@ _LABEL_COMMANDS = [
     (re.compile(r"\\mbox(?=\s*\{)"), r"\\mathrm"),
 ]
 _SIMPLE_NUMBER = re.compile(r"(?:\\(?:times|pm|cdot|,|;|leq?|geq?)(?![A-Za-z])|\^\{-?\d+\}|[-−\d.,()\[\]<>=\s])+")
+_NOTE_MARK = re.compile(r"\^\{\\mathrm\{([a-z]+)\}\}")
+_OPTION = re.compile(r"--[\w-]+")
 
 PieceKind = Literal["text", "math", "code"]
 
@@ -117,7 +119,7 @@ def to_html(text: str) -> str:
     shown: dict[PieceKind, Callable[[str], str]] = {
         "text": lambda piece: escape(visible(piece)),
         "math": _html_math,
-        "code": lambda piece: f"<code>{escape(visible(piece))}</code>",
+        "code": _html_code,
     }
     return "".join(shown[kind](piece) for kind, piece in pieces(text))
 
@@ -161,10 +163,18 @@ def latex_code(code: str) -> str:
 def _html_math(source: str) -> str:
     if _SIMPLE_NUMBER.fullmatch(source):
         return _html_number(source)
+    if mark := _NOTE_MARK.fullmatch(source):  # a line may end before a formula, but not before the mark of a note
+        return f"<sup>{mark[1]}</sup>"
     try:
         return mathml(source)
     except UnreadableFormula:
         return f'<code class="tex">{escape(visible(source))}</code>'
+
+
+def _html_code(code: str) -> str:
+    """No line ends within an option, behind its hyphens."""
+    shown = _OPTION.sub(r'<span class="word">\g<0></span>', escape(visible(code)))
+    return f"<code>{shown}</code>"
 
 
 def _html_number(source: str) -> str:

@@ -17,7 +17,9 @@ _NOTATION = (
     "An error in parentheses is one standard error, in units of the last digit; brackets hold a 95 % confidence "
     "interval unless a note says otherwise."
 )
-_ERROR_DETECTED = "Error detected: with the predicted number wrong by this share or more, the finding would not hold."
+_ERROR_DETECTED = (
+    "Error detected: had the predicted number been wrong by this share or more, the finding would not hold."
+)
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ def scoreboard(report: ReportRecord) -> Table:
         for claim in report.claims
     )
     caption = (
-        "Number of findings by claim and verdict. A claim is refuted if one of its findings is, otherwise undecided if "
-        "one is."
+        "Number of findings by claim and verdict. A claim is refuted if any of its findings is, otherwise undecided if "
+        "any is, and otherwise it holds; one without findings has no verdict."
     )
     return Table("claims", caption, columns, rows)
 
@@ -195,7 +197,7 @@ def sentence(report: ReportRecord) -> str:
     """A sentence with the number of findings by verdict."""
     counts = report.counts
     total = sum(counts.values()) - counts["outside the hypotheses"]
-    claims = len(report.claims)
+    claims = sum(bool(with_verdict(claim.findings)) for claim in report.claims)
     hold, refuted, undecided = counts["holds"], counts["refuted"], counts["undecided"]
     text = (
         f"Of {counted(total, 'judged finding')} on {counted(claims, 'claim')}, "
@@ -203,11 +205,7 @@ def sentence(report: ReportRecord) -> str:
         f"{undecided} {_plural(undecided, 'is', 'are')} undecided."
     )
     if extra := counts["outside the hypotheses"]:
-        text += (
-            f" {extra} more {_plural(extra, 'lies', 'lie')} outside the hypotheses of the theory and "
-            f"{_plural(extra, 'is', 'are')} reported as {_plural(extra, 'an effect size', 'effect sizes')}, "
-            "without a verdict."
-        )
+        text += f" {extra} more {_plural(extra, 'lies', 'lie')} outside the hypotheses of the theory."
     return text
 
 

@@ -28,6 +28,7 @@ _FITTING = r"""\providecommand{\eigenaligntable}[1]{\begingroup\sbox0{#1}%
   \ifdim\wd0>\linewidth\ifdim\csname f@size\endcsname pt>7pt\scriptsize\tabcolsep=3pt\sbox0{#1}\fi\fi
   \ifdim\wd0>\linewidth\ifdefined\resizebox\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi\else\usebox0\fi
   \endgroup}%"""
+WIDER_MINUS = 0.4  # by which a minus is wider than a digit, in digits
 _COMMANDS = {"holds": "holds", "refuted": "refuted", "undecided": "undecided", "outside the hypotheses": "outside"}
 
 
@@ -253,8 +254,9 @@ def _html_number(number: Number, column: ColumnLayout) -> str:
     before = (number.sign + number.integer).replace("-", "−")
     after = (f".{number.fraction}" if number.fraction else "") + (f"({number.error})" if number.error else "")
     power = "" if number.exponent is None else f"×10<sup>{str(number.exponent).replace('-', '−')}</sup>"
+    width = column.integer_width + (WIDER_MINUS if column.signed else 0)
     return (
-        f'<span class="i" style="width:{column.integer_width}ch">{before}</span>'
+        f'<span class="i" style="width:{width:g}ch">{before}</span>'
         f'<span class="f" style="width:{column.fraction_width}ch">{after}{power}</span>'
     )
 

@@ -34,6 +34,10 @@ from theory.setting import Setting, Training
 ASSUMPTIONS = (*online.ASSUMPTIONS[:2], "linear model, squared error, plain gradient descent", *online.ASSUMPTIONS[3:])
 LARGEST_RATE = 0.5  # ηh, beyond which (1 − ηh)² is nothing like e^{−2ηh}
 LARGEST_FEEDBACK = 0.5  # φ: the mean square is unbounded from 1 on
+DISCRETE = (
+    "the discreteness of steps: relative order ηh (1 + hT times the share of the initial weights), h = s + decay, "
+    "T the sum of learning rates"
+)
 
 
 def refusal(setting: Setting) -> str | None:
@@ -56,7 +60,7 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
     """p of the equation whose noise depends on the state; relative error O(η), budget as above."""
     p = _variances(setting, state_dependent=True)
     budget = max(LEAST_BUDGET, 1.5 * _discretisation(setting, p))
-    neglected = ("the discreteness of steps: relative order η h (1 + h T times the share of the initial weights)",)
+    neglected = (DISCRETE,)
     return FORM.asymptotic(population_readings(setting, p), order="eta", error_budget=budget, neglected=neglected)
 
 
@@ -68,7 +72,7 @@ def predict_additive(setting: Setting, rows: np.ndarray | None = None) -> Predic
     budget = max(LEAST_BUDGET, (1 + forgotten) * (1 + 1.5 * _discretisation(setting, better)) - 1)
     neglected = (
         "the noise that the weights add to the gradient",
-        "the discreteness of steps: relative order η h (1 + h T times the share of the initial weights)",
+        DISCRETE,
     )
     return ADDITIVE.asymptotic(population_readings(setting, p), order="eta", error_budget=budget, neglected=neglected)
 

@@ -104,8 +104,8 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     quantile = float(stats.t.isf((1 - CONFIDENCE) / 2 / error.size, pairs - 1))
     readings = tuple(map(basis.reading, steps, average.second_moments))
     known = quantile * float(error.max())
-    drawn = f"the average over orders is that of {pairs} random pairs of an order and its reverse"
-    neglected = (f"{drawn}: τ is known to {known:.2g} of itself",)
+    drawn = f"all but {pairs} random pairs of an order and its reverse in the average over orders"
+    neglected = (f"{drawn}: a relative error of τ of at most {known:.2g}",)
     budget = max(LEAST_BUDGET, known)
     return FORM.asymptotic(readings, order="orders^-1/2", error_budget=budget, neglected=neglected)
 

@@ -217,7 +217,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
             rule = f"no closed form of the settled state: by step {step} up to {left:.2g} of τ may be left of the start"
             raise NoClosedForm("training.steps", step, f"{rule}, more than {LARGEST_BUDGET:g}")
         budget = max(budget, left)
-    neglected = (f"what is left of the start: a share of at most {budget:.2g} of τ",)
+    neglected = (f"what is left of the initial weights: at most {budget:.2g} of τ",)
     return FORM.asymptotic(readings, order="ρ^(t/2)", error_budget=budget, neglected=neglected)
 
 

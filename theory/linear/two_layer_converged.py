@@ -116,7 +116,11 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     readings = tuple(
         reading(step, spaces, eigenvalues, (spaces.basis * tau) @ spaces.basis.T) for step in setting.training.readings
     )
-    neglected = ("initial variances against the learnt weights", "the learning rate", "what is not yet learnt")
+    neglected = (
+        "the initial variances beside the learnt weights",
+        "the finite learning rate",
+        "what is not yet learnt",
+    )
     order = "init variance + learning rate"
     return FORM.asymptotic(readings, order=order, error_budget=ERROR_BUDGET, neglected=neglected)
 

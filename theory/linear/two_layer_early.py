@@ -132,7 +132,9 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
             rule = f"no closed form of early times: saturation takes about {lost:.2g} of τ by step {step}"
             raise NoClosedForm("training.steps", step, f"{rule}, more than {ERROR_BUDGET:g}")
         readings.append(reading(step, spaces, eigenvalues, _rebuilt(spaces, tau)))
-    neglected = ("the output W₂W₁x in the residual: order of the initial variances, growing as exp(2tg)",)
+    neglected = (
+        "the output W₂W₁x in the residual, which is of the order of the initial variances and grows as exp(2tg)",
+    )
     return FORM.asymptotic(readings, order="init variance", error_budget=ERROR_BUDGET, neglected=neglected)
 
 

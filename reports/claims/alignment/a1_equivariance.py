@@ -193,8 +193,9 @@ CLAIM = Claim(
     "orthogonal $R$ and at every step: exactly, for gradient descent and SGD with momentum and L2 decay.",
     reference="arXiv:2006.10455, proof of Proposition 1",
     method="The same replicas are trained in given and in rotated coordinates, in double precision. The discrepancy "
-    "is the largest $|W_t(XR^\\top, W_0R^\\top) - W_t(X, W_0)R^\\top| / \\max(1, |W_t|)$. The claim holds up to "
-    "$10^{-10}$ and is refuted beyond it; Adam, RMSprop, sign SGD and L1 decay are controls: they must violate it.",
+    "is the largest $\\left|W_t(XR^\\top, W_0R^\\top) - W_t(X, W_0)R^\\top\\right| / \\max(1, \\left|W_t\\right|)$. "
+    "The claim holds up to $10^{-10}$ and is refuted beyond it; Adam, RMSprop, sign SGD and L1 decay are controls: "
+    "they must violate it.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -182,7 +182,7 @@ def judge_average(prediction: ContainmentVerdict, held: HeldAverage, draws: int)
         interval=(0.0, after.largest),
         power=f"before averaging: {before.verdict}, leakage or anisotropy {before.largest:.2g}",
         verdict=one_left_verdict(left, prediction, diverged=0),
-        note="leakage and anisotropy relative to the norm; no statistics",
+        note="in brackets: leakage and anisotropy, relative to the norm; computed, with nothing sampled",
     )
     drawn = Judgement(
         quantity=r"largest entry of $\langle gBg^\top\rangle - \Pi(B)$, relative to $\|B\|$",
@@ -202,7 +202,7 @@ def judge_average(prediction: ContainmentVerdict, held: HeldAverage, draws: int)
         interval=(0.0, held.flips),
         power=f"detects anything above {ROUNDING:g}",
         verdict=identity_verdict(held.flips, ROUNDING, diverged=0),
-        note="the whole group: no statistics",
+        note="over the whole group, with nothing sampled",
     )
     return contained, drawn, flipped
 

@@ -198,7 +198,7 @@ def decide(
             pvalue=alignment.pvalue,
             power=found(alignment.detectable),
             verdict=exact_verdict(alignment.pvalue, alignment.detectable, measured.diverged),
-            note="" if linear else f"the anisotropy that training left is {alignment.learned:.0%}",
+            note="" if linear else f"anisotropy after training: {alignment.learned:.0%}",
         ),
         Judgement(
             quantity=r"$|\mathrm{E}\,w|$, in units of $\sqrt{\mathrm{tr}\,\Sigma_w}$",

@@ -127,9 +127,10 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Figure 2",
     method="Photographs lie outside the hypotheses: $M^2$ is given with its floor, without a verdict. What "
     "is judged is whether filters are closer to the patch eigenvectors than to random bases. A network whose filters "
-    "are independent of the patches is called closer with probability 0.01, exactly; the number of such networks is "
-    "binomial, and must have a probability below $10^{-6}$. Untrained networks must not be called closer more often. "
-    f"`--budget paper --cifar10 DIR` adds the paper's net on CIFAR-10, {paper_networks.NETWORKS} trainings on random "
+    "are independent of the patches is called closer with probability exactly 0.01; the number of such networks is "
+    "binomial, and a number as large as the observed one must have a probability below $10^{-6}$. Untrained networks "
+    f"must not be called closer more often. `--budget paper --cifar10 DIR` adds the paper's net on CIFAR-10, "
+    f"{paper_networks.NETWORKS} trainings on random "
     "and on real labels each, by the same rule; the paper does not give its initial law, so we take He's.",
     trials=trials,
     predict=predict_orientation,

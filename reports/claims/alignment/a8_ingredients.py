@@ -225,9 +225,9 @@ def illustrate(outcomes: Outcomes[Study, float | str, Measured]) -> Exhibits:
     if not ensembles:
         return Exhibits(tables=(table_of("a8-ingredients", caption, rows, *columns),))
     caption += (
-        " Then of an ensemble: how far $\\Sigma_w$ is outside the commutant and how far it would have been seen to be, "
-        "the p-value of the exact test, and where that is below $10^{-6}$ the share of what is outside (squared) that "
-        "diagonal matrices account for, with its standard error."
+        " Then, for an ensemble: the part of $\\Sigma_w$ outside the commutant, and the part that would have been "
+        "detected; the $p$-value of the exact test, and where that is below $10^{-6}$ the share of what is outside "
+        "(squared) that diagonal matrices account for, with its standard error."
     )
     table = table_of("a8-ingredients", caption, rows, *columns, *ENSEMBLE_COLUMNS)
     return Exhibits(tables=(table,), figures=alignment_figure(ensembles.values()))
@@ -269,7 +269,8 @@ CLAIM = Claim(
     "sixteenth of that where the optimizer cannot train many networks at once. Those that commute must keep alignment. "
     "No theory says how much the others break it: their ensembles measure this, without a verdict, and a table says in "
     "which of them alignment is rejected below $p = 10^{-6}$. The L1 penalty and the group lasso by inputs are five "
-    "times as strong there.",
+    "times as strong there. Two optimizers fail to commute only by their implementation: Muon rounds to bfloat16, and "
+    "L-BFGS divides its first step by the sum of the absolute entries of the gradient.",
     trials=trials,
     predict=predict,
     measure=measure,

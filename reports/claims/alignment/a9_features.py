@@ -183,8 +183,9 @@ def illustrate(outcomes: Outcomes[FeatureStudy, FeaturePrediction, MeasuredFeatu
     figure = Figure(
         name="a9-course",
         caption=r"Digits along training: the parts of the mean $W_1^\top W_1$ and of the mean AGOP that are aligned "
-        r"with $\Sigma_x$, and the correlation of one with the other; of changes since the beginning, from products "
-        "of different networks, with 95 % intervals. Random labels keep all three near 1, real labels only the last.",
+        r"with $\Sigma_x$, and the correlation of one with the other, for the change since initialisation; estimated "
+        "from products of different networks. Bars: 95 % intervals. Random labels keep all three near 1, real labels "
+        "only the last.",
         panels=panels,
     )
     return Exhibits((table,), (figure,) if panels else ())
@@ -208,13 +209,13 @@ CLAIM = Claim(
     id="A9",
     title="Features",
     statement="With random labels the mean AGOP, the average outer product of the output's gradients, is aligned with "
-    r"$\Sigma_x$ as $\Sigma_w$ is. Real labels make both leave $\Sigma_x$ together. In linear networks of $L$ layers "
-    r"$W_1^\top W_1\propto\mathrm{AGOP}^{1/L}$ at stationary points with decay, and in any network "
+    r"$\Sigma_x$ as $\Sigma_w$ is. With real labels both move away from $\Sigma_x$, together. In linear networks of "
+    r"$L$ layers $W_1^\top W_1\propto\mathrm{AGOP}^{1/L}$ at stationary points with decay, and in any network "
     r"$W_1^\top W_1=-\frac{1}{n\lambda}\sum\nabla\ell\,x^\top$ there.",
     reference="arXiv:2006.10455, section 2; theory/derivations.md, section 3.9; arXiv:2507.05644",
-    method=r"$\alpha$ is the exponent with the largest correlation; its mean over networks must lie within 0.02 of "
-    r"$1/L$, with "
-    "its 95 % interval. The residual of the second identity must be below $10^{-3}$ in every network. Alignment is "
+    method=r"$\alpha$ is the exponent for which $\mathrm{AGOP}^\alpha$ correlates best with $W_1^\top W_1$; the 95 % "
+    r"interval of its mean over networks must lie within 0.02 of $1/L$. "
+    "The residual of the second identity must be below $10^{-3}$ in every network. Alignment is "
     "tested as in A3; a fixed teacher is the control. Along training on digits the part of a mean that is aligned "
     "with $\\Sigma_x$, and the correlation of the two means, are estimated from products of different networks; the "
     "part must stay above 0.9 with random labels and fall below it with real ones, below the correlation with the "

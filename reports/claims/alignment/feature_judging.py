@@ -71,7 +71,7 @@ def converged_judgements(
             Judgement(
                 kind="outside" if outside else "exact",
                 quantity=r"residual of $W_1^\top W_1=-\frac{1}{n\lambda}\sum\nabla\ell\,x^\top$",
-                prediction="not 0: rows rest on kinks" if outside else 0.0,
+                prediction="not 0: some rows lie on kinks" if outside else 0.0,
                 measurement=residual,
                 verdict=OUTSIDE if outside else identity_verdict(residual, RESIDUAL, measured.diverged),
                 power="" if outside else f"detects anything above {RESIDUAL:g}",
@@ -133,7 +133,7 @@ def course_judgements(prediction: FeaturePrediction, measured: FeatureCourse) ->
                 standard_error=error,
                 interval=(low + bound, high + bound),
                 verdict=verdict,
-                note="of changes since the beginning; jackknife over networks",
+                note="for the change since initialisation; jackknife over networks",
             )
         )
     if prediction.leaves:
@@ -168,7 +168,7 @@ def _moment(measured: FeatureCourse) -> Judgement:
         standard_error=error if known else None,
         interval=(low, high) if known else None,
         verdict=verdict,
-        note="interpolated between readings; jackknife over networks",
+        note="for the change since initialisation, interpolated between readings; jackknife over networks",
     )
 
 

@@ -157,7 +157,7 @@ def without_own_output(setting: Setting, right: Prediction) -> Prediction:
     kept = 1 - rate * setting.training.weight_decay
     own = kept * rate / model.width * first_step_terms(felt, model).own
     wrong = first_step_readings(setting, rows, model, moved - own, first_step_mean(felt, model, rate))
-    return replace(right, formula="without the own output", neglected=(), readings=wrong)
+    return replace(right, formula="without the neuron's own output", neglected=(), readings=wrong)
 
 
 def measure(case: Case[StepAsked], context: Context) -> FormEvidence:
@@ -230,7 +230,7 @@ def _panel(outcome: StepOutcome) -> Panel:
     ]
     if beside is not None:
         wrong = beside.tau / outcome.prediction.initial - 1
-        series.append(Series("without the own output", sigma, wrong, style="dashed"))
+        series.append(Series("without its own output", sigma, wrong, style="dashed"))
     return Panel(outcome.case.name, r"$\sigma$", r"$\tau/s_0^2-1$", tuple(series))
 
 
@@ -240,10 +240,10 @@ CLAIM = Claim(
     statement="The first step of full-batch gradient descent on random labels changes the weight covariance of one "
     "hidden layer by a closed form, exact at every width; it lengthens or shortens the weights.",
     reference="arXiv:2006.10455 asks for $f$ of networks; the forms are derived in theory/derivations.md, section 2.3",
-    method="ReLU, erf and tanh networks of small width, where terms of order $1/m$ are large, against the prediction "
-    "of the whole matrix $E[ww^\\top]$, as in F1; averaged over redrawn rows; cross-entropy with logits of infinite "
-    "width, within a budget of order $1/m^2$. As a control, the prediction for independent weights and "
-    "outputs must be refuted.",
+    method="ReLU, erf and tanh networks of small width, where terms of order $1/m$ are large, are compared with the "
+    "prediction of the whole matrix $E[ww^\\top]$, as in F1, once averaged over redrawn rows. For cross-entropy the "
+    "prediction takes the logits of infinite width, within a budget of order $1/m^2$. As a control, the prediction for "
+    "independent weights and outputs must be refuted.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -193,21 +193,21 @@ CLAIM = Claim(
     "order $1/m$ is known in closed form at any time; the error falls as $m^{-1/2}$ for ReLU, whose "
     "gates have kinks, and as $1/m$ for erf.",
     reference="arXiv:2006.10455 asks for $f$ of such networks; derived in theory/derivations.md, section 2.2",
-    method="Networks of several widths on the same rows; their motion at a fixed kernel is subtracted as a control "
-    "variate. The kernel is that of drawn neurons, and the mean of the variate is taken from first layers that are "
-    "drawn and not trained, with its error included in the interval: no prediction enters the measurement. Where the "
-    "rate is judged, networks have more neurons, and training takes ten large steps. Widths, rows, rates and numbers "
-    "of networks were fixed on pilot seeds. The error of the trace is fitted by one power of the width, for smooth "
-    "activations times $1 + b/m$, the next order, over widths whose weights move little: it holds where the 95 % "
-    "interval lies within 0.15 of the exponent. For erf that takes the full budget: on three pilot seeds the exponent "
-    "was $-0.91$, because orders beyond the next still matter at these widths; in much wider networks the error is "
-    "too small for a quick run to detect. The changes of $\\tau$ at the narrowest width inside the regime hold within "
-    "the budget that the form declares beforehand. There, too, the trace of ReLU networks whose first layer alone is "
-    "trained is compared with its law by modes of the tangent kernel: it holds if the 95 % interval differs from the "
-    "law by no more than the declared share of what labels add and unlearning takes away. As controls one term is left "
-    "out at a time, the pull of a neuron's own output ($T_2$), the change of its gates ($T_3$), or the motion of "
-    "output weights ($T_4$): the theory without it must be farther from the measurement than the whole ($p < "
-    "10^{-6}$).",
+    method="Networks of several widths are trained on the same rows; their motion at a fixed kernel is subtracted as a "
+    "control variate. The kernel is that of drawn neurons, and the mean of the variate is taken from first layers that "
+    "are drawn and not trained, with its error included in the interval: no prediction enters the measurement. Where "
+    "the rate is judged, networks have more neurons, and training takes ten large steps. Widths, rows, rates and "
+    "numbers of networks were fixed on pilot seeds. The error of the trace is fitted by one power of the width, for "
+    "smooth activations times $1 + b/m$, the next order, over widths whose weights move little: it holds where the 95 "
+    "% interval lies within 0.15 of the exponent. For erf that takes the full budget: on three pilot seeds the "
+    "exponent was $-0.91$, because orders beyond the next still matter at these widths; in much wider networks the "
+    "error is too small for a quick run to detect. The changes of $\\tau$ at the narrowest width inside the regime "
+    "hold within the budget that the form declares beforehand. There, too, the trace of ReLU networks whose first "
+    "layer alone is trained is compared with its law by modes of the tangent kernel: it holds if the 95 % interval "
+    "differs from the law by no more than the declared share of what labels add and unlearning takes away. As controls "
+    "one term is left out at a time, the pull of a neuron's own output ($T_2$), the change of its gates ($T_3$), or "
+    "the motion of output weights ($T_4$): the theory without it must be farther from the measurement than the whole "
+    "($p < 10^{-6}$).",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -239,7 +239,7 @@ def illustrate(outcomes: Outcomes[Study, MovedPrediction, MovedEvidence]) -> Exh
     table = table_of(
         "f9-away-from-lazy",
         "One hidden layer away from the kernel limit: the change $\\tau/s_0^2-1$ at the smallest and the largest "
-        "$\\sigma$, predicted and measured (standard error), and the relative error of $\\tau$ that is declared.",
+        "$\\sigma$, predicted and measured (standard error), and the declared relative error of $\\tau$.",
         outcomes,
         text("setting", lambda outcome: outcome.case.name),
         number("smallest $\\sigma$: predicted", "1", lambda outcome: _predicted(outcome, 0)),
@@ -298,15 +298,15 @@ CLAIM = Claim(
     id="F9",
     title="Networks away from the kernel limit",
     statement="The weight covariance of one hidden layer of any width that is trained on random labels follows, for "
-    "many rows of many directions, from closed equations, however far the weights and the tangent kernel move.",
+    "many rows in many dimensions, from closed equations, however far the weights and the tangent kernel move.",
     reference="arXiv:2006.10455 asks for $f$ of networks; the form is derived in theory/derivations.md, section 2.7",
-    method="Narrow erf, ReLU and tanh networks whose weights move by a third of their size or more: full batches, "
-    "momentum, shuffled batches, squared error and cross-entropy; every $\\tau$ against the prediction, whose "
-    "simultaneous intervals must lie within the declared error; the shape of $f$ on spectra of several levels. As a "
-    "control, the theory of the kernel limit (F4) must be outside that error by half of the steps of the first of "
-    "these networks. From the full budget on, wider networks, steeper spectra, trained output layers and biases "
-    "are added, and the same networks at three numbers of directions, whose error must fall as $1/d$: the exponent "
-    "must lie within 0.25 of $-1$, by its interval, in which the error of the prediction is included.",
+    method="Narrow erf, ReLU and tanh networks, whose weights move by a third of their size or more, are trained with "
+    "full batches, momentum, shuffled batches, squared error and cross-entropy. Every $\\tau$ is compared with the "
+    "prediction: simultaneous intervals must lie within the declared error; on spectra of several levels, the shape of "
+    "$f$, too. As a control, the theory of the kernel limit (F4) must be outside that error for the first of these "
+    "networks, already after half of its steps. From the full budget on, wider networks, steeper spectra, trained "
+    "output layers and biases are added, and the same networks at three numbers of directions, whose error must fall "
+    "as $1/d$: the interval of the exponent, which includes the error of the prediction, must lie within 0.25 of $-1$.",
     trials=trials,
     predict=predict,
     measure=measure,

@@ -33,7 +33,7 @@ def changes_judgement(evidence: FamilyEvidence) -> Judgement:
         measurement=float(relative[worst]),
         standard_error=float(error[worst]),
         interval=(float(relative[worst] - half[worst]), float(relative[worst] + half[worst])),
-        power=f"of changes up to {np.abs(predicted.change / scale).max():.2g}",
+        power=f"changes of $\\tau$ by up to {np.abs(predicted.change / scale).max():.2g} are predicted",
         verdict=verdict,
         note=rf"displacement $\varepsilon = {predicted.displacement:.2f}$; the interval is simultaneous",
     )

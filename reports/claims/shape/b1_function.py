@@ -184,7 +184,7 @@ def conclude(outcomes: ScatterOutcomes) -> tuple[tuple[Judgement, ScatterOutcome
     judgement = Judgement(
         kind="asymptotic",
         about=f"linear models, {len(linear)} ways of training",
-        quantity=f"{QUANTITY}, the one whose interval ends highest",
+        quantity=f"{QUANTITY}, for the way whose interval reaches highest",
         prediction="negative",
         measurement=float(highest.slope[-1]),
         standard_error=error,
@@ -285,8 +285,8 @@ CLAIM = Claim(
     method="The logarithm of the scatter of $f$ between networks is fitted against that of the width; the claim holds "
     f"if the 95 % interval of the slope (bootstrap over networks) lies below 0. Linear models are trained in "
     f"{TOGETHER} ways and judged together, by intervals that hold simultaneously. As a control, a two-layer linear "
-    "network of one output, whose converged weights are of rank one, must not decrease: the interval of its slope must "
-    "lie above half the slope of independent neurons.",
+    "network of one output, whose converged weights are of rank one, must keep its scatter: the interval of its slope "
+    "must lie above half the slope of independent neurons.",
     trials=trials,
     predict=predict,
     measure=measure,

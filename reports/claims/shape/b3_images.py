@@ -224,8 +224,8 @@ def _panel(outcome: Outcome[Epochs, str, FilterCurves]) -> Panel:
 CLAIM = Claim(
     id="B3",
     title="$f$ on images",
-    statement="On images $f$ rises over training, at middle $\\sigma$ by orders of magnitude, on random and on real "
-    "labels.",
+    statement="On images $f$ rises over training at middle $\\sigma$, on random and on real labels, and from small "
+    "initial weights more than tenfold.",
     reference="arXiv:2006.10455, Figure 4 (centre and right)",
     method="Filters are trained on crops of photographs, and $f$ is read at the $\\sigma$ in the middle of the "
     "logarithmic scale, before training and after 40 epochs. The rise holds when the 95 % interval of $\\log_{10}$ of "

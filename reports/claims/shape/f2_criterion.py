@@ -238,11 +238,12 @@ def background() -> tuple[Table, ...]:
     time = most_suitable_time()
     panels = table_of(
         "f2-paper-panels",
-        f"The three panels of Figure 20 of the paper by the criterion, for what the labels teach ($c = 0$), at "
-        f"$\\eta t = {time:.2f}$ of a panel of 10,000 samples, other panels in proportion to their samples. With the "
-        f"diagonal read as variances all three agree for $\\eta t$ between {first:.2f} and {last:.2f}; as "
-        "standard deviations, which is how the figure is to be read (claim B5), for none: the criterion does not "
-        "explain the figure. With the init of the paper the linear model only falls, in every panel.",
+        f"The three panels of Figure 20 of the paper by the criterion, for the contribution of the labels alone "
+        f"($c = 0$), at $\\eta t = {time:.2f}$ for a panel of 10,000 samples, and in proportion to the samples for the "
+        f"others. With the diagonal read as variances all three agree for $\\eta t$ between {first:.2f} and "
+        f"{last:.2f}. "
+        "Read as standard deviations, as it must be (claim B5), they agree for none: the criterion does not explain "
+        "the figure. With the init of the paper the linear model only falls, in every panel.",
         panel_criteria(time),
         text("reading", lambda found: f"diagonal as {found.reading}", once=True),
         text("panel", lambda found: found.panel.name),
@@ -263,9 +264,9 @@ CLAIM = Claim(
     "place known in closed form. Online, to leading order in $\\eta$, it has no peak: it rises where the noise of the "
     "labels $\\eta\\sigma_y^2/(2B)$ is above the initial variance $\\sigma_0^2$, and falls where it is below.",
     reference="arXiv:2006.10455, Figure 20; derived in theory/derivations.md, section 1.7",
-    method="Twelve settings on a grid of the phase diagram: the exact criterion for descent against the shape that "
-    "simultaneous 99 % intervals of the simulated $\\tau$ allow. Two settings of online training, by the same rule, "
-    "against the shape to leading order.",
+    method="On twelve settings, a grid of the phase diagram, the exact criterion for gradient descent is compared with "
+    "the shape that simultaneous 99 % intervals of the simulated $\\tau$ allow. On two settings of online training the "
+    "shape to leading order is compared by the same rule.",
     trials=trials,
     predict=predict,
     measure=measure,

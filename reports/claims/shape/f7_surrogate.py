@@ -262,7 +262,7 @@ def surrogate_table(outcomes: Outcomes[Proportions, float | Agreement, HeldSurro
         "than the full size for the same standard error.",
         [row for outcome in outcomes for row in _rows(outcome)],
         text("setting", lambda row: row.case, once=True),
-        number("step", "count", lambda row: row.error.step if row.larger else None),
+        text("step", lambda row: row.error.step, once=True),
         number("$b$", "1", lambda row: row.error.b),
         number("rms error", "%", lambda row: 100 * row.error.rms, digits=2),
         number("largest error", "%", lambda row: 100 * row.error.largest, digits=2),

@@ -113,7 +113,7 @@ CLAIM = Claim(
     reference="arXiv:2006.10455, Figure 1",
     method="Networks are trained on 300 digits 8x8 with random labels until these are fitted, then on 300 others with "
     "their own; or for 40 epochs, then on new random labels. Every replica is trained downstream from "
-    "scratch, from the trained weights and from the same rescaled, on the same rows, labels and batches: differences "
+    "scratch, from the trained weights, and from these rescaled, on the same rows, labels and batches: differences "
     "of the mean train accuracy are paired. A gain holds if its 95 % interval, simultaneous over both gains of a case, "
     "lies above 0, and is refuted if it lies below. Settings in which transfer is negative are those of C3 and C4. "
     "`--budget paper --cifar10 DIR` adds VGG16 on CIFAR-10, real and new random labels downstream, from He's initial "

@@ -249,7 +249,7 @@ def illustrate(outcomes: Outcomes[None, str, Effects]) -> Exhibits:
     shares = table_of(
         "c2-shares",
         "The gain after every treatment as a share of that of the pretrained first layer at its norm at init, "
-        "with Fieller's 95 % intervals, where that gain differs from 0 at this level.",
+        "with Fieller's 95 % intervals, each on its own, where that gain differs from 0 at this level.",
         (row for name, measured in found.items() for row in _rows(name, measured)),
         text("case", lambda row: row.case, once=True),
         text("treatment", lambda row: row.treatment),
@@ -300,9 +300,9 @@ CLAIM = Claim(
     "The share holds as most of the gain if Fieller's interval lies above 0.5, is refuted if it lies below, and is "
     "given only where the pretrained layer's own gain differs from 0. As controls, the drawn layer must gain more than "
     "one with the same $f$ in a random basis, and more than the trained layer whitened by $\\Sigma_w^{-1/2}$, which "
-    "keeps what the layer has beyond its covariance. Of filters the share is also given at the paper's step "
-    f"{PAPER_AT:,} and over its steps {PAPER_OVER[0]:,} to {PAPER_OVER[1]:,}, in epochs of its images, beside the "
-    f"published share; on CIFAR-10 it must lie within {WITHIN_PAPER:g} of that. Other intervals are "
+    "keeps what the layer has beyond its covariance. For filters the share is also given at the epochs that "
+    f"correspond to the paper's step {PAPER_AT:,} and to its steps {PAPER_OVER[0]:,} to {PAPER_OVER[1]:,}, beside the "
+    f"published shares; on CIFAR-10 it must lie within {WITHIN_PAPER:g} of that. Other intervals are "
     "95 %, simultaneous over the findings of a case. Photographs have no labels as rich as those of CIFAR-10, so their "
     "downstream labels are new random ones. From the full budget on, another case has the photographs' own labels "
     "downstream: which of the two a crop is from. `--budget paper --cifar10 DIR` adds the paper's net on CIFAR-10, "

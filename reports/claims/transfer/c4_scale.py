@@ -121,7 +121,7 @@ def _change(by_factor: Mapping[float, Effects]) -> str:
 
 def _gains_panel(by_factor: Mapping[float, Effects]) -> Panel:
     factors = np.array(list(by_factor))
-    series = [Series("none", np.array([FACTORS[0], FACTORS[-1]]), np.zeros(2), style="dashed")]
+    series = [Series("no gain", np.array([FACTORS[0], FACTORS[-1]]), np.zeros(2), style="dashed")]
     for treatment in SHOWN[1:]:
         found = [effects.difference(treatment) for effects in by_factor.values()]
         gains, half = np.array([each.mean for each in found]), np.array([each.high - each.mean for each in found])

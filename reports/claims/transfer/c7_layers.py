@@ -106,7 +106,8 @@ def illustrate(outcomes: Outcomes[LayeredDigits, str, LayerEffects]) -> Exhibits
                 yield outcome.case.name, outcome.measurement, each.name, whole
 
     def share(row: tuple[str, LayerEffects, str, str | None]) -> str:
-        return "" if row[3] is None else _words(row[1].share(row[2], row[3]))
+        found = None if row[3] is None else row[1].share(row[2], row[3])
+        return "" if row[3] is None else "undetermined" if found is None else _words(found)
 
     table = table_of(
         "c7-layers",
@@ -149,7 +150,7 @@ def _panel(title: str, depth: int, measured: LayerEffects) -> Panel:
         )
         for label, members in families.items()
     )
-    return Panel(title, "hidden layers", "gain in mean train accuracy", series, from_zero=True)
+    return Panel(title, "hidden layers", "gain in mean train accuracy", series)
 
 
 CLAIM = Claim(
@@ -163,10 +164,10 @@ CLAIM = Claim(
     "fitted "
     "or for 80 epochs; gains are mean train accuracies over 6 epochs of real labels, minus those from scratch; test "
     f"accuracies on {HELD_OUT} further rows are given, too. Hidden layers are kept at their norms before training; or "
-    "drawn: the first from N(0, $\\Sigma_w$) of the other replicas, each next one from N($\\mu$, $\\Sigma$), the mean "
-    f"and covariance of the rows of that layer in {REFERENCES} other replicas, rotated by the orthogonal matrix that "
-    "fits the layers below it there to those below it here (rainbow networks, Guth et al. 2024). Drawn layers recover "
-    f"the gain if their share of the gain of all trained layers is at least {RECOVERED:g} and the lower end of "
+    "drawn: the first from N(0, $\\Sigma_w$) of the other replicas, each further one from N($\\mu$, $\\Sigma$), the "
+    f"mean and covariance of the rows of that layer in {REFERENCES} other replicas, rotated by the orthogonal matrix "
+    "that fits the layers below it there to those below it here (rainbow networks, Guth et al. 2024). Drawn layers "
+    f"recover the gain if their share of the gain of all trained layers is at least {RECOVERED:g} and the lower end of "
     f"Fieller's interval lies above {MOST_OF_IT:g}; this is refuted if the upper end lies below {RECOVERED:g}. Layers "
     "above the first must add to the gain, kept or drawn. Controls are layers without the mean and the covariance "
     "between "

@@ -143,7 +143,9 @@ def judge_absent(found: PairedMean, smallest: float, diverged: int, *, quantity:
         standard_error=found.standard_error if found.estimable else None,
         interval=(found.low, found.high) if found.estimable else None,
         verdict=verdict,
-        power="the whole interval" if found.estimable else "not estimable: the difference is the same in all replicas",
+        power="the whole 95 % interval must lie within"
+        if found.estimable
+        else "not estimable: the difference is the same in all replicas",
         note=with_need(note, verdict, by_interval(found.replicas, found.low, found.high, (-smallest, smallest))),
     )
 

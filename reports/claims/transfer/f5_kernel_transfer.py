@@ -195,7 +195,7 @@ def illustrate(outcomes: Outcomes[WideStudy, PredictedWideGains, MeasuredGains])
 
 def _panel(outcome: WideOutcome, along: np.ndarray) -> Panel:
     prediction, every = outcome.prediction, np.arange(along.shape[1])
-    series = [Series("none", every[[0, -1]], np.zeros(2), style="dashed")]
+    series = [Series("no gain", every[[0, -1]], np.zeros(2), style="dashed")]
     for k, (gains, errors) in enumerate(zip(*shares(prediction, outcome.measurement), strict=True)):
         series.append(Series(f"over {prediction.references[k]}", every, along[k], style="line"))
         series.append(Series("networks", np.array(prediction.steps), gains, bars(errors)))
@@ -215,7 +215,7 @@ CLAIM = Claim(
     "numbers, and are read early and late. The noise of labels and initial weights is removed by a control variate, "
     "the gain at the fixed kernel of drawn neurons; its mean is taken from networks that are not trained, with its "
     "error included in the interval, so the measurement does not depend on the prediction. The closed form neglects "
-    "what a finite width adds, by a budget of $0.5\\,m^{-1/2}$ of the loss at the start for weights and "
+    "what a finite width adds, within a budget of $0.5\\,m^{-1/2}$ of the loss at the start for weights and "
     "$2\\,m^{-1/2}$ for kept networks, whose kernel has moved: simultaneous 95 % intervals must lie within it, and "
     "every predicted gain larger than that must be observed with its sign. As a control, the form without the memory "
     "of the upstream labels must be refuted.",

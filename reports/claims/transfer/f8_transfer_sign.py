@@ -193,18 +193,17 @@ def _panel(outcome: SignOutcome) -> Panel:
 CLAIM = Claim(
     id="F8",
     title="The sign of transfer",
-    statement="The conditions for positive transfer say beforehand whether pre-training on random labels helps: for "
+    statement="The conditions for positive transfer predict whether pre-training on random labels helps: for "
     "initial weights and frozen features of linear models, for weights and kept output layers of wide networks by "
     "their kernels, and for one actual network, deep or with filters, by its own kernel.",
     reference="arXiv:2006.10455 asks when transfer is positive; the conditions are derived in theory/derivations.md",
     method="Settings are drawn from a seed of their own: the spectrum, $n/d$, whether the target (and the weights) lie "
     "along large or small variances, label variance and noise, lengths of pre-training and of the task, the "
-    "reference. Tasks of one network are of six steps at most: on pilot seeds its kernel at the start gave 176 of 180 "
-    "of their "
-    "signs, but 30 of 36 where tasks had up to 30 steps at more than twice the rate. The sign of the predicted gain is "
-    "compared with that of real trainings, which share their random numbers. A sign is decided if a test of size "
-    f"{SEEN:g} excludes zero; undecided ones are counted separately. The claim holds if the whole 95 % interval of the "
-    f"share of right signs exceeds {SHARE:g}, and is refuted if it lies below, or if signs beyond "
+    "reference. Tasks of one network have six steps at most: on pilot seeds its kernel at the start predicted 176 of "
+    "180 of their signs, but only 30 of 36 where tasks had up to 30 steps at more than twice the rate. The sign of "
+    "the predicted gain is compared with that of real trainings, which share their random numbers. A sign is decided "
+    f"if a test of size {SEEN:g} excludes zero; undecided ones are counted separately. The claim holds if the whole "
+    f"95 % interval of the share of right signs exceeds {SHARE:g}, and is refuted if it lies below, or if signs beyond "
     "what the form neglects (nothing for initial weights, the budgets of T1 and F5 elsewhere) are wrong more often "
     "than by chance, at $p < 10^{-6}$. As a control, shuffled predictions, about half of which are right, must be "
     "refuted. Larger budgets add settings.",

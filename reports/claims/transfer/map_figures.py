@@ -60,7 +60,7 @@ def switch_figure(found: Mapping[MapPoint, Effects]) -> Figure:
     line = [found[point] for point in LINE if point in found]
     widths = np.log2([point.width for point in LINE if point in found])
     ends = np.log2([LINE[0].width, LINE[-1].width])
-    gains = [Series("none", ends, np.zeros(2), style="dashed")]
+    gains = [Series("no gain", ends, np.zeros(2), style="dashed")]
     for kind in ("pretrained", "rescaled"):
         each = [measured.difference(kind) for measured in line]
         half = np.array([gain.high - gain.mean for gain in each])

@@ -128,7 +128,7 @@ def map_figure(found: Found) -> Figure:
     for k, task in enumerate(READ):
         seen, here = realised(each, slice(k, k + 1)), foretold(each, slice(k, k + 1))
         points.append(Series(f"task {task}", here, seen.gains, 2 * np.nan_to_num(seen.errors)))
-    panels.append(Panel("gain over a new network", "predicted", "seen", tuple(points)))
+    panels.append(Panel("gain over a new network", "predicted", "observed", tuple(points)))
     return Figure(
         "c8-map",
         "The slope of the accuracy reached over ten tasks against the factor on He's standard deviation (95 % "

@@ -180,7 +180,7 @@ def _judge_next(found: Sequence[PlasticityEffects], what: What) -> Judgement:
         realised(found, slice(None), what),
         about="all points of the map",
     )
-    return replace(judged, note=f"{_task_by_task(found, what)}; in the mean of these tasks {judged.note}")
+    return replace(judged, note=f"{_task_by_task(found, what)}; in the mean of these tasks: {judged.note}")
 
 
 def _task_by_task(found: Sequence[PlasticityEffects], what: What) -> str:
@@ -188,7 +188,9 @@ def _task_by_task(found: Sequence[PlasticityEffects], what: What) -> str:
         count_signs(foretold(found, slice(k, k + 1), what), realised(found, slice(k, k + 1), what))
         for k in range(len(READ))
     ]
-    return ", ".join(f"task {task} {each.right} of {each.decided}" for task, each in zip(READ, counts, strict=True))
+    return "; ".join(
+        f"task {task}: {each.right} of {each.decided} right" for task, each in zip(READ, counts, strict=True)
+    )
 
 
 def realised(found: Sequence[PlasticityEffects], tasks: slice, what: What = "accuracy") -> RealisedSigns:

@@ -283,9 +283,10 @@ def illustrate(outcomes: Outcomes[LinearStudy, PredictedLinearGains, TrainedLine
     """The gains of every case; the trace-matched gain against the length of pre-training, where its sign changes."""
     table = table_of(
         "t1-gains",
-        "By how much pre-training on random labels lowers the training loss of a task, by the mechanism of transfer, "
-        "against the steps of pre-training and of the task: over fresh weights as drawn, and over fresh weights of "
-        "the same trace. The last case is the control: measured through initial weights, predicted as frozen features.",
+        "By how much pre-training on random labels lowers the training loss of a task, in units of that loss, by the "
+        "mechanism of transfer, against the steps of pre-training and of the task: over fresh weights as drawn, and "
+        "over fresh weights of the same trace. The last case is the control: measured through initial weights, "
+        "predicted as frozen features.",
         (row for outcome in outcomes for row in _rows(outcome)),
         text("case", lambda row: row.case, once=True),
         text("pre-training, steps", lambda row: row.length, once=True),
@@ -320,7 +321,7 @@ def _panel(title: str, dense: LinearGains, measured: TrainedLinearGains) -> Pane
         unit = measured.losses[MATCHED, :, i]
         half = bars(measured.errors[MATCHED, :, i]) / unit
         series.append(Series(shown, lengths, measured.gains[MATCHED, :, i] / unit, half))
-    zero = Series("none", every[[0, -1]], np.zeros(2), style="dashed")
+    zero = Series("no gain", every[[0, -1]], np.zeros(2), style="dashed")
     return Panel(title, "steps of pre-training", "gain", (*series, zero), xlog=True)
 
 

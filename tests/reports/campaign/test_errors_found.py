@@ -71,7 +71,7 @@ def test_what_would_not_show_ten_per_cent_says_so():
 def test_signs_and_shapes_say_that_no_factor_changes_them():
     _, sign = with_smallest_errors(claim(0.1), CASE, 2.0, Number(2.0))
     assert sign.smallest_error is None
-    assert sign.note == "a sign; an error common to all values would not be detected"
+    assert sign.note == "a sign; a factor common to all predicted values would not be detected"
 
 
 def test_nothing_is_asked_of_controls_of_what_does_not_hold_and_where_no_number_is_predicted():

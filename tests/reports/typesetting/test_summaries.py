@@ -60,7 +60,7 @@ def test_summaries_hold_every_finding_once():
     assert [row[2] for row in scoreboard(report).rows] == ["refuted", "undecided", "holds", ""]
     assert scoreboard(report).rows[0][3:7] == (5, 1, 1, 2)
     assert sentence(report).startswith(
-        "Of 14 judged findings on 4 claims, 11 hold, 1 is refuted and 2 are undecided. 2 more lie"
+        "Of 14 judged findings on 3 claims, 11 hold, 1 is refuted and 2 are undecided. 2 more lie"
     )
 
 
@@ -71,7 +71,7 @@ def test_the_smallest_error_has_a_column_where_one_is_known(error, printed):
     table = findings_table(claim).table
     heads = [column.heading for column in table.columns]
     assert [row[heads.index("Error detected")] for row in table.rows] == [printed, "50 %"]
-    assert "with the predicted number wrong" in table.caption
+    assert "had the predicted number been wrong" in table.caption
     without = findings_table(ClaimReport("A3", "t", "s", "r", "m", (_finding(),))).table
     assert "Error detected" not in [column.heading for column in without.columns]
     assert without.caption == "Findings on A3."

@@ -24,15 +24,15 @@ from theory.prediction import Form, Prediction
 from theory.setting import Setting
 
 ASSUMPTIONS = (
-    "averaged over independent Gaussian rows, centred, many, of many directions",
+    "averaged over many independent Gaussian rows, centred, in many dimensions",
     "one hidden layer of fixed width; SGD with momentum and weight decay, full batches or mini-batches",
     "random labels, independent of x; squared error or cross-entropy",
     "Gaussian weights, independent, first layer isotropic",
     "training is stable for output weights of ordinary length: those that one network in 10⁴ exceeds are left out",
 )
 NEGLECTED = (
-    "terms of relative order λ/tr Σ and 1/n: what single directions and rows count by themselves",
-    "what the output layer's fluctuations answer to, where it is trained, through the rows' past",
+    "terms of relative order λ/tr Σ and 1/n: the share of each single direction and of each single row",
+    "where the output layer is trained, how the rows' past acts back on its fluctuations",
 )
 NAME = "network-dmft"
 SEED = 0
@@ -249,10 +249,12 @@ def limit(setting: Setting) -> tuple[Problem, Average]:
 def accuracy(problem: Problem, found: Average) -> str:
     """The accuracy of the limit at this size, in words: the declared error of τ, and its random part."""
     chance = SURE * float(np.max(found.error / found.tau))
-    said = f"up to {error_budget(problem, found):.1%} of τ, the declared error, {chance:.1%} of it by chance"
+    said = (
+        f"in all up to {error_budget(problem, found):.1%} of τ (declared), including {chance:.1%} for Monte Carlo noise"
+    )
     if found.stepping is not None:
         by, most = stepping(problem), float(np.max(found.stepping / found.tau))
-        said += f", {most:.1%} of it for {by} updates that were taken as one, and extrapolated to single ones"
+        said += f" and {most:.1%} for {by} updates computed as one, and extrapolated to single ones"
     if problem.effective_dimension >= FEW:
         return said
     few = f"with {problem.effective_dimension:.3g} effective directions small changes of τ may be a quarter off"

@@ -33,7 +33,7 @@ def test_the_theorem_is_undecided_with_few_replicas():
     outcome = outcome_of(a3_theorem.CLAIM, case)
     assert isinstance(outcome.measurement, TheoremTests)
     assert outcome.judgements[0].verdict == "undecided"
-    told = f"the anisotropy that training left is {outcome.measurement.alignment.learned:.0%}"
+    told = f"anisotropy after training: {outcome.measurement.alignment.learned:.0%}"
     linear = case_of(a3_theorem.CLAIM, "linear: shuffled epochs").setting
     for changed, note in (
         (case, told),

@@ -126,7 +126,7 @@ def test_a_residual_is_judged_where_rows_do_not_rest_on_kinks(kind):
     (small,), (large,) = (converged_judgements(prediction, converged([0.5] * 3, size), kind) for size in (0.0, 0.3))
     outside = "outside the hypotheses"
     assert (small.verdict, large.verdict) == (("holds", "refuted") if kind == "exact" else (outside, outside))
-    assert small.prediction == (0.0 if kind == "exact" else "not 0: rows rest on kinks")
+    assert small.prediction == (0.0 if kind == "exact" else "not 0: some rows lie on kinks")
     assert large.power == ("" if kind == "outside" else f"detects anything above {RESIDUAL:g}")
 
 

@@ -72,7 +72,7 @@ def test_table_and_figure() -> None:
     (table,), (figure,) = shown.tables, shown.figures
     assert [row[0] for row in table.rows] == names
     shrinks, grows = figure.panels
-    assert [series.label for series in shrinks.series] == ["prediction", "simulation", "without the own output"]
+    assert [series.label for series in shrinks.series] == ["prediction", "simulation", "without its own output"]
     assert [series.label for series in grows.series] == ["prediction", "simulation"]
     assert np.all(shrinks.series[2].y > shrinks.series[0].y)
     assert np.all(shrinks.series[0].y < 0)

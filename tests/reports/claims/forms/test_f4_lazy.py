@@ -64,7 +64,7 @@ def test_errors_are_shares_of_the_variance_that_is_predicted() -> None:
     assert found.measurement == pytest.approx(-0.2 / scale)
     assert found.standard_error == pytest.approx(0.01 / np.sqrt(5) / scale)
     assert found.prediction == f"within {0.09 / scale:.2g}"
-    assert found.power == f"of changes up to {1 / scale:.2g}"
+    assert found.power == f"changes of $\\tau$ by up to {1 / scale:.2g} are predicted"
     assert found.interval is not None
     low, high = found.interval
     assert low < found.measurement < high

@@ -15,6 +15,7 @@ from reports.campaign.settle import judge_claim
 from reports.claims.claim import Context
 from reports.claims.shape.f7_surrogate import CLAIM, HeldSurrogate, held_surrogate
 from reports.claims.shape.surrogate_settings import network_of
+from reports.findings import CONTINUED
 from reports.judging.changes import from_start
 from reports.judging.intervals import detected
 from reports.judging.intervals import found as seen
@@ -123,7 +124,7 @@ def test_figures_are_those_that_studies_name() -> None:
     assert [(figure.name, len(figure.panels)) for figure in report.figures] == [("f7-small", 2), ("f7-own", 1)]
     (table,) = report.tables
     assert [row[2] for row in table.rows] == [2, 4] * 6
-    assert [row[1] for row in table.rows[:4]] == [16, None, 32, None]
+    assert [row[1] for row in table.rows[:4]] == [16, CONTINUED, 32, CONTINUED]
     assert [row[0] == first for row in table.rows[:4]] == [True, False, False, False]
     assert [row[-1] is None for row in table.rows[:4]] == [False, True, True, True]
 

@@ -192,7 +192,7 @@ def test_loss_and_accuracy_are_judged_by_their_own_gains_and_predictions():
     assert concluded(turned)[4:] == ["refuted", "holds"]
     loss, _ = [judgement for judgement, _ in CLAIM.conclude(outcomes(as_claimed))][4:]
     assert "in loss" in loss.quantity
-    assert "task 2 24 of 24, task 5 24 of 24, task 10 24 of 24" in loss.note
+    assert "task 2: 24 of 24 right; task 5: 24 of 24 right; task 10: 24 of 24 right" in loss.note
 
 
 def test_what_is_undecided_says_how_much_more_it_needs():

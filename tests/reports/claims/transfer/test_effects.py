@@ -109,6 +109,6 @@ def test_a_gain_is_told_with_its_power_and_what_it_needs():
     absent = judge_absent(found, 0.2, 0, quantity="gain", note="a")
     assert absent.note == f"a; {by_interval(9, -0.15, 0.35, (-0.2, 0.2))}"
     assert (absent.measurement, absent.standard_error, absent.interval) == (0.1, 0.1, (-0.15, 0.35))
-    assert absent.power == "the whole interval"
+    assert absent.power == "the whole 95 % interval must lie within"
     same = judge_absent(paired_mean([0.1, 0.1, 0.1]), 0.2, 0, quantity="gain")
     assert (same.verdict, same.interval, same.standard_error) == ("undecided", None, None)

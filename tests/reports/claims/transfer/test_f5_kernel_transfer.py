@@ -187,7 +187,7 @@ def test_table_and_figure() -> None:
     assert len(table.rows) == 6
     (panel,) = figure.panels
     assert [series.label for series in panel.series] == [
-        "none",
+        "no gain",
         "over isotropic, same trace",
         "networks",
         "over isotropic, same kernel scale",

@@ -115,9 +115,9 @@ def test_a_prediction_says_how_accurate_it_is() -> None:
     """The declared error, chance apart; with few directions, that small changes are less well known."""
     found = Average(np.array([[0.9, 0.5]]), np.array([[0.1, 0.7]]), np.array([[0.01, 0.0]]), 32, np.ones((1, 2)))
     few, many = accuracy(problem(20, 80, 4), found), accuracy(problem(80, 320, 4), found)
-    assert few.startswith("up to 47.6% of τ, the declared error, 3.0% of it by chance; with 15.")
+    assert few.startswith("in all up to 47.6% of τ (declared), including 3.0% for Monte Carlo noise; with 15.")
     assert "a quarter off" in few
-    assert many.endswith("3.0% of it by chance")
+    assert many.endswith("3.0% for Monte Carlo noise")
 
 
 def test_what_a_prediction_costs() -> None:
