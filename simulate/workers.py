@@ -1,6 +1,6 @@
 """Who computes which ranges of an ensemble: this process, several on one machine, or the ranks of a cluster.
 
-Workers never talk to each other. Each trains the ranges that are its own, range number k belonging to worker k mod n,
+Workers do not communicate. Each trains the ranges that are its own, range number k belonging to worker k mod n,
 and leaves their sums in a store; they are then added in the order of replicas, so the bits of the result do
 not depend on the workers.
 """

@@ -83,7 +83,7 @@ def unknown(given: object, what: str, known: Iterable[str]) -> str:
 
 
 def nearest(given: object, known: Iterable[str]) -> str:
-    """The question for the known name that is most like an unknown one; empty if none is like it.
+    """A question that proposes the known name which is most like an unknown one; empty if none is like it.
 
     >>> nearest("Conv1.weigth", ["conv1.weight", "fc.weight"]), nearest("x", ["fc.weight"])
     ("; did you mean 'conv1.weight'?", '')

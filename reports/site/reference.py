@@ -36,6 +36,7 @@ _SECTION = re.compile(r"theory/derivations\.md,\s+(?:section\s+)?(\d+(?:\.\d+)?)
 _USE = re.compile(r"^- ([^:]+): (.*?)(?=^- |^$)", re.DOTALL | re.MULTILINE)
 _ANCHOR_OF_PART = re.compile(r'(<h6) id="[^"]*"')  # "attributes" of every class of a page
 _CODE = re.compile(r"`(\w+)`")
+_UNDERLINED = re.compile(r"^(\w+)\n-{3,}$", re.MULTILINE)
 _EMPHASIS = re.compile(r"(?<!\S)\*([^*\s][^*]*)\*(?!\w)")
 _RESULTS, _ERRORS = "What they return", "Errors"
 
@@ -182,6 +183,7 @@ def _page(name: str) -> str:
 
 
 def _plain(docstring: str) -> str:
+    docstring = _UNDERLINED.sub(r"\1:", docstring)
     return " ".join(docstring.replace("`", "").replace("\b", "").split())
 
 

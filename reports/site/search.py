@@ -16,6 +16,7 @@ from reports.files import write_atomically
 
 SCRIPT, INDEX = "search.js", "search-index.js"
 _SKIPPED = ("nav", "script", "style", "details", "form")
+_BETWEEN = {"mfrac": ("", "/"), "msub": ("", "_"), "msup": ("", "^"), "msubsup": ("", "_", "^")}
 _BREAKS = ("p", "li", "td", "th", "tr", "pre", "div", "figcaption", "br")
 
 
@@ -46,8 +47,13 @@ class _Reader(HTMLParser):
         self.parts = [_Part("")]
         self.main, self.skipped = 0, 0
         self.in_heading = False
+        self.formula: list[list[str]] = []  # what is open of a formula, with the signs before its next parts
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self.formula and self.formula[-1]:
+            self._write(self.formula[-1].pop(0))
+        if self.formula or tag == "math":
+            self.formula.append(list(_BETWEEN.get(tag, ())))
         self.main += tag == "main"
         if tag in _SKIPPED:
             self._write(" ")
@@ -59,6 +65,8 @@ class _Reader(HTMLParser):
             self._write(" ")
 
     def handle_endtag(self, tag: str) -> None:
+        if self.formula:
+            self.formula.pop()
         self.main -= tag == "main"
         self.skipped -= tag in _SKIPPED
         if tag in ("h1", "h2", "h3"):

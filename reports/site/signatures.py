@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _TITLE = re.compile(r'<h1 class="modulename">.*?</h1>', re.DOTALL)
+_LAST = re.compile(r"(?<=<wbr>)(\.(?:[^<\s]|<wbr>)+)(?=\s*</h1>)")
 _SIGNATURE = re.compile(r'<div class="attr .*?</div>\s*<a class="headerlink"', re.DOTALL)
 _LONG_NAME = re.compile(r"<code>(?:<a [^>]*>)?[\w.]{25,}(?:</a>)?</code>")
 _TAG = re.compile(r"(<[^>]*>)")
@@ -25,8 +26,13 @@ _FORWARD = re.compile(
 def with_breaks(html: str) -> str:
     """A page of pdoc whose titles break after "_", signatures after dots and brackets, and long names after dots."""
     html = _LONG_NAME.sub(lambda name: _in_text(name[0], _AFTER_DOT, ".<wbr>"), html)
-    html = _TITLE.sub(lambda title: _in_text(title[0], re.compile("_"), "_<wbr>"), html)
+    html = _TITLE.sub(lambda title: _title(title[0]), html)
     return _SIGNATURE.sub(lambda found: _signature(found[0]), html)
+
+
+def _title(html: str) -> str:
+    """The last name goes to a line of its own before it is broken."""
+    return _LAST.sub(r'<span class="last">\1</span>', _in_text(html, re.compile("_"), "_<wbr>"))
 
 
 def _signature(html: str) -> str:

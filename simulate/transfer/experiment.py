@@ -41,7 +41,7 @@ Tell = Callable[[int], object]
 
 
 def silent(count: int) -> None:
-    """For what has been told, or needs no telling."""
+    """A `tell` that reports nothing."""
 
 
 class Engine:
@@ -100,7 +100,7 @@ class Engine:
         Raises
         ------
         InvalidInput
-            See `simulate.transfer.run`; shards of other shares are in nobody's way.
+            See `simulate.transfer.run`. Shards of other shares are no reason to refuse.
         """
         mine = partial(self._ranges, share)
         store = open_transfer_store(

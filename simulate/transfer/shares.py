@@ -1,6 +1,6 @@
 """Who computes which replicas of a transfer experiment: this process, several on one machine, or those of a cluster.
 
-Workers never talk to each other: range number k belongs to worker k mod n, which leaves it in a store. Upstream
+Workers do not communicate: range number k belongs to worker k mod n, which leaves it in a store. Upstream
 training, and treatments that need a replica's own network alone, can be computed at any time. Treatments that draw from
 the moments of other replicas need the ends of *all* upstream training. Processes on one machine compute them in a
 second phase; a shard computes them if it finds all ends in the store, and the last worker computes the rest. Replicas

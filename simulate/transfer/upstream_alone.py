@@ -50,7 +50,7 @@ def train_upstream_alone(
     with scratch as folder, tqdm(unit=" trainings", disable=None if progress else True, leave=False, delay=1) as bar:
         mine = engine.ranges()
         if folder is not None:
-            # downstream shards are in nobody's way: nothing is written beside them
+            # downstream shards do not matter: nothing is written beside them
             kept = engine.keep(Path(folder), resume=resume)
             mine = engine.ranges()
             bar.total = engine.experiment.ensemble.replicas

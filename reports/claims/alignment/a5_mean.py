@@ -179,7 +179,7 @@ def _negative(prediction: ForMean, measured: MeanDirection) -> Judgement:
 
 
 def illustrate(outcomes: Outcomes[MeanStudy, ForMean, FixedMeanEvidence | MeanDirection]) -> Exhibits:
-    """The findings say it all."""
+    """No tables or figures: the findings are enough."""
     return Exhibits()
 
 

@@ -44,7 +44,7 @@ UNTRAINED = msgspec.structs.replace(RANDOM_LABELS, training=msgspec.structs.repl
 
 @dataclass(frozen=True)
 class FilterStudy:
-    """What stands above a panel and in the table."""
+    """The title of a panel, and of its rows in the table."""
 
     title: str
 

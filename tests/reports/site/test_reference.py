@@ -22,6 +22,7 @@ def test_reference_of_some_modules(tmp_path):
     (found,) = (section for section in described(known) if section.heading == "Containment")
     assert found.url == "reference/theory/containment.html#Containment"
     assert found.text.startswith("How far each eigenspace")
+    assert "Attributes: spaces" in found.text
     pages = {"index.html", "modules.html", "theory.html", "search.html"}  # those that were not asked for
     assert {fault.split("/")[-1] for fault in faults(tmp_path)} <= {f"{page} is not there" for page in pages}
 

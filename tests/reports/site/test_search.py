@@ -62,8 +62,15 @@ def test_sections_of_a_page():
     ]
 
 
-def test_formulas_are_read_as_their_letters():
-    formula = '<math title="\\Sigma_w"><msub><mi>Σ</mi><mi>w</mi></msub></math>'
-    assert page_sections(f"<main><h1>T</h1><p>Here {formula} is aligned.</p></main>", "t.html") == [
-        PageSection("t.html", "T", "", "Here Σw is aligned.")
-    ]
+@pytest.mark.parametrize(
+    ("formula", "text"),
+    [
+        ("<msub><mi>Σ</mi><mi>w</mi></msub>", "Σ_w"),
+        ("<mrow><msup><mi>x</mi><mn>2</mn></msup><mo>+</mo><mi>y</mi></mrow>", "x^2+y"),
+        ("<mfrac><mrow><mn>1</mn></mrow><mi>n</mi></mfrac><mspace/><mi>S</mi>", "1/nS"),
+        ("<msubsup><mi>σ</mi><mi>y</mi><mn>2</mn></msubsup>", "σ_y^2"),
+    ],
+)
+def test_formulas_are_read_as_one_writes_them_in_a_line(formula, text):
+    page = f'<main><h1>T</h1><p>Here <math title="\\S">{formula}</math> is aligned.</p></main>'
+    assert page_sections(page, "t.html") == [PageSection("t.html", "T", "", f"Here {text} is aligned.")]

@@ -7,7 +7,9 @@ SIGNATURE = '<div class="attr function"><span class="name">a_b</span>{}</div>\n<
 
 def test_titles_break_after_underscores_and_links_stay():
     html = '<h1 class="modulename"><a href="a_b.html">a_b</a><wbr>.c_d</h1><p>e_f</p>'
-    assert with_breaks(html) == '<h1 class="modulename"><a href="a_b.html">a_<wbr>b</a><wbr>.c_<wbr>d</h1><p>e_f</p>'
+    assert with_breaks(html) == (
+        '<h1 class="modulename"><a href="a_b.html">a_<wbr>b</a><wbr><span class="last">.c_<wbr>d</span></h1><p>e_f</p>'
+    )
 
 
 def test_signatures_break_after_dots_and_brackets():
