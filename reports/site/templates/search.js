@@ -16,7 +16,8 @@ function find(query, sections) {
 function excerpt(text, query) {
   const lower = text.toLowerCase(), words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const at = [words.join(" "), ...words].map(part => lower.indexOf(part)).find(place => place >= 0) ?? 0;
-  const start = at < 80 ? 0 : text.indexOf(" ", at - 80) + 1, end = Math.min(text.length, at + 160);
+  const start = at < 80 ? 0 : text.indexOf(" ", at - 80) + 1, space = text.indexOf(" ", at + 160);
+  const end = space < 0 ? text.length : space;  // within a word the cut could halve a letter of two units, such as 𝔼
   return (start ? "… " : "") + text.slice(start, end) + (end < text.length ? " …" : "");
 }
 

@@ -15,6 +15,7 @@ FOUND = (
     PageSection("derivations.html", "Theory", "", "descent, then a heavy ball that rolls"),
     PageSection("a.html#b", "Theory", "Heavy ball", "v ← μ v + g"),
     PageSection("c.html", "Intervals", "", "a ball; heavy; Fieller's interval <b>"),
+    PageSection("d.html", "Expectations", "", "long " + "𝔼" * 120 + " and more"),
 )
 
 
@@ -48,6 +49,11 @@ def test_nothing_is_found(tmp_path, query):
 def test_an_excerpt_is_around_what_was_found(tmp_path):
     ((_, text),) = search("interval", tmp_path)
     assert text == "a ball; heavy; Fieller's interval <b>"
+
+
+def test_an_excerpt_ends_between_words(tmp_path):
+    ((_, text),) = search("long", tmp_path)
+    assert text == "long " + "𝔼" * 120 + " …"
 
 
 def test_sections_of_a_page():
