@@ -229,8 +229,9 @@ def _remainder(problem: Problem, gaps: list[Gap]) -> np.ndarray:
     """The terms that are left out, (R, 1), as a law for all directions, in units of the initial variance.
 
     Of the first order three quarters of the correction, or all of it where directions dominate. Of the second
-    (p − 1)(q − 1) ρ max(|y|, ρ |x|), where ρ = c λ_max/tr Σ is what a term is expected to be of the one before: a term
-    z of order 1/d³, which makes D_p = … + p³ z, makes x + y wrong by (p − 1)(q − 1) z.
+    (p − 1)(q − 1) ρ max(|y|, ρ |x|), where ρ is what a term is expected to be of the one before, c λ_max/tr Σ or, if it
+    is larger, what y is seen to be of x, at most 1: a term z of order 1/d³, which makes D_p = … + p³ z, makes x + y
+    wrong by (p − 1)(q − 1) z.
     """
     if len(gaps) == 1:
         share = NEXT_ORDER_EXPLICIT if problem.explicit else NEXT_ORDER
@@ -239,9 +240,10 @@ def _remainder(problem: Problem, gaps: list[Gap]) -> np.ndarray:
     p, q = one.ratio, two.ratio
     second = (two.mean / q - one.mean / p) / (q - p)
     first = one.mean / p - p * second
-    rate = SHARE * problem.largest_share
-    largest = [np.max(np.abs(each), axis=1, keepdims=True) for each in (second, rate * first)]
-    return np.asarray((p - 1) * (q - 1) * rate * np.maximum(*largest))
+    sizes = [np.max(np.abs(each), axis=1, keepdims=True) for each in (first, second)]
+    seen = np.divide(sizes[1], sizes[0], out=np.zeros_like(sizes[0]), where=sizes[0] > 0)
+    rate = np.maximum(SHARE * problem.largest_share, np.minimum(seen, 1.0))
+    return np.asarray((p - 1) * (q - 1) * rate * np.maximum(sizes[1], rate * sizes[0]))
 
 
 def _chance(full: Solved, gaps: list[Gap], weights: list[float]) -> np.ndarray:

@@ -5,6 +5,8 @@ on the sums over neurons, which make the output at the start. Draws are the poin
 for its first coordinates. With more than a few output weights, functions of a with known means are regressed out of the
 mean over draws; the remaining scatter, of output weights and of the solver's Monte Carlo alike, gives its error.
 
+Every run is extrapolated in the number of its rows, from all of them and from half: their first-order bias cancels.
+
 Initial weights along explicit directions are drawn as well, each with both signs: the label part is then added to them
 in one run and subtracted in the other. Their own τ is a mean over few numbers and needs more draws.
 """
@@ -20,8 +22,9 @@ from scipy.stats import chi2, qmc
 
 from theory.announce import tell
 from theory.network.dmft.coarse import extrapolated, updates_of
+from theory.network.dmft.levels import LEVELS
 from theory.network.dmft.problem import Problem
-from theory.network.dmft.solver import Solution, solve
+from theory.network.dmft.solver import Solution, solve, traced
 
 ROUNDS = (32, 64, 128)  # draws of output weights
 ROUNDS_EXPLICIT = (32, 64, 128, 256)  # and of initial weights, two runs each
@@ -30,6 +33,8 @@ WANTED_EXPLICIT = 0.02  # the same along explicit directions,
 WANTED_OF_CHANGE = 0.02  # if that of its change is no larger than this, as a norm over directions of the bulk
 EVENLY_SPREAD = 4  # output weights whose Sobol points need no regression
 RARE = 1e-4  # networks with longer output weights are left out of account
+ROWS_PER_PAST = (10.0, 5.0, 2.5)  # rows of the Monte Carlo over the numbers in a row's past: as many as are affordable
+AFFORDABLE = 5e9  # floating-point operations of a run
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +55,7 @@ class Average:
         The largest extrapolation from several updates computed as one, over all times, since its sign may change; None
         if there was none.
     past : float
-        How many numbers are in a row's past, over the rows of the Monte Carlo: its bias is of this order.
+        How many numbers are in a row's past, over the rows of the Monte Carlo: its bias is of this order squared.
     deviations : ndarray, shape (S, R, k), optional
         What every draw contributes to the error, whose square is the sum of their squares.
     """
@@ -71,11 +76,25 @@ class Average:
 
 
 def rows_needed(problem: Problem, updates: int) -> int:
-    """N, a power of two: at least 512, and 2.5 times as many as there are numbers in a row's past.
+    """N, a power of two: at least 512, and 10 times as many as there are numbers in a row's past, T m.
 
-    A bias of order 1/N is left, which the scatter of an average does not show: `theory.network.dmft.form` declares it.
+    Where a run would take too long, 5 or 2.5 times as many. A bias of order (T m/N)² is left, which the scatter of an
+    average does not show: `theory.network.dmft.form` declares it.
     """
-    return 1 << max(9, int(np.ceil(np.log2(2.5 * updates * problem.width + problem.outputs))))
+    sizes = [
+        1 << max(9, int(np.ceil(np.log2(share * updates * problem.width + problem.outputs)))) for share in ROWS_PER_PAST
+    ]
+    return next((rows for rows in sizes if work_of(problem, updates, rows) <= AFFORDABLE), sizes[-1])
+
+
+def work_of(problem: Problem, updates: int, rows: int) -> float:
+    """About the floating-point operations of a run and of another with half the rows."""
+    t, m, past = updates, problem.width, updates * problem.width
+    levels = min(len(problem.eigenvalues), LEVELS)
+    of_rows = 4 * rows * past**2 + 2 * rows * t * (m * problem.outputs) ** 2 * problem.both
+    if not problem.fresh:
+        of_rows += min(rows, traced(problem)) * past**2 * t
+    return 1.5 * of_rows + 8 / 3 * levels * past**3
 
 
 def rounds(problem: Problem) -> tuple[int, ...]:
@@ -160,7 +179,10 @@ def average(
 
     def solved(given: np.ndarray, start: np.ndarray, number: int) -> Solution:
         def run(taken: Problem, most: int) -> Solution:
-            return solve(taken, given, most, count=rows, seed=number, start=start)
+            whole, half = (
+                solve(taken, given, most, count=size, seed=number, start=start) for size in (rows, rows // 2)
+            )
+            return unbiased(whole, half)
 
         return run(problem, updates) if by == 1 else extrapolated(run, problem, updates, by)
 
@@ -182,6 +204,12 @@ def average(
             if _known_well(problem, found):
                 break
     return replace(found, past=updates_of(updates, by) * problem.width / rows)
+
+
+def unbiased(whole: Solution, half: Solution) -> Solution:
+    """2 · whole − half, in which a bias of order one over the number of rows cancels; Stein's residual of the whole."""
+    parts = ("remembered", "written", "amplitude")
+    return replace(whole, **{name: 2 * getattr(whole, name) - getattr(half, name) for name in parts})
 
 
 def mean_of(runs: list[Solution]) -> Solution:

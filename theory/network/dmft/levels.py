@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+LEVELS = 16  # eigenvalues at most that the solver follows
+
 
 @dataclass(frozen=True, eq=False)
 class Levels:

@@ -17,7 +17,7 @@ from theory.errors import NoClosedForm
 from theory.network import lazy
 from theory.network.dmft import FORM
 from theory.network.dmft import form as module
-from theory.network.dmft.average import Average, average, rounds, rows_needed
+from theory.network.dmft.average import Average, average, rounds, rows_needed, work_of
 from theory.network.dmft.form import accuracy, cost, error_budget, refusal, stepping
 from theory.network.dmft.solver import solve, traced
 from theory.setting import Data, Ensemble, Network, Setting
@@ -232,17 +232,20 @@ DOMINATED = (*(1.0,) * 40, 20.0)
     ],
 )
 def test_a_cost_is_the_sum_of_its_products(keys: dict, by: int) -> None:
-    """Solves of k triangular systems, products with all rows, and of a trained output layer; what is kept of each."""
+    """Solves of k triangular systems, products with all rows, and of a trained output layer; what is kept of each.
+
+    Once with all rows and once with half of them.
+    """
     given = problem(41 if "spectrum" in keys else 20, 80, 3, steps=40, **keys)
     t, m, c = 40 // by, 3, 3 if keys.get("loss") else 1
     k = 2 if "spectrum" in keys else 16
     rows, fresh = rows_needed(given, t), keys.get("samples") == "online"
-    work = 4 * k * (t * m) ** 3 / 3 + 4 * rows * (t * m) * (t * m)
+    work = 2 * 4 * k * (t * m) ** 3 / 3 + 1.5 * 4 * rows * (t * m) * (t * m)
     memory = 16 * rows * t * m + 8 * k * (t * m) ** 2
     if keys.get("train") == "all":
-        work += 2 * rows * t * m * c * m * c
+        work += 1.5 * 2 * rows * t * m * c * m * c
     if not fresh:
-        work += traced(given) * (t * m) ** 2 * t
+        work += 1.5 * min(rows, traced(given)) * (t * m) ** 2 * t
         memory += 4 * traced(given) * t * m * t
     runs = rounds(given)[-1] * (1 if by == 1 else 1.125) * (2 if "spectrum" in keys else 1)
     assert cost(given, by) == pytest.approx((runs * work, memory))
@@ -292,7 +295,17 @@ def test_directions_are_few_below_fifty() -> None:
         assert ("a quarter off" in accuracy(problem(count, 80, 4, spectrum=(1.0,) * count), found)) == few
 
 
-@pytest.mark.parametrize(("updates", "rows"), [(1, 512), (51, 512), (52, 1024), (102, 1024), (103, 2048)])
-def test_rows_are_two_and_a_half_times_the_past(updates: int, rows: int) -> None:
-    """2.5 × 4 neurons × updates, and one output: a power of two that is not less."""
+@pytest.mark.parametrize(("updates", "rows"), [(1, 512), (12, 512), (13, 1024), (51, 2048), (52, 4096)])
+def test_rows_are_ten_times_the_past(updates: int, rows: int) -> None:
+    """10 × 4 neurons × updates, and one output: a power of two that is not less."""
     assert rows_needed(problem(m=4), updates) == rows
+
+
+def test_rows_are_fewer_where_a_run_would_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 updates of 4 neurons: 10, 5 or 2.5 times 400 and one, in powers of two."""
+    given = problem(m=4)
+    works = [work_of(given, 100, rows) for rows in (4096, 2048, 1024)]
+    assert works == sorted(works, reverse=True)
+    for affordable, rows in ((works[0], 4096), (works[0] - 1, 2048), (works[1], 2048), (works[1] - 1, 1024), (0, 1024)):
+        monkeypatch.setattr("theory.network.dmft.average.AFFORDABLE", affordable)
+        assert rows_needed(given, 100) == rows
