@@ -114,7 +114,8 @@ def run(
     setting : Setting
     replicas : int or None
         Instead of ``setting.ensemble.replicas``; the first ones are the same.
-    device : "cpu", "cuda", "cuda:N" or "auto"
+    device : str
+        "cpu", "cuda", "cuda:N" or "auto".
     progress : bool
         A progress bar on stderr, if that is a terminal; under ``torchrun`` only rank 0 shows one.
     chunk : int or None

@@ -84,7 +84,8 @@ def features(setting: Setting, *, replicas: int | None = None, device: str = "cp
         A network of dense layers, on rows that are not online.
     replicas : int or None
         Replaces ``setting.ensemble.replicas``; the first replicas are the same.
-    device : "cpu", "cuda", "cuda:N" or "auto"
+    device : str
+        "cpu", "cuda", "cuda:N" or "auto".
 
     Raises
     ------

@@ -63,7 +63,8 @@ def initial_overlaps(
     setting : Setting
     replicas : int or None
         Replaces ``setting.ensemble.replicas``; the first replicas are the same.
-    device : "cpu", "cuda", "cuda:N" or "auto"
+    device : str
+        "cpu", "cuda", "cuda:N" or "auto".
     kernel : as in :func:`simulate.run`
 
     Raises

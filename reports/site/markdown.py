@@ -14,11 +14,17 @@ from markdown_it.token import Token
 from mdit_py_plugins.anchors import anchors_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
-from reports.typesetting.formulas import mathml
+from reports.typesetting.formulas import UnreadableFormula, mathml
 
 _NUMBERED = re.compile(r"(\d+(?:\.\d+)*)\.?\s")
 _TAG = re.compile(r"(<[^>]*>)")
 _ARXIV = re.compile(r"\barXiv:([a-z-]+/\d{7}|\d{4}\.\d{4,5})")
+_BESIDE = re.compile(r"([(\[]*)(<span class=\"math inline\">.*?</math></span>)([\w,.;:!?)\]’]*)", re.DOTALL)
+_PART = re.compile(r".{3,}?[/_.=(,]+(?=\w\w\w)|.+")
+_LONG_WORD = 16
+_ALIGNED = re.compile(r"\{aligned\}")  # a table to latex2mathml under its other name only
+_STRAY = "<mi>&amp;</mi>"
+_INTERVAL = re.compile(r"(?<=<td>)([^<]*\d) … ([^<]*)(?=</td>)")
 _LEFT_ALONE = ("a", "math", "script", "style", "title")
 
 
@@ -51,6 +57,7 @@ def to_article(text: str, place: Callable[[str], str]) -> Article:
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.use(dollarmath_plugin, double_inline=True, allow_digits=False, renderer=_math)
     reader.add_render_rule("math_inline_double", _display)
+    reader.add_render_rule("code_inline", lambda _, tokens, number, *__: code(tokens[number].content))
     reader.add_render_rule("table_open", lambda *_: '<div class="wide"><table>\n')
     reader.add_render_rule("table_close", lambda *_: "</table></div>\n")
     reader.use(anchors_plugin, max_level=3, slug_func=anchor)
@@ -66,7 +73,8 @@ def to_article(text: str, place: Callable[[str], str]) -> Article:
         if token.type == "heading_open" and token.tag in ("h1", "h2", "h3"):
             shown = "".join(child.content for child in tokens[number + 1].children or ())
             headings.append(Heading(int(token.tag[1]), shown, str(token.attrs["id"])))
-    html = reader.renderer.render(tokens, reader.options, environment)
+    html = _BESIDE.sub(_unbroken, reader.renderer.render(tokens, reader.options, environment))
+    html = _INTERVAL.sub(r"\1&nbsp;…&nbsp;\2", html)
     return Article(headings[0].text if headings else "", html, tuple(h for h in headings if h.level > 1))
 
 
@@ -93,7 +101,25 @@ def formula(latex: str, *, block: bool = False) -> str:
         Where it is no LaTeX mathematics, or uses a command that is not known.
     """
     title = escape(" ".join(latex.split()))
-    return mathml(latex, block=block).replace("<math", f'<math title="{title}"', 1)
+    drawn = mathml(_ALIGNED.sub("{split}", latex), block=block)
+    if _STRAY in drawn:
+        raise UnreadableFormula(f"{latex}: an & outside a table")
+    return drawn.replace("<math", f'<math title="{title}"', 1)
+
+
+def code(text: str) -> str:
+    """Code within a line: long names and paths may be broken between their parts, options may not.
+
+    >>> code("check --model weights/layer_1.npy")
+    '<code>check <span class="unbroken">--model</span> weights/<wbr>layer_1.<wbr>npy</code>'
+    """
+    words = (
+        f'<span class="unbroken">{escape(word)}</span>'
+        if word.startswith("-")
+        else "<wbr>".join(escape(part) for part in (_PART.findall(word) if len(word) > _LONG_WORD else [word]))
+        for word in text.split(" ")
+    )
+    return f"<code>{' '.join(words)}</code>"
 
 
 def cited(html: str, sections: re.Pattern[str] | None = None, derivations: str = "") -> str:
@@ -117,6 +143,11 @@ def cited(html: str, sections: re.Pattern[str] | None = None, derivations: str =
 
 def _math(content: str, options: Mapping[str, Any]) -> str:
     return formula(content, block=bool(options["display_mode"]))
+
+
+def _unbroken(found: re.Match[str]) -> str:
+    """A formula and what touches it: browsers would begin a line with the comma after a formula."""
+    return f'<span class="unbroken">{found[0]}</span>' if found[1] or found[3] else found[0]
 
 
 def _display(renderer: RendererHTML, tokens: Sequence[Token], number: int, options: object, env: object) -> str:

@@ -10,7 +10,6 @@ import importlib
 import os
 import pkgutil
 import re
-import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import reports
 import simulate
 import theory
 from reports.files import write_atomically
+from reports.site import docstrings
 from reports.site.markdown import anchor, cited
 from reports.site.search import PageSection
 from reports.site.unicode_formulas import with_formulas
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 
 _OWN = __name__.rpartition(".")[0]  # the pages' own builder is no part of what is installed
 _SAME_PAGE = re.compile(r'<a href="#([^"]+)">(.*?)</a>', re.DOTALL)
-_KEPT = re.compile(r"\x08\n(.*?)(?=\n\s*\n|\s*\Z)", re.DOTALL)
 _SECTION = re.compile(r"theory/derivations\.md,\s+(?:section\s+)?(\d+(?:\.\d+)?)")
 _USE = re.compile(r"^- ([^:]+): (.*?)(?=^- |^$)", re.DOTALL | re.MULTILINE)
+_ANCHOR_OF_PART = re.compile(r'(<h6) id="[^"]*"')  # "attributes" of every class of a page
 _CODE = re.compile(r"`(\w+)`")
+_EMPHASIS = re.compile(r"(?<!\S)\*([^*\s][^*]*)\*(?!\w)")
 _RESULTS, _ERRORS = "What they return", "Errors"
 
 
@@ -152,16 +153,24 @@ def write_reference(folder: Path, derivations: Path, names: Sequence[str] | None
         show_source=False,  # three quarters of the bytes
     )
     pdoc.render.env.globals["uses"] = uses()
-    pdoc.render.env.filters["kept_lines"] = _kept_lines
+    pdoc.render.env.filters |= {
+        "kept_lines": docstrings.kept_lines,
+        "hold_signs": docstrings.hold_signs,
+        "release_signs": docstrings.release_signs,
+        "short_value": docstrings.short_value,
+    }
     for name in eigenalign.__all__:
         getattr(eigenalign, name)  # pdoc sees what a module holds, not what it would import when asked
     chosen = {name: pdoc.doc.Module(importlib.import_module(name)) for name in names or modules()}
+    for module in chosen.values():
+        docstrings.forget_foreign_docstrings(module)
     with warnings.catch_warnings():
         # annotations that an inherited __init__ has from another module stay text: nothing to click, nothing lost
         warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
         for name, module in chosen.items():
             page = folder / _page(name)
-            html = with_formulas(_without_loose_ends(pdoc.render.html_module(module, chosen)))
+            html = _ANCHOR_OF_PART.sub(r"\1", pdoc.render.html_module(module, chosen))
+            html = with_formulas(_without_loose_ends(html))
             write_atomically(page, cited(html, _SECTION, Path(os.path.relpath(derivations, page.parent)).as_posix()))
     return chosen
 
@@ -174,15 +183,10 @@ def _plain(docstring: str) -> str:
     return " ".join(docstring.replace("`", "").replace("\b", "").split())
 
 
-def _kept_lines(docstring: str) -> str:
-    """The paragraphs whose lines click is told to keep, as code: not a box, and headings where comments stand."""
-    return _KEPT.sub(lambda found: f"```\n{textwrap.dedent(found[1])}\n```", docstring)
-
-
 def _summary(docstring: str) -> str:
     """The first paragraph's first sentence."""
     first = _plain(docstring.split("\n\n")[0])
-    return re.split(r"(?<=[.:])\s+(?=[A-Z])", first)[0].rstrip(":")
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", _EMPHASIS.sub(r"\1", first))[0].rstrip(":")
 
 
 def _without_loose_ends(html: str) -> str:

@@ -47,12 +47,18 @@ def _section(each: Answered, findings: Mapping[str, Sequence[Finding]]) -> str:
 
 
 def _findings(claim: str, findings: Sequence[Finding]) -> str:
+    if not findings:
+        return f"### {_heading(claim)}\n\nThis report has none."
     rows = ["| case | quantity | predicted | measured | p | verdict |", "|---|---|---|---|---|---|"]
     for finding in findings:
         cells = (finding.case, finding.quantity, predicted(finding), measured(finding), pvalue(finding.pvalue))
-        # a bar ends a cell, in math too
-        rows.append("| " + " | ".join(cell.replace("|", r"\vert ") for cell in (*cells, finding.verdict)) + " |")
+        rows.append("| " + " | ".join(_without_bars(cell) for cell in (*cells, finding.verdict)) + " |")
     return f"### {_heading(claim)}\n\n" + "\n".join(rows)
+
+
+def _without_bars(cell: str) -> str:
+    """A bar ends a cell, in math too."""
+    return cell.replace(r"\|", r"\Vert ").replace("|", r"\vert ")
 
 
 def _link(claim: str, findings: Mapping[str, Sequence[Finding]]) -> str:

@@ -73,7 +73,8 @@ def predict_transfer(
 
     Returns
     -------
-    The networks at the switch, and a prediction for every treatment but scratch.
+    Switched, tuple of PredictedEffect
+        The networks at the switch, and a prediction for every treatment but scratch.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def write(
 ) -> dict[str, Path]:
     """Write the whole report into `out_dir`, every file whole or not at all.
 
-    results.json and results.csv; tables/*.tex and *.csv; figures/*.pdf and *.svg; report.tex, report.html, and
+    results.json and results.csv; `tables/*.tex` and `*.csv`; `figures/*.pdf` and `*.svg`; report.tex, report.html, and
     report.pdf where a LaTeX engine is found (the log says loudly where not). The same record and provenance give the
     same bytes, in report.pdf too as long as the engine is the same.
 

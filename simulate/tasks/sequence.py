@@ -48,7 +48,8 @@ def run_sequence(
     sequence : TaskSequence
     replicas : int or None
         Replaces ``sequence.task.ensemble.replicas``; the first replicas are the same.
-    device : "cpu", "cuda", "cuda:N" or "auto"
+    device : str
+        "cpu", "cuda", "cuda:N" or "auto".
     chunk : int or None
         How many replicas are trained at a time; chosen for speed if None.
     keep_starts : bool

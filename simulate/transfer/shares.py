@@ -63,7 +63,8 @@ def run(
     experiment : Experiment
     replicas : int or None
         Replaces ``experiment.ensemble.replicas``; the first replicas draw the same rows, labels, batches and weights.
-    device : "cpu", "cuda", "cuda:N" or "auto"
+    device : str
+        "cpu", "cuda", "cuda:N" or "auto".
     progress : bool
         A progress bar on stderr, if that is a terminal; under ``torchrun`` only rank 0 shows one.
     chunk : int or None

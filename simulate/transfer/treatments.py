@@ -39,7 +39,7 @@ class Switch:
     rows : ndarray, shape (n, d)
         Its upstream rows.
     moment_of_others : ndarray, shape (d, d), or None
-        Σ_w: the mean of W*ᵀ W*/m over all other replicas, W* (m, d) their trained first layers; None if not needed.
+        Σ_w: the mean of `W*ᵀ W*/m` over all other replicas, `W*` (m, d) their trained first layers; None if not needed.
     variances : tuple of ndarray, one per layer from the second on, shape (in,)
         Mean over all other replicas of the variances of `principal_variances`; empty if not needed.
     streams : Streams

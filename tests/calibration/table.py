@@ -22,4 +22,4 @@ def _line(rate: Rate) -> str:
         f"`{study.procedure}`", study.setting, study.promise, f"{study.declared:.3g}", f"{rate.share:.3g}",
         f"{low:.2g} … {high:.2g}", f"{rate.draws:,}", verdict,
     )  # fmt: skip
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"  # a bar would end the cell

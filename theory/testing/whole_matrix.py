@@ -195,7 +195,10 @@ def tau_zscores(
     second_moments : Array, shape (K, d, d)
     counts : (K,), optional
 
-    Raises InvalidInput for bad shapes and negative predictions.
+    Raises
+    ------
+    InvalidInput
+        For bad shapes and negative predictions.
     """
     moments, sizes = block_moments(second_moments, spaces.dimension, counts)
     tau = checked_variances(predicted, len(spaces.multiplicity))

@@ -1,10 +1,11 @@
 """Markdown of the site: formulas drawn, anchors, citations."""
 
 import re
+from html import unescape
 
 import pytest
 
-from reports.site.markdown import anchor, cited, formula, to_article
+from reports.site.markdown import anchor, cited, code, formula, to_article
 from reports.typesetting.formulas import UnreadableFormula
 from tests.paths import ROOT
 
@@ -16,18 +17,46 @@ from tests.paths import ROOT
         (r"\Sigma", '<mi mathvariant="normal">Σ</mi>'),
         (r"\oint\frac{dz}z", "<mfrac>"),
         (r"\begin{pmatrix}a&b\\c&d\end{pmatrix}", "<mtable"),
+        (r"\begin{aligned}a&=b\\c&=d\end{aligned}", "<mtable"),
     ],
 )
 def test_formulas(latex, drawn):
     assert drawn in formula(latex)
 
 
-@pytest.mark.parametrize("latex", [r"\nosuchcommand x", r"\frac{1}{", r"\left( x", "a_b_c"])
+@pytest.mark.parametrize("latex", [r"\nosuchcommand x", r"\frac{1}{", r"\left( x", "a_b_c", "a & b"])
 def test_a_formula_that_cannot_be_drawn_is_an_error(latex):
     with pytest.raises(UnreadableFormula):
         formula(latex)
     with pytest.raises(UnreadableFormula):
         to_article(f"A sentence with ${latex}$.", str)
+
+
+def test_no_line_begins_with_the_comma_after_a_formula():
+    html = to_article("A (where $x$), $y$ and $z$.\n\n$$w$$\n", str).html
+    unbroken = re.findall(r'<span class="unbroken">(.*?</span>.*?)</span>', html)
+    assert [re.sub(r"<span.*</span>", "M", piece) for piece in unbroken] == ["M),", "M."]
+    assert html.count("<math") == 4
+
+
+def test_cells_keep_bars_and_intervals_together():
+    html = to_article("| a | b |\n|---|---|\n| \\|z\\| | 0.1 … 0.2 |\n", str).html
+    assert "<td>|z|</td>" in html
+    assert "<td>0.1&nbsp;…&nbsp;0.2</td>" in html
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("a.py", "a.py"),
+        ("tests/theory/test_a.py", "tests/<wbr>theory/<wbr>test_a.py"),
+        ("f(--a, b)", "f(--a, b)"),
+        ("run -m 'a<b'", '<span class="unbroken">-m</span>'),
+    ],
+)
+def test_code_is_broken_between_parts_of_names(text, html):
+    assert html in code(text)
+    assert unescape(re.sub(r"<[^>]+>", "", code(text))) == text
 
 
 def test_anchors_outlive_words():

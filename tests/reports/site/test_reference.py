@@ -50,6 +50,24 @@ def test_lines_that_click_keeps_are_code_and_a_package_lists_its_modules(tmp_pat
     assert 'href="commands/transfer.html"' in package.split("<main")[1]
 
 
+def test_signs_of_docstrings_are_no_tags_and_values_are_short(tmp_path):
+    """Σ_{j<t} would end the sentence in a browser: <t opens a tag."""
+    names = (
+        "theory.linear.shape",
+        "theory.linear.flow",
+        "reports.models.chain",
+        "reports.claims.alignment.a1_equivariance",
+    )
+    write_reference(tmp_path, tmp_path / "derivations.html", names)
+    shape, flow, chain, claim = ((tmp_path / f"{name.replace('.', '/')}.html").read_text() for name in names)
+    assert "Σ_{j&lt;t} (1 − x)^{−j} = 2t" in shape
+    assert "how far the flow has gone" in re.sub(r"<[^>]+>", "", flow)
+    assert "overridden by all subclasses" not in chain
+    assert "&lt;function" not in chain
+    assert "Claim(id=" not in claim
+    assert not re.search(r'<h6 id="', chain + claim)  # one anchor "attributes" per class
+
+
 def test_public_names_are_grouped_by_what_one_wants_to_do():
     found = uses()
     assert "verify" in found["Predict, simulate, compare"]

@@ -122,3 +122,16 @@ def test_a_bar_in_a_quantity_ends_no_cell() -> None:
     row = next(line for line in text.splitlines() if line.startswith("| digits"))
     assert row.count("|") == 7
     assert r"$\vert w\vert $" in row
+
+
+def test_double_bars_stay_double() -> None:
+    found = {"A1": (finding("A1", "digits", r"relative to $\|B\|$"),)}
+    text = markdown(answered([Statement("X", "", "", "", (Question("A1"),))], found), found, "a report")
+    assert r"| relative to $\Vert B\Vert $ |" in text
+
+
+def test_a_claim_without_findings_has_no_table() -> None:
+    found: dict[str, tuple[Finding, ...]] = {"A1": ()}
+    text = markdown(answered([Statement("X", "", "", "", (Question("A1"),))], found), found, "a report")
+    assert "### Findings on A1\n\nThis report has none." in text
+    assert "| case |" not in text
