@@ -120,7 +120,7 @@ def test_what_was_extrapolated_is_declared() -> None:
     declared = error_budget(found, taken)
     plain = type(taken)(**{**vars(taken), "stepping": None})
     assert declared > error_budget(found, plain)
-    assert "updates that were taken as one" in accuracy(found, taken)
+    assert "updates computed as one" in accuracy(found, taken)
     assert "as one" not in accuracy(found, plain)
 
 
