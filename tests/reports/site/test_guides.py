@@ -87,7 +87,8 @@ def test_a_contribution_is_accepted(name, tmp_path):
         tests = ["tests/reports/claims/test_claims.py", "tests/reports/test_published.py", lists, listed, helped]
     else:
         counted = "tests/calibration/test_false_refutations.py::test_every_exact_form_is_counted_and_in_the_guide"
-        tests = ["tests/theory/test_catalogue.py", "tests/reports/claims/test_claims.py", counted]
+        in_project(tmp_path, "-m", "tests.theory.pins")
+        tests = ["tests/theory/test_catalogue.py", "tests/reports/claims/test_claims.py", "tests/theory/pins", counted]
     in_project(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests)
 
 
