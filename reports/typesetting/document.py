@@ -203,7 +203,7 @@ def _overview(report: ReportRecord) -> dict[str, Table]:
 
 def _tables(section: _Section) -> list[tuple[Table, tuple[tuple[str, str], ...]]]:
     """The tables of a claim, each with the notes that it needs outside the report."""
-    own = [(found.table, found.notes_alone) for found in (section.findings, section.outside) if found]
+    own = [found.alone for found in (section.findings, section.outside) if found]
     return [*own, *((table, ()) for table in section.claim.tables)]
 
 

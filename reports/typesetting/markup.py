@@ -44,6 +44,7 @@ _LABEL_COMMANDS = [
 _SIMPLE_NUMBER = re.compile(r"(?:\\(?:times|pm|cdot|,|;|leq?|geq?)(?![A-Za-z])|\^\{-?\d+\}|[-−\d.,()\[\]<>=\s])+")
 _NOTE_MARK = re.compile(r"\^\{\\mathrm\{([a-z]+)\}\}")
 _OPTION = re.compile(r"--[\w-]+")
+_BESIDE_MATH = re.compile(r"(\(?)<math>.*?</math>([,.;:)]*)", re.DOTALL)
 
 PieceKind = Literal["text", "math", "code"]
 
@@ -121,7 +122,12 @@ def to_html(text: str) -> str:
         "math": _html_math,
         "code": _html_code,
     }
-    return "".join(shown[kind](piece) for kind, piece in pieces(text))
+    return _BESIDE_MATH.sub(_kept_together, "".join(shown[kind](piece) for kind, piece in pieces(text)))
+
+
+def _kept_together(found: re.Match[str]) -> str:
+    """A formula with the marks beside it: a browser may end the line between them."""
+    return f'<span class="word">{found[0]}</span>' if found[1] or found[2] else found[0]
 
 
 def to_plain(text: str) -> str:

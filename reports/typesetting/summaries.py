@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reports.counted import counted
 from reports.findings import CONTINUED, OUTSIDE, ClaimReport, Column, Finding, Table
@@ -30,9 +30,11 @@ class Annotated:
     notes: tuple[tuple[str, str], ...] = ()
 
     @property
-    def notes_alone(self) -> tuple[tuple[str, str], ...]:
-        """The notes that a table of findings needs outside the report: how numbers are written, then its own."""
-        return (("", _NOTATION), *self.notes)
+    def alone(self) -> tuple[Table, tuple[tuple[str, str], ...]]:
+        """A table of findings outside the report, where its notes, not its caption, explain how numbers are written."""
+        caption, _, explained = self.table.caption.partition(f" {_ERROR_DETECTED}")
+        how = _NOTATION if caption == self.table.caption else f"{_NOTATION} {_ERROR_DETECTED}"
+        return replace(self.table, caption=caption + explained), (("", how), *self.notes)
 
 
 def with_verdict(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -28,6 +28,7 @@ _FITTING = r"""\providecommand{\eigenaligntable}[1]{\begingroup\sbox0{#1}%
   \ifdim\wd0>\linewidth\ifdim\csname f@size\endcsname pt>7pt\scriptsize\tabcolsep=3pt\sbox0{#1}\fi\fi
   \ifdim\wd0>\linewidth\ifdefined\resizebox\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi\else\usebox0\fi
   \endgroup}%"""
+MANY = 9  # columns, of which more stand closer to each other
 WIDER_MINUS = 0.4  # by which a minus is wider than a digit, in digits
 _COMMANDS = {"holds": "holds", "refuted": "refuted", "undecided": "undecided", "outside the hypotheses": "outside"}
 
@@ -98,7 +99,8 @@ def to_html_table(table: Table) -> str:
     Where texts wrap, style.css sets rows below each other on a narrow screen, each cell after the head of its column.
     """
     layout = lay_out(table)
-    kind = ' class="rows"' if layout.wraps else ""
+    kinds = [*(["rows"] if layout.wraps else []), *(["tight"] if len(layout.columns) > MANY else [])]
+    kind = f' class="{" ".join(kinds)}"' if kinds else ""
     head = "".join(
         f'<th scope="col" {_html_class(column)}>{to_html(column.column.title)}</th>' for column in layout.columns
     )

@@ -1,5 +1,7 @@
 """`python -m tests.calibration.false_refutations` counts how often `verify` refutes exact forms, which all are right.
 
+With names of cases behind it, such as `network-first-step`, it counts those alone.
+
 One ensemble of each small setting is cut into runs of R consecutive replicas, which are summed in blocks and judged by
 `compare`, as `verify` does. In hundreds of dimensions the τ of the blocks are drawn from the law that they have for
 Gaussian weights, and judged by the same test and rule. The largest R show that the forms can hold.
@@ -7,8 +9,9 @@ Gaussian weights, and judged by the same test and rule. The largest R show that 
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from unittest import mock
@@ -71,6 +74,7 @@ CASES = (
     Case("network-first-step", HIDDEN),
     Case("network-first-step-averaged", msgspec.structs.replace(HIDDEN, data=AVERAGED.data)),
 )
+BY_NAME = {case.name: case for case in CASES}
 LARGE = (784, 1024)
 
 
@@ -123,13 +127,16 @@ def drawn_rulings(dimension: int, replicas: int, runs: int) -> Iterator[Ruling]:
         yield exact_verdict(test.pvalue, test.detectable if np.isfinite(test.detectable) else None, 0)
 
 
-def counted(runs: int = RUNS) -> Iterator[tuple[str, int, Counter[Ruling]]]:
-    """Setting, replicas and how often each verdict was given, in `runs` ensembles; fewer where R is in `MORE`."""
-    for case in CASES:
+def counted(runs: int = RUNS, names: Sequence[str] = ()) -> Iterator[tuple[str, int, Counter[Ruling]]]:
+    """Setting, replicas and how often each verdict was given, in `runs` ensembles; fewer where R is in `MORE`.
+
+    `names` are those of the cases that are counted; all, and τ in many dimensions, if there are none.
+    """
+    for case in CASES if not names else (BY_NAME[name] for name in names):
         w = trained(case.setting, runs * max(REPLICAS))
         for replicas in (*REPLICAS, *MORE):
             yield case.name, replicas, Counter(rulings(case, w[: runs * replicas], replicas))
-    for dimension in LARGE:
+    for dimension in LARGE if not names else ():
         for replicas in (*REPLICAS, *MANY):
             yield f"τ in {dimension:,} dimensions, drawn", replicas, Counter(drawn_rulings(dimension, replicas, runs))
 
@@ -147,5 +154,5 @@ def line(name: str, replicas: int, found: Counter[Ruling]) -> str:
 
 if __name__ == "__main__":
     print(HEAD)
-    for row in counted():
+    for row in counted(names=sys.argv[1:]):
         print(line(*row), flush=True)

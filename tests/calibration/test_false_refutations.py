@@ -12,6 +12,7 @@ import pytest
 import simulate
 from reports.judging.compare import compare
 from tests.calibration.false_refutations import (
+    BY_NAME,
     CASES,
     MORE,
     REPLICAS,
@@ -25,7 +26,6 @@ from tests.calibration.false_refutations import (
 from theory.catalogue import FORMS
 
 GUIDE = Path(__file__).parents[2] / "reports/site/guides/calibration.md"
-BY_NAME = {case.name: case for case in CASES}
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def form_judgement(case: Case[Any], prediction: Prediction, evidence: FormEviden
     if budget is not None:
         half = float(half_width(error, tests=tests, degrees=evidence.degrees))
         interval = (largest - half, largest + half)
-        note += f"; the interval is one of {tests} that hold together with 95 %"
+        note += f"; the interval is one of {tests} simultaneous 95 % intervals"
     if compared.reason is not None:
         note += f"; {compared.reason}"
     verdict = control_verdict(pvalue, evidence.diverged) if wrong else compared.verdict

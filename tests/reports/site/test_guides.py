@@ -83,9 +83,12 @@ def test_a_contribution_is_accepted(name, tmp_path):
         assert printed.split("\n")[0].endswith("holds")
         lists = "tests/plants/test_plants.py::test_every_claim_has_plants_or_says_why_not"
         listed = "tests/test_readme.py::test_the_guide_lists_every_claim"
-        tests = ["tests/reports/claims/test_claims.py", "tests/reports/test_published.py", lists, listed]
+        helped = "tests/reports/test_cli.py::test_help_of_the_report_names_every_claim"
+        tests = ["tests/reports/claims/test_claims.py", "tests/reports/test_published.py", lists, listed, helped]
     else:
-        tests = ["tests/theory/test_catalogue.py", "tests/reports/claims/test_claims.py"]
+        counted = "tests/calibration/test_false_refutations.py::test_every_exact_form_is_counted_and_in_the_guide"
+        in_project(tmp_path, "-m", "tests.theory.pins")
+        tests = ["tests/theory/test_catalogue.py", "tests/reports/claims/test_claims.py", "tests/theory/pins", counted]
     in_project(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests)
 
 

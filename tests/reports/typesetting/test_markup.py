@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def test_any_text_becomes_ascii_latex_with_balanced_braces_and_no_bare_specials(
 @given(st.text(max_size=40))
 def test_any_text_becomes_html_without_markup_of_its_own(text):
     shown = to_html(text)
-    assert "<" not in re.sub(r"</?(?:math|m[a-z]+|code|sup)\b[^<>]*>", "", shown)
+    assert "<" not in re.sub(r"</?(?:math|m[a-z]+|code|sup|span)\b[^<>]*>", "", shown)
 
 
 def test_math_is_mathml_numbers_are_text_and_the_unknown_is_its_source():
@@ -51,3 +52,21 @@ def test_labels_never_fail_to_parse():
     assert to_label("costs $5 and 3 %") == "costs \\$5 and 3\u00a0%"
     assert "$" not in to_label(r"$\begin{cases}1\end{cases}$")
     assert pieces("Σ_w my_report") == [("math", "Σ_w"), ("text", " my_report")]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (r"from ($\Sigma_w$), less", r"\(<math>.*</math>\),"),
+        (r"of order $\eta$.", r"<math>.*</math>\."),
+        ("`--budget paper --cifar10 DIR`", "--cifar10"),
+    ],
+)
+def test_a_line_does_not_end_before_a_comma_or_within_an_option(text, kept):
+    assert re.search(f'<span class="word">{kept}</span>', to_html(text))
+
+
+def test_a_line_does_not_end_before_the_mark_of_a_note():
+    assert to_html(r"case$^{\mathrm{ab}}$") == "case<sup>ab</sup>"
+    assert "<sup>" not in to_html(r"$x^{\mathrm{ab}}$ and $\tau$")
+    assert "word" not in to_html(r"$x^{\mathrm{ab}}$ and $\tau$")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,10 @@ def test_the_smallest_error_has_a_column_where_one_is_known(error, printed):
     heads = [column.heading for column in table.columns]
     assert [row[heads.index("Error detected")] for row in table.rows] == [printed, "50 %"]
     assert "had the predicted number been wrong" in table.caption
+    alone, notes = findings_table(claim).alone
+    assert "wrong" not in alone.caption
+    assert "had the predicted number been wrong" in notes[0][1]
+    assert "wrong" not in findings_table(replace(claim, findings=(_finding(),))).alone[1][0][1]
     without = findings_table(ClaimReport("A3", "t", "s", "r", "m", (_finding(),))).table
     assert "Error detected" not in [column.heading for column in without.columns]
     assert without.caption == "Findings on A3."

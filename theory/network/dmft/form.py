@@ -30,10 +30,8 @@ ASSUMPTIONS = (
     "Gaussian weights, independent, first layer isotropic",
     "training is stable for output weights of ordinary length: those that one network in 10⁴ exceeds are left out",
 )
-NEGLECTED = (
-    "terms of relative order λ/tr Σ and 1/n: the share of each single direction and of each single row",
-    "where the output layer is trained, how the rows' past acts back on its fluctuations",
-)
+NEGLECTED = "terms of relative order λ/tr Σ and 1/n: the share of each single direction and of each single row"
+NEGLECTED_OUTPUTS = "how the rows' past acts back on the fluctuations of the output layer"
 NAME = "network-dmft"
 SEED = 0
 SHARE = 4.0  # c; errors over the directions were at most 3 times the largest direction's share of the terms' sizes
@@ -163,7 +161,7 @@ def prediction_of(setting: Setting, problem: Problem, found: Average) -> Predict
         population_readings(setting, (tau[place] for tau in found.tau)),
         order="1/d",
         error_budget=error_budget(problem, found),
-        neglected=(*NEGLECTED, accuracy(problem, found)),
+        neglected=(NEGLECTED, *([NEGLECTED_OUTPUTS] if problem.both else []), accuracy(problem, found)),
     )
 
 

@@ -62,7 +62,7 @@ def test_the_interval_is_simultaneous_by_student_in_units_of_the_prediction(pred
     assert judgement.standard_error == pytest.approx(error[worst] / predicted[worst])
     half = t.ppf(1 - 0.05 / 2 / 3, len(evidence.counts) - 1) * error[worst] / predicted[worst]
     assert judgement.interval == pytest.approx((judgement.measurement - half, judgement.measurement + half))
-    assert "one of 3 that hold together" in judgement.note
+    assert "one of 3 simultaneous 95 % intervals" in judgement.note
     assert form_judgement(CASE, prediction, evidence, "τ").interval is None  # an exact form has a p-value
 
 
