@@ -123,8 +123,10 @@ def draw_figure(figure: Figure) -> Drawing:
         # Outside the axes: a legend inside hides data sooner or later.
         drawing.legend(list(shown.values()), names, loc="outside lower center", ncols=-(-len(names) // lines))
         drawing.set_size_inches(width, drawing.get_figheight() + 0.17 * lines)
-    drawing.draw_without_rendering()
-    drawing.set_layout_engine("none")  # laid out once for all formats
+    layout = drawing.get_layout_engine()
+    assert layout is not None
+    layout.execute(drawing)
+    drawing.set_layout_engine(None)  # laid out once for all formats: each would lay out anew
     return drawing
 
 

@@ -74,6 +74,8 @@ def law_facts(law: ShapeFit) -> tuple[tuple[str, str], ...]:
     better = law.better
     other = law.flow if better is law.ridge else law.ridge
     numbers = f"U = {_ends(better.rate, better.rate_interval)}, c = {_ends(better.written, better.written_interval)}"
+    if better.rate_interval is None:
+        numbers = "U and c are not determined: both change f alike"
     return (
         (f"{better.law} law of f", numbers),
         ("its misfit", _misfit(better)),

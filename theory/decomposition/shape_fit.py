@@ -17,7 +17,9 @@ from theory.errors import InvalidInput
 CONFIDENCE = 0.95
 CLOSE = 0.05  # of f: a law whose misfit is surely smaller describes it, and one whose misfit is surely larger does not
 GRID = np.geomspace(1e-3, 1e3, 49)  # U σ² at the largest σ, where fits start
+ENDS = (1e-4, 1e4)  # of the same: beyond them the curve is that of a limit, which determines one parameter fewer
 LEAST = 1e-9  # of the largest τ: smaller c and f_0² are 0
+OWN = 1e-6  # of what U moves, the least part that no other parameter moves, for U to be determined
 DAMPING = 1e-12  # of Fisher scoring, the least
 ROUNDS = 60
 
@@ -34,7 +36,10 @@ class LawFit:
     rate, written, initial : float
         U, c and f_0².
     rate_interval, written_interval : (float, float) or None
-        95 %; None where c = 0 fits best, so that its logarithm has no interval.
+        95 %; that of c is None where c = 0 fits best, so that its logarithm has no interval. Both are None where U
+        moves τ as the other parameters do, which leaves it undetermined: in the limits U → 0 and U → ∞, which determine
+        c U or c/U alone (`rate` is then a number at which the curve is that of the limit), and where c = f_0² fits best
+        in the ridge law.
     residual : ndarray, shape (k,)
         f/f_law − 1 at every σ.
     misfit : float
@@ -141,11 +146,10 @@ def fit_law(
     initial = None if initial is None else initial / scale
     parameters = _fitted(law, sigma, tau, sizes, initial)
     found, jacobian = _curve(law, sigma, parameters, initial)
-    kept = np.array([True, parameters[1] > -np.inf, initial is None])[: jacobian.shape[1]]
-    if initial is None:
-        kept[2] = parameters[2] > -np.inf
-    slopes = jacobian[:, kept]
     weights = sizes / found**2
+    kept = np.array([True, *(parameters[1:] > -np.inf)])
+    kept[0] = inside = parameters[0] not in _ends(sigma) and _determined(jacobian[:, kept], weights)
+    slopes = jacobian[:, kept]
     answer = np.linalg.pinv(slopes.T @ (weights[:, None] * slopes)) @ (slopes.T * weights)
     errors = np.full(len(kept), np.nan)
     errors[kept] = np.sqrt(np.maximum(np.einsum("ak,kl,al->a", answer, covariance, answer), 0))
@@ -162,14 +166,23 @@ def fit_law(
         rate=float(np.exp(parameters[0])),
         written=scale * float(np.exp(parameters[1])),
         initial=scale * (float(np.exp(parameters[2])) if initial is None else initial),
-        rate_interval=ends[0],
-        written_interval=(scale * ends[1][0], scale * ends[1][1]) if kept[1] else None,
+        rate_interval=ends[0] if inside else None,
+        written_interval=(scale * ends[1][0], scale * ends[1][1]) if inside and kept[1] else None,
         residual=np.sqrt(tau / found) - 1,
         misfit=misfit,
         misfit_interval=interval,
         pvalue=pvalue,
         verdict=verdict,
     )
+
+
+def _determined(slopes: np.ndarray, weights: np.ndarray) -> bool:
+    """Whether U moves τ in a way in which no other parameter does."""
+    columns = np.sqrt(weights)[:, None] * slopes
+    others = np.linalg.qr(columns[:, 1:])[0]
+    first = columns[:, 0]
+    own = first - others @ (others.T @ first)
+    return bool(np.linalg.norm(own) > OWN * np.linalg.norm(first))
 
 
 def _check(
@@ -211,8 +224,11 @@ def _curve(
 
 
 def _fitted(law: LawName, sigma: np.ndarray, tau: np.ndarray, sizes: np.ndarray, initial: float | None) -> np.ndarray:
-    """log U, log c (and log f_0²) of the largest gamma likelihood: from the best of a grid of U by Fisher scoring."""
-    parameters = _start(law, sigma, tau, sizes, initial)
+    """log U, log c (and log f_0²) of the largest gamma likelihood: from the best of a grid of U by Fisher scoring.
+
+    U stays within `ENDS`; where it reaches one, the others are fitted beside it.
+    """
+    parameters, (low, high) = _start(law, sigma, tau, sizes, initial), _ends(sigma)
     deviance = _deviance(_curve(law, sigma, parameters, initial)[0], tau, sizes)
     damping = 1e6 * DAMPING
     for _ in range(ROUNDS):
@@ -224,7 +240,14 @@ def _fitted(law: LawName, sigma: np.ndarray, tau: np.ndarray, sizes: np.ndarray,
         unit = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
         scaled = matrix / np.outer(unit, unit) + damping * np.eye(len(unit))
         step = np.clip(np.linalg.solve(scaled, gradient / unit) / unit, -2, 2)
+        end = low if step[0] < 0 else high
+        if beyond := not low < parameters[0] + step[0] < high:
+            step[0] = end - parameters[0]
+            given = (gradient / unit)[1:] - scaled[1:, 0] * unit[0] * step[0]
+            step[1:] = np.clip(np.linalg.solve(scaled[1:, 1:], given) / unit[1:], -2, 2)
         tried = parameters + step
+        if beyond:
+            tried[0] = end  # to the last bit
         value = _deviance(_curve(law, sigma, tried, initial)[0], tau, sizes)
         if value <= deviance:
             done = np.max(np.abs(step)) < 1e-10
@@ -238,6 +261,12 @@ def _fitted(law: LawName, sigma: np.ndarray, tau: np.ndarray, sizes: np.ndarray,
             damping *= 10
     parameters[1:] = np.where(np.exp(parameters[1:]) < LEAST * tau.max(), -np.inf, parameters[1:])
     return parameters
+
+
+def _ends(sigma: np.ndarray) -> tuple[float, float]:
+    """The least and the largest log U."""
+    low, high = np.log(np.array(ENDS) / float(sigma.max()) ** 2)
+    return float(low), float(high)
 
 
 def _start(law: LawName, sigma: np.ndarray, tau: np.ndarray, sizes: np.ndarray, initial: float | None) -> np.ndarray:

@@ -139,11 +139,12 @@ def randomization_test(
     commutant = inside(group, mean)
     kernel = _energy if statistic == "energy" else _misalignment(group, outside, commutant)
     observed = float(kernel(outside.coordinates(mean)[None])[0])
-    if not np.isfinite(observed):
+    rounding = 64 * group.dimension * np.finfo(float).eps
+    lengths = np.linalg.eigvalsh(mean)
+    if statistic == "misalignment" and not lengths[0] > rounding * lengths[-1]:
         rule = "'misalignment' needs a positive definite mean second moment: use 'energy', or the span of the weights"
         raise InvalidInput("second_moments", "singular mean", rule)
     sums = randomized_coordinates(moments, weights, group, draws, generator)
-    rounding = 64 * group.dimension * np.finfo(float).eps
     slack = (
         rounding * np.linalg.cond(commutant) if statistic == "misalignment" else (rounding * np.linalg.norm(mean)) ** 2
     )

@@ -141,6 +141,16 @@ def test_what_is_printed() -> None:
     assert plain["composition"] is plain["shape_law"] is None
 
 
+def test_a_law_whose_parameters_are_not_determined_prints_no_number() -> None:
+    """f² that bends upwards over σ²: both laws fit best as a line, which leaves U and c open."""
+    rising = np.sqrt(0.04 + 0.02 * SIGMA**3)
+    weights = rising * np.random.default_rng(3).standard_normal((400, len(SIGMA)))
+    shown = view(check(weights, X))
+    assert "U and c are not determined: both change f alike" in shown.as_text()
+    laws = json.loads(shown.as_json())["details"]["shape_law"]["laws"]
+    assert [(each["U_interval"], each["c_interval"]) for each in laws] == [(None, None)] * 2
+
+
 def test_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before, after = networks(2)
     arguments = ["check", "--data", str(tmp_path / "x.npy"), "--json"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from theory.decomposition import fit_law, fit_shape, law_tau
 from theory.decomposition.shape_laws import LAWS, LawName
@@ -76,6 +76,55 @@ def test_intervals_are_linear_in_the_errors(law: LawName) -> None:
     for interval, error in zip(intervals, errors, strict=True):
         assert interval is not None
         assert np.log(interval[1] / interval[0]) / 2 == pytest.approx(2.5705818 * error, rel=1e-3)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("initial", [0.2, None])
+def test_a_curve_that_bends_upwards_determines_a_product_alone(law: LawName, initial: float | None) -> None:
+    """In the limit U → 0 both laws are the line f_0² + c U σ² - 2 f_0² U σ²; here the likeliest, by another route."""
+    tau = 0.2 + 0.05 * SIGMA**2.5
+    fit = fit_law(law, SIGMA, tau, np.diag((0.05 * tau) ** 2), groups=9, initial=initial)
+    assert (fit.rate_interval, fit.written_interval) == (None, None)
+    assert fit.rate * SIGMA[-1] ** 2 == pytest.approx(1e-4)
+
+    def deviance(line: np.ndarray) -> float:
+        ratio = tau / (line[0] + line[1] * SIGMA**2)
+        return float(np.sum(ratio - np.log(ratio)))
+
+    start = np.array([0.2, 0.05])
+    if initial is None:
+        level, slope = optimize.minimize(deviance, start, method="Nelder-Mead", options={"xatol": 1e-9}).x
+        assert fit.initial == pytest.approx(level, rel=2e-3)
+    else:
+        level = initial
+        slope = optimize.minimize_scalar(lambda s: deviance(np.array([level, s])), bounds=(1e-3, 1.0)).x
+    assert (fit.written - 2 * level) * fit.rate == pytest.approx(slope, rel=2e-3)
+    other = fit_law(law, SIGMA, tau + 1e-9, np.diag((0.05 * tau) ** 2), groups=9, initial=initial)
+    assert other.written == pytest.approx(fit.written, rel=1e-5)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_curve_that_falls_too_fast_determines_a_ratio_alone(law: LawName) -> None:
+    """In the limit U → ∞ both laws are c/(U σ²), and the likeliest c/U is the mean of τ σ²."""
+    sigma = np.linspace(1.0, 3.0, 20)
+    tau = 0.3 * sigma**-2.5
+    fit = fit_law(law, sigma, tau, np.diag((0.05 * tau) ** 2), groups=9, initial=0.04)
+    assert (fit.rate_interval, fit.written_interval) == (None, None)
+    assert fit.rate * sigma[0] ** 2 > 20
+    assert fit.written / fit.rate == pytest.approx(np.mean(tau * sigma**2), rel=2e-3)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_no_interval_excludes_the_truth_because_its_fit_has_run_away(law: LawName) -> None:
+    """Of a nearly straight curve with noise: intervals of log U, in 200 draws, fail to contain it in 10 % at most."""
+    tau = law_tau(law, SIGMA, rate=0.02, written=6.0, initial=0.1)
+    rng, missed = np.random.default_rng(5), 0
+    for _ in range(200):
+        values = tau * (1 + 0.1 * rng.standard_normal((9, 20)))
+        fit = fit_law(law, SIGMA, values.mean(axis=0), np.cov(values.T) / 9, groups=9)
+        if fit.rate_interval is not None:
+            missed += not fit.rate_interval[0] <= 0.02 <= fit.rate_interval[1]
+    assert missed <= 20
 
 
 def test_the_better_law_is_the_true_one() -> None:

@@ -34,7 +34,7 @@ from theory.setting import (
     Upstream,
 )
 from theory.setting.limits import memory, require_memory, require_updates
-from theory.setting.moments_file import read_moments
+from theory.setting.moments_file import FileMoments, read_moments
 
 GAUSSIAN: dict[str, object] = {"kind": "gaussian", "spectrum": (1.0, 2.0)}
 
@@ -62,6 +62,11 @@ def sequence(**keys: object) -> object:
     return found if isinstance(found, InvalidInput) else [each.name for each in found.each]
 
 
+def _moment_of(found: FileMoments) -> np.ndarray:
+    """In place of eigenvectors, of which equal eigenvalues leave some undetermined."""
+    return (found.basis * found.eigenvalues) @ found.basis.T
+
+
 def moments_of(values: np.ndarray, **keys: object) -> object:
     """The moments in a file of these numbers."""
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +76,7 @@ def moments_of(values: np.ndarray, **keys: object) -> object:
         return (
             [type(found).__name__, found.key]
             if isinstance(found, InvalidInput)
-            else [found.eigenvalues, np.abs(found.basis), np.abs(found.mean), found.dropped]
+            else [found.eigenvalues, _moment_of(found), np.abs(found.mean), found.dropped]
         )
 
 

@@ -7,9 +7,11 @@ from scipy import linalg
 from scipy.special import ndtri
 from scipy.stats import qmc
 
+from theory.errors import NoClosedForm
 from theory.network.dmft.problem import Problem
 
 LEAST = 1e-7  # of the variance of pre-activations, what is new of them at an update is at least
+LARGEST_EXCESS = 1e4  # of their variance; what is known of them from earlier updates is at most 1 but for errors
 
 
 class Samples:
@@ -35,6 +37,7 @@ class Samples:
     def __init__(self, problem: Problem, updates: int, count: int, seed: int) -> None:
         self._width = problem.width
         self._fresh = problem.fresh
+        self._steps = problem.training.readings[-1]
         label_columns = 1 if problem.labels.kind == "classes" else problem.outputs
         explicit = self._explicit = problem.explicit
         engine = qmc.Sobol(label_columns + explicit + updates * problem.width, seed=seed)
@@ -49,7 +52,13 @@ class Samples:
         self.coordinates = self.noise[:, :explicit]
 
     def draw(self, covariance: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """ξ^t (N, m), given C_h(t, s) for s = 0 … t as (m, (t + 1) m), and V^t (m, K)."""
+        """ξ^t (N, m), given C_h(t, s) for s = 0 … t as (m, (t + 1) m), and V^t (m, K).
+
+        Raises
+        ------
+        NoClosedForm
+            If C_h is no covariance, by far: errors have grown from update to update.
+        """
         t, m, k = self.blocks, self._width, self._explicit
         now, before = slice(t * m, (t + 1) * m), slice(0, t * m)
         triangle = self.factor[:, k:]
@@ -59,10 +68,13 @@ class Samples:
             triangle[now, before] = linalg.solve_triangular(
                 triangle[before, before], covariance[:, before].T, lower=True
             ).T
-        row = triangle[now, before]
+        row, variance = triangle[now, before], float(np.trace(covariance[:, now]))
+        if not np.sum(row**2) <= LARGEST_EXCESS * variance:
+            rule = f"at update {t} rounding errors outgrow the covariance of pre-activations with earlier updates"
+            raise NoClosedForm("training.steps", self._steps, rule)
         new = covariance[:, now] - row @ row.T
         values, vectors = np.linalg.eigh((new + new.T) / 2)
-        values = np.maximum(values, LEAST * np.trace(covariance[:, now]) / m)
+        values = np.maximum(values, LEAST * variance / m)
         triangle[now, now] = np.linalg.cholesky((vectors * values) @ vectors.T)
         self._whiten(slice(k + t * m, k + (t + 1) * m))
         self.blocks += 1

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.theory.network.dmft.problems import problem
+from theory.errors import NoClosedForm
 from theory.network.dmft import average as averaging
 from theory.network.dmft.average import average, averaged, controls, draws_of, features_help, longest, rows_needed
 from theory.network.dmft.batches import Batches, Use
@@ -122,6 +123,19 @@ def test_samples_have_the_moments_that_they_should(keys: dict) -> None:
         assert set(np.unique(samples.targets).round(9)) == {-0.333333333, 0.666666667}
     else:
         np.testing.assert_allclose((samples.targets**2).mean(), 4.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("with_past", "refused"), [(1.0, False), (90.0, False), (110.0, True)])
+def test_errors_that_outgrow_the_covariance_are_refused(with_past: float, refused: bool) -> None:
+    """Unit variances and a covariance c with the past: known of ξ are c² of its variance, at most 10⁴ of it."""
+    one, found = np.eye(4), Samples(problem(), 2, 1024, seed=3)
+    found.draw(one, np.zeros((4, 0)))
+    second = np.concatenate([with_past * one, one], axis=1)
+    if not refused:
+        assert np.isfinite(found.draw(second, np.zeros((4, 0)))).all()
+        return
+    with pytest.raises(NoClosedForm, match="update 1 rounding errors outgrow"):
+        found.draw(second, np.zeros((4, 0)))
 
 
 def test_stein_corrects_a_wrong_guess() -> None:
