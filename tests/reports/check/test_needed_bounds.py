@@ -20,11 +20,12 @@ def test_equal_variances_have_no_orientation(cautious, count):
     assert random_basis_squared(axes(3), w, cautious=cautious) == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("multiplicity", [(2, 1, 1), (1, 1, 1, 1), (3, 1)])
+@pytest.mark.parametrize("multiplicity", [(2, 1, 1), (3, 1), (1,) * 7, (17, 13)])
 def test_of_a_single_space_with_weights_nothing_is_known(multiplicity):
     """Not a number that differs from 0 by rounding, by which another would be divided."""
-    spaces = Eigenspaces(np.arange(1.0, len(multiplicity) + 1), multiplicity, np.eye(4), 0.0)
-    w = np.random.default_rng(0).standard_normal((30, 4))
+    d = sum(multiplicity)
+    spaces = Eigenspaces(np.arange(1.0, len(multiplicity) + 1), multiplicity, np.eye(d), 0.0)
+    w = np.random.default_rng(0).standard_normal((30, d))
     w[:, multiplicity[0] :] = 0
     assert random_basis_squared(spaces, weights_of(w)) == 0
     assert random_basis_squared(spaces, weights_of(w), cautious=True) == 0
