@@ -58,6 +58,27 @@ def test_between_two_eigenspaces_there_are_rotations():
     assert data.basis_noise(eigenspaces(np.eye(3))) is None
 
 
+def test_eigenvalues_as_far_apart_as_their_error_are_not_turned():
+    """1 without an error, and 2 with an error of 1: their distance, less its error, is nothing to divide by."""
+    data = two_groups(np.diag([1.0, 3.0]), np.diag([1.0, 1.0]))
+    assert data.exact_eigenspaces.multiplicity == (1, 1)
+    noise = data.basis_noise(data.exact_eigenspaces)
+    assert noise is not None
+    assert noise.half_inverse.tolist() == [[0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(("dimension", "kind"), [(128, np.float64), (129, np.float32)])
+def test_errors_of_many_dimensions_are_kept_once_in_single_precision(dimension, kind):
+    """As few groups as there are do not change this: what is drawn from is what is kept, and no copy."""
+    groups = np.stack([np.diag(np.linspace(1, 2, dimension) * size) for size in (0.9, 1.0, 1.1)])
+    data = DataMoment(groups, np.zeros((3, dimension)), np.full(3, 4), 12, np.full(dimension, True))
+    first, second = (data.basis_noise(data.exact_eigenspaces) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.scatter.dtype == kind
+    assert np.shares_memory(first.scatter, second.scatter)
+
+
 def test_centred_moments_say_so():
     data = data_moment(samples(RNG.standard_normal((9, 3)) + 2, layer(4, 3)))
     assert (data.centred, data.centre().centred) == (False, True)

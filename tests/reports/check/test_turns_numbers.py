@@ -127,6 +127,15 @@ def test_a_filter_within_an_eigenspace_that_is_left_out_counts_no_more_than_one_
         assert abs(found[0] - found[1]) < 6 * np.sqrt(2 * 0.25 / 1000)
 
 
+@pytest.mark.parametrize("dimension", [5, 130])
+@pytest.mark.parametrize("scale", [1e-170, 1e-30, 1e30, 1e170])
+def test_no_scale_hides_filters_that_lie_along_one_direction(dimension, scale):
+    """In either precision their squares would be beyond its range."""
+    direction = np.random.default_rng(6).standard_normal(dimension)
+    filters = scale * (direction + 0.1 * np.random.default_rng(7).standard_normal((12, dimension)))
+    assert filters_pvalue(Turns((slice(0, dimension),), (True,)), filters, draws=39) == 1 / 40
+
+
 def test_precision_is_that_of_the_dimensions_however_many_filters():
     for shape, kind in (((200, 5), np.float64), ((3, 128), np.float64), ((3, 129), np.float32)):
         case = TurnedFilters(Turns((slice(0, shape[1]),), (True,)), RNG.standard_normal(shape), np.eye(shape[1]))
