@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from reports.check.data import open_samples, samples
+from reports.check.data import samples
 from reports.check.weights import WeightVectors, filters, parse_group, read_filters
 from theory.errors import InvalidInput
 
@@ -19,19 +19,6 @@ def test_weights_are_the_array_of_two_to_four_axes(tmp_path, axes):
     layer = RNG.standard_normal((4, 3, 2, 2)[:axes])
     np.savez(tmp_path / "w.npz", bias=np.ones(4), layer=layer, other=np.ones((2, 2, 2, 2, 2)))
     np.testing.assert_array_equal(read_filters(str(tmp_path / "w.npz")).vectors, layer.reshape(4, -1))
-
-
-@pytest.mark.parametrize(("kernel", "axes"), [(True, (2, 3, 4)), (False, (2, 3, 4, 5))])
-def test_data_are_the_array_of_two_axes_or_of_images(tmp_path, kernel, axes):
-    """Beside labels and numbers of one axis more; of three axes grey images, for filters of one channel."""
-    beside = np.ones((2, 2, 2, 2, 2, 2)[: max(axes) + 1])
-    for count in axes:
-        shape = {2: (6, 4), 3: (6, 2, 2), 4: (6, 1, 2, 2), 5: (6, 1, 2, 2, 1)}[count]
-        rows = RNG.standard_normal(shape)
-        np.savez(tmp_path / "x.npz", labels=np.arange(6), rows=rows, beside=beside)
-        layer = filters(np.ones((3, 1, 2, 2))) if kernel else filters(np.ones((3, 4)))
-        stream = open_samples(str(tmp_path / "x.npz"), layer)
-        np.testing.assert_array_equal(stream.read(0, 6).reshape(6, 4), rows.reshape(6, 4))
 
 
 def test_by_default_there_is_one_group_and_no_integers():

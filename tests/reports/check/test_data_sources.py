@@ -1,4 +1,4 @@
-"""Folders of images: which files are images, and what is said of those that cannot be read."""
+"""Folders and files of data: which files are images, which array is meant, and what is said of others."""
 
 from __future__ import annotations
 
@@ -40,6 +40,19 @@ def test_of_a_decoders_message_the_first_line_is_said_or_its_kind(tmp_path, monk
     with pytest.raises(InvalidInput) as found:
         open_samples(str(tmp_path), layer(4, 1, 2, 2))
     assert str(found.value).endswith(f"cannot be read as an image ({said})")
+
+
+@pytest.mark.parametrize(("kernel", "axes"), [(True, (2, 3, 4)), (False, (2, 3, 4, 5))])
+def test_data_are_the_array_of_two_axes_or_of_images(tmp_path, kernel, axes):
+    """Beside labels and numbers of one axis more; of three axes grey images, for filters of one channel."""
+    beside = np.ones((2, 2, 2, 2, 2, 2)[: max(axes) + 1])
+    for count in axes:
+        shape = {2: (6, 4), 3: (6, 2, 2), 4: (6, 1, 2, 2), 5: (6, 1, 2, 2, 1)}[count]
+        rows = RNG.standard_normal(shape)
+        np.savez(tmp_path / "x.npz", labels=np.arange(6), rows=rows, beside=beside)
+        layer = filters(np.ones((3, 1, 2, 2))) if kernel else filters(np.ones((3, 4)))
+        stream = open_samples(str(tmp_path / "x.npz"), layer)
+        np.testing.assert_array_equal(stream.read(0, 6).reshape(6, 4), rows.reshape(6, 4))
 
 
 def test_a_hint_is_given_where_it_fits_alone():
