@@ -44,6 +44,17 @@ def lines(root: Path, module: Path) -> frozenset[int] | None:
     return frozenset(found)
 
 
+def stubs(source: str) -> frozenset[int]:
+    """The lines of signatures that only type checkers read: those of functions that are marked as overloads."""
+    found: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            marks = {mark.id for mark in node.decorator_list if isinstance(mark, ast.Name)}
+            if "overload" in marks:
+                found |= set(range(node.lineno, (node.end_lineno or 0) + 1))
+    return frozenset(found)
+
+
 def stages(root: Path, module: Path) -> tuple[tuple[Path, ...], ...]:
     """The files that test a module, in the order in which they run: near ones first, none twice; parts may be empty.
 

@@ -14,7 +14,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-from tests.mutants.areas import lines
+from tests.mutants.areas import lines, stubs
 
 # Of all that cosmic-ray can exchange, what leaves a program that runs and computes something else. A shift of floats
 # or a name that nobody knows ends in a TypeError at once, which says nothing of the tests.
@@ -57,14 +57,14 @@ class Mutant:
 def mutants(root: Path, module: Path) -> Iterator[Mutant]:
     """Every place of a module that an operator may change, on the lines of its area; markers of arguments are none."""
     source = (root / module).read_text(encoding="utf-8")
-    texts, allowed = source.splitlines(), lines(root, module)
+    texts, allowed, unread = source.splitlines(), lines(root, module), stubs(source)
     nodes = list(ast_nodes(get_ast(source)))
     for name in sorted(filter(OPERATORS.fullmatch, operator_names())):
         operator = get_operator(name)()
         places = [(node, start) for node in nodes for start, _ in operator.mutation_positions(node)]
         for occurrence, (node, (line, _)) in enumerate(places):
             marker = node.parent is not None and node.parent.type == "parameters"
-            here = allowed is None or line in allowed
+            here = (allowed is None or line in allowed) and line not in unread
             if here and not marker and not any(word in texts[line - 1] for word in UNTOUCHED):
                 yield Mutant(module, name, occurrence, line)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.areas import lines, modules, stages
+from tests.mutants.areas import lines, modules, stages, stubs
 from tests.mutants.equivalents import Equivalent, equivalents, judged
 from tests.paths import ROOT
 
@@ -91,6 +91,20 @@ def point_verdict(x: float) -> Ruling:
     (tmp_path / module).write_text(source, encoding="utf-8")
     assert lines(tmp_path, module) == {4, 12}
     assert lines(ROOT, Path("reports/judging/rules.py")) is None
+
+
+def test_signatures_of_overloads_are_not_changed() -> None:
+    source = """\
+@overload
+def check(
+    weights: int, seed: int = 0
+) -> int: ...
+
+
+def check(weights: object, seed: int = 0) -> object:
+    return weights
+"""
+    assert stubs(source) == {2, 3, 4}
 
 
 def test_a_place_without_modules_is_named() -> None:

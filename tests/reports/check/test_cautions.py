@@ -48,7 +48,9 @@ def test_an_ordinary_layer_is_told_only_what_its_networks_allow():
     assert said([dense(), dense()], given=2).startswith("the test of exact alignment assumes independent trainings")
 
 
-@pytest.mark.parametrize(("pairs", "listed", "more"), [(1, 1, ""), (3, 3, ""), (5, 3, "and 2 more pairs")])
+@pytest.mark.parametrize(
+    ("pairs", "listed", "more"), [(1, 1, ""), (3, 3, ""), (4, 3, "and 1 more pairs"), (5, 3, "and 2 more pairs")]
+)
 def test_three_related_pairs_are_named_and_the_others_counted(pairs, listed, more):
     text = said(related=[relation(1, k + 2) for k in range(pairs)], given=6)
     assert text.count("correlate by 0.5 one by one") == listed
@@ -78,7 +80,16 @@ def test_integers_are_said_of_any_network():
 
 
 @pytest.mark.parametrize(
-    ("kernel", "named"), [((3, 3, 4), False), ((3, 3, 9), False), ((3, 2, 7), True), ((3, 1, 5), False)]
+    ("kernel", "named"),
+    [
+        ((3, 3, 4), False),
+        ((3, 3, 9), False),
+        ((3, 2, 7), True),
+        ((3, 7, 2), True),
+        ((3, 1, 5), False),
+        ((9, 2, 3), False),
+        ((2, 3, 8), False),
+    ],
 )
 def test_long_filters_may_be_stored_the_other_way_round(kernel, named):
     filters = WeightVectors(np.ones((8, int(np.prod(kernel)))), kernel)
@@ -99,10 +110,16 @@ def test_coordinates_that_never_vary_are_counted():
 def test_few_samples_and_few_groups_are_said():
     assert "one sample only" in said(data=moment(counts=(50,)))
     assert "3 data vectors in 3 dimensions" in said(data=moment(counts=(1, 2)))
+    assert "2 data vectors in 3 dimensions" in said(data=moment(counts=(2,)))
     assert "hardly determine" not in said(data=moment(counts=(2, 2)))
 
 
-@pytest.mark.parametrize(("groups", "more"), [(1, ""), (4, ""), (6, " and 2 more groups;")])
+def test_unless_told_otherwise_one_network_was_given():
+    assert "too few to detect" not in said([dense(FEWEST - 1)])
+    assert "so 1 of 1 networks count" in said(related=[relation(1, 2)])
+
+
+@pytest.mark.parametrize(("groups", "more"), [(1, ""), (4, ""), (5, " and 1 more groups;"), (6, " and 2 more groups;")])
 def test_four_merged_groups_are_listed_and_the_others_counted(groups, more):
     text = said(joined=[(k + 1.0, k + 1.5, k + 2) for k in range(groups)])
     assert text.count(" to ") >= min(groups, 4)
@@ -113,11 +130,11 @@ def test_four_merged_groups_are_listed_and_the_others_counted(groups, more):
     assert ("more groups" in text) == bool(more)
 
 
-@pytest.mark.parametrize(("draws", "smallest"), [(99, "0.01"), (998, "0.001"), (999, None)])
+@pytest.mark.parametrize(("draws", "smallest"), [(9, "0.1"), (99, "0.01"), (998, "0.001"), (999, None)])
 def test_few_draws_bound_the_p_value(draws, smallest):
     text = said(draws=draws)
     assert ("no p-value is below" in text) == (smallest is not None)
-    assert smallest is None or f"below {smallest}" in text
+    assert smallest is None or text.endswith(f"below {smallest}")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,18 @@ def test_no_share_and_no_factor_leaves_its_range() -> None:
     for value, low, high in (composition.share, composition.gain):
         assert 0 <= low <= value <= high
     assert composition.share[2] <= 1
+
+
+def test_a_share_ends_at_the_whole_and_a_factor_nowhere() -> None:
+    """Of ten units of which training has left nothing: the interval would end beyond 1."""
+    rng = np.random.default_rng(5)
+    before, after = rng.standard_normal((10, 6)), rng.standard_normal((10, 6))
+    composition = made_of(check(after, X, initial=before).composition)
+    parts = composition.parts
+    assert parts.interval(parts.share, parts.share_error)[1] > 1
+    assert composition.share[2] == 1
+    high = parts.interval(parts.gain + 2, parts.gain_error)[1]
+    assert Composition("units", replace(parts, gain=parts.gain + 2)).gain[2] == pytest.approx(high)
 
 
 def test_untrained_weights_are_all_there() -> None:
