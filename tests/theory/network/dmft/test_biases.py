@@ -104,7 +104,7 @@ def test_a_literal_oracle_gives_the_same() -> None:
 def moved_networks(train: str, bias: bool) -> tuple[Moved, Prediction]:
     """What has changed in 4,000 networks whose weights double, and what is predicted."""
     keys = {"activation": "relu", "train": train, "bias": bias, "parametrization": "standard"}
-    given = setting(40, 120, 4, rate=0.3, steps=24, **keys)
+    given = setting(40, 120, 4, rate=0.25, steps=24, **keys)
     given = msgspec.structs.replace(
         given,
         data=Data(kind="gaussian", spectrum=spectrum(40), samples=120, rotate=False),
