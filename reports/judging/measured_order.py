@@ -54,8 +54,8 @@ class MeasuredOrder:
         τ as n, d → ∞.
     limit_error : ndarray
         The standard error of the solver's Monte Carlo in the corrected τ, and not of the limit alone.
-    limit_bias : ndarray, shape (R, 1)
-        The bias of order one over the solver's rows that is declared of the corrected τ.
+    limit_bias : ndarray
+        The bias of the solver's Monte Carlo that is declared of the corrected τ.
     correction, correction_error : ndarray
         What is added, and its standard error between blocks of networks.
     remainder : ndarray, shape (R, 1)

@@ -5,7 +5,8 @@ on the sums over neurons, which make the output at the start. Draws are the poin
 for its first coordinates. With more than a few output weights, functions of a with known means are regressed out of the
 mean over draws; the remaining scatter, of output weights and of the solver's Monte Carlo alike, gives its error.
 
-Every run is extrapolated in the number of its rows, from all of them and from half: their first-order bias cancels.
+Every run is extrapolated in the number of its rows, from all of them and from half: their first-order bias cancels, but
+along explicit directions.
 
 Initial weights along explicit directions are drawn as well, each with both signs: the label part is then added to them
 in one run and subtracted in the other. Their own τ is a mean over few numbers and needs more draws.
@@ -182,7 +183,7 @@ def average(
             whole, half = (
                 solve(taken, given, most, count=size, seed=number, start=start) for size in (rows, rows // 2)
             )
-            return unbiased(whole, half)
+            return unbiased(whole, half, problem.explicit)
 
         return run(problem, updates) if by == 1 else extrapolated(run, problem, updates, by)
 
@@ -206,10 +207,16 @@ def average(
     return replace(found, past=updates_of(updates, by) * problem.width / rows)
 
 
-def unbiased(whole: Solution, half: Solution) -> Solution:
-    """2 · whole − half, in which a bias of order one over the number of rows cancels; Stein's residual of the whole."""
-    parts = ("remembered", "written", "amplitude")
-    return replace(whole, **{name: 2 * getattr(whole, name) - getattr(half, name) for name in parts})
+def unbiased(whole: Solution, half: Solution, explicit: int) -> Solution:
+    """2 · whole − half, in which a bias of order one over the number of rows cancels; Stein's residual of the whole.
+
+    Along explicit directions, the last ones, the whole as it is: a run draws a path there, whose scatter would double.
+    """
+    bulk = slice(0, whole.remembered.shape[-1] - explicit)
+    values = {name: getattr(whole, name).copy() for name in ("remembered", "written", "amplitude")}
+    for name, value in values.items():
+        value[..., bulk] += value[..., bulk] - getattr(half, name)[..., bulk]
+    return replace(whole, **values)
 
 
 def mean_of(runs: list[Solution]) -> Solution:

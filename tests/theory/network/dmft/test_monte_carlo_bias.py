@@ -9,7 +9,7 @@ import pytest
 
 from tests.theory.network.dmft.problems import problem
 from theory.network.dmft.average import Average, average, draws_of, unbiased
-from theory.network.dmft.form import BIAS, bias, error_budget
+from theory.network.dmft.form import BIAS, BIAS_EXPLICIT, bias, error_budget
 from theory.network.dmft.solver import Solution, solve
 
 
@@ -19,9 +19,15 @@ def test_it_is_declared() -> None:
         np.array([[0.9, 0.5], [1.0, 0.8]]), np.array([[0.1, 0.7], [0.0, 0.1]]), np.zeros((2, 2)), 32, np.ones((2, 2))
     )
     given = problem(20, 80, 4)
-    np.testing.assert_allclose(bias(given, replace(found, past=0.25)), 0.0625 * BIAS * np.array([[1.2], [0.3]]))
+    np.testing.assert_allclose(bias(given, replace(found, past=0.25)), 0.0625 * BIAS * np.array([[1.2] * 2, [0.3] * 2]))
     without = error_budget(given, found)
     assert error_budget(given, replace(found, past=0.25)) == pytest.approx(without + 0.0625 * BIAS * 1.2 / 1.0)
+
+
+def test_that_of_first_order_is_declared_along_explicit_directions() -> None:
+    found = Average(np.full((1, 3), 0.9), np.full((1, 3), 0.4), np.zeros((1, 3)), 32, np.ones((1, 3)), past=0.1)
+    given = replace(problem(3, 80, 4, spectrum=(0.5, 1.0, 1.5)), explicit=1)
+    np.testing.assert_allclose(bias(given, found), 0.5 * np.array([[0.01 * BIAS] * 2 + [0.1 * BIAS_EXPLICIT]]))
 
 
 def test_an_average_knows_how_many_numbers_are_in_the_past_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,9 +46,10 @@ def test_what_is_of_order_one_over_the_rows_cancels() -> None:
     def at(rows: int) -> Solution:
         return Solution(**{name: value * (1 + 7 / rows) for name, value in parts.items()}, stein=np.full(1, 1 / rows))
 
-    found = unbiased(at(64), at(32))
+    found, explicit = (unbiased(at(64), at(32), directions) for directions in (0, 1))
     for name, value in parts.items():
         np.testing.assert_allclose(getattr(found, name), value, rtol=1e-14)
+        np.testing.assert_allclose(getattr(explicit, name), value * [1, 1 + 7 / 64], rtol=1e-14)
     assert found.stein == 1 / 64
 
 
