@@ -28,7 +28,12 @@ from theory.network.dmft.problem import Problem
 from theory.network.dmft.solver import Solution, solve, traced
 
 ROUNDS = (32, 64, 128)  # draws of output weights
-ROUNDS_EXPLICIT = (32, 64, 128, 256)  # and of initial weights, two runs each
+ROUNDS_EXPLICIT = (
+    32,
+    64,
+    128,
+    256,
+)  # the same where a run draws a path: of trained output weights, of explicit directions
 WANTED = 0.01  # relative error of τ at which no more are drawn,
 WANTED_EXPLICIT = 0.02  # the same along explicit directions,
 WANTED_OF_CHANGE = 0.02  # if that of its change is no larger than this, as a norm over directions of the bulk
@@ -77,13 +82,14 @@ class Average:
 
 
 def rows_needed(problem: Problem, updates: int) -> int:
-    """N, a power of two: at least 512, and 10 times as many as there are numbers in a row's past, T m.
+    """N, a power of two: at least 1,024, and 10 times as many as there are numbers in a row's past, T m.
 
     Where a run would take too long, 5 or 2.5 times as many. A bias of order (T m/N)² is left, which the scatter of an
     average does not show: `theory.network.dmft.form` declares it.
     """
     sizes = [
-        1 << max(9, int(np.ceil(np.log2(share * updates * problem.width + problem.outputs)))) for share in ROWS_PER_PAST
+        1 << max(10, int(np.ceil(np.log2(share * updates * problem.width + problem.outputs))))
+        for share in ROWS_PER_PAST
     ]
     return next((rows for rows in sizes if work_of(problem, updates, rows) <= AFFORDABLE), sizes[-1])
 
@@ -100,7 +106,7 @@ def work_of(problem: Problem, updates: int, rows: int) -> float:
 
 def rounds(problem: Problem) -> tuple[int, ...]:
     """The numbers of draws after which the accuracy is checked."""
-    return ROUNDS_EXPLICIT if problem.explicit else ROUNDS
+    return ROUNDS_EXPLICIT if problem.explicit or problem.both else ROUNDS
 
 
 def draws_of(problem: Problem, seed: int, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -165,8 +171,11 @@ def felt_outputs(problem: Problem) -> int:
 def average(
     problem: Problem, readings: tuple[int, ...], *, seed: int, count: int | None = None, by: int = 1
 ) -> Average:
-    """τ at the updates `readings`, averaged over output weights: 32 to 128 runs of `solve`, until 1 % of τ is reached
-    and 2 % of its change; with explicit directions up to 512.
+    """τ at the updates `readings`, averaged over 32 to 128 output weights, until 1 % of τ is reached, and 2 % of its
+    change.
+
+    Up to 256 where output weights are trained or directions explicit. Two runs of `solve` for each, and two more with
+    the other sign of initial weights along explicit directions.
 
     If `by` is not 1, every run is extrapolated from two runs with `by` and 2 · `by` updates computed as one.
 

@@ -295,7 +295,7 @@ def test_directions_are_few_below_fifty() -> None:
         assert ("a quarter off" in accuracy(problem(count, 80, 4, spectrum=(1.0,) * count), found)) == few
 
 
-@pytest.mark.parametrize(("updates", "rows"), [(1, 512), (12, 512), (13, 1024), (51, 2048), (52, 4096)])
+@pytest.mark.parametrize(("updates", "rows"), [(1, 1024), (25, 1024), (26, 2048), (51, 2048), (52, 4096)])
 def test_rows_are_ten_times_the_past(updates: int, rows: int) -> None:
     """10 × 4 neurons × updates, and one output: a power of two that is not less."""
     assert rows_needed(problem(m=4), updates) == rows

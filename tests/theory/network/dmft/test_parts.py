@@ -214,7 +214,7 @@ def test_draws_of_output_weights() -> None:
     assert (standard.s0, standard.sa, standard.scale) == pytest.approx((0.1, 0.6, 1.0))
     assert standard.both
     assert standard.effective_dimension == pytest.approx(20)
-    assert rows_needed(one, 10) == 512
+    assert rows_needed(one, 10) == 1024
     assert rows_needed(one, 100) == 2048
 
 
