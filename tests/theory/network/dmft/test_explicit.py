@@ -182,7 +182,11 @@ def spike_of(share: float) -> Setting:
 
 @pytest.mark.slow
 def test_a_spike_of_a_third_against_networks() -> None:
-    """erf, output weights averaged: explicit, Δτ is right within noise and declared error; as one of many it is not."""
+    """erf, output weights averaged: right within noise and declared error, whether it is explicit or one of many.
+
+    The mean over paths is nearly that of many directions. A difference that was seen before came of too few rows in the
+    Monte Carlo, whose bias is extrapolated away now.
+    """
     given = spike_of(0.3)
     found, explicit = limit(given)
     (reading,) = simulate.run(given, replicas=4000).readings
@@ -194,9 +198,8 @@ def test_a_spike_of_a_third_against_networks() -> None:
     levels = levels_of(found.eigenvalues, found.multiplicity, 16)
     reduced = replace(found, eigenvalues=levels.nodes, multiplicity=levels.weights, explicit=0)
     plain = levels.interpolation @ average(reduced, (24,), seed=0).tau[0]
-    gaps = [np.linalg.norm(each - tau) / np.linalg.norm(tau - 1) for each in (plain, explicit.tau[0])]
-    assert gaps[1] < 0.6 * gaps[0], gaps
-    assert plain[-1] - tau[-1] > 6 * error[-1]
+    assert np.all(np.abs(tau - plain) < budget * tau + 6 * error)
+    assert abs(plain[-1] - explicit.tau[0, -1]) < 6 * explicit.error[0, -1]
 
 
 @pytest.mark.slow
