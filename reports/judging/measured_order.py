@@ -54,7 +54,7 @@ class MeasuredOrder:
         τ as n, d → ∞.
     limit_error : ndarray
         The standard error of the solver's Monte Carlo in the corrected τ, and not of the limit alone.
-    limit_bias : ndarray
+    limit_bias : ndarray, shape (R, k)
         The bias of the solver's Monte Carlo that is declared of the corrected τ.
     correction, correction_error : ndarray
         What is added, and its standard error between blocks of networks.
