@@ -139,8 +139,8 @@ def predict(setting: Setting, rows: np.ndarray | None = None) -> Prediction:
 
     the remaining part of the initial weights and the part written by labels; along dominant directions, the mean square
     of a drawn path. The declared error, relative to τ, is c max(λ_max/tr Σ, 1/n) of their sizes, λ_max and tr of the
-    other directions, the `bias` and three standard errors of the Monte Carlo, whose seed is fixed, and the extrapolation
-    if several updates were computed as one.
+    other directions, the `bias` and three standard errors of the Monte Carlo, whose seed is fixed, and the
+    extrapolation if several updates were computed as one.
 
     Memory: what `cost` says; for 400 updates of 8 neurons some 0.3 GB, and some minutes of a core.
 
