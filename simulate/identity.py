@@ -46,7 +46,7 @@ def experiment_digest(experiment: Experiment) -> str:
 
 
 def _digest(values: dict[str, Any], data: Data, section: dict[str, Any], key: str) -> str:
-    """Of the values, in which `section`, called `key` in messages, is the data's."""
+    """The digest of the values, in which `section`, called `key` in messages, is the data's."""
     del values["ensemble"]["replicas"]
     for name, files in data_files(data).items():
         section[name] = _content(f"{key}.{name}", section[name], files)

@@ -69,7 +69,7 @@ class Containment:
 
     @property
     def verdict(self) -> ContainmentVerdict:
-        """Of B as a whole: aligned with A ("contained") when every eigenspace of A is contained."""
+        """The verdict on B as a whole: aligned with A ("contained") when every eigenspace of A is contained."""
         if "not contained" in self.verdicts:
             return "not contained"
         return "undecided" if "undecided" in self.verdicts else "contained"

@@ -18,7 +18,7 @@ class CaseJob:
 
     @property
     def parts(self) -> tuple[CaseJob, ...]:
-        """Those of a case that is cut."""
+        """The parts of a case that is cut."""
         return () if self.case is None else tuple(replace(self, part=part) for part in self.case.parts)
 
 

@@ -52,7 +52,7 @@ class Weights:
 
     @property
     def mean(self) -> np.ndarray:
-        """Σ_w."""
+        """The mean second moment over trainings, Σ_w."""
         return self.moments.mean(axis=0)
 
     @property

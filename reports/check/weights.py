@@ -86,7 +86,7 @@ def filters(array: Any, *, transposed: bool = False, group: tuple[int, int] = (1
 
 
 def parse_group(text: str) -> tuple[int, int]:
-    """J/G as (J, G)."""
+    """Read J/G as (J, G)."""
     j, _, g = text.partition("/")
     if not (j.isdecimal() and g.isdecimal()):
         raise InvalidInput("group", text, "must be J/G, such as 1/4")

@@ -32,7 +32,7 @@ class LinearVariant:
 
 
 def linear_variants() -> tuple[LinearVariant, ...]:
-    """All of them."""
+    """The variants, each with its data, network and training."""
     rows = Data(kind="gaussian", spectrum=SPECTRUM, samples=16)
     online = msgspec.structs.replace(rows, samples="online")
     student = Data(kind="elliptical", spectrum=SPECTRUM, samples="online", radial=Student(dof=12.0))
@@ -63,7 +63,7 @@ def linear_variants() -> tuple[LinearVariant, ...]:
 
 
 def variants() -> dict[str, Setting]:
-    """Their settings by their names."""
+    """The settings of all variants, by name."""
     return {variant.name: variant.setting for variant in linear_variants()}
 
 

@@ -58,7 +58,7 @@ def checked(budget: str, cifar10: Path | None) -> Path | None:
 
 
 def images(context: Context, samples: int) -> Data:
-    """So many of the images of the folder that the context names, standardised by channel as in the paper."""
+    """Data of `samples` images from the folder that the context names, standardised by channel as in the paper."""
     if context.cifar10 is None:
         raise InvalidInput("cifar10", None, "must name the folder of CIFAR-10's binary batches")
     return Data(kind="cifar10", path=str(context.cifar10), samples=samples, scale="channels")

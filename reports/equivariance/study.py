@@ -30,7 +30,7 @@ Train = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """In one precision, the largest deviation over rotations from the symmetry, and the effect of rounding.
+    """The largest deviation over rotations from the symmetry in one precision, and the effect of rounding.
 
     Both are Frobenius norms of differences of the trained weights, relative to how far training has moved them.
     """
@@ -148,7 +148,7 @@ def equivariance(
 
 
 def assert_equivariant(train: Train, inputs: Any, weights: Any, **options: Any) -> None:
-    """For test suites: raise AssertionError unless `equivariance` finds the training equivariant."""
+    """Raise AssertionError unless `equivariance` finds the training equivariant; for test suites."""
     found = equivariance(train, inputs, weights, **options)
     assert found.verdict == "equivariant", str(found)
 

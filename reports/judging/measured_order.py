@@ -77,7 +77,7 @@ class MeasuredOrder:
 
     @property
     def tau(self) -> np.ndarray:
-        """(R, k)."""
+        """The corrected variances τ at every reading, (R, k)."""
         return self.limit + self.correction
 
     @property
@@ -261,7 +261,7 @@ def _chance(full: Solved, gaps: list[Gap], weights: list[float]) -> np.ndarray:
 
 
 def _deviations(found: Solved, across: np.ndarray) -> np.ndarray:
-    """Of every draw, (S, R, k)."""
+    """The deviations of every draw, (S, R, k)."""
     if found.at_nodes.deviations is None:
         raise InvalidInput("found.at_nodes.deviations", None, "must be there: `average` leaves them")
     return found.at_nodes.deviations @ across
@@ -285,7 +285,7 @@ def predict(setting: Setting, *, device: str = "cpu", progress: bool = False) ->
         ),
         neglected=(
             f"terms of order {left}",
-            f"up to {found.error_budget:.1%} of τ, the declared error, after a correction by {_largest(found):.1%}",
+            f"up to {found.error_budget:.1%} of τ, the declared error of a correction of up to {_largest(found):.1%}",
         ),
         readings=population_readings(setting, (tau[place] for tau in found.tau)),
     )

@@ -20,7 +20,7 @@ NEAREST = 0.2  # half-widths: for a value closer to the bound, its true distance
 
 
 def by_interval(replicas: int, low: float, high: float, bounds: Sequence[float]) -> str:
-    """For an interval [low, high] that must leave all `bounds` on one side, such as 0 or ± a budget.
+    """What an interval [low, high] needs to leave all `bounds` on one side, such as 0 or ± a budget.
 
     >>> by_interval(7, -0.004, 0.050, (0.0,))
     'would need about 27 replicas, 3.8 times the budget'
@@ -39,7 +39,7 @@ def by_interval(replicas: int, low: float, high: float, bounds: Sequence[float])
 
 
 def by_power(replicas: int, detectable: float | None, wanted: float = DISCREPANCY) -> str:
-    """For an exact form, if only an error of `detectable` would have been detected, and one of `wanted` should be.
+    """What an exact form needs that would have detected an error of `detectable`, and should detect one of `wanted`.
 
     >>> by_power(18432, 0.078)
     'would need about 44900 replicas, 2.4 times the budget'
@@ -50,7 +50,7 @@ def by_power(replicas: int, detectable: float | None, wanted: float = DISCREPANC
 
 
 def by_pvalue(replicas: int, pvalue: float) -> str:
-    """For a control that is detected at `pvalue` only, and should be below 1e-6 with 90 % power.
+    """What a control needs that is detected at `pvalue` only, and should be below 1e-6 with 90 % power.
 
     >>> by_pvalue(4000, 1.7e-5)
     'would need about 8250 replicas, 2.1 times the budget'
@@ -64,7 +64,7 @@ def by_pvalue(replicas: int, pvalue: float) -> str:
 
 
 def by_share(right: int, decided: int, settings: int, what: str = "settings") -> str:
-    """For a share of signs that must lie above, or below, `SHARE` by its exact interval.
+    """What a share of signs needs to lie above, or below, `SHARE` by its exact interval.
 
     >>> by_share(15, 18, 18)
     'would need about 576 settings, 32 times the budget'
@@ -79,7 +79,7 @@ def by_share(right: int, decided: int, settings: int, what: str = "settings") ->
 
 
 def more(replicas: int, times: float, what: str = "replicas") -> str:
-    """In words, `times` as many replicas; never fewer than there are."""
+    """Say that `times` as many replicas are needed; never fewer than there are."""
     times = max(times, 1.0)
     return f"would need about {_rounded(replicas * times)} {what}, {times:.2g} times the budget"
 
@@ -90,6 +90,6 @@ def with_need(note: str, verdict: str, needed: str) -> str:
 
 
 def _rounded(count: float) -> int:
-    """To three digits, upwards in the last."""
+    """The count to three digits, rounded up."""
     scale = max(1, 10 ** (len(str(int(count))) - 3))
     return int(-(-count // scale)) * scale

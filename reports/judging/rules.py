@@ -190,6 +190,6 @@ def both_shapes_verdict(predicted: str | None, measured: str | None, *, apart: b
 
 
 def worst(rulings: Iterable[Ruling]) -> Ruling:
-    """Of rulings that must all hold: refuted if one is, otherwise undecided if one is."""
+    """The ruling on several that must all hold: refuted if one is, otherwise undecided if one is."""
     found = set(rulings)
     return next(ruling for ruling in WORST_FIRST if ruling in found)

@@ -138,7 +138,7 @@ class ScalingError:
 
     @property
     def largest(self) -> float:
-        """|worst|."""
+        """The size of the worst error, |worst|."""
         return abs(self.worst)
 
 
@@ -160,7 +160,7 @@ class ScalingVerification(Verification):
 
     @property
     def diverged(self) -> int:
-        """Over all three ensembles."""
+        """How many replicas of all three ensembles diverged."""
         return self.simulation.diverged + sum(self.surrogate.diverged)
 
     def errors_at(self, step: int) -> tuple[ScalingError, ...]:

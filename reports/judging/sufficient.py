@@ -110,7 +110,7 @@ def asymptotic_reason(means: EstimatedMeans, budget: float) -> str:
 
 
 def _gaussian_replicas(rank: int, outputs: int) -> int:
-    """Of replicas with so many Gaussian vectors each."""
+    """How many replicas suffice, with so many Gaussian vectors each."""
     return -(-gaussian_vectors(rank) // outputs)
 
 

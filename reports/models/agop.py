@@ -145,7 +145,7 @@ def without_each(w: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _half_width(
     weights: Sequence[np.ndarray], sensitivities: Sequence[np.ndarray], likeness: np.ndarray, chances: np.ndarray
 ) -> float:
-    """From the effects without each unit and, of several networks, from those without each network: the larger."""
+    """The larger of two half-widths: by the effects without each unit and, if there are several, each network."""
     count, whole, by_chance = len(weights), likeness.mean(), chances.mean()
     of_units = []
     for i, (w, k) in enumerate(zip(weights, sensitivities, strict=True)):

@@ -94,7 +94,7 @@ class ModelCheck(Displayed):
 
     @property
     def summary(self) -> str:
-        """One sentence."""
+        """The result in one sentence."""
         if not self.layers:
             return f"No layer was checked; {len(self.unchecked)} left out."
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in self.verdicts.most_common())

@@ -19,7 +19,7 @@ UNMEASURED = "nothing was measured"
 
 
 def totals(each: Answered, findings: Mapping[str, Sequence[Finding]]) -> dict[str, str]:
-    """For every claim that a statement asks, how many of all findings on it have which verdict, in words."""
+    """The counts of verdicts, in words, of all findings on every claim that a statement asks."""
     return {claim: _counted(tuple(findings.get(claim, ()))) for claim in each.statement.claims}
 
 

@@ -221,7 +221,7 @@ def _facts(report: ReportRecord, origin: Mapping[str, Any]) -> list[tuple[str, s
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words.
+    """A duration in words.
 
     >>> duration(3725)
     '1 h 2 min'

@@ -42,7 +42,7 @@ class Compilation:
 
     @property
     def overfull(self) -> tuple[float, ...]:
-        r"""By how many points lines stick out of the page, one entry per overfull \hbox."""
+        r"""The points by which lines stick out of the page, one entry per overfull \hbox."""
         return tuple(float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt too wide", self.log))
 
 

@@ -35,11 +35,11 @@ class Number:
         return f"{self.sign}{self.integer}{point}{self.fraction}{error}"
 
     def siunitx(self) -> str:
-        """As an S column reads it: -1.23(4)e-7."""
+        """The number as an S column reads it: -1.23(4)e-7."""
         return self.mantissa + (f"e{self.exponent}" if self.exponent is not None else "")
 
     def math(self) -> str:
-        r"""As LaTeX math, without the dollars: -1.23(4)\times10^{-7}."""
+        r"""The number as LaTeX math, without the dollars: -1.23(4)\times10^{-7}."""
         return self.mantissa + (rf"\times10^{{{self.exponent}}}" if self.exponent is not None else "")
 
 

@@ -38,12 +38,12 @@ class Annotated:
 
 
 def with_verdict(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Those with a verdict."""
+    """The findings that have a verdict."""
     return tuple(finding for finding in findings if finding.verdict != OUTSIDE)
 
 
 def outside(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Those outside the hypotheses."""
+    """The findings outside the hypotheses."""
     return tuple(finding for finding in findings if finding.verdict == OUTSIDE)
 
 

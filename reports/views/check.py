@@ -147,7 +147,7 @@ def _reference(basis: RandomBasis) -> str:
 
 
 def _needed(check: Check) -> str:
-    """So many trainings of this layer, and vectors.
+    """How many trainings of this layer, and vectors, are needed, in words.
 
     >>> _rounded(41836), _rounded(316)
     (42000, 320)
@@ -158,7 +158,7 @@ def _needed(check: Check) -> str:
 
 
 def _rounded(count: int) -> int:
-    """To two digits, upwards."""
+    """The count to two digits, rounded up."""
     scale = 10 ** max(len(str(count)) - 2, 0)
     return -(-count // scale) * scale
 

@@ -163,7 +163,7 @@ def _record(layer: LayerCheck, against: str) -> dict[str, Any]:
 
 
 def _short(value: float | None) -> str:
-    """Two digits."""
+    """The value to two digits, or a dash."""
     return "-" if value is None else f"{value:.2g}"
 
 

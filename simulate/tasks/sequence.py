@@ -140,7 +140,7 @@ def _pieces(
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """Some replicas under one remedy: all that `TaskCurves` has, (r, k, …), and which replicas are finite, (r,)."""
+    """A part of the replicas under one remedy: all that `TaskCurves` has, (r, k, …), and which are finite, (r,)."""
 
     loss: np.ndarray
     accuracy: np.ndarray | None

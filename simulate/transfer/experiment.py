@@ -115,11 +115,11 @@ class Engine:
         self._tile = store.tile
 
     def ranges(self, share: tuple[int, int] = (1, 1)) -> list[Range]:
-        """Those of shard (i, n): see `simulate.ranges`."""
+        """The ranges of shard (i, n): see `simulate.ranges`."""
         return self._ranges(share, self._tile)
 
     def treatments(self, *, drawn: bool) -> tuple[Treatment, ...]:
-        """Those that draw from the moments of other replicas, or those that need a replica's own network alone."""
+        """The treatments that draw from other replicas' moments, or those that need the replica's network alone."""
         return tuple(t for t in self._each if (t.kind in DRAWN) == drawn)
 
     def trainings(self, mine: Sequence[Range], *, drawn: bool) -> int:

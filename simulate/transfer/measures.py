@@ -66,7 +66,7 @@ def layer_states(network: Network, parameters: tuple[Tensor, ...], x: Tensor, *,
 
 
 def _effective_rank(h: Tensor) -> Tensor:
-    """Of the covariance over rows of activations (R, n, width): (R,), in float64; zero where nothing varies."""
+    """The effective rank, (R,), of the covariance over rows of activations (R, n, width); 0 where nothing varies."""
     centred = h - h.mean(1, keepdim=True)
     # C and the Gram matrix of the centred rows have the same eigenvalues, but for zeros.
     wide = centred.shape[2] > centred.shape[1]

@@ -20,7 +20,7 @@ SCORES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 @dataclass(frozen=True, eq=False)
 class ReplicaReadings:
-    """Some replicas at all K readings after one treatment, on the host.
+    """A part of the replicas at all K readings after one treatment, on the host.
 
     Attributes
     ----------

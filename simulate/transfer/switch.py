@@ -43,7 +43,7 @@ class Switched:
 
     @property
     def replicas(self) -> list[int]:
-        """Those whose numbers are finite after upstream training."""
+        """The replicas whose numbers are finite after upstream training."""
         return np.flatnonzero(self.trained.finite).tolist()
 
     def downstream(self, replicas: Sequence[int]) -> Inputs:

@@ -41,17 +41,17 @@ class Parts:
 
     @property
     def carried(self) -> np.ndarray:
-        """A² τ(0)."""
+        """The carried part, A² τ(0)."""
         return self.amplitude**2 * self.initial
 
     @property
     def written(self) -> np.ndarray:
-        """F."""
+        """The written part, F."""
         return self.mixed + self.labels
 
     @property
     def tau(self) -> np.ndarray:
-        """A² τ(0) + F."""
+        """The variance, τ = A² τ(0) + F."""
         return self.carried + self.written
 
 

@@ -47,7 +47,7 @@ class Eigenbasis:
 
     @property
     def samples(self) -> int:
-        """n."""
+        """The number of rows, n."""
         return len(self.rows)
 
     @property

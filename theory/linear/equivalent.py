@@ -127,7 +127,7 @@ def companion(z: np.ndarray, spectrum: np.ndarray, samples: int, guess: np.ndarr
 def _newton(
     z: np.ndarray, s: np.ndarray, weight: np.ndarray, start: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """At most so many steps of Newton's method for m̃, and where the last one was small and Im m̃ > 0: (m,) each."""
+    """Newton's method for m̃, and where it has converged (a small last step, Im m̃ > 0): (m,) each."""
     m = np.array(start, dtype=complex)
     size = np.full(len(m), np.inf)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

@@ -45,7 +45,7 @@ class MeanSquareMap:
     kappa: float
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
-        """𝓚(Z)."""
+        """The image 𝓚(Z)."""
         return carry(self.matrix, z) + self.kicked(z[0, 0])
 
     def kicked(self, moment: np.ndarray, sigma_y2: float = 0.0) -> np.ndarray:

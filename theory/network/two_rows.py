@@ -68,7 +68,7 @@ def two_row_average(s: np.ndarray, multiplicity: np.ndarray) -> tuple[np.ndarray
 
 
 def _coefficient(k: int) -> float:
-    """A_k."""
+    """The coefficient A_k of the series."""
     central = np.exp(k * np.log(4) + 2 * gammaln(k + 1) - gammaln(2 * k + 1))
     return float(central * (k + 1) / (2 * k**2 * (2 * k + 1)))
 

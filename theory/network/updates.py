@@ -103,5 +103,5 @@ class Updates:
         change -= rate * gradient / (namespace(square).sqrt(square) + EPSILON)
 
     def _signsgd(self, i: int, change: Array, gradient: Array, rate: float) -> None:
-        """δ ← δ − η sign g."""
+        """One update, δ ← δ − η sign g."""
         change -= rate * namespace(gradient).sign(gradient)

@@ -88,7 +88,7 @@ class Setting(Checked, frozen=True, kw_only=True):
             require(size <= samples, "training.batch_size", size, f"must not exceed data.samples ({samples})")
 
     def _check_precision(self) -> None:
-        """In float32, a rate of 1e-46 would silently become 0, and one of 1e39 infinite."""
+        """Refuse rates that float32 cannot hold: 1e-46 would silently become 0, and 1e39 infinite."""
         if self.ensemble.dtype == "float32":
             training = self.training
             rates = [training.learning_rate_at(step) for step in (0, *(start for start, _ in training.drops))]

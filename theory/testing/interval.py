@@ -54,7 +54,7 @@ class MisalignmentInterval:
 
     @property
     def misalignment(self) -> float:
-        """M of the sample."""
+        """The misalignment M of the sample."""
         return float(np.sqrt(self.squared))
 
     @property
@@ -212,7 +212,7 @@ class MisalignmentPath:
         return (self._vectors * np.exp(exponent * self._log)) @ self._vectors.T
 
     def exact(self, position: float) -> float:
-        """M²(B_λ)."""
+        """The exact M²(B_λ)."""
         direct, inverse = np.diagonal(self._power(position)), np.diagonal(self._power(-position))
         pairs = zip(self._slices, self._multiplicity, strict=True)
         return max(0.0, float(sum(np.sqrt(direct[s].sum() * inverse[s].sum()) - m for s, m in pairs)))

@@ -162,7 +162,7 @@ class _Modes:
 
     @property
     def start(self) -> float:
-        """E L_0."""
+        """The expected loss at the start, E L_0."""
         return float(self.energy.sum()) / (2 * self.rows)
 
     @property

@@ -101,7 +101,7 @@ def predict(case: Case[EquivarianceStudy]) -> float | str:
 
 @dataclass(frozen=True, eq=False)
 class RotationDiscrepancies:
-    """By how much training in rotated coordinates misses the rotated weights.
+    """How far training in rotated coordinates misses the rotated weights.
 
     Attributes
     ----------

@@ -65,7 +65,7 @@ ForMean = Literal["rejected", "negative"]
 
 
 def predict(case: Case[MeanStudy]) -> ForMean:
-    """Of the test that forgets μ; of the sign of E[w] · μ after the first ReLU step."""
+    """What the test that forgets μ must say, or the sign of E[w] · μ after the first ReLU step."""
     return "negative" if case.study.asks == "direction" else "rejected"
 
 

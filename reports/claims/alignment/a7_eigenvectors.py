@@ -303,7 +303,7 @@ def groups_table(measured: MatchedEigenvectors, kind: Shown) -> Table:
 
 
 def numbered(chosen: tuple[int, ...], data_spaces: int) -> str:
-    """Some of so many data eigenspaces by their numbers, the largest σ being 1: "2", "3 + 4", "1, 14 to 28"."""
+    """Name data eigenspaces by their numbers, of which 1 has the largest σ: "2", "3 + 4", "1, 14 to 28"."""
     numbers = sorted(data_spaces - i for i in chosen)
     if len(numbers) <= 3:
         return " + ".join(map(str, numbers)) or "none"

@@ -93,7 +93,7 @@ def predict(case: Case[Study]) -> float | str:
 
 @dataclass(frozen=True, eq=False)
 class IngredientDiscrepancies:
-    """By how much trainings miss the symmetry, as a share of what they learn.
+    """How far trainings miss the symmetry, as a share of what they learn.
 
     Attributes
     ----------

@@ -91,7 +91,7 @@ class DistanceFromAlignment:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """From `low` to `high`; None where nothing bounds M above."""
+        """The interval from `low` to `high`; None where nothing bounds M above."""
         return (self.low, self.high) if np.isfinite(self.high) else None
 
 

@@ -133,7 +133,7 @@ def ensemble_of(
 
 
 def invariance_pvalue(trained: TrainedEnsemble, group: SymmetryGroup) -> float:
-    """Of the exact test that the law of the weights is invariant under a group, its own or a larger one."""
+    """The p-value of the exact test that the law of the weights is invariant under a group, its own or a larger one."""
     reading = trained.reading
     return escalating_randomization_test(
         reading.second_moments, group, counts=reading.counts, level=LEVEL, blocks=TESTED_BLOCKS, seed=trained.seed

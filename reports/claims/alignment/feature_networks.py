@@ -101,7 +101,7 @@ def _squares(reading: FeatureReading) -> np.ndarray:
 
 
 def converged_features(trained: Features) -> ConvergedFeatures:
-    """Of training that has converged: the ansatz and the products of every network."""
+    """The ansatz and the products of every network, for training that has converged."""
     reading = trained.readings[-1]
     n, g = _squares(reading), reading.loss_moment
     fits = [fit_ansatz(one, agop) for one, agop in zip(n, reading.agop, strict=True)]
@@ -134,7 +134,7 @@ def _alignment(trained: Features, matrices: np.ndarray) -> AlignmentEvidence:
 
 
 def feature_course(trained: Features, updates: int) -> FeatureCourse:
-    """Of training that is read along its way; an epoch has so many `updates`."""
+    """The course of training that is read along its way; an epoch has `updates` updates."""
     spaces = eigenspaces(trained.data_moment, gap=1e-9)
     first, *later = trained.readings
     weights, gradients, agreement = [], [], []

@@ -142,7 +142,7 @@ class IngredientEnsembles:
 
 
 def joined_ensembles(parts: Iterable[IngredientEnsembles]) -> IngredientEnsembles:
-    """Those of all parts, in their order."""
+    """The ensembles of all parts, in their order."""
     return IngredientEnsembles(tuple(each for part in parts for each in part.found))
 
 
@@ -177,7 +177,7 @@ def _need(each: IngredientEnsemble) -> str:
 
 
 def decide_ensembles(kind: Kind, prediction: float | str, measured: IngredientEnsembles) -> tuple[Judgement, ...]:
-    """Those that commute keep alignment, by the smallest p-value (Bonferroni); the others have no verdict."""
+    """Judge the smallest p-value (Bonferroni) of ingredients that commute; the others have no verdict."""
     if kind == "exact":
         worst = min(measured.found, key=lambda each: each.alignment.pvalue)
         pvalue = min(1.0, len(measured.found) * worst.alignment.pvalue)
@@ -208,7 +208,7 @@ def decide_ensembles(kind: Kind, prediction: float | str, measured: IngredientEn
 
 
 def alignment_figure(found: Iterable[IngredientEnsemble]) -> tuple[Figure, ...]:
-    """Of those that break alignment, how much of it is left and how much of the rest lies along the axes; if any do."""
+    """How much alignment those that break it leave, and how much of the rest lies along the axes; none if none does."""
     told = [each for each in found if each.broken and each.axes.tells and np.isfinite(each.aligned_error)]
     if not told:
         return ()

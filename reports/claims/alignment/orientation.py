@@ -53,7 +53,7 @@ class NetworkOrientation:
 
     @property
     def networks(self) -> int:
-        """G."""
+        """The number of networks, G."""
         return self.squared.shape[1]
 
     @property
@@ -77,7 +77,7 @@ class OrientedNetworks:
 
 
 def predict_orientation(case: Case[Any]) -> str:
-    """That trained networks are nearer than random bases; untrained ones, whose kind is "exact", are so by chance."""
+    """Trained networks are nearer than random bases; untrained ones, whose kind is "exact", are so by chance."""
     return "nearer by chance" if case.kind == "exact" else "nearer than a random basis"
 
 
@@ -105,7 +105,7 @@ def orient(
 
 
 def judge_networks(kind: Kind, measured: OrientedNetworks, quantity: str) -> tuple[Judgement, ...]:
-    """For trained networks M² with its floor, and the count of those closer than random bases; otherwise its rate."""
+    """Judge M² with its floor and the count of trained networks closer than random bases; untrained, their rate."""
     found, diverged = measured.orientation, measured.diverged
     if kind == "exact":
         return (judge_rate(found, diverged),)

@@ -25,12 +25,12 @@ REPLICAS, WRONG_REPLICAS = 256, 64  # of the quick budget
 
 @dataclass(frozen=True)
 class Described:
-    """By which theory a case is described.
+    """The theory that describes a case.
 
     Attributes
     ----------
     lazy : bool
-        By that of the kernel limit, which must fail, instead of `network-dmft`.
+        The kernel limit, which must fail, instead of `network-dmft`.
     """
 
     lazy: bool = False
@@ -53,7 +53,7 @@ Study = Described | Sizes
 
 
 def in_steps(levels: tuple[float, ...], directions: int) -> tuple[float, ...]:
-    """So many directions in all, as many of every level."""
+    """A spectrum of `directions` directions, as many at every level."""
     return tuple(float(level) for level in np.repeat(levels, directions // len(levels)))
 
 

@@ -206,7 +206,7 @@ def illustrate(outcomes: Outcomes[StepAsked, StepPrediction, FormEvidence]) -> E
 
 
 def _predicted_change(outcome: StepOutcome) -> np.ndarray:
-    """τ/s_0² − 1, (k,)."""
+    """The predicted relative change, τ/s_0² − 1, (k,)."""
     return outcome.prediction.form.readings[-1].tau / outcome.prediction.initial - 1
 
 

@@ -64,7 +64,7 @@ def predict(case: Case[WidthFamily]) -> FamilyPrediction:
 
 
 def _settings(case: Case[WidthFamily]) -> tuple[Setting, ...]:
-    """Of every width, ascending."""
+    """The settings of every width, ascending."""
     widths, growth = (*case.study.narrower, case.setting.network.widths[0]), case.study.growth
     return tuple(narrowed(case.setting, width, growth) for width in widths)
 

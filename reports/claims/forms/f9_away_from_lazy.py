@@ -121,12 +121,12 @@ class MovedEvidence:
 
     @property
     def replicas(self) -> int:
-        """Of all sizes."""
+        """How many replicas all sizes have together."""
         return sum(each.replicas for each in self.sizes)
 
     @property
     def diverged(self) -> int:
-        """Of all sizes."""
+        """How many of them diverged."""
         return sum(each.diverged for each in self.sizes)
 
 
@@ -277,14 +277,14 @@ def _by_size(outcome: MovedOutcome, size: SizeChange) -> tuple[float, float]:
 
 
 def _gaps(outcome: MovedOutcome) -> Series:
-    """|gap| by d."""
+    """The size of the gap, |gap|, by d."""
     gaps = np.array([size.gap(outcome.prediction.change) for size in outcome.measurement.sizes])
     d = np.array([float(size.directions) for size in outcome.measurement.sizes])
     return Series(outcome.case.name, d, np.abs(gaps[:, 0]), bars(gaps[:, 1]))
 
 
 def _predicted(outcome: MovedOutcome, place: int) -> float:
-    """τ/s_0² − 1."""
+    """The predicted relative change, τ/s_0² − 1."""
     return float(outcome.prediction.change[place] / outcome.prediction.initial)
 
 

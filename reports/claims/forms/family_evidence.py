@@ -63,12 +63,12 @@ class FamilyChanges:
 
     @property
     def replicas(self) -> int:
-        """Of all widths."""
+        """How many replicas all widths have together."""
         return sum(each.replicas for each in self.widths)
 
     @property
     def diverged(self) -> int:
-        """Of all widths."""
+        """How many of them diverged."""
         return sum(each.diverged for each in self.widths)
 
 
@@ -89,7 +89,7 @@ class FamilyEvidence:
 
     @property
     def replicas(self) -> int:
-        """Of all widths."""
+        """How many replicas all widths have together."""
         return sum(each.measured.replicas for each in self.widths)
 
     @property
@@ -102,7 +102,7 @@ class FamilyEvidence:
 
     @property
     def shares(self) -> tuple[TermShare, ...]:
-        """Of every term that the theory has, at the largest width."""
+        """The share of every term that the theory has, at the largest width."""
         found = (term_share(self.widths[-1], term) for term in DROPPED)
         return tuple(share for share in found if share is not None)
 

@@ -62,7 +62,7 @@ class FormEvidence:
 
     @property
     def degrees(self) -> int:
-        """Of freedom, of the standard errors between blocks."""
+        """The degrees of freedom of the standard errors between blocks."""
         return len(self.counts) - 1
 
     @cached_property

@@ -59,7 +59,7 @@ class Changes:
 
     @property
     def degrees(self) -> int:
-        """Of freedom, of the standard errors: those of the smaller part, which is on the safe side."""
+        """The degrees of freedom of the standard errors: those of the smaller part, which is on the safe side."""
         return min(len(self.values), len(self.means)) - 1
 
     @property
@@ -68,7 +68,7 @@ class Changes:
         return np.asarray(self.values.mean(axis=0) + self.means.mean(axis=0))
 
     def covariance(self, reading: int) -> np.ndarray:
-        """Of the errors of the change at one reading, (d, d)."""
+        """The covariance of the errors of the change at one reading, (d, d)."""
         parts = (np.cov(part[:, reading], rowvar=False) / len(part) for part in (self.values, self.means))
         return np.asarray(sum(parts))
 

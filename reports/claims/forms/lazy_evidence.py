@@ -76,7 +76,7 @@ class WidthEvidence:
 
     @property
     def trace_se(self) -> float:
-        """Its standard error."""
+        """The standard error of the measured trace."""
         return float(np.sqrt(self.measured.covariance.sum()))
 
     @property

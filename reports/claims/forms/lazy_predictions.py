@@ -38,7 +38,7 @@ class LazyPrediction:
 
     @property
     def declared(self) -> float:
-        """By how much the theory declares to be off, at most, in m(τ − s_0²) along any direction."""
+        """The largest error in m(τ − s_0²) that the theory declares, along any direction."""
         return self.share * self.terms.size
 
     @property

@@ -67,7 +67,7 @@ class SizeChange:
 
     @property
     def degrees(self) -> int:
-        """Of freedom, of the standard errors between blocks."""
+        """The degrees of freedom of the standard errors between blocks."""
         return len(self.counts) - 1
 
     @property
@@ -76,7 +76,7 @@ class SizeChange:
         return mean_with_error(self.changes, self.counts)
 
     def gap(self, predicted: np.ndarray) -> tuple[float, float]:
-        """Of a predicted change (k,): the part of it that is too much, and its standard error.
+        """The part of a predicted change (k,) that is too much, and its standard error.
 
         The coefficient of the predicted change in predicted less measured, by least squares over all directions.
         """
@@ -85,12 +85,12 @@ class SizeChange:
         return 1 - float(mean), float(error)
 
     def weights(self, predicted: np.ndarray) -> np.ndarray:
-        """By which values (k,) are summed to their coefficient of the predicted change."""
+        """The weights by which values (k,) are summed to their coefficient of the predicted change."""
         return np.asarray(self.multiplicity * predicted / np.sum(self.multiplicity * predicted**2))
 
 
 def size_change(simulation: Simulation) -> SizeChange:
-    """Between the first reading of a simulation, at step 0, and its last one."""
+    """The change between the first reading of a simulation, at step 0, and its last one."""
     spaces = data_eigenspaces(simulation)
     first, last = simulation.readings[0], simulation.readings[-1]
     before, after = (weight_variances(spaces, each.second_moments) for each in (first, last))

@@ -197,7 +197,7 @@ def conclude(outcomes: ScatterOutcomes) -> tuple[tuple[Judgement, ScatterOutcome
 
 
 def _untrained(measured: list[WidthScatter]) -> str:
-    """Between which slopes the intervals of untrained networks lie."""
+    """The range of slopes in the intervals of untrained networks, in words."""
     low, high = min(each.slope_interval[0, 0] for each in measured), max(each.slope_interval[0, 1] for each in measured)
     return f"untrained networks, whose neurons are independent: {low:.2f} to {high:.2f}"
 

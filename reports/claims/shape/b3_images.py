@@ -112,7 +112,7 @@ class FilterCurves:
         return float(self.sigma[self.f[-1].mean(axis=0).argmax()])
 
     def peak_interval(self) -> tuple[float, float]:
-        """Its 95 % interval, by resampling networks."""
+        """The 95 % interval of the peak, by resampling networks."""
         picks = np.random.default_rng(0).integers(self.f.shape[1], size=(RESAMPLES, self.f.shape[1]))
         peaks = self.sigma[self.f[-1][picks].mean(axis=1).argmax(axis=1)]
         low, high = bootstrap_interval(peaks).tolist()
@@ -128,7 +128,7 @@ def measure(case: Case[Epochs], context: Context) -> FilterCurves:
 
 
 def decide(case: Case[Epochs], prediction: str, measured: FilterCurves) -> tuple[Judgement, ...]:
-    """By the 95 % interval, over networks, of log10 f after/f before at middle σ: above 0 it rises, above 1 tenfold.
+    """Judge the 95 % interval, over networks, of log10 f after/f before at middle σ: above 0 it rises, above 1 tenfold.
 
     On random labels the place of the peak stands beside the paper's; it is judged on the paper's images alone.
     """

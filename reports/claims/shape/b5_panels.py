@@ -185,7 +185,7 @@ def _below(measured: PanelCurves) -> Judgement:
 
 
 def conclude(outcomes: PanelOutcomes) -> tuple[tuple[Judgement, PanelOutcomes], ...]:
-    """In each panel that is trained in both readings: variances, at the reading that suits them best, fit worse."""
+    """Judge whether variances, at the reading that suits them best, fit worse in each panel trained in both ways."""
     found: list[tuple[Judgement, PanelOutcomes]] = []
     usable = [outcome for outcome in outcomes if outcome.measurement.networks >= 2]
     for one in usable:

@@ -90,7 +90,7 @@ class StandIn:
     diverged: int
 
     def off(self, reading: int) -> Misfit:
-        """By how much f on the stand-in is off f on the data, as a share of f: rms over eigenspaces."""
+        """How far f on the stand-in is off f on the data, as a share of f: rms over eigenspaces."""
         pairs = min(self.data.shape[1], self.stand_in.shape[1])
         return misfit(np.log(self.stand_in[reading, :pairs]) - np.log(self.data[reading, :pairs]))
 
@@ -134,7 +134,7 @@ def measure(case: Case[None], context: Context) -> StandIn:
 
 
 def decide(case: Case[None], prediction: str, measured: StandIn) -> tuple[Judgement, ...]:
-    """By the 95 % interval of the root mean square, over eigenspaces, of the share by which f is off after training."""
+    """Judge the 95 % interval of the share by which f is off after training: its rms over eigenspaces."""
     found = measured.off(-1)
     kind: Kind = case.kind
     if kind == "control":
@@ -175,7 +175,7 @@ class _Off:
 
 
 def off_table(outcomes: StandIns) -> Table:
-    """By how much f on the stand-in is off, at every reading."""
+    """How far f on the stand-in is off, at every reading."""
     rows = [
         _Off(outcome.case.name, step, (float(losses[0]), float(losses[1])), outcome.measurement.off(reading))
         for outcome in outcomes

@@ -53,7 +53,7 @@ class Regime:
 
     @property
     def ratio(self) -> float:
-        """n/d."""
+        """Samples per dimension, n/d."""
         return self.samples / len(SPECTRUM)
 
     def __str__(self) -> str:

@@ -67,7 +67,7 @@ def trials(context: Context) -> Mapping[str, Trial[Proportions]]:
 
 
 def _large(context: Context, replicas: int) -> int:
-    """So many at the full budget."""
+    """The number of replicas, of which `replicas` is that at the full budget."""
     return replicas * BUDGETS[context.budget] // BUDGETS["full"]
 
 
@@ -177,7 +177,7 @@ def held_surrogate(found: Surrogate, simulation: Simulation) -> HeldSurrogate:
 
 
 def decide(case: Case[Proportions], prediction: float | Agreement, measured: HeldSurrogate) -> tuple[Judgement, ...]:
-    """By the budget where the surrogate's own check says "converged"; the control holds where it says no."""
+    """Judge by the budget where the surrogate's own check says "converged"; the control holds where it says no."""
     last = measured.readings[-1]
     error = last.larger
     change = (

@@ -9,7 +9,7 @@ from theory.linear.paper_panels import Reading, agreeing_times
 
 
 def suitable_times(reading: Reading) -> tuple[float, float]:
-    """Between which ηt of a panel of 10,000 samples what the labels teach has the paper's shape in all three panels.
+    """The range of ηt, for a panel of 10,000 samples, in which the learned part has the paper's shape in all three.
 
     Raises
     ------

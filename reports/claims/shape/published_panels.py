@@ -21,7 +21,7 @@ class PublishedCurve:
     f: tuple[float, ...]
 
     def off(self, sigma: np.ndarray, f: np.ndarray) -> np.ndarray:
-        """By how much f (…, k) at `sigma` (k,) exceeds the published values, at the published σ, (…, p).
+        """How far f (…, k) at `sigma` (k,) exceeds the published values, at the published σ, (…, p).
 
         Raises
         ------

@@ -109,7 +109,7 @@ def _on_photographs(
 
 
 def predict(case: Case[None]) -> str:
-    """Of every case."""
+    """The same for every case."""
     return "most of the gain"
 
 

@@ -76,7 +76,7 @@ def settings_in(case: Case[Family]) -> tuple[DrawnSetting, ...]:
 
 
 def predict(case: Case[Family]) -> PredictedTransfer:
-    """By linearised training, by its relatives, and by numbers of tangent kernels."""
+    """The gains by linearised training, by its relatives, and by numbers of tangent kernels."""
     return predict_settings(settings_in(case))
 
 

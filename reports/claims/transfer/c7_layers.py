@@ -40,7 +40,7 @@ def trials(context: Context) -> Mapping[str, Trial[LayeredDigits]]:
 
 
 def predict(case: Case[LayeredDigits]) -> str:
-    """Of every case."""
+    """The same for every case."""
     return f"at least {RECOVERED:g}, significantly above {MOST_OF_IT:g}"
 
 

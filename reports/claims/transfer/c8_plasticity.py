@@ -75,7 +75,7 @@ PlasticityOutcomes = Outcomes[TaskPoint, Fate | None, PlasticityEffects]
 
 
 def conclude(outcomes: PlasticityOutcomes) -> tuple[tuple[Judgement, PlasticityOutcomes], ...]:
-    """Over the map: what width, init and rate do to slopes, the control, and the signs of gains."""
+    """Judge the whole map: what width, init and rate do to slopes, the control, and the signs of gains."""
     found = _found(outcomes, compared=False)
     if not found:
         return ()

@@ -80,7 +80,7 @@ class DrawnSetting:
 
     @property
     def treatment(self) -> Treatment:
-        """Of the pretrained network."""
+        """The treatment of the pretrained network."""
         return self.experiment.treatment.each[1]
 
     @property
@@ -130,7 +130,7 @@ def settings_of(family: Family, count: int, seed: int) -> tuple[DrawnSetting, ..
 
 
 def numbers_of(family: Family, count: int) -> tuple[int, ...]:
-    """Where the first `count` settings of a family stand in the design."""
+    """The places in the design of the first `count` settings of a family."""
     places = [place for place, number in enumerate(CYCLE) if number == family.number]
     turns = range(-(-count // len(places)))
     return tuple(turn * len(CYCLE) + place for turn in turns for place in places)[:count]

@@ -119,7 +119,7 @@ class _Magnitude:
 
     @property
     def slope(self) -> float:
-        """Of the realised on the predicted gain, through the origin: 1 where magnitudes are right."""
+        """The slope of the realised on the predicted gain, through the origin: 1 where magnitudes are right."""
         return float(self.predicted @ self.realised / (self.predicted @ self.predicted))
 
 

@@ -119,7 +119,7 @@ def _large_weights(rng: np.random.Generator, size: int) -> Drawn:
 
 
 def _mnist(rng: np.random.Generator, size: int) -> Drawn:
-    """As digits, one to four hidden layers, at a twelfth of the rates: rows have twelve times the coordinates."""
+    """MNIST, like the digits: one to four hidden layers, a twelfth of the rates, for twelve times the coordinates."""
     rows = _rows(rng, size)
     network, adverse = _dense(rng, size, (1, 4), 2.0)
     digits = Drawn(
@@ -165,7 +165,7 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def to_four_digits(value: float) -> float:
-    """To four significant digits."""
+    """The value to four significant digits."""
     return float(f"{value:.4g}")
 
 

@@ -87,7 +87,7 @@ class Beginning:
 
     @property
     def network(self) -> Network:
-        """That of the setting."""
+        """The network of the setting."""
         return self.setting.network
 
     def active(self) -> np.ndarray:

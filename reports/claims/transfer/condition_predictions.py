@@ -114,7 +114,7 @@ def _once(drawn: DrawnSetting, beginning: Beginning) -> tuple[np.ndarray, np.nda
 
 
 def _again(drawn: DrawnSetting, beginning: Beginning) -> tuple[np.ndarray, np.ndarray]:
-    """Those from the first epoch on, of networks linearised after it, with the velocity that they have there."""
+    """Gains from the first epoch on, of networks linearised after it, with the velocity that they have there."""
     epoch, setting = UPDATES, beginning.setting
     readings = tuple(step - epoch for step in setting.training.readings if step >= epoch)
     training = msgspec.structs.replace(setting.training, steps=readings)
@@ -178,7 +178,7 @@ def _by_squared_error(
 
 
 def _modes(kernel: Tensor, residual: np.ndarray) -> TangentModes:
-    """Of a kernel (n, n, C, C) between all outputs, and the residual (n, C)."""
+    """The modes of a kernel (n, n, C, C) between all outputs, and the residual (n, C)."""
     n, _, outputs, _ = kernel.shape
     flat = kernel.permute(0, 2, 1, 3).reshape(n * outputs, n * outputs).numpy()
     values, basis = np.linalg.eigh((flat + flat.T) / (2 * n))

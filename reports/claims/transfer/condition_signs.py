@@ -43,23 +43,23 @@ class SignScores:
 
     @property
     def distance(self) -> np.ndarray:
-        """From the boundary, in units of the spread, (k,)."""
+        """The distance from the boundary, in units of the spread, (k,)."""
         size = np.abs(self.predicted)
         return np.divide(size, self.spread, out=np.where(size > 0, np.inf, 0.0), where=self.spread > 0)
 
     @property
     def count(self) -> SignCount:
-        """Of all of them."""
+        """The count of all signs."""
         return count_signs(self.predicted, self.realised)
 
     @property
     def beyond(self) -> SignCount:
-        """Of those further from the boundary than `FAR` times the median."""
+        """The count of the signs further from the boundary than `FAR` times the median."""
         distance = self.distance
         return count_signs(self.predicted, self.realised, distance > FAR * np.median(distance))
 
     def within(self, chosen: np.ndarray) -> SignScores:
-        """Those of the settings where `chosen`, (k,)."""
+        """The scores of the settings where `chosen`, (k,)."""
         signs = self.realised
         some = replace(signs, gains=signs.gains[chosen], errors=signs.errors[chosen], signs=signs.signs[chosen])
         return SignScores(self.places[chosen], self.predicted[chosen], self.spread[chosen], some)

@@ -58,7 +58,7 @@ class Effects:
         return np.asarray(self.accuracy[self.treatments.index(treatment)])
 
     def difference(self, treatment: str, other: str = "scratch", *, confidence: float = CONFIDENCE) -> PairedMean:
-        """Of mean accuracies, with Student's interval; there must be two replicas."""
+        """The difference of mean accuracies, with Student's interval; there must be two replicas."""
         return paired_mean(self.of(treatment) - self.of(other), confidence=confidence)
 
     def share(self, treatment: str, whole: str, *, confidence: float = CONFIDENCE) -> MeanRatio | None:

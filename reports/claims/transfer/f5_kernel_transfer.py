@@ -83,7 +83,7 @@ class PredictedWideGains:
 
 
 def predict(case: Case[WideStudy]) -> PredictedWideGains:
-    """By the kernels of infinitely wide networks; the control's mistake is labels of variance 0 upstream."""
+    """The gains by the kernels of infinitely wide networks; the control's mistake is labels of variance 0 upstream."""
     study, setting, control = case.study, case.setting, case.kind == "control"
     units, variance = start_losses(study, setting), 0.0 if control else None
     along = tuple(range(study.steps[-1] + 1))
@@ -108,7 +108,7 @@ def shares(prediction: PredictedWideGains, measured: MeasuredGains) -> tuple[np.
 
 
 def decide(case: Case[WideStudy], prediction: PredictedWideGains, measured: MeasuredGains) -> tuple[Judgement, ...]:
-    """Over each reference: both steps within the budget, and the signs that the budget leaves no doubt of are seen."""
+    """Judge each reference: both steps within the budget, and the signs that the budget leaves no doubt of."""
     return tuple(_judge_gain(case, prediction, measured, k) for k in range(len(prediction.references)))
 
 

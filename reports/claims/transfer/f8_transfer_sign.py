@@ -112,7 +112,7 @@ def decide(case: Case[Route], prediction: PredictedSigns, realised: RealisedSign
 
 
 def bins(predicted: np.ndarray) -> np.ndarray:
-    """In which bin of the distance from the boundary, |predicted gain|, each setting is, (k,)."""
+    """The bin of the distance from the boundary, |predicted gain|, of each setting, (k,)."""
     return np.digitize(np.abs(predicted), EDGES) - 1
 
 

@@ -75,7 +75,7 @@ class PretrainedWeights:
         return found.trace_matched, found.kernel_matched
 
     def law(self, rows: np.ndarray) -> np.ndarray:
-        """Σ_w."""
+        """The covariance Σ_w of pretrained weights."""
         return law_of_weights(rows, EXPONENT)
 
     def targets(self, rows: np.ndarray) -> np.ndarray:
@@ -85,7 +85,7 @@ class PretrainedWeights:
         return np.asarray(rows @ basis[:, at] / np.sqrt(values[at]))
 
     def losses(self, setting: Setting, replicas: Sequence[int]) -> np.ndarray:
-        """Of trained networks, first with pretrained weights, then with each reference's, (R, 1 + k, 1 + r)."""
+        """The losses of trained networks: with pretrained weights, then with each reference's, (R, 1 + k, 1 + r)."""
         rows, inputs = scaled_rows(setting), simulate.replica_inputs(setting, replicas)
         given = inputs.y if self.target == "random" else torch.from_numpy(self.targets(rows)[:, None])
         y = given.expand(len(replicas), len(rows), 1)
@@ -99,7 +99,7 @@ class PretrainedWeights:
         return np.stack(losses, axis=1)
 
     def variate(self, setting: Setting) -> Variate | None:
-        """From random labels; None where the target is given, for then only the kernel varies."""
+        """The variate from random labels; None where the target is given, for then only the kernel varies."""
         if self.target != "random":
             return None
         rows = scaled_rows(setting)
@@ -154,7 +154,7 @@ class KeptOutput:
         return (found.transfer,)
 
     def losses(self, setting: Setting, replicas: Sequence[int]) -> np.ndarray:
-        """Of trained networks, first of those that go on, then of fresh ones, (R, 2, 1 + r)."""
+        """The losses of trained networks, first of those that go on, then of fresh ones, (R, 2, 1 + r)."""
         _, others = self.rows(setting)
         inputs = simulate.replica_inputs(setting, replicas)
         upstream = msgspec.structs.replace(setting, training=read_at(setting, (self.length,)))
@@ -165,7 +165,7 @@ class KeptOutput:
         return np.stack(both, axis=1)
 
     def variate(self, setting: Setting) -> Variate:
-        """From random labels and outputs at the start, which go through both trainings."""
+        """The variate from random labels and outputs at the start, which go through both trainings."""
         rows, others = self.rows(setting)
         pilot, targets = pilot_neurons(setting), self.targets(others)
         x, z = (torch.from_numpy(part * np.sqrt(part.shape[1])) for part in (rows, others))
@@ -311,7 +311,7 @@ def pilot_neurons(setting: Setting) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tangent_kernel(pilot: tuple[np.ndarray, np.ndarray], rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Of drawn ReLUs, both layers trained, between scaled rows (n, d) and others (p, d): their mean, (n, p)."""
+    """The mean kernel (n, p) of drawn ReLUs, both layers trained, between scaled rows (n, d) and others (p, d)."""
     w, a = pilot
     u, v = rows @ w.T, others @ w.T
     below = (rows @ others.T) * ((u > 0) * a**2 @ (v > 0).T)
@@ -319,6 +319,6 @@ def tangent_kernel(pilot: tuple[np.ndarray, np.ndarray], rows: np.ndarray, other
 
 
 def root_of(law: np.ndarray) -> np.ndarray:
-    """Σ_w^½."""
+    """The symmetric root Σ_w^½."""
     values, basis = np.linalg.eigh(law)
     return np.asarray((basis * np.sqrt(np.maximum(values, 0))) @ basis.T)

@@ -73,7 +73,7 @@ class LayerEffects(Effects):
     test_accuracy: np.ndarray
 
     def test_gain(self, treatment: str) -> PairedMean:
-        """Over training from scratch, on held-out rows."""
+        """The gain over training from scratch, on held-out rows."""
         scratch = self.test_accuracy[self.treatments.index("scratch")]
         return paired_mean(self.test_accuracy[self.treatments.index(treatment)] - scratch)
 

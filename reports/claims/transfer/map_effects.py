@@ -179,7 +179,7 @@ def kernels_of(found: Condition) -> tuple[KernelNumbers, KernelNumbers]:
 
 
 def modes_of_first(engine: Engine, trained: Trained) -> tuple[TangentModes, TangentModes]:
-    """Of the first networks before and after upstream training, on a few rows; the infinite are passed over.
+    """The tangent modes of the first finite networks before and after upstream training, on a few rows.
 
     Labels are one-hot, centred.
 
@@ -203,7 +203,7 @@ def modes_of_first(engine: Engine, trained: Trained) -> tuple[TangentModes, Tang
 
 
 def _frozen_modes(network: Network, parameters: tuple[Tensor, ...], rows: Tensor, targets: np.ndarray) -> TangentModes:
-    """As `modes_of`, by frozen gates: half the time. These modes predict, and no measurement is made of them."""
+    """The modes of `modes_of` by frozen gates, in half the time. They predict; no measurement is made of them."""
     frozen = freeze(network, [w.unsqueeze(0) for w in parameters], rows.unsqueeze(0))
     kernel = to_numpy(frozen_ntk(frozen))[0].transpose(0, 2, 1, 3).reshape(targets.size, targets.size)
     return modes_along(kernel, (targets - to_numpy(frozen.outputs)[0]).reshape(-1), len(rows))

@@ -35,7 +35,7 @@ class MapPoint:
 
     @property
     def quick_replicas(self) -> int:
-        """By the quick budget: twelve, and fewer of the wide networks on the line of widths, whose gain scatters less.
+        """How many the quick budget has: twelve; fewer of the wide networks of the line, whose gain scatters less.
 
         With eight on the maps, seed 0 decided 16 signs, all right, where the rule asks for 17.
         """

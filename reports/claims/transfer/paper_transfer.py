@@ -106,7 +106,7 @@ LOSSES = (Vgg(1.2, 1e-4, 20_000, 80, "real", 20, 50), Vgg(1.2, 1e-4, 5_000, 160,
 
 
 def show_vgg(found: Mapping[str, Effects]) -> Exhibits:
-    """For C3, by the names of cases: gains, curves, and shares of active units before and after upstream training."""
+    """The exhibits of C3, by the names of cases: gains, curves, shares of active units before and after training."""
     table = gains_table(
         "c3-vgg16",
         "VGG16 on CIFAR-10 after random labels: train accuracy averaged over downstream training, means over replicas "

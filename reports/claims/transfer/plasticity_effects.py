@@ -58,7 +58,7 @@ class PlasticityEffects:
         return self.remedies.index(remedy)
 
     def slope(self, remedy: str = NONE.name) -> PairedMean:
-        """Of the accuracy at the end of a task over tasks, per task, by least squares in every replica."""
+        """The slope, per task, of the accuracy at the end of a task, by least squares in every replica."""
         return paired_mean(slopes(self.accuracy[self.of(remedy)]))
 
     def help(self, remedy: str, other: str, *, confidence: float = CONFIDENCE) -> PairedMean:
@@ -73,7 +73,7 @@ class PlasticityEffects:
 
     @property
     def loss_gains(self) -> np.ndarray:
-        """Those in loss, (T, R)."""
+        """The gains in loss over a new network in the tasks of `READ`, (T, R)."""
         return -self._over_new(self.mean_loss)
 
     def _over_new(self, means: np.ndarray) -> np.ndarray:

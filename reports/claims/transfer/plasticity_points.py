@@ -31,7 +31,7 @@ class TaskPoint:
 
     @property
     def replicas(self) -> int:
-        """By the quick budget: more where remedies are compared, and where a slope is hardly larger than what counts.
+        """How many the quick budget has: more where remedies are compared, or a slope is hardly above what counts.
 
         On pilot seeds differences between remedies varied by as much as they are, and the smallest slope that is judged
         was 0.007.
@@ -42,7 +42,7 @@ class TaskPoint:
 
     @property
     def name(self) -> str:
-        """In words."""
+        """The point in words."""
         where = f"width {self.width}, factor {self.factor:g}, rate {self.rate:g}"
         return f"remedies, {where}" if self.compared else where
 

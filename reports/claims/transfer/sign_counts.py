@@ -36,7 +36,7 @@ class SignCount:
 
     @property
     def share(self) -> float | None:
-        """Of decided signs, those that are right."""
+        """The share of decided signs that are right; None if none is decided."""
         return self.right / self.decided if self.decided else None
 
     @property
@@ -46,7 +46,7 @@ class SignCount:
 
     @property
     def wrong_by_chance(self) -> float:
-        """How often as many signs are wrong where all predictions are right.
+        """The probability of as many wrong signs where all predictions are right.
 
         A sign is decided against the true one with half the size of the test.
         """
@@ -54,7 +54,7 @@ class SignCount:
 
 
 def count_signs(predicted: np.ndarray, realised: RealisedSigns, within: np.ndarray | None = None) -> SignCount:
-    """Over all settings, or those where `within` (k,)."""
+    """The count over all settings, or those where `within` (k,)."""
     chosen = np.full(len(predicted), True) if within is None else within
     signs = realised.signs[chosen]
     decided = signs != 0

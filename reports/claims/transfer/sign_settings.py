@@ -107,7 +107,7 @@ class Linear:
         return float(self.rate / largest)
 
     def predict(self) -> float:
-        """By the losses of `theory.transfer`."""
+        """The gain by the losses of `theory.transfer`."""
         rows, drawn = simulate.rows(self.setting), self.setting.network.layer_variances[0]
         s, _, teacher = self.directions(rows)
         (tau,) = pretrained(self.setting, rows)
@@ -120,7 +120,7 @@ class Linear:
         return float((reference - after) / start)
 
     def realise(self) -> RealisedGain:
-        """From the same rows, labels and fresh weights; upstream labels and noise are of different replicas.
+        """The gain on the same rows, labels and fresh weights; upstream labels and noise are of different replicas.
 
         Weights of the same trace are fresh ones of the lengths of the trained.
         """
@@ -180,12 +180,12 @@ class Wide:
     reference: int
 
     def predict(self) -> float:
-        """By the kernels of infinitely wide networks."""
+        """The gain by the kernels of infinitely wide networks."""
         units = start_losses(self.study, self.setting)
         return float(infinite_gains(self.study, self.setting, self.study.steps, units)[self.reference, 0])
 
     def realise(self) -> RealisedGain:
-        """With the variate of `kernel_gains`."""
+        """The gain, with the variate of `kernel_gains`."""
         found, at = train_wide(self.study, self.setting), (self.reference, 0)
         start = float(found.start[self.reference])
         return RealisedGain(
@@ -215,12 +215,12 @@ class Actual:
         return Inputs(task.x, task.y, upstream.parameters, None), Inputs(task.x, task.y, after, None)
 
     def training(self, modes: tuple[TangentModes, TangentModes]) -> Training:
-        """Of the task: plain descent, at a rate that is stable for both kernels."""
+        """The training of the task: plain descent, at a rate that is stable for both kernels."""
         curvature = max(float(each.curvature.max()) for each in modes)
         return Training(learning_rate=self.rate / curvature, steps=(0, self.length))
 
     def predict(self) -> float:
-        """By both kernels; where pre-training diverges there is nothing to predict from, and no number is given."""
+        """The gain by both kernels; NaN where pre-training diverges, since there is nothing to predict from."""
         _, modes = begun(self)
         if modes is None:
             return np.nan
@@ -228,7 +228,7 @@ class Actual:
         return float(predicted_gain(after, before, self.training(modes))[1])
 
     def realise(self) -> RealisedGain:
-        """Both networks trained on the task; their kernels say how fast, and nothing else."""
+        """The gain of both networks, trained on the task; their kernels say how fast, and nothing else."""
         starts, modes = begun(self)
         if modes is None:
             return RealisedGain(np.nan, np.nan, 1, diverged=1)

@@ -101,7 +101,7 @@ def downstream_of(case: Case[LinearStudy]) -> Setting:
 
 @dataclass(frozen=True, eq=False)
 class LinearGains:
-    """By how much pre-training lowers the downstream training loss, at u lengths of it and r steps downstream.
+    """How much pre-training lowers the downstream training loss, at u lengths of it and r steps downstream.
 
     Attributes
     ----------

@@ -57,7 +57,7 @@ class TangentGains:
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """The r steps."""
+        """The r steps at which gains are read."""
         return self.training.readings
 
     @property

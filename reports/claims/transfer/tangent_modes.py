@@ -49,7 +49,7 @@ def predicted_gain(kept: TangentModes, init: TangentModes, training: Training) -
 
 
 def modes_of(network: Network, parameters: tuple[Tensor, ...], rows: Tensor, targets: np.ndarray) -> TangentModes:
-    """Of a network on rows (n, …), towards targets (n, C), by the network's own Jacobian."""
+    """The modes of a network on rows (n, …), towards targets (n, C), by the network's own Jacobian."""
     outputs = targets.shape[1]
     # A copy of the network for every output of every row, so that their gradients do not add up. torch.func takes no
     # copies, and is slower: it imports torch's compiler, two seconds in every process.
@@ -61,11 +61,11 @@ def modes_of(network: Network, parameters: tuple[Tensor, ...], rows: Tensor, tar
 
 
 def modes_along(kernel: np.ndarray, residual: np.ndarray, rows: int) -> TangentModes:
-    """Of a kernel (nC, nC) between all outputs on n rows, and the residual (nC,)."""
+    """The modes of a kernel (nC, nC) between all outputs on n rows, and the residual (nC,)."""
     values, basis = np.linalg.eigh(kernel / rows)
     return TangentModes(np.maximum(values, 0.0), np.square(basis.T @ residual) / rows)
 
 
 def stacked(modes: Sequence[TangentModes]) -> TangentModes:
-    """Of several networks, along a first axis."""
+    """The modes of several networks, along a first axis."""
     return TangentModes(*(np.stack([getattr(each, name) for each in modes]) for name in ("curvature", "energy")))

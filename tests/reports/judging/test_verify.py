@@ -141,6 +141,6 @@ def test_a_measured_order_is_told_by_eigenspace(monkeypatch: pytest.MonkeyPatch)
     # what is declared of a reading, over its smallest τ
     budget, largest = max(0.16 / 1.0, 0.4 / 4.0), 0.5 / 6.5
     assert predicted.error_budget == found.error_budget == pytest.approx(budget)
-    words = f"up to {budget:.1%} of τ, the declared error, after a correction by {largest:.1%}"
+    words = f"up to {budget:.1%} of τ, the declared error of a correction of up to {largest:.1%}"
     assert predicted.neglected[1] == words
     assert "in 77 replicas" in predicted.assumptions[1]

@@ -77,7 +77,7 @@ class Average:
 
     @property
     def tau(self) -> np.ndarray:
-        """(R, k)."""
+        """The variances τ at every reading, (R, k)."""
         return self.remembered + self.written
 
 

@@ -186,7 +186,7 @@ class Solved:
 
     @property
     def average(self) -> Average:
-        """At the distinct eigenvalues of the setting; without the deviations of single draws."""
+        """The average at the distinct eigenvalues of the setting, without the deviations of single draws."""
         found, across = self.at_nodes, self.levels.interpolation.T
         return replace(
             found,

@@ -53,7 +53,7 @@ class Solution:
 
     @property
     def tau(self) -> np.ndarray:
-        """(T + 1, k)."""
+        """The variances τ after every update, (T + 1, k)."""
         return self.remembered + self.written
 
 
