@@ -22,12 +22,15 @@ _NOTES = (
 )
 _ROW_NOTE = r"""\providecommand{\eigenalignrownote}[2]{\makebox[0pt][l]{\parbox[t]{\linewidth}{\footnotesize\raggedright
   \hangindent=1.2em\hangafter=1\makebox[1.2em][l]{\textsuperscript{#1}}#2\strut}}}%"""
+_FURTHER_NOTE = r"""\providecommand{\eigenalignfurthernote}[2]{\par{\parskip=0pt\noindent\footnotesize\raggedright
+  \hangindent=1.2em\hangafter=1\makebox[1.2em][l]{\textsuperscript{#1}}#2\par}}%"""
 # A table that is wider than the line is set in smaller print, and shrunk if it still is.
 _FITTING = r"""\providecommand{\eigenaligntable}[1]{\begingroup\sbox0{#1}%
   \ifdim\wd0>\linewidth\ifdim\csname f@size\endcsname pt>8pt\footnotesize\tabcolsep=4pt\sbox0{#1}\fi\fi
   \ifdim\wd0>\linewidth\ifdim\csname f@size\endcsname pt>7pt\scriptsize\tabcolsep=3pt\sbox0{#1}\fi\fi
   \ifdim\wd0>\linewidth\ifdefined\resizebox\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi\else\usebox0\fi
   \endgroup}%"""
+KEPT = 3  # notes that stay on the page of a table's last rows
 MANY = 9  # columns, of which more stand closer to each other
 WIDER_MINUS = 0.4  # by which a minus is wider than a digit, in digits
 _COMMANDS = {"holds": "holds", "refuted": "refuted", "undecided": "undecided", "outside the hypotheses": "outside"}
@@ -48,17 +51,20 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
     notes : sequence of (str, str)
         Letters and texts, set below the table by \eigenaligntablenotes, which a document may define otherwise.
     long : bool
-        A `longtable` instead, which breaks over pages and repeats its head (needs longtable). Its notes are rows, each
-        set by \eigenalignrownote; the last two rows and the first three notes stay on one page.
+        A `longtable` instead, which breaks over pages and repeats its head (needs longtable). Its last two rows and
+        the first three notes, rows as well, stay on one page; further notes follow as paragraphs, so that no page has
+        the head above notes alone. \eigenalignrownote and \eigenalignfurthernote set them.
     """
     layout = lay_out(table)
     environment = "longtable" if long else "tabular"
+    further = notes[KEPT:] if long else ()
     specification = "\n".join(f"  {_specification(column, layout)}" for column in layout.columns)
     lines = [
         f"% {file_name(table.name)}: {' '.join(to_latex(table.caption).split())}",
         "% needs booktabs and siunitx, " + ("longtable" if long else "and graphicx where it is wider than the line"),
         r"\providecommand*{\eigenalignverdict}[2]{#2}%",
         *([_ROW_NOTE if long else _NOTES] if notes else []),
+        *([_FURTHER_NOTE, r"\begingroup\setlength{\LTpost}{0pt}%"] if further else []),
         *([] if long else [_FITTING, r"\eigenaligntable{%"]),
         rf"\begin{{{environment}}}{{@{{}}",
         specification,
@@ -66,10 +72,11 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
         r"  \toprule",
         "  " + " & ".join(_latex_heading(column) for column in layout.columns) + r" \\",
         r"  \midrule",
-        *([r"  \endhead", *_latex_end(layout, notes)] if long else [*_latex_rows(layout), r"  \bottomrule"]),
+        *([r"  \endhead", *_latex_end(layout, notes[:KEPT])] if long else [*_latex_rows(layout), r"  \bottomrule"]),
         rf"\end{{{environment}}}" + ("" if long else "}%"),
         # a longtable counts itself, and its caption does too
         *([r"\addtocounter{table}{-1}"] if long else _latex_notes(notes)),
+        *([_further_note(*note) for note in further] + [r"\endgroup\addvspace{\LTpost}"] if further else []),
     ]
     return "\n".join(lines) + "\n"
 
@@ -188,7 +195,7 @@ def _latex_rows(layout: Layout) -> list[str]:
 
 
 def _latex_end(layout: Layout, notes: Sequence[tuple[str, str]]) -> list[str]:
-    r"""The rows of a longtable, its last rule and its notes, without a page break from the last row but one to note 3.
+    r"""The rows of a longtable, its last rule and its notes; no page break from the last row but one to the last note.
 
     The rule is written out, because \bottomrule allows a break before and after it.
     """
@@ -202,8 +209,12 @@ def _latex_end(layout: Layout, notes: Sequence[tuple[str, str]]) -> list[str]:
     ]
     for number, (letter, text) in enumerate(notes, 1):
         note = rf"\eigenalignrownote{{{letter}}}{{{' '.join(to_latex(text).split())}}}"
-        lines.append(rf"  \multicolumn{{{width}}}{{@{{}}l@{{}}}}{{{note}}} \\" + ("*" if number < 3 else ""))
+        lines.append(rf"  \multicolumn{{{width}}}{{@{{}}l@{{}}}}{{{note}}} \\" + ("*" if number < len(notes) else ""))
     return lines
+
+
+def _further_note(letter: str, text: str) -> str:
+    return rf"\eigenalignfurthernote{{{letter}}}{{{' '.join(to_latex(text).split())}}}"
 
 
 def _latex_notes(notes: Sequence[tuple[str, str]]) -> list[str]:

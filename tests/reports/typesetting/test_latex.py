@@ -72,11 +72,12 @@ def test_plain_tables_fit_an_article_of_one_and_of_two_columns(engine, written, 
 
 
 def test_notes_stay_with_the_last_rows_of_a_table_that_breaks(engine, tmp_path):
-    """Wherever on a page the table ends; every row and every note tells the page on which it comes to lie."""
+    """Wherever on a page the table ends; head, rows and notes tell the pages on which they come to lie."""
     table = Table("t", "", (Column("Case", "text"), Column("$x$")), tuple((f"row{i}.", 0.5 + i) for i in range(20)))
-    notes = [(letter, f"note{letter}.") for letter in "abcd"]
+    notes = [(letter, f"note{letter}.") for letter in "abcdefghij"]
     fragment = to_latex_table(table, notes=notes, long=True)
     marked = re.sub(r"((?:row|note)\w+)\.", r"\1\\write16{AT \1 \\thepage.}", fragment)
+    marked = marked.replace("Case", r"Case\write16{AT head \thepage.}")
     starts = range(0, 20, 2)
     body = "\n".join(
         rf"\clearpage\vspace*{{\dimexpr\textheight-{32 - k}\baselineskip}}" + f"\n{marked}" for k in starts
@@ -88,12 +89,15 @@ def test_notes_stay_with_the_last_rows_of_a_table_that_breaks(engine, tmp_path):
     assert result.pdf is not None, result.errors
     told = re.findall(r"AT (\w+) (\d+)\.", result.log)
     pages = {name: [int(page) for each, page in told if each == name] for name in dict(told)}
-    assert len(pages) == len(table.rows) + len(notes)
+    assert len(pages) == len(table.rows) + len(notes) + 1
     assert pages["row18"] == pages["row19"] == pages["notea"] == pages["noteb"] == pages["notec"]
     assert len(pages["row18"]) == len(starts)
     broken = [last > first for first, last in zip(pages["row0"], pages["row19"], strict=True)]
     assert any(broken)
     assert not all(broken)
+    among_notes = [last > first for first, last in zip(pages["notec"], pages["notej"], strict=True)]
+    assert any(among_notes)
+    assert set(pages["head"]) == {page for i in range(20) for page in pages[f"row{i}"]}  # never above notes alone
 
 
 @pytest.mark.parametrize("layout", ["", "[twocolumn]"])
