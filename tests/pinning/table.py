@@ -76,7 +76,7 @@ def outcomes(call: Callable[..., object], *values: object) -> list[object]:
 def agree(found: list[Leaf], pinned: list[Leaf], within: float = WITHIN) -> list[str]:
     """Where two lists differ, as lines for a reader; none if they agree."""
     if len(found) != len(pinned):
-        return [f"{len(found)} entries instead of {len(pinned)}: {found[:8]} … instead of {pinned[:8]} …"]
+        return [f"{len(found)} entries instead of {len(pinned)}"]
     return [
         f"entry {i}: {a!r} instead of {b!r}"
         for i, (a, b) in enumerate(zip(found, pinned, strict=True))
