@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from reports.check.array_names import WRAPPERS, listed, meant, plain_name
+from reports.check.array_names import WRAPPERS, alike, listed, meant, plain_name
 from reports.check.hdf5_file import SIGNATURE, WEIGHTS, read_hdf5
 from reports.check.onnx_file import is_onnx, read_onnx
 from reports.check.stored_array import StoredArray, printable, readable
@@ -54,8 +54,11 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
     arrays = contents(path, argument)
     if key is not None:
         wanted = meant(arrays, key) or meant(contents(path, argument, whole=True), key)
-        if len(wanted) != 1:
-            rule = f"there is no array {printable(key)} in the file; {listed(wanted or arrays, key)}"
+        if len(wanted) > 1:
+            rule = f"several names end with {printable(key)}; {listed(wanted)}"
+            raise InvalidInput(argument, source, rule)
+        if not wanted:
+            rule = f"there is no array {printable(key)} in the file{alike(arrays, key)}"
             raise InvalidInput(argument, source, rule)
         found = wanted[0]
     else:
