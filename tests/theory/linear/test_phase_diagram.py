@@ -94,7 +94,7 @@ def test_bad_calls(call: object, match: str) -> None:
 
 @pytest.mark.parametrize("decay", [0.0, 1e-3, 0.3, 1.0, 4.0, 30.0])
 def test_decay_peak_by_brute_force(decay: float) -> None:
-    """Of s (1 − e^{−(s+λ)T})²/(s + λ)², with T = 1."""
+    """The peak is that of s (1 − e^{−(s+λ)T})²/(s + λ)² on a fine grid, with T = 1."""
     peak = decay_peak(decay)
     s = peak * np.linspace(0.9, 1.1, 200_001)
     tau = s * np.expm1(-(s + decay)) ** 2 / (s + decay) ** 2

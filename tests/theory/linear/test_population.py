@@ -20,7 +20,7 @@ from theory.setting import Data, Network, Setting, Sphere, Student, Training, Tw
     seed=st.integers(0, 100),
 )
 def test_eigenspaces_of_the_population(eigenvalues: list[float], seed: int) -> None:
-    """Without an eigensolver the same as `eigenspaces` of the diagonal matrix."""
+    """Found without an eigensolver, they are those that `eigenspaces` finds for the diagonal matrix."""
     values = np.array(eigenvalues)
     _, _, multiplicity = population.spaces(values)
     expected = eigenspaces(np.diag(values))

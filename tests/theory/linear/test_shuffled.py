@@ -105,7 +105,10 @@ def _linear_map(
 
 
 def test_gradients_of_one_epoch_form_a_bridge() -> None:
-    """At frozen w: Cov(g_j) = C, Cov(g_j, g_l) = −C/(K − 1), from all permutations of six rows in three batches."""
+    """At frozen w, Cov(g_j) = C and Cov(g_j, g_l) = −C/(K − 1).
+
+    All permutations of six rows in three batches are averaged.
+    """
     generator = np.random.default_rng(4)
     rows, w, y = generator.standard_normal((6, 2)), generator.standard_normal(2), generator.standard_normal(6)
     each = rows * (rows @ w - y)[:, None]

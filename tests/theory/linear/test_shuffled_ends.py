@@ -37,7 +37,7 @@ def mean_maps(basis: Eigenbasis, orders: np.ndarray) -> tuple[np.ndarray, np.nda
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize(("n", "size"), [(6, 2), (6, 3), (5, 1), (4, 2)])
 def test_the_modified_quadratic_is_right_to_second_order(n: int, size: int, decay: float) -> None:
-    """Over all permutations of an epoch, the mean maps differ from the modified descent by O(η³): 8 a halving."""
+    """The mean maps over all permutations of an epoch differ from the modified descent by O(η³): 8 per halving."""
     errors = []
     for halving in range(3):
         setting, rows = ends_setting(n, 2, size, 0.02 / 2**halving, (1,), 3, 0.1, decay)

@@ -142,7 +142,7 @@ def trainings(draw: st.DrawFn) -> tuple[Setting, np.ndarray]:
 @given(trainings())
 @settings(max_examples=20, deadline=None)
 def test_what_is_left_of_the_start_is_bounded(case: tuple[Setting, np.ndarray]) -> None:
-    """At every step, early ones included, whatever the optimizer, the rows, the start and the schedule."""
+    """The bound holds at every step, early ones included, for any optimizer, rows, start and schedule."""
     setting, rows = case
     try:
         state = stationary_state(setting, rows)

@@ -182,7 +182,7 @@ def test_the_device_stays(activation: str) -> None:
     orders=st.sampled_from(ORDERS),
 )
 def test_symmetric_positive_and_invariant(seed: int, n: int, d: int, activation: str, orders: tuple[int, int]) -> None:
-    """Of Gram matrices: symmetric, positive semi-definite, unchanged by turning the rows and Σ_w together."""
+    """Duals of Gram matrices are symmetric, positive semi-definite, unchanged by turning the rows and Σ_w together."""
     generator = np.random.default_rng(seed)
     rows, root = generator.standard_normal((n, d)), generator.standard_normal((d, d)) / d
     rows[-1] = rows[0]

@@ -192,7 +192,10 @@ def test_hypotheses(changes: dict, match: str) -> None:
 @pytest.mark.parametrize("width", [1, 4, 10**9])
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_threshold_of_growth(width: int, outputs: int) -> None:
-    """At .9 and 1.1 of it the averaged form shrinks and grows a direction of nearly no variance; and the wide limit."""
+    """A direction of nearly no variance shrinks at .9 of the threshold and grows at 1.1 of it.
+
+    For wide networks the threshold is that of the limit.
+    """
     model = replace(MODEL, width=width, outputs=outputs, sa=0.8, a4=3 * 0.64)
     s, samples = np.array([1e-9, 0.5, 1.5]), 20
     threshold = first_step_threshold(model, samples, float(s.sum()))

@@ -108,7 +108,7 @@ def test_the_expansion_ends_where_weights_move_by_half(activation: str) -> None:
 
 
 def test_the_budget_of_cross_entropy() -> None:
-    """That of the terms, with the residuals' sum over classes, and .4 times the variance of a logit on top."""
+    """The budget is that of the terms, with residuals summed over classes, plus .4 times the variance of a logit."""
     classes, m = 4, 4096
     limit = softmax_limit(kernel_limit(ROWS, "erf", 1 / 3, 1.0, both=False), classes)
     bounds = []

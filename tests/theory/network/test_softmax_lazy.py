@@ -95,7 +95,7 @@ def test_its_first_step_is_the_exact_one_for_small_logits(activation: str) -> No
 
 
 def test_a_prediction_says_that_it_is_semi_quantitative() -> None:
-    """Its budget is never below a share of the terms, by how far logits are from small; nothing happens at step 0."""
+    """The budget is never below a share of the terms that grows with the logits; nothing changes at step 0."""
     x = np.random.default_rng(3).standard_normal((12, 3))
     early, late = (
         theory.predict(entropy_setting(steps=steps), rows=x, formula="softmax-lazy") for steps in ((0, 2), (0, 2, 6))

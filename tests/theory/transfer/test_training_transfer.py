@@ -33,7 +33,7 @@ ENTROPY = Training(loss="cross-entropy", learning_rate=0.2, momentum=0.5, steps=
 
 @pytest.fixture(autouse=True)
 def _small_products():
-    """They are fastest on one thread."""
+    """Run on one thread, on which small products are fastest."""
     with one_thread():
         yield
 
