@@ -134,7 +134,10 @@ def test_a_folder_of_images(tmp_path):
 
 
 def test_standard_errors_of_eigenvalues():
-    """Over repetitions (λ̂ − λ)/SE is near N(0, 1): Σ z² within χ²'s 1e-7 tails, errors in 64 groups (t_63 widens)."""
+    """(λ̂ − λ)/SE is near N(0, 1): Σ z² over 150 repetitions lies within the 1e-7 tails of χ².
+
+    The errors come from 64 groups, so that Σ z² is divided by the variance of t_63.
+    """
     rng, repetitions, variances = np.random.default_rng(0), 150, np.array([1.0, 3.0, 9.0])
     scores = []
     for _ in range(repetitions):
