@@ -143,7 +143,7 @@ def test_predictions_on_the_networks_of_a_map_leave_what_is_measured(monkeypatch
 
 
 def pack_equal(one: Any, other: Any) -> bool:
-    """Of records and their arrays."""
+    """Whether two packed records and their arrays are equal."""
     (first, arrays), (second, others) = one, other
     return (
         first == second
@@ -153,7 +153,7 @@ def pack_equal(one: Any, other: Any) -> bool:
 
 
 def verdicts(claim: AnyClaim, case: Case[Any], measured: Any) -> list[str]:
-    """By the theory as it stands."""
+    """The verdicts on `measured` by the theory as it is now, planted errors included."""
     return [judgement.verdict for judgement in claim.decide(case, claim.predict(case), measured)]
 
 
@@ -212,7 +212,7 @@ def test_f5_refutes_gains_that_are_turned_round(name: str, monkeypatch) -> None:
 
 
 def test_f5_does_not_hold_with_gains_that_are_a_tenth_too_large(monkeypatch) -> None:
-    """At the width of the claim, whose budget is 1.1 % of the loss."""
+    """At the claim's width the budget is 1.1 % of the loss, so that gains 10 % too large are refuted."""
     claim = f5_kernel_transfer.CLAIM
     case = smaller(claim, "weights, target of high variance", 6)
     measured = claim.measure(case, CONTEXT)

@@ -52,7 +52,7 @@ def test_alignment_is_rejected_of_a_teacher_only(pvalue, aligned, broken):
 
 
 def test_the_course_is_read_at_its_end_with_the_jackknifes_errors():
-    """Of 20 networks, each left out once: Student's interval with 19 degrees of freedom."""
+    """The interval is Student's with 19 degrees of freedom, from 20 networks each left out once."""
     measured = course([1.0, 0.95, 0.8], [1.0, 0.93, 0.7], [0.9, 0.95, 0.99], 1e-3)
     measured.agreement[2, 0] = 0.97
     found = course_judgements(FeaturePrediction(leaves=True), measured)

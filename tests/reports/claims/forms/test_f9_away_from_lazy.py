@@ -258,7 +258,7 @@ def test_no_power_is_told_where_no_error_is_seen() -> None:
 
 @pytest.mark.parametrize(("shape", "verdict"), [(RISES, "holds"), (FALLS, "refuted"), (None, "undecided")])
 def test_the_shape_is_judged_from_four_levels_on(shape: str | None, verdict: str) -> None:
-    """By the last of the predicted readings; those before it fall."""
+    """The predicted shape is that of the last reading, which rises; those before it fall."""
     for levels, count in ((SHAPED - 1, 1), (SHAPED, 2)):
         setting = changed(SETTING, data={"spectrum": tuple(np.linspace(0.4, 2.0, levels).tolist())})
         right = theory.predict(setting, rows=simulate.rows(setting))

@@ -97,7 +97,10 @@ def narrow(setting: Setting, width: int) -> Network:
 
 
 def test_nearly_all_noise_is_taken_away() -> None:
-    """Between neurons m(v·w)² has a standard deviation of √2 m s_0²; forty networks of 1000 have 40,000 of them."""
+    """Standard errors of forty networks of width 1000 are below 2 % of those of 40,000 independent neurons.
+
+    Between neurons m(v·w)² has a standard deviation of √2 m s_0².
+    """
     setting = small(width=1000, replicas=40, parametrization="ntk", training=Training(learning_rate=0.7, steps=20))
     error = np.sqrt(np.diagonal(measure_changes(setting).covariance(0)))
     assert np.all(error < 0.02 * np.sqrt(2 / 40000) * 1000 * 0.9)

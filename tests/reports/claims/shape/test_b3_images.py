@@ -154,7 +154,7 @@ def test_epochs_are_those_of_the_readings() -> None:
 
 
 def test_a_rise_is_that_of_the_middle_with_students_interval() -> None:
-    """In decades, over four networks; elsewhere f does something else."""
+    """The rise at middle σ is given in decades, over four networks; f does something else at other σ."""
     decades = np.array([1.2, 1.3, 1.25, 1.4])
     f = np.ones((3, 4, 3)) * np.array([1.0, 7.0, 3.0])[:, None, None]
     f[2, :, 1] = 10**decades

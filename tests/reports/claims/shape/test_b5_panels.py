@@ -231,7 +231,7 @@ def test_the_end_of_the_middle_panel_has_students_interval() -> None:
 
 
 def test_the_scatter_of_seeds_has_the_interval_of_a_variance() -> None:
-    """Of places that share their variance three quarters of the degrees of freedom count; each has four."""
+    """Places share their variance and have four degrees of freedom each, of which three quarters count."""
     curves = 1 + 0.02 * np.random.default_rng(4).standard_normal((2, 5, 30))
     *_, scatter = CLAIM.decide(MIDDLE, RISES_THEN_FALLS, replace(planted(MIDDLE.study), scatter=curves))
     square = np.mean([np.var(place, ddof=1) / np.mean(place) ** 2 for place in curves[1].T])

@@ -19,7 +19,7 @@ QUICK, FULL = CLAIM.cases(Context(seed=999)), CLAIM.cases(Context(budget="full",
 
 
 def outcomes(cases, said):
-    """As many settings of every family as there are in `REAL`, predicted as told."""
+    """One outcome per case, with the gains `REAL` in its settings and the predictions that `said` makes of them."""
     found = []
     for number, case in enumerate(cases):
         predicted, measured = made_design(REAL, said(REAL), seed=number)

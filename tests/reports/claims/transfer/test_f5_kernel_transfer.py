@@ -138,7 +138,7 @@ def test_either_step_refutes() -> None:
 
 
 def test_the_control_is_judged_beyond_the_budget() -> None:
-    """Its p-value is Student's for what exceeds the budget, twice for two steps."""
+    """The p-value is Student's for the excess over the budget, doubled because there are two steps."""
     (judgement,) = f5.decide(small(LONG, replicas=24, width=1024, control=True), PREDICTED, measured(0.0, 0.03))
     assert judgement.pvalue == pytest.approx(2 * t.sf((0.3 - 0.0625) / 0.03, 23))
     assert judgement.prediction == "not -0.3000"

@@ -159,7 +159,7 @@ def test_a_kept_output_layer(new: bool, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_random_labels_on_pretrained_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As above; the variate knows nothing but the labels."""
+    """Gains are those of plain loops less a variate, which depends on the labels alone, plus its mean."""
     monkeypatch.setattr(kernel_gains, "UNTRAINED", 2)
     study, setting = PretrainedWeights("random", STEPS), setting_of()
     x, samples, own = scaled_rows(setting), [], []
@@ -188,7 +188,10 @@ def test_random_labels_on_pretrained_weights(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_pilots_have_the_kernel_of_the_limit() -> None:
-    """Of the rows with themselves and with others; 16 neurons for each of a wide network."""
+    """The kernel of pilots is that of the limit, for the rows with themselves and with others.
+
+    There are 16 pilot neurons per neuron of a wide network.
+    """
     setting = setting_of(width=2048)
     pilot = kernel_gains.pilot_neurons(setting)
     assert len(pilot[1]) == 16 * 2048

@@ -26,7 +26,7 @@ POINT = TaskPoint(16, 1.0, 0.02)
 
 @pytest.fixture(autouse=True)
 def _small_products():
-    """They are fastest on one thread."""
+    """Run on one thread, on which small products are fastest."""
     with one_thread():
         yield
 

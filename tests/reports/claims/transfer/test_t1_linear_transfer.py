@@ -204,7 +204,7 @@ def test_every_length_is_judged_over_both_references_by_its_own_numbers():
 
 
 def test_a_control_is_judged_over_weights_of_the_same_trace():
-    """Over weights as drawn a control of initial weights would hold or not by their size alone."""
+    """Over weights as drawn, the size of the initial weights alone would decide whether their control holds."""
     case = case_of(MISTAKEN)
     predicted = t1.predict(case)
     losses, errors = np.ones_like(predicted.gains), np.full_like(predicted.gains, 0.01)
