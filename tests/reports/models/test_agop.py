@@ -97,7 +97,7 @@ def test_groups_embeddings_and_attention_are_left_undecided():
 
 
 def test_untrained_layers_are_alike_by_chance_alone():
-    """Of 60 at level .01, ten rejections have a probability below 1e-6 if it is kept."""
+    """Fewer than ten of 60 tests at level .01 reject; ten have a probability below 1e-6 if the level is kept."""
     rejected = 0
     for seed in range(60):
         model = perceptron(seed).double()

@@ -101,7 +101,7 @@ def test_a_program_is_its_model(programs):
 
 @pytest.mark.slow
 def test_a_program_takes_the_weights_of_its_model_before_training(programs):
-    """By the names in the model: the same program, and the one that was given is left as it is."""
+    """Weights are found by their names in the model; the result is a new program, and the given one stays as it is."""
     torch.manual_seed(5)
     initial = convolutional().state_dict()
     state = {name: torch.randn_like(each) if each.is_floating_point() else each for name, each in initial.items()}
@@ -221,7 +221,7 @@ def test_a_chain_is_its_model():
 
 
 def test_steps_may_be_the_ends_of_names():
-    """Of a file whose model lies in a larger one; an end that several names have is none."""
+    """Steps name the ends of keys in a file whose model is part of a larger one; an ambiguous end is refused."""
     network = convolutional().eval()
     state = {f"net_g.module.{key}": value for key, value in network.state_dict().items()}
     torch.testing.assert_close(chain(state, STEPS)(images()), network(images()))

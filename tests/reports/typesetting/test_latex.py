@@ -56,7 +56,7 @@ def test_every_table_fits(engine, written, tmp_path):
 )
 @pytest.mark.parametrize("tables", ["sample", pytest.param("published", marks=pytest.mark.slow)])
 def test_plain_tables_fit_an_article_of_one_and_of_two_columns(engine, written, tmp_path, layout, place, tables):
-    """Those of the sample, and those of the published report as they are set now."""
+    """The tables are those of the sample, and those of the published report as they are set now."""
     folder = written / "tables"
     if tables == "published":
         write(published_tables(), tmp_path, provenance=PROVENANCE, pdf=False)
@@ -150,7 +150,7 @@ def test_a_document_that_fails_is_said_loudly_and_its_log_kept(engine, tmp_path,
 
 
 def test_a_pass_that_changes_nothing_for_the_next_is_the_last(engine, tmp_path, monkeypatch):
-    """Without contents two passes are enough, with contents that move pages three are; more give the same bytes."""
+    """Two passes suffice without contents, three with contents that move pages; more passes give the same bytes."""
     plain = r"\ifdefined\pdftrailerid\pdftrailerid{}\fi\documentclass{article}\begin{document}text%s\end{document}"
     moving = r"\tableofcontents" + r"\section{a}text" * 80  # contents of two pages
     passes, run = [], subprocess.run
