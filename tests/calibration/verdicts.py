@@ -69,7 +69,7 @@ def blocks(
 
 
 def gaussian_rejects(rng: Generator, *, rank: int, vectors: int, dimension: int | None = None) -> bool:
-    """At 5 %."""
+    """Whether the test of a whole matrix from Gaussian vectors rejects a true prediction at 5 %."""
     d = rank if dimension is None else dimension
     root = np.eye(d)[:, :rank]
     sample = wishart(rng, rank, vectors)
@@ -95,7 +95,7 @@ def estimated(rng: Generator, dimension: int, replicas: int, scale: Scale) -> tu
 
 
 def estimated_rejects(rng: Generator, *, dimension: int, replicas: int, scale: Scale) -> bool:
-    """At 5 %."""
+    """Whether the test of a whole matrix with estimated variances rejects a true prediction at 5 %."""
     moments, counts = estimated(rng, dimension, replicas, scale)
     return whole_matrix_test(np.eye(dimension), moments, gaussian=False, counts=counts).pvalue <= 0.05
 
@@ -110,7 +110,7 @@ def estimated_finds(rng: Generator, *, replicas: int, sign: int) -> bool:
 
 
 def variances_reject(rng: Generator, *, dimension: int, replicas: int, scale: Scale, level: float) -> bool:
-    """At a level, with as many blocks as a simulation has in that dimension."""
+    """Whether the test of variances rejects true ones at `level`, with a simulation's number of blocks."""
     values, counts = blocks(rng, dimension, replicas, scale, block_count(dimension))
     return variances_test(np.ones(dimension), values, counts=counts).pvalue <= level
 

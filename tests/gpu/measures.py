@@ -68,7 +68,7 @@ def agreement(
 
 
 def faults(found: list[dict[str, Any]], limit: float) -> list[dict[str, Any]]:
-    """Those that were not placed on the device, or disagree."""
+    """The entries of `found` that were not placed on the device, or whose error is not within `limit`."""
     return [each for each in found if not each["placed"] or not each["error"] <= limit]
 
 

@@ -23,7 +23,7 @@ def mlp(*hidden: int, **training: object) -> Setting:
 
 
 def test_numbers_of_a_step_through_dense_layers() -> None:
-    """Of 7 rows: 3 numbers each, 11 activations and as many derivatives; weights thrice."""
+    """Each of 7 rows has 3 numbers, 11 activations and as many derivatives; the 43 weights count three times."""
     assert dense.touched(mlp(5, 4), DEEP, 7, 100) == 7 * (3 + 11 + 11) + 3 * 43
     for kernel in (general, module):
         assert kernel.touched(mlp(5, 4), DEEP, 7, 100) == 2 * 7 * (3 + 11) + 3 * 43
@@ -40,7 +40,7 @@ def test_numbers_of_a_step_through_filters() -> None:
 
 @pytest.mark.parametrize(("outputs", "hidden"), [(1, 1), (2, 2)])
 def test_numbers_of_a_step_through_one_hidden_layer(outputs: int, hidden: int) -> None:
-    """Of 7 rows: 3 numbers each, and 5 activations, D where outputs are several; 5 neurons with weights."""
+    """Each of 7 rows has 3 numbers and 5 activations, with several outputs also 5 of D; 5 neurons have the weights."""
     assert one_hidden.touched(mlp(5), ((5, 3), (outputs, 5)), 7, 100) == 7 * (3 + hidden * 5) + 5 * (3 + outputs)
 
 

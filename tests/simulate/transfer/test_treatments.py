@@ -238,7 +238,7 @@ def symmetric_root(covariance: np.ndarray) -> np.ndarray:
 
 
 def test_a_layer_drawn_with_the_moments_of_the_init_is_the_initial_one():
-    """Its normals are those of the init, so that treatments differ by their moments alone."""
+    """Layers are drawn from the normals of the init, so that treatments differ by their moments alone."""
     here = switch()
     flat = replace(here, variances=(np.ones(9), np.ones(7)))
     for drawn, first in zip(treat(Treatment(kind="recursive"), flat)[1:3], here.init[1:3], strict=True):

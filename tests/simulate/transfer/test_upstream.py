@@ -37,7 +37,7 @@ def test_each_replica_ends_at_its_own_first_good_check(until, network):
 
 
 def test_the_checks_of_replicas_differ():
-    """Or the test above would show nothing."""
+    """Replicas end at more than two different checks; otherwise the test above would show nothing."""
     steps = run(small(kinds=("scratch",), replicas=12, until=Until(accuracy=0.7))).upstream.steps
     assert len(set(steps.tolist())) > 2
 
