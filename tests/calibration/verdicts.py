@@ -59,7 +59,7 @@ def wishart(rng: Generator, rank: int, vectors: int, root: np.ndarray | None = N
 def blocks(
     rng: Generator, dimension: int, replicas: int, scale: Scale, most: int = 512
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Block means (K, d) of squares of d Gaussian numbers with a common scale a replica, and the counts."""
+    """Block means (K, d) of squares of d Gaussian numbers with a common scale per replica, and the counts."""
     count = min(most, replicas)
     counts = np.bincount(np.arange(replicas) % count)
     if scale is equal:
@@ -87,7 +87,7 @@ def gaussian_finds(rng: Generator, *, rank: int, vectors: int, sign: int) -> boo
 
 
 def estimated(rng: Generator, dimension: int, replicas: int, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
-    """Block means (K, d, d) of w wᵀ for Gaussian w of a random scale a replica, and the counts."""
+    """Block means (K, d, d) of w wᵀ for Gaussian w of a random scale per replica, and the counts."""
     count = min(512, replicas)
     w = np.sqrt(scale(rng, (replicas, 1))) * rng.standard_normal((replicas, dimension))
     counts = np.bincount(np.arange(replicas) % count)

@@ -15,7 +15,7 @@ def pinned(file: Path) -> dict[str, list[Leaf]]:
 
 
 def pin(rows: Rows, loose: Mapping[str, float], file: Path) -> None:
-    """Print which numbers have changed since they were pinned, and pin them anew, one row a line."""
+    """Print which numbers have changed since they were pinned, and pin them anew, one row per line."""
     found = {name: leaves(call()) for name, call in rows.items()}
     before = pinned(file) if file.exists() else {}
     for name in sorted({*found, *before}):

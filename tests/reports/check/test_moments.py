@@ -68,7 +68,7 @@ def test_patches_agree_with_loops(seed, sizes, room):
 
 @pytest.mark.parametrize("held", [1, 50, 1000])
 def test_blocks_change_nothing(monkeypatch, held):
-    """Small memory: images one by one, and large images in strips."""
+    """With little memory, images are read one by one and large images in strips; the moments are the same."""
     images = np.random.default_rng(0).standard_normal((7, 2, 6, 5))
     whole = data_moment(samples(images, layer(3, 2, 3, 2)))
     monkeypatch.setattr(moments, "_HELD", held)
@@ -156,7 +156,10 @@ def test_equal_eigenvalues_are_joined_and_distant_ones_are_not():
 
 
 def test_a_double_eigenvalue_is_joined():
-    """Missed in 1.1 % of 200 samples, but for the tails of errors from 64 groups: in 5 % at most, binomially."""
+    """A double eigenvalue is missed in at most 5 % of 200 samples, by the binomial tail at 1e-6.
+
+    Without the tails of errors from 64 groups it would be 1.1 %.
+    """
     rng = np.random.default_rng(3)
     missed = 0
     for _ in range(200):
@@ -305,7 +308,7 @@ def test_rotations_are_by_distances_less_their_errors():
 
 
 def test_runs_of_eigenvalues_are_joined_by_hand():
-    """For M while both ends are within three errors; for exact alignment while neighbours are."""
+    """M joins a run while its ends are within three errors; exact alignment joins it while neighbours are."""
     sizes = set()
     for seed in range(30):
         data = in_groups(seed, 5, (4, 6, 5, 9, 7, 8))

@@ -151,7 +151,7 @@ def test_a_random_basis_by_hand(cautious, scale, units):
 
 @pytest.mark.parametrize("cautious", [False, True])
 def test_a_space_without_weights_is_as_weak_as_the_weakest(cautious):
-    """It has no logarithm; of two spaces that have one the rest is reckoned as before."""
+    """A space without weights has no logarithm; the errors are those of the two spaces that have one."""
     spaces = Eigenspaces(np.arange(1.0, 4), (2, 1, 1), np.eye(4), 0.0)
     w = np.random.default_rng(19).standard_normal((40, 4)) * [2.0, 2.0, 1.0, 0.0]
     values = weights_of(w).variances(spaces)

@@ -32,7 +32,7 @@ def test_the_ends_of_fiellers_set_stay_within_their_range():
 
 
 def test_without_errors_fiellers_set_is_the_ratio():
-    """Whatever rounding makes of (a b)² − b² a²."""
+    """The set is the ratio, whatever rounding makes of (a b)² − b² a²."""
     for a in np.linspace(0.011, 0.3, 40):
         for b in np.linspace(0.31, 0.97, 40):
             assert fieller(a, b, 0.0, 0.0, 0.0) == pytest.approx((a / b, a / b), abs=1e-7)
@@ -74,7 +74,7 @@ def test_the_effect_ends_at_one_and_at_minus_the_odds_of_chance():
 
 
 def towards_margin(found):
-    """Literally: h is the part of the interval on the side of ½, and δ the distance from it."""
+    """The factor (h / δ)² by which units must grow: h is the interval's part towards ½, and δ the distance from ½."""
     low, high = found.interval
     if found.effect > 0.5:
         return ((found.effect - low) / (found.effect - 0.5)) ** 2

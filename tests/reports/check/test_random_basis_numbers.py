@@ -90,7 +90,7 @@ def test_bases_are_at_most_two_to_the_20_numbers(monkeypatch, dimension, rank, d
 
 @pytest.mark.parametrize("dimension", [2, 3, 6, 7])
 def test_isotropic_weights_are_aligned_with_every_basis(dimension):
-    """Up to rounding, which may fall on either side of 0."""
+    """Energies and M are 0 up to rounding, which may fall on either side of 0."""
     spaces = Eigenspaces(np.arange(1.0, dimension + 1), (1,) * dimension, np.eye(dimension), 0.0)
     w = np.linalg.qr(np.random.default_rng(3).standard_normal((dimension, dimension)))[0]
     ((observed, null),), distances = random_bases(spaces, [w], eigenvalues=np.ones(dimension), draws=300)

@@ -115,7 +115,7 @@ def test_of_nothing_every_turn_is_alike():
 
 
 def test_a_filter_within_an_eigenspace_that_is_left_out_counts_no_more_than_one_of_zeros():
-    """The filter lies where the variance is 1e-28 of the largest and the other filters have no coordinate."""
+    """A filter counts as zero where the variance is 1e-28 of the largest and the others have no coordinate."""
     w = drawn(np.random.default_rng(3), ALIGNED * [1, 1, 0, 1, 1], 9, turn=0)
     w[:, 3:] @= np.array([[0.6, -0.8], [0.8, 0.6]])
     w[4] = [0, 0, 1e-14, 0, 0]

@@ -119,7 +119,7 @@ def forbid_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_measurement_is_the_same_without_a_theory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bit for bit: no function of the theory is called."""
+    """A measurement is the same to the last bit, because it calls no function of the theory."""
     claim, made = CASES[name]
     case = made()
     measured = pack(claim.measure(case, CONTEXT))

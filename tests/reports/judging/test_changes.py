@@ -32,7 +32,7 @@ def test_a_setting_is_read_from_the_start() -> None:
 
 @pytest.mark.parametrize(("parametrization", "initial"), [("standard", 0.2), ("ntk", 0.6)])
 def test_each_replica_is_held_against_its_own_start(parametrization: str, initial: float) -> None:
-    """From the blocks' second moments: changes along the axes, their mean and error, weighted by counts."""
+    """Changes along the axes, their mean and error, come from the blocks' second moments, weighted by counts."""
     simulation = simulate.run(from_start(setting_of(parametrization)), replicas=50)
     start, *later = simulation.readings
     found = movements(simulation)

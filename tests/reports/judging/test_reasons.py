@@ -70,7 +70,7 @@ def test_as_many_as_are_named_decide(setting):
 
 
 def test_a_gross_error_is_refuted_from_few_replicas():
-    """Upwards from 40, downwards from 200, where the variance between replicas is predicted."""
+    """With a predicted variance between replicas, 40 refute a prediction 20 times too small, 200 one too large."""
     assert last(ONLINE, 40, factor=0.05).verdict == "refuted"
     assert last(ONLINE, 200, factor=20.0).verdict == "refuted"
     assert last(ONLINE, 200, factor=20.0).detectable is None

@@ -170,7 +170,7 @@ def test_the_interval_is_there_for_units_or_networks_and_holds_the_effect():
 
 
 def half_width(found: AgopAgreement) -> float:
-    """From the lower end, which is that of an interval for √(1 − effect)."""
+    """The half-width from the lower end, which is that of an interval for √(1 − effect)."""
     distance = (1 - found.effect) ** 0.5
     return 2 * distance * ((1 - found.interval[0]) ** 0.5 - distance)
 

@@ -235,7 +235,7 @@ def test_state_dicts_of_several_trainings_are_models_too():
 
 
 def test_dense_layers_follow_each_other():
-    """Sorted as numbers are, not as letters, with relu between them, which is said."""
+    """Layers are sorted by number, not by letter; a note says that relu is assumed between them."""
     layers = {f"net.{i}": nn.Linear(4, 4) for i in (2, 10)}
     state = {f"{key}.{name}": value for key, layer in layers.items() for name, value in layer.state_dict().items()}
     found = check(state, torch.randn(50, 4, generator=torch.Generator().manual_seed(0)))

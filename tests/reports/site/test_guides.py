@@ -108,7 +108,7 @@ def test_a_contribution_is_typed(name, tmp_path):
 
 @pytest.mark.slow
 def test_the_script_for_public_networks_reads_packages_that_are_there(tmp_path, monkeypatch, capsys):
-    """With random weights in place of a package's, so that nothing is fetched: its data, and a row of its table."""
+    """The script prints a row of its table, for random weights in place of a package's, so that nothing is fetched."""
     ((_, _, script),) = [block for block in FENCE.findall(GUIDES["pretrained"]) if block[1]]
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "packages" / "Resemblyzer" / "resemblyzer"

@@ -72,7 +72,7 @@ def test_plain_tables_fit_an_article_of_one_and_of_two_columns(engine, written, 
 
 
 def test_notes_stay_with_the_last_rows_of_a_table_that_breaks(engine, tmp_path):
-    """Wherever on a page the table ends; every row and every note tells the page on which it comes to lie."""
+    """Tables end anywhere on a page; every row and every note reports the page on which it is set."""
     table = Table("t", "", (Column("Case", "text"), Column("$x$")), tuple((f"row{i}.", 0.5 + i) for i in range(20)))
     notes = [(letter, f"note{letter}.") for letter in "abcd"]
     fragment = to_latex_table(table, notes=notes, long=True)

@@ -115,7 +115,7 @@ def test_rows_in_parts_weigh_by_their_number(loss: str, path, monkeypatch) -> No
     [(3, 10, [3, 3, 3, 1]), (4, 5, [2, 2, 1]), (7, 3, [1, 1, 1]), (2, 3, [3]), (1, 9, [9])],
 )
 def test_batches_are_gathered_an_epoch_at_a_time(batch: int, steps: int, gathered: list[int], monkeypatch) -> None:
-    """n = 9: as many steps at once as an epoch has, no more than there are; once each, in their order."""
+    """With n = 9, an epoch's number of steps is gathered at once, or as many as there are; once each, in order."""
     training = Training(steps=steps, batch_size=batch, sampling="epochs")
     setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=9), training=training)
     inputs = simulate.replica_inputs(setting, [0, 1])

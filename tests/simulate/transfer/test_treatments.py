@@ -200,7 +200,7 @@ def procrustes(mine: np.ndarray, other: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["rainbow", "unrotated"])
 @pytest.mark.parametrize("layers", [0, 1, 2])
 def test_layers_are_drawn_in_the_basis_of_what_is_below(kind, layers, bias):
-    """Row by row: every row of every reference is rotated, then mean and covariance are taken."""
+    """Each row of each reference is rotated before mean and covariance are taken."""
     here = switch(bias, activation="tanh")
     rng, step = np.random.default_rng(8), 1 + bias
     trained = [parameters(rng, bias, 1.5) for _ in range(3)]

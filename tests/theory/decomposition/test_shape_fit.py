@@ -34,7 +34,7 @@ def test_without_noise_the_parameters_are_found(law: LawName, initial: float | N
 
 @pytest.mark.parametrize("law", LAWS)
 def test_a_curve_on_which_parameters_cannot_be_told_apart_is_fitted(law: LawName) -> None:
-    """It rises and falls as no law does, and the fit ends where U and c move τ alike."""
+    """The curve rises and falls as no law does, and the fit ends where U and c move τ alike."""
     tau = np.array([0.272, 0.705, 27.867, 3.737])
     fit = fit_law(law, np.linspace(1, 2, 4), tau, 1e-4 * np.eye(4), groups=9, initial=1.0)
     assert np.all(np.isfinite(fit.residual))

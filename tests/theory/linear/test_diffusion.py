@@ -24,7 +24,7 @@ SPECTRUM = np.linspace(0.1, 3, 30)
 
 @pytest.mark.parametrize("state_dependent", [True, False])
 def test_the_equation_is_solved(state_dependent: bool) -> None:
-    """Against a numerical integration of dp/dT, through a drop of the learning rate."""
+    """The answer is that of a numerical integration of dp/dT, through a drop of the learning rate."""
     s, initial = np.array([0.0, 0.5, 2.0]), np.array([1.0, 0.3, 0.7])
     training = Training(learning_rate=0.2, weight_decay=0.1, drops=((6, 0.25),), steps=(0, 4, 10))
     p, found = initial, [initial]

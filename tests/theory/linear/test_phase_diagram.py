@@ -120,7 +120,7 @@ def test_decay_peak_moves_from_the_undecayed_one_to_the_decay() -> None:
     highest=st.floats(0.31, 0.98),
 )
 def test_turns_of_descent(steps: int, c: float, lowest: float, highest: float) -> None:
-    """One less than the runs of the shape, inside the range, and D changes sign there, the right way."""
+    """The turns lie inside the range, one fewer than the runs of the shape, and D changes sign there, the right way."""
     shape, turns = descent_shape(c, steps, lowest, highest), descent_turns(c, steps, lowest, highest)
     runs = shape.split(", then ")
     assert len(turns) == len(runs) - 1

@@ -140,7 +140,10 @@ def test_orders_are_epochs_followed_by_their_reverse() -> None:
 
 
 def test_the_error_budget_covers_the_truth() -> None:
-    """Against the average over all orders, exact: as far off as the spread over pairs says, never beyond the budget."""
+    """Errors against the exact average over all orders are as large as the spread over pairs predicts.
+
+    They never exceed the budget.
+    """
     rows = np.random.default_rng(6).standard_normal((4, 2))
     training = Training(learning_rate=0.3, batch_size=2, steps=(1, 4))
     setting = fixed_setting(rows, training)

@@ -84,7 +84,7 @@ def ends_error(setting: Setting, rows: np.ndarray, pairs: int, seed: int) -> tup
 
 
 def test_the_closed_form_beside_the_average() -> None:
-    """Within the budget that it declares; without the noise 4 %, as independent batches 40 % off."""
+    """The form is within its declared budget; without the noise it is 4 % off, and independent batches are 40 % off."""
     setting, rows = ends_setting(60, 8, 6, 1.0, (10,), 0, 0.01)
     prediction = predict(setting, rows=rows, formula="linear-shuffled-ends")
     reference = predict(setting, rows=rows)

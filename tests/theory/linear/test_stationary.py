@@ -229,7 +229,7 @@ def test_matrices_that_contract_come_close_to_the_spectral_radius() -> None:
 
 
 def test_it_is_never_preferred() -> None:
-    """Wherever it applies the exact recursion does too, and no setting without a form has one by it."""
+    """The exact recursion applies wherever this form does, so that no setting has a form only by it."""
     names = [form.name for form in FORMS]
     assert names.index(NAME) > names.index("linear-mini-batch")
     fixed = Data(kind="gaussian", spectrum=(1.0, 2.0), samples=6, fixed=True)

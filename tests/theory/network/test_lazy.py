@@ -143,7 +143,7 @@ def test_repeated_eigenvalues_are_averaged() -> None:
 
 
 def test_outputs_add_up() -> None:
-    """C independent outputs: C times the terms, also for classes, of variance (C − 1)/C² an output."""
+    """C independent outputs give C times the terms; so do classes, with variance (C − 1)/C² per output."""
     x = sample(11, 12, 3)
     one = theory.predict(lazy_setting(labels=Labels(variance=2 / 9)), rows=x).readings[-1].tau
     three = theory.predict(lazy_setting(labels=Labels(variance=2 / 9, outputs=3)), rows=x).readings[-1].tau

@@ -94,7 +94,7 @@ def test_products_of_drawn_logits(classes: int) -> None:
 
 
 def test_products_row_by_row_and_their_order() -> None:
-    """All at once is pair by pair; E[p pᵀ] is a covariance; logits alike make outputs alike."""
+    """Products of all rows are those of pairs; E[p pᵀ] is a covariance, and products grow with the correlation."""
     rows = np.random.default_rng(5).standard_normal((5, 3))
     rows[4] = 0.0
     covariance = rows @ rows.T
@@ -204,7 +204,7 @@ def test_networks_are_within_the_declared_correction(activation: str, rate: floa
 
 
 def test_the_reaction_is_seen() -> None:
-    """It is most of what the terms of order 1/m leave."""
+    """The reaction is most of what the terms of order 1/m leave."""
     found, error, reaction = gap("relu", 8, 40, 400)
     assert np.all(found > 8 * error)
     assert np.all(np.abs(found - reaction) + 5.5 * error < reaction / 2)

@@ -86,7 +86,7 @@ def entropy_setting(width: int = 4096, steps: int | tuple[int, ...] = (0, 1, 6),
 
 @pytest.mark.parametrize("activation", ["relu", "erf", "tanh"])
 def test_its_first_step_is_the_exact_one_for_small_logits(activation: str) -> None:
-    """Against the form that is exact in the logits at large width, as output weights become small."""
+    """The step approaches the form that is exact in the logits at large width, as output weights become small."""
     x = np.random.default_rng(2).standard_normal((12, 3))
     setting = entropy_setting(activation=activation, init_variance=(1.0, 1e-4), steps=1)
     found = theory.predict(setting, rows=x, formula="softmax-lazy").readings[0].tau

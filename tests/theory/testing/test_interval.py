@@ -45,7 +45,7 @@ def test_the_path_passes_through_the_estimate_and_its_resamples(multiplicity):
 
 
 def test_the_floor_is_that_of_independent_vectors():
-    """With one Gaussian vector a block, M² of the noise at alignment is known exactly."""
+    """With one Gaussian vector per block, M² of the noise at alignment is known exactly."""
     spaces, rng = spaces_of((1,) * 6), generator(3)
     moments = replicas_of(turned_moment(spaces, 0, rng), 300, 1, rng)
     found = misalignment_interval(spaces, moments, resamples=1999)

@@ -134,6 +134,6 @@ def test_a_residual_is_judged_where_rows_do_not_rest_on_kinks(kind):
     ("predicted", "verdict"), [(0.5, "holds"), (0.52, "holds"), (0.5301, "undecided"), (0.56, "refuted")]
 )
 def test_an_exponent_is_judged_by_the_budget_around_its_prediction(predicted, verdict):
-    """Within .02 of .51, which is measured to .001 or so."""
+    """The exponent is .51, measured to .001 or so, and must lie within .02 of the prediction."""
     found = converged_judgements(FeaturePrediction(exponent=predicted), converged([0.51, 0.5101, 0.5102]), "exact")
     assert [each.verdict for each in found] == [verdict]

@@ -146,7 +146,7 @@ def test_sizes_are_judged() -> None:
 
 
 def test_sizes_have_intervals_that_hold_together_for_all_directions() -> None:
-    """Literally, of the direction that is farthest off: relative to the predicted variance, Student's by blocks."""
+    """The interval is Student's by blocks, for the direction farthest off relative to the predicted variance."""
     (case,) = (case for case in CLAIM.cases(FULL) if isinstance(case.study, Sizes))
     predicted = np.array([1.0, 2.0])
     reading = PredictedReading(step=16, sigma=np.ones(2), multiplicity=(40, 40), tau=np.array([3.0, 5.0]))

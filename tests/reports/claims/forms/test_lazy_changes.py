@@ -40,7 +40,7 @@ def small(activation: str = "relu", width: int = 3, replicas: int = 6000, **keys
     ids=lambda setting: setting.network.activation,
 )
 def test_the_first_step_of_three_neurons(setting: Setting) -> None:
-    """Against the form that is exact at every width."""
+    """The changes agree with the form that is exact at every width."""
     changes = measure_changes(setting)
     rows = simulate.rows(setting)
     basis = np.linalg.eigh(rows.T @ rows / len(rows))[1]
@@ -52,7 +52,7 @@ def test_the_first_step_of_three_neurons(setting: Setting) -> None:
 
 
 def test_several_steps_of_three_neurons() -> None:
-    """Against the plain ensemble, whose noise is larger: the variates have the mean that is added."""
+    """The changes agree with the plain ensemble, whose noise is larger: the variates have the mean that is added."""
     setting = small("erf", training=Training(learning_rate=2.0, steps=6), parametrization="ntk", replicas=8000)
     changes = measure_changes(setting)
     (reading,) = simulate.run(setting).readings

@@ -138,9 +138,9 @@ def test_the_check_says_no_where_rows_are_many() -> None:
 
 @pytest.mark.slow
 def test_two_sizes_may_agree_and_both_be_wrong() -> None:
-    """At n = 16 d² b = 4 and 8 agree, but both are 18 % off; only the warning says so.
+    """At n = 16 d², where the kernel's second level is passed, b = 4 and 8 agree, but both are 18 % off.
 
-    The kernel's second level is passed there.
+    Only the warning says so.
     """
     early = msgspec.structs.replace(control_of(CLAIM).setting.training, steps=320)
     setting = msgspec.structs.replace(control_of(CLAIM).setting, training=early)
@@ -152,7 +152,7 @@ def test_two_sizes_may_agree_and_both_be_wrong() -> None:
 
 
 def test_what_is_told_of_the_larger_network(found: Surrogate, full: Simulation) -> None:
-    """The finding gives its error with the interval of all directions.
+    """The finding gives the larger network's error with the interval of all directions.
 
     The power is that of an upward error in one direction.
     """

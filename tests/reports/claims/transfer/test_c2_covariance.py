@@ -131,7 +131,7 @@ def test_shares_are_read_where_the_paper_reads_its_own():
     ],
 )
 def test_on_the_papers_images_the_published_share_can_be_refuted(share, verdicts):
-    """Within .05 of .88, and of .88 to .93."""
+    """Shares must lie within .05 of .88 at one step, and within .05 of .88 to .93 over the stretch."""
     context = Context(budget="paper", cifar10=Path("/images"))
     paper = next(case for case in CLAIM.cases(context) if "CIFAR-10" in case.name)
     # of 97 steps an epoch

@@ -107,7 +107,7 @@ def test_maps_show_every_point_in_its_place():
 
 
 def test_points_whose_networks_diverged_leave_gaps():
-    """Such points are missing from the line and the maps, and no text describes them; all others are shown."""
+    """Points of diverged networks are missing from the line, the maps and the texts; all others are shown."""
     lost = (MapPoint(), LINE[0])
     outcomes = tuple(outcome for outcome in mapped(slope) if outcome.case.study not in lost)
     shown = CLAIM.illustrate(outcomes)

@@ -87,7 +87,7 @@ def test_stages_are_shown():
 
 
 def test_early_is_held_against_half_of_every_other_stage():
-    """Together the intervals refute: each alone, of 95 %, lets what is above 0 hold."""
+    """Only the joint intervals refute; each alone, at 95 %, lets what is above 0 hold."""
     generator = np.random.default_rng(7)
     scatter = generator.standard_normal(9)
     scatter = (scatter - scatter.mean()) / scatter.std(ddof=1)

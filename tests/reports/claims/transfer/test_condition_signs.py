@@ -56,7 +56,7 @@ def test_parameters_of_other_networks_are_detected():
 
 
 def test_settings_without_data_are_counted_and_nothing_else():
-    """Beside others they change the words on power alone."""
+    """Settings without data, beside others, change only what is said about power."""
     whole = made_design(REAL, REAL)
     nothing = tuple(
         replace(each, **{name: np.full_like(value, np.nan) for name, value in vars(each).items() if np.ndim(value)})
@@ -117,7 +117,7 @@ def test_signs_are_those_of_paired_intervals():
 
 
 def test_nothing_predicted_is_no_sign():
-    """Where linearised training diverges: counted as wrong."""
+    """A setting whose linearised training diverges has no predicted sign and counts as wrong."""
     predicted, measured = made_design(REAL, REAL)
     predicted.accuracy[3, 0] = np.nan
     scores = score_signs(predicted.accuracy[:, 0], measured.accuracy[:, 0])
@@ -240,7 +240,7 @@ def test_levels_and_shares_themselves_decide_nothing(monkeypatch):
     ("mean", "verdict"), [(2.0, "undecided"), (-2.0, "undecided"), (float(np.nextafter(-2, -3)), "refuted")]
 )
 def test_a_correlation_within_its_interval_is_undecided(mean, verdict, monkeypatch):
-    """Whatever its sign; one that is as far below 0 as its interval is wide is not refuted."""
+    """A correlation of either sign is undecided within its interval; one exactly as far below 0 is not refuted."""
     monkeypatch.setattr(condition_signs, "QUANTILE", 2.0)
     monkeypatch.setattr(condition_signs, "within_settings", lambda *_: (mean, 1.0, 2))
     found = judge_design(*made_design(REAL, REAL))[2]

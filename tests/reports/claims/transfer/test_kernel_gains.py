@@ -74,7 +74,7 @@ def roots(x: np.ndarray, study: PretrainedWeights) -> list[np.ndarray]:
 
 
 def target_of(study: WideStudy, x: np.ndarray) -> np.ndarray:
-    """Along a principal direction of the rows, or the sum of all coordinates; of mean square 1."""
+    """The target of a study: a principal direction of the rows, or the sum of all coordinates; of mean square 1."""
     if isinstance(study, KeptOutput):
         found = x.sum(axis=1)
     else:
@@ -135,7 +135,7 @@ def fixed_gains(study: KeptOutput, setting: Setting, replica: int, kernels: list
 
 @pytest.mark.parametrize("new", [False, True])
 def test_a_kept_output_layer(new: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trained networks less what fixed kernels make of their starts, plus the mean of that over drawn ones."""
+    """Gains are those of networks less those of fixed kernels from their starts, plus the latter's mean over others."""
     monkeypatch.setattr(kernel_gains, "UNTRAINED", 2)
     monkeypatch.setattr(kernel_gains, "NARROW", 4)
     study, setting = KeptOutput(4, new, STEPS), setting_of()

@@ -97,7 +97,7 @@ def judged_by(condition, wrong: int) -> str:
 
 @pytest.mark.parametrize(("wrong", "verdict"), [(7, "holds"), (8, "undecided")])
 def test_more_signs_are_to_be_right_than_by_the_commoner_one(wrong, verdict):
-    """Which has 92 right, as many as are right with eight wrong ones."""
+    """The commoner sign alone is right at 92 points, as many as are right with eight wrong ones."""
     assert judged_by(condition_verdict, wrong) == verdict
 
 

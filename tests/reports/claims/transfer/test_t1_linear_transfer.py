@@ -243,7 +243,7 @@ def test_tables_and_figures_have_every_case():
 
 
 def test_intervals_and_power_are_those_of_two_steps():
-    """Early and late: the larger of their errors limits what is detected."""
+    """An early and a late step are judged; the larger of their errors limits what is detected."""
     case = case_of(WEIGHTS)
     predicted = t1.predict(case)
     ones, errors = np.ones_like(predicted.gains), np.full_like(predicted.gains, 0.01)
