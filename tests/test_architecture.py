@@ -100,7 +100,7 @@ def test_help_loads_no_heavy_library():
 
 
 def test_loggers_are_those_of_the_packages():
-    """They are named in strings, for the command line sets their level before it loads what they belong to."""
+    """Loggers are listed by name, because the command line sets their levels before it loads their packages."""
     log = re.compile(r"getLogger\(__name__\)")
     assert {path.relative_to(ROOT).parts[0] for path in MODULES if log.search(path.read_text())} == set(LOGGERS)
 

@@ -78,7 +78,10 @@ def test_criterion_of_descent(steps: int) -> None:
 
 
 def test_peak_with_weight_decay() -> None:
-    """Of s(1 − e^{−v})²/v², v = s + ℓ: (v − ℓ)(2/v − 2/(e^v − 1)) = 1, and v(2/v − 2/(e^v − 1)) increases."""
+    """The peak of s(1 − e^{−v})²/v² with v = s + ℓ solves (v − ℓ)(2/v − 2/(e^v − 1)) = 1.
+
+    v(2/v − 2/(e^v − 1)) increases.
+    """
     v, ell = sp.symbols("v ell", positive=True)
     logarithm = sp.log(v - ell) + 2 * sp.log(1 - sp.exp(-v)) - 2 * sp.log(v)
     condition = (v - ell) * (2 / v - 2 / (sp.exp(v) - 1)) - 1

@@ -86,7 +86,7 @@ def test_names_are_listed():
 
 
 def test_the_docstring_names_every_function():
-    """And every class that a user makes: those of a setting and of an experiment."""
+    """The docstring names every function, and every class a user creates: those of a setting and of an experiment."""
     functions = {name for name in ea.__all__ if name.islower()}
     made = {alias.name for node in block() if node.module == "theory.setting" for alias in node.names}
     assert {name for name in functions | made if f"`{name}`" not in ea.__doc__} == set()

@@ -109,7 +109,7 @@ def test_the_wheel_says_what_it_is(wheel):
 
 
 def test_an_editable_install_is_the_checkout(tmp_path):
-    """Its packages and the module beside them: one folder on the path."""
+    """An editable install puts one folder on the path, the checkout, with its packages and the module beside them."""
     with zipfile.ZipFile(built(tmp_path, "editable")) as archive:
         (path,) = (name for name in archive.namelist() if name.endswith(".pth"))
         assert archive.read(path).decode().split() == [str(ROOT)]
@@ -118,7 +118,7 @@ def test_an_editable_install_is_the_checkout(tmp_path):
 
 @pytest.mark.slow
 def test_the_wheel_reports_from_an_empty_folder(wheel, tmp_path):
-    """In an environment of its own, which has our dependencies and not our checkout."""
+    """The wheel runs in an environment of its own, which has our dependencies but not our checkout."""
     environment, empty = tmp_path / "environment", tmp_path / "empty"
     empty.mkdir()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)

@@ -89,7 +89,7 @@ def test_links_point_to_files():
 
 
 def test_the_families_are_counted():
-    """By the published report; a new one changes these rows."""
+    """The README's table has the verdicts of the published report by family; a new report changes these rows."""
     results = json.loads((ROOT / "reports" / "published" / "results.json").read_text())
     findings = {claim["id"]: [finding["verdict"] for finding in claim["findings"]] for claim in results["claims"]}
     rows = {row[0]: row[2:] for row in re.findall(r"^\| (\w+) \| (.+\?) \| (.*) \|$", README, flags=re.MULTILINE)}

@@ -46,7 +46,10 @@ def full_batch_settings(draw) -> Setting:
 
 
 def pvalues(setting: Setting, *errors: float) -> list[float]:
-    """Of the closed form with its largest eigenvalue too large by each of the `errors` (0: as it is)."""
+    """The p-values of the closed form whose largest eigenvalue is too large by each of the `errors`.
+
+    An error of 0 leaves it as it is.
+    """
     predicted = theory.predict(setting, rows=simulate.rows(setting)).readings[-1].second_moment
     values, vectors = np.linalg.eigh(predicted)
     top = values[-1] * np.outer(vectors[:, -1], vectors[:, -1])

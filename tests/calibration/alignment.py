@@ -32,7 +32,7 @@ DRAWS = 99  # with which p ≤ .05 has a probability of exactly .05 where there 
 
 
 def group(sizes: tuple[int, ...], fixed: int = 0) -> SymmetryGroup:
-    """In the basis of the axes."""
+    """The symmetry group of `fixed` fixed directions and blocks of these `sizes`, along the coordinate axes."""
     return SymmetryGroup(np.eye(fixed + sum(sizes)), fixed, sizes)
 
 

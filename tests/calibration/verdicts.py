@@ -59,7 +59,7 @@ def wishart(rng: Generator, rank: int, vectors: int, root: np.ndarray | None = N
 def blocks(
     rng: Generator, dimension: int, replicas: int, scale: Scale, most: int = 512
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Block means (K, d) of squares of d Gaussian numbers with a common scale a replica, and the counts."""
+    """Block means (K, d) of squares of d Gaussian numbers with a common scale per replica, and the counts."""
     count = min(most, replicas)
     counts = np.bincount(np.arange(replicas) % count)
     if scale is equal:
@@ -69,7 +69,7 @@ def blocks(
 
 
 def gaussian_rejects(rng: Generator, *, rank: int, vectors: int, dimension: int | None = None) -> bool:
-    """At 5 %."""
+    """Whether the test of a whole matrix from Gaussian vectors rejects a true prediction at 5 %."""
     d = rank if dimension is None else dimension
     root = np.eye(d)[:, :rank]
     sample = wishart(rng, rank, vectors)
@@ -87,7 +87,7 @@ def gaussian_finds(rng: Generator, *, rank: int, vectors: int, sign: int) -> boo
 
 
 def estimated(rng: Generator, dimension: int, replicas: int, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
-    """Block means (K, d, d) of w wᵀ for Gaussian w of a random scale a replica, and the counts."""
+    """Block means (K, d, d) of w wᵀ for Gaussian w of a random scale per replica, and the counts."""
     count = min(512, replicas)
     w = np.sqrt(scale(rng, (replicas, 1))) * rng.standard_normal((replicas, dimension))
     counts = np.bincount(np.arange(replicas) % count)
@@ -95,7 +95,7 @@ def estimated(rng: Generator, dimension: int, replicas: int, scale: Scale) -> tu
 
 
 def estimated_rejects(rng: Generator, *, dimension: int, replicas: int, scale: Scale) -> bool:
-    """At 5 %."""
+    """Whether the test of a whole matrix with estimated variances rejects a true prediction at 5 %."""
     moments, counts = estimated(rng, dimension, replicas, scale)
     return whole_matrix_test(np.eye(dimension), moments, gaussian=False, counts=counts).pvalue <= 0.05
 
@@ -110,7 +110,7 @@ def estimated_finds(rng: Generator, *, replicas: int, sign: int) -> bool:
 
 
 def variances_reject(rng: Generator, *, dimension: int, replicas: int, scale: Scale, level: float) -> bool:
-    """At a level, with as many blocks as a simulation has in that dimension."""
+    """Whether the test of variances rejects true ones at `level`, with a simulation's number of blocks."""
     values, counts = blocks(rng, dimension, replicas, scale, block_count(dimension))
     return variances_test(np.ones(dimension), values, counts=counts).pvalue <= level
 

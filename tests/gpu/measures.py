@@ -68,7 +68,7 @@ def agreement(
 
 
 def faults(found: list[dict[str, Any]], limit: float) -> list[dict[str, Any]]:
-    """Those that were not placed on the device, or disagree."""
+    """The entries of `found` that were not placed on the device, or whose error is not within `limit`."""
     return [each for each in found if not each["placed"] or not each["error"] <= limit]
 
 
@@ -83,10 +83,7 @@ def seconds(work: Callable[[], object], synchronize: Callable[[], object]) -> fl
 
 
 def throughput(device: str, setting: Setting = WORK) -> dict[str, float]:
-    """Replicas a second of the engine, of a loop over replicas, and of the products of matrices alone.
-
-    The last is the bound: forward and backward passes without labels, activations, updates or sums.
-    """
+    """Replicas per second of the engine, of a loop over replicas, and of the products of matrices alone."""
     where, replicas = torch.device(device), setting.ensemble.replicas
     synchronize = torch.cuda.synchronize if where.type == "cuda" else lambda: None
     engine = seconds(lambda: simulate.run(setting, device=device), synchronize)

@@ -44,7 +44,7 @@ def test_onnx_shapes_that_are_not_there(tmp_path, dims):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_damaged_files_give_an_answer_or_a_refusal(tmp_path, seed):
-    """Some bytes changed, and cut somewhere: no exception but InvalidInput."""
+    """A file with some bytes changed and its end cut off raises nothing but InvalidInput."""
     rng = np.random.default_rng(seed)
     raw = bytearray(Path(onnx_file(tmp_path / "m.onnx")).read_bytes())
     for place in rng.integers(2, len(raw), 4):

@@ -129,7 +129,7 @@ def test_report(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_typeset(tmp_path):
-    """From the records alone: whatever a kill left half typeset is written anew."""
+    """The killed report is typeset anew from its records alone, whatever the kill has left half written."""
     done = python(
         "import sys; from reports.cli import main; sys.exit(main(sys.argv[1:]))", *REPORT, "--out", tmp_path / "whole"
     )

@@ -136,7 +136,7 @@ def _sources(root: Path, package: str, name: str) -> set[Path]:
 
 @cache
 def _taken(root: Path, package: Path) -> dict[str, tuple[str, str]]:
-    """Of the names that a package takes from modules: the module, and what it is called there."""
+    """For each name that a package takes from a module: that module, and the name it has there."""
     if not (root / package).exists():
         return {}
     return {

@@ -70,7 +70,7 @@ def mutants(root: Path, module: Path) -> Iterator[Mutant]:
 
 
 def sample(root: Path, paths: tuple[Path, ...], size: int, seed: int) -> list[Mutant]:
-    """So many of the mutants of these modules that are other programs, all equally likely; fewer if there are fewer."""
+    """Up to `size` distinct mutants of these modules that change the program, all equally likely to be chosen."""
     every = [mutant for path in paths for mutant in mutants(root, path)]
     random.Random(seed).shuffle(every)
     chosen: dict[tuple[Path, str], Mutant] = {}

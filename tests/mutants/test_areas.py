@@ -29,7 +29,10 @@ SOURCES = {
 
 
 def test_tests_of_a_module_and_of_what_uses_it(tmp_path: Path) -> None:
-    """By name, by use in its package, the rest of its package, and by use elsewhere."""
+    """Tests are found by name, by use in the package, as the rest of the package, and by use elsewhere.
+
+    They run in this order.
+    """
     for path, source in SOURCES.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(source, encoding="utf-8")

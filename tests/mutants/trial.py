@@ -143,7 +143,7 @@ class Watch:
             self.ended_by = report.nodeid
 
     def late(self, *_: object) -> None:
-        """At the signal of the timer."""
+        """Handle the timer's signal: record the test that is running, and exit."""
         self.ended_by = self.test
         self.write(LATE)
         os._exit(LATE)
@@ -175,7 +175,7 @@ def _run(place: Path, tests: Sequence[str], known: dict[str, float], *, limited:
 
 
 def _test(place: Path, tests: Sequence[str], known: dict[str, float], *, limited: bool) -> None:
-    """In the child: run pytest, write what was seen, and leave."""
+    """Run pytest in the child process, write what was seen, and exit."""
     try:
         os.setpgid(0, 0)
         watch = Watch(place, known, limited=limited)

@@ -51,7 +51,7 @@ class WideResNet(nn.Module):
         return self.out(torch.relu(self.bn(x)).mean((2, 3)))
 
     def ordered(self) -> list[nn.Parameter]:
-        """Its parameters in the order of `simulate.residual`: weights, then scales and shifts."""
+        """The parameters in the order of `simulate.residual`: weights, then scales and shifts."""
         weights, normal = [self.stem.weight], []
         for block in self.blocks:
             weights += [block.conv1.weight, block.conv2.weight]

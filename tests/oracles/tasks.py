@@ -12,7 +12,7 @@ from theory.setting import Network, Remedy, TaskSequence
 
 
 def naive_sequence(sequence: TaskSequence, remedy: Remedy, replica: int) -> list[tuple[list[Tensor], dict, dict]]:
-    """Of every task of a replica: where it begins, and loss and accuracy by step."""
+    """For each task of a replica: the weights it starts from, and its loss and accuracy by step."""
     tasks = [task_inputs(sequence, task, [replica]) for task in range(sequence.count)]
     initial = [w[0].clone() for w in tasks[0].parameters]
     weights, found = initial, []

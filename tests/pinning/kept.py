@@ -18,7 +18,7 @@ def pinned(file: Path) -> Pinned:
 
 
 def pin(rows: Rows, loose: Mapping[str, float], file: Path) -> None:
-    """Print which numbers have changed since they were pinned, and pin them anew, one row a line."""
+    """Print which numbers have changed since they were pinned, and pin them anew, one row per line."""
     found = {name: leaves(call()) for name, call in rows.items()}
     for line in changes(found, pinned(file) if file.exists() else {}, loose):
         print(line)

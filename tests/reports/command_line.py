@@ -10,7 +10,7 @@ from reports import cli
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """Its exit status, what it prints, and what it says on stderr."""
+    """The exit status of `eigenalign`, what it prints, and what it writes on stderr."""
     status = cli.main([str(argument) for argument in arguments])
     out, err = capfd.readouterr()
     return status, out, err

@@ -76,7 +76,7 @@ def test_the_example_is_read():
 
 
 def test_the_whole_experiment_follows_from_its_departures(file):
-    """Written as a file again, they are the same experiment; what is left at its default is not among them."""
+    """The departures, written as a file, give the same experiment; values left at their defaults are not among them."""
     text = UPSTREAM + "[upstream.until]\naccuracy = 0.9\n" + REST.replace(', { kind = "first-layers", layers = 1 }', "")
     experiment = load(file(text))
     written = departures(experiment)

@@ -93,7 +93,10 @@ def test_misalignment_of_draws_is_that_of_noise_alone_and_falls_as_one_over_thei
 @pytest.mark.parametrize(("time", "initial"), [(None, 0.0), (0.3, 0.0), (2.5, 0.4), (40.0, 3.0)])
 @pytest.mark.parametrize("center", [False, True])
 def test_the_law_of_data_is_that_of_gradient_flow(rows, time, initial, center):
-    """Literally: w_T = P w_0 + A⁻¹(1 − P) X'y/n with P = exp(−AT), by the exponential of a matrix and a solve."""
+    """The law is that of w_T = P w_0 + A⁻¹(1 − P) X'y/n with P = exp(−AT).
+
+    P is the exponential of a matrix, and the rest a linear solve.
+    """
     x = rows + np.array([1.0, 0.0, 0.0, -2.0])
     law = law_of_data(x, (9, 4), time=time, initial=initial, center=center)
     x = x - x.mean(axis=0) if center else x

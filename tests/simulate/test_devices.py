@@ -97,7 +97,7 @@ def test_no_cuda(monkeypatch):
 @pytest.mark.filterwarnings("ignore:.*control TF32")
 @pytest.mark.parametrize("there", [True, False])
 def test_convolutions_of_cuda_add_up_in_one_order_and_full_precision(monkeypatch, there):
-    """Where there is CUDA; otherwise the settings of cuDNN are not touched."""
+    """Settings of cuDNN change where CUDA is available; otherwise they are not touched."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.allow_tf32

@@ -65,7 +65,7 @@ def test_fashion_mnist(garments):
 
 
 def test_transfer_of_fashion_mnist(garments, saved):
-    """With its own labels, as with the same rows and labels from arrays, to the bit."""
+    """Transfer with its own labels gives the same bits as with the same rows and labels from arrays."""
     real, training = Labels(kind="real"), Training(loss="cross-entropy", steps=2, learning_rate=0.01)
     rows, labels = saved(GARMENTS.reshape(20, -1)), saved(CLASSES, "y.npy")
 
@@ -146,7 +146,7 @@ def test_idx_files_that_cannot_be_read(garments):
 
 
 def test_digest_of_fashion_mnist(garments, monkeypatch):
-    """It is that of the two files' contents, wherever they lie."""
+    """The digest depends on the contents of the two files, not on their folder."""
 
     def of(path=None):
         return simulate.digest(Setting(data=fashion(path)))

@@ -20,7 +20,7 @@ from theory.setting import Data, Ensemble, InvalidInput, Labels, Network, Settin
 
 
 def test_channels_are_scaled_together_or_each_by_its_own(path):
-    """Of each channel less its mean: the root mean square over all images and positions, by a literal count."""
+    """The scale is the root mean square of each channel less its mean, counted over all images and positions."""
     raw = [IMAGES[:, c] - IMAGES[:, c].mean() for c in range(2)]
     own = [np.sqrt((channel**2).mean()) for channel in raw]
     together = np.sqrt((own[0] ** 2 + own[1] ** 2) / 2)

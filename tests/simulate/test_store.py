@@ -61,7 +61,10 @@ def test_resuming_trains_nothing_that_is_there(tmp_path, trained):
 
 @pytest.mark.parametrize("blocks", [None, 100])
 def test_an_ensemble_grows_and_recomputes_nothing(tmp_path, trained, monkeypatch, blocks):
-    """With fewer blocks than a range has replicas, a slot of a shard adds up several of them."""
+    """A larger ensemble trains the new replicas alone and equals one trained at once.
+
+    With fewer blocks than a range has replicas, a slot of a shard adds up several of them.
+    """
     if blocks:
         for module in (tiles, ensemble):
             monkeypatch.setattr(module, "block_count", lambda dimension: blocks)

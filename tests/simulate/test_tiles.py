@@ -29,7 +29,7 @@ SMALL = Setting(
 
 
 def test_a_small_ensemble_may_be_one_tile(tmp_path):
-    """With the same draws: only rounding differs. It is not stored, so a store never mixes tiles."""
+    """The draws are the same, so that only rounding differs. One tile is not stored: a store never mixes tiles."""
     assert Trainer(SMALL, torch.device("cpu"), most=3).tile == 3
     whole, few = (simulate.run(SMALL, replicas=3, fitted=fitted, store=tmp_path) for fitted in (False, True))
     assert few.replicas == whole.replicas == 3

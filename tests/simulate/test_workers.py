@@ -120,7 +120,7 @@ def test_processes_are_one_ensemble_and_show_progress(tmp_path, processes, termi
 
 
 def test_what_was_found_is_no_speed(tmp_path, monkeypatch):
-    """Of 600 replicas 512 are in the store: the rate is that of the others."""
+    """With 512 of 600 replicas in the store the bar starts at 512, so that its rate is that of the others."""
     simulate.run(SETTING, replicas=512, store=tmp_path)
     bars = []
 

@@ -1,4 +1,4 @@
-"""At every scale the right number, or a refusal: f(c x) = c^p f(x) for c from 1e-300 to 1e300.
+"""Every function is right or refuses at every scale: f(c x) = c^p f(x) for c from 1e-300 to 1e300.
 
 Every public function of `theory` that takes arrays has a law here, or a reason why it needs none.
 """

@@ -44,7 +44,7 @@ def test_shape_of_mirror_images(tau: list[int]) -> None:
 def test_classification_enumerates_what_the_intervals_leave(
     signs: list[tuple[int, ...]], alternatives: tuple[str, ...] | None
 ) -> None:
-    """Against all sign sequences one by one: (1,) a clear rise, (−1,) a clear fall, (1, −1) undecided."""
+    """All sign sequences are tried one by one: (1,) is a clear rise, (−1,) a clear fall, (1, −1) undecided."""
     tau = np.cumsum([0.0] + [0.0 if len(s) == 2 else 100.0 * s[0] for s in signs])
     shapes = {shape_of(np.cumsum([0, *choice])) for choice in itertools.product(*signs)}
     if alternatives is None:

@@ -185,7 +185,10 @@ def test_what_is_left_out_is_said_once(small, asked, caplog):
 
 
 def test_how_long_it_takes_is_said_before_it_starts(small, monkeypatch, caplog):
-    """By networks that are timed in place of the paper's; nothing is trained."""
+    """The expected duration is logged before any case runs.
+
+    It is timed on narrow networks in place of the paper's, and follows from the number of rows that a case sees.
+    """
     caplog.set_level(logging.INFO, "reports")
     every = [case for claim in ("A6", "C1") for case in added(claim, small)]
     narrow = [replace(case, trained=_narrow(case.trained)) for case in every]
@@ -220,7 +223,7 @@ def _narrow(trained: Any) -> Any:
 
 
 def test_networks_that_diverge_do_not_cost_the_report_of_others(small):
-    """In an ensemble: an undecided finding that says where."""
+    """An ensemble that diverges gives an undecided finding that says which networks diverged."""
     case = added("A6", small)[0]
     wild = Trial(smaller(case.setting, steps=(0, 6), learning_rate=1e30), case.study, case.kind)
     (finding,) = judge_claim(replace(a6_convolutions.CLAIM, trials=lambda _: {case.name: wild}), small).findings

@@ -27,7 +27,7 @@ class Factor:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Some numbers."""
+    """Numbers drawn by replicas, some of which may have diverged."""
 
     values: np.ndarray
     replicas: int

@@ -65,7 +65,7 @@ def test_over_what_errors_are_taken(count: int, over: str, groups: int) -> None:
 
 
 def test_no_share_and_no_factor_leaves_its_range() -> None:
-    """Of six units, whose errors are larger than what they measure."""
+    """With errors larger than what they measure, as for six units, shares stay within 0 and 1 and factors above 0."""
     before, after = networks(1)
     composition = made_of(check(after[0][:6], X, initial=before[0][:6]).composition)
     assert composition.parts.interval(composition.parts.share, composition.parts.share_error)[0] < 0
@@ -75,7 +75,7 @@ def test_no_share_and_no_factor_leaves_its_range() -> None:
 
 
 def test_a_share_ends_at_the_whole_and_a_factor_nowhere() -> None:
-    """Of ten units of which training has left nothing: the interval would end beyond 1."""
+    """If training leaves nothing of ten units, the share's interval is cut at 1; a factor's has no upper bound."""
     rng = np.random.default_rng(5)
     before, after = rng.standard_normal((10, 6)), rng.standard_normal((10, 6))
     composition = made_of(check(after, X, initial=before).composition)
@@ -187,7 +187,7 @@ def test_two_units_are_too_few() -> None:
 
 @pytest.mark.parametrize("initial", [None, 0.04])
 def test_the_law_has_the_errors_between_networks(initial: float | None) -> None:
-    """In the scale of the weights as given, of four networks and four eigenspaces, the fewest that will do."""
+    """The law is fitted in the scale of the given weights, and needs four networks and four eigenspaces with weight."""
     layers = 0.2 * np.random.default_rng(3).standard_normal((4, 200, 5)) * np.sqrt([5.0, 4.0, 3.0, 3.0, 1.5])
 
     def law(count: int, multiplicity: tuple[int, ...]) -> object:

@@ -96,7 +96,7 @@ def test_a_folder_is_read_in_the_channels_of_the_layer(tmp_path, mode, channels)
 
 @pytest.mark.parametrize("size", [(5, 7), (7, 6)])
 def test_a_dense_layer_sees_images_of_one_size(tmp_path, size):
-    """As many numbers in another shape are other numbers."""
+    """A dense layer refuses images of different sizes, even with equally many numbers; a convolution accepts them."""
     pictures(tmp_path, "L", (7, 5), size)
     with pytest.raises(InvalidInput, match="all images must have one size, with 35 numbers"):
         open_samples(str(tmp_path), layer(4, 35))
@@ -145,7 +145,7 @@ def test_four_groups_at_least(monkeypatch):
 
 
 def test_a_sample_that_is_not_finite_is_named_within_its_block():
-    """Of 200 rows four are read at once."""
+    """The refusal names the sample by its number among all 200, although they are read in blocks."""
     rows = RNG.standard_normal((200, 3))
     rows[6, 1] = np.nan
     assert next(iter(chunks(samples(rows, layer(2, 3)), 4)))[1].shape == (4, 3)
@@ -156,7 +156,7 @@ def test_a_sample_that_is_not_finite_is_named_within_its_block():
 
 
 class Bar:
-    """Of the progress: what it was made with, and what it was told."""
+    """A progress bar that keeps its options and the counts of its updates."""
 
     made: dict[str, object]
     told: list[int]

@@ -44,7 +44,10 @@ def test_of_a_decoders_message_the_first_line_is_said_or_its_kind(tmp_path, monk
 
 @pytest.mark.parametrize(("kernel", "axes"), [(True, (2, 3, 4)), (False, (2, 3, 4, 5))])
 def test_data_are_the_array_of_two_axes_or_of_images(tmp_path, kernel, axes):
-    """Beside labels and numbers of one axis more; of three axes grey images, for filters of one channel."""
+    """The data are found beside labels and an array of more axes.
+
+    For filters of one channel, three axes are grey images.
+    """
     beside = np.ones((2, 2, 2, 2, 2, 2)[: max(axes) + 1])
     for count in axes:
         shape = {2: (6, 4), 3: (6, 2, 2), 4: (6, 1, 2, 2), 5: (6, 1, 2, 2, 1)}[count]

@@ -190,7 +190,7 @@ def test_a_message_names_the_arrays_that_are_most_like_the_key(tmp_path):
 
 
 def test_a_folder_of_safetensors_is_one_file(tmp_path):
-    """As large models are published, with an index, which is not needed."""
+    """A folder of safetensors files, as large models are published, is read as one file; its index is not needed."""
     save_file({"a.weight": torch.ones(3, 2)}, tmp_path / "model-00001-of-00002.safetensors")
     save_file({"b.weight": torch.ones(4, 2)}, tmp_path / "model-00002-of-00002.safetensors")
     (tmp_path / "model.safetensors.index.json").write_text("{}")
@@ -298,7 +298,7 @@ def test_two_versions_of_numpys_format_are_read(tmp_path, version, fits):
 
 @pytest.mark.parametrize(("repeated", "fits"), [(1, True), (3, False), (6, False)])
 def test_a_tensor_that_repeats_its_numbers_is_none(tmp_path, repeated, fits):
-    """Of ten numbers, 40 bytes, it makes 30 or 60."""
+    """A tensor that repeats ten stored numbers (40 bytes) to make 30 or 60 does not count as numbers."""
     torch.save({"w": torch.arange(1.0, 11)[:, None].expand(10, repeated)}, tmp_path / "w.pt")
     assert [array.numbers for array in contents(tmp_path / "w.pt", "w")] == [fits]
 

@@ -17,7 +17,7 @@ UNKNOWN = "must be a .npy, .npz, .safetensors"
 
 
 def test_a_safetensors_file_without_tensors_is_one(tmp_path):
-    """Its header ends where the file does."""
+    """A safetensors file whose header is all it has is recognised and holds no arrays."""
     save_file({}, tmp_path / "none.safetensors")
     raw = (tmp_path / "none.safetensors").read_bytes()
     assert len(raw) == 8 + int.from_bytes(raw[:8], "little")
@@ -81,7 +81,10 @@ def test_eight_of_the_classes_that_a_checkpoint_needs_are_named(tmp_path, monkey
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_of_several_arrays_the_only_one_that_fits_is_meant(tmp_path, count):
-    """Of a single one its axes are not asked for: what needs it refuses it, by its shape."""
+    """The only array with two axes is taken from several; a single array is taken whatever its axes.
+
+    The function that needs other axes then refuses it by its shape.
+    """
     others = {f"b{k}": np.ones(4) for k in range(count - 1)}
     np.savez(tmp_path / "w.npz", w=DENSE, **others)
     assert stored(str(tmp_path / "w.npz"), "w", (2,)).name == "w"

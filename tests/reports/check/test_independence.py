@@ -112,7 +112,11 @@ def test_too_few_filters_to_tell_are_said():
 
 
 def literal_relations(filters, seed):
-    """In place, with plain loops: cosines at the places of random orders less those of all pairs of filters."""
+    """The pairs of networks that are related in place, with correlation and limit, computed by plain loops.
+
+    The correlation is the mean cosine of filters in the same place less that of all pairs; the limit is its largest
+    size when the filters are taken in random orders.
+    """
     count, m = filters.shape[:2]
     rng = np.random.default_rng(seed)
     chosen = [int(i * (m - 1) / (min(m, 512) - 1)) for i in range(min(m, 512))]
@@ -131,7 +135,7 @@ def literal_relations(filters, seed):
 
 @pytest.mark.parametrize(("m", "share"), [(8, 0.9), (40, 0.6), (520, 0.15)])
 def test_the_limit_is_the_largest_of_999_permutations_of_512_filters(m, share):
-    """At any scale, and with filters that are zero."""
+    """Correlation and limit are those of the plain loops, at another scale and with a filter that is zero."""
     found = networks(np.random.default_rng(m), 3, m)
     found[2] = share * found[0] + np.sqrt(1 - share**2) * found[2]
     found[1, 3] = 0
@@ -156,10 +160,10 @@ def test_a_permuted_copy_is_as_near_as_four_fifths(near):
 
 @pytest.mark.parametrize(("count", "related"), [(2, True), (28, False)])
 def test_the_false_alarms_of_all_pairs_are_one_in_a_thousand_together(count, related):
-    """Of 20 axes two filters of each network lie along each: nearest to the other network's along 17 of them.
+    """Each network has two filters along each of 20 axes; along 17 axes the nearest ones are the other network's.
 
-    Along 10 would be chance. 68 neighbours of 80 across the networks are 4.3 standard deviations more: beyond the upper
-    quantile of 1/1,000, 3.1, but not that of 1/378,000 for the 378 pairs of 28 networks, 4.6.
+    By chance this would hold along 10. 68 neighbours of 80 across the networks are 4.3 standard deviations more: beyond
+    the upper quantile of 1/1,000, 3.1, but not that of 1/378,000 for the 378 pairs of 28 networks, 4.6.
     """
     m, pair = 40, np.zeros((2, 40, 40))
     for axis in range(20):

@@ -317,7 +317,7 @@ def test_a_monitor_of_filters():
 
 
 def test_a_monitor_of_few_filters_is_finite():
-    """For every number of filters, from one on; it is the effect that `check` gives."""
+    """A monitor gives the effect that `check` gives, for every number of filters from one on."""
     for count in (1, 2, 6):
         w = layer(FALLING, count)
         watch = monitor(w, X[:500])

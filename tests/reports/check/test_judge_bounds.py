@@ -59,7 +59,7 @@ def test_in_a_single_eigenspace_every_basis_is_alike(count):
 
 
 def test_weights_of_equal_variances_in_all_directions_are_alike_in_every_basis():
-    """Of directions that are isotropic to the last digit no basis has an unaligned part."""
+    """Weights that are isotropic to the last digit have no unaligned part in any basis: p is 1, without an effect."""
     for rows in (X[:, :2], X):
         d = rows.shape[1]
         found = check(np.vstack([np.eye(d), -2 * np.eye(d)]), rows)
@@ -92,7 +92,11 @@ def test_two_dimensions_and_two_eigenspaces_are_tested_like_more(count):
 
 @pytest.mark.parametrize(("isotropic", "alike"), [(0.01, False), (0.011, True)])
 def test_filters_needed_are_those_of_anisotropic_weights_at_one_percent(monkeypatch, isotropic, alike):
-    """And the numbers of both measures count where they are more than there are."""
+    """Weights count as anisotropic up to p = 1 %.
+
+    The check reports the smaller of the two measures' numbers of filters that exceed the twelve present, and no number
+    if one measure has none.
+    """
     asked = []
     monkeypatch.setattr(judge, "filters_pvalue", lambda *_, **__: isotropic)
     monkeypatch.setattr(judge, "exact_tests", lambda *_, **__: (judge.Aligned(0.5, "randomization", "filters"), None))

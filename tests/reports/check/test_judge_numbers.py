@@ -125,9 +125,10 @@ OTHER = {"transposed": True, "group": (2, 2), "dilation": 2, "channels_last": Tr
 
 @pytest.mark.parametrize("options", [{}, OTHER])
 def test_every_option_of_a_check_is_that_of_its_patches(tmp_path, options):
-    """By default none; otherwise filters stored inputs first, the second group of two, dilated, channels last, centred.
+    """A check applies its options to the patches; by default none is set.
 
-    The trace of the data's moment is that of the patches, one by one, and files give the numbers of arrays.
+    The others are filters stored inputs first, the second group of two, dilation, channels last, and centring. The
+    trace of the data's moment is that of the patches, one by one, and files give the numbers of arrays.
     """
     by, images = options.get("dilation", 1), IMAGES[:, 2:] if options else IMAGES[:, :2]
     rows = np.array(

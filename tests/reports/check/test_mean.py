@@ -138,7 +138,7 @@ def test_the_errors_of_the_mean_are_those_of_independent_rows():
 
 
 def test_a_direction_is_fixed_beyond_three_errors_and_a_hundredth_of_the_moment():
-    """Literally, direction by direction; 9 is the square of three errors, and a joined space has two components."""
+    """Each direction is judged literally: 9 is the square of three errors, and a joined space has two components."""
     seen = set()
     for seed in range(40):
         data = in_groups(seed, 4, (8, 10, 9, 11, 12, 10))

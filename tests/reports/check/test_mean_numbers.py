@@ -21,7 +21,7 @@ def exact(moment: np.ndarray, mean: list[float], error: float = 0.0) -> DataMome
 
 
 def test_a_hundredth_of_the_moment_is_no_mean():
-    """Of all directions together, and of one of them."""
+    """A mean with at most a hundredth of the moment fixes nothing: of the whole moment, or of one direction's."""
     data = exact(np.diag([20.0, 80.0]), [1.0, 0.0])
     assert data.mean_share == 0.01
     assert fixing_turns(data.exact_eigenspaces, data)[2] == 1  # 1/20 of its own direction

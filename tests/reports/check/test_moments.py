@@ -68,7 +68,7 @@ def test_patches_agree_with_loops(seed, sizes, room):
 
 @pytest.mark.parametrize("held", [1, 50, 1000])
 def test_blocks_change_nothing(monkeypatch, held):
-    """Small memory: images one by one, and large images in strips."""
+    """With little memory, images are read one by one and large images in strips; the moments are the same."""
     images = np.random.default_rng(0).standard_normal((7, 2, 6, 5))
     whole = data_moment(samples(images, layer(3, 2, 3, 2)))
     monkeypatch.setattr(moments, "_HELD", held)
@@ -134,7 +134,10 @@ def test_a_folder_of_images(tmp_path):
 
 
 def test_standard_errors_of_eigenvalues():
-    """Over repetitions (λ̂ − λ)/SE is near N(0, 1): Σ z² within χ²'s 1e-7 tails, errors in 64 groups (t_63 widens)."""
+    """(λ̂ − λ)/SE is near N(0, 1): Σ z² over 150 repetitions lies within the 1e-7 tails of χ².
+
+    The errors come from 64 groups, so that Σ z² is divided by the variance of t_63.
+    """
     rng, repetitions, variances = np.random.default_rng(0), 150, np.array([1.0, 3.0, 9.0])
     scores = []
     for _ in range(repetitions):
@@ -153,7 +156,10 @@ def test_equal_eigenvalues_are_joined_and_distant_ones_are_not():
 
 
 def test_a_double_eigenvalue_is_joined():
-    """Missed in 1.1 % of 200 samples, but for the tails of errors from 64 groups: in 5 % at most, binomially."""
+    """A double eigenvalue is missed in at most 5 % of 200 samples, by the binomial tail at 1e-6.
+
+    Without the tails of errors from 64 groups it would be 1.1 %.
+    """
     rng = np.random.default_rng(3)
     missed = 0
     for _ in range(200):
@@ -302,7 +308,7 @@ def test_rotations_are_by_distances_less_their_errors():
 
 
 def test_runs_of_eigenvalues_are_joined_by_hand():
-    """For M while both ends are within three errors; for exact alignment while neighbours are."""
+    """M joins a run while its ends are within three errors; exact alignment joins it while neighbours are."""
     sizes = set()
     for seed in range(30):
         data = in_groups(seed, 5, (4, 6, 5, 9, 7, 8))

@@ -69,7 +69,7 @@ def test_eigenvalues_as_far_apart_as_their_error_are_not_turned():
 
 @pytest.mark.parametrize(("dimension", "kind"), [(128, np.float64), (129, np.float32)])
 def test_errors_of_many_dimensions_are_kept_once_in_single_precision(dimension, kind):
-    """As few groups as there are do not change this: what is drawn from is what is kept, and no copy."""
+    """From 129 dimensions on the scatter is float32; it is never copied, even with as few as three groups."""
     groups = np.stack([np.diag(np.linspace(1, 2, dimension) * size) for size in (0.9, 1.0, 1.1)])
     data = DataMoment(groups, np.zeros((3, dimension)), np.full(3, 4), 12, np.full(dimension, True))
     first, second = (data.basis_noise(data.exact_eigenspaces) for _ in range(2))

@@ -34,7 +34,7 @@ def test_the_random_basis_of_variances_is_that_of_the_test():
 
 
 def test_the_noise_of_variances_is_no_orientation():
-    """Of 30 isotropic filters the variances differ by chance, and what they seem to prefer is nearly taken off."""
+    """The variances of 30 isotropic filters differ by chance; corrected for that, they show almost no preference."""
     rng = np.random.default_rng(9)
     seen = [random_basis_squared(axes(10), weights_of(rng.standard_normal((30, 10)))) for _ in range(30)]
     assert np.mean(seen) < 0.15
@@ -73,7 +73,7 @@ def test_the_filters_needed_solve_their_equation():
 
 
 def test_caution_takes_the_lower_end_of_what_the_variances_may_be():
-    """In nine of ten layers it is below what the true variances have; from many filters it is nearly that."""
+    """The cautious value is below the true one in nine of ten layers; from many filters it is nearly the true one."""
     rng, deviations = np.random.default_rng(8), np.exp(np.linspace(0.5, -0.5, 12))
     true = random_basis_squared(axes(12), weights_of(rng.standard_normal((200_000, 12)) * deviations))
     few, many = (
@@ -129,7 +129,10 @@ def literal_random_basis(multiplicity, tau, errors, cautious):
 @pytest.mark.parametrize("cautious", [False, True])
 @pytest.mark.parametrize(("scale", "units"), [(1.0, 40), (0.1, 40), (0.1, 4)])
 def test_a_random_basis_by_hand(cautious, scale, units):
-    """Of clear variances and of ones that differ by chance; errors between vectors, or between networks."""
+    """The value is that of the plain formula, for clear variances and for ones that differ by chance.
+
+    Errors are those between vectors or between networks.
+    """
     spaces = Eigenspaces(np.arange(1.0, 4), (2, 1, 1), np.eye(4), 0.0)
     rng = np.random.default_rng(18)
     w = rng.standard_normal((units, 4)) * np.exp(scale * np.array([1, 1, 0, -1.5]))
@@ -148,7 +151,7 @@ def test_a_random_basis_by_hand(cautious, scale, units):
 
 @pytest.mark.parametrize("cautious", [False, True])
 def test_a_space_without_weights_is_as_weak_as_the_weakest(cautious):
-    """It has no logarithm; of two spaces that have one the rest is reckoned as before."""
+    """A space without weights has no logarithm; the errors are those of the two spaces that have one."""
     spaces = Eigenspaces(np.arange(1.0, 4), (2, 1, 1), np.eye(4), 0.0)
     w = np.random.default_rng(19).standard_normal((40, 4)) * [2.0, 2.0, 1.0, 0.0]
     values = weights_of(w).variances(spaces)

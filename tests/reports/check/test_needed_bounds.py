@@ -15,14 +15,14 @@ from theory.eigenspaces import Eigenspaces
 @pytest.mark.parametrize("cautious", [False, True])
 @pytest.mark.parametrize("count", [1, 4])
 def test_equal_variances_have_no_orientation(cautious, count):
-    """They have no spread, whatever their errors are."""
+    """Equal variances have no spread and give 0, whatever their errors are."""
     w = weights_of(np.ones((count, 3)) * np.arange(1, count + 1)[:, None])
     assert random_basis_squared(axes(3), w, cautious=cautious) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("multiplicity", [(2, 1, 1), (3, 1), (1,) * 7, (17, 13)])
 def test_of_a_single_space_with_weights_nothing_is_known(multiplicity):
-    """Not a number that differs from 0 by rounding, by which another would be divided."""
+    """The result is exactly 0, because a rounding error in its place would be divided by another one."""
     d = sum(multiplicity)
     spaces = Eigenspaces(np.arange(1.0, len(multiplicity) + 1), multiplicity, np.eye(d), 0.0)
     w = np.random.default_rng(0).standard_normal((30, d))
@@ -33,7 +33,7 @@ def test_of_a_single_space_with_weights_nothing_is_known(multiplicity):
 
 @pytest.mark.parametrize(("share", "known"), [(0.9e-12, False), (1.1e-12, True)])
 def test_a_variance_is_known_from_1e_12_of_the_largest_on(share, known):
-    """Of one that is not known the logarithm is that of the smallest of the others."""
+    """A variance below 1e-12 of the largest takes the logarithm of the smallest of the others."""
     tau = np.array([share * 4, 1.0, 4.0])
     w = weights_of(np.sqrt(tau) * np.array([[1.0, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]]))
     logs = np.log(tau if known else tau[1:])

@@ -74,7 +74,7 @@ def test_tensors_of_unknown_kinds_are_no_numbers(tmp_path, kind, said):
 
 
 def test_of_kinds_that_numpy_lacks_floats_alone_are_numbers(tmp_path):
-    """In bfloat16 and in four bits."""
+    """bfloat16 is read as floats, whereas INT4 has the kind of ONNX's own type."""
     tensors = [
         onnx.helper.make_tensor("a", onnx.TensorProto.BFLOAT16, (2,), [1.0, -2.0]),
         onnx.helper.make_tensor("b", onnx.TensorProto.INT4, (2,), [1, -2]),
@@ -89,7 +89,10 @@ def test_of_kinds_that_numpy_lacks_floats_alone_are_numbers(tmp_path):
 
 @pytest.mark.parametrize(("more", "fits"), [(-1, True), (0, True), (1, False)])
 def test_a_message_holds_eight_entries_per_byte_at_most(tmp_path, more, fits):
-    """Of one bit each, which is less than any type takes; the length of a shape is part of the message."""
+    """A tensor may declare up to eight entries per byte of its message, which includes the length of the shape.
+
+    That is one bit per entry, less than any type takes.
+    """
     count = next(n for n in range(1, 2000) if n == 8 * bits(n).ByteSize())
     path = saved(tmp_path / "m.onnx", [], bits(count + more))
     if fits:

@@ -71,7 +71,7 @@ def test_the_pairs_are_free_of_sampling_noise(turn):
 
 
 def test_a_random_basis_has_an_effect_of_zero_on_average():
-    """Of one matrix in 1,500 bases the aligned share of the anisotropy averages to r₀, with repeated eigenvalues."""
+    """The aligned share of one matrix's anisotropy averages to r₀ over 1,500 bases, with repeated eigenvalues."""
     spectrum = np.array([5.0, 2.0, 1.0, 0.5, 0.1])
     bases = haar(np.random.default_rng(3), 5, 1500)
     shares = [np.divide(*pair(m, m)) for m in (bases * spectrum) @ bases.mT]
@@ -182,7 +182,7 @@ def test_fiellers_set_ends_where_the_test_is_met():
 
 
 def test_from_so_many_units_on_the_anisotropy_is_four_errors():
-    """At the number named from ever so many pairs, b is four standard errors of its own."""
+    """With the number of units that very many pairs ask for, b is about four of its own standard errors."""
     rng, deviations = np.random.default_rng(10), np.exp(np.linspace(0.5, -0.5, 12))
 
     def units(count):
@@ -237,7 +237,7 @@ def literal_needed(found, squares):
     ("count", "top"), [(3, 1.0), (12, 0.5), (12, 0.1), (40, 0.3), (40, 0.8), (1024, 0.1), (1025, 0.1)]
 )
 def test_the_number_needed_is_the_root_of_its_equation(count, top):
-    """Of more than 1,024 filters the pairs of every second one are looked at."""
+    """The number is the root of the equation as written; above 1,024 filters only every second one enters the pairs."""
     w = np.random.default_rng(count).standard_normal((count, 6)) * np.exp(np.linspace(top, -top, 6))
     found, units = of(axes(6), w), directions(w)[:: 2 if count > 1024 else 1]
     squares = ((units @ units.T) ** 2)[np.triu_indices(len(units), 1)]

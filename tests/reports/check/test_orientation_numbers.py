@@ -19,7 +19,7 @@ from theory.eigenspaces import Eigenspaces
     ("multiplicity", "chance"), [((1,), 0), ((1, 1), 1 / 2), ((2,), 0), ((1, 1, 1), 2 / 5), ((2, 1), 1 / 5)]
 )
 def test_the_share_of_chance_is_a_ratio_of_dimensions(multiplicity, chance):
-    """Of symmetric matrices of trace 0: 2 in two dimensions, 5 in three."""
+    """The dimensions are those of symmetric matrices of trace 0: 2 in two dimensions, 5 in three."""
     d = sum(multiplicity)
     spaces = Eigenspaces(np.arange(1.0, len(multiplicity) + 1), multiplicity, np.eye(d), 0.0)
     assert chance_of(spaces) == pytest.approx(chance)
@@ -32,7 +32,7 @@ def test_the_ends_of_fiellers_set_stay_within_their_range():
 
 
 def test_without_errors_fiellers_set_is_the_ratio():
-    """Whatever rounding makes of (a b)² − b² a²."""
+    """The set is the ratio, whatever rounding makes of (a b)² − b² a²."""
     for a in np.linspace(0.011, 0.3, 40):
         for b in np.linspace(0.31, 0.97, 40):
             assert fieller(a, b, 0.0, 0.0, 0.0) == pytest.approx((a / b, a / b), abs=1e-7)
@@ -52,7 +52,7 @@ def test_one_unit_or_one_eigenspace_has_no_effect_and_needs_no_number():
 
 @pytest.mark.parametrize("b", [0.0, -0.5, -2.0])
 def test_an_anisotropy_that_is_not_positive_has_no_effect(b):
-    """Of two units, which have no error; of three their error is taken, unless that is zero as well."""
+    """The effect is 0 for two units, which have no error, and for three whose error is zero."""
     for count in (2, 3):
         found = Anisotropy(np.full(count, 0.2), np.full(count, b), 0.1)
         assert found.effect == 0.0
@@ -74,7 +74,7 @@ def test_the_effect_ends_at_one_and_at_minus_the_odds_of_chance():
 
 
 def towards_margin(found):
-    """Literally: h is the part of the interval on the side of ½, and δ the distance from it."""
+    """The factor (h / δ)² by which units must grow: h is the interval's part towards ½, and δ the distance from ½."""
     low, high = found.interval
     if found.effect > 0.5:
         return ((found.effect - low) / (found.effect - 0.5)) ** 2
@@ -82,7 +82,7 @@ def towards_margin(found):
 
 
 def test_units_beyond_the_margin_are_reckoned_on_its_side():
-    """Of intervals that are longer on one side than on the other."""
+    """The number follows from the side of the interval towards the margin, where the sides differ in length."""
     rng, sides = np.random.default_rng(1), set()
     for _ in range(200):
         base = rng.uniform(0.3, 0.9)
@@ -136,7 +136,7 @@ def test_of_three_networks_the_pairs_are_those_of_networks():
 
 
 def test_units_needed_where_single_pairs_vary_less_than_units():
-    """Then y is 0, and N is 8 z / (b/4)²."""
+    """If single pairs vary less than units, y is 0 and N is 4 z / (b/4)²."""
     whole = np.array([0.2, 0.9, 1.4, 0.3, 0.8])
     found = Anisotropy(0.5 * whole, whole, 0.1)
     z = np.var(whole, ddof=1)

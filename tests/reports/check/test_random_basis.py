@@ -57,7 +57,7 @@ def test_the_p_value_of_singular_weights_counts_the_draws_and_the_weights_themse
 
 
 def test_the_p_value_of_singular_weights_is_the_share_of_nearer_bases():
-    """Of 999 bases about every third is as near: p and the distribution drawn on its own agree."""
+    """About a third of 999 bases are as near, and p agrees with the distribution drawn separately."""
     rows = np.random.default_rng(0).standard_normal((5000, 6)) * 2.0 ** np.arange(6)
     w = np.random.default_rng(7).standard_normal((2, 6))
     found = check(w, rows, seed=1)
@@ -69,7 +69,10 @@ def test_the_p_value_of_singular_weights_is_the_share_of_nearer_bases():
 
 
 def test_several_against_the_same_bases_are_each_as_alone():
-    """Of as many random directions as the largest rank, each uses as many as its own rank."""
+    """Each matrix gets the result that it has alone.
+
+    As many random directions are drawn as the largest rank; each matrix uses as many as its own rank.
+    """
     rng = np.random.default_rng(8)
     whole, part = rng.standard_normal((4, 5)), rng.standard_normal((2, 5))
     together = random_basis_energies(SPACES, [whole, part], draws=300, seed=2)
@@ -106,7 +109,7 @@ def test_m_and_energy_share_their_random_bases():
 
 @pytest.mark.parametrize("columns", [130, 129, 100])
 def test_products_of_reflections_are_haar(columns):
-    """Of orthogonal matrices: sums of one; of Haar matrices: every entry has the law of the first of a direction."""
+    """Squares add up to one, as in orthogonal matrices, and entries have the law of a random direction's first one."""
     squares = squared_bases(np.random.default_rng(1), 130, 60, columns)
     assert squares.shape == (60, 130, columns)
     np.testing.assert_allclose(squares.sum(axis=1), 1, rtol=1e-4)

@@ -26,7 +26,7 @@ SPACES = Eigenspaces(np.array([1.0, 2.0]), (1, 2), np.eye(3), 0.0)
     ("smallest", "counts"), [(12 * EPS * (1 + 1e-3), True), (12 * EPS, False), (12 * EPS * (1 - 1e-3), False)]
 )
 def test_m_is_known_from_four_roundings_per_dimension_on(smallest, counts):
-    """Of the largest eigenvalue, 4, in three dimensions."""
+    """M is known if the smallest eigenvalue exceeds four roundings per dimension of the largest: 12 ε of 4."""
     values = np.array([4 * smallest, 0.5, 4.0])
     if counts:
         (_, distances) = random_bases(SPACES, [np.eye(3)], eigenvalues=values, draws=2)
@@ -38,7 +38,7 @@ def test_m_is_known_from_four_roundings_per_dimension_on(smallest, counts):
 
 @pytest.mark.parametrize(("root", "count"), [(1 + 1e-3, 4), (1, 3), (1 - 1e-3, 3)])
 def test_an_eigenvalue_counts_beyond_four_roundings_per_dimension(root, count):
-    """Of the largest, 9, in four dimensions: 16 ε of it is 9 · 2⁻⁴⁸, whose root is exact."""
+    """In four dimensions an eigenvalue counts above 16 ε of the largest, 9: above 9 · 2⁻⁴⁸, whose root is exact."""
     found = nonzero_eigenvalues(np.diag([3.0, 0.5, 1.0, 3 * 2**-24 * root]))
     assert len(found) == count
     np.testing.assert_allclose(found[-3:], [0.25, 1, 9])
@@ -90,7 +90,7 @@ def test_bases_are_at_most_two_to_the_20_numbers(monkeypatch, dimension, rank, d
 
 @pytest.mark.parametrize("dimension", [2, 3, 6, 7])
 def test_isotropic_weights_are_aligned_with_every_basis(dimension):
-    """Up to rounding, which may fall on either side of 0."""
+    """Energies and M are 0 up to rounding, which may fall on either side of 0."""
     spaces = Eigenspaces(np.arange(1.0, dimension + 1), (1,) * dimension, np.eye(dimension), 0.0)
     w = np.linalg.qr(np.random.default_rng(3).standard_normal((dimension, dimension)))[0]
     ((observed, null),), distances = random_bases(spaces, [w], eigenvalues=np.ones(dimension), draws=300)

@@ -34,7 +34,7 @@ def drawn(rng, deviations, count, turn=0, tails=None):
 
 
 def uniform(pvalues):
-    """Not too many small p-values: P(p ≤ α) ≤ α fails at 1e-7 by the binomial tail."""
+    """Assert that small p-values are not too frequent: P(p ≤ α) ≤ α is not rejected at 1e-7 by the binomial tail."""
     for level in (0.025, 0.05, 0.2):
         assert stats.binom.sf(np.sum(np.array(pvalues) <= level) - 1, len(pvalues), level) > 1e-7
 

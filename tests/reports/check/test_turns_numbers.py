@@ -115,7 +115,7 @@ def test_of_nothing_every_turn_is_alike():
 
 
 def test_a_filter_within_an_eigenspace_that_is_left_out_counts_no_more_than_one_of_zeros():
-    """Its space has 1e-28 of the largest variance; the others have no coordinate there."""
+    """A filter counts as zero where the variance is 1e-28 of the largest and the others have no coordinate."""
     w = drawn(np.random.default_rng(3), ALIGNED * [1, 1, 0, 1, 1], 9, turn=0)
     w[:, 3:] @= np.array([[0.6, -0.8], [0.8, 0.6]])
     w[4] = [0, 0, 1e-14, 0, 0]
@@ -130,7 +130,7 @@ def test_a_filter_within_an_eigenspace_that_is_left_out_counts_no_more_than_one_
 @pytest.mark.parametrize("dimension", [5, 130])
 @pytest.mark.parametrize("scale", [1e-170, 1e-30, 1e30, 1e170])
 def test_no_scale_hides_filters_that_lie_along_one_direction(dimension, scale):
-    """In either precision their squares would be beyond its range."""
+    """The p-value is the least possible at every scale, though the squares leave the range of either precision."""
     direction = np.random.default_rng(6).standard_normal(dimension)
     filters = scale * (direction + 0.1 * np.random.default_rng(7).standard_normal((12, dimension)))
     assert filters_pvalue(Turns((slice(0, dimension),), (True,)), filters, draws=39) == 1 / 40

@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.mark.parametrize("axes", [2, 3, 4])
 def test_weights_are_the_array_of_two_to_four_axes(tmp_path, axes):
-    """Beside a bias, and numbers of five axes."""
+    """The weights are found beside a bias and an array of five axes."""
     layer = RNG.standard_normal((4, 3, 2, 2)[:axes])
     np.savez(tmp_path / "w.npz", bias=np.ones(4), layer=layer, other=np.ones((2, 2, 2, 2, 2)))
     np.testing.assert_array_equal(read_filters(str(tmp_path / "w.npz")).vectors, layer.reshape(4, -1))

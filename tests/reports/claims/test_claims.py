@@ -35,7 +35,7 @@ def test_cases_are_fixed_before_anything_runs(claim):
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_draws_hang_on_what_a_case_is(claim):
-    """Not on its name, nor on its place, nor on how many replicas there are."""
+    """Seeds do not depend on a case's name, its place, or its number of replicas."""
     trials = claim.trials(QUICK)
     turned = {f"renamed {name}": trials[name] for name in reversed(trials)}
     more = {
@@ -53,7 +53,7 @@ def larger(ensemble):
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_no_two_cases_of_a_claim_are_the_same(claim):
-    """They have one seed only where they are the same networks."""
+    """Cases share a seed only if they train the same networks."""
     cases = claim.cases(QUICK)
     assert len({case.trained.ensemble.seed for case in cases}) == len({case.trained for case in cases})
     assert len({specification(case, "quick") for case in cases}) == len(cases)
@@ -156,7 +156,7 @@ def test_every_closed_form_of_linear_models_is_held_against_a_simulation():
 
 
 def test_every_closed_form_of_linear_models_is_a_training_of_the_theorem():
-    """On rows that are fixed, or of one output, where the form wants that: it describes one of these trainings."""
+    """Each form describes one of these trainings, with fixed rows or one output where the form requires that."""
     settings = list(variants().values())
     for setting in variants().values():
         if setting.data.samples != "online":

@@ -119,7 +119,7 @@ def forbid_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_measurement_is_the_same_without_a_theory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bit for bit: no function of the theory is called."""
+    """A measurement is the same to the last bit, because it calls no function of the theory."""
     claim, made = CASES[name]
     case = made()
     measured = pack(claim.measure(case, CONTEXT))
@@ -143,7 +143,7 @@ def test_predictions_on_the_networks_of_a_map_leave_what_is_measured(monkeypatch
 
 
 def pack_equal(one: Any, other: Any) -> bool:
-    """Of records and their arrays."""
+    """Whether two packed records and their arrays are equal."""
     (first, arrays), (second, others) = one, other
     return (
         first == second
@@ -153,7 +153,7 @@ def pack_equal(one: Any, other: Any) -> bool:
 
 
 def verdicts(claim: AnyClaim, case: Case[Any], measured: Any) -> list[str]:
-    """By the theory as it stands."""
+    """The verdicts on `measured` by the theory as it is now, planted errors included."""
     return [judgement.verdict for judgement in claim.decide(case, claim.predict(case), measured)]
 
 
@@ -212,7 +212,7 @@ def test_f5_refutes_gains_that_are_turned_round(name: str, monkeypatch) -> None:
 
 
 def test_f5_does_not_hold_with_gains_that_are_a_tenth_too_large(monkeypatch) -> None:
-    """At the width of the claim, whose budget is 1.1 % of the loss."""
+    """At the claim's width the budget is 1.1 % of the loss, so that gains 10 % too large are refuted."""
     claim = f5_kernel_transfer.CLAIM
     case = smaller(claim, "weights, target of high variance", 6)
     measured = claim.measure(case, CONTEXT)

@@ -32,7 +32,7 @@ def test_a_setting_is_read_from_the_start() -> None:
 
 @pytest.mark.parametrize(("parametrization", "initial"), [("standard", 0.2), ("ntk", 0.6)])
 def test_each_replica_is_held_against_its_own_start(parametrization: str, initial: float) -> None:
-    """From the blocks' second moments: changes along the axes, their mean and error, weighted by counts."""
+    """Changes along the axes, their mean and error, come from the blocks' second moments, weighted by counts."""
     simulation = simulate.run(from_start(setting_of(parametrization)), replicas=50)
     start, *later = simulation.readings
     found = movements(simulation)
@@ -65,7 +65,7 @@ def moved(change: list[float], error: list[float], blocks: int, initial: float =
 
 
 def test_two_ensembles_by_welchs_interval() -> None:
-    """Of scipy's unequal-variance test: the half-width is where its p-value falls to 5 % over the eigenspaces."""
+    """The half-width is where the p-value of scipy's unequal-variance test falls to 5 % over the eigenspaces."""
     one, two = moved([0.3, -0.1], [0.02, 0.05], 12), moved([0.1, 0.4], [0.04, 0.01], 7)
     error, half = relative(one, two)
     for k, divisor in enumerate((0.6, 0.9)):
@@ -101,7 +101,7 @@ def test_over() -> None:
 
 
 def test_the_setting_of_a_movement_is_as_it_was() -> None:
-    """But for the reading at the start."""
+    """The setting of a movement differs in its training alone, which is also read at the start."""
     setting = setting_of(momentum=0.3)
     assert msgspec.structs.replace(from_start(setting), training=setting.training) == setting
 

@@ -140,7 +140,7 @@ def test_estimates_use_the_group_that_fixes_the_mean():
     ],
 )
 def test_a_direction_in_which_no_weight_is_predicted_must_have_none(predicted, left, verdict):
-    """Then the others decide. Along the axes, where zeros are exact."""
+    """Where both τ are 0, the other directions decide; the setting is along the axes, so that zeros are exact."""
     chosen = setting(
         data=Data(kind="gaussian", spectrum=(0.5, 1.0, 2.0), samples=400, rotate=False),
         ensemble=Ensemble(replicas=3000, seed=2),

@@ -9,7 +9,7 @@ from reports.judging.rules import LEVEL
 
 
 def pvalues(effect: float, count: int, trials: int = 4000) -> np.ndarray:
-    """Of means of `count` values with this mean and variance 1."""
+    """The p-values of means of `count` normal values with mean `effect` and variance 1."""
     values = effect + np.random.default_rng(3).standard_normal((trials, count))
     errors = values.std(axis=1, ddof=1) / np.sqrt(count)
     tested = zip(values.mean(axis=1), errors, strict=True)

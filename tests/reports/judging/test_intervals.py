@@ -65,7 +65,7 @@ def test_a_detectable_effect_is_detected_with_the_stated_power(tests):
 
 
 def test_what_an_interval_separates_from_zero():
-    """With the same power: an effect of that size leaves 0 outside its 95 % interval nine times of ten."""
+    """An effect of the detected size leaves 0 outside its 95 % interval with the same power, nine times in ten."""
     error = 0.2
     for tests in (1, 10):
         power = stats.norm.sf(

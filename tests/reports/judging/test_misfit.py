@@ -31,7 +31,10 @@ def test_the_sign_and_the_order_of_places_do_not_matter() -> None:
 
 
 def test_far_above_the_noise_it_is_students_interval() -> None:
-    """In one direction, that of the misfit, with the degrees of freedom of the variance averaged over places."""
+    """The interval is Student's along the misfit alone.
+
+    Its degrees of freedom are those of the variance averaged over places.
+    """
     count, places = 3, 10
     off = 50.0 + RNG.normal(size=(count, places))
     found = misfit(off)

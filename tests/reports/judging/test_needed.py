@@ -1,4 +1,4 @@
-"""As many replicas as an undecided finding is said to need decide it, nine times in ten."""
+"""The number of replicas that an undecided finding is said to need decides it nine times in ten."""
 
 from __future__ import annotations
 

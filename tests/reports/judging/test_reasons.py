@@ -70,7 +70,7 @@ def test_as_many_as_are_named_decide(setting):
 
 
 def test_a_gross_error_is_refuted_from_few_replicas():
-    """Upwards from 40, downwards from 200, where the variance between replicas is predicted."""
+    """With a predicted variance between replicas, 40 refute a prediction 20 times too small, 200 one too large."""
     assert last(ONLINE, 40, factor=0.05).verdict == "refuted"
     assert last(ONLINE, 200, factor=20.0).verdict == "refuted"
     assert last(ONLINE, 200, factor=20.0).detectable is None
@@ -180,7 +180,10 @@ def test_what_asymptotic_forms_want_by_hand(shift, budget):
     ],
 )
 def test_replicas_are_reckoned_from_the_variance_that_is_known(predicted, kept):
-    """That of the sample is taken where it is smaller, but for rare replicas; blocks have errors of their errors."""
+    """The sample's variance is used where it is smaller than the predicted one, except for rare replicas.
+
+    The number has a margin for the errors that the errors of blocks have.
+    """
     values = np.random.default_rng(3).gamma(2.0, 0.5, (64, 2))
     spread = None if predicted is None else np.array(predicted)
     test = variances_test(np.ones(2), values, counts=np.full(64, 5), variance=spread)
@@ -195,7 +198,7 @@ def test_replicas_are_reckoned_from_the_variance_that_is_known(predicted, kept):
 
 @pytest.mark.parametrize(("share", "practicable"), [(0.99, False), (1.01, True)])
 def test_a_million_million_replicas_are_practicable(share, practicable):
-    """At so small a budget a quarter of it is left: 10¹² replicas narrow the intervals to four times their error."""
+    """With so small a budget the intervals must resolve a quarter of it, which takes about 10¹² replicas."""
     means = estimated_means(1.5 * np.random.default_rng(2).gamma(2.0, 0.5, (500, 3)), np.ones(500))
     budget = share * 4 * (norm.isf(0.025 / 3) + norm.ppf(0.9)) * np.sqrt(means.variance_bound / 1e12)
     found = asymptotic_reason(means, budget)

@@ -78,7 +78,7 @@ def test_intervals_are_those_of_welch():
 
 
 def test_intervals_hold_simultaneously():
-    """At least 95 % of them cover all of five directions: 1000 draws, six standard errors below."""
+    """The intervals cover all of five directions in at least 95 % of 1000 draws, less six standard errors."""
     rng = np.random.default_rng(1)
     a, b = rng.normal(0.0, 0.05, (2, 1000, 12, 5))
     covered = 0

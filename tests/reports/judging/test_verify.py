@@ -128,7 +128,7 @@ def test_options_reach_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_measured_order_is_told_by_eigenspace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the order of the spectrum: τ ascends with the eigenvalue, and errors are shares of τ."""
+    """τ ascends with the eigenvalue, whatever the order of the spectrum, and errors are shares of τ."""
     given = Setting(data=Data(kind="gaussian", spectrum=(2.0, 1.0, 3.0, 1.0), samples=12), training=SETTING.training)
     limit, correction = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.array([[0.0, 0.1, -0.2], [0.0, 0.0, 0.5]])
     remainder, bias = np.array([[0.15], [0.36]]), np.array([[0.01], [0.04]])

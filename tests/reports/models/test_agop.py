@@ -97,7 +97,7 @@ def test_groups_embeddings_and_attention_are_left_undecided():
 
 
 def test_untrained_layers_are_alike_by_chance_alone():
-    """Of 60 at level .01, ten rejections have a probability below 1e-6 if it is kept."""
+    """Fewer than ten of 60 tests at level .01 reject; ten have a probability below 1e-6 if the level is kept."""
     rejected = 0
     for seed in range(60):
         model = perceptron(seed).double()
@@ -170,7 +170,7 @@ def test_the_interval_is_there_for_units_or_networks_and_holds_the_effect():
 
 
 def half_width(found: AgopAgreement) -> float:
-    """From the lower end, which is that of an interval for √(1 − effect)."""
+    """The half-width from the lower end, which is that of an interval for √(1 − effect)."""
     distance = (1 - found.effect) ** 0.5
     return 2 * distance * ((1 - found.interval[0]) ** 0.5 - distance)
 

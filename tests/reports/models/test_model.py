@@ -261,7 +261,7 @@ def trained(model):
 
 
 def test_initial_models_tell_what_training_has_written():
-    """As for each layer by itself; a module and its state dict say the same."""
+    """Shares are those of each layer checked by itself; a module and its state dict give the same."""
     model, before = trained(mlp(0))
     found = check(model, ROWS, layers=["0"], initial=before)
     alone = check(model[0].weight, ROWS, initial=before["0.weight"])

@@ -107,7 +107,7 @@ def test_labels_are_as_many_as_checkpoints():
 
 
 def test_a_watch_reads_weights_as_they_are():
-    """Its numbers are the orientations that `check` finds."""
+    """The numbers of a watch are the orientations that `check` finds, before and after the weights change."""
     model = mlp(0)
     seen = watch(model, ROWS)
     assert seen.layers == ("0", "2", "4")

@@ -101,7 +101,7 @@ def test_a_program_is_its_model(programs):
 
 @pytest.mark.slow
 def test_a_program_takes_the_weights_of_its_model_before_training(programs):
-    """By the names in the model: the same program, and the one that was given is left as it is."""
+    """Weights are found by their names in the model; the result is a new program, and the given one stays as it is."""
     torch.manual_seed(5)
     initial = convolutional().state_dict()
     state = {name: torch.randn_like(each) if each.is_floating_point() else each for name, each in initial.items()}
@@ -221,7 +221,7 @@ def test_a_chain_is_its_model():
 
 
 def test_steps_may_be_the_ends_of_names():
-    """Of a file whose model lies in a larger one; an end that several names have is none."""
+    """Steps name the ends of keys in a file whose model is part of a larger one; an ambiguous end is refused."""
     network = convolutional().eval()
     state = {f"net_g.module.{key}": value for key, value in network.state_dict().items()}
     torch.testing.assert_close(chain(state, STEPS)(images()), network(images()))
@@ -235,7 +235,7 @@ def test_state_dicts_of_several_trainings_are_models_too():
 
 
 def test_dense_layers_follow_each_other():
-    """Sorted as numbers are, not as letters, with relu between them, which is said."""
+    """Layers are sorted by number, not by letter; a note says that relu is assumed between them."""
     layers = {f"net.{i}": nn.Linear(4, 4) for i in (2, 10)}
     state = {f"{key}.{name}": value for key, layer in layers.items() for name, value in layer.state_dict().items()}
     found = check(state, torch.randn(50, 4, generator=torch.Generator().manual_seed(0)))

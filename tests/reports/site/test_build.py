@@ -36,7 +36,7 @@ def test_every_guide_is_a_page():
 
 
 def test_derivations_are_drawn(pages):
-    """As many formulas as the source has, no dollar left over, no paragraph that a block would break."""
+    """The page has as many formulas as the source, no dollar left over, and no paragraph that a block would break."""
     source = (ROOT / "theory" / "derivations.md").read_text()
     text = (pages / DERIVATIONS).read_text()
     dollars = len(re.findall(r"(?<!\\)\$\$|(?<!\\)\$", re.sub(r"`[^`]*`", "", source)))

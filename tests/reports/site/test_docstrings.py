@@ -65,7 +65,7 @@ class _Protocol(Protocol):
 
 
 class _Module:
-    """As much of pdoc's module as is looked at."""
+    """The part of pdoc's module that the site reads."""
 
     def __init__(self, *classes):
         self.flattened_own_members = [

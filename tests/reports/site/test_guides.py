@@ -62,7 +62,7 @@ def assert_gains(guide, printed):
 
 
 def skip_what_is_there(name):
-    """In a project that has followed the guide there is nothing to add."""
+    """Skip the test in a project that has followed the guide, where there is nothing to add."""
     if any((ROOT / file).exists() for language, file, _ in FENCE.findall(GUIDES[name]) if file and language != "diff"):
         pytest.skip("the project has followed this guide")
 
@@ -73,7 +73,7 @@ FOLLOWED = [pytest.param(name, marks=[pytest.mark.slow] if name == "formula" els
 
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_a_contribution_is_accepted(name, tmp_path):
-    """As `make test` would: formatted, linted, its own tests and those of the lists that it joins."""
+    """The contribution passes what `make test` runs on it: ruff, its own tests, and those of the lists it joins."""
     skip_what_is_there(name)
     copy_project(tmp_path)
     printed = contribute(GUIDES[name], tmp_path)
@@ -108,7 +108,7 @@ def test_a_contribution_is_typed(name, tmp_path):
 
 @pytest.mark.slow
 def test_the_script_for_public_networks_reads_packages_that_are_there(tmp_path, monkeypatch, capsys):
-    """With random weights in place of a package's, so that nothing is fetched: its data, and a row of its table."""
+    """The script prints a row of its table, for random weights in place of a package's, so that nothing is fetched."""
     ((_, _, script),) = [block for block in FENCE.findall(GUIDES["pretrained"]) if block[1]]
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "packages" / "Resemblyzer" / "resemblyzer"

@@ -89,7 +89,7 @@ def test_the_reference_has_every_public_module():
 
 @pytest.mark.parametrize("folder", ["theory", "simulate", "reports"])
 def test_examples_stand_under_their_heading(folder):
-    """Under another heading of a docstring they would be taken for one of its entries."""
+    """Examples that follow another heading of a docstring would be taken for one of its entries."""
     for path in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             text = ast.get_docstring(node) if isinstance(node, ast.FunctionDef | ast.ClassDef) else None

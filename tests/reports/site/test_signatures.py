@@ -21,7 +21,7 @@ def test_signatures_break_after_dots_and_brackets():
 
 
 def test_names_of_types_are_those_that_one_writes():
-    """As pdoc and Pygments spell numpy.typing.ArrayLike; the bracket of what encloses it stays."""
+    """The union that pdoc and Pygments show for numpy.typing.ArrayLike becomes that name; a bracket around it stays."""
     private = '<span class="n">numpy</span><span class="o">.</span><span class="n">_typing</span>'
     nested = f'{private}<span class="o">.</span><span class="n">_NestedSequence</span><span class="p">[</span>'
     union = (

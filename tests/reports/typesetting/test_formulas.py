@@ -70,7 +70,7 @@ def texts(value):
 
 
 def test_every_formula_of_the_report_is_drawn():
-    """Of what is published, and of the claims as they stand: XML, no command left over, nothing as its source."""
+    """Formulas of the published results and of the claims become XML, with no command and no source text left."""
     published = json.loads((ROOT / "reports/published/results.json").read_text())
     claims = [text for c in CLAIMS for text in (c.title, c.statement, c.reference, c.method)]
     formulas = {piece for text in {*texts(published), *claims} for kind, piece in pieces(text) if kind == "math"}

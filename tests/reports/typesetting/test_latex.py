@@ -56,7 +56,7 @@ def test_every_table_fits(engine, written, tmp_path):
 )
 @pytest.mark.parametrize("tables", ["sample", pytest.param("published", marks=pytest.mark.slow)])
 def test_plain_tables_fit_an_article_of_one_and_of_two_columns(engine, written, tmp_path, layout, place, tables):
-    """Those of the sample, and those of the published report as they are set now."""
+    """The tables are those of the sample, and those of the published report as they are set now."""
     folder = written / "tables"
     if tables == "published":
         write(published_tables(), tmp_path, provenance=PROVENANCE, pdf=False)
@@ -72,7 +72,7 @@ def test_plain_tables_fit_an_article_of_one_and_of_two_columns(engine, written, 
 
 
 def test_notes_stay_with_the_last_rows_of_a_table_that_breaks(engine, tmp_path):
-    """Wherever on a page the table ends; head, rows and notes tell the pages on which they come to lie."""
+    """Tables end anywhere on a page; the head, every row and every note report the pages on which they are set."""
     table = Table("t", "", (Column("Case", "text"), Column("$x$")), tuple((f"row{i}.", 0.5 + i) for i in range(20)))
     notes = [(letter, f"note{letter}.") for letter in "abcdefghij"]
     fragment = to_latex_table(table, notes=notes, long=True)
@@ -154,7 +154,7 @@ def test_a_document_that_fails_is_said_loudly_and_its_log_kept(engine, tmp_path,
 
 
 def test_a_pass_that_changes_nothing_for_the_next_is_the_last(engine, tmp_path, monkeypatch):
-    """Without contents two passes are enough, with contents that move pages three are; more give the same bytes."""
+    """Two passes suffice without contents, three with contents that move pages; more passes give the same bytes."""
     plain = r"\ifdefined\pdftrailerid\pdftrailerid{}\fi\documentclass{article}\begin{document}text%s\end{document}"
     moving = r"\tableofcontents" + r"\section{a}text" * 80  # contents of two pages
     passes, run = [], subprocess.run

@@ -73,7 +73,7 @@ def test_html_table_has_all_cells_and_aligned_numbers():
 
 
 def test_rows_of_wrapping_texts_say_what_their_cells_are():
-    """On a narrow screen, where they stand below each other; a table of short texts stays a table."""
+    """On a narrow screen cells are stacked, and each names its column; a table of short texts stays a table."""
     long = "a text that is longer than the line of an article, so that its column wraps, and is wrapped a second time"
     columns = (Column("Claim", "text"), Column('Case "$x$"', "text"), Column("p"))
     html = to_html_table(Table("t", "", columns, (("A1", long, 0.5), (CONTINUED, long, None))))

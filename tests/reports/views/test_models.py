@@ -89,7 +89,7 @@ def test_weights_without_steps_are_listed_as_they_are(capfd, saved):
 
 
 def test_intervals_that_say_nothing_are_not_drawn(found):
-    """They would hide the curve."""
+    """Intervals so wide that they would hide the curve are left out."""
     layer = found.layers[0]
     f = layer.check.transfer_function
     wide = dataclasses.replace(f, high=np.where(np.arange(len(f.high)) == 0, 1e6, f.high))

@@ -95,7 +95,7 @@ def large(outputs=1, loss="mse", **training):
     ],
 )
 def test_sizes_that_are_measured(setting):
-    """At the size of the benchmarks, where BLAS takes its fast ways."""
+    """The kernel agrees with plain loops at the size of the benchmarks, where BLAS uses its fast code paths."""
     inputs = simulate.replica_inputs(setting, [0, 1])
     step = setting.training.readings[0]
     for mine, naive in zip(one_hidden.train(setting, inputs)[step], naive_train(setting, inputs)[step], strict=True):
@@ -150,7 +150,7 @@ def test_a_gradient_that_is_a_product_can_be_wrong():
 @pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize(("batch", "steps"), [(3, 10), (4, 5), (7, 3)])
 def test_batches_are_the_rows_that_were_drawn(batch, steps, outputs, fixed):
-    """Also in the last group of steps, which may be shorter, and out of order."""
+    """Batches hold the drawn rows, also in a shorter last group of steps and when steps are asked for out of order."""
     data = Data(kind="gaussian", spectrum=(1.0, 2.0), samples=9, fixed=fixed)
     training = Training(steps=steps, batch_size=batch, sampling="replacement")
     setting = Setting(data=data, labels=Labels(outputs=outputs), training=training)

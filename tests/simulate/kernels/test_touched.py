@@ -23,7 +23,7 @@ def mlp(*hidden: int, **training: object) -> Setting:
 
 
 def test_numbers_of_a_step_through_dense_layers() -> None:
-    """Of 7 rows: 3 numbers each, 11 activations and as many derivatives; weights thrice."""
+    """Each of 7 rows has 3 numbers, 11 activations and as many derivatives; the 43 weights count three times."""
     assert dense.touched(mlp(5, 4), DEEP, 7, 100) == 7 * (3 + 11 + 11) + 3 * 43
     for kernel in (general, module):
         assert kernel.touched(mlp(5, 4), DEEP, 7, 100) == 2 * 7 * (3 + 11) + 3 * 43
@@ -40,7 +40,7 @@ def test_numbers_of_a_step_through_filters() -> None:
 
 @pytest.mark.parametrize(("outputs", "hidden"), [(1, 1), (2, 2)])
 def test_numbers_of_a_step_through_one_hidden_layer(outputs: int, hidden: int) -> None:
-    """Of 7 rows: 3 numbers each, and 5 activations, D where outputs are several; 5 neurons with weights."""
+    """Each of 7 rows has 3 numbers and 5 activations, with several outputs also 5 of D; 5 neurons have the weights."""
     assert one_hidden.touched(mlp(5), ((5, 3), (outputs, 5)), 7, 100) == 7 * (3 + hidden * 5) + 5 * (3 + outputs)
 
 
@@ -115,7 +115,7 @@ def test_rows_in_parts_weigh_by_their_number(loss: str, path, monkeypatch) -> No
     [(3, 10, [3, 3, 3, 1]), (4, 5, [2, 2, 1]), (7, 3, [1, 1, 1]), (2, 3, [3]), (1, 9, [9])],
 )
 def test_batches_are_gathered_an_epoch_at_a_time(batch: int, steps: int, gathered: list[int], monkeypatch) -> None:
-    """n = 9: as many steps at once as an epoch has, no more than there are; once each, in their order."""
+    """With n = 9, an epoch's number of steps is gathered at once, or as many as there are; once each, in order."""
     training = Training(steps=steps, batch_size=batch, sampling="epochs")
     setting = Setting(data=Data(kind="gaussian", spectrum=(1.0, 2.0), samples=9), training=training)
     inputs = simulate.replica_inputs(setting, [0, 1])

@@ -45,7 +45,7 @@ def test_it_is_the_literal_loop(options):
 
 
 def test_units_die_and_remedies_differ():
-    """Or the test above would show little."""
+    """Units die and remedies differ; otherwise the comparison with the literal loop would show little."""
     result = simulate.run_sequence(small(replicas=3))
     assert result["none"].alive[:, -1].min() < 1
     ends = [curves.end_loss[:, 1:].tobytes() for curves in result.curves]
@@ -91,7 +91,7 @@ def test_fresh_rows_are_fresh_and_the_same_rows_are_the_same():
 
 
 def test_diverged_replicas_are_left_out():
-    """Of all arrays, under all remedies."""
+    """Diverged replicas are removed from all arrays, under all remedies."""
     found = simulate.run_sequence(
         small(
             training={"loss": "mse", "learning_rate": 0.2, "momentum": 0.0, "steps": (0, 200)},

@@ -192,7 +192,7 @@ def test_weights_drawn_from_the_moments_of_untrained_ones_have_the_law_of_scratc
     """Independent seeds, Kolmogorov–Smirnov at 1e-6; after upstream training the same test rejects."""
 
     def drawn(name: str, seed: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """The loss downstream, and the share of the first layer along the data's first direction, one a replica."""
+        """The loss downstream, and the share of the first layer along the data's first direction, one per replica."""
         experiment = small(kinds=("scratch", "covariance"), replicas=400, seed=seed, steps=steps, hidden=(6,))
         result = run(experiment)
         moments = result[name].weights[0].second_moments
@@ -230,7 +230,7 @@ def test_a_planted_effect_is_found():
 
 
 def test_the_whole_walk_against_plain_loops():
-    """One nn.Module and torch.optim.SGD a replica: upstream, rescaling, downstream."""
+    """One nn.Module and torch.optim.SGD per replica: upstream, rescaling, downstream."""
     experiment = small(kinds=("scratch", "pretrained", "rescaled"), replicas=3)
     result, inputs = run(experiment), TransferDraws(experiment).take(range(3))
     trained = naive_train(experiment.upstream_setting, inputs.upstream)[30]

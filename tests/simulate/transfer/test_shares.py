@@ -51,7 +51,7 @@ def bars(monkeypatch):
 
 
 def test_processes_shards_and_ranks_are_one_experiment(tmp_path, monkeypatch, bars):
-    """Also as JSON: every number that is shown has the same bytes."""
+    """Processes, shards and ranks give the bytes of one run, also in every number that is shown as JSON."""
     experiment = in_single(small(kinds=ALL, replicas=MANY, steps=6, until=Until(accuracy=0.6), bias=True))
     whole = run(experiment)
     shown = view(study(whole), ()).as_json()

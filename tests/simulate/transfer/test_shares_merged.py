@@ -128,7 +128,7 @@ def test_shards_of_others_are_in_nobodys_way(tmp_path, small_ranges):
 
 
 def test_layers_that_refer_to_other_replicas_are_the_same_from_shards(tmp_path, small_ranges):
-    """Their references are whole networks, which shards read from the store."""
+    """The layers' references are whole networks, which shards read from the store."""
     experiment = small(kinds=("scratch", "rainbow", "unrotated"), replicas=5)
     whole = run(experiment)
     for shard in ("1/2", "2/2", "1/2"):

@@ -25,7 +25,7 @@ def engine_of(experiment):
 
 @pytest.mark.parametrize("network", [{}, {"hidden": (8,), "activation": "tanh"}, {"bias": True}])
 def test_a_stage_is_an_experiment_that_ends_there(network):
-    """Bit for bit, upstream and after every treatment, those that draw from other replicas among them."""
+    """Bits agree upstream and after every treatment, including those that draw from other replicas."""
     experiment = in_single(small(kinds=("scratch", "pretrained", "covariance"), steps=30, **network))
     engine = engine_of(experiment)
     for step, trained in zip((0, 7, 30), train_stages(engine, (0, 7, 30), silent), strict=True):

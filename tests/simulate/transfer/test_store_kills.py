@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("small_ranges")
 
 
 class Killed(BaseException):
-    """As good as a kill: nothing catches it."""
+    """An exception that nothing catches, which stands for a kill."""
 
 
 def dying(function, after: int, *, first: bool):

@@ -200,7 +200,7 @@ def procrustes(mine: np.ndarray, other: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["rainbow", "unrotated"])
 @pytest.mark.parametrize("layers", [0, 1, 2])
 def test_layers_are_drawn_in_the_basis_of_what_is_below(kind, layers, bias):
-    """Row by row: every row of every reference is rotated, then mean and covariance are taken."""
+    """Each row of each reference is rotated before mean and covariance are taken."""
     here = switch(bias, activation="tanh")
     rng, step = np.random.default_rng(8), 1 + bias
     trained = [parameters(rng, bias, 1.5) for _ in range(3)]
@@ -238,7 +238,7 @@ def symmetric_root(covariance: np.ndarray) -> np.ndarray:
 
 
 def test_a_layer_drawn_with_the_moments_of_the_init_is_the_initial_one():
-    """Its normals are those of the init, so that treatments differ by their moments alone."""
+    """Layers are drawn from the normals of the init, so that treatments differ by their moments alone."""
     here = switch()
     flat = replace(here, variances=(np.ones(9), np.ones(7)))
     for drawn, first in zip(treat(Treatment(kind="recursive"), flat)[1:3], here.init[1:3], strict=True):

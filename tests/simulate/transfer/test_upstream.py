@@ -22,7 +22,7 @@ from theory.setting import (
 @pytest.mark.parametrize("until", [Until(accuracy=0.7), Until(loss=0.8, every=5), Until(accuracy=1.0)])
 @pytest.mark.parametrize("network", [{}, {"bias": True, "train": "first"}])
 def test_each_replica_ends_at_its_own_first_good_check(until, network):
-    """Against a loop of nn.Module and torch.optim, read at every check."""
+    """Steps and weights are those of a loop of nn.Module and torch.optim that is read at every check."""
     experiment = small(replicas=6, until=until, **network)
     setting, inputs = experiment.upstream_setting, TransferDraws(experiment).take(range(6)).upstream
     ended = train_upstream(setting, until, inputs)
@@ -37,7 +37,7 @@ def test_each_replica_ends_at_its_own_first_good_check(until, network):
 
 
 def test_the_checks_of_replicas_differ():
-    """Or the test above would show nothing."""
+    """Replicas end at more than two different checks; otherwise the test above would show nothing."""
     steps = run(small(kinds=("scratch",), replicas=12, until=Until(accuracy=0.7))).upstream.steps
     assert len(set(steps.tolist())) > 2
 

@@ -73,7 +73,7 @@ def test_two_groups_have_no_errors() -> None:
 
 
 def test_two_groups_with_initial_weights_have_no_errors_either() -> None:
-    """Without one of them, no product of different groups is left, whatever its rounding errors."""
+    """Leaving out one of two groups with initial weights leaves no product of different groups, only rounding."""
     z, c, t = drawn(0, 4, 5)
     z[2:, 0] = 0.0
     parts = estimated_parts(z, c, t)

@@ -92,7 +92,7 @@ def test_the_parts_are_those_of_the_form(keys: dict, samples: int | str) -> None
 
 
 def test_the_factor_only_falls() -> None:
-    """In time, averaged over rows; and along σ given the rows."""
+    """The factor falls in time, averaged over rows and given the rows; given the rows it also falls along σ."""
     times = tuple(range(0, 60, 4))
     averaged = np.array(
         [parts.amplitude for parts in decompose(setting(Training(learning_rate=0.1, steps=times))).readings]

@@ -30,7 +30,7 @@ def test_the_factor_is_that_of_a_literal_oracle() -> None:
 
 
 def test_a_linear_network_of_one_neuron_is_the_averaged_linear_model() -> None:
-    """At leading order in 1/n: A = E[p_t(S)]_kk, and τ is that of the form."""
+    """At leading order in 1/n, A is E[p_t(S)]_kk and the part written is that of the linear form."""
     found = problem(20, 50, 1, rate=4.0, steps=20, activation="identity")
     linear = Setting(
         data=Data(kind="gaussian", spectrum=spectrum(20), samples=50, rotate=False),

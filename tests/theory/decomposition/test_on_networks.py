@@ -109,7 +109,7 @@ def test_the_better_law_describes_half_of_held_out_curves_to_within_5_per_cent()
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_mechanisms_are_rejected(name: str) -> None:
-    """They prefer directions of their own, which no law in σ can follow."""
+    """Networks with other mechanisms prefer directions of their own, which no law in σ can follow."""
     fit = fitted(OTHERS[name])
     assert (fit.ridge.verdict, fit.flow.verdict) == ("rejected", "rejected")
     assert max(fit.ridge.pvalue, fit.flow.pvalue) < 1e-6

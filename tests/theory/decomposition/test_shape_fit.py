@@ -34,7 +34,7 @@ def test_without_noise_the_parameters_are_found(law: LawName, initial: float | N
 
 @pytest.mark.parametrize("law", LAWS)
 def test_a_curve_on_which_parameters_cannot_be_told_apart_is_fitted(law: LawName) -> None:
-    """It rises and falls as no law does, and the fit ends where U and c move τ alike."""
+    """The curve rises and falls as no law does, and the fit ends where U and c move τ alike."""
     tau = np.array([0.272, 0.705, 27.867, 3.737])
     fit = fit_law(law, np.linspace(1, 2, 4), tau, 1e-4 * np.eye(4), groups=9, initial=1.0)
     assert np.all(np.isfinite(fit.residual))
@@ -81,7 +81,7 @@ def test_intervals_are_linear_in_the_errors(law: LawName) -> None:
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("initial", [0.2, None])
 def test_a_curve_that_bends_upwards_determines_a_product_alone(law: LawName, initial: float | None) -> None:
-    """In the limit U → 0 both laws are the line f_0² + c U σ² - 2 f_0² U σ²; here the likeliest, by another route."""
+    """As U → 0 both laws tend to the line f_0² + c U σ² - 2 f_0² U σ²; the likeliest line is found by another route."""
     tau = 0.2 + 0.05 * SIGMA**2.5
     fit = fit_law(law, SIGMA, tau, np.diag((0.05 * tau) ** 2), groups=9, initial=initial)
     assert (fit.rate_interval, fit.written_interval) == (None, None)
@@ -105,7 +105,7 @@ def test_a_curve_that_bends_upwards_determines_a_product_alone(law: LawName, ini
 
 @pytest.mark.parametrize("law", LAWS)
 def test_a_curve_that_falls_too_fast_determines_a_ratio_alone(law: LawName) -> None:
-    """In the limit U → ∞ both laws are c/(U σ²), and the likeliest c/U is the mean of τ σ²."""
+    """As U → ∞ both laws tend to c/(U σ²), and the likeliest c/U is the mean of τ σ²."""
     sigma = np.linspace(1.0, 3.0, 20)
     tau = 0.3 * sigma**-2.5
     fit = fit_law(law, sigma, tau, np.diag((0.05 * tau) ** 2), groups=9, initial=0.04)
@@ -116,7 +116,7 @@ def test_a_curve_that_falls_too_fast_determines_a_ratio_alone(law: LawName) -> N
 
 @pytest.mark.parametrize("law", LAWS)
 def test_no_interval_excludes_the_truth_because_its_fit_has_run_away(law: LawName) -> None:
-    """Of a nearly straight curve with noise: intervals of log U, in 200 draws, fail to contain it in 10 % at most."""
+    """Intervals of log U for a nearly straight, noisy curve fail to contain it in at most 10 % of 200 draws."""
     tau = law_tau(law, SIGMA, rate=0.02, written=6.0, initial=0.1)
     rng, missed = np.random.default_rng(5), 0
     for _ in range(200):

@@ -15,7 +15,7 @@ RIDGE = Y.T @ X @ np.linalg.inv(X.T @ X + 12 * DECAY * np.eye(4))  # of (1/n) Σ
 
 
 def gradients(weights: np.ndarray) -> np.ndarray:
-    """Of every row's loss by the row."""
+    """The gradient of each row's loss with respect to the row."""
     return (X @ weights.T - Y) @ weights
 
 

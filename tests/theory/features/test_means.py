@@ -50,7 +50,7 @@ def test_they_are_means_over_pairs_of_different_networks():
 
 
 def test_what_one_network_shares_does_not_enter_and_errors_are_true():
-    """Over ensembles: no bias beyond the order of the squared error, and jackknife errors as the values scatter."""
+    """Over ensembles the bias is at most of the order of the squared error, and jackknife errors match the scatter."""
     a, b = traceless(FIRST), traceless(SECOND)
     truth = np.sum(a * b) / np.linalg.norm(a) / np.linalg.norm(b)
     part = np.linalg.norm(averaged(a)) / np.linalg.norm(a)
@@ -69,7 +69,7 @@ def test_what_one_network_shares_does_not_enter_and_errors_are_true():
 
 
 def turned_spaces(*eigenvalues: float) -> Eigenspaces:
-    """Of a matrix whose eigenvectors are not the axes."""
+    """The eigenspaces of a matrix with these `eigenvalues` whose eigenvectors are not the axes."""
     return eigenspaces(spectral(np.array(eigenvalues), orthogonal(7, len(eigenvalues))), gap=1e-9)
 
 

@@ -126,7 +126,7 @@ def test_the_error_is_of_order_one_over_n(spectrum: np.ndarray) -> None:
 
 @pytest.mark.slow
 def test_the_second_order_is_second_order() -> None:
-    """At small n, where 1/n² is seen: doubling n divides what both orders leave by four."""
+    """At small n, where 1/n² shows, doubling n divides what both orders leave by about four."""
     s, training = np.array([0.3, 1.0, 2.0]), Training(learning_rate=0.1, steps=(20, 200))
     left = []
     for n in (12, 24, 48):
@@ -187,7 +187,7 @@ def random_setting(seed: int) -> Setting:
 
 
 def outside_budget(setting: Setting, name: str, count: int, factor: float = 1.0) -> float | None:
-    """By how many standard errors the worst τ lies outside the budget; None where the form refuses."""
+    """The number of standard errors by which the worst τ lies outside the budget; None where the form refuses."""
     try:
         prediction = predict(setting, formula=name)
     except NoClosedForm:

@@ -30,7 +30,7 @@ def test_without_batch_noise_it_is_the_full_batch() -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_the_first_batch_is_a_fresh_sample(size: int) -> None:
-    """From w_0 = 0 one step gives η² σ_y² s/B, exactly."""
+    """One step from w_0 = 0 gives exactly η² σ_y² s/B."""
     n, kappa = 8, 8 * (8 - size) / (size * 7)
     for gaussian_term in (True, False):
         found = mini_batch_variances(

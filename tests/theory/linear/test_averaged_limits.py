@@ -43,7 +43,7 @@ def test_published_scales() -> None:
 
 @pytest.mark.parametrize("samples", [15, 60])
 def test_ridge_is_the_end_with_decay(samples: int) -> None:
-    """By the contour with p replaced by its limit, −λ outside; and by long training."""
+    """The closed form is the contour with p replaced by its limit (−λ outside), and the end of long training."""
     decay = 0.3
     limit = ridge(LINEAR, samples, 1.5, decay)
     leading, _ = deterministic_equivalent(

@@ -53,7 +53,7 @@ def test_forms_after_one_step(parametrization: str) -> None:
 
 
 def kappa(setting: Setting, leading: np.ndarray, correction: np.ndarray) -> float:
-    """By its definition: k from a bisection, df_2 from the sum, T from a loop over steps."""
+    """κ by its definition: k by bisection, df_2 as a sum, T by a loop over steps."""
     training, n = setting.training, setting.data.sample_count
     s = np.array(setting.data.eigenvalues)
     time = sum(training.learning_rate_at(step) for step in range(training.readings[-1])) / (1 - training.momentum)

@@ -24,7 +24,7 @@ SPECTRUM = np.linspace(0.1, 3, 30)
 
 @pytest.mark.parametrize("state_dependent", [True, False])
 def test_the_equation_is_solved(state_dependent: bool) -> None:
-    """Against a numerical integration of dp/dT, through a drop of the learning rate."""
+    """The answer is that of a numerical integration of dp/dT, through a drop of the learning rate."""
     s, initial = np.array([0.0, 0.5, 2.0]), np.array([1.0, 0.3, 0.7])
     training = Training(learning_rate=0.2, weight_decay=0.1, drops=((6, 0.25),), steps=(0, 4, 10))
     p, found = initial, [initial]
@@ -102,7 +102,7 @@ def test_the_published_numbers() -> None:
 
 
 def test_order_on_the_way() -> None:
-    """At fixed T the whole path is right to order η, from large and from small initial weights."""
+    """At fixed T, before rest, the error is of order η, from large initial weights and from none."""
     s = np.array([0.3, 1.0, 2.0])
     for initial in (1.0, 0.0):
         errors = []
@@ -160,7 +160,10 @@ def test_budgets_cover_the_distance_to_the_exact_recursion(
 
 
 def budgets(setting: Setting) -> tuple[float, float]:
-    """Of both forms, from the module's head: every direction and reading in a loop, φ from its own sum."""
+    """The budgets of both forms as the module's docstring defines them, with φ as a sum of its own.
+
+    Directions and readings are visited by a loop.
+    """
     training, s = setting.training, np.array(setting.data.eigenvalues)
     size, sigma_y2, initial = training.batch_size, setting.labels.variance, setting.network.layer_variances[0] / len(s)
     k4 = setting.data.radial.k4 if isinstance(setting.data.radial, TwoPoint) else 1.0

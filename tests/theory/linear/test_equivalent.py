@@ -61,7 +61,10 @@ def test_the_width_of_the_edge_of_white_rows(d: int, n: int, variance: float) ->
 
 
 def test_the_width_of_the_edge_is_half_a_second_derivative() -> None:
-    """Of x(m) at its minimum, by finite differences, for a spectrum that is not white: (x''/2)^⅓ n^(−⅔)."""
+    """The width is (x''/2)^⅓ n^(−⅔) at the minimum of x(m), by finite differences.
+
+    The spectrum is not white.
+    """
     s, n = np.array([0.1, 0.5, 0.5, 2.0, 3.0]), 9
 
     def x(m: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ def replicas(setting: Setting, rows: np.ndarray, seed: int, count: int = 50_000)
 
 @pytest.mark.parametrize("seed", range(12))
 def test_second_moment_matrix(seed: int) -> None:
-    """By the literal test and by the package's own."""
+    """Replicas pass the literal test and the package's own."""
     setting, rows = random_setting(seed)
     predicted, weights = predict(setting, rows=rows).readings[0].second_moment, replicas(setting, rows, seed)
     assert_second_moment(weights, predicted, alpha=1e-7)

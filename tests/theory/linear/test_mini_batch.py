@@ -89,7 +89,7 @@ def test_every_batch_sequence(optimizer: str, sampling: str, n: int, d: int, siz
 def test_the_eigenbasis_changes_nothing(
     seed: int, n: int, levels: list[float], sampling: str, optimizer: str, steps: int, ntk: bool
 ) -> None:
-    """Against the covariance of (weights, buffer) in the coordinates of the data, with dense matrices, in floats."""
+    """The form agrees with the covariance of (weights, buffer) in the coordinates of the data, by dense matrices."""
     generator = np.random.default_rng(seed)
     d = len(levels)
     rows = generator.standard_normal((n, d)) * np.sqrt(levels)

@@ -268,7 +268,7 @@ def test_overflow_is_said_and_growth_is_not_refused() -> None:
 
 
 def test_five_hundred_directions() -> None:
-    """A power law, d = 512, 1000 steps: the recursion costs O(d) a step."""
+    """A power law, d = 512, 1000 steps: the recursion costs O(d) per step."""
     data = Data(kind="gaussian", spectrum=PowerLaw(dimension=512), samples="online")
     training = Training(batch_size=8, sampling="fresh", steps=(0, 1000), learning_rate=0.05)
     reading = predict(Setting(data=data, training=training)).readings[1]

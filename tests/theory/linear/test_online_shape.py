@@ -41,7 +41,7 @@ def test_from_small_weights_it_rises_at_every_step(initial: float) -> None:
 
 
 def test_from_large_weights_it_falls_and_rises_in_the_end() -> None:
-    """To leading order it falls for ever; the terms of order η take over when the start is forgotten."""
+    """The shape falls for ever to leading order; the terms of order η take over when the start is forgotten."""
     shapes = predicted_online_shapes(BASE)
     assert [shape for shape, _ in shapes] == ["flat"] + ["falls"] * 4
     exact = [shape for _, shape in shapes]

@@ -30,7 +30,7 @@ def test_panels_by_brute_force(reading: str, time: float, init_factor: float) ->
 
 
 def test_what_explains_the_panels() -> None:
-    """As variances one time explains all three, as deviations none; the paper's own init only falls."""
+    """One time explains all three panels as variances, none as deviations; with the paper's own init f only falls."""
     earliest, latest = agreeing_times("variance")
     assert (earliest, latest) == pytest.approx((1.2564312, 2.0940520), abs=1e-6)
     for time, agree in (

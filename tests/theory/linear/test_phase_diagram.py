@@ -94,7 +94,7 @@ def test_bad_calls(call: object, match: str) -> None:
 
 @pytest.mark.parametrize("decay", [0.0, 1e-3, 0.3, 1.0, 4.0, 30.0])
 def test_decay_peak_by_brute_force(decay: float) -> None:
-    """Of s (1 − e^{−(s+λ)T})²/(s + λ)², with T = 1."""
+    """The peak is that of s (1 − e^{−(s+λ)T})²/(s + λ)² on a fine grid, with T = 1."""
     peak = decay_peak(decay)
     s = peak * np.linspace(0.9, 1.1, 200_001)
     tau = s * np.expm1(-(s + decay)) ** 2 / (s + decay) ** 2
@@ -120,7 +120,7 @@ def test_decay_peak_moves_from_the_undecayed_one_to_the_decay() -> None:
     highest=st.floats(0.31, 0.98),
 )
 def test_turns_of_descent(steps: int, c: float, lowest: float, highest: float) -> None:
-    """One less than the runs of the shape, inside the range, and D changes sign there, the right way."""
+    """The turns lie inside the range, one fewer than the runs of the shape, and D changes sign there, the right way."""
     shape, turns = descent_shape(c, steps, lowest, highest), descent_turns(c, steps, lowest, highest)
     runs = shape.split(", then ")
     assert len(turns) == len(runs) - 1

@@ -20,7 +20,7 @@ from theory.setting import Data, Network, Setting, Sphere, Student, Training, Tw
     seed=st.integers(0, 100),
 )
 def test_eigenspaces_of_the_population(eigenvalues: list[float], seed: int) -> None:
-    """Without an eigensolver the same as `eigenspaces` of the diagonal matrix."""
+    """The eigenspaces, found without an eigensolver, are those that `eigenspaces` finds for the diagonal matrix."""
     values = np.array(eigenvalues)
     _, _, multiplicity = population.spaces(values)
     expected = eigenspaces(np.diag(values))
@@ -38,7 +38,10 @@ def test_eigenspaces_of_the_population(eigenvalues: list[float], seed: int) -> N
 
 
 def test_eigenvalues_join_up_to_sixty_four_roundings_a_dimension() -> None:
-    """64 d ε of the largest eigenvalue: one rounding less joins neighbours, one more parts them, whatever the order."""
+    """Neighbours closer than 64 d ε of the largest eigenvalue are joined, whatever their order.
+
+    The gaps tried are 2 ε below and above that.
+    """
     for d in (2, 3):
         for extra, parts in ((-2, False), (2, True)):
             gap = (64 * d + extra) * np.finfo(float).eps

@@ -71,7 +71,7 @@ def test_roots_agree_with_powers(
 @pytest.mark.parametrize("momentum", [0.0, 0.125, 0.25, 0.75])
 @pytest.mark.parametrize("h", [2.0**-8, 0.25, 1.5])
 def test_roots_that_lie_far_apart_agree_with_the_update_rule(h: float, momentum: float, steps: int) -> None:
-    """Also of one sign each, and complex ones: few updates, in Fractions."""
+    """The propagators of up to six updates agree with Fractions, also where the roots are complex."""
     for nesterov in {False, momentum > 0}:
         training = Training(learning_rate=0.5, momentum=momentum, nesterov=nesterov)
         exact, _ = _scalar(training, Fraction(h), steps)

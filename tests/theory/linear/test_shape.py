@@ -175,7 +175,7 @@ def test_descent_shape_by_brute_force(steps: int, c: float, lowest: float, highe
 
 @pytest.mark.parametrize(("steps", "width"), [(2, 0.25808), (3, 0.080046), (10, 0.0054019), (50, 0.00020277)])
 def test_the_window_of_fall_rise_fall(steps: int, width: float) -> None:
-    """Just above c = ½ descent has a shape that flow does not know."""
+    """Descent has a shape just above c = ½ that flow does not have."""
     three = "falls, then rises, then falls"
     assert descent_shape(0.5 + 0.98 * width, steps, 0.0, 0.99) == three
     assert descent_shape(0.5 + 1.02 * width, steps, 0.0, 0.99) == "falls"

@@ -105,7 +105,10 @@ def _linear_map(
 
 
 def test_gradients_of_one_epoch_form_a_bridge() -> None:
-    """At frozen w: Cov(g_j) = C, Cov(g_j, g_l) = −C/(K − 1), from all permutations of six rows in three batches."""
+    """At frozen w, Cov(g_j) = C and Cov(g_j, g_l) = −C/(K − 1).
+
+    All permutations of six rows in three batches are averaged.
+    """
     generator = np.random.default_rng(4)
     rows, w, y = generator.standard_normal((6, 2)), generator.standard_normal(2), generator.standard_normal(6)
     each = rows * (rows @ w - y)[:, None]
@@ -137,7 +140,10 @@ def test_orders_are_epochs_followed_by_their_reverse() -> None:
 
 
 def test_the_error_budget_covers_the_truth() -> None:
-    """Against the average over all orders, exact: as far off as the spread over pairs says, never beyond the budget."""
+    """Errors against the exact average over all orders are as large as the spread over pairs predicts.
+
+    They never exceed the budget.
+    """
     rows = np.random.default_rng(6).standard_normal((4, 2))
     training = Training(learning_rate=0.3, batch_size=2, steps=(1, 4))
     setting = fixed_setting(rows, training)

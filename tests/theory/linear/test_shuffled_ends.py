@@ -37,7 +37,7 @@ def mean_maps(basis: Eigenbasis, orders: np.ndarray) -> tuple[np.ndarray, np.nda
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize(("n", "size"), [(6, 2), (6, 3), (5, 1), (4, 2)])
 def test_the_modified_quadratic_is_right_to_second_order(n: int, size: int, decay: float) -> None:
-    """Over all permutations of an epoch, the mean maps differ from the modified descent by O(η³): 8 a halving."""
+    """The mean maps over all permutations of an epoch differ from the modified descent by O(η³): 8 per halving."""
     errors = []
     for halving in range(3):
         setting, rows = ends_setting(n, 2, size, 0.02 / 2**halving, (1,), 3, 0.1, decay)
@@ -84,7 +84,7 @@ def ends_error(setting: Setting, rows: np.ndarray, pairs: int, seed: int) -> tup
 
 
 def test_the_closed_form_beside_the_average() -> None:
-    """Within the budget that it declares; without the noise 4 %, as independent batches 40 % off."""
+    """The form is within its declared budget; without the noise it is 4 % off, and independent batches are 40 % off."""
     setting, rows = ends_setting(60, 8, 6, 1.0, (10,), 0, 0.01)
     prediction = predict(setting, rows=rows, formula="linear-shuffled-ends")
     reference = predict(setting, rows=rows)

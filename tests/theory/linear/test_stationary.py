@@ -142,7 +142,7 @@ def trainings(draw: st.DrawFn) -> tuple[Setting, np.ndarray]:
 @given(trainings())
 @settings(max_examples=20, deadline=None)
 def test_what_is_left_of_the_start_is_bounded(case: tuple[Setting, np.ndarray]) -> None:
-    """At every step, early ones included, whatever the optimizer, the rows, the start and the schedule."""
+    """The bound holds at every step, early ones included, for any optimizer, rows, start and schedule."""
     setting, rows = case
     try:
         state = stationary_state(setting, rows)
@@ -229,7 +229,7 @@ def test_matrices_that_contract_come_close_to_the_spectral_radius() -> None:
 
 
 def test_it_is_never_preferred() -> None:
-    """Wherever it applies the exact recursion does too, and no setting without a form has one by it."""
+    """The exact recursion applies wherever this form does, so that no setting has a form only by it."""
     names = [form.name for form in FORMS]
     assert names.index(NAME) > names.index("linear-mini-batch")
     fixed = Data(kind="gaussian", spectrum=(1.0, 2.0), samples=6, fixed=True)

@@ -83,7 +83,7 @@ def converged_setting(rows: np.ndarray, steps: int, **keys: object) -> Setting:
 
 @pytest.mark.parametrize("kind", ["standard", "ntk", "null space"])
 def test_converged_form_of_a_setting(kind: str) -> None:
-    """Within the budget of the training of the setting as described, its weights read per neuron."""
+    """The form is within the budget of the training of the setting as described, with weights read per neuron."""
     ntk = kind == "ntk"
     rows = SMALL[:2] if kind == "null space" else SMALL
     n, d, m, steps = *rows.shape, 2, 16_000

@@ -50,7 +50,7 @@ def test_mixing_series_is_the_linearised_optimizer(optimizer: str, outputs: int)
 
 
 def test_mixing_series_tends_to_cosh_and_sinh() -> None:
-    """At g = 1, t = 1: the error halves with the rate."""
+    """The error at g = 1, t = 1 halves with the rate."""
     errors = []
     for steps in (100, 200):
         c, s = mixing_series(Training(learning_rate=1 / steps), steps, 30, 1.0)
@@ -71,7 +71,7 @@ def test_early_moment_given_the_labels() -> None:
 
 @pytest.mark.parametrize("steps", [0, 1, 6])
 def test_average_over_one_output_by_quadrature(steps: int) -> None:
-    """Over b ~ N(0, diag ν), d = 2, on a product of Gauss–Hermite points."""
+    """The average over b ~ N(0, diag ν), d = 2, is that on a product of Gauss–Hermite points."""
     nu, training = np.array([0.3, 0.9]), Training(learning_rate=0.25, momentum=0.3)
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     weights = weights / weights.sum()
@@ -191,7 +191,10 @@ def test_early_form_refuses_from_the_budget_on() -> None:
 
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_the_series_must_have_converged(outputs: int) -> None:
-    """Its last terms, of order γ^(2 · LARGEST_ORDER), at most 10⁻⁹ of all terms without their signs: step by step."""
+    """The series is refused from the step at which its last terms exceed 10⁻⁹ of all terms without their signs.
+
+    The last terms are of order γ^(2 · LARGEST_ORDER).
+    """
     order = LARGEST_ORDER_OF_A_VECTOR if outputs == 1 else LARGEST_ORDER
     unit = np.array([0.4, 1.0])
     moments = vector_powers(unit, order) if outputs == 1 else wishart_powers(unit, outputs, order)

@@ -182,7 +182,7 @@ def test_the_device_stays(activation: str) -> None:
     orders=st.sampled_from(ORDERS),
 )
 def test_symmetric_positive_and_invariant(seed: int, n: int, d: int, activation: str, orders: tuple[int, int]) -> None:
-    """Of Gram matrices: symmetric, positive semi-definite, unchanged by turning the rows and Σ_w together."""
+    """Duals of Gram matrices are symmetric, positive semi-definite, unchanged by turning the rows and Σ_w together."""
     generator = np.random.default_rng(seed)
     rows, root = generator.standard_normal((n, d)), generator.standard_normal((d, d)) / d
     rows[-1] = rows[0]
@@ -246,7 +246,7 @@ def test_bad_calls(call, match: str) -> None:
 
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
 def test_rounding_makes_no_covariance_indefinite(scale: float) -> None:
-    """Up to 16 d = 32 units of rounding of the largest eigenvalue, whatever the scale."""
+    """Eigenvalues down to −16 d = −32 units of rounding of the largest count as zero, whatever the scale."""
     eps = np.finfo(float).eps
     almost = gram(np.eye(2), covariance=scale * np.diag([1.0, -24 * eps]))
     np.testing.assert_allclose(almost.left, scale * np.array([1.0, 0.0]), rtol=1e-14)

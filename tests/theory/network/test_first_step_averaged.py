@@ -82,7 +82,7 @@ def two_weights(first: float, second: float, nodes: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("second", "nodes"), [(1.0, 64), (0.5, 400), (0.1, 1000), (0.01, 4000), (0.001, 12_000)])
 def test_two_rows_in_the_plane(second: float, nodes: int) -> None:
-    """Within the error that is declared; 1e-9 where that is."""
+    """The average is within its declared error, which is below 1e-9 unless the second variance is small."""
     average, error = two_row_average(np.array([1.0, second]), np.array([1, 1]))
     expected = two_weights(1.0, second, nodes)
     assert np.all(np.abs(average - expected) < error + 1e-12 * expected)
@@ -144,7 +144,7 @@ def test_averaged_first_step_is_the_average_over_drawn_rows(samples: int, output
 
 
 def test_repeated_eigenvalues_and_their_order() -> None:
-    """τ is one number an eigenspace, whatever the order of the spectrum."""
+    """τ is one number per eigenspace, whatever the order of the spectrum."""
     data = Data(kind="gaussian", spectrum=(1.0, 0.3, 1.0, 0.3, 2.0), samples=6)
     (reading,) = predict(averaged_setting(6, data=data, training=Training(steps=1))).readings
     assert reading.multiplicity == (2, 2, 1)
@@ -192,7 +192,10 @@ def test_hypotheses(changes: dict, match: str) -> None:
 @pytest.mark.parametrize("width", [1, 4, 10**9])
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_threshold_of_growth(width: int, outputs: int) -> None:
-    """At .9 and 1.1 of it the averaged form shrinks and grows a direction of nearly no variance; and the wide limit."""
+    """A direction of nearly no variance shrinks at .9 of the threshold and grows at 1.1 of it.
+
+    For wide networks the threshold is that of the limit.
+    """
     model = replace(MODEL, width=width, outputs=outputs, sa=0.8, a4=3 * 0.64)
     s, samples = np.array([1e-9, 0.5, 1.5]), 20
     threshold = first_step_threshold(model, samples, float(s.sum()))

@@ -82,7 +82,7 @@ def test_rows_that_are_taken_are_those_rows(name):
 
 
 def test_a_last_window_that_is_the_whole_image(monkeypatch):
-    """From 4 × 4 by two maxima to one number per filter, in torch and in NumPy."""
+    """Two maxima take a 4 × 4 image to one number per filter, in torch and in NumPy."""
     monkeypatch.setattr(small_networks, "IMAGE", (2, 4, 4))
     network = Network(kind="vgg", blocks=((3,), (2,)), hidden=(4,))
     parameters, rows = draw(network)

@@ -171,13 +171,13 @@ PLACED = """
 
 @needs_pretend_device
 def test_kernels_stay_on_a_device_that_refuses_what_cuda_refuses() -> None:
-    """In a process of its own, because torch cannot forget a device."""
+    """The kernels run in a process of their own, because torch cannot forget a device."""
     done = python('import warnings\nwarnings.simplefilter("error")\n' + textwrap.dedent(PLACED))
     assert "20 kernels stay on their device" in done.stdout, done.stderr
 
 
 def test_two_thousand_rows_are_quick() -> None:
-    """In the process's own time, which other programs do not stretch."""
+    """The kernel takes under 5 s of the process's own time, which other programs do not affect."""
     rows = np.random.default_rng(1).standard_normal((2000, 30)) / 30**0.5
     started = time.process_time()
     ntk("relu", rows)

@@ -117,7 +117,7 @@ def lazy_setting(n: int = 12, d: int = 3, width: int = 4096, **keys: object) -> 
 @pytest.mark.parametrize("activation", ["relu", "erf", "tanh"])
 @pytest.mark.parametrize("keys", [{}, {"parametrization": "ntk"}, {"parametrization": "ntk", "train": "all"}])
 def test_a_prediction_is_s0_and_the_terms_over_m(activation: str, keys: dict) -> None:
-    """By sums over steps on the rows as the raw weights feel them; at step 0 exactly s_0²."""
+    """The terms are sums over steps on the rows in the scale of raw weights; at step 0 only s_0² is left."""
     x, (v1, v2), d, m = sample(10, 12, 3), (0.9, 1.3), 3, 4096
     setting = lazy_setting(activation=activation, init_variance=(v1, v2), **keys)
     ntk = "parametrization" in keys
@@ -143,7 +143,7 @@ def test_repeated_eigenvalues_are_averaged() -> None:
 
 
 def test_outputs_add_up() -> None:
-    """C independent outputs: C times the terms, also for classes, of variance (C − 1)/C² an output."""
+    """C independent outputs give C times the terms; so do classes, with variance (C − 1)/C² per output."""
     x = sample(11, 12, 3)
     one = theory.predict(lazy_setting(labels=Labels(variance=2 / 9)), rows=x).readings[-1].tau
     three = theory.predict(lazy_setting(labels=Labels(variance=2 / 9, outputs=3)), rows=x).readings[-1].tau
@@ -181,7 +181,7 @@ def test_outside_its_regime_it_refuses() -> None:
 
 
 def test_the_budget_falls_with_the_width() -> None:
-    """By m^{-3/2} for ReLU and m^{-2} for erf, beside the change of τ, which falls by 1/m."""
+    """The budget falls by m^{-3/2} for ReLU and by m^{-2} for erf, whereas the change of τ falls by 1/m."""
     x = sample(13, 12, 3)
     for activation, rate in (("relu", 1.5), ("erf", 2.0)):
         budgets = [
@@ -204,7 +204,7 @@ def test_displacement_is_a_mean_square_of_motions() -> None:
 
 
 def test_nothing_to_move_and_nothing_to_move_from() -> None:
-    """Without rows or output weights nothing moves; output weights that come from nothing are refused."""
+    """Without rows or output weights nothing moves; trained output weights that start at zero are refused."""
     still = lazy_setting(init_variance=(1.0, 0.0))
     np.testing.assert_allclose(theory.predict(still, rows=sample(15, 12, 3)).readings[-1].tau, 1 / 3, rtol=1e-14)
     zeros = theory.predict(lazy_setting(), rows=np.zeros((12, 3)), formula="network-lazy")

@@ -63,7 +63,7 @@ def test_the_budget_of_the_squared_error(activation: str, power: int, share: flo
 
 @pytest.mark.parametrize(("activation", "scale"), [("relu", 40.0), ("erf", 4.0), ("tanh", 4.0)])
 def test_motions_beyond_one_are_held_against_one_where_activations_bend(activation: str, scale: float) -> None:
-    """Four rows, s_0² |X|² = 40: ReLU knows no scale, erf and tanh bend at 1 a row."""
+    """Four rows have s_0² |X|² = 40; ReLU has no scale, whereas erf and tanh bend at 1 per row."""
     x = np.random.default_rng(3).standard_normal((4, 2))
     x *= np.sqrt(40 / np.sum(x**2))
     limit = kernel_limit(x, activation, 1.0, 0.7, both=False)
@@ -108,7 +108,7 @@ def test_the_expansion_ends_where_weights_move_by_half(activation: str) -> None:
 
 
 def test_the_budget_of_cross_entropy() -> None:
-    """That of the terms, with the residuals' sum over classes, and .4 times the variance of a logit on top."""
+    """The budget is that of the terms, with residuals summed over classes, plus .4 times the variance of a logit."""
     classes, m = 4, 4096
     limit = softmax_limit(kernel_limit(ROWS, "erf", 1 / 3, 1.0, both=False), classes)
     bounds = []

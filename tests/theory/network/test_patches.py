@@ -55,7 +55,7 @@ def test_from_patches_is_the_adjoint(seed: int, layer: FrozenFilters, size: tupl
 
 @given(seed=seeds, size=st.tuples(st.integers(2, 5), st.integers(2, 5)), ties=st.booleans())
 def test_the_strongest_place_holds_the_maximum(seed: int, size: tuple[int, int], ties: bool) -> None:
-    """As torch's max_pool2d finds it, which place of equals included, by where it sends gradients."""
+    """The place is that to which torch's max_pool2d sends gradients, also where several are equal."""
     h = drawn(seed, 1, 2, *size, 3)
     h = np.round(h) if ties else h
     held = strongest(h)

@@ -29,7 +29,7 @@ def line(step: float, reach: float = 9.0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def softmax(f: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
+    """The softmax over the last axis."""
     e = np.exp(f - f.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
@@ -60,7 +60,7 @@ def test_products_of_two_classes(first: float, second: float, rho: float) -> Non
 
 @pytest.mark.parametrize(("variance", "rho"), [(0.7, 0.6), (0.7, -0.4), (1.5, 0.9)])
 def test_products_of_three_classes(variance: float, rho: float) -> None:
-    """Over the two differences of logits at either row, in four dimensions."""
+    """The product is that of quadrature over the two differences of logits of either row, in four dimensions."""
     nodes, weights = line(0.5, 7.0)
     a, b, c, d = np.meshgrid(*[nodes] * 4, indexing="ij")
     root = np.sqrt(variance) * np.linalg.cholesky([[2.0, 1.0], [1.0, 2.0]])
@@ -94,7 +94,7 @@ def test_products_of_drawn_logits(classes: int) -> None:
 
 
 def test_products_row_by_row_and_their_order() -> None:
-    """All at once is pair by pair; E[p pᵀ] is a covariance; logits alike make outputs alike."""
+    """Products of all rows are those of pairs; E[p pᵀ] is a covariance, and products grow with the correlation."""
     rows = np.random.default_rng(5).standard_normal((5, 3))
     rows[4] = 0.0
     covariance = rows @ rows.T
@@ -198,13 +198,13 @@ def gap(
 
 @pytest.mark.parametrize(("activation", "rate"), [("relu", RATE), ("relu", 0.1), ("tanh", RATE)])
 def test_networks_are_within_the_declared_correction(activation: str, rate: float) -> None:
-    """At width 8: what is neglected is, by 5.5 standard errors, less than CORRECTION times all terms."""
+    """At width 8 what is neglected is less than CORRECTION times all terms, by 5.5 standard errors."""
     found, error, reaction = gap(activation, 8, 40, 400, rate)
     assert np.all(np.abs(found - reaction) + 5.5 * error < CORRECTION * (1 + reaction))
 
 
 def test_the_reaction_is_seen() -> None:
-    """It is most of what the terms of order 1/m leave."""
+    """The reaction is most of what the terms of order 1/m leave."""
     found, error, reaction = gap("relu", 8, 40, 400)
     assert np.all(found > 8 * error)
     assert np.all(np.abs(found - reaction) + 5.5 * error < reaction / 2)

@@ -86,7 +86,7 @@ def entropy_setting(width: int = 4096, steps: int | tuple[int, ...] = (0, 1, 6),
 
 @pytest.mark.parametrize("activation", ["relu", "erf", "tanh"])
 def test_its_first_step_is_the_exact_one_for_small_logits(activation: str) -> None:
-    """Against the form that is exact in the logits at large width, as output weights become small."""
+    """The step approaches the form that is exact in the logits at large width, as output weights become small."""
     x = np.random.default_rng(2).standard_normal((12, 3))
     setting = entropy_setting(activation=activation, init_variance=(1.0, 1e-4), steps=1)
     found = theory.predict(setting, rows=x, formula="softmax-lazy").readings[0].tau
@@ -95,7 +95,7 @@ def test_its_first_step_is_the_exact_one_for_small_logits(activation: str) -> No
 
 
 def test_a_prediction_says_that_it_is_semi_quantitative() -> None:
-    """Its budget is never below a share of the terms, by how far logits are from small; nothing happens at step 0."""
+    """The budget is never below a share of the terms that grows with the logits; nothing changes at step 0."""
     x = np.random.default_rng(3).standard_normal((12, 3))
     early, late = (
         theory.predict(entropy_setting(steps=steps), rows=x, formula="softmax-lazy") for steps in ((0, 2), (0, 2, 6))

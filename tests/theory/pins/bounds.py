@@ -50,7 +50,7 @@ def at(
     table: str = "training",
     key: str = "learning_rate",
 ) -> list[object]:
-    """On the bound, and beyond it."""
+    """What the form says on the bound `on`, and just beyond it."""
     values: list[Changes] = [{key: on}, {key: math.nextafter(on, math.inf)}]
     return [said(form, changed(setting, **{table: value}), rows) for value in values]
 

@@ -37,7 +37,10 @@ def _plain(value: object) -> bool:
 
 
 def _defaults(module: ModuleType) -> Iterator[object]:
-    """Of the module's own functions, methods and fields; of a table also whether it may change, and its tag."""
+    """Defaults of the functions, methods and fields of the module itself; for a table also its tag.
+
+    Tables also say whether they may change, and whether they refuse unknown fields.
+    """
     for value in vars(module).values():
         if getattr(value, "__module__", None) != module.__name__:
             continue

@@ -63,7 +63,7 @@ def sequence(**keys: object) -> object:
 
 
 def _moment_of(found: FileMoments) -> np.ndarray:
-    """In place of eigenvectors, of which equal eigenvalues leave some undetermined."""
+    """The second moment, in place of eigenvectors, which equal eigenvalues leave undetermined."""
     return (found.basis * found.eigenvalues) @ found.basis.T
 
 

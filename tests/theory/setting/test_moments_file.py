@@ -48,7 +48,7 @@ def test_a_second_moment_stands_for_its_rows(tmp_path):
 
 @pytest.mark.parametrize("held", [1, 200, moments_file.HELD])
 def test_patches_of_images_by_a_plain_loop(tmp_path, held, monkeypatch):
-    """Of so many numbers at a time: one image, two, or all."""
+    """The moments are those of a plain loop, whether one image, two or all are held in memory at a time."""
     monkeypatch.setattr(moments_file, "HELD", held)
     law = Data(kind="gaussian", moments_of=saved(tmp_path, IMAGES), patch=(2, 3), scale=False, center=False)
     patches = np.array([image[:, i : i + 2, j : j + 3].ravel() for image in IMAGES for i in range(4) for j in range(2)])

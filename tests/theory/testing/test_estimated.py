@@ -177,7 +177,10 @@ def test_a_mean_of_zero_has_an_interval_without_an_upper_end():
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(("blocks", "shape"), [(32, 100.0), (512, 3.0)])
 def test_detectable_errors_are_found_as_often_as_declared(sign, blocks, shape):
-    """At a level of 1e-3, so that a few hundred blocks are enough; .9 on the harder side and no less on the other."""
+    """Detectable errors are found with probability .9 on the harder side, and at least as often on the other.
+
+    The level is 1e-3, so that a few hundred blocks are enough.
+    """
     rng, found = generator(9), []
     for _ in range(1000):
         values = gamma_blocks(rng, blocks, shape)
@@ -189,7 +192,10 @@ def test_detectable_errors_are_found_as_often_as_declared(sign, blocks, shape):
 
 
 def test_detectable_errors_by_hand_and_where_nothing_is_found():
-    """At many degrees of freedom: (1 + ε)^{1/3} (1 − 1.28 c/3 …) reaches 1 + z c/3."""
+    """With many degrees of freedom, (1 + ε)^{1/3} (1 − 1.28 c/3 …) reaches 1 + z c/3.
+
+    With two degrees of freedom no error is detectable.
+    """
     c, z, power = 0.01, stats.norm.isf(0.5e-6), stats.norm.ppf(0.9)
     u = (1 - c**2 / 9 + z * c / 3) / (1 - c**2 / 9 - power * c / 3)
     assert detectable_error(c, 1e7, 1e-6, 0.9) == pytest.approx(u**3 - 1, rel=1e-3)
@@ -279,7 +285,10 @@ def test_bad_calls_name_the_argument():
 
 @pytest.mark.parametrize(("blocks", "size"), [(12, 1), (40, 5)])
 def test_the_bound_of_a_variance_is_that_of_its_chi_squared_law(blocks, size):
-    """Of one mean, whose error is not shrunk: N SE² ν/χ²(5 %), in units of the mean's square; of two alike as well."""
+    """The bound for one mean, whose error is not shrunk, is N SE² ν/χ²(5 %) in units of the mean's square.
+
+    Two means that are alike have the same bound.
+    """
     values = np.random.default_rng(blocks).gamma(4.0, 0.25, (blocks, 1))
     counts = np.full(blocks, size)
     one = estimated_means(values, counts)

@@ -45,7 +45,7 @@ def test_the_path_passes_through_the_estimate_and_its_resamples(multiplicity):
 
 
 def test_the_floor_is_that_of_independent_vectors():
-    """With one Gaussian vector a block, M² of the noise at alignment is known exactly."""
+    """With one Gaussian vector per block, M² of the noise at alignment is known exactly."""
     spaces, rng = spaces_of((1,) * 6), generator(3)
     moments = replicas_of(turned_moment(spaces, 0, rng), 300, 1, rng)
     found = misalignment_interval(spaces, moments, resamples=1999)
@@ -83,7 +83,10 @@ def test_ends_are_where_the_sample_is_in_a_tail():
 
 @pytest.mark.parametrize("angle", [0.0, 1.0])
 def test_the_interval_holds_the_truth(angle):
-    """At most 5 % (nominal: 2.5 %) missed on a side, at a false-alarm rate of 1e-6; far from zero it excludes zero."""
+    """On either side at most 5 % of the intervals miss the truth (nominal: 2.5 %), at a false-alarm rate of 1e-6.
+
+    Most begin at zero for aligned ensembles, and few far from alignment.
+    """
     rng, spaces, below, above, zero = generator(5), spaces_of((1, 2, 1)), 0, 0, 0
     for e in range(60):
         sigma = turned_moment(spaces, angle, rng)
@@ -177,7 +180,7 @@ def test_exact_alignment_without_noise_is_zero():
 @pytest.mark.parametrize(("multiplicity", "count"), [((1, 1), 200), ((2, 1, 3), 200), ((1,) * 6, 30)])
 @pytest.mark.parametrize("angle", [0.0, 0.2, 0.8])
 def test_coverage(multiplicity, count, angle):
-    """At most 5 % missed on a side (nominal 2.5 %, and the docstring's table), at a false-alarm rate of 1e-6."""
+    """On either side at most 5 % of the intervals miss the truth (nominal: 2.5 %), at a false-alarm rate of 1e-6."""
     rng, spaces, below, above = generator(9), spaces_of(multiplicity), 0, 0
     for e in range(400):
         sigma = turned_moment(spaces, angle, rng)

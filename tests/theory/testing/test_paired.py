@@ -67,7 +67,7 @@ def pairs(rng: np.random.Generator, replicas: int, ratio: float) -> tuple[np.nda
 
 @given(st.integers(3, 20), st.integers(0, 2**32 - 1), st.floats(-1, 2))
 def test_the_ends_are_where_a_test_of_the_ratio_turns(replicas, seed, ratio):
-    """At each end the t-test of E[a − ρ b] = 0 has p = 1 − confidence; the formula of the docstring agrees."""
+    """The t-test of E[a − ρ b] = 0 has p = 1 − confidence at each end, and the docstring's formula gives these ends."""
     a, b = pairs(np.random.default_rng(seed), replicas, ratio)
     found = mean_ratio(a, b, confidence=0.9)
     significant = stats.ttest_1samp(b, 0).pvalue < 0.1
@@ -96,7 +96,10 @@ def test_a_ratio_to_a_number_is_its_interval():
 
 @pytest.mark.parametrize("replicas", [4, 10])
 def test_coverage_is_what_is_declared(replicas):
-    """Of 2,000 intervals 95 % hold the ratio, by an exact binomial test at 1e-6; normal quantiles fail it at R = 4."""
+    """The share of 2,000 intervals that hold the ratio passes an exact binomial test of 95 % at 1e-6.
+
+    Normal quantiles fail it at R = 4.
+    """
     rng = np.random.default_rng(0)
     covered = normal = 0
     for _ in range(2000):

@@ -50,7 +50,7 @@ def test_pvalues_are_uniform_under_the_null(k, d, n):
 
 @pytest.mark.slow
 def test_a_chi_square_law_would_be_wrong_for_the_likelihood_ratio():
-    """At N = 20, k = 5 the statistic is visibly larger than its limit."""
+    """The statistic at N = 20, k = 5 is visibly larger than its limit."""
     sigma, root = prediction(5, 5)
     rng, found, raw = generator(3), [], []
     for _ in range(1500):

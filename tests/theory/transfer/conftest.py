@@ -11,6 +11,6 @@ from simulate.devices import one_thread
 
 @pytest.fixture(autouse=True)
 def _small_products() -> Iterator[None]:
-    """They are fastest on one thread."""
+    """Run on one thread, on which small products are fastest."""
     with one_thread():
         yield

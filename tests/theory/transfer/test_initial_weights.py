@@ -74,7 +74,7 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Training]:
 def test_gains_are_differences_of_losses(
     problem: tuple[np.ndarray, np.ndarray, Training], init_variance: float, noise: float
 ) -> None:
-    """Whatever the task; and −(d/2) Cov is the explicit sum ½ Σ ω_i (τ̄ − τ_i)."""
+    """Gains are differences of losses for any task; −(d/2) Cov is the explicit sum ½ Σ ω_i (τ̄ − τ_i)."""
     s, tau, training = problem
     found = initial_weight_transfer(s, tau, training, init_variance=init_variance)
     squares = np.linspace(0, 2, len(s))
@@ -96,7 +96,7 @@ def test_gains_are_differences_of_losses(
 
 
 def test_gain_in_test_loss() -> None:
-    """For Σ_init diagonal in the basis of S and any Σ_x."""
+    """The gain is a difference of test losses, for Σ_init diagonal in the basis of S and any Σ_x."""
     rows, target, _, covariance = task(6, 3)
     s, basis = np.linalg.eigh(rows.T @ rows / 6)
     tau, training = np.array([0.5, 2.0, 1.0]), Training(learning_rate=0.2, steps=(0, 2, 9))
@@ -133,7 +133,7 @@ def test_the_sign_flips_during_training() -> None:
 
 
 def test_signs_at_the_boundary() -> None:
-    """Exactly on the boundary nothing is gained; one part in a million beside it there is a sign."""
+    """Nothing is gained exactly on the boundary; there is a sign one part in a million beside it."""
     s, training = np.array([0.5, 1.0]), Training(learning_rate=0.5, steps=0)
     for shift, sign in ((0.0, "none"), (1e-6, "negative"), (-1e-6, "positive")):
         # ½ [s_1 (1 − τ_1) + s_2 (1 − τ_2)] = 0 at τ = (3, 0)

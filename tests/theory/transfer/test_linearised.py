@@ -82,7 +82,7 @@ def pretrained(activation: str, width: int, outputs: int | None = None) -> tuple
 
 @pytest.mark.parametrize("outputs", [None, 3])
 def test_second_layer_of_an_actual_network_exactly(outputs: int | None) -> None:
-    """Only a is trained: f is linear in it, and the prediction from features and f_0 is exact at every width."""
+    """With a alone trained, f is linear in it, and the prediction from features and f_0 is exact at every width."""
     rows, before, after = pretrained("relu", 9, outputs)
     n = len(rows)
     targets = np.random.default_rng(6).standard_normal((n,) if outputs is None else (n, outputs))
@@ -98,7 +98,7 @@ def test_second_layer_of_an_actual_network_exactly(outputs: int | None) -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_all_layers_of_an_actual_network(activation: str) -> None:
-    """From its empirical kernels: m = 2048, losses within 0.5 m^-½ of the initial one, and the sign of the gain."""
+    """Empirical kernels at m = 2048 predict losses within 0.5 m^-½ of the initial one, and the sign of the gain."""
     torch = pytest.importorskip("torch")
     rows, before, after = pretrained(activation, 2048)
     targets = rows @ np.ones(4)

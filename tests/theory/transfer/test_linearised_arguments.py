@@ -59,7 +59,7 @@ def test_numpy_in_numpy_out():
 
 
 def test_parameters_of_a_module_in_single_precision():
-    """They carry gradients, which are left alone; curves are in double precision."""
+    """Parameters that require gradients receive none, and curves are in double precision."""
     network = mlp(5)
     parameters, rows = draw(network)
     exact = linearised_training(network, ENTROPY, parameters, rows, classes(4), batches=orders(ENTROPY))

@@ -67,7 +67,7 @@ def test_without_the_initial_outputs_against_the_literal_loop():
 @pytest.mark.parametrize("name", ["three relu, ntk, bias", "conv", "vgg, tanh, first layer only"])
 @pytest.mark.parametrize("training", ["cross-entropy, momentum, batches", "squared error, l1"])
 def test_in_parts_as_in_one_piece(name, training, monkeypatch):
-    """Where nothing fits into memory: replica by replica, row by row, frozen anew at every step."""
+    """If nothing fits into memory, replicas and rows are taken one by one, frozen anew at every step."""
     network, training = NETWORKS[name], TRAININGS[training]
     parameters, rows = draw(network)
     y, index = labels_of(training, 4), orders(training)

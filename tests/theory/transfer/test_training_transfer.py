@@ -33,7 +33,7 @@ ENTROPY = Training(loss="cross-entropy", learning_rate=0.2, momentum=0.5, steps=
 
 @pytest.fixture(autouse=True)
 def _small_products():
-    """They are fastest on one thread."""
+    """Run on one thread, on which small products are fastest."""
     with one_thread():
         yield
 
@@ -92,7 +92,7 @@ def test_without_initial_outputs_only_the_jacobian_counts():
 
 
 def test_loss_and_accuracy_may_disagree():
-    """Against constant outputs, which are right on one of three rows: right on two, and very wrong on the third."""
+    """The network is right on two of three rows and very wrong on the third; constant outputs are right on one."""
     network = Network()
     rows = torch.eye(3).double()[None]
     y = torch.tensor([[0, 1, 2]])

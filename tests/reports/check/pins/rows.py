@@ -129,7 +129,7 @@ CHECKS: dict[str, Callable[[], object]] = {
 
 
 def parts() -> dict[str, Call]:
-    """Of single functions."""
+    """Calls of single functions of the check, by name."""
     few, many, four = weights_of(layer(3, 3)), weights_of(layer(70, 3)), weights_of(*NETWORKS)
     tied = wave(11, 6, 7)
     data = moment(ROWS_5)

@@ -10,7 +10,7 @@ EPOCHS = np.array([2.0, 4.0, 6.0])
 
 
 def course(weights: list[float], gradients: list[float], agreement: list[float], noise: float = 0.0) -> FeatureCourse:
-    """Of 20 networks; leaving one out changes values by the noise."""
+    """A course of features of 20 networks; leaving one network out changes the values by normal `noise`."""
     drawn = noise * np.random.default_rng(0).standard_normal((3, 3, 20))
     values = [
         np.concatenate((np.array(each)[:, None], np.array(each)[:, None] + of), axis=1)

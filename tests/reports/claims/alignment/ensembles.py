@@ -68,7 +68,7 @@ def reading_of(spectrum: np.ndarray, networks: int = 40, width: int = 50, *, ste
 
 
 def untrained_ensemble(data: np.ndarray, *readings: SimulatedReading) -> TrainedEnsemble:
-    """These readings as of an ensemble on data of that second moment, (d, d)."""
+    """An ensemble with these `readings`, as if trained on `data`, the second moment (d, d)."""
     last = readings[-1]
     rows = Data(kind="gaussian", spectrum=tuple(np.linalg.eigvalsh(data).tolist()), samples=24)
     setting = Setting(data=rows, ensemble=Ensemble(replicas=last.replicas))

@@ -47,7 +47,7 @@ def test_a_matrix_that_is_no_average_would_be_refuted(outcome, held):
 
 
 def test_draws_are_held_against_the_closed_form_in_standard_errors(outcome, held):
-    """Literally: entry by entry of the upper triangle, the average less Σ_i tr(P_i B)/m_i P_i, over its error."""
+    """The scores are literal: entries of the average's upper triangle less Σ_i tr(P_i B)/m_i P_i, over their errors."""
     measured = outcome.measurement
     basis, matrix = measured.spaces.basis, measured.matrix
     average = sum(v @ matrix @ v * np.outer(v, v) for v in basis.T)  # eigenvalues are distinct

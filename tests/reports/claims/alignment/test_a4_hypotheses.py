@@ -21,7 +21,7 @@ def test_a_control_that_breaks_nothing_is_undecided():
 
 
 def test_sign_sgd_leaves_the_commutant_along_the_axes():
-    """Its table says so; where nothing could be along the axes, or everything would, it says nothing."""
+    """Table and figure compare the share along the axes with chance; they say nothing where chance is 1."""
     outcome = outcome_of(a4_hypotheses.CLAIM, smaller_case(a4_hypotheses.CLAIM, "sign SGD", 600))
     axes = outcome.measurement.axes
     assert axes.chance == 5 / 15

@@ -55,7 +55,10 @@ def test_the_first_step_moves_against_the_mean():
 
 
 def test_the_direction_is_that_of_the_mean_weight_in_units_of_all_weights():
-    """Literally: the mean over replicas of w · μ/|μ|, its standard error between blocks, over sqrt(tr Σ_w)."""
+    """The measured value is the mean over replicas of w · μ/|μ|, over sqrt(tr Σ_w).
+
+    Its standard error is that between blocks, in the same units.
+    """
     case = smaller_case(a5_mean.CLAIM, FIRST_STEP, 200)
     measured, simulation = outcome_of(a5_mean.CLAIM, case).measurement, QUICK.run(case.setting)
     (reading,) = simulation.readings

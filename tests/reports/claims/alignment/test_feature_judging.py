@@ -52,7 +52,7 @@ def test_alignment_is_rejected_of_a_teacher_only(pvalue, aligned, broken):
 
 
 def test_the_course_is_read_at_its_end_with_the_jackknifes_errors():
-    """Of 20 networks, each left out once: Student's interval with 19 degrees of freedom."""
+    """The interval is Student's with 19 degrees of freedom, from 20 networks each left out once."""
     measured = course([1.0, 0.95, 0.8], [1.0, 0.93, 0.7], [0.9, 0.95, 0.99], 1e-3)
     measured.agreement[2, 0] = 0.97
     found = course_judgements(FeaturePrediction(leaves=True), measured)
@@ -134,6 +134,6 @@ def test_a_residual_is_judged_where_rows_do_not_rest_on_kinks(kind):
     ("predicted", "verdict"), [(0.5, "holds"), (0.52, "holds"), (0.5301, "undecided"), (0.56, "refuted")]
 )
 def test_an_exponent_is_judged_by_the_budget_around_its_prediction(predicted, verdict):
-    """Within .02 of .51, which is measured to .001 or so."""
+    """The exponent is .51, measured to .001 or so, and must lie within .02 of the prediction."""
     found = converged_judgements(FeaturePrediction(exponent=predicted), converged([0.51, 0.5101, 0.5102]), "exact")
     assert [each.verdict for each in found] == [verdict]

@@ -75,7 +75,7 @@ def test_names_decide_nothing(claim, replicas, training):
 @pytest.mark.slow
 @pytest.mark.parametrize("claim", [a6_convolutions, a7_eigenvectors, b4_deeper])
 def test_whole_claims(claim):
-    """At another seed than the report's: nothing that is judged is refuted, and the untrained are not called."""
+    """At a seed other than the report's, nothing is refuted and every exact finding holds."""
     report = judge_claim(claim.CLAIM, Context(seed=999))
     assert report.tables
     assert report.figures

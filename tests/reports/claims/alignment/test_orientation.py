@@ -81,7 +81,7 @@ def test_trained_networks_are_asked_other_questions_than_untrained_ones(found):
 
 
 def test_every_network_has_random_bases_of_its_own(found):
-    """Literally: network g of seed 0 is held against the bases of seed g, by its rank and by their median."""
+    """Network g of seed 0 is compared with the bases of seed g: p is its rank among them, `random` their median."""
     spaces = eigenspaces(np.diag([1.0, 2.0, 3.0, 4.0, 5.0]))
     w = np.random.default_rng(2).standard_normal((8, 30, 5)) * [1.0, 3.0, 9.0, 2.0, 5.0]
     moments = w.mT @ w / 30

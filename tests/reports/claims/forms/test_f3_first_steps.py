@@ -30,7 +30,7 @@ def test_every_form_of_first_steps_is_judged_as_it_declares_itself() -> None:
 
 
 def test_the_control_is_seen_and_would_be_refuted() -> None:
-    """Without its own output a neuron is predicted to gain where it loses."""
+    """A neuron without its own output is predicted to gain where it loses, which the rule of exact cases refutes."""
     outcome = outcome_of(CLAIM, case_of(CLAIM, CONTROL, REPLICAS))
     assert outcome.judgements[0].verdict == "holds"
     taken = replace(outcome.case, kind="exact")

@@ -101,7 +101,7 @@ def test_the_interval_of_a_control_is_about_its_share() -> None:
 
 
 def test_a_family_is_what_its_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another name leaves both layers trained: names once decided which were."""
+    """Under other names both layers are still trained; names once decided which layers were."""
     both = f4_lazy.FAMILIES["ReLU, both layers"]
     monkeypatch.setattr(f4_lazy, "FAMILIES", {"ReLU, two layers": both, "three first layers": both})
     for case in CLAIM.cases(QUICK):
@@ -135,7 +135,7 @@ def test_families_of_relus_whose_first_layer_is_trained_have_a_law_of_the_trace(
 
 
 def test_the_law_of_the_trace_is_judged_and_shown() -> None:
-    """It is the trace of the theory that is evaluated beside the measurement, on the same rows."""
+    """The law is the trace of the theory that is evaluated beside the measurement, on the same rows."""
     outcome = outcome_of(CLAIM, case_of(CLAIM, "ReLU, three outputs", 4))
     inside = evidence_of(outcome.prediction, outcome.measurement).inside
     law = outcome.prediction.trace

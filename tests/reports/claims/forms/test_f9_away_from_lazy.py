@@ -146,7 +146,7 @@ def test_sizes_are_judged() -> None:
 
 
 def test_sizes_have_intervals_that_hold_together_for_all_directions() -> None:
-    """Literally, of the direction that is farthest off: relative to the predicted variance, Student's by blocks."""
+    """The interval is Student's by blocks, for the direction farthest off relative to the predicted variance."""
     (case,) = (case for case in CLAIM.cases(FULL) if isinstance(case.study, Sizes))
     predicted = np.array([1.0, 2.0])
     reading = PredictedReading(step=16, sigma=np.ones(2), multiplicity=(40, 40), tau=np.array([3.0, 5.0]))
@@ -258,7 +258,7 @@ def test_no_power_is_told_where_no_error_is_seen() -> None:
 
 @pytest.mark.parametrize(("shape", "verdict"), [(RISES, "holds"), (FALLS, "refuted"), (None, "undecided")])
 def test_the_shape_is_judged_from_four_levels_on(shape: str | None, verdict: str) -> None:
-    """By the last of the predicted readings; those before it fall."""
+    """The predicted shape is that of the last reading, which rises; those before it fall."""
     for levels, count in ((SHAPED - 1, 1), (SHAPED, 2)):
         setting = changed(SETTING, data={"spectrum": tuple(np.linspace(0.4, 2.0, levels).tolist())})
         right = theory.predict(setting, rows=simulate.rows(setting))

@@ -40,7 +40,7 @@ def small(activation: str = "relu", width: int = 3, replicas: int = 6000, **keys
     ids=lambda setting: setting.network.activation,
 )
 def test_the_first_step_of_three_neurons(setting: Setting) -> None:
-    """Against the form that is exact at every width."""
+    """The changes agree with the form that is exact at every width."""
     changes = measure_changes(setting)
     rows = simulate.rows(setting)
     basis = np.linalg.eigh(rows.T @ rows / len(rows))[1]
@@ -52,7 +52,7 @@ def test_the_first_step_of_three_neurons(setting: Setting) -> None:
 
 
 def test_several_steps_of_three_neurons() -> None:
-    """Against the plain ensemble, whose noise is larger: the variates have the mean that is added."""
+    """The changes agree with the plain ensemble, whose noise is larger: the variates have the mean that is added."""
     setting = small("erf", training=Training(learning_rate=2.0, steps=6), parametrization="ntk", replicas=8000)
     changes = measure_changes(setting)
     (reading,) = simulate.run(setting).readings
@@ -97,7 +97,10 @@ def narrow(setting: Setting, width: int) -> Network:
 
 
 def test_nearly_all_noise_is_taken_away() -> None:
-    """Between neurons m(v·w)² has a standard deviation of √2 m s_0²; forty networks of 1000 have 40,000 of them."""
+    """Standard errors of forty networks of width 1000 are below 2 % of those of 40,000 independent neurons.
+
+    Between neurons m(v·w)² has a standard deviation of √2 m s_0².
+    """
     setting = small(width=1000, replicas=40, parametrization="ntk", training=Training(learning_rate=0.7, steps=20))
     error = np.sqrt(np.diagonal(measure_changes(setting).covariance(0)))
     assert np.all(error < 0.02 * np.sqrt(2 / 40000) * 1000 * 0.9)

@@ -43,7 +43,7 @@ def imagined(
 
 
 def test_both_parts_of_a_measurement_have_an_error() -> None:
-    """Trained replicas less their variates, and the variates' mean: sums of both, and of their variances."""
+    """A change is the mean of replicas less their variates plus that of the variates; their variances add up."""
     rng = np.random.default_rng(3)
     values, means = rng.standard_normal((30, 2, 3)), 5 + 2 * rng.standard_normal((7, 2, 3))
     changes = Changes((4, 9), np.arange(3.0), values, means, 2)

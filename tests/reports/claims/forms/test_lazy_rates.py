@@ -113,7 +113,7 @@ def test_rate_of_the_trace(
     ],
 )
 def test_no_term_can_be_dropped(activation: str, rate: float, steps: int, keys: dict) -> None:
-    """At m = 1024 the theory without T_2, T_3 or T_4 is farther from the networks than the whole, p below 1e-7."""
+    """At m = 1024 the theory without T_2, T_3 or T_4 is farther from the networks than the whole, with p below 1e-7."""
     (evidence,) = evidence_of([family(activation, rate, steps, 1024, 2.5e5, **keys)])
     shares = [share for share in (term_share(evidence, term) for term in DROPPED) if share is not None]
     assert len(shares) == (3 if keys else 2)

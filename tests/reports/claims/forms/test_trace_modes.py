@@ -78,7 +78,7 @@ def test_a_trace_beyond_the_budget_is_refuted() -> None:
 
 
 def test_weights_that_only_lengthen_are_refuted() -> None:
-    """Without what unlearning takes away the law would be L: the budget is no excuse for that."""
+    """A law without the shortening by unlearning is L alone; its budget does not save it from being refuted."""
     alone = replace(LAW, shortening=np.zeros(4))
     assert trace_judgement(alone, imagined(0.0, 0.01), 0).verdict == "refuted"
 

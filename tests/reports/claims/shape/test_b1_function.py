@@ -39,7 +39,7 @@ def scatter(low: float, high: float, joint: tuple[float, float] | None = None, d
 
 
 def linear_outcomes(*measured: WidthScatter) -> tuple[Outcome[Any, Any, Any], ...]:
-    """Of as many linear models, and of the network and the control, whose scatter would be refuted."""
+    """Outcomes of linear models with the `measured` scatter, and of the network and the control, with a refuted one."""
     cases = CLAIM.cases(QUICK)
     linear = [case for case in cases if case.kind == "exact" and b1_function.is_linear(case.setting)]
     others = [case for case in cases if case not in linear]
@@ -72,7 +72,7 @@ def test_scatter_is_a_loop_over_networks() -> None:
 
 
 class OneDiverges(Context):
-    """Of every ensemble one network diverges, and of the second one three."""
+    """A context in which one network of each ensemble diverges, and three of the ensemble of width 32."""
 
     def run(self, setting: Any) -> Any:
         width = setting.labels.outputs if setting.network.kind == "linear" else setting.network.widths[0]

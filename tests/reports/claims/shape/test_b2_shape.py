@@ -30,7 +30,7 @@ def test_a_wrong_shape_would_be_refuted() -> None:
 
 
 def test_where_a_predicted_shape_comes_from_is_said() -> None:
-    """Of plain descent by the criterion; of other optimizers by the predicted values."""
+    """The note names the criterion for plain descent, and the predicted values for other optimizers."""
     for name, words in (
         ("falls: large init", f"criterion in closed form: {FALLS}"),
         ("heavy ball", "predicted shape read from the predicted values"),
@@ -44,7 +44,7 @@ def test_where_a_predicted_shape_comes_from_is_said() -> None:
 
 
 class OneDiverges(Context):
-    """Of every ensemble one replica diverges."""
+    """A context in which one replica of each ensemble diverges."""
 
     def run(self, setting: Setting) -> Simulation:
         return replace(super().run(setting), diverged=1)

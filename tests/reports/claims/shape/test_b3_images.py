@@ -79,7 +79,7 @@ def peaked(at: Sequence[float], sigma: Sequence[float], diverged: int = 0) -> Fi
     ],
 )
 def test_a_peak_on_the_papers_images_can_lie_elsewhere(at: list[float], verdict: str) -> None:
-    """It lies at .51 in the paper."""
+    """The peak must lie near .51, as in the paper; that it can lie elsewhere is seen from other values."""
     context = Context(budget="paper", seed=3, cifar10=Path("/images"))
     paper = next(case for case in CLAIM.cases(context) if paper_networks.is_paper(case.setting))
     sigma = [0.05, 0.2, 0.5, 1.5]
@@ -154,7 +154,7 @@ def test_epochs_are_those_of_the_readings() -> None:
 
 
 def test_a_rise_is_that_of_the_middle_with_students_interval() -> None:
-    """In decades, over four networks; elsewhere f does something else."""
+    """The rise at middle σ is given in decades, over four networks; f does something else at other σ."""
     decades = np.array([1.2, 1.3, 1.25, 1.4])
     f = np.ones((3, 4, 3)) * np.array([1.0, 7.0, 3.0])[:, None, None]
     f[2, :, 1] = 10**decades

@@ -136,7 +136,7 @@ def test_the_middle_panel_ends_below_its_init_or_does_not() -> None:
 
 
 def test_seeds_scatter_as_independent_neurons_do() -> None:
-    """Made up of Gaussian neurons: the interval holds the prediction, and not that of half as many."""
+    """For Gaussian neurons the interval contains the prediction, and not that of half as many neurons."""
     neurons, rng = MIDDLE.setting.network.widths[0], np.random.default_rng(2)
     f = np.sqrt(rng.chisquare(neurons, (2, 5, 30)) / neurons) * np.linspace(0.1, 0.3, 30)
     *_, scatter = CLAIM.decide(MIDDLE, RISES_THEN_FALLS, replace(planted(MIDDLE.study), scatter=f))
@@ -231,7 +231,7 @@ def test_the_end_of_the_middle_panel_has_students_interval() -> None:
 
 
 def test_the_scatter_of_seeds_has_the_interval_of_a_variance() -> None:
-    """Of places that share their variance three quarters of the degrees of freedom count; each has four."""
+    """Places share their variance and have four degrees of freedom each, of which three quarters count."""
     curves = 1 + 0.02 * np.random.default_rng(4).standard_normal((2, 5, 30))
     *_, scatter = CLAIM.decide(MIDDLE, RISES_THEN_FALLS, replace(planted(MIDDLE.study), scatter=curves))
     square = np.mean([np.var(place, ddof=1) / np.mean(place) ** 2 for place in curves[1].T])

@@ -57,7 +57,7 @@ def test_signs_can_be_refuted(early: float, last: float, share: float, verdicts:
 
 
 def test_what_is_asked_of_other_networks() -> None:
-    """In the second fifth of σ, here 1; of a control, that more than a half is written."""
+    """Signs are judged in the second fifth of σ, here 1; a control must have more than half of τ written."""
     damped = MadeOf(second="positive", last="negative", written=None)
     assert decided(made_up(1.0, 0.9, 0.1), damped) == ["undecided", "holds"]
     loud = MadeOf(last="positive", written="positive")
@@ -91,7 +91,7 @@ def test_each_sign_is_read_at_its_updates() -> None:
 
 
 def test_signs_are_those_of_the_first_and_the_last_of_three_readings_in_their_own_fifths() -> None:
-    """Literally: every fifth of every reading has another A, and every reading another share that is written."""
+    """Every fifth of every reading has another A, and every reading has another share that is written."""
     amplitude = 1 + 0.02 * np.arange(1.0, 16.0).reshape(3, 5)
     wobble = 1 + 1e-3 * np.random.default_rng(0).standard_normal((6, 1, 1))
     initial, written = np.ones((6, 5)), np.array([[0.1], [0.2], [0.4]])
@@ -129,7 +129,7 @@ def test_parts_are_those_of_the_last_of_three_readings() -> None:
 
 
 def test_the_largest_error_of_the_parts_by_hand() -> None:
-    """Of three eigenspaces with unequal τ, A and F: Student's law of the largest |z| of six."""
+    """The p-value is Student's for the largest |z| of six: A and F of three eigenspaces with unequal τ."""
     sigma = np.array([1.0, 2.0, 3.0])
     initial, amplitude = np.array([0.5, 1.0, 4.0]), np.array([0.9, 0.8, 0.5])
     parts = Parts(5, sigma, (1, 1, 1), initial, amplitude, np.zeros(3), np.array([0.1, 0.2, 0.4]))
@@ -252,7 +252,7 @@ def test_a_is_said_to_fall_where_it_does_at_every_reading(amplitudes: tuple[floa
 
 
 def test_parts_as_predicted_are_as_likely_as_can_be() -> None:
-    """With no error at all p is 1; the power is that of the largest error, of four tests."""
+    """If parts are as predicted, p is 1 and the power is that of the largest error among four tests."""
     prediction, evidence = linear_evidence()
     last = evidence.parts(-1)
     right = replace(prediction.readings[-1], amplitude=last.amplitude, mixed=np.zeros(2), labels=last.written)
@@ -268,7 +268,7 @@ def test_parts_as_predicted_are_as_likely_as_can_be() -> None:
 
 
 def test_an_error_of_any_part_is_one_of_four() -> None:
-    """Of two directions, A and F: what is detected is told to the per cent where networks are few and scatter."""
+    """A and F of two directions make four tests; the detectable error is that of few networks that scatter."""
     prediction, evidence = linear_evidence()
     cross = evidence.cross + 0.05 * np.random.default_rng(6).standard_normal(evidence.cross.shape)
     few = replace(evidence, initial=evidence.initial[:9], cross=cross[:9], trained=evidence.trained[:9], replicas=11)
@@ -286,7 +286,7 @@ def test_an_error_of_any_part_is_one_of_four() -> None:
     ("late", "verdict"), [(0.7, "holds"), (0.797, "undecided"), (0.803, "undecided"), (0.9, "refuted")]
 )
 def test_a_fall_is_judged_by_its_whole_interval(late: float, verdict: str) -> None:
-    """From .8, by nine groups that scatter by .01."""
+    """A falls from .8 to `late`, in nine groups that scatter by .01."""
     prediction, evidence = linear_evidence()
     cross = evidence.cross.copy()
     cross[:, 1] = late + 0.01 * np.resize([1.0, -1.0, 0.0], (512, 1))

@@ -34,7 +34,7 @@ def test_places_in_the_diagram_are_those_of_the_rows() -> None:
 
 
 def test_online_settings_lie_on_both_sides_of_the_initial_variance() -> None:
-    """Where the exact shape is that to leading order, so that a refutation would speak of the formula."""
+    """In these settings the exact shape is that to leading order, so that a refutation is about the formula."""
     found = [CLAIM.predict(case) for case in ONLINE]
     np.testing.assert_allclose([each.ratio for each in found], RATIOS)
     assert [(each.leading, each.exact) for each in found] == [(RISES, RISES), (FALLS, FALLS)]
@@ -83,7 +83,7 @@ def test_the_criterion_is_judged_and_not_the_closed_form_beside_it(measured: str
 
 
 def test_a_turn_is_hidden_between_the_last_two_eigenvalues_at_an_end() -> None:
-    """Literally: the criterion's τ on a dense grid is largest beyond the last eigenvalue but one, or not."""
+    """A turn is hidden if the criterion's τ on a dense grid peaks between the last two eigenvalues at an end."""
     seen = set()
     for case in DESCENT:
         predicted, rows = CLAIM.predict(case), simulate.rows(case.setting)

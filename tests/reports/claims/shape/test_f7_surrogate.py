@@ -138,7 +138,10 @@ def test_the_check_says_no_where_rows_are_many() -> None:
 
 @pytest.mark.slow
 def test_two_sizes_may_agree_and_both_be_wrong() -> None:
-    """At n = 16 d² the kernel's second level is passed: b = 4 and 8 agree, 18 % off both. Only the warning says so."""
+    """At n = 16 d², where the kernel's second level is passed, b = 4 and 8 agree, but both are 18 % off.
+
+    Only the warning says so.
+    """
     early = msgspec.structs.replace(control_of(CLAIM).setting.training, steps=320)
     setting = msgspec.structs.replace(control_of(CLAIM).setting, training=early)
     both = surrogate(setting, factors=(4, 8), replicas=160)
@@ -149,7 +152,10 @@ def test_two_sizes_may_agree_and_both_be_wrong() -> None:
 
 
 def test_what_is_told_of_the_larger_network(found: Surrogate, full: Simulation) -> None:
-    """Its error with the interval of all directions, and what would have been seen of one of them, upwards."""
+    """The finding gives the larger network's error with the interval of all directions.
+
+    The power is that of an upward error in one direction.
+    """
     case, measured = CLAIM.cases(QUICK)[0], held_surrogate(found, full)
     (reading,) = measured.readings
     larger = replace(reading.larger, worst_se=0.02, interval=(-0.1, 0.2))

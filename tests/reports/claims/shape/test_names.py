@@ -76,7 +76,7 @@ def test_where_every_training_diverged_there_is_nothing_to_show_and_nothing_brea
 @pytest.mark.slow
 @pytest.mark.parametrize("claim", [b3_images, f2_criterion, f6_regimes])
 def test_whole_claims(claim: Any) -> None:
-    """At another seed than the report's: nothing that is judged is refuted."""
+    """At a seed other than the report's, nothing that is judged is refuted."""
     report = judge_claim(claim.CLAIM, Context(seed=999))
     assert report.tables
     assert report.figures

@@ -30,7 +30,7 @@ def test_as_deviations_no_time_suits() -> None:
 
 
 def test_the_linear_criterion_only_falls_with_the_init_of_the_paper() -> None:
-    """At the times of this training: heavy ball at rate η goes as far as descent at η/(1 − β)."""
+    """The times are those of this training: heavy ball at rate η goes as far as descent at η/(1 − β)."""
     for updates in (STOP, LEFT_STOP):
         found = panel_criteria(RATE / (1 - MOMENTUM) * updates, init_factor=1.0)
         assert {each.shape for each in found} == {FALLS}

@@ -50,7 +50,7 @@ def test_bend_is_negative_where_the_curve_comes_down() -> None:
 
 
 def test_a_point_is_of_the_draws_that_networks_are_left_on() -> None:
-    """Where all networks of a draw diverge, the theory of that draw is left out as well."""
+    """If all networks of a draw diverge, the theory of that draw is left out as well."""
     left = np.array([0, 3, 7])
     networks = replace(networks_of(AGREES), changes=AGREES.simulated[None, left], draws=left)
     theory = replace(theory_of(AGREES), displacement=np.arange(40.0)[None], declared=10.0 + np.arange(40.0)[None])

@@ -33,9 +33,9 @@ def made(gains: dict[str, float], *, noise: float = 0.01, replicas: int = 12, ac
 
 
 def modes_of_gains(gains: np.ndarray) -> tuple[TangentModes, TangentModes]:
-    """Of two networks each, of which the second has this gain (k,), between −1 and 1, over the first at every step.
+    """Modes of pairs of networks; the second gains `gains` (k,), between −1 and 1, over the first at every step.
 
-    Of their two modes one never decays, and the other one has nothing left to lose.
+    Of the two modes of a network one never decays, and the other one has nothing left to lose.
     """
     curvature = np.tile([0.0, 1.0], (len(gains), 1))
     energies = (np.where(gains < 0, 1 + gains, 1.0), np.where(gains > 0, 1 - gains, 1.0))
@@ -62,7 +62,7 @@ def mapped(
 
 
 def one_gain(value: float) -> MeanGain:
-    """Of a single network."""
+    """The mean gain of a single network, which has no standard error."""
     return MeanGain(np.array([value]), value, None)
 
 

@@ -54,7 +54,7 @@ def test_a_share_is_judged_by_fiellers_interval(share, verdict, monkeypatch):
 
 
 def test_an_undecided_share_says_what_it_needs():
-    """By the interval of what the drawn layer gains beyond half of the layer's gain, held against 0."""
+    """The need follows from the interval of the drawn layer's gain beyond half of the layer's, held against 0."""
     measured = made({LAYER: 0.1, "covariance": 0.055, "spectrum": 0.0}, noise=0.02)
     share, *_ = CLAIM.decide(FILTERS, CLAIM.predict(FILTERS), measured)
     values = (measured.of(kind) for kind in ("covariance", LAYER, "scratch"))
@@ -131,7 +131,7 @@ def test_shares_are_read_where_the_paper_reads_its_own():
     ],
 )
 def test_on_the_papers_images_the_published_share_can_be_refuted(share, verdicts):
-    """Within .05 of .88, and of .88 to .93."""
+    """Shares must lie within .05 of .88 at one step, and within .05 of .88 to .93 over the stretch."""
     context = Context(budget="paper", cifar10=Path("/images"))
     paper = next(case for case in CLAIM.cases(context) if "CIFAR-10" in case.name)
     # of 97 steps an epoch
@@ -171,14 +171,14 @@ def test_gains_shares_and_curves_are_shown():
 
 
 def test_the_example_is_a_case_of_the_claim():
-    """But for replicas and seed, so that one command reproduces it."""
+    """The example differs from the case in replicas and seed alone, so that one command reproduces it."""
     assert reports.__file__ is not None
     example = load(Path(reports.__file__).parent / "examples/transfer_colours.toml")
     assert msgspec.structs.replace(c2_covariance.filters_experiment(QUICK), ensemble=example.ensemble) == example
 
 
 def test_intervals_are_as_many_together_as_a_case_has_findings():
-    """Of digits a share and three differences; of two layers one difference alone."""
+    """Digits have four: a share and three differences; two layers have one difference alone."""
     share, *differences = CLAIM.decide(DIGITS, "", ALL)
     expected = ALL.share("covariance", LAYER, confidence=1 - 0.05 / 4)
     assert expected is not None
@@ -217,7 +217,7 @@ def test_readings_at_the_ends_of_the_papers_stretch_count():
 
 
 def test_both_ends_of_the_papers_stretch_are_in_it():
-    """Of 97 steps an epoch, as in the paper, steps 550 and 2,050 are read themselves, and those beside them are not."""
+    """Steps 550 and 2,050, at the paper's 97 steps per epoch, are within the stretch; 549 and 2,051 are not."""
     paper = next(
         case for case in CLAIM.cases(Context(budget="paper", cifar10=Path("/images"))) if "CIFAR-10" in case.name
     )

@@ -53,7 +53,7 @@ def test_specialised_layers_are_judged_by_gain_and_active_units():
 
 
 def test_intervals_are_as_many_together_as_a_point_has_findings():
-    """Of the narrow end the gain and the active units; of the wide one the gain alone."""
+    """The narrow end has two findings, the gain and the active units; the wide end has the gain alone."""
     for width, measured, count in ((32, made({"pretrained": -0.1, "rescaled": -0.1}), 2), (256, PLAIN, 1)):
         case = CASES[MapPoint(width=width)]
         gain, *_ = CLAIM.decide(case, CLAIM.predict(case), measured)
@@ -107,7 +107,7 @@ def test_maps_show_every_point_in_its_place():
 
 
 def test_points_whose_networks_diverged_leave_gaps():
-    """Of the line and of the maps: nothing is said of them, and everything else is shown."""
+    """Points of diverged networks are missing from the line, the maps and the texts; all others are shown."""
     lost = (MapPoint(), LINE[0])
     outcomes = tuple(outcome for outcome in mapped(slope) if outcome.case.study not in lost)
     shown = CLAIM.illustrate(outcomes)
@@ -122,7 +122,7 @@ def test_points_whose_networks_diverged_leave_gaps():
 
 
 def test_the_example_is_a_case_of_the_claim():
-    """But for replicas and seed, so that one command reproduces it."""
+    """The example differs from the case in replicas and seed alone, so that one command reproduces it."""
     assert reports.__file__ is not None
     example = load(Path(reports.__file__).parent / "examples/transfer_specialised.toml")
     assert msgspec.structs.replace(CASES[MapPoint()].experiment, ensemble=example.ensemble) == example
@@ -143,7 +143,7 @@ def test_active_units_are_those_of_the_upper_layer():
 
 
 def test_kernels_are_judged_at_every_step_by_intervals_that_hold_together():
-    """Of three steps after the start, predicted and measured: six intervals."""
+    """Three steps after the start, each predicted and measured, make six intervals."""
     rng = np.random.default_rng(2)
     gains = 0.3 + 0.02 * rng.standard_normal(6)
     measured = np.array([0.0, 1.0, 0.7, 0.5]) * (gains[:, None] + 0.02 * rng.standard_normal((6, 4)))

@@ -59,7 +59,7 @@ def test_gains_are_shown_by_the_factor():
 
 
 def test_what_is_left_of_diverging_networks_is_shown():
-    """Without those of one factor there is no difference to tell."""
+    """Without the networks of one factor, no difference between factors is stated."""
     outcomes = tuple(Outcome(case, CLAIM.predict(case), ALL, ()) for case in CASES[1:])
     shown = CLAIM.illustrate(outcomes)
     assert "changes by" not in shown.tables[0].caption

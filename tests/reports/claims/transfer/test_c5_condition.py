@@ -19,7 +19,7 @@ QUICK, FULL = CLAIM.cases(Context(seed=999)), CLAIM.cases(Context(budget="full",
 
 
 def outcomes(cases, said):
-    """As many settings of every family as there are in `REAL`, predicted as told."""
+    """One outcome per case, with the gains `REAL` in its settings and the predictions that `said` makes of them."""
     found = []
     for number, case in enumerate(cases):
         predicted, measured = made_design(REAL, said(REAL), seed=number)
@@ -81,7 +81,7 @@ def test_parts_of_a_family_are_its_settings_in_their_order():
 
 @pytest.mark.slow
 def test_a_family_of_small_networks_is_joined_from_its_parts():
-    """To the last bit: neither prediction nor measurement of a setting knows of the others."""
+    """The parts give the same bits as the whole: no setting's prediction or measurement depends on the others."""
     few = msgspec.structs.replace(QUICK[-2].trained, ensemble=Ensemble(replicas=3 * REPLICAS, seed=5))
     case = replace(QUICK[-2], trained=few)
     pieces = [replace(case, parts=(part,)) for part in ("1/2", "2/2")]

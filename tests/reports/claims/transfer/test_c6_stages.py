@@ -87,13 +87,13 @@ def test_stages_are_shown():
 
 
 def test_early_is_held_against_half_of_every_other_stage():
-    """Together the intervals refute: each alone, of 95 %, lets what is above 0 hold."""
+    """Only the joint intervals refute; each alone, at 95 %, lets what is above 0 hold."""
     generator = np.random.default_rng(7)
     scatter = generator.standard_normal(9)
     scatter = (scatter - scatter.mean()) / scatter.std(ddof=1)
 
     def excess(size: float) -> str:
-        """Of the early gain beyond half of the last one: so many standard errors."""
+        """The verdict if the early gain exceeds half of the last one by `size` standard errors."""
         gains = GOOD.gains.copy()
         gains[1:] = gains[1:].mean(axis=1, keepdims=True)
         early, last = GOOD.epochs.index(10), GOOD.epochs.index(80)

@@ -132,7 +132,10 @@ def test_every_finding_compares_its_own_treatments_by_one_of_five_intervals():
 
 @pytest.mark.parametrize(("gain", "noise", "bound"), [(0.15, 0.03, 0.8), (0.25, 0.15, 0.5)])
 def test_an_undecided_share_says_what_it_needs(gain, noise, bound):
-    """By the gain beyond a part of that of the trained layers, held against 0: .8 if the share is below, or half."""
+    """The need follows from the gain beyond part of the trained layers' gain, held against 0.
+
+    That part is .8 if the share is below .8, otherwise half.
+    """
     found = made({**GAINS, "rainbow 2": gain}, noise=noise)
     measured = LayerEffects(**vars(found), test_accuracy=found.accuracy)
     share, *_ = CLAIM.decide(TWO, CLAIM.predict(TWO), measured)

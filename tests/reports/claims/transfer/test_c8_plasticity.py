@@ -252,7 +252,7 @@ def test_remedies_are_compared_in_later_tasks_by_intervals_that_hold_together():
     ("slope", "bounds"), [(0.0028, (0.0,)), (-0.0028, (0.0,)), (0.0021, (-0.005, 0.005)), (-0.0021, (-0.005, 0.005))]
 )
 def test_what_is_nearer_to_being_decided_says_what_is_needed(slope, bounds):
-    """That a slope is not 0, from half of what counts on; that it does not count, below."""
+    """From half of the smallest slope that counts on, the need is to exclude 0; below, it is to exclude such slopes."""
     measured = made(slope, noise=0.008)
     measured.accuracy[0] += (slope - measured.slope().mean) * TIMES
     (judged,) = CLAIM.decide(CASES[GAINED], "gained", measured)

@@ -114,7 +114,11 @@ def test_further_families_are_drawn_beforehand(family):
 
 
 def test_large_weights_are_those_of_deep_networks():
-    """In the second half at double size, too, where widths and rows are twice those of the law."""
+    """Settings with large weights have three or four hidden layers.
+
+    The second half of the settings at double size has twice the widths and rows of the law, with the same large
+    weights.
+    """
     single = [each.experiment for each in settings_of(LARGE, 72, 0)]
     double = [each.experiment for each in settings_of(TWICE, 60, 0)[MIXED:]]
     for found, size in ((single, 1), (double, 2)):
@@ -145,7 +149,7 @@ def test_mnist_is_left_out_where_it_is_not_installed(monkeypatch):
 
 @pytest.mark.parametrize("number", range(len(CYCLE)))
 def test_double_size_has_twice_the_rows_and_widths(number, monkeypatch):
-    """Of the same draws."""
+    """A setting at double size is drawn by the same numbers, with twice the rows and widths."""
     monkeypatch.setattr(condition_design, "DOUBLE", condition_design.DESIGN)
     one, two = (drawn_setting(number, 0, double=double).experiment for double in (False, True))
     assert two.rows == 2 * one.rows

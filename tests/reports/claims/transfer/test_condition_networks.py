@@ -165,7 +165,7 @@ def test_networks_that_diverge_upstream_have_no_gain():
 
 
 def test_a_linearisation_after_a_lost_epoch_is_left_out():
-    """Where real training of the first epoch diverges: nothing is predicted of what follows."""
+    """If real training of the first epoch diverges, nothing is predicted of what follows."""
     drawn = setting(0.0)
     downstream = drawn.experiment.downstream
     training = msgspec.structs.replace(downstream.training, learning_rate=1e200)

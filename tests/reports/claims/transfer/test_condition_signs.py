@@ -56,7 +56,7 @@ def test_parameters_of_other_networks_are_detected():
 
 
 def test_settings_without_data_are_counted_and_nothing_else():
-    """Beside others they change the words on power alone."""
+    """Settings without data, beside others, change only what is said about power."""
     whole = made_design(REAL, REAL)
     nothing = tuple(
         replace(each, **{name: np.full_like(value, np.nan) for name, value in vars(each).items() if np.ndim(value)})
@@ -70,7 +70,7 @@ def test_settings_without_data_are_counted_and_nothing_else():
 
 
 def test_exchanged_replicas_are_detected():
-    """They leave all signs, and nothing of what distinguishes networks of one setting."""
+    """Exchanged replicas keep all signs, but lose what distinguishes networks of one setting."""
     predicted, measured = made_design(REAL, REAL)
     rolled = replace(predicted, accuracy=np.roll(predicted.accuracy, 1, axis=2))
     assert verdicts(rolled, measured)[:3] == ["holds", "holds", "undecided"]
@@ -78,7 +78,10 @@ def test_exchanged_replicas_are_detected():
 
 
 def test_the_correlation_is_as_exact_as_exchanged_replicas_make_it():
-    """Its error over many exchanges; false alarms at this level are rarer than one in a million."""
+    """The error is the scatter of the correlation over 4,000 independent draws.
+
+    The limits are such that false alarms are rarer than one in a million.
+    """
     rng = np.random.default_rng(1)
     found = np.array([within_settings(*rng.standard_t(3, (2, 5, REPLICAS))) for _ in range(4000)])
     mean, error = found[:, 0], found[0, 1]
@@ -114,7 +117,7 @@ def test_signs_are_those_of_paired_intervals():
 
 
 def test_nothing_predicted_is_no_sign():
-    """Where linearised training diverges: counted as wrong."""
+    """A setting whose linearised training diverges has no predicted sign and counts as wrong."""
     predicted, measured = made_design(REAL, REAL)
     predicted.accuracy[3, 0] = np.nan
     scores = score_signs(predicted.accuracy[:, 0], measured.accuracy[:, 0])
@@ -177,7 +180,7 @@ def test_accuracy_and_loss_are_judged_by_their_own_numbers(name, first):
 
 
 def test_a_correlation_is_judged_by_its_interval():
-    """Of two settings whose networks follow their predictions by halves: neither seen at the level nor refuted."""
+    """Networks of two settings follow their predictions by half: neither seen at the level nor refuted."""
     predicted, measured = made_design((0.2, -0.2), (0.2, -0.2), follow=0.5)
     found = judge_design(predicted, measured)[2]
     mean, error, count = within_settings(predicted.accuracy[:, 0], measured.accuracy[:, 0])
@@ -237,7 +240,7 @@ def test_levels_and_shares_themselves_decide_nothing(monkeypatch):
     ("mean", "verdict"), [(2.0, "undecided"), (-2.0, "undecided"), (float(np.nextafter(-2, -3)), "refuted")]
 )
 def test_a_correlation_within_its_interval_is_undecided(mean, verdict, monkeypatch):
-    """Whatever its sign; one that is as far below 0 as its interval is wide is not refuted."""
+    """A correlation of either sign is undecided within its interval; one exactly as far below 0 is not refuted."""
     monkeypatch.setattr(condition_signs, "QUANTILE", 2.0)
     monkeypatch.setattr(condition_signs, "within_settings", lambda *_: (mean, 1.0, 2))
     found = judge_design(*made_design(REAL, REAL))[2]

@@ -43,7 +43,10 @@ def test_a_difference_that_does_not_vary_is_undecided():
 
 
 def test_what_a_gain_would_have_shown_is_found_as_often_as_said():
-    """With probability .9, by its simultaneous interval, where another experiment names the size."""
+    """The simultaneous interval detects the declared size with probability .9.
+
+    The size is declared by another experiment.
+    """
     rng, found = np.random.default_rng(5), 0
     for _ in range(2000):
         first, second = 0.3 * rng.standard_normal((2, 8))
@@ -54,7 +57,7 @@ def test_what_a_gain_would_have_shown_is_found_as_often_as_said():
 
 
 def test_effects_are_those_of_the_replicas():
-    """Against plain loops: the area under the accuracy, the paired difference, active shares at the switch."""
+    """Plain loops give the area under the accuracy, the paired difference, and active shares at the switch."""
     result = simulate.transfer.run(TINY.experiment(3))
     found = effects_of(result)
     assert found.treatments == digits.PLAIN

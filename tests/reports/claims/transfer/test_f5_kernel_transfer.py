@@ -37,7 +37,7 @@ def small(study: WideStudy, replicas: int = 4, width: int = 256, *, control: boo
 
 @pytest.mark.parametrize("study", [LOW, RANDOM, LONG, NEW])
 def test_networks_are_near_their_prediction(study: WideStudy) -> None:
-    """Within twice the budget, generous for four narrow networks; of the other sign they would not be."""
+    """Gains of four narrow networks lie within twice the budget; predictions of the other sign would not."""
     case = small(study)
     prediction = f5.predict(case)
     found, allowed = f5.measure(case, QUICK), 2 * budget(case.study, case.setting)
@@ -129,7 +129,7 @@ def test_every_gain_is_judged_by_its_own_numbers() -> None:
 
 
 def test_either_step_refutes() -> None:
-    """Beyond the budget of .0625 after the late step alone, and after the early one alone."""
+    """Gains beyond the budget of .0625 after one step alone, the late one or the early one, are refuted."""
     case = small(LONG, replicas=24, width=1024)
     for early, late in ((-0.3, 0.0), (-0.1, -0.1)):
         gains = UNIT * np.array([[early, late]])
@@ -138,7 +138,7 @@ def test_either_step_refutes() -> None:
 
 
 def test_the_control_is_judged_beyond_the_budget() -> None:
-    """Its p-value is Student's for what exceeds the budget, twice for two steps."""
+    """The p-value is Student's for the excess over the budget, doubled because there are two steps."""
     (judgement,) = f5.decide(small(LONG, replicas=24, width=1024, control=True), PREDICTED, measured(0.0, 0.03))
     assert judgement.pvalue == pytest.approx(2 * t.sf((0.3 - 0.0625) / 0.03, 23))
     assert judgement.prediction == "not -0.3000"

@@ -74,7 +74,7 @@ def roots(x: np.ndarray, study: PretrainedWeights) -> list[np.ndarray]:
 
 
 def target_of(study: WideStudy, x: np.ndarray) -> np.ndarray:
-    """Along a principal direction of the rows, or the sum of all coordinates; of mean square 1."""
+    """The target of a study: a principal direction of the rows, or the sum of all coordinates; of mean square 1."""
     if isinstance(study, KeptOutput):
         found = x.sum(axis=1)
     else:
@@ -135,7 +135,7 @@ def fixed_gains(study: KeptOutput, setting: Setting, replica: int, kernels: list
 
 @pytest.mark.parametrize("new", [False, True])
 def test_a_kept_output_layer(new: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trained networks less what fixed kernels make of their starts, plus the mean of that over drawn ones."""
+    """Gains are those of networks less those of fixed kernels from their starts, plus the latter's mean over others."""
     monkeypatch.setattr(kernel_gains, "UNTRAINED", 2)
     monkeypatch.setattr(kernel_gains, "NARROW", 4)
     study, setting = KeptOutput(4, new, STEPS), setting_of()
@@ -159,7 +159,7 @@ def test_a_kept_output_layer(new: bool, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_random_labels_on_pretrained_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As above; the variate knows nothing but the labels."""
+    """Gains are those of plain loops less a variate, which depends on the labels alone, plus its mean."""
     monkeypatch.setattr(kernel_gains, "UNTRAINED", 2)
     study, setting = PretrainedWeights("random", STEPS), setting_of()
     x, samples, own = scaled_rows(setting), [], []
@@ -188,7 +188,10 @@ def test_random_labels_on_pretrained_weights(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_pilots_have_the_kernel_of_the_limit() -> None:
-    """Of the rows with themselves and with others; 16 neurons for each of a wide network."""
+    """The kernel of pilots is that of the limit, for the rows with themselves and with others.
+
+    There are 16 pilot neurons per neuron of a wide network.
+    """
     setting = setting_of(width=2048)
     pilot = kernel_gains.pilot_neurons(setting)
     assert len(pilot[1]) == 16 * 2048

@@ -28,7 +28,7 @@ TINY = Digits(1.5, hidden=(8, 5), rows=40, batch=20, limit=4, until=False)
 
 @pytest.fixture(autouse=True)
 def _small_products():
-    """They are fastest on one thread."""
+    """Run on one thread, on which small products are fastest."""
     with one_thread():
         yield
 

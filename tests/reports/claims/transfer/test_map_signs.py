@@ -28,7 +28,7 @@ def verdicts(points):
 
 
 def test_signs_that_are_all_right_hold_and_the_squared_error_is_seen_to_fail():
-    """In loss all signs are positive, which a constant says as well: undecided."""
+    """In loss all signs are positive, which a constant predicts as well: undecided."""
     found = judge_maps([point(real, real) for real in REAL])
     assert [each.verdict for each in found] == ["holds", "undecided", "holds", "holds"]
     assert [each.measurement for each in found] == [1.0, 1.0, 1.0, 13 / 25]
@@ -89,7 +89,7 @@ def test_points_without_a_sign_are_counted_and_the_control_needs_finite_networks
 
 
 def judged_by(condition, wrong: int) -> str:
-    """Of 100 points of which 92 gain: so many positive signs are foretold wrongly, and all negative ones rightly."""
+    """The verdict on 100 points, 92 of which gain, if `wrong` positive signs and no negative ones are mispredicted."""
     signs = np.where(np.arange(100) < 92, 1.0, -1.0)
     predicted = np.where(np.arange(100) < wrong, -1.0, signs)
     return condition(predicted, RealisedSigns(0.1 * signs, np.full(100, 0.01), signs, 100, 0))
@@ -97,7 +97,7 @@ def judged_by(condition, wrong: int) -> str:
 
 @pytest.mark.parametrize(("wrong", "verdict"), [(7, "holds"), (8, "undecided")])
 def test_more_signs_are_to_be_right_than_by_the_commoner_one(wrong, verdict):
-    """Which has 92 right, as many as are right with eight wrong ones."""
+    """The commoner sign alone is right at 92 points, as many as are right with eight wrong ones."""
     assert judged_by(condition_verdict, wrong) == verdict
 
 

@@ -130,7 +130,7 @@ def tiny(vggs: Sequence[Vgg]) -> list[Vgg]:
 
 
 def tiny_vgg(vggs: Sequence[Vgg], context: Context) -> tuple[Case[Any], ...]:
-    """Such cases, of three replicas."""
+    """The cases of small VGG networks, with three replicas each."""
     return tuple(
         Case(vgg.name, seeded(vgg.experiment(context, replicas=3), number), vgg, "asymptotic")
         for number, vgg in enumerate(tiny(vggs))

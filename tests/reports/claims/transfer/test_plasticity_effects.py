@@ -26,7 +26,7 @@ POINT = TaskPoint(16, 1.0, 0.02)
 
 @pytest.fixture(autouse=True)
 def _small_products():
-    """They are fastest on one thread."""
+    """Run on one thread, on which small products are fastest."""
     with one_thread():
         yield
 
@@ -89,7 +89,7 @@ def test_where_all_remedies_are_compared_nothing_is_linearised():
 
 
 def test_networks_in_which_everything_is_new_gain_nothing():
-    """Trained so slowly that nothing moves, the first and the later networks are both inits: gains scatter about 0."""
+    """Training is so slow that nothing moves: the first and later networks are both inits; gains scatter about 0."""
     still = measure_plasticity(case_of(POINT, 8, learning_rate=1e-9), Context())
     assert np.ptp(still.accuracy[0], axis=1).max() < 0.5
     assert np.abs(still.predicted - still.gains).max() < 1e-6  # and are what they are

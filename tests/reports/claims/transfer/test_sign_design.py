@@ -34,7 +34,7 @@ CLEAR: dict[Route, int] = {
 
 @pytest.mark.parametrize("route", CLEAR)
 def test_networks_are_near_their_prediction(route: Route) -> None:
-    """Within the margin and eight standard errors; of the other sign they would not be."""
+    """Gains lie within the margin and eight standard errors; predictions of the other sign would not."""
     found = comparison(route, CLEAR[route], 123_456)
     expected = found.predict()
     measured = found.realise()

@@ -204,7 +204,7 @@ def test_every_length_is_judged_over_both_references_by_its_own_numbers():
 
 
 def test_a_control_is_judged_over_weights_of_the_same_trace():
-    """Over weights as drawn a control of initial weights would hold or not by their size alone."""
+    """Over weights as drawn, the size of the initial weights alone would decide whether their control holds."""
     case = case_of(MISTAKEN)
     predicted = t1.predict(case)
     losses, errors = np.ones_like(predicted.gains), np.full_like(predicted.gains, 0.01)
@@ -243,7 +243,7 @@ def test_tables_and_figures_have_every_case():
 
 
 def test_intervals_and_power_are_those_of_two_steps():
-    """Early and late: the larger of their errors limits what is detected."""
+    """An early and a late step are judged; the larger of their errors limits what is detected."""
     case = case_of(WEIGHTS)
     predicted = t1.predict(case)
     ones, errors = np.ones_like(predicted.gains), np.full_like(predicted.gains, 0.01)

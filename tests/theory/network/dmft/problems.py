@@ -18,7 +18,10 @@ def spectrum(d: int) -> tuple[float, ...]:
 def setting(
     d: int = 20, n: int = 80, m: int = 4, *, rate: float = 4.0, steps: int | tuple[int, ...] = 10, **keys: object
 ) -> Setting:
-    """In the ntk parametrization, the first layer trained; `keys` go to the table that knows them."""
+    """A setting in the ntk parametrization whose first layer is trained.
+
+    Each of `keys` goes to the table that has such a field.
+    """
     tables: dict[str, dict] = {
         "data": {"kind": "gaussian", "spectrum": spectrum(d), "samples": n, "rotate": False},
         "labels": {"variance": 4.0},

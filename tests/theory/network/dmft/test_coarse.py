@@ -23,7 +23,7 @@ WEIGHTS = np.array([[1.0], [-1.2]])
 
 
 def test_a_constant_force_moves_as_far() -> None:
-    """In the long run; drops that fall within a coarse update, and batches that are joined."""
+    """Coarse updates move as far in the long run, also with drops within one of them; batches are joined."""
     found = problem(rate=0.4, momentum=0.5, drops=((3, 0.5), (8, 0.1)), batch_size=20, steps=16)
     taken = coarsened(found, 4)
     assert coarsened(found, 1) is found

@@ -36,7 +36,7 @@ def signed(found: Problem, weights: np.ndarray, start: np.ndarray, updates: int,
 
 
 def test_which_directions_are_explicit() -> None:
-    """More than 12 % of what larger ones leave; a pair counts twice; no more than six."""
+    """Directions are explicit with over 12 % of what larger ones leave, up to six of them; a pair counts twice."""
     flat = np.ones(1)
     assert dominant(flat, np.array([9])) == 0
     assert dominant(np.array([1.0, 2.0]), np.array([60, 1])) == 0

@@ -139,7 +139,7 @@ def test_errors_that_outgrow_the_covariance_are_refused(with_past: float, refuse
 
 
 def test_stein_corrects_a_wrong_guess() -> None:
-    """For forces linear in ξ the response is found whatever was guessed, as far as the regulariser lets it."""
+    """The response to forces linear in ξ is found whatever was guessed, as far as the regulariser allows."""
     generator = np.random.default_rng(2)
     factor = np.tril(generator.standard_normal((6, 6))) + 3 * np.eye(6)
     response = generator.standard_normal((2, 6))
@@ -286,7 +286,10 @@ def stopped(
 def test_draws_are_added_until_tau_and_its_change_are_known(
     change: float, relative: float, draws: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To 1 % of τ and 2 % of its change, unless that is below 1 % of the initial variance: 32, 64 or 128 draws."""
+    """Draws number 32, 64 or 128, until τ is known to 1 % and its change to 2 %.
+
+    A change below 1 % of the initial variance need not be known as a share of itself.
+    """
     assert stopped(problem(m=2, spectrum=(1.0,) * 20), monkeypatch, change, relative) == draws
 
 
@@ -294,7 +297,10 @@ def test_draws_are_added_until_tau_and_its_change_are_known(
 def test_along_explicit_directions_two_per_cent_are_enough(
     share: float, draws: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At a hundredth times this share of τ; the other directions are known twice as well as they must be."""
+    """Draws are added until an explicit direction is known to 2 % of τ; its error is `share` per cent after 32 draws.
+
+    The other directions are known twice as well as they must be.
+    """
     found = problem(41, 80, 2, spectrum=(*(1.0,) * 40, 20.0))
     assert stopped(found, monkeypatch, 1.0, 0.005, (1.0, 2 * share)) == draws
 

@@ -72,7 +72,7 @@ def test_relu_scales() -> None:
 
 
 def test_order_and_sign_of_neurons_do_not_matter() -> None:
-    """But for the Monte Carlo, whose error a change of a tenth of Δτ would exceed."""
+    """τ changes by no more than the Monte Carlo error, which a change of a tenth of Δτ would exceed."""
     found = problem(steps=12)
     a = np.array([[1.5], [-0.4], [0.8], [1.0]])
     tau = [
@@ -108,7 +108,7 @@ def test_a_run_is_deterministic_and_starts_where_it_should() -> None:
 
 @pytest.mark.parametrize("keys", [{"batch_size": 20}, {"batch_size": 20, "sampling": "fresh"}])
 def test_one_full_batch_is_no_mini_batch(keys: dict) -> None:
-    """Of the same expectation, but noisier: more is written, and as much is forgotten in the first update."""
+    """Mini-batches have the same expectation and more noise: the first update writes more and forgets as much."""
     full, few = (solve(problem(rate=6.0, steps=2, **more), SIGNS, 2, count=2048, seed=1) for more in ({}, keys))
     np.testing.assert_allclose(few.remembered[1], full.remembered[1], rtol=1e-3)
     np.testing.assert_allclose(few.written[1], 4 * full.written[1], rtol=0.1)
