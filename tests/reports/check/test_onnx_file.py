@@ -74,7 +74,7 @@ def test_tensors_of_unknown_kinds_are_no_numbers(tmp_path, kind, said):
 
 
 def test_of_kinds_that_numpy_lacks_floats_alone_are_numbers(tmp_path):
-    """bfloat16 is read as floats, whereas INT4 has the kind of ONNX's own type."""
+    """bfloat16 is read as floats, whereas INT4, whose kind is that of ONNX's own type, does not count as numbers."""
     tensors = [
         onnx.helper.make_tensor("a", onnx.TensorProto.BFLOAT16, (2,), [1.0, -2.0]),
         onnx.helper.make_tensor("b", onnx.TensorProto.INT4, (2,), [1, -2]),
@@ -84,6 +84,7 @@ def test_of_kinds_that_numpy_lacks_floats_alone_are_numbers(tmp_path):
     found = {array.name: array for array in contents(saved(tmp_path / "m.onnx", [], *tensors), "w")}
     assert found["a"].read(0, 2).tolist() == [1, -2]
     assert [found[name].kind for name in "acd"] == ["f", "f", "i"]
+    assert [found[name].numbers for name in "abcd"] == [True, False, True, True]
     assert found["b"].kind == np.dtype(onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.INT4)).kind
 
 

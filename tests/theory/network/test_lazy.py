@@ -184,11 +184,12 @@ def test_the_budget_falls_with_the_width() -> None:
     """The budget falls by m^{-3/2} for ReLU and by m^{-2} for erf, whereas the change of τ falls by 1/m."""
     x = sample(13, 12, 3)
     for activation, rate in (("relu", 1.5), ("erf", 2.0)):
-        budgets = [
-            theory.predict(lazy_setting(width=width, activation=activation), rows=x).error_budget
-            for width in (10**6, 4 * 10**6)
-        ]
-        assert np.log(budgets[0] / budgets[1]) / np.log(4) == pytest.approx(rate, abs=1e-3)
+        narrow, wide = (
+            theory.predict(lazy_setting(width=width, activation=activation), rows=x) for width in (10**6, 4 * 10**6)
+        )
+        assert np.log(narrow.error_budget / wide.error_budget) / np.log(4) == pytest.approx(rate, abs=1e-3)
+        changes = [each.readings[-1].tau - each.readings[0].tau for each in (narrow, wide)]
+        np.testing.assert_allclose(changes[0] / changes[1], 4, rtol=1e-6)
 
 
 def test_displacement_is_a_mean_square_of_motions() -> None:
