@@ -22,6 +22,7 @@ import simulate
 import theory
 from reports.files import write_atomically
 from reports.site import docstrings
+from reports.site.comments import take_comments
 from reports.site.markdown import anchor, cited
 from reports.site.search import PageSection
 from reports.site.signatures import with_breaks
@@ -167,6 +168,7 @@ def write_reference(folder: Path, derivations: Path, names: Sequence[str] | None
     chosen = {name: pdoc.doc.Module(importlib.import_module(name)) for name in names or modules()}
     for module in chosen.values():
         docstrings.forget_foreign(module)
+        take_comments(module)
     with warnings.catch_warnings():
         # annotations that an inherited __init__ has from another module stay text: nothing to click, nothing lost
         warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reports.statements.statement import Question, Statement
 
+# Definitions, Proposition 1 and its figures.
 ALIGNMENT = (
     Statement(
         "Definition 2",
@@ -71,6 +72,7 @@ ALIGNMENT = (
         (Question("A7"),),
     ),
 )
+# The transfer function.
 SHAPE = (
     Statement(
         "Figure 4, left",
@@ -109,6 +111,7 @@ SHAPE = (
         (Question("B4"),),
     ),
 )
+# Pre-training and what comes after.
 TRANSFER = (
     Statement(
         "Figure 1",
@@ -170,4 +173,4 @@ TRANSFER = (
         (Question("A7", "residual network"),),
     ),
 )
-STATEMENTS = (*ALIGNMENT, *SHAPE, *TRANSFER)
+STATEMENTS = (*ALIGNMENT, *SHAPE, *TRANSFER)  # in the order of the report
