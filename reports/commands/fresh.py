@@ -7,7 +7,7 @@ import click
 from reports.commands.group import DONE, common, eigenalign, show
 
 
-@eigenalign.command()
+@eigenalign.command(short_help="Test whether a pretrained network learns a fresh task faster.")
 @click.option("--before", multiple=True, required=True, metavar="FILE", help="The whole network before pre-training.")
 @click.option(
     "--after", multiple=True, required=True, metavar="FILE", help="The same, pretrained; repeat both for each pair."

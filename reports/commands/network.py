@@ -10,7 +10,7 @@ import click
 from reports.commands.group import DONE, UNCONVINCED, common, eigenalign, show
 
 
-@eigenalign.command()
+@eigenalign.command(short_help="Test whether a layer, or a model, is aligned with its data.")
 @click.option(
     "--weights",
     multiple=True,
@@ -128,7 +128,7 @@ def check(
     return UNCONVINCED if verdict is not None and not found.verdicts <= {verdict} else DONE
 
 
-@eigenalign.command()
+@eigenalign.command(short_help="Draw a first layer as training on random labels leaves it.")
 @click.option(
     "--data", default=None, metavar="FILE[:KEY]|DIR", help="Draw from the data: rows or images that the layer will see."
 )

@@ -19,7 +19,7 @@ FLOATS = click.option(
 )
 
 
-@eigenalign.command()
+@eigenalign.command(short_help="Judge every claim; write tables, figures and a report.")
 @click.option(
     "--budget",
     type=click.Choice(["quick", "full", "paper"]),
@@ -107,7 +107,7 @@ def report(
     return _written(record, out, as_json, floats=floats, strict=strict, processes=processes)
 
 
-@eigenalign.command()
+@eigenalign.command(short_help="Write a report again from its records.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @FLOATS
 @click.option("--strict", is_flag=True, help="Exit with 1 if a judged claim is refuted or undecided.")
@@ -143,7 +143,7 @@ def _written(
     return UNCONVINCED if strict and not record.convinced else DONE
 
 
-@eigenalign.command()
+@eigenalign.command(short_help="List the claims, with references and methods.")
 @common
 def claims(as_json: bool, quiet: bool) -> int:
     """List the claims at once, with references and methods.

@@ -9,7 +9,7 @@ import click
 from reports.commands.group import DEVICE, DONE, UNCONVINCED, common, eigenalign, show, training
 
 
-@eigenalign.command("new-setting")
+@eigenalign.command("new-setting", short_help="Write a setting file with every key and what it means.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=Path("setting.toml"))
 @common
 def new_setting(file: Path, as_json: bool, quiet: bool) -> int:
@@ -27,7 +27,7 @@ def new_setting(file: Path, as_json: bool, quiet: bool) -> int:
     return DONE
 
 
-@eigenalign.command()
+@eigenalign.command(short_help="Compare the prediction for a setting with a simulation.")
 @click.argument("setting_file", metavar="SETTING.toml")
 @click.option(
     "--formula", default=None, help="Use this closed form; scaling and dmft-measured simulate smaller networks."
@@ -57,7 +57,7 @@ def verify(setting_file: str, formula: str | None, device: str, as_json: bool, q
     return DONE if result.convinced else UNCONVINCED
 
 
-@eigenalign.command()
+@eigenalign.command(short_help="Print the closed-form prediction for a setting.")
 @click.argument("setting_file", metavar="SETTING.toml")
 @click.option(
     "--formula", default=None, help="Use this closed form; scaling and dmft-measured simulate smaller networks."
@@ -83,7 +83,7 @@ def predict(setting_file: str, formula: str | None, as_json: bool, quiet: bool) 
     return DONE
 
 
-@eigenalign.command()
+@eigenalign.command(short_help="Train the ensemble of a setting.")
 @click.argument("setting_file", metavar="SETTING.toml")
 @training
 @common
@@ -133,7 +133,7 @@ def simulate(
     return DONE
 
 
-@eigenalign.command()
+@eigenalign.command(short_help="Combine the shards in a store.")
 @click.argument("folder", metavar="DIR")
 @common
 def merge(folder: str, as_json: bool, quiet: bool) -> int:

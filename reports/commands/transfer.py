@@ -9,7 +9,7 @@ import click
 from reports.commands.group import DONE, common, eigenalign, show, training
 
 
-@eigenalign.command()
+@eigenalign.command(short_help="Test whether random-label training helps another task.")
 @click.argument("experiment_file", metavar="EXPERIMENT.toml")
 @click.option("--predict", is_flag=True, help="Train upstream only, and print the prediction for downstream training.")
 @training

@@ -288,6 +288,12 @@ def test_every_option_says_what_it_does_and_every_command_its_duration_with_an_e
     assert re.search(r"\b(seconds?|minutes?|at once)\b", " ".join([command.help, *(option.help for option in options)]))
 
 
+def test_the_list_of_commands_cuts_no_sentence():
+    listed = cli.eigenalign.get_help(click.Context(cli.eigenalign, terminal_width=80)).split("Commands:\n")[1]
+    assert len(listed.strip().splitlines()) == len(cli.eigenalign.commands)  # one line per command
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed.strip().splitlines())
+
+
 def test_help_of_the_report_names_every_claim():
     named = cli.eigenalign.commands["report"].help.split("The claims are")[1].split("\b")[0]
     found = set()
