@@ -21,7 +21,8 @@ from reports.commands import fresh, network, report, setting, transfer
 from reports.commands.group import BAD_INPUT, DONE, INTERRUPTED, UNCONVINCED, UNFORESEEN, eigenalign
 from reports.foreign_text import visible
 
-COMMANDS = (report, setting, network, fresh, transfer)  # importing a module adds its commands to the group
+# The modules of the commands: importing one adds its commands to the group.
+COMMANDS = (report, setting, network, fresh, transfer)
 DEBUG = "EIGENALIGN_DEBUG"
 __all__ = ["BAD_INPUT", "DONE", "INTERRUPTED", "UNCONVINCED", "UNFORESEEN", "eigenalign", "main"]
 

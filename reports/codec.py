@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
-TAG = "@"  # the key of a dataclass's name: no field is called that
+TAG = "@"  # the key of a dataclass's name among its fields: no field is called that
 
 
 class Unreadable(Exception):

@@ -10,7 +10,7 @@ import numpy as np
 
 from reports.judging.rules import Ruling
 
-CONTINUED = " "  # the first cell of a row that belongs to the one above
+CONTINUED = " "  # the first cell of a table's row that belongs to the row above
 OUTSIDE: Literal["outside the hypotheses"] = "outside the hypotheses"
 
 Verdict = Literal[Ruling, "outside the hypotheses"]

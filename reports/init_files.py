@@ -19,9 +19,9 @@ from reports.stability import warn_if_unstable
 from theory.errors import InvalidInput
 
 SUFFIXES = (".npy", ".safetensors")
-KEY = "weight"  # of the array in a .safetensors file
+KEY = "weight"  # the name of the array in a .safetensors file
 
-# Which options belong to which source.
+# The options that belong to every source.
 OPTIONS = {
     "data": ("time", "initial", "center", "channels_last", "dilation"),
     "setting": ("formula", "replicas"),

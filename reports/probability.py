@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-SMALLEST = 1e-16  # below it the number is a property of the approximation rather than of the data
+# The smallest p-value that is printed: a smaller one is a property of the approximation rather than of the data.
+SMALLEST = 1e-16
 
 
 def in_words(p: float) -> str:

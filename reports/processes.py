@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from theory.errors import InvalidInput
 
 Result = TypeVar("Result")
-# The packages that log. The one place that names them in a string: their __name__ would cost a second and a half, and
-# torch, before the level of what they log can be set; a test holds these to the packages that there are.
+# The packages that log. They are named in a string here alone: their __name__ would cost a second and a half, and
+# torch, before the level of what they log can be set. A test compares them with the packages that there are.
 LOGGERS = ("reports", "simulate")
 
 

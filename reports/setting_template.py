@@ -14,7 +14,7 @@ from reports.setting_file import defaults
 from theory.errors import InvalidInput
 from theory.setting import Network
 
-WIDTH = 44  # of the assignments, before the comments
+WIDTH = 44  # the width of the assignments, before the comments, in characters
 
 
 @dataclass(frozen=True)

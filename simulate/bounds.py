@@ -11,8 +11,8 @@ from theory.setting import InvalidInput, Setting
 from theory.setting.limits import require_memory
 
 VARIABLE = "EIGENALIGN_OPERATIONS"
-MOST_OPERATIONS = 1e17  # some three years of a core, or a day of a GPU
-CALLS = 1e5  # operations that a replica takes at least, for it is drawn and added up
+MOST_OPERATIONS = 1e17  # the most operations of an ensemble: some three years of a core, or a day of a GPU
+CALLS = 1e5  # the fewest operations that a replica counts for, since it is drawn and added up
 
 
 def require_inputs(setting: Setting, row: tuple[int, ...]) -> None:

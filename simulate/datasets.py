@@ -22,8 +22,9 @@ from theory.setting.limits import require_memory
 
 SMALLEST, LARGEST = 1e-70, 1e70  # of the largest entry of rows that are not scaled
 PIXELS = 3 * 32 * 32
-# Where Debian's package dataset-fashion-mnist puts its files, and which of them are read.
+# The folder in which Debian's package dataset-fashion-mnist puts its files.
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+# The files of Fashion-MNIST that are read: images and labels.
 IDX_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz")
 
 

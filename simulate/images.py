@@ -17,7 +17,7 @@ from simulate.datasets import read_images
 from simulate.results import Population
 from theory.setting import Data, InvalidInput, Setting
 
-# Numbers of patches that are held at a time.
+# The most numbers of patches that are held at a time.
 HELD = 2**22
 
 

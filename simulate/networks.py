@@ -20,10 +20,10 @@ from simulate import residual
 from simulate.filters import convolutions, filter_shapes, held, pool, slide
 from theory.setting import Network
 
-# (out, in, …) of every layer's weights.
+# The shape (out, in, …) of every layer's weights.
 Shapes = tuple[tuple[int, ...], ...]
 
-# Numbers that a forward pass through filters may hold.
+# The most numbers that a forward pass through filters may hold.
 HELD = 2**25
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

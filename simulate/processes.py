@@ -24,7 +24,7 @@ import msgspec
 from simulate.devices import one_thread
 from theory.setting import InvalidInput
 
-# Told how many replicas are done, and whether they were trained now or found in the store.
+# A function that is told how many replicas are done, and whether they were trained now or found in the store.
 Announce = Callable[[int, bool], None]
 J = TypeVar("J", bound=msgspec.Struct)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from theory.setting import InvalidInput
 
-MOST = 2**22  # ranges that one process computes
+MOST = 2**22  # the most ranges that one process computes
 
 
 class Range(NamedTuple):

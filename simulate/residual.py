@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from theory.setting import Network
 
-EPSILON = 1e-5  # added to the variance, as in torch.nn.BatchNorm2d
-SIDE = 32  # of images, where the numbers that a network holds are counted: its weights don't know the sides
+EPSILON = 1e-5  # what normalisation adds to the variance, as in torch.nn.BatchNorm2d
+SIDE = 32  # the side of images for which the numbers that a network holds are counted: its weights do not depend on it
 
 
 def residual_shapes(network: Network, channels: int, outputs: int) -> tuple[tuple[int, int], ...]:

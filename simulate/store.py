@@ -32,8 +32,9 @@ from simulate.moments import Sums
 from simulate.ranges import Range
 from theory.setting import InvalidInput, Setting
 
-# Part of every file: to be raised whenever sums are laid out, or added, in another way.
+# The number of the format in every file: to be raised whenever sums are laid out, or added, in another way.
 FORMAT = 2
+# The name of the file that describes an ensemble.
 ENSEMBLE = "ensemble.safetensors"
 _ATTEMPTS = 5
 

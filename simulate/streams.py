@@ -11,10 +11,11 @@ from enum import IntEnum
 
 import numpy as np
 
-# Part of an ensemble's identity: to be raised whenever the same setting would draw other numbers.
+# The number of the random scheme, part of an ensemble's identity: to be raised whenever the same setting
+# would draw other numbers.
 SCHEME = 1
 
-# Draws that all replicas share (the basis, a fixed X, a teacher) belong to a replica that no ensemble reaches.
+# The replica to which draws belong that all replicas share (the basis, a fixed X, a teacher): no ensemble reaches it.
 SHARED = 2**64 - 1
 
 

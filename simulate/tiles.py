@@ -30,18 +30,23 @@ from simulate.networks import Shapes, forward, losses, slices
 from simulate.results import Population
 from theory.setting import Setting
 
-# Bytes that one training step of a tile touches (what a core has of the caches), bytes that a tile may hold in all, and
-# how many replicas hide the cost of calling torch; other devices than "cpu" want many replicas at once, and what they
-# have of memory says how many: a step may touch an eighth of it, a tile hold a quarter.
+# The most bytes that one training step of a tile touches on a CPU: what a core has of the caches. On other devices a
+# step may touch an eighth of the free memory.
 STEP_BYTES = 2**22
+# The most bytes that a tile holds in all on a CPU. On other devices a tile may hold a quarter of the free memory.
 TILE_BYTES = 2**28
+# The most replicas of a tile, by kind of device: so many hide the cost of calling torch, and other devices than "cpu"
+# want many replicas at once.
 MOST = {"cpu": 256, "cuda": 4096}
 
-# A range is what a kill may cost and what one machine takes at a time: half a minute of a core, a file of 64 MiB, and
-# no more than 256 replicas, unless one tile exceeds these. A GPU counts as some 300 cores.
+# The most operations of a range: half a minute of a core. A range is what a kill may cost and what one machine takes at
+# a time; a tile that exceeds its limits is a range of its own.
 RANGE_OPERATIONS = 3e11
+# How many cores a GPU counts as, about.
 GPU_SPEED = 300
+# The most bytes of a range's file, unless one tile exceeds them: 64 MiB.
 RANGE_BYTES = 2**26
+# The most replicas of a range on a CPU, unless one tile exceeds them.
 RANGE_REPLICAS = 256
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from theory.errors import InvalidInput
 
-Array = Any  # a NumPy array or a torch tensor; the same kind comes back
+Array = Any  # a NumPy array or a torch tensor; functions return the kind that they are given
 
 
 def namespace(*arrays: Array) -> Any:

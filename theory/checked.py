@@ -17,7 +17,7 @@ import msgspec
 
 from theory.errors import InvalidInput, unknown
 
-# Integers below it are exact as doubles, in which everything is computed.
+# The bound of integers: those below it are exact as doubles, in which everything is computed.
 EXACT = 2**53
 
 

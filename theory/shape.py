@@ -15,7 +15,7 @@ from scipy import stats
 from theory.errors import InvalidInput
 
 FALLS, RISES, RISES_THEN_FALLS = "falls", "rises", "rises, then falls"
-PANELS = (FALLS, RISES_THEN_FALLS, RISES)  # the three panels of arXiv:2006.10455, Fig. 20
+PANELS = (FALLS, RISES_THEN_FALLS, RISES)  # the shapes of f in the three panels of arXiv:2006.10455, Fig. 20
 FLAT, OTHER = "flat", "other"
 
 _Pattern = tuple[int, ...]  # the signs of the runs, alternating

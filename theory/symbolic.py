@@ -22,7 +22,7 @@ from sympy.polys.matrices import DomainMatrix
 
 from theory.errors import InvalidInput
 
-Polynomial = list[Any]  # Σ_j a_j λ^j as [a_0, a_1, …]: coefficients in K, or matrices over K
+Polynomial = list[Any]  # a polynomial Σ_j a_j λ^j as [a_0, a_1, …]: coefficients in K, or matrices over K
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from reports.claims.claim import Case
 from simulate.devices import resolve
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
-ROWS = 16  # of an update that is timed: its time is taken to grow with the rows
+ROWS = 16  # the number of rows of an update that is timed: its time is taken to grow with the rows
 UPDATES = 2
 
 

@@ -17,10 +17,11 @@ from reports.claims.claim import AnyClaim, Case
 from reports.findings import Judgement
 from theory.errors import InvalidInput
 
-LARGEST = 0.99  # an error of all that is predicted, nearly: of 0, or of twice as much
-LEAST = 1e-3  # smaller ones are not told apart
-ACCURACY = 0.05  # of ε itself
-ASKED = 0.1  # a finding that would not have detected such an error says so
+# The largest relative error that is tried: nearly all that is predicted, a prediction of 0 or of twice as much.
+LARGEST = 0.99
+LEAST = 1e-3  # the smallest relative error that is tried: smaller ones are not distinguished
+ACCURACY = 0.05  # the accuracy of the smallest error ε, relative to ε itself
+ASKED = 0.1  # the error that every finding should have detected: the note of one that would not have says so
 
 
 def with_smallest_errors(claim: AnyClaim, case: Case[Any], prediction: Any, measurement: Any) -> tuple[Judgement, ...]:

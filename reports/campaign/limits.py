@@ -1,6 +1,6 @@
 """Where the theory stops: printed on the pages of every report."""
 
-# One paragraph each, in this order; math stands between dollar signs.
+# Where the theory stops, one paragraph each, in this order; math stands between dollar signs.
 LIMITS = (
     "Closed forms of $f$ exist for linear models at every time, and for networks of one hidden layer: their first step "
     "at every width (F3), any time near the kernel limit up to order $1/m$ (F4). Away from that limit the theory of "

@@ -41,7 +41,7 @@ from simulate.store import Damaged, read_file, write_file, written
 from theory.errors import InvalidInput
 from theory.setting import Setting
 
-# Part of every file: to be raised whenever records are laid out in another way.
+# The name of the format in every file: to be raised whenever records are laid out in another way.
 FORMAT = "record 1"
 LIBRARIES = ("numpy", "scipy", "torch", "scikit-learn")
 ABOUT_REPORT = "report.json"

@@ -13,7 +13,7 @@ from theory.decomposition import EstimatedParts, estimated_parts
 from theory.eigenspaces import Eigenspaces
 from theory.errors import InvalidInput
 
-FEWEST = 3  # networks, between which a standard error is taken
+FEWEST = 3  # the fewest networks, or units, over which a standard error is taken
 
 
 @dataclass(frozen=True, eq=False)

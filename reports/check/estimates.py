@@ -21,7 +21,7 @@ from theory.shape import PANELS, classify_interval
 from theory.testing import misalignment_interval
 
 _AFFORDED = 2**22  # resamples × d² × eigenspaces of a bootstrap
-MANY = 5  # vectors per dimension, from which the jackknife of networks removes their noise
+MANY = 5  # the vectors per dimension from which on the jackknife of networks removes their noise
 _NETWORKS = 30  # from which resampling them is reliable
 _GROUPS = 20  # of the vectors of one network, for the jackknife
 

@@ -20,7 +20,7 @@ from reports.check.stored_array import StoredArray, extra, printable, readable
 from theory.setting.limits import require_memory
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-WEIGHTS = "model.weights.h5"  # in a .keras archive
+WEIGHTS = "model.weights.h5"  # the file of the weights in a .keras archive
 _MOST = 100_000  # groups and arrays
 _LONGEST = 1_000  # characters of a path
 _OPTIMIZER = ("optimizer", "optimizer_weights")  # which keeps arrays of the shapes of the weights

@@ -24,7 +24,7 @@ import numpy as np
 from scipy import stats
 
 FALSE_ALARM = 1e-3
-FEWEST = 7  # filters, the fewest that can show it: 6! permutations are too few for one in 1,000
+FEWEST = 7  # the fewest filters that can show dependence: 6! permutations are too few for one in 1,000
 _DRAWS = 999
 _COMPARED = 512  # filters of a network
 _NEAR = 0.8

@@ -15,7 +15,7 @@ from reports.check.moments import DataMoment
 from reports.check.turns import Turns
 from theory.eigenspaces import Eigenspaces
 
-MEAN_SHARE = 0.01  # share of the second moment, up to which a mean counts as zero
+MEAN_SHARE = 0.01  # the share of the second moment up to which a mean counts as zero
 _ERRORS = 3.0  # standard errors, from which a component of the mean counts as present
 
 

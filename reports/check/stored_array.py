@@ -67,7 +67,7 @@ def readable(path: Path, argument: str) -> Iterator[None]:
         raise InvalidInput(argument, str(path), f"is damaged or has the wrong type ({why})") from None
 
 
-EXTRAS = {"onnx": "onnx", "h5py": "keras"}  # packages, and the extras of this project that install them
+EXTRAS = {"onnx": "onnx", "h5py": "keras"}  # the extras of this project that install a package, by package
 
 
 def extra(package: str, argument: str, path: Path) -> Any:

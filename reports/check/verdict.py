@@ -9,10 +9,10 @@ from typing import Literal
 LayerVerdict = Literal["aligned", "partly aligned", "not aligned", "undecided"]
 VerdictMeasure = Literal["misalignment", "orientation"]
 
-LEVEL = 0.01  # of every test that the verdict rests on
-NORMAL_END = 1.96  # of a 95 % interval, in standard errors; and where nine in ten normal values stay below:
-NINE_IN_TEN = 1.28
-MARGIN = 0.5  # of the effect, which is 1 at alignment and 0 in a random basis
+LEVEL = 0.01  # the level of every test that the verdict rests on
+NORMAL_END = 1.96  # the end of a 95 % interval of the normal law, in standard errors
+NINE_IN_TEN = 1.28  # the number of standard errors below which nine in ten normal values stay
+MARGIN = 0.5  # the effect at the boundary between verdicts: it is 1 at alignment and 0 in a random basis
 
 
 @dataclass(frozen=True)

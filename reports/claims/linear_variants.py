@@ -8,7 +8,9 @@ import msgspec
 
 from theory.setting import Data, Labels, Network, Setting, Student, Training
 
-WIDTH = 8  # weight vectors of a replica: outputs with labels of their own; with two layers as many neurons as outputs
+# The number of weight vectors of a replica: outputs with labels of their own; with two layers as
+# many neurons as outputs.
+WIDTH = 8
 SPECTRUM = (0.3, 0.8, 1.6, 3.0)
 
 

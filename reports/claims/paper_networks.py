@@ -17,16 +17,16 @@ from simulate.datasets import read_images
 from theory.errors import InvalidInput
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
-CLAIMS = ("A6", "A7", "B3", "C1", "C2", "C3")  # which have such cases
+CLAIMS = ("A6", "A7", "B3", "C1", "C2", "C3")  # the claims that have cases on the paper's own networks
 IMAGES, CLASSES = 50_000, 10  # of the five batches
-BATCH = 256  # 195 updates an epoch of all images
+BATCH = 256  # the number of images in a batch: 195 updates per epoch of all images
 EPOCHS = (0, 5, 10, 20, 40)
-NETWORKS = 12  # independent trainings, whatever the budget multiplies others by
+NETWORKS = 12  # the number of independent trainings of the net of filters, whatever the budget multiplies others by
 LABELS: tuple[tuple[str, Literal["classes", "real"]], ...] = (("random", "classes"), ("real", "real"))
-HE = 2.0  # init_variance of He's law
-TINY = 0.002  # standard deviation of filters, where the tails of the curves of Figure 4 lie
+HE = 2.0  # the init variance of He's law
+TINY = 0.002  # the standard deviation of tiny filters at the start, where the tails of the curves of Figure 4 lie
 RATE = 0.01
-WIDE_NETWORKS = 70  # trainings of WRN-28-4 behind Figure 3
+WIDE_NETWORKS = 70  # the number of trainings of WRN-28-4 behind Figure 3
 
 
 def checked(budget: str, cifar10: Path | None) -> Path | None:

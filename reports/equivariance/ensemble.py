@@ -15,8 +15,8 @@ from theory.features import aligned_part, axis_chance, axis_part, feature_matrix
 from theory.symmetry import symmetry_group
 from theory.testing import escalating_randomization_test
 
-BLOCKS = 64  # of networks whose second moments are compared
-TESTED = 32  # blocks where many draws are needed
+BLOCKS = 64  # the number of blocks of networks whose second moments are compared
+TESTED = 32  # the number of blocks in tests that need many draws
 
 
 @dataclass(frozen=True)

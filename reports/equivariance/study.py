@@ -20,10 +20,10 @@ from torch import Tensor
 from reports.equivariance.groups import Action, GroupKind, draw_action, group_of
 from theory.errors import InvalidInput
 
-ROUNDING = 100.0  # equivariant: misses by at most so many times the effect of rounding
-BROKEN = 1000.0  # broken: misses by more
-LARGEST_NOISE = 1e-3  # of rounding, relative to the training, at which nothing can be said
-LEAST = 10.0  # units in the last place: the least that is taken for rounding
+ROUNDING = 100.0  # an equivariant training misses the symmetry by at most this many times the effect of rounding
+BROKEN = 1000.0  # a training that breaks the symmetry misses it by more than this many times the effect of rounding
+LARGEST_NOISE = 1e-3  # the effect of rounding, relative to what training changes, above which nothing can be said
+LEAST = 10.0  # the least effect of rounding that is assumed, in units in the last place
 
 Train = Callable[[Any, Any], Any]
 

@@ -19,7 +19,8 @@ from scipy.stats import binomtest, chi2, norm, t
 from reports.judging.rules import CONFIDENCE, LEVEL, POWER, SEEN
 from theory.errors import Diverged
 
-QUANTILE = float(norm.isf((1 - CONFIDENCE) / 2))  # half of a 95 % interval of the normal law, in standard errors
+# Half the width of a 95 % interval of the normal law, in standard errors.
+QUANTILE = float(norm.isf((1 - CONFIDENCE) / 2))
 
 
 def mean_with_error(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

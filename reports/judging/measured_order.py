@@ -35,12 +35,16 @@ from theory.setting import Setting
 
 NAME = "dmft-measured"
 FORM = "network-dmft"
-FEWEST = 20.0  # effective directions
-FEWEST_QUARTER = 8  # directions of a quarter of the size, from which on the second order is measured
-REPLICAS = 10_000  # of each size
-NEXT_ORDER = 0.75  # of a correction of the first order: seen to be wrong by up to .4 of it at d = 32
-NEXT_ORDER_EXPLICIT = 1.0  # of one where directions dominate, whose share of the rows is another at half the size
-DEGREE = 3  # of the polynomial in the eigenvalue by which the correction is smoothed
+FEWEST = 20.0  # the fewest effective directions: from that many on, half as many show the order 1/d
+FEWEST_QUARTER = 8  # the fewest directions of a quarter of the size with which the second order is measured
+REPLICAS = 10_000  # the number of networks of each size
+# The second order, as a share of a correction of the first order alone, which was wrong by up to .4
+# of itself at d = 32.
+NEXT_ORDER = 0.75
+# The second order, as a share of a correction of the first order alone, where directions dominate: their share of the
+# rows is another at half the size.
+NEXT_ORDER_EXPLICIT = 1.0
+DEGREE = 3  # the largest degree of the polynomial in the eigenvalue by which the correction is smoothed
 ORDERS = {1: ("term of order 1/d", "d/2", "1/d²"), 2: ("terms of order 1/d and 1/d²", "d/2 and d/4", "1/d³")}
 
 

@@ -11,8 +11,8 @@ from scipy.stats import chi2, ncx2
 from reports.judging.rules import CONFIDENCE
 from theory.errors import Diverged
 
-DRAWS = 100  # quantiles over which P is averaged
-ALLOWED = 0.75  # of the degrees of freedom of s² are counted, since variances differ between places
+DRAWS = 100  # the number of quantiles of the law of σ² over which P is averaged
+ALLOWED = 0.75  # the share of the degrees of freedom of s² that is counted, since variances differ between places
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from scipy.stats import norm
 from reports.judging.intervals import QUANTILE, detected, share_interval
 from reports.judging.rules import CONFIDENCE, DISCREPANCY, LEVEL, POWER, SHARE
 
-NEAREST = 0.2  # half-widths: for a value closer to the bound, its true distance is unknown
+NEAREST = 0.2  # the distance of a value from the bound, in half-widths, below which its true distance is unknown
 
 
 def by_interval(replicas: int, low: float, high: float, bounds: Sequence[float]) -> str:

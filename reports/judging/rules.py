@@ -16,16 +16,17 @@ import numpy as np
 
 from theory.testing import MeanRatio
 
-LEVEL: Final = 1e-6  # an exact claim is refuted below this p-value; a negative control is detected below it
-DISCREPANCY: Final = 0.05  # what must be detectable, with probability `POWER`, before an exact claim may hold
+LEVEL: Final = 1e-6  # the p-value below which an exact claim is refuted, and a negative control is detected
+# The relative error that must be detectable, with probability `POWER`, before an exact claim may hold.
+DISCREPANCY: Final = 0.05
 POWER: Final = 0.9
 CONFIDENCE: Final = 0.95
-BROKEN: Final = 1000.0  # an identity is broken by an error this many times that of rounding
+BROKEN: Final = 1000.0  # how many times the tolerance, which is for rounding, an error must exceed to break an identity
 LARGEST_RATE: Final = 0.1  # the rate of false calls that must be detectable before a check of that rate may hold
-SEEN: Final = 0.01  # a sign is seen where a two-sided test of this size excludes 0
-RECOVERED: Final = 0.8  # of a gain: the share that what is drawn is to recover
-MOST_OF_IT: Final = 0.5  # and the share that it must surely exceed
-SHARE: Final = 0.8  # of the signs that are seen, how many are to be as predicted
+SEEN: Final = 0.01  # the size of the two-sided test that must exclude 0 for a sign to count as seen
+RECOVERED: Final = 0.8  # the share of a gain that what is drawn is to recover
+MOST_OF_IT: Final = 0.5  # the share of a gain that what is drawn must surely exceed
+SHARE: Final = 0.8  # the share of the signs that are seen that must be as predicted
 
 Ruling = Literal["holds", "refuted", "undecided"]
 Sign = Literal["positive", "negative"]

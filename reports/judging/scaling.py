@@ -28,13 +28,13 @@ from theory.setting import Setting
 
 NAME = "scaling"
 FACTORS = (4, 8)
-TOLERANCE = 0.05  # by which the two sizes may differ in any τ
-ERROR_BUDGET = 0.1  # of any τ against the full size; declared for n up to a few times d²
+TOLERANCE = 0.05  # the largest relative difference between the two sizes in any τ at which they have converged
+ERROR_BUDGET = 0.1  # the error budget of any τ against the full size; declared for n up to a few times d²
 
 # Beyond these limits the argument fails or is untested: a warning, not an error.
-MOST_ROWS = 12  # times d²: seen to hold at 11, to fail at 16
+MOST_ROWS = 12  # the most rows, in units of d²: the argument was seen to hold at 11, to fail at 16
 FEWEST_NEURONS = 16
-FEWEST_BATCHES = 2  # in an epoch of the smallest network
+FEWEST_BATCHES = 2  # the fewest batches in an epoch of the smallest network
 
 Agreement = Literal["converged", "not converged", "undecided"]
 AGREEMENT: dict[Ruling, Agreement] = {"holds": "converged", "refuted": "not converged", "undecided": "undecided"}

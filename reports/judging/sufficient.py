@@ -14,9 +14,9 @@ from theory.testing import VariancesTest, WholeMatrixTest
 from theory.testing.estimated import EstimatedMeans, replicas_to_find
 from theory.testing.whole_matrix import detectable_variance
 
-MANY = 10**12  # replicas: more than anyone trains
+MANY = 10**12  # the most replicas that are practicable: more than anyone trains
 GAUSSIAN = 2.0  # the relative variance of the square of a Gaussian number
-HEAVY = 10 * GAUSSIAN  # from which on replicas are called rare
+HEAVY = 10 * GAUSSIAN  # the relative variance of one replica above which a few rare replicas are said to dominate
 
 
 @dataclass(frozen=True)

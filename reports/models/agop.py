@@ -34,8 +34,8 @@ from theory.features import correlation
 from theory.symmetry import haar
 
 DRAWS = 199
-LARGEST = 1024  # units: rotations of more would take minutes
-HELD = 2**22  # numbers of the rotations that are drawn at once
+LARGEST = 1024  # the most units of a layer: rotations of more would take minutes
+HELD = 2**22  # the most numbers of the rotations that are drawn at once
 ROUNDING = 1e-9
 FEWEST_NETWORKS, FEWEST_UNITS = 3, 4  # of which the jackknife leaves one out
 With = Literal["both", "data", "AGOP", "neither", "undecided"]

@@ -17,7 +17,7 @@ from reports.check.files import stored
 from reports.check.weights import WeightVectors
 from theory.errors import InvalidInput
 
-BATCH = 64  # samples, where the data do not come in batches
+BATCH = 64  # the number of samples in a batch, where the data do not come in batches
 
 
 @dataclass(frozen=True)

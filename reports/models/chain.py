@@ -51,7 +51,7 @@ def _global_pool(values: torch.Tensor) -> torch.Tensor:
     return values.flatten(2).mean(2)
 
 
-# word → function, and the names of its options in order
+# The functions that the words of a chain stand for, each with the names of its options in order.
 OPERATIONS: Mapping[str, tuple[Callable[..., torch.Tensor], tuple[str, ...]]] = {
     "relu": (_F.relu, ()),
     "leaky_relu": (_F.leaky_relu, ("negative_slope",)),

@@ -15,7 +15,7 @@ import torch
 from reports.check.stored_array import printable
 from theory.errors import InvalidInput
 
-MOST_NEW = 2**28  # numbers of a tensor that is made from sizes alone
+MOST_NEW = 2**28  # the most numbers of a tensor that is made from sizes alone
 
 
 def _words(text: str) -> frozenset[str]:

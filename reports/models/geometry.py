@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-HELD = 2**21  # numbers of a strip: 16 MiB in double precision
+HELD = 2**21  # the most numbers of a strip: 16 MiB in double precision
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 from reports.models.geometry import Geometry, one_hot, patches, pixels, rows
 from theory.errors import InvalidInput, nearest
 
-MOST_GROUPS = 8  # groups of channels that are checked one by one
+MOST_GROUPS = 8  # the most groups of channels that are checked one by one
 
 Take = Callable[[Sequence[Any], Mapping[str, Any]], Any]
 

@@ -23,7 +23,7 @@ from reports.models.results import LayerCheck, ModelCheck
 from reports.models.sensitivity import sensitivities
 from theory.errors import InvalidInput
 
-LARGEST = 1152  # dimensions of a layer: 128 channels of 3 × 3
+LARGEST = 1152  # the most dimensions of a layer that is checked, by default: 128 channels of 3 × 3
 _SAME = 1e-6  # relative difference of moments of the same data
 
 

@@ -13,7 +13,7 @@ from reports.check.moments import DataMoment
 from reports.models.layers import Layer
 from theory.errors import InvalidInput
 
-MOST = 2**27  # numbers of all groups' moments in double precision: 1 GiB
+MOST = 2**27  # the most numbers of all groups' moments: 1 GiB in double precision
 _FEWEST_GROUPS, _MOST_GROUPS = 4, 64
 _PIECES = 16  # of a batch that go to different groups, at most
 

@@ -22,7 +22,7 @@ from reports.check.stored_array import printable
 from theory.errors import InvalidInput
 
 _MOST_TEXT = 2**28  # bytes of the graph
-# the numbers by which the format names types
+# The types by the numbers that the format gives them.
 TYPES: Mapping[int, torch.dtype] = {
     1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64, 6: torch.float16,
     7: torch.float32, 8: torch.float64, 12: torch.bool, 13: torch.bfloat16,

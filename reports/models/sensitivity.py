@@ -14,7 +14,9 @@ from reports.models.collect import evaluated, home_of, placed
 from reports.models.layers import Tap
 from theory.errors import InvalidInput
 
-OUTPUTS = 16  # of a model with more, random signs of all are differentiated: the mean square is the same
+# The most outputs of a model that are differentiated one by one; of more, as many random signs of all are: the
+# mean square is the same.
+OUTPUTS = 16
 
 
 def sensitivities(

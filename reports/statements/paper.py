@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reports.statements.statement import Question, Statement
 
-# Definitions, Proposition 1 and its figures.
+# The statements on alignment: definitions, Proposition 1 and its figures.
 ALIGNMENT = (
     Statement(
         "Definition 2",
@@ -72,7 +72,7 @@ ALIGNMENT = (
         (Question("A7"),),
     ),
 )
-# The transfer function.
+# The statements on the transfer function.
 SHAPE = (
     Statement(
         "Figure 4, left",
@@ -111,7 +111,7 @@ SHAPE = (
         (Question("B4"),),
     ),
 )
-# Pre-training and what comes after.
+# The statements on pre-training and what comes after.
 TRANSFER = (
     Statement(
         "Figure 1",
@@ -173,4 +173,4 @@ TRANSFER = (
         (Question("A7", "residual network"),),
     ),
 )
-STATEMENTS = (*ALIGNMENT, *SHAPE, *TRANSFER)  # in the order of the report
+STATEMENTS = (*ALIGNMENT, *SHAPE, *TRANSFER)  # all statements, in the order of the report

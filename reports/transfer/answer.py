@@ -21,7 +21,9 @@ from theory.transfer import KernelNumbers, MeanGain, kernel_change
 
 Effect = Literal["helps", "hurts", "absent", "undecided"]
 ACCURACY, LOSS = "mean accuracy", "mean loss"
-ABSENT = 0.01  # an accuracy, or a share of the loss from scratch: an interval within it says that there is no effect
+# The largest gain that counts as none, in accuracy or as a share of the loss from scratch: an interval within it says
+# that there is no effect.
+ABSENT = 0.01
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,9 +37,11 @@ from theory.transfer import (
     transfer_between,
 )
 
-KERNEL_ROWS = 30  # downstream rows on which kernels are described
-KERNEL_HELD = 2**27  # numbers that the gradients of filters may take at a time: a gigabyte in float64
-BLOCK = 8  # replicas that are linearised at a time, whoever computes them: their bits don't depend on it
+KERNEL_ROWS = 30  # the number of downstream rows on which kernels are described
+KERNEL_HELD = 2**27  # the most numbers that the gradients of filters may take at a time: a gigabyte in float64
+# The number of replicas that are linearised at a time, the same for any number of workers, so that
+# no bit depends on it.
+BLOCK = 8
 
 
 @dataclass(frozen=True, eq=False)

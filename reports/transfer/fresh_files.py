@@ -23,7 +23,7 @@ from reports.transfer.fresh_task import FreshTask, fresh_task
 from theory.errors import InvalidInput
 from theory.setting import Network
 
-ROWS = 20  # those on which the condition was scored
+ROWS = 20  # the default number of rows: the condition was scored on as many
 OTHERWISE = "in Python, reports.transfer.fresh_task_of_modules takes any torch module"
 
 

@@ -20,8 +20,8 @@ from theory.transfer import KernelNumbers, kernel_change, kernel_numbers
 if TYPE_CHECKING:
     from torch import Tensor
 
-GROUP = 2**26  # numbers of a Jacobian at a time: half a gigabyte
-LARGEST = 2000  # rows times outputs: the side of the kernel
+GROUP = 2**26  # the most numbers of a Jacobian at a time: half a gigabyte
+LARGEST = 2000  # the largest side of the kernel: rows times outputs
 
 
 def fresh_task_of_modules(scratch: Any, pretrained: Any, rows: Array) -> FreshTask:

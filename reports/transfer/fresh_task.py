@@ -48,7 +48,7 @@ class CheapScore:
         return found
 
 
-# the best of the cheap conditions: `eigenalign report --only C5 --budget full`, seed 0, table c5-cheap
+# The best of the cheap conditions, by `eigenalign report --only C5 --budget full`, seed 0, table c5-cheap.
 BEST = CheapScore("geometric_mean", "log ratio of geometric-mean eigenvalues", epochs=6, right=219, decided=297)
 
 

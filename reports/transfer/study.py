@@ -13,7 +13,7 @@ from theory.errors import InvalidInput
 from theory.misalignment import misalignment
 from theory.testing import MeanRatio, PairedMean, mean_ratio, paired_mean
 
-STEPS = "steps to target"  # the one measure that is read on a grid
+STEPS = "steps to target"  # the name of the one measure that is read on a grid
 
 
 @dataclass(frozen=True, eq=False)

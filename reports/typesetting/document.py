@@ -27,7 +27,7 @@ from reports.typesetting.markup import to_latex
 TITLE = "Random labels align weights with data"
 SUBTITLE = "A numerical validation of the theory of arXiv:2006.10455"
 _UNBROKEN = 14  # lines of a table that stays on one page; longer ones break, so that none leaves half a page empty
-FIGURES = 4  # what a process draws in the time that it takes to begin
+FIGURES = 4  # the number of figures that a process draws in the time that it takes to begin
 _LINE = 484  # pt: the text width of report.tex
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-WIDTH = 6.69  # inches: the text width of report.tex, 170 mm
+WIDTH = 6.69  # the text width of report.tex in inches: 170 mm
 _BESIDE, _LETTER = 35, 4.6  # points: what stands left of a panel's axes, and a letter of its title
 _HEIGHTS = {1: 2.9, 2: 2.6, 3: 2.25}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")

@@ -17,9 +17,9 @@ from reports.findings import Column, Table
 from reports.typesetting.markup import pieces
 from reports.typesetting.numbers import UNRESOLVED, Number, error_digits, is_number, is_pair, plain, rounded, rounded_p
 
-ARTICLE = 33.0  # em: the text width of a bare article, and of report.tex in small print
-REPORT = 56.5
-GAP = 1.2  # em: two \tabcolsep
+ARTICLE = 33.0  # the text width of a bare article, in em
+REPORT = 56.5  # the text width of report.tex in small print, in em
+GAP = 1.2  # the gap between two columns, in em: two \tabcolsep
 _NARROWEST = 4.0
 _SLACK = 1.08  # the width of a word of broad letters over its estimate
 _NARROW, _WIDE, _CAPITAL = set("iljtfrI.,;:'!|()[]/- "), set("mwMW—%@+−="), set("ABCDEFGHJKLNOPQRSTUVXYZ&")

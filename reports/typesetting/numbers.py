@@ -12,7 +12,7 @@ from reports import probability
 
 _SMALLEST_FIXED, _LARGEST_FIXED = Decimal("1e-3"), Decimal("1e5")
 _LARGEST_INTEGER = 10**7
-UNRESOLVED = "$<10^{-16}$"  # a p-value below `probability.SMALLEST`
+UNRESOLVED = "$<10^{-16}$"  # how a p-value below `probability.SMALLEST` is printed
 
 
 @dataclass(frozen=True)

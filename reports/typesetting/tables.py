@@ -30,9 +30,9 @@ _FITTING = r"""\providecommand{\eigenaligntable}[1]{\begingroup\sbox0{#1}%
   \ifdim\wd0>\linewidth\ifdim\csname f@size\endcsname pt>7pt\scriptsize\tabcolsep=3pt\sbox0{#1}\fi\fi
   \ifdim\wd0>\linewidth\ifdefined\resizebox\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi\else\usebox0\fi
   \endgroup}%"""
-KEPT = 3  # notes that stay on the page of a table's last rows
-MANY = 9  # columns, of which more stand closer to each other
-WIDER_MINUS = 0.4  # by which a minus is wider than a digit, in digits
+KEPT = 3  # the number of notes that stay on the page of a table's last rows
+MANY = 9  # the most columns at the usual distance: more stand closer to each other
+WIDER_MINUS = 0.4  # by how much a minus is wider than a digit, in digits
 _COMMANDS = {"holds": "holds", "refuted": "refuted", "undecided": "undecided", "outside the hypotheses": "outside"}
 
 

@@ -9,7 +9,7 @@ from reports.record import to_builtins
 from reports.views.composition import composition_sections, composition_value, shape_law_value
 from reports.views.view import Facts, Grid, Notes, Section, View, grid, wrapped
 
-HEADS = {"sigma": "data sd sigma", "f": "weight sd f"}  # σ = √eigenvalue, f = √τ
+HEADS = {"sigma": "data sd sigma", "f": "weight sd f"}  # the heads of the columns of σ = √eigenvalue and f = √τ
 _ROWS = 16
 
 

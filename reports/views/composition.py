@@ -8,7 +8,7 @@ from reports.check.composition import Composition
 from reports.views.view import Facts, Grid, Section, grid
 from theory.decomposition import LawFit, ShapeFit
 
-WIDE = 100.0  # ends of an interval whose ratio is larger leave the number undetermined
+WIDE = 100.0  # the largest ratio of the ends of an interval: a larger one leaves the number undetermined
 OUTCOMES = {
     "describes": "describes f to within 5 %",
     "rejected": "rejected: f is off by more than 5 %",

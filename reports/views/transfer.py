@@ -11,7 +11,7 @@ from reports.transfer.study import Estimated, TransferStudy
 from reports.views.view import Grid, Section, View, wrapped
 from theory.testing import MeanRatio, PairedMean
 
-NO_INTERVAL = "not estimable"  # of a difference that is the same in all replicas
+NO_INTERVAL = "not estimable"  # what stands for the interval of a difference that is the same in all replicas
 
 
 def view(study: TransferStudy, answers: Sequence[Answer]) -> View:

@@ -19,7 +19,8 @@ from reports.views import prediction, simulation
 from reports.views.view import Grid, Part, View, grid, shown
 from theory.prediction import PredictedReading
 
-SURROGATES = (scaling.NAME, measured_order.NAME)  # which say what they are
+# The formulas that are measured in part; their assumptions, which are printed, say what they are.
+SURROGATES = (scaling.NAME, measured_order.NAME)
 
 
 def view(verification: Verification) -> View:

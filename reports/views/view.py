@@ -11,7 +11,7 @@ from typing import Any
 from reports.foreign_text import visible
 from reports.record import to_builtins
 
-WIDTH = 120  # of a line of words
+WIDTH = 120  # the width of a line of words, in characters
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Notes:
 
 
 Part = str | Facts | Grid | Notes
-Section = Sequence[Part]  # printed without a gap; an empty line separates sections
+Section = Sequence[Part]  # the parts that are printed without a gap; an empty line separates sections
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from simulate.kernels.minibatches import Minibatches
 from simulate.networks import ACTIVATIONS, Shapes, losses, multipliers, row_numbers, slices
 from theory.setting import Network, Setting
 
-# Weights of the first dense layer for every place of the filters.
+# The weights of the first dense layer for every place of the filters, from which on this kernel is the fastest.
 LARGE = 2**13
 
 

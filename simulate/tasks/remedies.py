@@ -17,7 +17,7 @@ from simulate.networks import layer_outputs
 from simulate.transfer.measures import norms
 from theory.setting import Network
 
-# Every layer's weights (R, out, in), then with biases (R, out).
+# Every layer's weights (R, out, in), each followed by its biases (R, out) if the network has any.
 LayerTensors = tuple[Tensor, ...]
 
 

@@ -24,7 +24,8 @@ from simulate.transfer.measures import finite, layer_states, norms, scores
 from simulate.transfer.upstream import SteppedTraining
 from theory.setting import InvalidInput, Remedy, Setting, TaskSequence
 
-# How many replicas a tile has at most: a tile that isn't full costs as much as one that is, and replicas are few.
+# The most replicas of a tile, by kind of device: a tile that is not full costs as much as one that is,
+# and replicas are few.
 MOST = {"cpu": 8, "cuda": 256}
 
 

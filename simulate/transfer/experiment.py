@@ -32,11 +32,11 @@ from simulate.transfer.store import TransferStore, marks, open_transfer_store, t
 from simulate.transfer.upstream import Ended, Ends, train_upstream
 from theory.setting import DRAWN, Diverged, Experiment, Treatment
 
-# How many replicas a tile has at most. Experiments have tens of replicas, seldom hundreds, and a tile that isn't full
-# costs as much as one that is.
+# The most replicas of a tile, by kind of device. Experiments have tens of replicas, seldom hundreds, and a tile that is
+# not full costs as much as one that is.
 MOST = {"cpu": 12, "cuda": 256}
 
-# Told how many trainings are done.
+# A function that is told how many trainings are done.
 Tell = Callable[[int], object]
 
 

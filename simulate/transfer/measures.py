@@ -10,7 +10,7 @@ from torch import Tensor
 from simulate.networks import forward, layer_outputs, losses, slices
 from theory.setting import Network
 
-# Rows on which the state of layers is read, at most: shares and ranks need no more.
+# The most rows on which the state of layers is read: shares and ranks need no more.
 PROBED = 512
 
 

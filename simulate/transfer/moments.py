@@ -11,7 +11,7 @@ from torch import Tensor
 from simulate.transfer.treatments import Parameters, principal_variances
 from theory.setting import Network
 
-# The second moment of the first layer's weights (d, d), and what `principal_variances` says of the layers above.
+# The second moment of the first layer's weights (d, d), and what `principal_variances` returns for the layers above.
 Moments = tuple[np.ndarray, tuple[np.ndarray, ...]]
 
 

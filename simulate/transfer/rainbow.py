@@ -29,7 +29,8 @@ import torch
 from simulate.networks import layer_outputs
 from theory.setting import Network
 
-# How many other replicas the covariance is a mean over: each costs a decomposition of (m, m) per replica and layer.
+# The number of other replicas over which the covariance is averaged: each costs a decomposition of (m, m)
+# per replica and layer.
 REFERENCES = 8
 
 

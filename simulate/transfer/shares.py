@@ -34,7 +34,8 @@ from simulate.transfer.workers import distribute_shares
 from simulate.workers import placed
 from theory.setting import Experiment, InvalidInput
 
-# Computes one phase for some ranges, and stores it: the second phase is given what all replicas have left upstream.
+# A function that computes one phase for some ranges, and stores it: the second phase is given what all
+# replicas have left upstream.
 Fill = Callable[[Engine, Sequence[Range], Trained | None, Tell], None]
 
 log = logging.getLogger(__name__)

@@ -47,11 +47,13 @@ from simulate.transfer.readings import ReplicaReadings
 from simulate.transfer.upstream import Ends
 from theory.setting import Experiment, InvalidInput, Setting
 
-# Part of every file: to be raised whenever one is laid out, or its replicas are trained, in another way.
+# The name of the format in every file: to be raised whenever a file is laid out, or its replicas are
+# trained, in another way.
 FORMAT = "transfer 1"
+# The name of the file that describes an experiment.
 EXPERIMENT = "experiment.safetensors"
-# Seconds after which a file that is half-written was left by a kill: cases of a report that share an experiment may
-# write it at the same time.
+# The age in seconds from which on a half-written file was left by a kill: cases of a report that share an experiment
+# may write it at the same time.
 STALE = 3600
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from simulate.streams import Purpose, Streams
 from simulate.transfer.rainbow import References
 from theory.setting import InvalidInput, Network, Treatment
 
-# Every layer's weights (out, in), then with `bias` its biases (out,), of one replica.
+# Every layer's weights (out, in) of one replica, each followed by its biases (out,) with `bias`.
 Parameters = tuple[np.ndarray, ...]
 Known = TypeVar("Known")
 

@@ -12,7 +12,8 @@ from theory.errors import NoClosedForm
 from theory.rows import checked_rows
 from theory.setting import Setting
 
-NETWORK = "network-dmft"
+NETWORK = "network-dmft"  # the name of the form for one hidden layer in the limit of many rows and directions
+# The forms that can be decomposed, by their names in the catalogue.
 KNOWN = ("linear-full-batch", "linear-mini-batch", "linear-online", "linear-averaged-second-order", NETWORK)
 
 

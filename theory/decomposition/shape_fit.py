@@ -14,14 +14,17 @@ from theory.arrays import power_of_two
 from theory.decomposition.shape_laws import LAWS, LawName
 from theory.errors import InvalidInput
 
-CONFIDENCE = 0.95
-CLOSE = 0.05  # of f: a law whose misfit is surely smaller describes it, and one whose misfit is surely larger does not
-GRID = np.geomspace(1e-3, 1e3, 49)  # U σ² at the largest σ, where fits start
-ENDS = (1e-4, 1e4)  # of the same: beyond them the curve is that of a limit, which determines one parameter fewer
-LEAST = 1e-9  # of the largest τ: smaller c and f_0² are 0
-OWN = 1e-6  # of what U moves, the least part that no other parameter moves, for U to be determined
-DAMPING = 1e-12  # of Fisher scoring, the least
-ROUNDS = 60
+CONFIDENCE = 0.95  # the confidence of the intervals of a fit
+# The largest misfit, relative to f, of a law that describes it: one whose misfit is surely larger does not.
+CLOSE = 0.05
+GRID = np.geomspace(1e-3, 1e3, 49)  # the values of the rate U times σ², at the largest σ, from which fits start
+# The range of the rate U times σ², at the largest σ: beyond it the curve is that of a limit, which determines
+# one parameter fewer.
+ENDS = (1e-4, 1e4)
+LEAST = 1e-9  # the share of the largest τ below which a fitted c or f_0² is set to 0
+OWN = 1e-6  # the least share of U's effect on τ that no other parameter has, for U to be determined
+DAMPING = 1e-12  # the least damping of Fisher scoring, relative to the diagonal of its matrix
+ROUNDS = 60  # the most steps of Fisher scoring in a fit
 
 FitVerdict = Literal["describes", "rejected", "undecided"]
 

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 LawName = Literal["ridge", "flow"]
-# u (k,) → what f_0² and c are multiplied by, and the derivatives of both by log U; (k,) each
+# A function from u (k,) to the factors of f_0² and c, and the derivatives of both by log U; (k,) each.
 Terms = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
 
@@ -45,7 +45,7 @@ def flow_terms(u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nd
     return kept**2, written, -2 * u * kept**2, 2 * learnt * kept - written
 
 
-LAWS: Mapping[LawName, Terms] = {"ridge": ridge_terms, "flow": flow_terms}
+LAWS: Mapping[LawName, Terms] = {"ridge": ridge_terms, "flow": flow_terms}  # the terms of both laws, by name
 
 
 def law_tau(law: LawName, sigma: np.ndarray, *, rate: float, written: float, initial: float) -> np.ndarray:

@@ -11,10 +11,10 @@ from theory.arrays import Array, like, namespace, symmetric, to_numpy, unit
 from theory.errors import InvalidInput
 from theory.features.matrices import feature_matrix
 
-LARGEST = 4.0  # the largest α that is looked for
-GRID = np.linspace(0.02, LARGEST, 200)
-CUT = 1e-12  # eigenvalues below this share of the largest are rounding
-FLAT = 1e-6  # relative spread of the eigenvalues of A below which every α fits alike
+LARGEST = 4.0  # the largest α that a fit considers
+GRID = np.linspace(0.02, LARGEST, 200)  # the values of α among which a fit starts at the best one
+CUT = 1e-12  # the share of the largest eigenvalue below which eigenvalues are rounding
+FLAT = 1e-6  # the relative spread of the eigenvalues of the AGOP below which every α fits alike
 
 
 def correlation(first: Array, second: Array, /, *, traceless: bool = False) -> Array:

@@ -31,8 +31,8 @@ ASSUMPTIONS = (
     "initial weights isotropic, independent of rows and labels, mean zero",
 )
 LEADING, SECOND = 2.0, 1.5  # the error of τ over κ and κ²; 1.6 and 0.7 were the most that was measured
-LARGEST_PARAMETER = 0.5  # κ, beyond which an expansion in 1/n says little
-STRAY = 5.0  # how many Tracy–Widom units above x_+ an eigenvalue of S is thought possible: P < 1e-5
+LARGEST_PARAMETER = 0.5  # the largest κ, the parameter of the expansion in 1/n, which says little beyond it
+STRAY = 5.0  # how far above x_+ an eigenvalue of S may lie, in Tracy–Widom units: larger ones have P < 1e-5
 
 
 def refusal(setting: Setting) -> str | None:

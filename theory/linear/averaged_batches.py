@@ -37,9 +37,10 @@ ASSUMPTIONS = (
     "labels independent of X, independent over rows, mean zero; only their variance enters",
     "initial weights isotropic, independent of rows and labels, mean zero",
 )
-LARGEST_NOISE = 0.5  # ηκ_B tr(Σ)/n, beyond which no error was measured
-BUDGET = {True: 0.25, False: 0.8}  # error of τ over ηκ_B tr(Σ)/n, with and without the Gaussian term
-STABLE = 1e-9
+LARGEST_NOISE = 0.5  # the largest batch noise ηκ_B tr(Σ)/n: no error was measured beyond it
+# The error budget of τ over the batch noise ηκ_B tr(Σ)/n, with the Gaussian term (True) and without.
+BUDGET = {True: 0.25, False: 0.8}
+STABLE = 1e-9  # the change, relative to the largest τ, below which the nodes are not doubled again
 
 
 def refusal(setting: Setting) -> str | None:

@@ -24,7 +24,7 @@ from theory.rows import checked_rows, required_rows
 from theory.setting import Setting
 from theory.shape import FALLS, FLAT, shape_of
 
-GRID = 2001
+GRID = 2001  # the number of σ at which the method "grid" computes τ
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,10 @@ from theory.prediction import Form, Prediction
 from theory.setting import Setting, Training
 
 ASSUMPTIONS = (*online.ASSUMPTIONS[:2], "linear model, squared error, plain gradient descent", *online.ASSUMPTIONS[3:])
-LARGEST_RATE = 0.5  # ηh, beyond which (1 − ηh)² is nothing like e^{−2ηh}
-LARGEST_FEEDBACK = 0.5  # φ: the mean square is unbounded from 1 on
+LARGEST_RATE = 0.5  # the largest ηh: beyond it (1 − ηh)² is nothing like e^{−2ηh}
+# The largest share φ of an error that the weights' own noise feeds back: from 1 on the mean square is unbounded.
+LARGEST_FEEDBACK = 0.5
+# What both diffusions neglect, in words.
 DISCRETE = (
     "the discreteness of steps: relative order ηh (1 + hT times the share of the initial weights), h = s + decay, "
     "T the sum of learning rates"

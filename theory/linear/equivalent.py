@@ -39,8 +39,9 @@ AnalyticFunction = Callable[[np.ndarray], np.ndarray]
 """g: complex z (m,) → (r, m), real on the real axis, analytic inside the contour."""
 
 COARSE_NODES, FEWEST_NODES = 64, 400
-MOST_NODES = 1 << 17
-STABLE = 1e-10  # relative to the largest value: doubling the nodes moves nothing by more
+MOST_NODES = 1 << 17  # the most nodes on a contour
+# The change, relative to the largest value, below which the nodes are not doubled again.
+STABLE = 1e-10
 
 
 @dataclass(frozen=True)

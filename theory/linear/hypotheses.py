@@ -10,7 +10,8 @@ import numpy as np
 from theory.errors import InvalidInput
 from theory.setting import Labels, Setting
 
-LEAST_BUDGET = 0.02  # of an asymptotic form: no more is claimed, even where its measured error is smaller
+# The smallest error budget of an asymptotic form: no less is declared, even where its measured error is smaller.
+LEAST_BUDGET = 0.02
 
 
 def not_linear(setting: Setting) -> str | None:

@@ -21,9 +21,10 @@ from theory.prediction import Form, Prediction
 from theory.rows import required_rows
 from theory.setting import Setting
 
-LARGEST_NOISE = 0.5  # ηκ_B tr(S)/n, beyond which no error was measured
-HEAVIEST_TAIL = 1.1  # E‖x‖⁴ over that of Gaussian rows: beyond it residuals follow the norms of the rows
-BUDGET = {True: 0.25, False: 0.8}  # error of τ over ηκ_B tr(S)/n, with and without the Gaussian term
+LARGEST_NOISE = 0.5  # the largest batch noise ηκ_B tr(S)/n: no error was measured beyond it
+HEAVIEST_TAIL = 1.1  # the largest E‖x‖⁴ over that of Gaussian rows: beyond it residuals follow the norms of the rows
+# The error budget of τ over the batch noise ηκ_B tr(S)/n, with the Gaussian term (True) and without.
+BUDGET = {True: 0.25, False: 0.8}
 
 
 def refusal(setting: Setting) -> str | None:

@@ -29,7 +29,7 @@ class Ratios:
     eighth: float = 1.0
 
 
-GAUSSIAN = Ratios()
+GAUSSIAN = Ratios()  # the moment ratios of Gaussian rows: 1 each
 
 
 def moment_ratios(data: Data) -> Ratios:

@@ -26,9 +26,10 @@ from theory.shape import FALLS, RISES, RISES_THEN_FALLS
 
 Reading = Literal["variance", "deviation"]
 PanelName = Literal["left", "middle", "right"]
+# What the diagonals of the figure may be: variances or standard deviations.
 READINGS: tuple[Reading, ...] = ("variance", "deviation")
-REFERENCE_SAMPLES = 10_000
-CLASSES = 10
+REFERENCE_SAMPLES = 10_000  # the samples of a panel whose training time is T: with n samples it is T n/10,000
+CLASSES = 10  # the classes of the paper's one-hot labels
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class PaperPanel:
 
 
 _WIDE = tuple(k / 10 for k in range(1, 31))
+# The three panels of the figure, from left to right.
 PAPER_PANELS = (
     PaperPanel("left", 10_000, tuple(1 + k / 10 for k in range(10)), FALLS),
     PaperPanel("middle", 10_000, _WIDE, RISES_THEN_FALLS),

@@ -35,7 +35,7 @@ ASSUMPTIONS = (
 )
 FEWEST, MOST = 32, 1024  # pairs of orders
 WORK, ENTRIES = 2e10, 1e7  # multiplications, and row numbers, after which no more pairs than FEWEST are taken
-CONFIDENCE = 1 - 1e-6  # of the error budget, over all τ at all readings
+CONFIDENCE = 1 - 1e-6  # the confidence of the error budget, simultaneously for all τ at all readings
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,10 +29,10 @@ from theory.prediction import Form, Prediction
 from theory.rows import required_rows
 from theory.setting import Setting
 
-LARGEST_EPOCH = 1.0  # η K s_max
-LARGEST_START = 5.0  # σ_0² tr S / σ_y²
+LARGEST_EPOCH = 1.0  # the largest η K s_max: beyond it an epoch is no small step
+LARGEST_START = 5.0  # the largest σ_0² tr S / σ_y²: beyond it the start dominates the residuals
 FEWEST_EPOCHS, FEWEST_EPOCHS_OF_FEW_ROWS = 3, 10
-BUDGET = 0.03
+BUDGET = 0.03  # the error budget of τ: at most 1.4 % was measured
 
 
 def refusal(setting: Setting) -> str | None:

@@ -26,9 +26,9 @@ from theory.rows import checked_rows, required_rows
 from theory.setting import Setting
 
 ASSUMPTIONS = (*mini_batch.ASSUMPTIONS, "training has settled along the directions that the rows reach")
-LARGEST = 100  # reached directions: 5,050 unknowns, a matrix of 200 MB
-LARGEST_BUDGET = 0.5  # of τ, beyond which training has not settled
-BOUNDS = 4  # matrices V that are tried
+LARGEST = 100  # the most directions that the rows may reach: 5,050 unknowns, a matrix of 200 MB
+LARGEST_BUDGET = 0.5  # the largest error budget of τ: beyond it training has not settled
+BOUNDS = 4  # how many matrices V are tried, each of which gives a bound
 
 
 def refusal(setting: Setting) -> str | None:

@@ -16,7 +16,7 @@ from theory.rows import required_rows
 from theory.setting import Setting
 from theory.setting.limits import require_updates
 
-ERROR_BUDGET = 0.05
+ERROR_BUDGET = 0.05  # the error budget of τ
 ASSUMPTIONS = (
     "conditional on the rows X",
     "one hidden layer, identity activation, one output, squared error, full batch, both layers trained",

@@ -18,7 +18,7 @@ from theory.rows import required_rows
 from theory.setting import Setting, Training
 from theory.setting.limits import require_updates
 
-ERROR_BUDGET = 0.05
+ERROR_BUDGET = 0.05  # the error budget of τ, the most that saturation may take off it
 ASSUMPTIONS = (
     "conditional on the rows X",
     "one hidden layer, identity activation, squared error, full batch, both layers trained",

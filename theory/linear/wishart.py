@@ -12,8 +12,8 @@ import numpy as np
 
 from theory.errors import InvalidInput
 
-LARGEST_ORDER = 24  # of `wishart_powers`: the number of partitions grows beyond it
-LARGEST_ORDER_OF_A_VECTOR = 60
+LARGEST_ORDER = 24  # the largest order of `wishart_powers`: beyond it there are too many partitions
+LARGEST_ORDER_OF_A_VECTOR = 60  # the largest order of `vector_powers`
 
 
 def wishart_powers(variances: np.ndarray, rows: int, order: int) -> np.ndarray:

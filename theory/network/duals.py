@@ -14,7 +14,8 @@ from theory.arrays import Array, namespace, symmetric
 from theory.errors import InvalidInput
 from theory.network.quadrature import tanh_dual, tanh_dual_quartic
 
-ACTIVATIONS = ("relu", "erf", "tanh")
+ACTIVATIONS = ("relu", "erf", "tanh")  # the activations whose duals are known
+# The orders (a, b) of the derivatives whose duals are known.
 ORDERS = ((0, 0), (1, 1), (2, 0), (0, 2), (3, 1), (1, 3), (2, 2))
 
 # Cosines beyond this one leave too few digits to their sines, which are then taken from distances.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NetworkFunction = Callable[[tuple["Tensor", ...], "Tensor"], "Tensor"]
 
-# Numbers that the gradients of a chunk of rows may hold, two of which are held at a time: a quarter of a gigabyte each.
+# The most numbers in the gradients of a chunk of rows; two chunks are held at a time, a quarter of a gigabyte each.
 HELD = 2**25
 
 

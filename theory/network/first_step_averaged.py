@@ -29,7 +29,7 @@ ASSUMPTIONS = (
     "labels independent of X, independent over rows, mean zero; only their variance enters",
     "Gaussian weights, independent, first layer isotropic",
 )
-TOLERANCE = 1e-8  # of τ, beyond which quadrature is no exact form
+TOLERANCE = 1e-8  # the largest error of the quadrature, relative to τ, at which the form is exact
 
 
 @dataclass(frozen=True, eq=False)

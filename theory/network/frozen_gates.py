@@ -53,7 +53,7 @@ def _identity(z: Array) -> tuple[Array, Array]:
     return z, namespace(z).ones_like(z)
 
 
-# φ(z) and φ'(z); a ReLU's slope at 0 is 0, as it is where networks are trained.
+# φ(z) and φ'(z) of every activation; a ReLU's slope at 0 is 0, as it is where networks are trained.
 ACTIVATIONS: Mapping[str, Callable[[Array], tuple[Array, Array]]] = MappingProxyType(
     {"relu": _relu, "tanh": _tanh, "erf": _erf, "identity": _identity}
 )

@@ -38,10 +38,11 @@ ASSUMPTIONS = (
     "labels independent of X, independent over rows, mean zero; only their variance enters",
     "Gaussian weights, independent, first layer isotropic",
 )
-ORDERS = {"relu": "m^-1/2", "erf": "1/m", "tanh": "1/m"}
-# The power of ε and its share of the terms' sizes that an error may reach; 0.5 and 1.8 were the most that was measured.
+ORDERS = {"relu": "m^-1/2", "erf": "1/m", "tanh": "1/m"}  # the relative order of what is neglected, by activation
+# The power p and the factor c of the error budget, by activation: the error may reach c ε^p of the terms' sizes;
+# factors of 0.5 (p = 1) and 1.8 (p = 2) were the most that was measured.
 BUDGETS = {"relu": (1, 0.8), "erf": (2, 3.0), "tanh": (2, 3.0)}
-LARGEST_DISPLACEMENT = 0.5  # ε, beyond which an expansion about the initial weights says little
+LARGEST_DISPLACEMENT = 0.5  # the largest displacement ε: beyond it an expansion about the initial weights says little
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 from theory.arrays import Array, like, namespace
 from theory.setting import Network
 
-WINDOW = 2  # the side of what is pooled
+WINDOW = 2  # the side of the squares that are pooled
 
 
 class FrozenFilters(NamedTuple):

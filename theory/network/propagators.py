@@ -21,7 +21,8 @@ import numpy as np
 
 from theory.errors import InvalidInput, NoClosedForm
 
-FINEST = 2.0**-27  # κT of the first stretch of a flow: what its series neglects is of the order of the square
+# The largest κT/n of the first stretch of a flow: what its series neglects is of the order of the square.
+FINEST = 2.0**-27
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,24 +22,29 @@ from theory.errors import InvalidInput
 
 ScalarFunction = Callable[[Array], Array]
 
-# What the terms left out may hold of √(E f² E g²), for |ρ| up to FAR: 494 terms, of which every second one is 0.
+# The largest share of √(E f² E g²) in the Hermite terms that are left out.
 LEFT_OUT = 1e-11
+# The largest |ρ| for which Hermite terms are summed; pairs beyond it are integrated in the plane.
 FAR = 0.95
+# The number of Hermite terms after which no more is left out up to |ρ| = FAR: 494, of which every second one is 0.
 TERMS = math.ceil(math.log(LEFT_OUT) / math.log(FAR))
 
-# Steps on ζ: singularities at distance π/(2√l) leave e^(−2π · π/(2 · 0.2)) = e^−49, times powers of 2π/0.2 since those
-# of derivatives are of higher order; the Gaussian leaves e^(−2π²/0.7²).
+# The step on ζ where a function has unit spread: singularities at distance π/(2√l) leave e^(−2π · π/(2 · 0.2)) = e^−49,
+# times powers of 2π/0.2 since those of derivatives are of higher order.
 STEP = 0.2
+# The largest step on ζ: the Gaussian leaves e^(−2π²/0.7²).
 LARGEST_STEP = 0.7
 
-# Beyond |ζ| = 8.5 the Gaussian holds 2e-17; Hermite functions bounded by 1 times its root hold that beyond 12.5.
+# The largest |ζ| of the nodes: beyond it the Gaussian holds 2e-17.
 REACH = 8.5
+# The largest |ζ| of the nodes for coefficients: beyond it Hermite functions, bounded by 1 times the
+# Gaussian's root, hold 2e-17.
 HERMITE_REACH = 12.5
 
-# tanh is all but a sign beyond, and the rules need too many nodes.
+# The largest E u²: beyond it tanh is all but a sign, and the rules need too many nodes.
 LARGEST_VARIANCE = 1e4
 
-# Numbers that a block holds: a megabyte.
+# The numbers in a block: a megabyte.
 BLOCK = 2**17
 
 
@@ -68,6 +73,7 @@ def _slope(z: Array) -> Array:
     return 4 * decayed / (1 + decayed) ** 2
 
 
+# The function tanh and its first three derivatives.
 DERIVATIVES: tuple[ScalarFunction, ...] = (
     _tanh,
     _slope,

@@ -20,13 +20,15 @@ import numpy as np
 
 from theory.errors import InvalidInput
 
-STEP = 0.4  # of the trapezoidal rule in u and v: Gumbel functions are bounded for |Im u| <= π/2, so e^(−π²/h)
+# The step h of the trapezoidal rule in u and v, with an error of e^(−π²/h): Gumbel functions are
+# bounded for |Im u| <= π/2.
+STEP = 0.4
 LOW, HIGH, WIDE = 4.0, 24.0, 7.0  # the Gumbel law's ends at 1e-11, and standard deviations of the logits beyond them
-REACH = 13.0  # of the Gaussian's nodes, in standard deviations
-LEFT_OUT = 1e-10  # of the result, for the Hermite terms left out
-ROUNDING = 1e-16
-MOST = 1024  # Hermite terms
-LARGEST = 25.0  # variance of logits: with the most terms 1e-10 is left out, for 2 to 100 classes
+REACH = 13.0  # the largest node of the Gaussian, in standard deviations
+LEFT_OUT = 1e-10  # the most that the Hermite terms that are left out may add to the result
+ROUNDING = 1e-16  # the size up to which powers of ρ are neglected
+MOST = 1024  # the most Hermite terms
+LARGEST = 25.0  # the largest variance of logits: with the most terms 1e-10 is left out, for 2 to 100 classes
 
 
 def softmax_products(covariance: np.ndarray, classes: int) -> np.ndarray:

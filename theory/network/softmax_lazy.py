@@ -41,8 +41,10 @@ ASSUMPTIONS = (
     "labels independent of X, independent over rows, all classes equally likely",
     "Gaussian weights, independent, first layer isotropic",
 )
-SATURATION = 0.4  # of the terms' sizes, times the variance of a logit: 0.3 was the most that was measured
-LARGEST_SPREAD = 1.0  # the variance of a logit, beyond which a softmax is not linear
+# The error of a linear softmax, relative to the terms' sizes, over the variance of a logit: 0.3 was the
+# most that was measured.
+SATURATION = 0.4
+LARGEST_SPREAD = 1.0  # the largest variance of a logit: beyond it a softmax is not linear
 
 
 def softmax_limit(limit: KernelLimit, classes: int) -> KernelLimit:

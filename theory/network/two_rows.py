@@ -22,12 +22,16 @@ from scipy.special import gammaln, zeta
 
 from theory.errors import InvalidInput
 
-LEADING = 1 / 16 + 1 / (4 * np.pi**2)  # c_0
-STEP = 0.35  # of the trapezoidal rule in log α and log β: poles at ±iπ, and ±iπ/2 is safe for all k, so e^(−π²/h)
-LEFT = 27.0  # the integrands fall at least as α towards 0, by e^-27
-TINY = 1e-14  # and as Π (1 + αs_j)^{−1/2} towards infinity
+LEADING = 1 / 16 + 1 / (4 * np.pi**2)  # c_0, the coefficient of s² in the limit of many directions
+# The step h of the trapezoidal rule in log α and log β, with an error of e^(−π²/h): poles lie at ±iπ, and
+# ±iπ/2 is safe for all k.
+STEP = 0.35
+LEFT = 27.0  # how far nodes reach towards α = 0, in log α: the integrands fall at least as α, by e^-27
+# The factor by which integrands have fallen at the largest α: they fall at least as Π (1 +
+# αs_j)^{−1/2} towards infinity.
+TINY = 1e-14
 TERMS, ROUNDING = 400, 1e-18
-DEGREE = 6  # of the polynomial in 1/k by which the terms beyond are extrapolated
+DEGREE = 6  # the degree of the polynomial in 1/k by which the terms beyond the last are extrapolated
 
 
 def two_row_average(s: np.ndarray, multiplicity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

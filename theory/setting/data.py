@@ -14,10 +14,12 @@ from theory.setting.laws import PowerLaw, Sphere, Student, TwoPoint
 from theory.setting.limits import require_memory
 from theory.setting.moments_file import FileMoments, read_moments
 
-SYNTHETIC = ("gaussian", "elliptical")
+SYNTHETIC = ("gaussian", "elliptical")  # the kinds of data that are drawn from a law
+# The kinds of real data, which may have labels of their own.
 LABELLED = ("array", "digits", "mnist", "fashion-mnist", "photographs", "cifar10")
-IMAGES = ("array", "photographs", "cifar10")
-# These are read from where you keep them; the others come with packages, of which fashion-mnist may lie elsewhere too.
+IMAGES = ("array", "photographs", "cifar10")  # the kinds of data that filters can slide over
+# The kinds of data that are read from files of your own; other real data come with packages, but fashion-mnist
+# may lie elsewhere, too.
 OWN_FILES = ("array", "cifar10")
 
 

@@ -35,7 +35,7 @@ TreatmentKind = Literal[
 ]
 
 
-# Treatments that draw hidden layers one upon the other.
+# The treatments that draw hidden layers one upon the other.
 STACKED: tuple[TreatmentKind, ...] = ("recursive", "rainbow", "unrotated")
 
 
@@ -252,5 +252,5 @@ class Experiment(Checked, frozen=True, kw_only=True):
         )
 
 
-# Treatments that need the moments of other replicas.
+# The treatments that need the moments of other replicas.
 DRAWN: tuple[TreatmentKind, ...] = ("covariance", "recursive", "rainbow", "unrotated", "eigenvectors", "spectrum")

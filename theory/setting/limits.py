@@ -11,10 +11,10 @@ import os
 from theory.checked import require
 from theory.errors import NoClosedForm
 
-VARIABLE = "EIGENALIGN_MEMORY"
-UPDATES = "EIGENALIGN_UPDATES"
-MOST_UPDATES = 2**24
-GIB = 2**30
+VARIABLE = "EIGENALIGN_MEMORY"  # the environment variable that sets the largest array, in GiB
+UPDATES = "EIGENALIGN_UPDATES"  # the environment variable that sets the most updates that a form computes one by one
+MOST_UPDATES = 2**24  # the most updates that a form computes one by one, where the environment does not set it
+GIB = 2**30  # bytes per GiB
 _DEFAULT = 4.0
 
 

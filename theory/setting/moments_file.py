@@ -18,11 +18,11 @@ from theory.errors import InvalidInput
 from theory.setting.array_file import read_array
 from theory.setting.limits import require_memory
 
-KEY = "data.moments_of"
+KEY = "data.moments_of"  # the key of the file's path in a setting, for messages
 SMALLEST, LARGEST = 1e-70, 1e70  # of the largest entry of rows: squares of squares must be numbers
-SYMMETRIC = 1e-10  # of the largest entry, up to which a matrix may differ from its transpose
-NEGATIVE = 1e-10  # of the largest eigenvalue, up to which rounding may make one negative
-HELD = 2**22  # numbers of patches that are held at a time
+SYMMETRIC = 1e-10  # the largest difference between a symmetric matrix and its transpose, relative to its largest entry
+NEGATIVE = 1e-10  # how far below 0 rounding may take an eigenvalue, relative to the largest one
+HELD = 2**22  # the most numbers of patches that are held at a time
 
 
 @dataclass(frozen=True, eq=False)

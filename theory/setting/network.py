@@ -8,11 +8,12 @@ import msgspec
 
 from theory.checked import Checked, any_of
 
-# The convolutions of VGG16 (arXiv:1409.1556, table 1, D), block by block.
+# The filters of the convolutions of VGG16 (arXiv:1409.1556, table 1, D), block by block.
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
-# The stem, then the blocks, group by group, of WRN-28-4 (arXiv:1605.07146) and of ResNet-18 (arXiv:1512.03385).
+# The filters of the stem of WRN-28-4 (arXiv:1605.07146), then of its blocks, group by group.
 WRN_28_4 = ((16,), (64,) * 4, (128,) * 4, (256,) * 4)
+# The filters of the stem of ResNet-18 (arXiv:1512.03385), then of its blocks, group by group.
 RESNET_18 = ((64,), (64, 64), (128, 128), (256, 256), (512, 512))
 
 

@@ -10,7 +10,7 @@ from theory.checked import Checked, any_of, require
 from theory.setting.setting import Setting
 
 RemedyKind = Literal["none", "anew", "decay", "rescaled", "revived"]
-RANDOM = ("gaussian", "rademacher", "classes")
+RANDOM = ("gaussian", "rademacher", "classes")  # the kinds of labels that can be drawn anew for every task
 
 
 class Remedy(Checked, frozen=True, kw_only=True):

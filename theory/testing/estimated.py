@@ -18,11 +18,14 @@ from scipy.special import ndtr
 
 from theory.errors import InvalidInput
 
-FEWEST: Final = 1000  # replicas that the sharp test wants
-PER_VARIANCE: Final = 500  # and so many times the relative variance of one replica: a relative error of at most .045
-LARGEST_SKEWNESS: Final = 0.5  # of its statistic, beyond noise, up to which its tails can be corrected
-SKEWNESS_NOISE: Final = 8 * 6.0**0.5  # over K: four standard errors of that skewness where blocks are normal
-ROUNDING: Final = 1e-12  # no relative standard error is taken to be smaller
+FEWEST: Final = 1000  # the fewest replicas of the sharp test
+# The fewest replicas of the sharp test per relative variance of one replica: a relative error of at most .045.
+PER_VARIANCE: Final = 500
+# The largest skewness of the sharp test's statistic, beyond noise, at which its tails can be corrected.
+LARGEST_SKEWNESS: Final = 0.5
+# Four standard errors of the statistic's skewness, times the number of blocks K, where blocks are normal.
+SKEWNESS_NOISE: Final = 8 * 6.0**0.5
+ROUNDING: Final = 1e-12  # the smallest relative standard error that is used: smaller ones are replaced by it
 _BETS = 0.5 ** np.arange(1, 13)
 _MOST = 1e12
 _NODES, _WEIGHTS = (part / 2 for part in np.polynomial.legendre.leggauss(64))

@@ -11,7 +11,7 @@ from theory.errors import InvalidInput
 from theory.testing.blocks import block_weights
 from theory.testing.estimated import EstimatedMeans, estimated_means
 
-ZERO = 1e-12  # of the largest τ: what is predicted to vanish may be so large
+ZERO = 1e-12  # the largest value, relative to the largest τ, that counts as 0 where τ is predicted to vanish
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from theory.network.frozen_kernel import frozen_ntk
 from theory.setting import Network
 from theory.transfer.kernel_numbers import KernelNumbers, kernel_numbers
 
-LARGEST = 100.0  # of a logarithm: a kernel that has vanished
+LARGEST = 100.0  # the largest size of a logarithm: that of a kernel that has vanished
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 from theory.arrays import Array, to_numpy
 from theory.errors import InvalidInput
 
-FLOOR = 1e-6  # in units of the mean eigenvalue: below it, eigenvalues count as that in the geometric mean
+FLOOR = 1e-6  # the least eigenvalue in the geometric mean, in units of the mean eigenvalue: smaller ones count as this
 
 
 @dataclass(frozen=True, eq=False)

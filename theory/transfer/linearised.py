@@ -18,7 +18,7 @@ from theory.linear.propagators import stability_limit
 from theory.setting import Training
 from theory.transfer.inputs import full_batch_propagators, signs
 
-# A difference of losses below this share of the loss is rounding.
+# The share of the loss below which a difference of losses is rounding.
 ROUNDING = 1e-12
 
 

@@ -19,7 +19,7 @@ from theory.setting.limits import require_updates
 from theory.transfer.linearised_rows import LinearisedRows
 from theory.transfer.linearised_task import LinearisedTask, checked_task
 
-# Numbers that frozen rows may hold at a time: a quarter of a gigabyte in float64.
+# The most numbers that frozen rows may hold at a time: a quarter of a gigabyte in float64.
 HELD = 2**25
 
 

@@ -15,7 +15,8 @@ from reports.judging.rules import broken_identity_verdict, identity_verdict
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 from theory.symmetry import haar
 
-TOLERANCE = 1e-10  # of |W_t(XRᵀ, W_0Rᵀ) − W_t(X, W_0)Rᵀ| / max(1, |W|), in float64 over 20 stable steps
+# The largest |W_t(XRᵀ, W_0Rᵀ) − W_t(X, W_0)Rᵀ| / max(1, |W|) that counts as rounding, in float64 over 20 stable steps.
+TOLERANCE = 1e-10
 ENSEMBLE = Ensemble(replicas=16)
 STEPS = (0, 1, 2, 5, 10, 20)
 DATA = Data(kind="gaussian", spectrum=(0.2, 0.5, 1.0, 1.5, 2.0), samples=24)

@@ -49,9 +49,10 @@ class ShownByTraining:
 
 TheoremStudy = ShownAlone | ShownByTraining
 
-# Replicas by which an off-commutant part of 4 % is detected with 90 % power, by ensembles of another seed: the rule
-# asks for 5 %, and what is found depends on the seed's basis by some tenths of itself. Where the unit of larger budgets
-# detects less than that, the quick one takes no more than 4 % needs.
+# The settings inside the theorem's hypotheses, with the replicas by which an off-commutant part of 4 % is detected with
+# 90 % power, by ensembles of another seed: the rule asks for 5 %, and what is detected depends on the seed's basis by
+# some tenths of itself. Where the unit of larger budgets detects smaller parts than that, the quick one takes no more
+# replicas than 4 % needs.
 INSIDE: dict[str, tuple[int, ShownAlone, Setting]] = {
     "ReLU network, Gaussian data": (
         2000,

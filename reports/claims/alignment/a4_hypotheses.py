@@ -35,8 +35,8 @@ BASE = Setting(
     training=Training(learning_rate=0.3, steps=100),
 )
 UNEVEN = tuple(0.02 / len(SPECTRUM) * factor for factor in (0.4, 0.6, 0.8, 1.0, 1.4, 1.8))
-# What is broken, and by how many replicas it is seen. The l1 penalty breaks the least: 3.4 % outside the commutant are
-# found by 12,000 replicas, 5.2 % by 4,000.
+# What breaks a hypothesis: the replicas by which it is seen, and the changes to the setting. The l1 penalty breaks the
+# least: 3.4 % outside the commutant are detected by 12,000 replicas, 5.2 % by 4,000.
 BROKEN: dict[str, tuple[int, dict[str, Any]]] = {
     "labels from a teacher": (2000, {"labels": Labels(kind="teacher")}),
     "anisotropic init": (4000, {"network": msgspec.structs.replace(BASE.network, init_spectrum=UNEVEN)}),

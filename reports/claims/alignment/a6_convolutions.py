@@ -25,7 +25,7 @@ from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 FILTERS, SAMPLES, BATCH = 96, 200, 25
 EPOCHS = (0, 5, 10, 20, 40)
-MOST = 512  # networks, of any budget: each is tested against random bases of its own
+MOST = 512  # the most networks at any budget: each is tested against random bases of its own
 RANDOM_LABELS = Setting(
     data=Data(kind="photographs", crop=(7, 7), samples=SAMPLES, scale="channels"),
     labels=Labels(kind="classes"),

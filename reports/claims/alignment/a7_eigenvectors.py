@@ -29,10 +29,13 @@ from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 from theory.symmetry import haar
 
 SIDE = 5
-GROUPS = 7  # of ten networks and more: a single one has fewer neurons than a patch has coordinates
-MOST = 512  # networks, of any budget
-RESIDUAL_NETWORKS = 42  # six a group, whose 96 filters span the 75 dimensions of a patch
-TOLERANCE = 0.25  # mean squared sine of the angle up to which an eigenvector is said to lie in a space
+# The number of groups of networks, ten or more in each on patches: a single network has fewer neurons than a
+# patch has coordinates.
+GROUPS = 7
+MOST = 512  # the most networks at any budget
+# The number of residual networks, six per group, whose 96 filters span the 75 dimensions of a patch.
+RESIDUAL_NETWORKS = 42
+TOLERANCE = 0.25  # the largest mean squared sine of the angle at which an eigenvector is said to lie in a space
 SHOWN = 9
 PATCHES = Setting(
     data=Data(kind="photographs", patch=(SIDE, SIDE), samples=256),
@@ -42,7 +45,8 @@ PATCHES = Setting(
 )
 
 
-# The stem's filters are those of WRN-28-4 in Figure 3, with one residual block above them in place of twelve.
+# A small residual network: the stem's filters are those of WRN-28-4 in Figure 3, with one residual block above
+# them in place of twelve.
 RESIDUAL = Setting(
     data=Data(kind="photographs", crop=(12, 12), samples=128, scale="channels"),
     labels=Labels(kind="classes"),

@@ -34,7 +34,7 @@ from simulate.ingredient_training import train_with
 from simulate.ingredients import INGREDIENTS, STEPS, WIDTH, Ingredient, library_ingredients
 from theory.setting import Data, Ensemble, Network, Setting, Training
 
-TOLERANCE = 1e-10  # of what is learned, in float64
+TOLERANCE = 1e-10  # the largest discrepancy, relative to what is learned, that counts as rounding in float64
 SETTING = Setting(
     data=Data(kind="gaussian", spectrum=(0.2, 0.4, 0.7, 1.0, 1.5, 2.0), samples=24),
     network=Network(kind="mlp", hidden=(WIDTH,)),

@@ -32,7 +32,8 @@ from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 SPECTRUM = (0.2, 0.4, 0.7, 1.0, 1.5, 2.0)
 ROWS = Data(kind="gaussian", spectrum=SPECTRUM, samples=24)
-# layers: (learning rate, decay, steps); more layers take longer to balance, and more decay would take all of them to 0
+# Learning rate, decay and steps of linear networks, by their number of layers: more layers take longer to balance, and
+# more decay would take all of them to 0.
 LINEAR: dict[int, tuple[float, float, int]] = {2: (0.05, 0.02, 800), 3: (0.03, 0.02, 1200), 4: (0.02, 0.01, 3000)}
 CONVERGED = Setting(
     data=ROWS,

@@ -26,9 +26,11 @@ from theory.eigenspaces import Eigenspaces, eigenspaces
 from theory.network.duals import dual, gram
 from theory.setting import Data, Ensemble, Labels, Network, PowerLaw, Setting, Training
 
-HIDDEN = (24, 256)  # ten times as many second-layer neurons as they have inputs, so that one network's M is finite
-AT_ONCE = 16  # networks that are trained as one batch
-MOST = 512  # networks, of any budget: each is tested against random bases of its own
+# The widths of the hidden layers: the second has ten times as many neurons as inputs, so that one
+# network's M is finite.
+HIDDEN = (24, 256)
+AT_ONCE = 16  # the number of networks that are trained as one batch
+MOST = 512  # the most networks at any budget: each is tested against random bases of its own
 GAUSSIAN = Setting(
     data=Data(kind="gaussian", spectrum=PowerLaw(dimension=16, exponent=0.5), samples=256),
     labels=Labels(kind="classes"),

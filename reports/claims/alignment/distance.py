@@ -16,8 +16,8 @@ from simulate.results import SimulatedReading
 from theory.eigenspaces import Eigenspaces
 from theory.testing import misalignment_interval, random_basis_test
 
-DRAWS = 199  # random bases per reading
-BAND = (0.025, 0.5, 0.975)  # quantiles over random bases
+DRAWS = 199  # the number of random bases per reading
+BAND = (0.025, 0.5, 0.975)  # the quantiles of M over random bases that are shown
 
 
 @dataclass(frozen=True)

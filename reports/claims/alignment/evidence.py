@@ -28,8 +28,9 @@ from theory.testing import (
     randomization_test,
 )
 
-KEPT_BLOCKS = 64  # of networks whose second moments are given one by one
-# Two million draws on 64 blocks take a second, on 32 half of it; where alignment is broken both reject as surely.
+KEPT_BLOCKS = 64  # the most blocks over which networks are averaged whose second moments are given one by one
+# The blocks in tests with many draws: two million draws on 64 blocks take a second, on 32 half of it; where alignment
+# is broken both reject as surely.
 TESTED_BLOCKS = 32
 PARTS, PART_LEVEL = 16, 0.01  # power is the share of 16 disjoint parts of the ensemble that reject at this level
 

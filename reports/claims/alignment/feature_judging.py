@@ -20,8 +20,8 @@ from reports.judging.rules import (
 )
 from theory.features import jackknife
 
-EXPONENT_BUDGET = 0.02  # of α, absolute
-RESIDUAL = 1e-3  # of WᵀW at convergence
+EXPONENT_BUDGET = 0.02  # the largest error of α, absolute
+RESIDUAL = 1e-3  # the largest residual of WᵀW at convergence, relative to the norm of WᵀW
 
 
 @dataclass(frozen=True)

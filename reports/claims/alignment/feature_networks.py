@@ -12,7 +12,7 @@ from simulate.features import FeatureReading, Features
 from theory.eigenspaces import eigenspaces
 from theory.features import aligned_part, fit_ansatz, mean_correlation
 
-LEFT = 0.9  # weights have left the data where their part that is aligned with Σ_x is smaller
+LEFT = 0.9  # the part of the weights aligned with Σ_x below which they have left the data
 
 
 @dataclass(frozen=True, eq=False)

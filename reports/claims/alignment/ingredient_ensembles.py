@@ -39,8 +39,9 @@ from theory.setting import Data, Ensemble, Network, Setting, Training
 
 AT_ONCE = 640
 QUANTITY = r"part of $\Sigma_w$ outside the commutant"
-FEWER: Mapping[str, int] = {"stacks": 1, "parameters": 2, "networks": 16}  # where networks cannot be stacked
-INIT_VARIANCE = 0.02  # small, so that much of Σ_w is learned
+# The divisor of the number of networks, by kind of update: fewer are trained where they cannot be stacked.
+FEWER: Mapping[str, int] = {"stacks": 1, "parameters": 2, "networks": 16}
+INIT_VARIANCE = 0.02  # the init variance of the first layer: small, so that much of Σ_w is learned
 SPECTRUM = (0.2, 0.4, 0.7, 1.0, 1.5, 2.0)
 SETTING = Setting(
     data=Data(kind="gaussian", spectrum=SPECTRUM, samples=24),
@@ -52,7 +53,8 @@ OF_BREAKS = msgspec.structs.replace(SETTING, ensemble=Ensemble(replicas=2048, dt
 
 
 FASTER = partial(torch.optim.SGD, lr=0.2)
-# five times as strong, at four times the rate: few networks would show them as they are
+# Penalties five times as strong, at four times the learning rate: at their usual strength it would take many
+# networks to see them.
 STRONGER: Mapping[str, Ingredient] = {
     "L1 penalty": replace(INGREDIENTS["L1 penalty"], optimizer=FASTER, penalty=lambda w: 0.1 * w.abs().sum()),
     "group lasso by inputs": replace(

@@ -20,8 +20,9 @@ from reports.judging.rules import control_verdict, exact_verdict
 from theory.eigenspaces import eigenspaces
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
-AT_ONCE = 4096  # networks that are trained as one batch
-SPECTRUM = (0.5, 0.5, 0.5, 1.5, 1.5, 1.5)  # equal eigenvalues, so that something is left beside a teacher
+AT_ONCE = 4096  # the number of networks that are trained as one batch
+# The spectrum of the rows, with equal eigenvalues, so that some rotations are left that fix a teacher.
+SPECTRUM = (0.5, 0.5, 0.5, 1.5, 1.5, 1.5)
 SETTING = Setting(
     data=Data(kind="gaussian", spectrum=SPECTRUM, samples=24),
     network=Network(kind="mlp", hidden=(32,), init_variance=(0.02, 1.0)),

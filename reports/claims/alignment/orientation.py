@@ -23,9 +23,12 @@ from theory.errors import Diverged
 from theory.misalignment import null_floor
 from theory.testing import random_basis_test
 
-RATE = 0.01  # a network whose basis is random is called nearer with this probability
-DRAWS = 199  # a rank of at most 2 among the 200 bases is a p-value of at most .01, exactly
-UNTRAINED_NETWORKS = 160  # enough to detect a rate of 9.5 % of wrong calls with 90 % power; the rule asks for 10 %
+RATE = 0.01  # the probability with which a network whose basis is random is called nearer
+# The number of random bases per network: a rank of at most 2 among the 200 bases is a p-value of at most .01, exactly.
+DRAWS = 199
+# The number of untrained networks: enough to detect a rate of 9.5 % of wrong calls with 90 % power;
+# the rule asks for 10 %.
+UNTRAINED_NETWORKS = 160
 
 
 @dataclass(frozen=True, eq=False)

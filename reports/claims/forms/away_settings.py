@@ -59,9 +59,9 @@ def in_steps(levels: tuple[float, ...], directions: int) -> tuple[float, ...]:
 
 # no direction has more than a thirtieth of a row's variance
 FLAT, TWO, EVEN = in_steps((1.0,), 80), in_steps((0.5, 1.5), 80), in_steps((0.1, 0.7, 1.3, 1.9), 80)
-POWER = in_steps(tuple((1.45 * np.arange(1, 9) ** -0.5).round(2)), 80)  # σ² ∝ rank^(−½), in eight steps
-STEEP = in_steps(tuple((2.2 * np.arange(1, 6) ** -1.0).round(2)), 80)  # 1/rank, in five steps
-DOMINATED = (*in_steps((0.5, 1.5), 40), 18.0)  # a third of the variance in one direction
+POWER = in_steps(tuple((1.45 * np.arange(1, 9) ** -0.5).round(2)), 80)  # a spectrum with σ² ∝ rank^(−½), in eight steps
+STEEP = in_steps(tuple((2.2 * np.arange(1, 6) ** -1.0).round(2)), 80)  # a spectrum with σ² ∝ 1/rank, in five steps
+DOMINATED = (*in_steps((0.5, 1.5), 40), 18.0)  # a spectrum with a third of the variance in one direction
 LOUD, CLASSES, FOUR = Labels(variance=4.0), Labels(kind="classes", classes=3), Labels(variance=16.0, outputs=4)
 LOUDER = Labels(variance=64.0, outputs=4)
 
@@ -101,7 +101,8 @@ def _asymptotic(setting: Setting) -> Trial[Study]:
 
 
 PLAIN = trained("erf", 3, Training(learning_rate=24.0, steps=24))
-# weights have moved by a third: where the theory of the kernel limit is off by five times the budget
+# The plain training, half as long: weights have moved by a third, where the theory of the kernel limit is off by
+# five times the budget.
 HALF_AS_LONG = trained("erf", 3, Training(learning_rate=24.0, steps=12), replicas=WRONG_REPLICAS)
 SMALL: dict[str, Trial[Study]] = {
     "ReLU, momentum": _asymptotic(trained("relu", 2, Training(learning_rate=5.0, momentum=0.7, steps=16))),

@@ -27,12 +27,13 @@ REPLICAS, OUTPUTS = 7168, 32
 # 4 % detected with 90 % power, which an exact form's rule and the wider budgets of asymptotic forms ask for; batches
 # with replacement, whose noise all outputs share, need more for it
 FEWER_REPLICAS, REPLACED_REPLICAS = 2560, 4608
-# a budget of 2 %, of which the form itself takes half
+# The replicas for a budget of 2 %, of which the form itself takes half.
 MORE_REPLICAS = 20480
 # Two layers have eight hidden neurons, and as many outputs. Shuffled epochs have eight, since other outputs are other
 # rows: on these, leaving out batch noise is an error above the budget, as tests/plants asks for.
 EIGHT_REPLICAS, EIGHT_OUTPUTS = 20480, 8
-# one output, as the form wants, and a thousand steps: fewer replicas, whose error is still a fifth of the budget
+# The replicas of the converged network, with one output, as the form requires, and a thousand steps: fewer than of
+# others, but their error is still a fifth of the budget.
 CONVERGED_REPLICAS = 8192
 # The quick budget's, where these detect less than is asked for: with these 4 % of the first step, the whole budget of
 # the early and the converged form, and 1.2 % where the diagonal's budget of 2 % is half taken by the form itself.
@@ -40,26 +41,30 @@ QUICK_FRESH, QUICK_FIRST, QUICK_EARLY, QUICK_CONVERGED = 10240, 16384, 9216, 614
 # few rows with tails, whose replicas are unequal: as many as a level of 1e-6 needs. Outputs share the tails: more of
 # them would save nothing.
 HEAVY_REPLICAS, HEAVY_OUTPUTS = 24576, 8
-# rounding, of 1e-6 after as many steps, is a thousandth of the smallest error that is detected, .8 %
+# The precision of training: rounding, of 1e-6 after as many steps, is a thousandth of the smallest error
+# that is detected, .8 %.
 DTYPE: Final = "float32"
-SHARED = "F1"  # forms of one setting are held against one ensemble
+SHARED = "F1"  # the name that cases share: forms of one setting are held against one ensemble
 
 ROWS = Data(kind="gaussian", spectrum=SPECTRUM, samples=24, fixed=True)
 AFRESH = Data(kind="gaussian", spectrum=SPECTRUM, samples=60)
 ONLINE = msgspec.structs.replace(AFRESH, samples="online")
 STUDENT = Data(kind="elliptical", spectrum=SPECTRUM, samples="online", radial=Student(dof=15.0))
-FEW = Data(kind="gaussian", spectrum=(1.0, 1.3), samples=40, fixed=True)  # two directions, learnt at nearly one rate
-SETTLES = Data(kind="gaussian", spectrum=(0.8, 1.2, 2.0), samples=24, fixed=True)  # few directions, none of them slow
+# Rows of two directions, which are learnt at nearly one rate.
+FEW = Data(kind="gaussian", spectrum=(1.0, 1.3), samples=40, fixed=True)
+# Rows of few directions, none of them slow.
+SETTLES = Data(kind="gaussian", spectrum=(0.8, 1.2, 2.0), samples=24, fixed=True)
 FRESH = Training(learning_rate=0.05, batch_size=6, sampling="fresh", steps=30)
 EPOCHS = Training(learning_rate=0.05, batch_size=6, steps=40)
 FULL = Training(learning_rate=0.1, steps=20)
 REPLACED = Training(learning_rate=0.06, momentum=0.8, nesterov=True, batch_size=6, sampling="replacement", steps=30)
-# few rows at a rate at which their fourth moments are seen: Gaussian ones would be 2 to 6 % off
+# Batches of few rows at a rate at which their fourth moments are seen: Gaussian ones would be 2 to 6 % off.
 COARSE = Training(learning_rate=0.1, batch_size=3, sampling="fresh", steps=30)
 WIDER_BATCHES = Training(learning_rate=0.05, batch_size=12, sampling="fresh", steps=30)
-# along the slowest direction (1 − ηh)^{2t} of the start is left: below 2e-4 on the rows of 300 seeds
+# A training that settles: along the slowest direction a share (1 − ηh)^{2t} of the start is left, below 2e-4 on
+# the rows of 300 seeds.
 LONG = Training(learning_rate=0.2, batch_size=4, sampling="fresh", steps=120)
-# diffusions declare an error of order η: of less than 8 % at this rate
+# A training at so low a rate that diffusions declare an error, which is of order η, of less than 8 %.
 SLOW = Training(learning_rate=0.01, batch_size=2, sampling="fresh", steps=150)
 RANK_ONE = Network(kind="mlp", hidden=(1,), activation="identity", init_variance=1.2e-3)
 
@@ -223,7 +228,7 @@ def _averaged_figure(averaged: Outcomes[FormAsked, Prediction, FormEvidence]) ->
     )
 
 
-# orders that are not written as they are read; forms spell them in plain text
+# How the orders of errors are printed, where this differs from their plain spelling in forms.
 IN_MATH = {
     "eta": "η",
     "1/n^2": "$1/n^{2}$",

@@ -33,10 +33,11 @@ from reports.judging.intervals import bars
 from theory.network.lazy import LARGEST_DISPLACEMENT
 from theory.setting import Ensemble, Setting
 
-APART = 2**32  # between the numbers of replicas of two widths
+APART = 2**32  # the distance between the numbers of the first replicas of two widths
 
-# For smooth activations the next order takes some 4ε² of the error, and would flatten one fitted power by more than the
-# budget beyond ε = 0.2. It is of relative order 1/m, and fitted beside: narrow networks tell its size at little cost.
+# How the error falls with the width, by activation. For smooth activations the next order takes some 4ε² of the error,
+# and would flatten one fitted power by more than the budget beyond ε = 0.2. It is of relative order 1/m, and fitted as
+# well: narrow networks show its size at little cost.
 RATES = {
     "relu": ErrorRate(-0.5, LARGEST_DISPLACEMENT),
     "erf": ErrorRate(-1.0, LARGEST_DISPLACEMENT, corrected=True),

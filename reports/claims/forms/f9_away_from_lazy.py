@@ -28,9 +28,9 @@ from theory.prediction import Prediction
 from theory.setting import Ensemble, Setting
 from theory.shape import shape_of
 
-DRAWS = 8  # of the rows, over which the theory of the kernel limit is averaged
+DRAWS = 8  # the number of draws of the rows over which the theory of the kernel limit is averaged
 ORDER, ORDER_BUDGET = -1.0, 0.25  # the power of d, and how far the fitted one may lie from it
-SHAPED = 4  # levels of σ, from which on the shape of f is judged
+SHAPED = 4  # the number of levels of σ from which on the shape of f is judged
 
 
 def trials(context: Context) -> Mapping[str, Trial[Study]]:

@@ -27,7 +27,7 @@ from reports.claims.forms.lazy_variates import (
 )
 from theory.setting import Setting
 
-NEURONS = 8192  # at once: some tens of MB for sixty rows
+NEURONS = 8192  # the most neurons that are trained at once: some tens of MB for sixty rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from reports.claims.forms.lazy_predictions import LazyPrediction
 from reports.judging.intervals import exceeds_pvalue
 from theory.network.lazy import LARGEST_DISPLACEMENT
 
-CLEAR = 3.0  # standard errors that a gap must exceed at the narrowest width before a power of the width is fitted
+CLEAR = 3.0  # how many standard errors a gap must exceed at the narrowest width before a power of the width is fitted
 
 TermName = Literal["own_output", "gates", "output_weights"]
 DROPPED: dict[TermName, str] = {"own_output": "$T_2$", "gates": "$T_3$", "output_weights": "$T_4$"}

@@ -62,8 +62,9 @@ LATER = Training(learning_rate=2.0, steps=40)
 FEWER_ROWS, ERF = 40, Training(learning_rate=1.2, steps=10)  # for the same error of the rate at less cost
 RELU_BOTH, ERF_BOTH = Training(learning_rate=4.0, steps=40), Training(learning_rate=3.0, steps=40)
 
-# the widest networks, the narrower ones, how many neurons the quick budget trains of the widest (the unit of larger
-# ones), and the smallest budget that trains them: the exponent of erf takes more than the quick one has
+# The families of networks: the setting of the widest networks, the narrower widths, how many neurons of the widest the
+# quick budget trains (the unit of larger budgets), and the smallest budget that trains the family: the exponent of erf
+# takes more than the quick one has.
 FAMILIES: dict[str, tuple[Setting, WidthFamily, int, Budget]] = {
     "ReLU, first layer": (
         _first_layer("relu", RELU, 1024),

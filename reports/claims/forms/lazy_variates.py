@@ -36,11 +36,11 @@ import simulate
 from theory.errors import InvalidInput
 from theory.setting import Setting
 
-NARROW = 128  # neurons of a network that is not trained; only its first layer is read
+NARROW = 128  # the number of neurons of a network that is not trained; only its first layer is read
 PILOT, SMALLEST_PILOT, LARGEST_PILOT = 16, 8192, 16384  # neurons of the pilot, by the width
-UNTRAINED = 1  # neurons drawn for the mean, for each that is trained
+UNTRAINED = 1  # the number of neurons drawn for the mean of the variates, per neuron that is trained
 BLOCKS, AT_ONCE = 128, 32768  # in how many blocks, whose means are independent; and neurons drawn at once at most
-SET_APART = 2**31  # between the numbers of replicas that are trained and of others
+SET_APART = 2**31  # the distance between the numbers of replicas that are trained and of others
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,8 @@ from theory.errors import InvalidInput
 from theory.setting import Data, Ensemble, Network, Setting, Training
 
 SAMPLES = (60, 300, 1000)
-EPOCH_SAMPLES = (20, 40, 80)  # what it takes to average over orders of epochs grows with the rows
+# The sample sizes of shuffled epochs, smaller ones: the cost of an average over orders grows with the rows.
+EPOCH_SAMPLES = (20, 40, 80)
 HALVINGS = 3
 SPECTRUM = tuple(np.linspace(0.1, 3.0, 8))
 

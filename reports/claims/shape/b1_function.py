@@ -18,15 +18,15 @@ from reports.judging.rules import POWER, control_above_verdict, sign_verdict, wo
 from theory.eigenspaces import weight_variances
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
-Widths = tuple[int, ...]  # at which a case is trained, of which its setting has the first
+Widths = tuple[int, ...]  # the widths at which a case is trained, of which its setting has the first
 
 WIDTHS: Widths = (16, 64, 256, 1024)
 LINEAR_WIDTHS: Widths = (8, 32, 128)
-MOST_NETWORKS = 512  # of each width
+MOST_NETWORKS = 512  # the most networks of each width
 RESAMPLES = 4000
-INDEPENDENT = -0.5  # the slope of neurons that are independent
+INDEPENDENT = -0.5  # the slope of log scatter against log width where neurons are independent
 QUANTITY = "slope of log scatter of $f$ against log width"
-TOGETHER = len(variants())  # linear models are judged together
+TOGETHER = len(variants())  # the number of linear models, which are judged together
 NETWORK = Setting(
     data=Data(kind="gaussian", spectrum=tuple(np.linspace(0.2, 2.0, 8).round(3)), samples=64),
     labels=Labels(variance=4.0),

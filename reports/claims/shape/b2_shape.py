@@ -25,9 +25,9 @@ from theory.shape import shape_of
 # whatever the budget: the whole-matrix test then finds 4 %; outputs have independent labels, and on the same rows
 # independent weights, so that eight of them cost little more than one
 REPLICAS, OUTPUTS = 8192, 8
-FINE = 200  # points of a dense curve
+FINE = 200  # the number of points of a dense curve
 ROWS = Data(kind="gaussian", spectrum=tuple(np.linspace(0.2, 3.0, 8).round(3)), samples=40, fixed=True)
-SMALL = 0.02  # init variance; its weights are soon those that the labels teach
+SMALL = 0.02  # a small init variance: the weights are soon those that the labels teach
 TRAININGS = {
     "falls: large init": (1.0, Training(learning_rate=0.1, steps=20)),
     "rises, then falls: small init, long training": (SMALL, Training(learning_rate=0.1, steps=20)),

@@ -21,15 +21,15 @@ Epochs = tuple[int, ...]  # the readings of a case, counted in epochs
 SAMPLES, BATCH = 200, 25
 EPOCHS: Epochs = (0, 5, 10, 20, 40)
 MOST_NETWORKS = 512
-TENFOLD = 1.0  # in decades
-USUAL = 1.0  # init variance; a tenfold rise is judged from smaller ones only
-TINY = 27 * paper_networks.TINY**2  # init variance of the first layer
-PAPER_PEAK = 0.263**0.5  # σ: the eigenvalue at which its curves on random labels peak
-NEAR = 1.3  # on its own images the peak must lie within this factor: eigenvalues there are a third apart
+TENFOLD = 1.0  # a tenfold rise, in decades
+USUAL = 1.0  # the usual init variance; a tenfold rise is judged from smaller ones only
+TINY = 27 * paper_networks.TINY**2  # the init variance of a tiny first layer
+PAPER_PEAK = 0.263**0.5  # the σ of the eigenvalue at which the paper's curves on random labels peak
+NEAR = 1.3  # the factor within which the peak must lie on the paper's own images: eigenvalues there are a third apart
 RESAMPLES = 4000
 RANDOM, REAL = Labels(kind="classes"), Labels(kind="real")
-# By a pilot's scatter from somewhat larger weights eight networks detect the tenfold rise on real labels.
-# The quick budget trains four, one batch, in which the measured rise is seen, too.
+# The number of networks in the quick budget, one batch, in which the measured rise is seen; by a pilot's scatter from
+# somewhat larger weights eight detect the tenfold rise on real labels.
 QUICK_NETWORKS = 4
 CROPS = {
     "random labels, init variance 1": (RANDOM, USUAL, 4),

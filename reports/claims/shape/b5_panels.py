@@ -21,8 +21,9 @@ from reports.judging.rules import POWER, above_verdict, sign_verdict
 from theory.linear.paper_panels import PAPER_PANELS, READINGS, PanelName, Reading
 from theory.shape import RISES_THEN_FALLS
 
-WITHIN = 0.004  # some 2 % of f
-# The full budget stops the left panel where the others stop: no single training takes more than a minute there.
+WITHIN = 0.004  # the largest distance of f from the published values, root mean square: some 2 % of f
+# The updates at which the full budget reads the left panel. It stops where the others stop: no single training takes
+# more than a minute there.
 EARLY: Mapping[tuple[PanelName, Reading], tuple[int, ...]] = {("left", "deviation"): (STOP // 4, STOP)}
 UPDATES: Mapping[tuple[PanelName, Reading], tuple[int, ...]] = {
     ("left", "deviation"): (STOP, LEFT_STOP),
@@ -32,7 +33,8 @@ UPDATES: Mapping[tuple[PanelName, Reading], tuple[int, ...]] = {
     ("middle", "variance"): (780, 1170, 1560),
     ("right", "variance"): (700, 1050, 1400),
 }
-# Networks by budget; a panel that is not listed is not trained. Less than a minute of them decides nothing.
+# The number of networks of every panel, by budget; a panel that is not listed is not trained. Less than a minute of
+# training decides nothing.
 NETWORKS: Mapping[str, Mapping[tuple[PanelName, Reading], int]] = {
     "quick": {},
     "full": {

@@ -24,7 +24,7 @@ from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
 RATE, BATCH = 0.04, 200  # of the panels and of one hidden layer
 PANELS: Mapping[str, PaperPanel] = {panel.name: panel for panel in PAPER_PANELS}
-# b, how many times smaller than the paper's networks those are that stand for them
+# b, how many times smaller than the paper's networks those are that stand for them, by budget and panel.
 FACTORS = {"quick": {"right": 8, "middle": 16}, "full": {"right": 4, "middle": 4}}
 CROPS = 200
 LITTLE, MOST = 0.25, 0.5  # shares of Σ_w

@@ -23,10 +23,10 @@ from simulate.results import Simulation
 from theory.eigenspaces import weight_variances
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
-WITHIN = 0.1  # of f, root mean square over eigenspaces
+WITHIN = 0.1  # the largest relative difference of f on the stand-in, root mean square over eigenspaces
 ROWS, BATCH = 256, 32
 MOST_NETWORKS = 24
-LARGE_NETWORKS = 5  # of a data set of hundreds of dimensions
+LARGE_NETWORKS = 5  # the number of networks on a data set of hundreds of dimensions
 NETWORK = Network(kind="mlp", hidden=(128,))
 TRAINING = Training(
     loss="cross-entropy",

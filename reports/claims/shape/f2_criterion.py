@@ -27,11 +27,11 @@ from theory.shape import PANELS, shape_of
 # targets in the plane (ηt s_max, c); the drawn rows move them a little
 TIMES, LEVELS = (0.6, 2.4, 5.0, 14.0), (0.02, 0.2, 1.0)
 STEPS, OUTPUTS, SAMPLES = 20, 32, 60
-TOP = 2.4  # near which s_max of X'X/n lies
+TOP = 2.4  # the value near which s_max of X'X/n lies
 SPECTRUM = tuple(np.linspace(0.4, 2.0, 6).round(3))
-RATIOS = (2.0, 0.5)  # of the labels' noise ησ_y²/(2B) to the initial variance σ_0², in online training
+RATIOS = (2.0, 0.5)  # the ratios of the labels' noise ησ_y²/(2B) to the initial variance σ_0², in online training
 RATE, BATCH, UPDATES = 0.05, 4, 10  # ηt s_max = 1: the initial weights still tell
-HIGHEST = np.geomspace(0.3, 30.0, 200)  # ηt s_max, over which the phase diagram is drawn
+HIGHEST = np.geomspace(0.3, 30.0, 200)  # the values of ηt s_max over which the phase diagram is drawn
 
 
 def descent(time: float, level: float) -> Setting:

@@ -22,12 +22,12 @@ from theory.shape import RISES_THEN_FALLS
 
 SPECTRUM = (0.25, 0.75, 1.5, 2.0)
 LEVELS = (0.7, 3.0, 12.0)
-SHOWN = LEVELS[1]  # the level whose curves are drawn
-# samples: learning rate and steps, so that u = ηt s_a² tr(Σ)/(4n) is near 1 and 5; two long rows are
-# drawn now and then, on which larger rates would not be stable
+SHOWN = LEVELS[1]  # the level of s_y²/V_0 whose curves are drawn
+# The learning rate and steps for every number of samples, so that u = ηt s_a² tr(Σ)/(4n) is near 1 and 5; two long rows
+# are drawn now and then, on which larger rates would not be stable.
 TRAININGS = {2: (0.05, (36, 178)), 24: (0.7, (30, 153))}
-WIDTHS = {32: 32, 256: 6}  # and how many networks are trained on the same rows
-ROWS = 36  # draws of the rows, by the quick budget
+WIDTHS = {32: 32, 256: 6}  # the widths, and how many networks of each width are trained on the same rows
+ROWS = 36  # the number of draws of the rows in the quick budget
 
 
 @dataclass(frozen=True)

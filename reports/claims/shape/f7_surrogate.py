@@ -34,11 +34,14 @@ from reports.judging.scaling import (
 from simulate.results import Simulation
 from theory.setting import Ensemble, Setting
 
-SMALL_FACTORS = (2, 4)  # a network that trains in a second cannot be eight times smaller
+# How many times smaller the surrogates of a small network are: it trains in a second, and cannot be made
+# eight times smaller.
+SMALL_FACTORS = (2, 4)
 # of the full size: in the quick budget, in the full one, and there of the paper's, whose 2,048 neurons scatter little
 SMALL_REPLICAS, LARGE_REPLICAS, WIDE_REPLICAS = 24, 12, 6
-LINES: tuple[Literal["line", "dashed"], ...] = ("line", "dashed")  # of the larger network, and of the smaller
-# whether the own check says no: it has said neither where it is undecided
+# The line styles of the larger network and of the smaller one.
+LINES: tuple[Literal["line", "dashed"], ...] = ("line", "dashed")
+# Whether the surrogate's own check refuses; None where it is undecided.
 REFUSED: dict[Agreement, bool | None] = {"not converged": True, "converged": False, "undecided": None}
 
 

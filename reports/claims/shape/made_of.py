@@ -11,7 +11,7 @@ from theory.decomposition import EstimatedParts, estimated_parts
 from theory.eigenspaces import eigenspaces
 from theory.errors import Diverged
 
-BANDS = 5  # σ in five parts, ascending
+BANDS = 5  # the number of bands into which σ is divided, ascending
 MOST_GROUPS = 512
 
 

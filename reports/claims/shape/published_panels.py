@@ -10,7 +10,7 @@ import numpy as np
 from theory.errors import InvalidInput
 from theory.linear.paper_panels import PanelName
 
-READING_ERROR = 0.0015  # of every value
+READING_ERROR = 0.0015  # the error of every published value, as read off the figure
 
 
 @dataclass(frozen=True)

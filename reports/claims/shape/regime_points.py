@@ -11,7 +11,7 @@ from reports.judging.rules import Ruling, both_shapes_verdict
 from reports.judging.shape import mean_shape
 from theory.network.lazy import LARGEST_DISPLACEMENT
 
-CLEAR = 3  # standard errors by which a bend must differ from 0 to be counted
+CLEAR = 3  # how many standard errors a bend must differ from 0 by to be counted
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ def _steps(first: float, last: float, count: int) -> tuple[float, ...]:
 LEVELS = tuple(np.geomspace(0.1, 3.0, 5).round(3).repeat(4))
 WIDE, UPPER = _steps(0.1, 3.0, 30), _steps(1.0, 1.9, 10)
 
-# settings of a second each
+# The settings of small networks, which train in a second each.
 SMALL_SETTINGS = {
     "network 20-128-64-10": _classifier(LEVELS, (128, 64), 800, batch=20, steps=(320, 480)),
     "network 20-128-64-10, NTK": Setting(
@@ -44,13 +44,13 @@ SMALL_SETTINGS = {
         training=Training(loss="cross-entropy", learning_rate=1.0, momentum=0.5, batch_size=20, steps=(400, 800)),
     ),
 }
-# n ≫ d², where the surrogate's own check has to say no
+# A setting with n ≫ d², where the surrogate's own check has to say no.
 MANY_ROWS = {
     "network 10-64-10, first layer only, n = 16 d²": _classifier(
         (0.2,) * 5 + (2.0,) * 5, (64,), 1600, batch=20, steps=(320, 640), train="first"
     ),
 }
-# the three panels of the paper's Figure 20, its diagonals read as variances
+# The settings of the three panels of the paper's Figure 20, their diagonals read as variances.
 PAPER_SETTINGS = {
     "paper, left: 10-2048-256-10": _classifier(UPPER, (2048, 256), 10_000, batch=100, steps=(1000, 2000)),
     "paper, middle: 30-2048-256-10": _classifier(WIDE, (2048, 256), 10_000, batch=100, steps=(1000, 2000)),

@@ -24,7 +24,7 @@ from reports.judging.intervals import simultaneous
 from reports.judging.rules import Sign
 from theory.setting import Experiment
 
-# random labels are learnt slowly: 20 epochs downstream
+# Digits with new random labels downstream, which are learnt slowly: for 20 epochs.
 NEW_LABELS = Digits(0.5, HIDDEN, ROWS, BATCH, limit=40, until=False, labels="classes", epochs=20, kinds=PLAIN)
 REPLICAS, QUICK_REPLICAS = 20, 12
 JUDGED = {"pretrained": "as trained", "rescaled": "every layer at its norm at init"}

@@ -27,18 +27,20 @@ FILTERS_REPLICAS = 6
 # Which of two photographs a crop is from is learned in a few epochs. At smaller initial weights and learning rate than
 # those of random labels two pilots of eight networks showed a gain of .03; nothing else was read of them.
 PHOTOGRAPH_RATE, PHOTOGRAPH_VARIANCE, PHOTOGRAPH_EPOCHS, PHOTOGRAPH_REPLICAS = 0.01, 0.5, (0, 1, 2, 3, 4, 6), 12
-# one hidden layer, of whose gain the share is known best for its cost; and two, wide ones, for the second to be drawn
+# Digits with one hidden layer, of whose gain the share is known best for its cost.
 ONE_LAYER = Digits(0.5, (64,), 150, 16, kinds=(*FIRST_LAYER, "eigenvectors"))
+# Digits with two wide hidden layers, of which the second is drawn, too.
 TWO_LAYERS = Digits(0.5, (128, 128), 150, 16, kinds=("scratch", "covariance", "recursive"))
 # pairs of drawn layers share their normals, so that few replicas tell what a drawn second layer adds
 ONE_LAYER_REPLICAS, TWO_LAYERS_REPLICAS = 180, 16
-MOST = 0.5  # the share of the layer's gain that a drawn one must recover
-# the drawn layer against layers that lack part of what it has
-# of the paper's Figure 5, on CIFAR-10: the share of the gain at one step, and over a stretch, in epochs of its images
-PAPER_EPOCH = paper_networks.IMAGES // 2 // paper_networks.BATCH  # steps
+MOST = 0.5  # the share of the pretrained layer's gain that a drawn one must recover
+# The steps of an epoch downstream in the paper's Figure 5, on half of the images of CIFAR-10.
+PAPER_EPOCH = paper_networks.IMAGES // 2 // paper_networks.BATCH
+# The share of the gain in that figure, at one step and over a stretch of steps.
 PAPER_AT, PAPER_SHARE = 1000, 0.88
 PAPER_OVER, PAPER_SHARES = (550, 2050), (0.88, 0.93)
-WITHIN_PAPER = 0.05  # of the published share on its own images
+WITHIN_PAPER = 0.05  # how far the share may lie from the published one on the paper's own images
+# The layers against which the drawn one is held, in words: each lacks part of what the drawn one has.
 LACKING = {"spectrum": "the same $f$ in a random basis", "eigenvectors": "the trained layer without its covariance"}
 
 

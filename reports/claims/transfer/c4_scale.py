@@ -38,7 +38,8 @@ DRAWN = "covariance"
 SMALLEST = 0.02  # the smallest gain, or loss, in accuracy that matters
 GainSign = Literal["positive", "negative", "none"]
 SHOWN = ("scratch", "pretrained", "rescaled", NEW_OUTPUT, DRAWN)
-# treatment: its name in words, and the signs of its gain by factor, "none" for less than the smallest that matters
+# The name of every treatment in words, and the signs of its gain by factor, "none" for less than the
+# smallest that matters.
 SIGNS: dict[str, tuple[str, tuple[GainSign, GainSign, GainSign]]] = {
     NEW_OUTPUT: ("hidden layers rescaled, output layer new", ("positive", "negative", "negative")),
     "pretrained": ("all layers kept", ("positive", "positive", "negative")),

@@ -44,9 +44,10 @@ from reports.judging.rules import SHARE
 from simulate.devices import resolve
 from simulate.ranges import parse_shard
 
-QUICK_FILTERS = 2  # settings of filters in the quick budget: they cost most, and fewest of their signs are decided
-PARTS = 5  # of a family in larger budgets
-FURTHER = {LARGE: 72, MNIST: 24, TWICE: 40}  # settings of larger budgets alone
+# The number of settings of filters in the quick budget: they cost most, and fewest of their signs are decided.
+QUICK_FILTERS = 2
+PARTS = 5  # the number of parts into which a family is cut in larger budgets
+FURTHER = {LARGE: 72, MNIST: 24, TWICE: 40}  # the number of settings of each family that only larger budgets have
 
 
 def trials(context: Context) -> Mapping[str, Trial[Family]]:

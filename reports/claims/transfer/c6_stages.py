@@ -17,7 +17,7 @@ from theory.testing import paired_mean
 
 LAST = EPOCHS[-1]
 MOST = 0.5  # the share of the largest gain that early epochs must exceed
-QUICK_REPLICAS = 12  # trained as one batch
+QUICK_REPLICAS = 12  # the number of replicas in the quick budget, trained as one batch
 REGIMES = {
     "half of He's weights, rate 0.04": (Stages(0.5, 0.04, (128, 32), "early"), 20),
     "half of He's weights, rate 0.1": (Stages(0.5, 0.1, (128, 32), "late"), 20),

@@ -18,13 +18,14 @@ from simulate.transfer.rainbow import REFERENCES
 from theory.setting.experiment import TreatmentKind
 from theory.testing import MeanRatio, paired_mean
 
-# what the drawn layers are held against, and what these lack
+# What the layers lack against which the drawn ones are held, by treatment.
 LACKING: Mapping[TreatmentKind, str] = {
     "recursive": "drawn by variances alone, without mean or covariance",
     "unrotated": "drawn in the units of other networks, unrotated",
 }
-FINDINGS = 5  # of every case, whose intervals are simultaneous
-# with the replicas of the quick budget, multiples of those that are trained at a time; two layers in larger ones alone
+FINDINGS = 5  # the number of findings of every case, whose intervals are simultaneous
+# The networks, each with the replicas of the quick budget, a multiple of those that are trained at a time, and the
+# smallest budget that has it: two hidden layers are trained in larger ones alone.
 NETWORKS: Mapping[str, tuple[LayeredDigits, int, Budget]] = {
     "64-128-64-10": (LayeredDigits((128, 64), 0.01), 16, "full"),
     "64-128-64-64-10": (LayeredDigits((128, 64, 64), 0.02), 24, "quick"),

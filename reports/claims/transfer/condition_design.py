@@ -29,15 +29,16 @@ from theory.setting import (
 # entropies of the design, of the settings at double size, and of further families
 DESIGN, DOUBLE, FURTHER = 20_061_051, 20_061_052, 20_061_053
 REPLICAS = 12
-HORIZONS = (1, 3, 6, 20, 60)  # epochs downstream; the last two of a part of the settings
-SHORT = 3  # how many horizons every setting has
-# at which training downstream is read
+# The epochs downstream up to which gains are averaged; only a part of the settings has the last two.
+HORIZONS = (1, 3, 6, 20, 60)
+SHORT = 3  # the number of horizons of every setting that is neither long nor brief
+# The epochs at which training downstream is read.
 EPOCHS = (0, 0.25, 0.5, 0.75, *range(1, 7), 8, 10, 12, 14, 17, 20, 25, 30, 40, 50, 60)  # fmt: skip
 AGAIN, LONG, LONGEST = 4, 8, 16  # of so many rounds the last is linearised again, or has one long horizon, or both
-UPDATES = 12  # of an epoch
-CYCLE = (0, 1, 2, 3, 0, 4, 2, 5)  # the families of consecutive settings
+UPDATES = 12  # the number of updates per epoch
+CYCLE = (0, 1, 2, 3, 0, 4, 2, 5)  # the families of consecutive settings, by their numbers
 QUICK, FULL = 6, 46  # rounds of the design by budget
-MIXED = 20  # settings at double size of all families; those after them have large weights
+MIXED = 20  # the number of settings at double size that are of all families; those after them have large weights
 
 
 @dataclass(frozen=True)

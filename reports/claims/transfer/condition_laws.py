@@ -13,7 +13,7 @@ import numpy as np
 
 from theory.setting import Data, Labels, Network
 
-CLASSES = 5  # where the data do not say how many
+CLASSES = 5  # the number of classes, where the data do not say how many
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def to_four_digits(value: float) -> float:
 
 
 SettingLaw = Callable[[np.random.Generator, int], Drawn]
-# by the number of a family; 6 is that of double size, which has the laws of others
+# The name and the law of every family, by its number; 6 is that of double size, which has the laws of others.
 LAWS: Mapping[int, tuple[str, SettingLaw]] = {
     0: ("digits, one or two hidden layers", _shallow_digits),
     1: ("Gaussian rows, a teacher", _teacher),

@@ -22,7 +22,7 @@ from simulate.transfer.treatments import treat
 from theory.errors import Diverged
 from theory.setting import Experiment, Network, Setting
 
-HELD = 128  # settings whose networks are held after upstream training, a third of a megabyte each
+HELD = 128  # the number of settings whose networks are held after upstream training, a third of a megabyte each
 
 
 @dataclass(frozen=True, eq=False)

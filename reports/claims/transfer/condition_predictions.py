@@ -32,10 +32,10 @@ from theory.transfer import (
     training_transfer,
 )
 
-KERNEL_ROWS = 20  # downstream rows on which kernels are described
-SQUARED = 3  # networks of the squared error's condition
+KERNEL_ROWS = 20  # the number of downstream rows on which kernels are described
+SQUARED = 3  # the number of networks over which the condition of the squared error is averaged
 NUMBERS = ("trace", "geometric_mean", "effective_rank", "active")
-RATE = 0.5  # downstream, of the squared error, in units of the largest curvature κ/n of both networks
+RATE = 0.5  # the learning rate downstream for the squared error, times the largest curvature κ/n of both networks
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,8 @@ from reports.judging.needed import by_share, with_need
 from reports.judging.rules import LEVEL, SHARE
 from reports.probability import in_words
 
-FAR = 2.0  # medians of the distance from the boundary
-FEWEST = 12  # decided signs, of which a share is told of a horizon
+FAR = 2.0  # the distance from the boundary, in median distances, beyond which signs are counted once more
+FEWEST = 12  # the fewest decided signs at a horizon for a share of them to be stated
 
 
 @dataclass(frozen=True, eq=False)

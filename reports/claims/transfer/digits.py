@@ -23,14 +23,16 @@ from theory.setting import (
     Upstream,
 )
 
-EPOCHS = 6  # of downstream training over which accuracy is averaged, where nothing else is said
-LAYER = "first-layers 1 rescaled"  # the pretrained first layer alone, at its norm before training
+EPOCHS = 6  # the number of epochs of downstream training over which accuracy is averaged, unless said otherwise
+# The treatment that keeps the pretrained first layer alone, at its norm before training.
+LAYER = "first-layers 1 rescaled"
 LAYER_ALONE = {"kind": "first-layers", "layers": 1, "rescale": True}
-NEW_OUTPUT = "first-layers 2 rescaled"  # hidden layers kept at their norms before training, the output layer new
+# The treatment that keeps hidden layers at their norms before training, the output layer new.
+NEW_OUTPUT = "first-layers 2 rescaled"
 NEW_OUTPUT_LAYER = {"kind": "first-layers", "layers": 2, "rescale": True}
-Kinds = tuple[Any, ...]  # what `Treatments` takes
+Kinds = tuple[Any, ...]  # the kinds of treatments, as `Treatments` takes them
 PLAIN: Kinds = ("scratch", "pretrained", "rescaled")
-# the paper's Figure 5: its four curves, and the control that has the same f in a random basis
+# The treatments of the paper's Figure 5: its four curves, and the control that has the same f in a random basis.
 FIRST_LAYER: Kinds = ("scratch", {"kind": "first-layers", "layers": 1}, LAYER_ALONE, "covariance", "spectrum")
 
 
@@ -85,11 +87,14 @@ class Digits:
 HIDDEN, ROWS, BATCH = (128, 32), 300, 32
 SMALL_INIT = Digits(0.5, HIDDEN, ROWS, BATCH, kinds=(*PLAIN, NEW_OUTPUT_LAYER, "covariance"))
 HE_INIT = Digits(1.0, HIDDEN, ROWS, BATCH, kinds=SMALL_INIT.kinds)
-# By the scale of the init: at He's a loss of a hundredth is told from 0, elsewhere effects are larger. Twelve are
-# trained as one batch, and a batch that is not full takes as long.
+# The replicas by the scale of the init: at He's a loss of a hundredth is distinguished from 0,
+# elsewhere effects are larger.
 REPLICAS = {0.5: 32, 1.0: 80, 2.0: 36}
+# The replicas of the quick budget by the scale of the init: twelve are trained as one batch, and a batch that is
+# not full takes as long.
 QUICK_REPLICAS = {0.5: 36, 1.0: 60, 2.0: 36}
-# into which they are cut beyond the quick budget: none takes more than a minute
+# The parts into which experiments are cut beyond the quick budget, by the scale of the init: none
+# takes more than a minute.
 PARTS = {0.5: 8, 1.0: 4, 2.0: 1}
 SHARED = "C1-C4"
 

@@ -18,10 +18,11 @@ from reports.judging.needed import by_pvalue, by_share, with_need
 from reports.judging.rules import SEEN, SHARE, Ruling, control_verdict, share_verdict
 from reports.probability import in_words
 
-EDGES = (0.0, 0.003, 0.01, 0.03, 0.1, np.inf)  # of bins of the predicted gain, as a share of the loss at the start
+# The edges of the bins of the predicted gain, as a share of the loss at the start.
+EDGES = (0.0, 0.003, 0.01, 0.03, 0.1, np.inf)
 
 
-# what is shown: the mechanism, its settings in the quick budget, the rule
+# The cases: the mechanism, its settings in the quick budget, and the kind of rule.
 STUDIED: dict[str, tuple[Route, int, Kind]] = {
     "initial weights": ("initial weights", 24, "exact"),
     "frozen features": ("frozen features", 24, "asymptotic"),

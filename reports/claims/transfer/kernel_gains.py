@@ -24,12 +24,13 @@ from simulate.networks import forward
 from theory.setting import Network, Setting, Training
 from theory.transfer import LinearisedTransfer, RandomLabels, kept_output_transfer, kernel_regime_transfer
 
-BATCH = 8  # networks trained at once
-EXPONENT = 0.75  # weights Σ_w ∝ S^¾, of the trace of fresh ones
-PILOT = 16  # neurons of the kernel of variates, for each of a network
+BATCH = 8  # the number of networks that are trained at once
+# The exponent of S in the covariance of pretrained weights, Σ_w ∝ S^¾, which has the trace of fresh ones.
+EXPONENT = 0.75
+PILOT = 16  # the number of neurons in the kernel of variates, per neuron of a network
 UNTRAINED, AT_ONCE = 256, 1024  # networks that are drawn for the mean of the variate, for each that is trained
-NARROW = 64  # their width: outputs have the same second moment at any
-SET_APART = 2**40  # between the numbers of networks that are trained and of others
+NARROW = 64  # the width of networks that are not trained: outputs have the same second moment at any width
+SET_APART = 2**40  # the distance between the numbers of networks that are trained and of others
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,8 @@ class MeasuredGains:
     diverged: int
 
 
-# the gains (R, k, r) of networks of fixed kernels, from the starts and labels of some replicas of a setting
+# A function that returns the gains (R, k, r) of networks of fixed kernels, from the starts and labels of some
+# replicas of a setting.
 Variate = Callable[[Setting, Sequence[int]], np.ndarray]
 
 

@@ -16,7 +16,8 @@ from theory.setting.experiment import TreatmentKind
 from theory.testing import PairedMean, paired_mean
 
 HELD_OUT = 200
-LESSER: tuple[TreatmentKind, ...] = ("unrotated", "recursive")  # as `drawn`, without the rotation or the covariance
+# The treatments that draw layers as `drawn` does, but without the rotation, or without the covariance.
+LESSER: tuple[TreatmentKind, ...] = ("unrotated", "recursive")
 
 
 def kept(layers: int) -> str:

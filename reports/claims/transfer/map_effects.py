@@ -33,7 +33,9 @@ from theory.setting import Network, Training
 from theory.transfer import KernelNumbers, MeanGain
 
 ROWS, NETWORKS = 20, 3  # of the squared error: downstream rows, and networks of each point
-RATE = 0.5  # downstream, in units of the largest curvature κ/n of both networks: on the squared error the maps' diverge
+# The learning rate downstream, times the largest curvature κ/n of both networks: at the maps' rates the
+# squared error diverges.
+RATE = 0.5
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from reports.claims.transfer.digits import Digits
 
 LOWER, RATE, EPOCHS = 128, 0.01, 40  # units of the first layer; what maps vary one or two at a time
 HURT = 2.0  # the factor on He's standard deviation at which transfer is negative
-WIDTHS = (16, 32, 128, 256)  # of the upper layer
+WIDTHS = (16, 32, 128, 256)  # the widths of the upper layer on the line
 NARROW, WIDEST = WIDTHS[:2], WIDTHS[-1]
 
 

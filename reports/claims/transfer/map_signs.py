@@ -15,7 +15,7 @@ from reports.judging.rules import SHARE, Ruling, share_verdict
 from reports.probability import in_words
 from theory.testing import PairedMean, paired_mean
 
-CHANCE = 0.01  # shuffled predictions must do as well with a smaller probability than this
+CHANCE = 0.01  # the bound on the probability that shuffled predictions do as well, which must be smaller
 WHY_SQUARED_ERROR_FAILS = (
     "The squared error depends first of all on the size of the outputs when training begins, which does not matter for "
     "accuracy: its sign is that of the change of $\\|f_0\\|$."

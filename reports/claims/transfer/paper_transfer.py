@@ -31,10 +31,10 @@ from reports.judging.intervals import means_and_halves
 from theory.setting import Downstream, Ensemble, Experiment, Labels, Network, Training, Treatments, Upstream
 from theory.setting.network import VGG16
 
-# of Figure 5, by their labels downstream
+# The panels of Figure 5, with the kind of their labels downstream.
 PANELS: Mapping[str, Literal["real", "classes"]] = {"real": "real", "new random": "classes"}
-REPLICAS = 5  # independent trainings of each setting
-# of Figure 5, dense where curves are steep
+REPLICAS = 5  # the number of independent trainings of each setting of VGG16
+# The steps at which downstream training of Figure 5 is read, dense where curves are steep.
 DOWNSTREAM = (0, 100, 200, 300, 500, 750, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500)
 
 

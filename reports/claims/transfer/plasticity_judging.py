@@ -20,10 +20,10 @@ from reports.judging.needed import by_interval, with_need
 from reports.judging.rules import CONFIDENCE, Ruling, Sign, asymptotic_verdict
 from theory.testing import PairedMean, paired_mean
 
-What = Literal["accuracy", "loss"]  # in which a gain is read
+What = Literal["accuracy", "loss"]  # the measure in which a gain is read
 SMALLEST = 0.005  # the smallest slope that counts, in accuracy per task: 4.5 points between the first and the tenth
 AXES: dict[str, Sign] = {"width": "positive", "factor": "negative", "rate": "negative"}
-# pairs of remedies, the one that should help more first
+# Pairs of remedies, the one that should help more first.
 RANKED = (
     ("rescaled", "none"),
     ("revived", "none"),

@@ -10,13 +10,13 @@ from theory.setting import Data, Ensemble, Labels, Network, Remedy, Setting, Tas
 TASKS, EPOCHS = 10, 10  # how many tasks, and how long each of them is trained
 ROWS, BATCH, LOWER = 60, 20, 32  # rows of every task and of a batch, units of the first layer
 WIDTHS, FACTORS, RATES = (16, 32, 96), (0.35, 0.5, 1.0, 2.0), (0.02, 0.04)
-SLOWEST = (32, 0.35, 0.02)  # width, factor and rate of the point whose expected slope is the smallest
-READ = (2, 5, 10)  # tasks whose gain over a new network is predicted; the first is number 1
-REPLICAS = 8  # by the quick budget, of points whose slopes are large
+SLOWEST = (32, 0.35, 0.02)  # the width, factor and rate of the point whose expected slope is the smallest
+READ = (2, 5, 10)  # the tasks whose gain over a new network is predicted; the first task is number 1
+REPLICAS = 8  # the number of replicas in the quick budget at points whose slopes are large
 
 NONE, ANEW, RESCALED, REVIVED = (Remedy(kind=kind) for kind in ("none", "anew", "rescaled", "revived"))
 DECAY = Remedy(kind="decay", strength=0.03)
-# the slope of accuracy over tasks: falls, stays within the smallest effect, rises, or cannot be told
+# What the slope of accuracy over tasks says: it falls, stays within the smallest effect, rises, or cannot be told.
 Fate = Literal["lost", "kept", "gained", "undecided"]
 
 

@@ -12,9 +12,10 @@ from theory.errors import InvalidInput
 from theory.linear import full_batch
 from theory.setting import Setting
 
-OUTPUTS = 8  # of the models that are pre-trained, each with labels of its own, and of the tasks downstream
-WIDTH = OUTPUTS * 64  # of a frozen first layer: the weights of 64 pre-trained models
-BUDGET = 20 / WIDTH  # of the loss, for what the width adds to the gain of features
+# The number of outputs of the models that are pre-trained, each with labels of its own, and of the tasks downstream.
+OUTPUTS = 8
+WIDTH = OUTPUTS * 64  # the width of a frozen first layer: the weights of 64 pre-trained models
+BUDGET = 20 / WIDTH  # the error budget for what the width adds to the gain of features, as a share of the loss
 
 
 def pretrained(upstream: Setting, rows: np.ndarray) -> np.ndarray:

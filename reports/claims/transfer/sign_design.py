@@ -18,9 +18,9 @@ from reports.claims.transfer.pretraining import WIDTH as FEATURES
 from reports.claims.transfer.sign_settings import Actual, Comparison, Linear, SlantedOutput, SlantedWeights, Wide
 from theory.setting import Data, Ensemble, Labels, Network, Setting, Training
 
-DESIGN = 20_061_045  # entropy of the design, beside the mechanism and the number
-WIDTH = 512  # of networks in the kernel regime
-ACTUAL_WIDTH = 64  # of actual ones
+DESIGN = 20_061_045  # the entropy of the design, beside the mechanism and the number of a setting
+WIDTH = 512  # the width of networks in the kernel regime
+ACTUAL_WIDTH = 64  # the width of the actual networks
 
 Route = Literal["initial weights", "frozen features", "kernel regime", "kept output", "actual network"]
 

@@ -32,7 +32,7 @@ from simulate.networks import forward, losses
 from theory.setting import Labels, Setting, Training
 from theory.transfer import frozen_feature_loss, initial_weight_training_loss
 
-ROUNDING = 1e-12  # of a share of the loss
+ROUNDING = 1e-12  # the error of the gain of a single training: rounding, as a share of the loss
 
 
 @dataclass(frozen=True)

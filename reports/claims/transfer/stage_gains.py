@@ -16,8 +16,8 @@ from simulate.transfer.stages import train_stages
 from theory.errors import Diverged
 from theory.testing import MeanRatio, PairedMean, mean_ratio, paired_mean
 
-EPOCHS = (0, 1, 2, 5, 10, 20, 40, 80)  # upstream, at which networks are taken
-EARLY = 10  # the first eighth of them
+EPOCHS = (0, 1, 2, 5, 10, 20, 40, 80)  # the epochs upstream at which networks are taken
+EARLY = 10  # the epoch of the early networks, after the first eighth of upstream training
 PLAIN = ("scratch", "pretrained")
 
 

@@ -36,7 +36,7 @@ DATA = Data(kind="gaussian", spectrum=SPECTRUM, samples=24, fixed=True)
 TASK = Labels(kind="teacher", outputs=OUTPUTS, noise=0.25)
 SWEEP = (1, 4, 8, 16, 128)
 SHORT, LONG = 4, 128  # the lengths of pre-training that are judged: τ rises, τ falls
-BATCH = 512  # replicas that are pre-trained at once
+BATCH = 512  # the number of replicas that are pre-trained at once
 DRAWN, MATCHED = 0, 1  # what gains are over: fresh weights as drawn, and of the same trace
 OVER = ("as drawn", "of the same trace")
 
@@ -64,7 +64,8 @@ class LinearStudy:
 
 
 WEIGHTS_TASK = Training(learning_rate=0.2, steps=(1, 10))
-FEATURES_TASK = Training(learning_rate=0.1, steps=(2, 8))  # stable for isotropic features of the same trace too
+# The training on a task from frozen features, which is stable for isotropic features of the same trace, too.
+FEATURES_TASK = Training(learning_rate=0.1, steps=(2, 8))
 WEIGHTS = LinearStudy("initial weights", "initial weights", WEIGHTS_TASK, (SHORT, LONG))
 DECAYS = LinearStudy("initial weights", "initial weights", WEIGHTS_TASK, (8,))
 FEATURES = LinearStudy("frozen features", "frozen features", FEATURES_TASK, (SHORT, LONG))

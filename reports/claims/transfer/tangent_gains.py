@@ -16,7 +16,7 @@ from theory.setting import Downstream, Ensemble, Experiment, Labels, Training, T
 
 # downstream the squared error on few rows: kernels between all outputs are large
 ROWS, STEPS = 24, (0, 5, 20)
-RATES = {0.5: 0.004, 2.0: 0.0001}  # by the init factor, far from where descent diverges
+RATES = {0.5: 0.004, 2.0: 0.0001}  # the learning rates downstream, by init factor, far from where descent diverges
 TREATMENT: Final = "rescaled"
 
 

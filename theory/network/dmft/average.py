@@ -27,20 +27,24 @@ from theory.network.dmft.levels import LEVELS
 from theory.network.dmft.problem import Problem
 from theory.network.dmft.solver import Solution, solve, traced
 
-ROUNDS = (32, 64, 128)  # draws of output weights
+ROUNDS = (32, 64, 128)  # the numbers of drawn output weights after which the accuracy is checked
+# The numbers of draws after which the accuracy is checked where output weights are trained or directions explicit,
+# since a run then draws a path of these.
 ROUNDS_EXPLICIT = (
     32,
     64,
     128,
     256,
-)  # the same where a run draws a path: of trained output weights, of explicit directions
-WANTED = 0.01  # relative error of τ at which no more are drawn,
-WANTED_EXPLICIT = 0.02  # the same along explicit directions,
-WANTED_OF_CHANGE = 0.02  # if that of its change is no larger than this, as a norm over directions of the bulk
-EVENLY_SPREAD = 4  # output weights whose Sobol points need no regression
-RARE = 1e-4  # networks with longer output weights are left out of account
-ROWS_PER_PAST = (10.0, 5.0, 2.5)  # rows of the Monte Carlo over the numbers in a row's past: as many as are affordable
-AFFORDABLE = 5e9  # floating-point operations of a run
+)
+WANTED = 0.01  # the relative error of τ along directions of the bulk at which no more output weights are drawn
+WANTED_EXPLICIT = 0.02  # the relative error of τ along explicit directions at which no more output weights are drawn
+# The relative error of the change of τ, as a norm over directions of the bulk, that must be reached as well.
+WANTED_OF_CHANGE = 0.02
+EVENLY_SPREAD = 4  # the most output weights whose Sobol points need no regression
+RARE = 1e-4  # the share of networks, those with the longest output weights, that is left out of account
+# The rows of the Monte Carlo per number in a row's past: the most of these that are affordable.
+ROWS_PER_PAST = (10.0, 5.0, 2.5)
+AFFORDABLE = 5e9  # the most floating-point operations of a run for which more rows are taken than the fewest
 
 
 @dataclass(frozen=True, eq=False)

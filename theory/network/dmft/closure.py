@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
-RIDGE = 0.01
+RIDGE = 0.01  # the ridge δ, relative to tr C_h(t, t)/m
 
 
 def stein_residual(correlation: np.ndarray, response: np.ndarray, factor: np.ndarray) -> np.ndarray:

@@ -30,21 +30,27 @@ ASSUMPTIONS = (
     "Gaussian weights, independent, first layer isotropic",
     "training is stable for output weights of ordinary length: those that one network in 10⁴ exceeds are left out",
 )
+# What the form neglects, in words.
 NEGLECTED = "terms of relative order λ/tr Σ and 1/n: the share of each single direction and of each single row"
+# What the form also neglects where output weights are trained, in words.
 NEGLECTED_OUTPUTS = "how the rows' past acts back on the fluctuations of the output layer"
-NAME = "network-dmft"
-SEED = 0
-SHARE = 4.0  # c; errors over the directions were at most 3 times the largest direction's share of the terms' sizes
-BIAS = 3.0  # c; biases of the Monte Carlo were about 1 (T m/N)² of the sizes of the terms, in one case 3.7 (1.1)
-BIAS_EXPLICIT = 1.6  # c of T m/N, along explicit directions: the largest that was seen along others
-SURE = 3.0  # standard errors of the Monte Carlo that are declared
-LARGEST_SCATTER = 0.02  # standard error of the Monte Carlo, relative to τ,
-SCATTER_EXPLICIT = 0.06  # and along explicit directions
-FEWEST = 15.0  # effective directions, and rows
-FEW = 50.0  # effective directions, below which a prediction says how accurate it is
-LARGEST_WORK = 4e12  # floating-point operations, some minutes of a core
-LARGEST_MEMORY = 2**31
-MOST_AS_ONE = 16  # updates
+NAME = "network-dmft"  # the name of the form in the catalogue
+SEED = 0  # the seed of the Monte Carlo, the same for every prediction
+# c in the error of order 1/d: errors over the directions were at most 3 times the largest direction's share
+# of the terms' sizes.
+SHARE = 4.0
+# c in the bias c (T m/N)² of the Monte Carlo: about 1 of the sizes of the terms was measured, in one case 3.7 (1.1).
+BIAS = 3.0
+# c in the bias c T m/N of the Monte Carlo along explicit directions: the largest that was seen along others.
+BIAS_EXPLICIT = 1.6
+SURE = 3.0  # how many standard errors of the Monte Carlo the declared error includes
+LARGEST_SCATTER = 0.02  # the largest standard error of the Monte Carlo along directions of the bulk, relative to τ
+SCATTER_EXPLICIT = 0.06  # the largest standard error of the Monte Carlo along explicit directions, relative to τ
+FEWEST = 15.0  # the fewest effective directions, and the fewest rows
+FEW = 50.0  # the effective directions below which a prediction warns that small changes of τ may be a quarter off
+LARGEST_WORK = 4e12  # the most floating-point operations of a prediction, some minutes of a core
+LARGEST_MEMORY = 2**31  # the most bytes of memory that a prediction may take
+MOST_AS_ONE = 16  # the most updates that are computed as one
 
 
 def refusal(setting: Setting) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-LEVELS = 16  # eigenvalues at most that the solver follows
+LEVELS = 16  # the most eigenvalues that the solver follows
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from theory.linear.hypotheses import init_variances
 from theory.linear.population import population_spectrum, spaces
 from theory.setting import Labels, Setting, Training
 
-DOMINANT = 0.12  # of the variance of rows, in one direction: more than a direction of the bulk may have
-MOST_EXPLICIT = 6  # directions
+DOMINANT = 0.12  # the share of the variance of rows that a direction may have at most without being explicit
+MOST_EXPLICIT = 6  # the most directions that may be explicit
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf
 
-KINK = 0.15  # of the standard deviation of h: the width of the bump that stands for the second derivative of relu
+KINK = 0.15  # the width of the bump that stands for the second derivative of relu, in standard deviations of h
 
 
 @dataclass(frozen=True, eq=False)

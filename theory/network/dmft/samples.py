@@ -10,8 +10,9 @@ from scipy.stats import qmc
 from theory.errors import NoClosedForm
 from theory.network.dmft.problem import Problem
 
-LEAST = 1e-7  # of the variance of pre-activations, what is new of them at an update is at least
-LARGEST_EXCESS = 1e4  # of their variance; what is known of them from earlier updates is at most 1 but for errors
+LEAST = 1e-7  # the least share of the variance of pre-activations that counts as new at an update
+# The largest share of the variance of pre-activations that earlier updates may explain: without errors it is at most 1.
+LARGEST_EXCESS = 1e4
 
 
 class Samples:

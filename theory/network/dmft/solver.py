@@ -23,7 +23,8 @@ from theory.network.dmft.row import mean_jacobian, passed
 from theory.network.dmft.samples import Samples
 from theory.network.dmft.tangents import Tangents
 
-LARGEST_GROWTH = 1e4  # of the variance of pre-activations
+# The largest growth of the variance of pre-activations, as a factor: beyond it training has diverged.
+LARGEST_GROWTH = 1e4
 TRACED, TRACED_OF_BATCHES = 128, 512  # rows whose tangents are followed; more where few of them are used at a time
 
 
