@@ -24,8 +24,8 @@ LACKING: Mapping[TreatmentKind, str] = {
     "unrotated": "drawn in the units of other networks, unrotated",
 }
 FINDINGS = 5  # the number of findings of every case, whose intervals are simultaneous
-# The networks, each with the replicas of the quick budget, a multiple of those that are trained at a time, and the
-# smallest budget that has it: two hidden layers are trained in larger ones alone.
+# The networks, each with the replicas of the quick budget and the smallest budget that has it: two hidden layers are
+# trained in larger budgets alone.
 NETWORKS: Mapping[str, tuple[LayeredDigits, int, Budget]] = {
     "64-128-64-10": (LayeredDigits((128, 64), 0.01), 16, "full"),
     "64-128-64-64-10": (LayeredDigits((128, 64, 64), 0.02), 24, "quick"),

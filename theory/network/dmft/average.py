@@ -30,12 +30,7 @@ from theory.network.dmft.solver import Solution, solve, traced
 ROUNDS = (32, 64, 128)  # the numbers of drawn output weights after which the accuracy is checked
 # The numbers of draws after which the accuracy is checked where output weights are trained or directions explicit,
 # since a run then draws a path of these.
-ROUNDS_EXPLICIT = (
-    32,
-    64,
-    128,
-    256,
-)
+ROUNDS_EXPLICIT = (32, 64, 128, 256)
 WANTED = 0.01  # the relative error of τ along directions of the bulk at which no more output weights are drawn
 WANTED_EXPLICIT = 0.02  # the relative error of τ along explicit directions at which no more output weights are drawn
 # The relative error of the change of τ, as a norm over directions of the bulk, that must be reached as well.
