@@ -19,7 +19,7 @@ def namespace(*arrays: Array) -> Any:
     Raises
     ------
     InvalidInput
-        For array-likes such as lists, and for mixed kinds.
+        If arguments are array-likes such as lists, or of mixed kinds.
     """
     try:
         return array_api_compat.array_namespace(*arrays)

@@ -43,17 +43,17 @@ class Containment:
     Attributes
     ----------
     spaces : Eigenspaces
-        Those of A.
+        The eigenspaces of A.
     values : ndarray
         c_i = tr(P_i B) / m_i.
     leakage, anisotropy : ndarray
-        Divided by ‖B‖.
+        The leakage and the anisotropy of each eigenspace, divided by ‖B‖.
     leakage_margin, anisotropy_margin : ndarray
         How much the error of A can contribute to them, divided by ‖B‖; vacuous where there is no bound.
     angle : ndarray
         θ_i, by how much the eigenspace may be turned, in radians; NaN where there is no bound.
     tolerance : float
-        Up to which the numbers count as zero, relative to ‖B‖.
+        The size up to which the numbers count as zero, relative to ‖B‖.
     verdicts : tuple of "contained", "not contained" or "undecided", length k
     """
 
@@ -135,7 +135,7 @@ def containment(
     second_moment : Array, shape (d, d)
         B.
     tolerance : float, optional
-        Relative to ‖B‖; 64 d eps by default.
+        The size up to which the numbers count as zero, relative to ‖B‖; 64 d eps by default.
     error_a, error_b : float
         Bounds of the operator norms ‖E‖ and ‖F‖, absolute. Rounding, 4 d eps ‖A‖ and
         4 d eps ‖B‖, is added.

@@ -26,7 +26,7 @@ class Eigenspaces:
     eigenvalues : Array, shape (k,)
         The mean eigenvalue of each eigenspace.
     multiplicity : tuple of int, length k
-        Their dimensions m_i, summing to d.
+        The dimensions m_i of the eigenspaces, summing to d.
     basis : Array, shape (d, d)
         Orthonormal columns, eigenspace after eigenspace.
     gap : float

@@ -36,7 +36,7 @@ def misalignment_squared(spaces: Eigenspaces, second_moment: Array, /) -> Array:
     Parameters
     ----------
     spaces : Eigenspaces
-        Those of A, the second moment of the data; only its eigenspaces matter, not its eigenvalues.
+        The eigenspaces of A, the second moment of the data; its eigenvalues do not matter.
     second_moment : Array, shape (..., d, d)
         B = Σ_w, positive definite.
 
@@ -107,9 +107,10 @@ class NullFloor:
     Attributes
     ----------
     value : float
-        Infinite for N = d.
+        The expected M²; infinite for N = d.
     standard_error : float
-        Of the Monte Carlo part; 0 if exact, infinite for N = d + 1, where M² has a mean but no variance.
+        The standard error of the Monte Carlo part; 0 if exact, infinite for N = d + 1, where M² has a mean but no
+        variance.
     method : str
         "exact", or "Monte Carlo" with the number of draws.
     """
@@ -142,7 +143,7 @@ def null_floor(multiplicity: Sequence[int], vectors: int, /, *, seed: int = 0, d
     vectors : int
         N ≥ d.
     seed, draws : int
-        Of the Monte Carlo mean.
+        The seed and the number of draws of the Monte Carlo mean.
 
     Examples
     --------

@@ -47,8 +47,8 @@ def merged(data: Eigenspaces, weights: Eigenspaces, /, *, tolerance: float) -> t
     Parameters
     ----------
     tolerance : float
-        In [0, ½), so that no eigenspace is counted twice. Rounding needs about 1e-12; with weights from a finite
-        sample, give the mean squared sine of the angle that still counts as zero.
+        A number in [0, ½), so that no eigenspace is counted twice. Rounding needs about 1e-12; with weights from a
+        finite sample, give the mean squared sine of the angle that still counts as zero.
 
     Examples
     --------

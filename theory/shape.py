@@ -57,14 +57,14 @@ def classify_interval(
     standard_errors : shape (k,)
     covariance : shape (k, k)
     blocks : shape (B, k), B >= 2
-        Their mean need not be `tau` exactly.
+        Block means of τ, whose mean need not be `tau` exactly.
     confidence : float in (0, 1)
         Lower bound for the probability that the answer is right or None, when the true shape is possible.
 
     Raises
     ------
     InvalidInput
-        Unless exactly one kind of error is given, of the shape that fits; or for an alternative that is not a shape.
+        Unless exactly one kind of error is given, of the shape that fits; or if an alternative is not a shape.
 
     Examples
     --------

@@ -39,18 +39,18 @@ class LawFit:
     rate, written, initial : float
         U, c and f_0².
     rate_interval, written_interval : (float, float) or None
-        95 %; that of c is None where c = 0 fits best, so that its logarithm has no interval. Both are None where U
-        moves τ as the other parameters do, which leaves it undetermined: in the limits U → 0 and U → ∞, which determine
-        c U or c/U alone (`rate` is then a number at which the curve is that of the limit), and where c = f_0² fits best
-        in the ridge law.
+        The 95 % intervals; that of c is None where c = 0 fits best, so that its logarithm has no interval. Both are
+        None where U moves τ as the other parameters do, which leaves it undetermined: in the limits U → 0 and U → ∞,
+        which determine c U or c/U alone (`rate` is then a number at which the curve is that of the limit), and where c
+        = f_0² fits best in the ridge law.
     residual : ndarray, shape (k,)
         f/f_law − 1 at every σ.
     misfit : float
         The root mean square of the residual over directions, corrected for noise.
     misfit_interval : (float, float)
-        95 %; the upper end is no smaller than the residual.
+        The 95 % interval of the misfit; its upper end is no smaller than the residual.
     pvalue : float
-        Of the hypothesis that the law holds exactly.
+        The p-value of the hypothesis that the law holds exactly.
     verdict : "describes", "rejected" or "undecided"
         Whether the interval of the misfit lies below 5 %, above 5 %, or contains it.
     """
@@ -119,7 +119,7 @@ def fit_law(
     sigma, tau : ndarray, shape (k,)
         σ >= 0, τ > 0.
     covariance : ndarray, shape (k, k)
-        Of τ: the sample covariance between independent groups, over n.
+        The covariance of τ: the sample covariance between independent groups, over n.
     groups : int
         n >= 4.
     initial : float or None
@@ -130,7 +130,7 @@ def fit_law(
     Raises
     ------
     InvalidInput
-        For shapes that do not fit, numbers that are not positive, too few σ for the parameters, or too few groups.
+        If shapes do not fit, numbers are not positive, or there are too few σ for the parameters or too few groups.
 
     Examples
     --------

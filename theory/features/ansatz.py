@@ -48,7 +48,7 @@ def matrix_power(matrix: Array, exponent: float, /) -> Array:
     Raises
     ------
     InvalidInput
-        For an α that is not positive, or an A with a negative eigenvalue.
+        If α is not positive, or A has a negative eigenvalue.
     """
     if not exponent > 0:
         raise InvalidInput("exponent", exponent, "must be positive")
@@ -66,9 +66,9 @@ class Ansatz:
     exponent : float
         The α in (0, 4] of the largest correlation; NaN if every α fits equally well, as for an AGOP of rank one.
     correlation : float
-        Of WᵀW with AGOP^α at that α.
+        The correlation of WᵀW with AGOP^α at that α.
     at_one : float
-        Their correlation at α = 1.
+        The correlation at α = 1.
     """
 
     exponent: float
@@ -93,7 +93,7 @@ def fit_ansatz(features: Array, gradients: Array, /) -> Ansatz:
     Raises
     ------
     InvalidInput
-        For matrices that are not symmetric, positive semi-definite and of one shape, or are 0.
+        If the matrices are not symmetric, positive semi-definite and of one shape, or are 0.
 
     Examples
     --------

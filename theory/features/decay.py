@@ -42,7 +42,7 @@ def decay_residual(weights: Array, inputs: Array, gradients: Array, decay: float
     Raises
     ------
     InvalidInput
-        For a λ that is not positive, or shapes that do not fit.
+        If λ is not positive, or shapes do not fit.
 
     Examples
     --------

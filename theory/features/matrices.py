@@ -16,7 +16,7 @@ def feature_matrix(weights: Array, /) -> Array:
     Raises
     ------
     InvalidInput
-        For an array of fewer than two axes, or one whose squares are not finite.
+        If the array has fewer than two axes, or its squares are not finite.
     """
     _check("weights", weights, 2, "(..., m, d)")
     return _finite("weights", lambda: _transposed(weights) @ weights)
@@ -41,7 +41,7 @@ def gradient_outer_product(gradients: Array, /, *, centred: bool = False) -> Arr
     Raises
     ------
     InvalidInput
-        For an array of fewer than three axes, without rows, or one whose squares are not finite.
+        If the array has fewer than three axes or no rows, or its squares are not finite.
 
     Examples
     --------

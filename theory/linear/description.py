@@ -35,7 +35,7 @@ class ShapeDescription:
     ----------
     step : int
     shape : str
-        In the words of `theory.shape`.
+        The shape, in the words of `theory.shape`.
     turns : tuple of float
         The σ* at which f turns, ascending, one less than the runs of `shape`.
     c : float

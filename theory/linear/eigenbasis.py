@@ -24,9 +24,9 @@ class Eigenbasis:
     ----------
     setting : Setting
     spaces : Eigenspaces
-        Of the undivided X'X/n.
+        The eigenspaces of the undivided X'X/n.
     sigma : ndarray, shape (k,)
-        Square roots of its eigenvalues, those below its rounding error counted as zero.
+        Square roots of the eigenvalues of X'X/n, those below its rounding error counted as zero.
     s : ndarray, shape (d,)
         Eigenvalues of S in units of the raw weights (X'X/n, in ntk over d), each repeated by its multiplicity.
     initial : ndarray, shape (d, d)

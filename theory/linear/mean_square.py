@@ -28,7 +28,7 @@ class MeanSquareMap:
     Attributes
     ----------
     rows : ndarray, shape (n, r)
-        Along the r directions that they reach, in which S = diag(s).
+        The rows along the r directions that they reach, in which S = diag(s).
     s : ndarray, shape (r,)
     matrix : ndarray, shape (r, b, b)
         M in each direction.

@@ -54,8 +54,8 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     Raises
     ------
     NoClosedForm
-        Where ε > 0.5, or E‖x‖⁴ of the rows is more than 1.1 times that of Gaussian rows, (tr S)² + 2 tr S²: with
-        heavy tails residuals follow the norms of the rows.
+        If ε > 0.5, or E‖x‖⁴ of the rows is more than 1.1 times that of Gaussian rows, (tr S)² + 2 tr S²: with heavy
+        tails residuals follow the norms of the rows.
     """
     rows = required_rows(rows)
     basis = in_eigenbasis(setting, rows)

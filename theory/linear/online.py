@@ -133,7 +133,7 @@ def variances(
     sigma_y2 : float
         The label variance.
     k4 : float
-        As `fourth_moment_ratio`.
+        The ratio that `fourth_moment_ratio` gives.
 
     Returns
     -------

@@ -84,7 +84,7 @@ def fourth_moments(
     Parameters
     ----------
     training : Training
-        Without momentum.
+        The training, without momentum.
     s, initial : ndarray, shape (d,)
         Eigenvalues of Σ, and the variances of w_0 along its eigendirections.
     batch_size : int
@@ -95,12 +95,12 @@ def fourth_moments(
     Returns
     -------
     ndarray, shape (r, d, d)
-        inf (or nan) where a moment of the rows is infinite, or the weights' overflow.
+        The moments; inf (or nan) where a moment of the rows is infinite, or that of the weights overflows.
 
     Raises
     ------
     InvalidInput
-        With momentum.
+        If the training has momentum.
 
     Examples
     --------

@@ -37,7 +37,7 @@ def predicted_online_shapes(setting: Setting) -> tuple[tuple[str, str], ...]:
     Raises
     ------
     NoClosedForm
-        Outside that regime.
+        If the setting lies outside that regime.
 
     Examples
     --------

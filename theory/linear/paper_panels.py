@@ -39,10 +39,10 @@ class PaperPanel:
     Attributes
     ----------
     name : "left", "middle" or "right"
-        Its place in the figure, by which it is known.
+        The place of the panel in the figure, by which it is known.
     samples : int
     diagonal : tuple of float
-        Ascending, one entry per dimension.
+        The diagonal that the paper lists, ascending, one entry per dimension.
     observed : str
         The shape of f over σ in the paper ("rises, levels off" is "rises").
     """

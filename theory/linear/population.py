@@ -36,7 +36,7 @@ def fourth_moment_ratio(data: Data) -> float:
     Raises
     ------
     InvalidInput
-        For Student's t with ν <= 4, whose fourth moment is infinite.
+        If the rows have Student's t law with ν <= 4, whose fourth moment is infinite.
 
     Examples
     --------

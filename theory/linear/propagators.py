@@ -31,7 +31,7 @@ def propagators(training: Training, h: np.ndarray, steps: Sequence[int]) -> tupl
     Parameters
     ----------
     training : Training
-        Its learning rate, drops, momentum and nesterov are used.
+        The training, of which learning rate, drops, momentum and nesterov are used.
     h : ndarray, shape (...,), real or complex
     steps : ascending sequence of int, length r
 

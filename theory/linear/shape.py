@@ -149,8 +149,8 @@ def predicted_shape(setting: Setting, rows: np.ndarray | None) -> tuple[str, ...
     Raises
     ------
     NoClosedForm
-        Outside the regime: the full-batch form must apply, without momentum, weight decay and drops, from an
-        isotropic init, and η s_max < 1 (s/d in place of s in the ntk parametrization).
+        If the setting lies outside the regime: the full-batch form must apply, without momentum, weight decay and
+        drops, from an isotropic init, and η s_max < 1 (s/d in place of s in the ntk parametrization).
     InvalidInput
         If the rows do not fit the setting.
     """

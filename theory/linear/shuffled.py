@@ -45,7 +45,7 @@ class OrderAverage:
     Attributes
     ----------
     second_moments : ndarray, shape (t, d, d)
-        In the eigenbasis of S.
+        The second moment at every reading, in the eigenbasis of S.
     tau : ndarray, shape (b, t, k)
         τ of each block of orders; the mean over b is the prediction, and its spread gives the error.
     """

@@ -87,8 +87,8 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     Raises
     ------
     NoClosedForm
-        When at some step training has not converged, or the initial weights or the learning rate are not small:
-        see `_not_converged`.
+        If at some step training has not converged, or the initial weights or the learning rate are not small: see
+        `_not_converged`.
     """
     rows = required_rows(rows)
     samples, dimension = rows.shape

@@ -116,7 +116,7 @@ def predict(setting: Setting, rows: np.ndarray | None) -> Prediction:
     Raises
     ------
     NoClosedForm
-        When the estimated loss by saturation (`averaged_early`) exceeds the budget at some step.
+        If the estimated loss by saturation (`averaged_early`) exceeds the budget at some step.
     """
     rows = required_rows(rows)
     samples, dimension = rows.shape

@@ -65,8 +65,8 @@ def gram(rows: Array, others: Array | None = None, covariance: float | Array = 1
     Raises
     ------
     InvalidInput
-        For rows that are not finite real matrices of the same d, a covariance that is not positive semi-definite, rows
-        so long or short, in units of Σ_w, that products of their squares overflow or underflow.
+        If rows are not finite real matrices of the same d, the covariance is not positive semi-definite, or rows are so
+        long or short, in units of Σ_w, that products of their squares overflow or underflow.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def dual(activation: str, gram: Gram, orders: tuple[int, int] = (0, 0)) -> Array
     Raises
     ------
     InvalidInput
-        For another activation, other orders.
+        If the activation is not one of `ACTIVATIONS`, or the orders are not in `ORDERS`.
 
     Examples
     --------

@@ -43,7 +43,7 @@ def empirical_ntk(
         The outputs of a row must depend on that row only: no normalisation over the batch.
     parameters : sequence of Tensor
     rows, others : Tensor, shapes (n, …) and (p, …)
-        The rows themselves if `others` is None.
+        The rows x and z of the kernel; if `others` is None, z are the rows themselves.
     among : sequence of int, optional
         The positions of the parameters that are trained; all if None. The first layer's weights are (0,).
     full : bool
@@ -56,8 +56,7 @@ def empirical_ntk(
     Raises
     ------
     InvalidInput
-        For positions without a parameter, no rows, outputs that are not (k, C) or (k,), gradients that are not
-        finite.
+        If a position has no parameter, there are no rows, outputs are not (k, C) or (k,), or gradients are not finite.
 
     Examples
     --------

@@ -68,11 +68,11 @@ class FrozenGates:
     outputs : Array, shape (R, n, C)
         f_0, the networks' outputs.
     weights : tuple of Array, shapes (R, out, in)
-        Of every layer; filters are flattened C × kh × kw.
+        The weights of every layer; filters are flattened C × kh × kw.
     scales : tuple of float
         c_l: 1, or 1/sqrt(fan_in).
     filters : tuple of FrozenFilters or None
-        By layer; None for dense layers.
+        The filters by layer; None for dense layers.
     given : tuple of Array, shapes (R, n, in) or (R, n, H, W, C)
         The input of each layer.
     gates : tuple of Array, shapes (R, n, out) or (R, n, H', W', out)
@@ -189,7 +189,7 @@ def freeze(network: Network, parameters: Sequence[Array], rows: Array) -> Frozen
     Parameters
     ----------
     network : Network
-        Its kind, widths, activation, parametrization, biases, and which layers are trained.
+        The network, which gives the kind, widths, activation, parametrization, biases, and which layers are trained.
     parameters : sequence of Array
         Every layer's weights (R, out, in), then with `bias` its biases (R, out); first layer first.
     rows : Array, shape (R, n, d), or (R, n, C, H, W) of images

@@ -21,7 +21,7 @@ def frozen_ntk(frozen: FrozenGates) -> Array:
     Parameters
     ----------
     frozen : FrozenGates
-        Of `theory.network.frozen_gates.freeze`.
+        The networks with frozen gates, made by `theory.network.frozen_gates.freeze`.
 
     Returns
     -------

@@ -66,7 +66,7 @@ def nngp(
     Raises
     ------
     InvalidInput
-        As `theory.network.duals.gram`; for variances that are not finite and positive.
+        As for `theory.network.duals.gram`, and if variances are not finite and positive.
     """
     return _recursion(activation, rows, others, covariance, variances, "all")[0]
 

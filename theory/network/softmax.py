@@ -40,7 +40,7 @@ def softmax_products(covariance: np.ndarray, classes: int) -> np.ndarray:
     Raises
     ------
     InvalidInput
-        For fewer than two classes, a matrix that is not a covariance, variances above 25.
+        If there are fewer than two classes, the matrix is not a covariance, or variances are above 25.
 
     Examples
     --------

@@ -45,7 +45,7 @@ def two_row_average(s: np.ndarray, multiplicity: np.ndarray) -> tuple[np.ndarray
     Raises
     ------
     InvalidInput
-        For eigenvalues that are negative or not finite, or all zero.
+        If eigenvalues are negative or not finite, or all zero.
 
     Examples
     --------

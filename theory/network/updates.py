@@ -22,7 +22,7 @@ class Updates:
     Parameters
     ----------
     training : Training
-        Its optimizer, learning rate with drops, momentum, decay and l1.
+        The training, of which optimizer, learning rate with drops, momentum, decay and l1 are used.
     start : sequence of Array
         θ_0, one array per trained parameter; not changed.
     velocity : sequence of Array, optional

@@ -20,7 +20,7 @@ def read_array(path: str, key: str) -> np.ndarray:
     Raises
     ------
     InvalidInput
-        Names `key`, if there is no such array of finite numbers.
+        If there is no such array of finite numbers; the error names `key`.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         # /dev/zero never ends, a pipe may never begin

@@ -135,7 +135,7 @@ class Data(Checked, frozen=True, kw_only=True):
         Raises
         ------
         InvalidInput
-            Where the kind of data needs no file.
+            If the kind of data needs no file.
         """
         if self.path is None:
             raise InvalidInput("data.path", None, f"must be given; data.kind = {self.kind!r} needs no file")

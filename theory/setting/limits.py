@@ -41,7 +41,7 @@ def require_updates(count: int) -> None:
     Raises
     ------
     NoClosedForm
-        Naming the limit, and how to raise it.
+        If the limit is exceeded; the message names it, and how to raise it.
     """
     text = os.environ.get(UPDATES, "")
     require(not text or (text.isascii() and text.isdecimal() and len(text) < 16), UPDATES, text, "must be a number")

@@ -32,13 +32,13 @@ class FileMoments:
     Attributes
     ----------
     eigenvalues : tuple of float, length d
-        Of the covariance, ascending, not negative.
+        The eigenvalues of the covariance, ascending, not negative.
     basis : ndarray, shape (d, d)
         Eigenvectors in columns.
     mean : tuple of float, length d
-        Along the eigenvectors; empty where rows were centred, or a second moment was given.
+        The mean along the eigenvectors; empty where rows were centred, or a second moment was given.
     dropped : int
-        Coordinates that never vary and were left out.
+        The number of coordinates that never vary and were left out.
     """
 
     eigenvalues: tuple[float, ...]

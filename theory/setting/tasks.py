@@ -57,7 +57,8 @@ class TaskSequence(Checked, frozen=True, kw_only=True):
         Whether all tasks of a replica share the rows of the first task, or each draws its own. From a finite set, the
         rows of one task are distinct, and those of two tasks may overlap.
     remedies : tuple of Remedy
-        Compared on the same rows, labels, batches and first initial weights; a plain kind stands for its defaults.
+        The remedies, compared on the same rows, labels, batches and first initial weights; a plain kind stands for its
+        defaults.
 
     Examples
     --------

@@ -40,21 +40,21 @@ class EstimatedMeans:
     Attributes
     ----------
     pvalues : ndarray, shape (q,)
-        Two-sided, of each mean alone.
+        The two-sided p-value of each mean alone.
     scores : ndarray, shape (q,)
         The cube-root statistic on the scale of normal deviations, uncorrected for skewness.
     means : ndarray, shape (q,)
-        As measured.
+        The means, as measured.
     errors : ndarray, shape (q,)
         Standard errors relative to the measured means.
     degrees, skewness : ndarray, shape (q,)
-        Of the statistic: Student's degrees of freedom, and how skewed it still is.
+        Student's degrees of freedom of the statistic, and how skewed it still is.
     sharp : bool
         Whether the sharp test was used. Otherwise the p-values are those of the bounds, which detect only gross errors.
     blocks, replicas : int
         K and N.
     needed : int
-        Replicas from which on the sharp test is used, estimated from these; N or fewer if it was used.
+        The number of replicas from which on the sharp test is used, estimated from these; N or fewer if it was used.
     """
 
     pvalues: np.ndarray
@@ -144,14 +144,14 @@ def estimated_means(ratios: np.ndarray, counts: np.ndarray, variance: np.ndarray
     ratios : ndarray, shape (K, q)
         Block means over predictions, K ≥ 2.
     counts : ndarray, shape (K,)
-        Replicas in each block.
+        The number of replicas in each block.
     variance : ndarray, shape (q,), optional
         The predicted relative variance of one replica, or an upper bound for it; may be infinite.
 
     Raises
     ------
     InvalidInput
-        For fewer than two blocks.
+        If there are fewer than two blocks.
     """
     blocks = len(counts)
     if blocks < 2:

@@ -103,11 +103,11 @@ def misalignment_interval(
     Parameters
     ----------
     spaces : Eigenspaces
-        Of A.
+        The eigenspaces of A.
     second_moments : Array, shape (K, d, d)
         Second moments of K independent replicas, or block means, weighted by `counts`. K ≥ 3; K ≥ 30 is advised.
     vectors : Array, shape (n, d)
-        Instead: the weight vectors of a single network, n > d. The result is flagged `optimistic`.
+        The weight vectors of a single network, n > d, in place of `second_moments`. The result is flagged `optimistic`.
     confidence : float
     resamples : int
     seed : int
@@ -115,7 +115,8 @@ def misalignment_interval(
     Raises
     ------
     InvalidInput
-        Unless exactly one of `second_moments` and `vectors` is given; for bad shapes, K < 3, a singular mean.
+        Unless exactly one of `second_moments` and `vectors` is given; or if shapes are bad, K < 3, or the mean is
+        singular.
 
     Examples
     --------

@@ -31,10 +31,11 @@ class PairedMean:
     low, high : float
         mean ± t_{R−1} · standard error, widened if differences are known only within bounds.
     pvalue : float
-        Two-sided, of the hypothesis that the mean is zero; below 1 − confidence exactly if the interval excludes 0.
+        The two-sided p-value of the hypothesis that the mean is zero; below 1 − confidence exactly if the interval
+        excludes 0.
     replicas : int
     confidence : float
-        Of the interval.
+        The confidence of the interval.
     """
 
     mean: float
@@ -81,7 +82,7 @@ def paired_mean(
     Raises
     ------
     InvalidInput
-        For fewer than two differences, or one that is not finite or lies outside its bounds.
+        If there are fewer than two differences, or one is not finite or lies outside its bounds.
 
     Examples
     --------
@@ -121,7 +122,7 @@ def mean_ratio(numerators: ArrayLike, denominators: ArrayLike, *, confidence: fl
     Raises
     ------
     InvalidInput
-        For fewer than two pairs, different numbers of a and b, or a value that is not finite.
+        If there are fewer than two pairs, the numbers of a and b differ, or a value is not finite.
 
     Examples
     --------

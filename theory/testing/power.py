@@ -54,12 +54,12 @@ class RotationPower:
     Attributes
     ----------
     angles : ndarray, shape (a,)
-        Radians.
+        The angles in radians.
     replicas : tuple of int, length r
     power : ndarray, shape (a, r)
         The share of ensembles with p ≤ level; at angle 0, this is the size of the test.
     standard_error : ndarray, shape (a, r)
-        Binomial.
+        The binomial standard error.
     level : float
     ensembles : int
     """
@@ -102,7 +102,7 @@ def detectable_rotation(
     Parameters
     ----------
     second_moments, group, counts, blocks
-        As in `randomization_test`; 64 blocks are what `escalating_randomization_test` uses.
+        Ensembles as for `randomization_test`; 64 blocks are what `escalating_randomization_test` uses.
     level, power : float
     draws : int
         Ensembles into which violations are planted; the resolution of the probability is 1/sqrt(draws).
@@ -111,13 +111,13 @@ def detectable_rotation(
     Returns
     -------
     Detectable
-        Its value is None if nothing is detected: weights isotropic across all blocks, one block only, or too few
-        replicas for `level` (2^{(d−1)(K−1)} < 1/level where all blocks have size 1).
+        The detectable angle; its value is None if nothing is detected: weights isotropic across all blocks, one block
+        only, or too few replicas for `level` (2^{(d−1)(K−1)} < 1/level where all blocks have size 1).
 
     Raises
     ------
     InvalidInput
-        As `randomization_test`, and unless level and power lie between 0 and 1.
+        As for `randomization_test`, and unless level and power lie between 0 and 1.
     """
     null, moments, generator = _prepare(second_moments, group, counts, blocks, level, power, draws, seed)
     outside = Outside(group)

@@ -55,7 +55,7 @@ def random_basis_test(
     Parameters
     ----------
     spaces : Eigenspaces
-        Of A, the data.
+        The eigenspaces of A, the data.
     second_moment : Array, shape (d, d)
         B, positive definite.
     draws : int

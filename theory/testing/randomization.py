@@ -47,7 +47,7 @@ class RandomizationTest:
     null_distribution : ndarray
         T of the turned data; if there were more than 100,000 draws, the first 100,000, an unselected sample.
     exceedances : int
-        Over *all* draws, how many T reached T of the data (relative tolerance 1e-10).
+        How many T reached T of the data, over *all* draws (relative tolerance 1e-10).
     draws : int
     blocks : int
         How many independent blocks were turned, after merging.
@@ -93,9 +93,9 @@ def randomization_test(
         One second moment per replica, or block means. Replicas must be independent: each with its own data *and* init
         (sharing the data gave a size of .60 at .01); never the neurons of one network, which share data and labels.
     group : SymmetryGroup
-        Of the *population* Σ_x (and mean), known beforehand, not estimated from the same replicas.
+        The group of the *population* Σ_x (and mean), known beforehand, not estimated from the same replicas.
     counts : (K,), optional
-        Replicas in each block, by default equal.
+        The number of replicas in each block, by default equal.
     statistic : "energy" or "misalignment"
     draws : int
         N. p-values below 1e-6 need N ≥ 1,000,001. Two million draws at d = 8 in 64 blocks take seconds ("energy").
@@ -110,8 +110,8 @@ def randomization_test(
     Raises
     ------
     InvalidInput
-        For bad shapes, fewer than two blocks (both statistics are then invariant under G, and nothing can be tested),
-        draws < 1, a negative seed; for "misalignment" also where the mean is singular.
+        If shapes are bad, there are fewer than two blocks (both statistics are then invariant under G, and nothing can
+        be tested), draws < 1, or the seed is negative; for "misalignment" also if the mean is singular.
 
     Examples
     --------

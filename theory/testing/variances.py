@@ -21,13 +21,13 @@ class VariancesTest:
     Attributes
     ----------
     pvalue : float
-        Bonferroni over the eigenspaces; 0 where a τ that is predicted to vanish does not.
+        The p-value by Bonferroni over the eigenspaces; 0 where a τ that is predicted to vanish does not.
     detectable : float
         The relative error of one τ that a test at `level` detects with probability `power`, on the harder side.
         inf if only a gross error is detected.
     level, power : float
     means : EstimatedMeans or None
-        For the τ that are not predicted to vanish; None if all are.
+        The test of the τ that are not predicted to vanish; None if all are, or if one that is does not vanish.
     """
 
     pvalue: float
@@ -59,12 +59,12 @@ def variances_test(
     variance : Array, shape (k,), optional
         The predicted relative variance of τ_i of one replica, or an upper bound for it.
     level, power : float
-        For `detectable`.
+        The level and the power for `detectable`.
 
     Raises
     ------
     InvalidInput
-        For bad shapes, fewer than two blocks, negative predictions.
+        If shapes are bad, there are fewer than two blocks, or predictions are negative.
 
     Examples
     --------

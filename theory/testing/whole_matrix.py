@@ -31,12 +31,13 @@ class WholeMatrixTest:
     Attributes
     ----------
     pvalue : float
-        Bonferroni over everything that was tested: P(p ≤ α) ≤ α. 0 where weights leave the predicted column space.
+        The p-value by Bonferroni over everything that was tested: P(p ≤ α) ≤ α. 0 where weights leave the predicted
+        column space.
     diagonal_pvalue : float
-        Of the largest deviation among the whitened diagonals, Bonferroni over them.
+        The p-value of the largest deviation among the whitened diagonals, by Bonferroni over them.
     joint_pvalue : float or None
-        Gaussian: of the likelihood ratio. Otherwise: of the largest whitened off-diagonal entry, Bonferroni over them.
-        None if there is none (rank 1 and not Gaussian).
+        The p-value of the likelihood ratio for Gaussian vectors; otherwise that of the largest whitened off-diagonal
+        entry, by Bonferroni over them. None if there is none (rank 1 and not Gaussian).
     diagonal_zscores : ndarray, shape (k,)
         The whitened diagonals as standard normal scores, eigenvalues of the prediction ascending.
     rank : int
@@ -53,7 +54,7 @@ class WholeMatrixTest:
         Whether the law of the statistics is known well enough: always for Gaussian vectors. Otherwise p comes from a
         bound that holds for every law, and only a gross error makes it small.
     needed : int
-        Replicas from which on it is, estimated from these.
+        The number of replicas from which on it is, estimated from these.
     variance_bound : float or None
         An upper 95 % bound for the relative variance of a whitened diagonal over replicas; None for Gaussian vectors.
     """
@@ -118,12 +119,12 @@ def whole_matrix_test(
         v, or an upper bound; may be inf. It determines how many replicas are needed, and makes errors downwards
         detectable.
     level, power : float
-        For `detectable`.
+        The level and the power for `detectable`.
 
     Raises
     ------
     InvalidInput
-        For bad shapes, N ≤ k, a prediction that is zero or not positive semidefinite, gaussian=False without blocks.
+        If shapes are bad, N ≤ k, the prediction is zero or not positive semidefinite, or gaussian=False without blocks.
 
     Examples
     --------
@@ -198,7 +199,7 @@ def tau_zscores(
     Raises
     ------
     InvalidInput
-        For bad shapes and negative predictions.
+        If shapes are bad, or predictions are negative.
     """
     moments, sizes = block_moments(second_moments, spaces.dimension, counts)
     tau = checked_variances(predicted, len(spaces.multiplicity))

@@ -69,12 +69,12 @@ def frozen_feature_transfer(
     samples : int
         n.
     training : Training
-        Of the second layer.
+        The training of the second layer.
 
     Raises
     ------
     InvalidInput
-        For shapes that differ, negative numbers, a training that is not full-batch gradient descent.
+        If shapes differ, numbers are negative, or the training is not full-batch gradient descent.
 
     Examples
     --------

@@ -89,7 +89,7 @@ def initial_weight_transfer(
     Raises
     ------
     InvalidInput
-        For shapes that differ, negative numbers, a training that is not full-batch gradient descent.
+        If shapes differ, numbers are negative, or the training is not full-batch gradient descent.
 
     Examples
     --------

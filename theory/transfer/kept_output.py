@@ -73,7 +73,7 @@ def kept_output_transfer(
     upstream : Training
         Training of all layers, full batch, with one reading: t_1.
     targets : ndarray of shape (p,) or (p, C), or RandomLabels
-        Of the downstream task, independent of the upstream labels.
+        The targets of the downstream task, independent of the upstream labels.
     downstream : Training
         Training of all layers, full batch.
     label_variance : float
@@ -86,7 +86,7 @@ def kept_output_transfer(
     Raises
     ------
     InvalidInput
-        As `theory.transfer.linearised_transfer`; for more than one upstream reading.
+        As for `theory.transfer.linearised_transfer`, and if there is more than one upstream reading.
 
     Examples
     --------

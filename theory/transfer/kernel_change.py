@@ -28,10 +28,10 @@ class KernelChange:
     Attributes
     ----------
     trace : ndarray
-        Of the centred kernel.
+        The trace of the centred kernel.
     effective_rank : ndarray
     geometric_mean : ndarray
-        Of the eigenvalues that centring leaves: a volume, which depends on both size and spread.
+        The geometric mean of the eigenvalues that centring leaves: a volume, which depends on both size and spread.
     """
 
     trace: np.ndarray
@@ -83,7 +83,7 @@ def kernel_change_of(
     Raises
     ------
     InvalidInput
-        For shapes that do not fit the network, fewer than two rows or outputs, numbers that are not finite.
+        If shapes do not fit the network, there are fewer than two rows or outputs, or numbers are not finite.
 
     Examples
     --------

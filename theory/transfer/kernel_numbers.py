@@ -24,11 +24,12 @@ class KernelNumbers:
     Attributes
     ----------
     trace : ndarray
-        Per row and output, tr K/(nC).
+        The trace per row and output, tr K/(nC).
     effective_rank : ndarray
         (tr K)²/‖K‖_F², the number of equal eigenvalues with the same spread; 0 for a kernel that is 0.
     geometric_mean : ndarray
-        Of the (n − 1)(C − 1) eigenvalues that centring leaves, over nC, each at least `FLOOR` times their mean.
+        The geometric mean of the (n − 1)(C − 1) eigenvalues that centring leaves, over nC, each at least `FLOOR` times
+        their mean.
     """
 
     trace: np.ndarray
@@ -44,7 +45,7 @@ def kernel_numbers(kernels: Array) -> KernelNumbers:
     Raises
     ------
     InvalidInput
-        For other shapes, fewer than two rows or outputs, numbers that are not finite.
+        If the shape is any other, there are fewer than two rows or outputs, or numbers are not finite.
 
     Examples
     --------

@@ -71,8 +71,8 @@ def kernel_regime_transfer(
         Σ_w from any source: predicted, or the second moment of actual weights.
     targets : ndarray of shape (n,) or (n, C), or RandomLabels
     training : Training
-        Full batch. The rate is that of f with its m^(−½): in the "standard" parametrization the second layer trains m
-        times faster, and `trained` must be "first", or "last" at m times the rate.
+        The training, full batch. The rate is that of f with its m^(−½): in the "standard" parametrization the second
+        layer trains m times faster, and `trained` must be "first", or "last" at m times the rate.
     activation : "relu", "erf" or "tanh"
     trained : "first", "last" or "all"
         The layers that downstream training trains.
@@ -86,7 +86,7 @@ def kernel_regime_transfer(
     Raises
     ------
     InvalidInput
-        As `theory.transfer.linearised_transfer` and `theory.network.kernels.ntk`; if Σ_w is zero on the data.
+        As for `theory.transfer.linearised_transfer` and `theory.network.kernels.ntk`, and if Σ_w is zero on the data.
 
     Examples
     --------

@@ -108,17 +108,17 @@ def linearised_transfer(
     Parameters
     ----------
     network, reference : LinearisedNetwork
-        On the same n rows, such as one network before and after pre-training.
+        The networks, on the same n rows, such as one network before and after pre-training.
     targets : ndarray of shape (n,) or (n, C), or RandomLabels
-        Independent of the networks.
+        The targets, independent of the networks.
     training : Training
-        Of the downstream task: full batch, without weight decay.
+        The training on the downstream task: full batch, without weight decay.
 
     Raises
     ------
     InvalidInput
-        For shapes that do not fit, kernels that are not positive semi-definite, a training that is not full-batch
-        gradient descent on the squared error without decay, or one that diverges: ηκ_max/n at `stability_limit`.
+        If shapes do not fit, kernels are not positive semi-definite, or the training is not full-batch gradient descent
+        on the squared error without decay, or diverges: ηκ_max/n at `stability_limit`.
 
     Examples
     --------

@@ -18,7 +18,7 @@ class LinearisedRows:
     Parameters
     ----------
     task : LinearisedTask
-        Its networks and its loss.
+        The task, whose networks and loss are used.
     rows, targets : Array
         The rows and targets of the task, or the held-out ones.
     held : int

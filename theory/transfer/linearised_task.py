@@ -24,7 +24,7 @@ class LinearisedTask:
     parameters : tuple of Array, shapes (R, out, in) and (R, out)
     rows : Array, shape (R, n, d) or (R, n, C, H, W)
     targets : Array, shape (R, n, C)
-        One-hot for classes.
+        The targets, one-hot for classes.
     batches : Array, shape (R, T, B), or None
         None if every update sees all rows.
     held_out : (rows, targets) or None

@@ -36,7 +36,7 @@ class LinearisedTraining:
     train_accuracy : Array, shape (R, K), or None
         The share of rows whose largest output is that of the largest target; None for a single output.
     test_loss, test_accuracy : Array, shape (R, K), or None
-        On held-out rows, where there are any.
+        Loss and accuracy on held-out rows, if there are any.
     """
 
     steps: tuple[int, ...]
@@ -90,8 +90,8 @@ def linearised_training(
     subtracted : bool
         Whether f_0 is subtracted, so that outputs start at zero: the effect of the Jacobian alone.
     velocity : sequence of Array, optional
-        For training that continues: v of every trained parameter before the first update, as momentum keeps it, with
-        the shapes of `parameters`. Zero by default.
+        The v of every trained parameter before the first update, for training that continues: as momentum keeps it,
+        with the shapes of `parameters`. Zero by default.
 
     Returns
     -------
@@ -100,8 +100,8 @@ def linearised_training(
     Raises
     ------
     InvalidInput
-        For shapes or kinds of arrays that do not fit, values that are not finite, classes or batches out of range,
-        labels that do not fit the loss; for a velocity without momentum, or of other shapes.
+        If shapes or kinds of arrays do not fit, values are not finite, classes or batches are out of range, or labels
+        do not fit the loss; or if a velocity is given without momentum, or in other shapes.
 
     Examples
     --------

@@ -26,10 +26,10 @@ class MeanGain:
     Attributes
     ----------
     each : ndarray, shape (R,)
-        nan if either training has diverged; such networks do not count.
+        The gain of each network; nan if either training has diverged; such networks do not count.
     mean : float
     standard_error : float or None
-        Of the mean, from the spread between networks; None for a single one.
+        The standard error of the mean, from the spread between networks; None for a single one.
     """
 
     each: np.ndarray
@@ -59,7 +59,7 @@ class TrainingTransfer:
     train_accuracy : MeanGain or None
         The pretrained network's accuracy minus that from scratch; None for a single output.
     test_loss, test_accuracy : MeanGain or None
-        On held-out rows, if there are any.
+        The gains on held-out rows, if there are any.
     """
 
     pretrained: LinearisedTraining
@@ -95,12 +95,12 @@ def training_transfer(
     Parameters
     ----------
     network, training
-        As in `linearised_training`.
+        As for `linearised_training`.
     pretrained, scratch : sequence of Array
         The parameters of R networks at the start of downstream training, and of those with which they are compared,
         such as their own initial values. Pairs share rows, labels and batches.
     rows, labels, batches, held_out
-        As in `linearised_training`. Another draw from the same law serves as well.
+        As for `linearised_training`. Another draw from the same law serves as well.
     subtracted : bool
         Whether f_0 is subtracted from both, so that only their Jacobians differ. This isolates the effect of the
         tangent kernel from the memory of other labels.
@@ -108,7 +108,7 @@ def training_transfer(
     Raises
     ------
     InvalidInput
-        As `linearised_training`.
+        As for `linearised_training`.
     Diverged
         If every pair has a training that diverges.
 
@@ -145,7 +145,7 @@ def transfer_between(
     Raises
     ------
     Diverged
-        Where every pair has a training that diverges.
+        If every pair has a training that diverges.
 
     Examples
     --------

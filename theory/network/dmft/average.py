@@ -49,13 +49,13 @@ class Average:
     Attributes
     ----------
     remembered, written : ndarray
-        As in `Solution`; τ is their sum.
+        The two parts of τ, as in `Solution`; τ is their sum.
     error : ndarray
         The standard error of τ.
     draws : int
-        Of output weights.
+        The number of draws of output weights.
     amplitude : ndarray
-        As in `Solution`.
+        The factor of a unit's own initial weight, as in `Solution`.
     stepping : ndarray, shape (k,), optional
         The largest extrapolation from several updates computed as one, over all times, since its sign may change; None
         if there was none.

@@ -26,7 +26,7 @@ class Biases:
     Attributes
     ----------
     values : ndarray, shape (m,)
-        At the present update.
+        The biases at the present update.
     """
 
     def __init__(self, problem: Problem) -> None:

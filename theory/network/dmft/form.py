@@ -211,7 +211,7 @@ def solved(setting: Setting, explicit: int | None = None) -> Solved:
     Raises
     ------
     NoClosedForm
-        As `predict`.
+        As for `predict`.
     """
     problem = problem_of(setting)
     if explicit is not None:
@@ -241,7 +241,7 @@ def limit(setting: Setting) -> tuple[Problem, Average]:
     Raises
     ------
     NoClosedForm
-        As `predict`.
+        As for `predict`.
     """
     found = solved(setting)
     return found.problem, found.average

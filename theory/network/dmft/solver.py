@@ -85,9 +85,9 @@ def solve(
     Parameters
     ----------
     output_weights : ndarray, shape (m, C)
-        At the start.
+        The output weights at the start.
     count : int
-        N rows of the Monte Carlo, a power of two, above T m + C.
+        N, the number of rows of the Monte Carlo, a power of two, above T m + C.
     start : ndarray, shape (K, m), optional
         V^0 of the last K = `problem.explicit` eigenvalues, each of one direction; needed if K > 0.
     ridge : float
