@@ -21,7 +21,7 @@ def require_inputs(setting: Setting, row: tuple[int, ...]) -> None:
     Raises
     ------
     InvalidInput
-        See `theory.setting.limits`.
+        If an array would exceed the limit on memory: see `theory.setting.limits`.
     """
     n, steps = rows_needed(setting), setting.training.readings[-1]
     key, asked = ("training.steps", steps) if setting.data.samples == "online" else ("data.samples", n)
@@ -49,7 +49,7 @@ def require_work(setting: Setting, shapes: Shapes, replicas: int) -> None:
     Raises
     ------
     InvalidInput
-        Naming the limit, and how to raise it.
+        If the run exceeds a limit; the message names the limit, and how to raise it.
     """
     text = os.environ.get(VARIABLE, "")
     try:

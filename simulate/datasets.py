@@ -34,14 +34,14 @@ def load(data: Data, real_labels: bool) -> tuple[np.ndarray, np.ndarray | None, 
     Parameters
     ----------
     data : Data
-        Of a kind that is not a law.
+        A data section of a kind that is not a law.
     real_labels : bool
         Whether the labels are wanted too.
 
     Returns
     -------
     rows : ndarray, shape (N, d)
-        Centred and scaled as the section says, float64.
+        The rows, centred and scaled as the section says, float64.
     labels : ndarray or None
         Class indices (N,), or real targets (N, C) where `labels_path` holds reals.
     dropped : int
@@ -89,7 +89,7 @@ def in_range(rows: np.ndarray, data: Data) -> np.ndarray:
     Raises
     ------
     InvalidInput
-        If they are not, and their largest entry lies beyond 1e±70.
+        If they are not to be scaled, and their largest entry lies beyond 1e±70.
     """
     largest = float(max(abs(rows.max()), abs(rows.min())))
     if not largest or SMALLEST < largest < LARGEST:

@@ -73,8 +73,8 @@ def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
     Parameters
     ----------
     setting : Setting
-        Its data, labels and ensemble are not used, except for ``data.samples = "online"``, which means that batch t is
-        rows tB … (t + 1)B − 1 of the inputs.
+        The setting, whose data, labels and ensemble are not used, except for ``data.samples = "online"``, which means
+        that batch t is rows tB … (t + 1)B − 1 of the inputs.
     inputs : Inputs
         Inputs of R replicas, such as :func:`simulate.replica_inputs` draws; precision and device are those of its
         tensors.
@@ -82,7 +82,7 @@ def train(setting: Setting, inputs: Inputs) -> dict[int, tuple[Tensor, ...]]:
     Returns
     -------
     dict of int to tuple of Tensor
-        At every reading, keyed by step, all parameters in the order of `inputs.parameters`; the first are the
+        All parameters at every reading, keyed by step, in the order of `inputs.parameters`; the first are the
         first-layer weights (R, m, d).
     """
     return kernels.choose_kernel(setting).train(setting, inputs)
@@ -113,7 +113,7 @@ def run(
     ----------
     setting : Setting
     replicas : int or None
-        Instead of ``setting.ensemble.replicas``; the first ones are the same.
+        The number of replicas in place of ``setting.ensemble.replicas``; the first replicas are the same.
     device : str
         "cpu", "cuda", "cuda:N" or "auto".
     progress : bool
@@ -127,8 +127,8 @@ def run(
         Whether `store` may already hold shards of this ensemble: they are not computed again, and a smaller ensemble
         grows.
     shard : "i/n" or None
-        Compute only this share of the ensemble, and return only its replicas; :func:`merge` combines what n such runs
-        leave in the store. If None, the rank and world size of ``torchrun`` decide, if there are any.
+        The share of the ensemble that is computed, and whose replicas are returned; :func:`merge` combines what n such
+        runs leave in the store. If None, the rank and world size of ``torchrun`` decide, if there are any.
     processes : int
         Worker processes on this machine, one thread each.
     kernel : "linear", "one-hidden", "dense", "module", "general", a Kernel or None

@@ -71,9 +71,9 @@ class NeuronAdam(_Optimizer):
         Matrices (..., m, d), of one neuron per row.
     lr : float
     betas : (float, float)
-        Of the means of g and of g² over steps.
+        The decay rates of the means of g and of g² over steps.
     eps : float
-        Added to the scale.
+        What is added to the scale.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class PolarMuon(_Optimizer):
         Matrices (..., m, d).
     lr, weight_decay : float
     momentum : float
-        Nesterov's.
+        The factor of Nesterov's momentum.
     """
 
     def __init__(

@@ -61,7 +61,7 @@ class Features:
     ----------
     setting : Setting
     data_moment : ndarray, shape (d, d)
-        As in :class:`simulate.Simulation`.
+        The matrix whose eigenvectors are the v_i, as in :class:`simulate.Simulation`.
     readings : tuple of FeatureReading, one per step of the setting
     replicas, diverged : int
         How many were trained, and how many of them are in no reading.
@@ -90,7 +90,7 @@ def features(setting: Setting, *, replicas: int | None = None, device: str = "cp
     Raises
     ------
     InvalidInput
-        For filters and online data, and if data cannot be read or do not fit.
+        If the network has filters or the data are online, and if data cannot be read or do not fit.
 
     Examples
     --------

@@ -28,14 +28,14 @@ class ImageSet:
     Attributes
     ----------
     images : ndarray, shape (N, C, H, W)
-        As they were read.
+        The images, as they were read.
     means : ndarray, shape (C, 1, 1)
     scale : ndarray, shape (C, 1, 1)
         An image is (raw − means) / scale.
     shape : tuple of int
         (C, h, w) of a crop.
     population : Population
-        Its moments are those of the patches, flattened C × kh × kw; its rows are the crops.
+        The population whose moments are those of the patches, flattened C × kh × kw, and whose rows are the crops.
     """
 
     images: np.ndarray

@@ -47,16 +47,16 @@ class Ingredient:
     activation : Module
     bias : bool
     wrap : callable or None
-        Parametrizes the first layer.
+        The parametrization of the first layer.
     penalty : callable or None
-        Of the first layer's weights (m, d), added to the loss.
+        The penalty on the first layer's weights (m, d), which is added to the loss.
     clip : callable or None
-        Changes the gradients of some parameters.
+        A function that changes the gradients of some parameters.
     labels : callable or None
         Labels (n, 1) of rows (n, d); random ones if None.
     loss : "mse" or "cross-entropy"
     smoothing : float
-        Of labels, in the cross-entropy.
+        The smoothing of labels, in the cross-entropy.
     mix : bool
         Whether rows, and their labels, are mixed in pairs.
     schedule : callable or None

@@ -28,9 +28,9 @@ class InitialOverlaps:
     ----------
     setting : Setting
     data_moment : ndarray, shape (d, d)
-        As in :class:`simulate.Simulation`.
+        The matrix whose eigenvectors are the v_k, as in :class:`simulate.Simulation`.
     eigenvalues : ndarray, shape (d,)
-        Of `data_moment`, ascending; equal ones are repeated, and along them only sums are determined.
+        The eigenvalues of `data_moment`, ascending; equal ones are repeated, and along them only sums are determined.
     initial : ndarray, shape (R, d)
         (1/m) Σ_j (v_k·w_j(0))².
     cross, trained : ndarray, shape (R, T, d)

@@ -56,7 +56,7 @@ class Inputs:
         Raises
         ------
         InvalidInput
-            For images: a rotation of patches is not a rotation of images.
+            If the rows are images: a rotation of patches is not a rotation of images.
         """
         if self.x.ndim > 3:
             raise InvalidInput("rotation", f"of shape {np.shape(rotation)}", "acts on rows of numbers, not on images")

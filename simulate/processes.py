@@ -44,7 +44,7 @@ def employ(
     Raises
     ------
     InvalidInput
-        Any that a worker raises; also if a worker was ended from outside.
+        If a worker raises it, or a worker was ended from outside.
     RuntimeError
         If a worker failed unexpectedly; its traceback is a note of the error.
     """

@@ -21,7 +21,7 @@ class Population:
     rows : int or None
         How many rows the population has (real data), None for a law.
     dropped : int
-        Coordinates of real data that never vary and were left out.
+        The number of coordinates of real data that never vary and were left out.
     """
 
     second_moment: np.ndarray
@@ -45,7 +45,7 @@ class SimulatedReading:
     ----------
     step : int
     counts : ndarray of int, shape (K,)
-        Replicas in each block; K never exceeds the number of replicas, and no count is zero.
+        The number of replicas in each block; K never exceeds the number of replicas, and no count is zero.
     second_moments : ndarray, shape (K, d, d)
         Block means of S_r = W_rᵀ W_r / m, W_r (m, d) the first-layer weights of replica r, raw as stored.
     means : ndarray, shape (K, d)

@@ -150,15 +150,16 @@ def run_shrunken(
     Parameters
     ----------
     setting : Setting
-        The full-size one.
+        The full-size setting.
     b : int
     replicas : int or None
-        b times those of the setting if None: with b times fewer neurons each, they have about the same standard error.
+        The number of replicas; b times those of the setting if None: with b times fewer neurons each, they have about
+        the same standard error.
 
     Raises
     ------
     InvalidInput
-        As :func:`shrink`.
+        As for :func:`shrink`.
     """
     small = shrink(setting, b)
     seed = np.random.SeedSequence((setting.ensemble.seed, b)).generate_state(1, np.uint64)

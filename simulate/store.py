@@ -147,7 +147,7 @@ def open_store(root: Path, description: Description, mine: Iterable[Range], *, r
     Raises
     ------
     InvalidInput
-        Where shards of these ranges are there already and `resume` is false, the store was computed on another kind of
+        If shards of these ranges are there already and `resume` is false, the store was computed on another kind of
         device, or the folder cannot be written.
     """
     store = Store(root / description.digest, description)
@@ -170,7 +170,7 @@ def find_store(folder: Path) -> Store:
     Raises
     ------
     InvalidInput
-        Where there is none, or several, or its description is damaged.
+        If there is no store, or several, or its description is damaged.
     """
     here = find_folder(folder, ENSEMBLE, "ensemble")
     try:
@@ -186,7 +186,7 @@ def find_folder(folder: Path, description: str, what: str) -> Path:
     Raises
     ------
     InvalidInput
-        Where there is none, or several.
+        If there is none, or several.
     """
     inside = sorted(path.parent for path in folder.glob(f"*/{description}"))
     found = [folder] if (folder / description).is_file() else inside

@@ -41,7 +41,7 @@ class Streams:
     Parameters
     ----------
     seed : int
-        In [0, 2^64).
+        The seed, in [0, 2^64).
     """
 
     def __init__(self, seed: int) -> None:

@@ -87,7 +87,7 @@ def distribute(
     Raises
     ------
     InvalidInput
-        See `employ`.
+        As for `employ`.
     """
     known = store.description
     jobs = [

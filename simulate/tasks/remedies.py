@@ -31,7 +31,7 @@ class Between:
     initial : tuple of Tensor
         The values before the first task.
     new : tuple of Tensor
-        New initial values drawn by the next task.
+        New initial values, drawn by the next task.
     trained : tuple of Tensor
         The network at the end of the last task; it is not changed.
     rows : Tensor, shape (R, n, d)

@@ -20,13 +20,13 @@ class TaskCurves:
     steps : ndarray of int, shape (K,)
         The readings of every task, counted from its start.
     loss : ndarray, shape (R, k, K)
-        On all rows of the task.
+        The loss on all rows of the task.
     accuracy : ndarray, shape (R, k, K), or None
         None if labels are not classes.
     norm : ndarray, shape (R, k, L)
         Frobenius norms of the weights at the start of a task.
     active, alive, effective_rank : ndarray, shape (R, k, L − 1)
-        Of every hidden layer at the start of a task, on its rows; as in `simulate.transfer.Layers`.
+        The same numbers as in `simulate.transfer.Layers`, for every hidden layer at the start of a task, on its rows.
     starts : tuple of Tensor
         All parameters at the start of a task, (R, k, …) each, as in `Inputs.parameters`; empty unless requested.
     """
@@ -83,14 +83,14 @@ class SequenceResult:
     ----------
     sequence : TaskSequence
     numbers : ndarray of int, shape (R,)
-        The replicas in the rows.
+        The numbers of the replicas in the rows.
     replicas : int
         How many were trained, including diverged ones.
     diverged : int
         How many gave numbers that are not finite under some remedy: they are in no array.
     device : str
     curves : tuple of TaskCurves
-        In the order of the remedies.
+        The curves, in the order of the remedies.
     """
 
     sequence: TaskSequence

@@ -66,7 +66,8 @@ class TransferDraws:
     Raises
     ------
     InvalidInput
-        Where real data cannot be read or don't fit, or the two tasks have other numbers of outputs that are no classes.
+        If real data cannot be read or don't fit, or the two tasks have different numbers of outputs and are not both of
+        classes.
     """
 
     def __init__(self, experiment: Experiment) -> None:

@@ -52,11 +52,12 @@ class Engine:
     experiment : Experiment
     device : torch.device
     chunk, weights
-        As in `simulate.transfer.run`; attributes, too.
+        Options as for `simulate.transfer.run`; attributes, too.
     only : sequence of str or None
         The names of the treatments that are trained downstream; all if None.
     tile : int or None
-        How many replicas are trained as one batch; if None what is fast, which on a CPU the experiment alone decides.
+        How many replicas are trained as one batch; if None, as many as is fast, which on a CPU depends on the
+        experiment alone.
 
     Attributes
     ----------
@@ -100,7 +101,7 @@ class Engine:
         Raises
         ------
         InvalidInput
-            See `simulate.transfer.run`. Shards of other shares are no reason to refuse.
+            As for `simulate.transfer.run`, but shards of other shares are no reason to refuse.
         """
         mine = partial(self._ranges, share)
         store = open_transfer_store(
@@ -143,7 +144,7 @@ class Engine:
         Raises
         ------
         Diverged
-            Where too few replicas are finite.
+            If too few replicas are finite.
         """
         joined = Ends.joined(ends)
         needed, ok = 2 if self.drawn else 1, joined.finite

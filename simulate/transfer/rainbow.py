@@ -41,7 +41,7 @@ class References:
     Attributes
     ----------
     weights : tuple of ndarray, shapes (K, out, in)
-        Of hidden layers from the second on.
+        The weights of hidden layers from the second on.
     given : tuple of ndarray, shapes (K, n, in)
         What each of these layers is given.
     """

@@ -32,7 +32,7 @@ class ReplicaReadings:
     moments : ndarray, shape (r, K, d, d)
         Second moments of the first layer's rows; (r, K, 0, 0) where they are not wanted.
     means : ndarray, shape (r, K, d)
-        Their means, likewise.
+        The means of the first layer's rows; (r, K, 0) where they are not wanted.
     finite : ndarray of bool, shape (r,)
     """
 

@@ -19,11 +19,11 @@ class Curves:
     steps : ndarray of int, shape (K,)
         The readings of ``downstream.training.steps``.
     train_loss : ndarray, shape (R, K)
-        On all downstream rows.
+        The loss on all downstream rows.
     train_accuracy : ndarray, shape (R, K), or None
         None if labels are not classes.
     test_loss, test_accuracy : ndarray, shape (R, K), or None
-        On held-out rows; None if there are none.
+        Loss and accuracy on held-out rows; None if there are none.
     """
 
     steps: np.ndarray
@@ -102,11 +102,11 @@ class UpstreamEnd:
     Attributes
     ----------
     steps : ndarray of int, shape (R,)
-        Updates made.
+        The number of updates made.
     fitted : ndarray of bool, shape (R,)
         Whether ``upstream.until`` was met; true if there is none.
     loss : ndarray, shape (R,)
-        On the upstream rows.
+        The loss on the upstream rows.
     accuracy : ndarray, shape (R,), or None
     """
 
@@ -153,7 +153,7 @@ class TransferResult:
         The matrix in whose eigenvectors first-layer weights are read, as in a simulation.
     upstream : UpstreamEnd
     treated : tuple of Treated
-        In the order of the experiment's treatments.
+        The results after each treatment, in the order of the experiment's treatments.
     """
 
     experiment: Experiment

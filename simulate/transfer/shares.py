@@ -78,10 +78,10 @@ def run(
         Whether `store` may already hold shards of this experiment: they are not computed again, nor is upstream
         training if the number of replicas differs.
     shard : "i/n" or None
-        Compute only this share of the replicas, and return only these. Treatments that draw from the moments of other
-        replicas are computed, and returned, if the upstream ends of all shards are in the store by then; otherwise, run
-        the shard again with `resume`, or the whole with `resume`. If None, the rank and world size of ``torchrun``
-        decide, if there are any.
+        The share of the replicas that is computed and returned. Treatments that draw from the moments of other replicas
+        are computed, and returned, if the upstream ends of all shards are in the store by then; otherwise, run the
+        shard again with `resume`, or the whole with `resume`. If None, the rank and world size of ``torchrun`` decide,
+        if there are any.
     processes : int
         Worker processes on this machine, one thread each.
     weights : bool
@@ -95,7 +95,7 @@ def run(
         If data cannot be read, are too few or do not fit, there is no such device, the store holds shards without
         `resume`, it cannot be written, or a worker was killed (complete parts are then kept).
     Diverged
-        Where upstream training leaves too few replicas finite.
+        If upstream training leaves too few replicas finite.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def merge(folder: str | Path) -> TransferResult:
         If there is no experiment or more than one, or if shards are missing, incomplete or damaged; the message names
         them.
     Diverged
-        Where upstream training leaves too few replicas finite.
+        If upstream training leaves too few replicas finite.
 
     Examples
     --------
@@ -238,7 +238,7 @@ def progress(experiment: Experiment, folder: str | Path) -> Progress:
     Raises
     ------
     InvalidInput
-        Where the store doesn't hold the experiment.
+        If the store doesn't hold the experiment.
     """
     store, _, device = find_transfer_store(Path(folder) / experiment_digest(experiment))
     engine = Engine(experiment, torch.device(device), tile=store.tile)

@@ -26,18 +26,18 @@ def train_stages(engine: Engine, steps: Sequence[int], tell: Tell) -> list[Train
     Parameters
     ----------
     engine : Engine
-        Of an experiment whose upstream training has a last update, and no criterion.
+        The engine of an experiment whose upstream training has a last update, and no criterion.
     steps : sequence of int
-        Ascending, from 0 on; the last one is the experiment's.
+        The numbers of updates, ascending, from 0 on; the last one is the experiment's.
     tell : callable
         Called with the number of replicas that are done.
 
     Raises
     ------
     InvalidInput
-        For other steps, and where upstream training ends by a criterion.
+        If the steps are any others, or upstream training ends by a criterion.
     Diverged
-        Where too few replicas are finite at some stage.
+        If too few replicas are finite at some stage.
     """
     setting, until = engine.draws.upstream, engine.experiment.upstream.until
     last = setting.training.readings[-1]

@@ -98,9 +98,9 @@ class TransferStore:
         Raises
         ------
         FileNotFoundError
-            Where there are none; so below.
+            If there is no such file; likewise in `read_downstream`.
         Damaged
-            Where the file is not of this range, or of another experiment; so below.
+            If the file is not of this range, or of another experiment; likewise in `read_downstream`.
         """
         tensors = self._read(self.upstream_path(here), self._about("upstream", here), here)
         with laid_out():
@@ -188,8 +188,8 @@ def open_transfer_store(
     Raises
     ------
     InvalidInput
-        Where shards of these ranges are there already and `resume` is false, they were computed on another kind of
-        device, or the folder cannot be written.
+        If shards of these ranges are there already and `resume` is false, they were computed on another kind of device,
+        or the folder cannot be written.
     """
     digest = experiment_digest(experiment)
     store = TransferStore(root / digest, digest, device.type, tile, weights=weights)
@@ -213,7 +213,7 @@ def find_transfer_store(folder: Path) -> tuple[TransferStore, Experiment, str]:
     Raises
     ------
     InvalidInput
-        Where there is none, or several, or its description is damaged.
+        If there is no store, or several, or its description is damaged.
     """
     here = find_folder(folder, EXPERIMENT, "experiment")
     try:
@@ -243,7 +243,7 @@ def holds_experiment(folder: str | Path) -> bool:
     Raises
     ------
     InvalidInput
-        Where it holds an ensemble, too.
+        If the folder holds an ensemble, too.
     """
     folder = Path(folder)
     found, others = (

@@ -37,7 +37,7 @@ class Switch:
     init, new, trained : tuple of ndarray
         The replica's parameters before upstream training, of a second init, and after upstream training.
     rows : ndarray, shape (n, d)
-        Its upstream rows.
+        The replica's upstream rows.
     moment_of_others : ndarray, shape (d, d), or None
         Σ_w: the mean of `W*ᵀ W*/m` over all other replicas, `W*` (m, d) their trained first layers; None if not needed.
     variances : tuple of ndarray, one per layer from the second on, shape (in,)

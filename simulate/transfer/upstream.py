@@ -26,9 +26,9 @@ class Ended:
     Attributes
     ----------
     parameters : tuple of Tensor
-        As `Inputs.parameters`.
+        The parameters, in the order of `Inputs.parameters`.
     steps : Tensor of int64, shape (R,)
-        Updates made.
+        The number of updates made.
     fitted : Tensor of bool, shape (R,)
         Whether the criterion was met; true for all where there is none.
     """
@@ -45,11 +45,11 @@ class Ends:
     Attributes
     ----------
     parameters : tuple of Tensor
-        As `Inputs.parameters`.
+        The parameters, in the order of `Inputs.parameters`.
     steps, fitted : ndarray
-        As in `Ended`.
+        The number of updates made, and whether the criterion was met, as in `Ended`.
     loss : ndarray
-        On the upstream rows.
+        The loss on the upstream rows.
     accuracy : ndarray or None
         None where labels are not classes.
     finite : ndarray of bool
@@ -145,7 +145,7 @@ class SteppedTraining:
     Attributes
     ----------
     parameters : tuple of Tensor
-        Those of now; they change with every update.
+        The present parameters, which change with every update.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ def distribute_shares(
     Raises
     ------
     InvalidInput
-        What a worker raises, or that one was ended from outside.
+        If a worker raises it, or a worker was ended from outside.
     """
     jobs = [
         TransferJob(
