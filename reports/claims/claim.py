@@ -55,16 +55,17 @@ class Context:
     Attributes
     ----------
     budget : "quick", "full" or "paper"
-        Multiplies replicas by 1, 6 or 32 (the quick one takes fewer where these decide), and may add cases; no case
-        changes its setting, and all are fixed before anything runs.
+        The amount of work: replicas are multiplied by 1, 6 or 32 (the quick budget takes fewer where these decide), and
+        cases may be added; no case changes its setting, and all are fixed before anything runs.
     seed : int
     device : str
     store : Path or None
-        Where ensembles leave their sums, so that an interrupted report can resume.
+        The folder in which ensembles leave their sums, so that an interrupted report can resume.
     cifar10 : Path or None
         The folder of CIFAR-10's binary batches, absolute; the paper budget then trains the paper's own networks, too.
     part : "i/n" or None
-        Train this part of the first ensemble that a measurement asks for, and leave it in the store.
+        Which part of the first ensemble that a measurement asks for is trained, and left in the store; None for the
+        whole.
     """
 
     budget: str = "quick"
@@ -82,7 +83,7 @@ class Context:
         Raises
         ------
         PartDone
-            Where only a part was to be trained.
+            If only a part was to be trained.
         """
         resume = self.store is not None
         found = simulate.run(
@@ -127,7 +128,7 @@ class Trial(Generic[Study]):
     Attributes
     ----------
     trained : Setting or Experiment
-        With replicas and precision; its seed is ignored.
+        What is trained, with replicas and precision; its seed is ignored.
     study : Study
         What the setting does not say: a dataclass, struct, number, string, tuple of these, or None.
     kind : "exact", "asymptotic", "control" or "outside"
@@ -170,8 +171,8 @@ class Case(Generic[Study]):
     study : Study
     kind : Kind
     parts : tuple of str
-        The parts "1/n" … "n/n" into which it is cut; none where it is whole. Of a part that is settled like a case, it
-        alone.
+        The parts "1/n" … "n/n" into which the case is cut; none if it is whole. A part that is settled like a case has
+        itself as its only part.
     """
 
     name: str
@@ -235,12 +236,12 @@ class Claim(Generic[Study, Predicted, Measured]):
     trials : callable, Context → name → Trial
     predict : callable, Case → prediction
     measure : callable, (Case, Context) → measurement
-        It is not given the prediction, and takes no number from a formula that it is to test.
+        The measurement, which is not given the prediction, and takes no number from a formula that it is to test.
     decide : callable, (Case, prediction, measurement) → tuple of Judgement
     illustrate : callable, tuple of Outcome → Exhibits
-        Of the outcomes that have a measurement.
+        The tables and figures of the outcomes that have a measurement.
     conclude : callable, tuple of Outcome → tuple of (Judgement, tuple of Outcome)
-        What is found of several cases together, with those; nothing unless given.
+        What is found of several cases together, with these cases; nothing by default.
     background : callable, () → tuple of Table
         Tables that depend on no case, computed once and kept; they follow those of `illustrate`.
     scaled : callable, (prediction, factor) → prediction, or None

@@ -22,7 +22,7 @@ class LinearVariant:
     ----------
     name : str
     setting : Setting
-        Its ensemble is left to the claim.
+        The setting, whose ensemble is left to the claim.
     effort : int
         How many times the replicas of the others it takes to see as much: where networks are still leaving small
         initial weights, each at a pace of its own, their second moments scatter more.

@@ -35,7 +35,8 @@ def checked(budget: str, cifar10: Path | None) -> Path | None:
     Raises
     ------
     InvalidInput
-        Where it belongs to another budget, is missing, is no such folder, or holds too few images or classes.
+        If a folder is given for another budget than "paper", is missing, is no such folder, or holds too few images or
+        classes.
     """
     if cifar10 is None:
         return None

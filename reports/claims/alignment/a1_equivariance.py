@@ -108,7 +108,7 @@ class RotationDiscrepancies:
     ----------
     steps : ndarray, shape (T,)
     values : ndarray, shape (T, R)
-        Per reading and replica, relative to max(1, |W|).
+        The discrepancy of each replica at each reading, relative to max(1, |W|).
     """
 
     steps: np.ndarray

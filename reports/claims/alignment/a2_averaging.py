@@ -64,12 +64,12 @@ class DrawnAverages:
     Attributes
     ----------
     spaces : Eigenspaces
-        Of the data.
+        The eigenspaces of the data.
     matrix : ndarray, shape (d, d)
         B.
     draws : int
     mean, error : ndarray, shape (d, d)
-        Of gBgᵀ over Haar draws, and its standard error.
+        The mean of gBgᵀ over Haar draws, and its standard error.
     flipped : ndarray, shape (d, d), or None
         The average over all 2^d sign flips, where these are the whole group.
     replicas, diverged : int
@@ -118,7 +118,7 @@ class HeldAverage:
     Attributes
     ----------
     before, after : ContainedEigenspaces
-        Of the data eigenspaces in those of B and of Π(B).
+        Whether the data eigenspaces lie in those of B, and in those of Π(B).
     max_z, pvalue : float
         The largest |entry of (Haar average − Π(B))| / SE, and its Bonferroni p-value.
     relative_error : float

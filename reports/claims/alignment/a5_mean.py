@@ -76,9 +76,9 @@ class FixedMeanEvidence:
     Attributes
     ----------
     alignment : AlignmentEvidence
-        Under the group that fixes μ.
+        The test of Σ_w under the group that fixes μ.
     mean_weight : MeanWeightEvidence
-        Of E[w] in span{P_i μ}.
+        The test that E[w] lies in span{P_i μ}.
     forgetful : float
         The p-value of invariance under the larger group that ignores μ; it must be rejected.
     """

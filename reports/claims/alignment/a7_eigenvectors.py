@@ -80,7 +80,7 @@ class LeadingEigenvector:
     ----------
     vector, projection : ndarray, shape (d,)
     spaces : tuple of int
-        These data eigenspaces.
+        The indices of these data eigenspaces.
     """
 
     vector: np.ndarray
@@ -96,16 +96,17 @@ class Matching:
     ----------
     step : int
     eigenvalues : ndarray, shape (l,)
-        Of the mean over networks, ascending; those within twice the error of their difference are joined.
+        The eigenvalues of the mean over networks, ascending; those within twice the error of their difference are
+        joined.
     multiplicity : tuple of int, length l
     sums : tuple of tuple of int, length l
         The data eigenspaces that were added together in each weight eigenspace.
     best : float
         The mean over data eigenspaces of the largest share that lies in one weight eigenspace.
     random : ndarray, shape (draws,)
-        For random bases in place of the data's, the mean over basis vectors of the largest share.
+        The mean over basis vectors of the largest share, for random bases in place of the data's.
     leading : tuple of LeadingEigenvector
-        Of the largest eigenvalues, the largest first.
+        The eigenvectors of the largest eigenvalues, the largest first.
     """
 
     step: int

@@ -99,9 +99,9 @@ class IngredientDiscrepancies:
     ----------
     names : tuple of str, length k
     double, single : ndarray, shape (k, R)
-        In float64 and float32, of every replica with a rotation of its own.
+        The discrepancies in float64 and in float32, of every replica with a rotation of its own.
     rounding : ndarray, shape (k, R)
-        What rounding alone does in float64.
+        The discrepancies that rounding alone causes in float64.
     """
 
     names: tuple[str, ...]

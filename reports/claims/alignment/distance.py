@@ -28,11 +28,11 @@ class BasisDistance:
     ----------
     step : int
     misalignment : float
-        Of the mean second moment against the data eigenvectors.
+        M of the mean second moment against the data eigenvectors.
     random : (float, float, float)
         The median against random bases, between the ends of the band that holds 95 % of them.
     pvalue : float
-        Of the hypothesis that the basis is a random one.
+        The p-value of the hypothesis that the basis is a random one.
     """
 
     step: int
@@ -71,11 +71,11 @@ class DistanceFromAlignment:
     misalignment, floor, low, high : float
         M of the sample, the M that its noise gives under perfect alignment, and a 95 % interval for M of Σ_w.
     corrected : float
-        M with what sampling gives taken off, and not below 0.
+        M without what sampling contributes, and not below 0.
     along : tuple of BasisDistance, one per reading
     sigma : ndarray, shape (k,)
     before, after : VarianceCurve
-        At the first and the last reading.
+        The variances at the first and at the last reading.
     """
 
     dimension: int

@@ -43,7 +43,7 @@ class TrainedEnsemble:
     ----------
     simulation : Simulation
     spaces : Eigenspaces
-        Of the data.
+        The eigenspaces of the data.
     group : SymmetryGroup
         The group under which the law of the weights should be invariant.
     """
@@ -82,7 +82,7 @@ class AlignmentEvidence:
     Attributes
     ----------
     pvalue : float
-        Of the exact test that the law of the weights is invariant, on the energy outside the commutant.
+        The p-value of the exact test that the law of the weights is invariant, on the energy outside the commutant.
     outside : float
         ‖S̄ − Π(S̄)‖ / ‖S̄‖ (Frobenius), not corrected for sampling noise.
     detectable : float or None
@@ -148,7 +148,8 @@ class AxisEvidence:
     Attributes
     ----------
     share, standard_error : float
-        Of its square, what diagonal matrices account for, less sampling noise; NaN where noise is all there is.
+        The share of the squared norm of this part that diagonal matrices account for, less sampling noise, and its
+        standard error; NaN where noise is all there is.
     chance : float
         The mean share of a random direction: 1 where every direction is diagonal, which says nothing.
     """
@@ -178,7 +179,7 @@ class MeanWeightEvidence:
     size : float
         |E w| in units of sqrt(tr Σ_w), not corrected for sampling noise.
     pvalue : float
-        Of the exact test that it is 0.
+        The p-value of the exact test that it is 0.
     detectable : float
         The value which that test at `LEVEL` detects with 90 % power, in the same units.
     """

@@ -33,7 +33,7 @@ class FeaturePrediction:
     exponent : float or None
         α.
     factor : float or None
-        Of (1/n) Σ ∇ℓ xᵀ, which makes it WᵀW.
+        The factor c in WᵀW = c (1/n) Σ ∇ℓ xᵀ.
     leaves : bool
         Whether weights leave the eigenspaces of the data.
     """

@@ -60,9 +60,9 @@ class FeatureCourse:
     ----------
     epochs : ndarray, shape (T,)
     weights, gradients : ndarray, shape (T, R + 1)
-        The part of the mean that is aligned with Σ_x, of all networks and leaving out each.
+        The part of the mean that is aligned with Σ_x, for all networks, and without each of them.
     agreement : ndarray, shape (T, R + 1)
-        The correlation of the mean WᵀW with the mean AGOP, likewise.
+        The correlation of the mean WᵀW with the mean AGOP, for the same sets of networks.
     diverged : int
     """
 

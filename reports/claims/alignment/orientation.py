@@ -43,7 +43,7 @@ class NetworkOrientation:
     random : ndarray, shape (T, G)
         The median of M² against random orthonormal bases.
     pvalues : ndarray, shape (T, G)
-        Of the hypothesis that the basis is a random one.
+        The p-values of the hypothesis that the basis is a random one.
     floor : float
         E[M²] of as many independent Gaussian vectors under perfect alignment.
     """
@@ -92,7 +92,7 @@ def orient(
     Raises
     ------
     Diverged
-        For fewer than two networks.
+        If there are fewer than two networks.
     """
     if len(pairs[0]) < 2:
         raise Diverged("networks", len(pairs[0]), "at least two must not diverge for anything to be said")

@@ -30,7 +30,7 @@ class Described:
     Attributes
     ----------
     lazy : bool
-        The kernel limit, which must fail, instead of `network-dmft`.
+        Whether the kernel limit, which must fail, takes the place of `network-dmft`.
     """
 
     lazy: bool = False
@@ -43,7 +43,7 @@ class Sizes:
     Attributes
     ----------
     smaller : tuple of int
-        Their numbers of directions, ascending.
+        The numbers of directions of these networks, ascending.
     """
 
     smaller: tuple[int, ...]

@@ -76,9 +76,9 @@ class FormAsked:
     Attributes
     ----------
     formula : str or None
-        Its name in the catalogue; the preferred one of the setting if None.
+        The name of the form in the catalogue; if None, the form that is preferred for the setting.
     described_as : "fresh" or None
-        How batches are sampled by the description, where that is wrong: the control.
+        How batches are sampled according to the description, if that is wrong: the control.
     """
 
     formula: str | None = None

@@ -43,8 +43,8 @@ class StepAsked:
     Attributes
     ----------
     description : "right", "both" or "without the own output"
-        By which prediction: the closed form; that, with the wrong description drawn beside it; or the wrong one, which
-        takes weights and outputs for independent.
+        The prediction that describes the step: the closed form; the closed form, with the wrong description drawn
+        beside it; or the wrong description, which takes weights and outputs for independent.
     drawn : bool
     """
 
@@ -147,7 +147,7 @@ def without_own_output(setting: Setting, right: Prediction) -> Prediction:
     Raises
     ------
     InvalidInput
-        Where rows are not fixed, or the form does not give the second moment.
+        If rows are not fixed, or the form does not give the second moment.
     """
     rows, moved = fixed_rows(setting), right.readings[-1].second_moment
     if rows is None or moved is None:

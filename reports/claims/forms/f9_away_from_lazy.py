@@ -112,7 +112,7 @@ class MovedEvidence:
     shape : str or None
         The only shape of f that simultaneous 99 % intervals allow.
     sizes : tuple of SizeChange
-        Ascending; the last is that of the setting.
+        The changes at each size, ascending; the last is that of the setting.
     """
 
     last: FormEvidence | None

@@ -28,7 +28,7 @@ class ErrorRate:
     largest : float
         The displacement up to which the error follows the law that is fitted.
     corrected : bool
-        Whether this is a power times 1 + b/m, and not one power of the width.
+        Whether this law is a power of the width times 1 + b/m, instead of a power alone.
     """
 
     exponent: float
@@ -45,9 +45,9 @@ class FamilyPrediction:
     widths : tuple of LazyPrediction
         The changes of τ at the last reading, ascending in width.
     rate : ErrorRate or None
-        Where the rate is to be decided.
+        The rate at which the error falls, if it is to be decided.
     trace : TraceByModes or None
-        Where the law of the trace is exact.
+        The law of the trace, if it is exact.
     """
 
     widths: tuple[LazyPrediction, ...]
@@ -79,9 +79,9 @@ class FamilyEvidence:
     Attributes
     ----------
     widths : tuple of WidthEvidence
-        Ascending.
+        The evidence at each width, ascending.
     diverged : int
-        Replicas, of all widths.
+        The number of diverged replicas of all widths.
     """
 
     widths: tuple[WidthEvidence, ...]

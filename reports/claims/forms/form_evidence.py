@@ -30,10 +30,10 @@ class FormEvidence:
     Attributes
     ----------
     ensemble : Simulation
-        Without its readings.
+        The ensemble, without its readings.
     step : int
     counts : ndarray of int, shape (K,)
-        Replicas in each block.
+        The number of replicas in each block.
     triangles : ndarray, shape (K, d(d + 1)/2)
         The upper triangles of the blocks' second moments, row by row.
     means : ndarray, shape (K, d)

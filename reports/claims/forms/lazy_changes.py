@@ -40,7 +40,7 @@ class Changes:
     sigma : ndarray, shape (d,)
         The root mean square of the rows along each direction.
     values : ndarray, shape (R, r, d)
-        Of every trained replica, less its variates; replicas that diverged are left out.
+        The estimates of every trained replica, less its variates; replicas that diverged are left out.
     means : ndarray, shape (B, r, d)
         The mean of the variates, from independent blocks of networks that are not trained.
     diverged : int

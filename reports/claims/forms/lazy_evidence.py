@@ -28,11 +28,11 @@ class WidthChanges:
     ----------
     width, replicas, diverged : int
     degrees : int
-        Of freedom, of the standard errors.
+        The degrees of freedom of the standard errors.
     sigma, change : ndarray, shape (d,)
-        m(τ − s_0²) along every direction.
+        The root mean square of the rows, and m(τ − s_0²), along every direction.
     covariance : ndarray, shape (d, d)
-        Of its errors.
+        The covariance of the errors of the change.
     """
 
     width: int
@@ -110,9 +110,9 @@ class TermShare:
     term : "own_output", "gates" or "output_weights"
     value, error : float
     degrees : int
-        Of freedom, of the standard error.
+        The degrees of freedom of the standard error.
     pvalue : float
-        Of a share of no more than ½.
+        The p-value of the hypothesis that the share is no more than ½.
     """
 
     term: TermName
@@ -142,7 +142,7 @@ class FittedPower:
     exponent, error : float
         p, and its standard error.
     degrees : int
-        Of freedom, the fewest of these widths.
+        The degrees of freedom, the fewest of these widths.
     quality : float
         The p-value of one such law over all these widths; 1 where it has as many numbers as there are widths.
     """

@@ -24,7 +24,7 @@ class WidthFamily:
     Attributes
     ----------
     narrower : tuple of int
-        Their widths, ascending.
+        The widths of these networks, ascending.
     rate : bool
         Whether the power of the width with which the error of the trace falls is to be decided.
     growth : float

@@ -27,7 +27,7 @@ class LazyPrediction:
     share : float
         The share of its terms' sizes by which the theory declares to be off at most.
     terms : LazyTerms
-        For all outputs together, in the basis of the directions, (d, d) each.
+        The terms for all outputs together, in the basis of the directions, (d, d) each.
     """
 
     width: int

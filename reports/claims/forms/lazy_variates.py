@@ -159,7 +159,7 @@ def mean_of_variates(
     Raises
     ------
     InvalidInput
-        Where the variance of labels is not set: they must be Gaussian or Rademacher.
+        If the variance of labels is not set: they must be Gaussian or Rademacher.
     """
     labels, (width,) = setting.labels, setting.network.widths
     if labels.kind not in ("gaussian", "rademacher"):
@@ -184,9 +184,9 @@ class _Moments:
     Attributes
     ----------
     gates, outputs : ndarray, shape (n, n)
-        Of Σ_c s_a² φ'φ'ᵀ; N.
+        The mean of Σ_c s_a² φ'φ'ᵀ, and N.
     own : ndarray, shape (r, d)
-        Of 2m (v·w_j)(v·own_j).
+        The mean of 2m (v·w_j)(v·own_j).
     """
 
     gates: np.ndarray

@@ -28,11 +28,11 @@ class Approximation:
     Attributes
     ----------
     form, reference : str
-        Without the "linear-" of their names in the catalogue.
+        The names of the two forms in the catalogue, without "linear-".
     samples : int or None
         n; None online.
     setting : Setting
-        At the largest learning rate.
+        The setting, at the largest learning rate.
     """
 
     form: str

@@ -52,7 +52,7 @@ class SizeChange:
     ----------
     directions, replicas, diverged : int
     counts : ndarray of int, shape (K,)
-        Replicas in each block.
+        The number of replicas in each block.
     multiplicity : ndarray, shape (k,)
     changes : ndarray, shape (K, k)
         Block means of τ − τ_0 by eigenspace, each replica's own initial value subtracted.

@@ -39,9 +39,10 @@ class TraceByModes:
     Attributes
     ----------
     lengthening : ndarray, shape (n,)
-        By fitting the labels.
+        What each mode adds by fitting the labels.
     shortening : ndarray, shape (n,)
-        By unlearning the initial output, positive; the mode adds the first less this.
+        What each mode takes away by unlearning the initial output, as a positive number; the mode adds `lengthening`
+        less this.
     recovery : ndarray, shape (n,)
         The times ηt at which modes of a flow begin to lengthen weights on balance, infinite where they never do.
     """

@@ -72,11 +72,11 @@ class WidthScatter:
     scatter, scatter_se : ndarray, shape (T, W)
         sd(f) / mean(f) over networks, root mean square over eigenspaces, with its bootstrap standard error.
     slope : ndarray, shape (T,)
-        Of log(scatter) on log(width), least squares.
+        The least-squares slope of log(scatter) on log(width).
     slope_interval : ndarray, shape (T, 2)
-        95 %, by resampling networks at every width.
+        The 95 % interval of the slope, by resampling networks at every width.
     joint_interval : (float, float)
-        The same of the slope after training, as one of the intervals of all linear models that hold together.
+        The interval of the slope after training, as one of the simultaneous intervals of all linear models.
     sigma : ndarray, shape (k,)
     curves : ndarray, shape (5, k)
         f of the first five networks of the largest width, after training.

@@ -64,7 +64,7 @@ class PredictedCurve:
     ----------
     prediction : Prediction
     shape : str
-        Of the predicted τ at the eigenvalues, after training.
+        The shape of the predicted τ at the eigenvalues, after training.
     criterion : str or None
         The shape on the whole interval between the extreme eigenvalues; None where descent is not plain, and the
         criterion does not apply.
@@ -102,9 +102,9 @@ class SimulatedCurve:
     Attributes
     ----------
     evidence : FormEvidence
-        Its last reading, against which the values are held.
+        The last reading of the ensemble, against which the values are held.
     shape : str or None
-        The one that simultaneous 99 % intervals leave; None where they leave several.
+        The shape that simultaneous 99 % intervals leave; None where they leave several.
     """
 
     evidence: FormEvidence

@@ -85,7 +85,7 @@ class FilterCurves:
     Attributes
     ----------
     sigma : ndarray, shape (k,)
-        Of the patches, ascending.
+        The σ of the patches, ascending.
     f : ndarray, shape (T, R, k)
     replicas, diverged : int
     """

@@ -47,11 +47,11 @@ class MadeOf:
     Attributes
     ----------
     panel : str
-        Of Figure 20, whose networks the budget makes smaller; empty if none.
+        The panel of Figure 20 whose networks the budget makes smaller; empty if there is none.
     early : Sign or None
-        Of A − 1 in the last fifth of σ at the first reading.
+        The sign of A − 1 in the last fifth of σ, at the first reading.
     second, last : Sign or None
-        Of A − 1 in the second and in the last fifth of σ, at the last reading.
+        The signs of A − 1 in the second and in the last fifth of σ, at the last reading.
     written : Sign or None
         "negative": less than a quarter of tr Σ_w is written; "positive": more than a half.
     """

@@ -73,12 +73,12 @@ class StandIn:
     ----------
     steps : tuple of int, length T
     sigma : ndarray, shape (k,)
-        Of the data, ascending.
+        The σ of the data, ascending.
     data, stand_in : ndarray, shape (T, R, k)
     losses : ndarray, shape (T, 2)
         Mean training loss on the data and on the stand-in.
     replicas, diverged : int
-        Of both.
+        The numbers of replicas and of diverged ones, over both ensembles.
     """
 
     steps: tuple[int, ...]

@@ -115,7 +115,7 @@ class OnlineShape:
     ratio : float
         ησ_y²/(2Bσ_0²): to leading order f rises above 1, and falls below.
     leading, exact : str
-        To leading order, and from the exact τ at the eigenvalues of Σ.
+        The shape to leading order, and the shape from the exact τ at the eigenvalues of Σ.
     """
 
     ratio: float

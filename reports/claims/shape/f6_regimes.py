@@ -43,7 +43,7 @@ class Regime:
     width : int
         m.
     networks : int
-        How many are trained on the same rows.
+        How many networks are trained on the same rows.
     """
 
     samples: int

@@ -101,11 +101,11 @@ class SurrogateErrors:
     Attributes
     ----------
     sizes : tuple of ScalingError
-        The larger network's, then the smaller one's.
+        The errors of the larger network, then those of the smaller one.
     agreement : "converged", "not converged" or "undecided"
         What the surrogate's own check says of the two.
     verdict : "holds", "refuted" or "undecided"
-        Of the larger network, within the error budget.
+        The verdict on the larger network, given the error budget.
     """
 
     sizes: tuple[ScalingError, ...]
@@ -133,11 +133,11 @@ class HeldSurrogate:
     sizes : ndarray, shape (2, k)
         f over its initial value of both smaller networks, the larger one first.
     full, full_bars : ndarray, shape (k,)
-        The same of the full size, and half-widths of 95 % intervals.
+        The same ratio of the full size, and half-widths of 95 % intervals.
     replicas : int
-        Of the full size.
+        The number of replicas of the full size.
     diverged : int
-        Over all three ensembles.
+        The number of diverged replicas of all three ensembles.
     """
 
     readings: tuple[SurrogateErrors, ...]

@@ -25,9 +25,9 @@ class OverlapEvidence:
     sigma : ndarray, shape (k,)
     multiplicity : tuple of int, length k
     initial : ndarray, shape (G, k)
-        Of w_0².
+        The means of w_0².
     cross, trained : ndarray, shape (G, T, k)
-        Of w_0 w_t and w_t².
+        The means of w_0 w_t and of w_t².
     replicas, diverged : int
     b : int
         1, or how many times smaller than the networks of the case these are.

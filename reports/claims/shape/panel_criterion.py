@@ -14,7 +14,7 @@ def suitable_times(reading: Reading) -> tuple[float, float]:
     Raises
     ------
     InvalidInput
-        Where there is no such ηt.
+        If there is no such ηt.
     """
     window = agreeing_times(reading)
     if window is None:

@@ -48,8 +48,8 @@ class PanelCurves:
         The axis of the paper: the diagonal as it lists it, whichever reading was trained.
     updates : tuple of int, length T
     f : ndarray, shape (T, R, k)
-        Of every network, f_0 sqrt(τ/τ(0)): relative to its own initial weights, whose noise most of its scatter is. In
-        wide networks its mean is that of sqrt(τ), to order 1/m.
+        The f of every network, f_0 sqrt(τ/τ(0)): relative to its own initial weights, whose noise is most of its
+        scatter. In wide networks its mean is that of sqrt(τ), to order 1/m.
     scatter : ndarray, shape (T, R, k)
         sqrt(τ), as it is.
     replicas, diverged : int

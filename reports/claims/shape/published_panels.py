@@ -26,7 +26,7 @@ class PublishedCurve:
         Raises
         ------
         InvalidInput
-            Where a published σ is none of `sigma`, to a thousandth.
+            If a published σ is not one of `sigma`, to a thousandth.
         """
         apart = np.abs(np.subtract.outer(np.array(self.sigma), sigma))
         if apart.min(axis=1).max() > 1e-3:

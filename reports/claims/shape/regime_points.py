@@ -43,7 +43,7 @@ class MapNetworks:
     changes : ndarray, shape (T, D', d)
         m(τ − s_0²) along the eigenvectors of Σ.
     draws : ndarray of int, shape (D',)
-        Their numbers.
+        The numbers of these draws.
     replicas, diverged : int
     """
 

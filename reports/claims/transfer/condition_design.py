@@ -49,7 +49,7 @@ class Family:
     ----------
     name : str
     number : int
-        That of its law in `LAWS`.
+        The number of the family's law in `LAWS`.
     double : bool
         Whether its settings have twice the widths and rows, and are drawn from `DOUBLE`: `MIXED` of all families of the
         design in turn, then those of large weights.

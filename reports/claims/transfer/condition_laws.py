@@ -26,15 +26,15 @@ class Drawn:
     network : Network
     upstream, real : Labels
     adverse : bool
-        So that transfer is negative more often: larger weights and rates.
+        Whether transfer is made negative more often, by larger weights and rates.
     entropy : bool
-        Cross-entropy; squared error otherwise.
+        Whether the loss is the cross-entropy; otherwise it is the squared error.
     fresh : float
-        The probability of random labels downstream, of the law of upstream ones.
+        The probability that labels downstream are random, with the law of the upstream ones.
     updates : (int, int)
         The range of the length of upstream training.
     speeds : (float, float) or None
-        The range of learning rate/(1 − momentum), where it is not that of all families.
+        The range of learning rate/(1 − momentum), if it is not that of all families.
     """
 
     data: Data

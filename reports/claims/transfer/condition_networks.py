@@ -32,12 +32,12 @@ class MeasuredTransfer:
     Attributes
     ----------
     accuracy, loss : ndarray, shape (k, H, R)
-        Averaged over training downstream up to a horizon; nan where a setting does not have it, and where a network has
-        diverged.
+        Gains, averaged over training downstream up to a horizon; nan where a setting does not have this horizon, and
+        where a network has diverged.
     replicas, diverged : int
-        Of all settings that are trained.
+        The numbers of replicas and of diverged ones, over all settings that are trained.
     missing : int
-        Settings that are not, because their data are not installed.
+        The number of settings that are not trained, because their data are not installed.
     """
 
     accuracy: np.ndarray
@@ -73,7 +73,7 @@ class Beginning:
     Attributes
     ----------
     setting : Setting
-        Of the task.
+        The setting of the task.
     scratch, pretrained : tuple of Tensor
         Parameters (R, …), the second after the setting's treatment.
     inputs : Inputs

@@ -47,9 +47,9 @@ class PredictedTransfer:
     accuracy, loss : ndarray, shape (k, H, R)
         Gains by linearised training, averaged up to a horizon.
     again_accuracy, again_loss : ndarray, shape (k, H, R)
-        From the first epoch to a horizon, by networks linearised again after that epoch.
+        Gains from the first epoch to a horizon, by networks linearised again after that epoch.
     squared : ndarray, shape (k,)
-        By the squared error: the gain in loss as a share of the larger loss at the start.
+        The gain in loss by the squared error, as a share of the larger loss at the start.
     trace, geometric_mean, effective_rank : ndarray, shape (k, R)
         How pretraining changes the tangent kernel: logarithms of ratios, as in `KernelChange`.
     active : ndarray, shape (k, R)

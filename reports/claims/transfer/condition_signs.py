@@ -30,7 +30,7 @@ class SignScores:
     Attributes
     ----------
     places : ndarray of int, shape (k,)
-        Where they stand among the settings that were given.
+        The places of these settings among those that were given.
     predicted, spread : ndarray, shape (k,)
         The mean over replicas, 0 where nothing is predicted, and the standard deviation.
     realised : RealisedSigns

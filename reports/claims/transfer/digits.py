@@ -126,7 +126,7 @@ def downstream_epochs(experiment: Experiment) -> int:
     Raises
     ------
     InvalidInput
-        Where it is not trained in batches.
+        If the second task is not trained in batches.
     """
     downstream = experiment.downstream
     if downstream.training.batch_size == "full":

@@ -34,7 +34,7 @@ class Effects:
     curves : ndarray, shape (T, R, K)
         Train accuracy.
     accuracy : ndarray, shape (T, R)
-        Its mean over steps.
+        The mean train accuracy over steps.
     active : ndarray, shape (T, R, K, L − 1)
         The share of active units of every hidden layer.
     upstream_accuracy, upstream_steps : ndarray, shape (R,)
@@ -82,9 +82,9 @@ def effects_of(result: TransferResult) -> Effects:
     Raises
     ------
     Diverged
-        Where fewer than two replicas are finite throughout.
+        If fewer than two replicas are finite throughout.
     InvalidInput
-        Where labels are not classes.
+        If labels are not classes.
     """
     end, treated = result.upstream, result.treated
     if end.accuracy is None:

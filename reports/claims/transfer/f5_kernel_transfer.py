@@ -68,9 +68,9 @@ class PredictedWideGains:
     references : tuple of str, length k
     steps : tuple of int, length r
     gains : ndarray, shape (k, r)
-        Over each reference, at every step downstream.
+        The gains over each reference, at every step downstream.
     units : ndarray, shape (k,)
-        That larger loss.
+        The larger of the two losses at the start, for each reference.
     along : ndarray, shape (k, t), or None
         The gains at every step up to the last; None for the control, which is not drawn.
     """

@@ -40,7 +40,7 @@ class MeasuredGains:
     Attributes
     ----------
     mean, error : ndarray, shape (k, r)
-        Over networks, and the standard error, that of the variate's mean included.
+        The mean over networks, and its standard error, which includes that of the variate's mean.
     start : ndarray, shape (k,)
         The larger of the two mean losses before training, against each reference.
     replicas, diverged : int

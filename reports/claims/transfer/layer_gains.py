@@ -68,7 +68,7 @@ class LayerEffects(Effects):
     Attributes
     ----------
     test_accuracy : ndarray, shape (T, R)
-        Its mean over steps.
+        The mean test accuracy over steps.
     """
 
     test_accuracy: np.ndarray
@@ -85,7 +85,7 @@ def measure_layers(case: Case[LayeredDigits], context: Context) -> LayerEffects:
     Raises
     ------
     InvalidInput
-        Where no rows are held out.
+        If no rows are held out.
     """
     result = context.transfer(case.experiment)
     effects, steps = effects_of(result), result.treated[0].curves.steps

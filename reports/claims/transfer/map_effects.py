@@ -45,9 +45,9 @@ class LinearisedGains:
     Attributes
     ----------
     accuracy, loss : MeanGain
-        Of pretrained networks over their own inits, on the downstream rows.
+        The gains of pretrained networks over their own inits, on the downstream rows.
     by_kernels : MeanGain
-        In accuracy, with f_0 := 0 on both sides.
+        The gain in accuracy, with f_0 := 0 on both sides.
     """
 
     accuracy: MeanGain
@@ -65,12 +65,12 @@ class MappedEffects(Effects):
         The mean train loss downstream from scratch less that of the pretrained network.
     linearised : LinearisedGains
     before, after : KernelNumbers or None
-        Of the tangent kernels of all finite replicas at their init and at the switch, on a few downstream rows (see
-        `reports.transfer.condition`); of points of the line of widths, of which they are shown.
+        Numbers of the tangent kernels of all finite replicas at their init and at the switch, on a few downstream rows
+        (see `reports.transfer.condition`); only for points of the line of widths, for which they are shown.
     readings : tuple of int
         The steps downstream over which gains are averaged.
     init, kept : TangentModes
-        Of k networks before upstream training and after it, (k, nC), for the squared error.
+        The tangent modes of k networks before upstream training and after it, (k, nC), for the squared error.
     """
 
     loss_gains: np.ndarray
@@ -132,7 +132,7 @@ def condition_at_switch(engine: Engine, trained: Trained, *, kernels: bool = Tru
     Raises
     ------
     Diverged
-        Where no replica is finite.
+        If no replica is finite.
     """
     switched = Switched(engine, trained)
     replicas = switched.replicas
@@ -156,9 +156,9 @@ def gains_of(found: Condition) -> LinearisedGains:
     Raises
     ------
     Diverged
-        Where no linearised training stays finite.
+        If no linearised training stays finite.
     InvalidInput
-        Where there is a single output, which has no accuracy.
+        If there is a single output, which has no accuracy.
     """
     if found.loss is None or found.by_kernels is None:
         raise Diverged("networks", found.replicas, "none of their linearised trainings stays finite")
@@ -173,7 +173,7 @@ def kernels_of(found: Condition) -> tuple[KernelNumbers, KernelNumbers]:
     Raises
     ------
     InvalidInput
-        Where there is a single output.
+        If there is a single output.
     """
     if found.before is None or found.after is None:
         raise InvalidInput("downstream.labels", "one output", "must be several for kernels to be centred")
@@ -188,7 +188,7 @@ def modes_of_first(engine: Engine, trained: Trained) -> tuple[TangentModes, Tang
     Raises
     ------
     Diverged
-        Where none is finite.
+        If no replica is finite.
     """
     network, classes = engine.network, engine.draws.shapes[-1][0]
     found = []

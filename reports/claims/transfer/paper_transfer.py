@@ -47,18 +47,18 @@ class Vgg:
     factor, rate : float
         The factor on He's standard deviation; the learning rate, which stays as it is.
     rows, epochs : int
-        Of upstream training.
+        The number of rows and of epochs of upstream training.
     after : int
-        Rows downstream.
+        The number of rows downstream.
     labels : "real" or "classes"
-        Downstream: the images' own, or new random ones.
+        The labels downstream: the images' own, or new random ones.
     classes : int
-        Random classes upstream.
+        The number of random classes upstream.
     downstream : int
-        Epochs.
+        The number of epochs downstream.
     batch : int
     blocks : tuple of tuple of int
-        Filters of every convolution, block by block.
+        The number of filters of every convolution, block by block.
     """
 
     factor: float

@@ -31,9 +31,9 @@ class PlasticityEffects:
     ----------
     remedies : tuple of str, length Q
     accuracy, loss : ndarray, shape (Q, R, k)
-        At the end of every task.
+        Accuracy and loss at the end of every task.
     mean_accuracy, mean_loss : ndarray, shape (Q, R, k)
-        Averaged over the steps of every task.
+        Accuracy and loss, averaged over the steps of every task.
     alive : ndarray, shape (Q, R, k)
         The share of units of the upper layer that are positive on some row, where every task begins.
     predicted, predicted_loss : ndarray, shape (T, R)
@@ -98,7 +98,7 @@ def measure_plasticity(case: Case[TaskPoint], context: Context) -> PlasticityEff
     Raises
     ------
     Diverged
-        Where fewer than two replicas are finite throughout.
+        If fewer than two replicas are finite throughout.
     """
     point = case.study
     result = simulate.run_sequence(point.sequence(case.setting), device=context.device, keep_starts=not point.compared)
@@ -130,7 +130,7 @@ def predicted_gains(result: SequenceResult, device: str) -> tuple[np.ndarray, np
     Raises
     ------
     InvalidInput
-        Where the starts of tasks were not kept, or labels are not classes.
+        If the starts of tasks were not kept, or labels are not classes.
     """
     sequence, where = result.sequence, resolve(device)
     if not result[NONE.name].starts:

@@ -45,7 +45,7 @@ def task_losses(task: Setting, other: Inputs, starts: list[torch.Tensor], *, fro
     Raises
     ------
     InvalidInput
-        For features of replicas that do not fill whole networks.
+        If the features of the replicas do not fill whole networks.
     """
     count, replicas = len(starts), len(other.y)
     if frozen and replicas * OUTPUTS % WIDTH:

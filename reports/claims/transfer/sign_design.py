@@ -81,12 +81,12 @@ class Mechanism:
     Attributes
     ----------
     number : int
-        Its place in the design.
+        The place of the mechanism in the design.
     draw : callable
         A setting of the design, from a seed for rows, labels and weights, and a generator.
     margin : float
-        Of a gain, what its form neglects: the budgets of T1 and F5; for actual networks, whose kernel is the one they
-        have, that of weights.
+        What the form of the mechanism neglects of a gain: the budgets of T1 and F5; for actual networks, whose kernel
+        is the one they have, that of weights.
     """
 
     number: int

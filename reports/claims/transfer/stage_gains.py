@@ -54,13 +54,15 @@ class StageGains:
     Attributes
     ----------
     epochs : tuple of int, length E
-        Of upstream training, from 0 on.
+        The epochs of upstream training, from 0 on.
     gains : ndarray, shape (E, R)
-        Over training from scratch. All stages of a replica share a trajectory, and rows, labels and batches downstream.
+        The gains over training from scratch. All stages of a replica share a trajectory, and rows, labels and batches
+        downstream.
     upstream : ndarray, shape (E, R)
         Accuracy on the upstream rows.
     replicas, diverged : int
-        A replica that is not finite at some stage counts at none.
+        How many replicas were trained, and how many diverged; a replica that is not finite at some stage counts at
+        none.
     """
 
     epochs: tuple[int, ...]
@@ -110,7 +112,7 @@ def measure_stages(case: Case[Stages], context: Context) -> StageGains:
     Raises
     ------
     Diverged
-        Where replicas that are finite at every stage diverge downstream, after some stages and not after others.
+        If replicas that are finite at every stage diverge downstream, after some stages and not after others.
     """
     device, per_epoch = resolve(context.device), case.experiment.upstream_setting.batches_per_epoch
     whole, again = (Engine(case.experiment, device, weights=False, only=only) for only in (None, ("pretrained",)))

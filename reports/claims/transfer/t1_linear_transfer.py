@@ -48,11 +48,12 @@ class LinearStudy:
     Attributes
     ----------
     carrier : "initial weights" or "frozen features"
-        The models go on, or a second layer is trained from zero upon them.
+        Whether the models go on, or a second layer is trained from zero upon them.
     formula : "initial weights" or "frozen features"
-        By which gains are predicted; the control's mistake is the other one.
+        The formula by which gains are predicted; the control's mistake is the other one.
     task : Training
-        Downstream, read early, where the sign rules are read, and late, where those of initial weights have turned.
+        The training downstream, read early, where the sign rules are read, and late, where those of initial weights
+        have turned.
     judged : tuple of int
         The lengths of pre-training that are judged, of those that are trained.
     """
@@ -125,7 +126,7 @@ class PredictedLinearGains(LinearGains):
     Attributes
     ----------
     along : LinearGains or None
-        At every length up to the longest, where several are trained.
+        The gains at every length up to the longest, if several are trained.
     """
 
     along: LinearGains | None

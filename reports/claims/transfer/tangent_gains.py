@@ -41,12 +41,12 @@ class TangentGains:
     Attributes
     ----------
     training : Training
-        Downstream, read at r steps.
+        The training downstream, read at r steps.
     init, kept : TangentModes
-        Of every replica's init, and of the network as it is kept, (R, nC).
+        The tangent modes of every replica's init, and of the network as it is kept, (R, nC).
     measured : ndarray, shape (R, r)
     diverged : int
-        None: where a replica diverges, there are no such gains.
+        Always 0: if a replica diverges, there are no such gains.
     """
 
     training: Training
@@ -80,7 +80,7 @@ def tangent_gains(experiment: Experiment, device: str = "cpu", store: Path | Non
     Raises
     ------
     Diverged
-        Where a replica diverges, or would if its kernel stayed.
+        If a replica diverges, or would do so if its kernel stayed.
     """
     engine = Engine(experiment, resolve(device), weights=False)
     if store is not None:
