@@ -57,7 +57,7 @@ def unpack(plain: Any, arrays: Mapping[str, np.ndarray], kind: Any) -> Any:
     Raises
     ------
     Unreadable
-        Where the plain value is not of that type.
+        If the plain value is not of that type.
     """
     return _unpacked(plain, arrays, kind, "record")
 

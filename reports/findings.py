@@ -36,7 +36,8 @@ class Judgement:
     interval : (float, float) or None
         A 95 % confidence interval, unless `note` says otherwise.
     pvalue : float or None
-        Of the hypothesis that the prediction holds; for a control, of the hypothesis that alignment is not broken.
+        The p-value of the hypothesis that the prediction holds; for a control, of the hypothesis that alignment is not
+        broken.
     power : str
         The power of the test, in words.
     note : str
@@ -45,9 +46,9 @@ class Judgement:
     about : str or None
         What is judged, if it differs from the case.
     smallest_error : float or None
-        Of a finding that holds: had the predicted number been wrong by this share, or more, in either direction, it
-        would not hold. Infinite where it would even if next to nothing were predicted, or twice as much; None where no
-        number is predicted.
+        The smallest share by which the predicted number of a finding that holds would have to be wrong, in either
+        direction, for the finding not to hold. Infinite if it would hold even if next to nothing were predicted, or
+        twice as much; None if no number is predicted.
     """
 
     quantity: str
@@ -77,7 +78,7 @@ class Finding:
     kind : "exact", "asymptotic", "control" or "outside"
         The kind of rule for the verdict.
     quantity, prediction, measurement, verdict, standard_error, interval, pvalue, power, note, smallest_error
-        As in `Judgement`.
+        As for `Judgement`.
     replicas, diverged : int
     """
 
@@ -195,7 +196,8 @@ class Picture:
     label : str
     values : ndarray, shape (a, b)
     marks : ndarray, shape (a, b), or None
-        Their signs are drawn in the cells, separated by lines, and ringed where they differ from the sign of the value.
+        Numbers whose signs are drawn in the cells, separated by lines, and ringed where they differ from the sign of
+        the value.
     xlabel, ylabel : str
     xticks, yticks : tuple of str, length b and a
         What columns and rows are; without them the image has no axes.

@@ -105,7 +105,7 @@ def law_of_data(
     Raises
     ------
     InvalidInput
-        For shapes that do not fit, data that never vary or are not finite, times and c that are out of range.
+        If shapes do not fit, data never vary or are not finite, or ηt s_max or c is out of range.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def law_of_setting(
     Raises
     ------
     InvalidInput
-        For weights of another dimension, a form that predicts a negative variance, an ensemble that diverges.
+        If the weights have another dimension, the form predicts a negative variance, or the ensemble diverges.
     """
     population = simulate.population(setting)
     _fit(shape, len(population.second_moment), f"the setting's weights ({population.dropped} coordinates never vary)")

@@ -76,7 +76,7 @@ def save(path: Path, weights: np.ndarray, law: WeightLaw, *, seed: int) -> Saved
     Raises
     ------
     InvalidInput
-        For another suffix.
+        If the name has any other suffix.
     """
     check_suffix(path)
     about = {

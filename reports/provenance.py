@@ -18,7 +18,7 @@ def provenance(device: str) -> dict[str, str]:
     Parameters
     ----------
     device : str
-        Where the run trained; a CUDA device is named, if torch is loaded.
+        The device on which the run trained; a CUDA device is named, if torch is loaded.
     """
     found = {"python": platform.python_version()}
     found |= {name: _version(name) for name in PACKAGES}

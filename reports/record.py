@@ -29,17 +29,17 @@ class ReportRecord:
     seed : int
     device : str
     claims : tuple of ClaimReport
-        In the order in which they are printed.
+        The claims, in the order in which they are printed.
     seconds : float
         Wall time of the whole run.
     started : str
-        When it began, ISO 8601.
+        When the run began, ISO 8601.
     command : str
-        The command line that repeats it.
+        The command line that repeats the run.
     limits : tuple of str
-        Where the theory stops, one paragraph per entry.
+        The limits of the theory, one paragraph per entry.
     provenance : mapping of str to str
-        Versions and machine of the run.
+        The versions and the machine of the run.
     """
 
     budget: str

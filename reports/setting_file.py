@@ -26,8 +26,8 @@ def load(path: str | Path) -> Setting:
     Raises
     ------
     InvalidInput
-        For a file that is missing, unreadable, empty or not TOML, and for unknown keys, wrong types and impossible
-        values, each naming the key, the rule and the value.
+        If the file is missing, unreadable, empty or not TOML, or has unknown keys, wrong types or impossible values,
+        each of which is reported with the key, the rule and the value.
     """
     tables = read(path, "setting")
     if not tables:

@@ -118,7 +118,7 @@ def write_template(path: Path) -> Path:
     Raises
     ------
     InvalidInput
-        Where there is a file of this name, or it cannot be written.
+        If there is a file of this name already, or it cannot be written.
     """
     if path.exists():
         raise InvalidInput("file", str(path), "exists already: name another, or delete it")

@@ -200,7 +200,7 @@ class Records:
         Raises
         ------
         InvalidInput
-            Where the folder has no such file, or it is damaged.
+            If the folder has no such file, or the file is damaged.
         """
         path = self.folder / ABOUT_REPORT
         try:

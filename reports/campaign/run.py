@@ -74,8 +74,8 @@ def run_campaign(
     Raises
     ------
     InvalidInput
-        Before anything runs or is deleted, where a name or a number is none of those above, or the folder of CIFAR-10
-        does not hold the images.
+        Before anything runs or is deleted, if a name or a number is not one of those above, or if the folder of
+        CIFAR-10 does not hold the images.
     """
     started, clock = datetime.now(UTC), time.perf_counter()
     plan = _plan(budget, only, device, seed, cifar10)
@@ -122,7 +122,7 @@ def run_shard(
     Raises
     ------
     InvalidInput
-        As `run_campaign`, or where the shard is not "i/n".
+        As for `run_campaign`, or if the shard is not "i/n".
     """
     i, n = parse_shard(shard)
     plan = _plan(budget, only, device, seed, cifar10)
@@ -140,7 +140,7 @@ def assemble(folder: Path) -> ReportRecord:
     Raises
     ------
     InvalidInput
-        Where the folder holds no report, or a record is missing or damaged.
+        If the folder holds no report, or a record is missing or damaged.
     """
     asked = Records(folder, "").description()
     records = Records(folder, asked.device)

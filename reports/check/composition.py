@@ -26,7 +26,7 @@ class Composition:
         What the standard errors are computed over. Errors over units describe the units of these particular networks:
         another training may differ by more.
     parts : EstimatedParts
-        In the scale of the weights as given; eigenspaces in the order of the transfer function.
+        The parts, in the scale of the weights as given; the eigenspaces are in the order of the transfer function.
     """
 
     over: Literal["networks", "units"]

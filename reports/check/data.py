@@ -30,9 +30,9 @@ class ReadSamples:
     ----------
     count : int
     shape : tuple of int, or None
-        Of one sample; None for images of different sizes.
+        The shape of one sample; None for images of different sizes.
     kernel : (C, kh, kw), or None
-        Size of the filters that slide over each sample; None if a sample is a row.
+        The size of the filters that slide over each sample; None if a sample is a row.
     read : callable
         (start, stop) → samples start … stop − 1, of any real dtype; one at a time where `shape` is None.
     """

@@ -47,8 +47,8 @@ def stored(source: str, argument: str, dimensions: tuple[int, ...]) -> StoredArr
     Raises
     ------
     InvalidInput
-        Names `argument`: no such file or key, several arrays and no key, no numbers, a file that is damaged or would
-        run code.
+        If there is no such file or key, there are several arrays and no key, there are no numbers, or the file is
+        damaged or would run code; the error names `argument`.
     """
     path, key = split(source)
     arrays = contents(path, argument)

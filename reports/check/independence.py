@@ -37,7 +37,7 @@ class Relation:
     Attributes
     ----------
     networks : (int, int)
-        Their numbers, from 1.
+        The numbers of the two networks, counted from 1.
     correlation : float
         The mean cosine of their filters: in place, in excess of that of any two filters; otherwise, of each filter and
         the nearest one of the other network.

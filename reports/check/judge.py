@@ -59,15 +59,15 @@ class Check(DisplayedCheck):
     dimension : int
         d, without coordinates that never vary.
     filters : int
-        m, the weight vectors of one network.
+        m, the number of weight vectors per network.
     networks : int
-        How many were given.
+        How many networks were given.
     independent : int
         How many of them count: only the first of related networks counts.
     related : tuple of Relation
         Pairs of networks that are not independent trainings.
     rank : int
-        Of Σ_w, the mean over networks of W'W/m.
+        The rank of Σ_w, the mean over networks of W'W/m.
     misalignment, misalignment_squared : float or None
         M and M²; None where the rank is below d, and M is not defined.
     null_floor : float or None
@@ -87,13 +87,13 @@ class Check(DisplayedCheck):
         95 % interval of M, corrected for sampling noise; None if there are too few vectors or trainings. The upper end
         is infinite if so few vectors do not bound M.
     shape : str or None
-        Shape of f: "falls", "rises", "rises, then falls", or "other"; None: undecided.
+        The shape of f: "falls", "rises", "rises, then falls", or "other"; None if it is undecided.
     joined : tuple of (float, float, int)
         Groups of eigenvalues that were merged: lowest, highest, how many.
     samples, vectors : int
         The numbers of samples, and of the rows or patches in them.
     dropped : int
-        Coordinates that never vary.
+        How many coordinates never vary.
     needed : int or None
         How many independent weight vectors are enough for a verdict (see `orientation_needed`, `filters_needed`); None
         if there is a verdict, or if no number is known to be enough.

@@ -26,9 +26,10 @@ class MeanTest:
     Attributes
     ----------
     pvalue : float
-        For exact alignment between the free directions, and between them and the fixed ones; 1 if none is free.
+        The p-value of exact alignment between the free directions, and between them and the fixed ones; 1 if none is
+        free.
     fixed, free : int
-        Numbers of directions on which Σ_w is arbitrary, because the mean lies along them, and of all others.
+        The numbers of directions on which Σ_w is arbitrary, because the mean lies along them, and of all others.
     """
 
     pvalue: float
@@ -43,7 +44,7 @@ class Fixing:
     Attributes
     ----------
     basis : ndarray, shape (d, d)
-        Fixed directions first.
+        The basis of the turns in columns, the fixed directions first.
     turns : Turns
     fixed : int
         How many directions are fixed.

@@ -98,7 +98,7 @@ def check(
     Raises
     ------
     InvalidInput
-        For shapes that do not fit, numbers that are not finite, options of the other kind, and any input that allows
+        If shapes do not fit, numbers are not finite, options belong to the other kind of weights, or the input allows
         no statement.
 
     Examples

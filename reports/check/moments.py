@@ -37,9 +37,9 @@ class DataMoment:
         Mean of x xᵀ in each group of samples.
     means : ndarray, shape (K, d)
     counts : ndarray, shape (K,)
-        Vectors x in each group.
+        The number of vectors x in each group.
     samples : int
-        Independent samples: rows, or images.
+        The number of independent samples: rows, or images.
     varies : ndarray of bool
         Which coordinates of a weight vector are kept (the d of them that are true): those that vary in the data.
     centred : bool
@@ -198,7 +198,8 @@ def data_moment(stream: ReadSamples, *, dilation: int = 1, progress: bool = Fals
     Raises
     ------
     InvalidInput
-        For numbers that are not finite, kernels larger than the images, fewer than two rows, data that never vary.
+        If numbers are not finite, kernels are larger than the images, there are fewer than two rows, or the data never
+        vary.
     """
     if dilation < 1:
         raise InvalidInput("dilation", dilation, "must be at least 1")

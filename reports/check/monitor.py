@@ -25,7 +25,7 @@ class Monitor:
     Attributes
     ----------
     spaces : Eigenspaces
-        Of the data's second moment, on the coordinates that vary.
+        The eigenspaces of the data's second moment, on the coordinates that vary.
     varies : ndarray of bool
         Which coordinates of a weight vector these are.
     quantity : "misalignment" or "orientation"

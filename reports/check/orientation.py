@@ -54,7 +54,7 @@ class Orientation:
     pvalue : float
         p-value of a random basis, by the energy of the unaligned part of B (`random_basis_energy`).
     verdict : "aligned", "partly aligned", "not aligned" or "undecided"
-        By this measure alone.
+        The verdict by this measure alone.
     """
 
     effect: float

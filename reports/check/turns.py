@@ -99,7 +99,7 @@ def filters_pvalue(
     ----------
     turns : Turns
     filters : ndarray, shape (N, d)
-        In the basis of the turns.
+        The filters, in the basis of the turns.
     noise : BasisNoise, optional
         Rotations by which the basis may be wrong, `DataMoment.basis_noise`. Only the turned copies are rotated by them,
         because the measured basis already contains such an error. Exact without noise; conservative with it, to first
@@ -116,7 +116,7 @@ class TurnedFilters:
     ----------
     turns : Turns
     filters : ndarray, shape (N, d)
-        In the basis of the turns.
+        The filters, in the basis of the turns.
     change : ndarray, shape (d, d), or None
         Orthogonal VᵀU, if the turns are those of a basis U and the noise is that of V. Where U has the columns of V in
         another order, as it nearly always has, coordinates are reordered instead of multiplied.

@@ -24,7 +24,7 @@ class Evidence:
     networks, eigenspaces : int
         Number of independent trainings (only the first of related ones counts), and of eigenspaces of the data.
     rank, dimension : int
-        Of Σ_w.
+        The rank of Σ_w, and its dimension d.
     reference : float or None
         M of a random basis, corrected for sampling noise; None where it is unknown.
     interval : (float, float) or None

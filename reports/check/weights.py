@@ -19,7 +19,7 @@ class WeightVectors:
     Attributes
     ----------
     vectors : ndarray, shape (m, d), float64
-        Filters flattened C × kh × kw, like patches.
+        The weight vectors; filters are flattened C × kh × kw, like patches.
     kernel : tuple of int, or None
         (C, kh, kw) of filters, None for a dense layer.
     group : (int, int)
@@ -47,16 +47,16 @@ def filters(array: Any, *, transposed: bool = False, group: tuple[int, int] = (1
     Parameters
     ----------
     array : (m, d), (m, C, k) or (m, C, kh, kw)
-        In PyTorch's layout, output first.
+        The weights in PyTorch's layout, output first.
     transposed : bool
-        Inputs first: (d, m), (k, C, m) or (kh, kw, C, m), as Keras and JAX store them.
+        Whether inputs come first: (d, m), (k, C, m) or (kh, kw, C, m), as Keras and JAX store them.
     group : (j, g)
         Only the filters that see the j-th of g groups of channels (grouped and depthwise convolutions).
 
     Raises
     ------
     InvalidInput
-        For any other shape, an empty array, numbers that are not real or not finite, weights that are all zero.
+        If the shape is any other, the array is empty, numbers are not real or not finite, or the weights are all zero.
     """
     values = host(array, "weights")
     _check_shape(values.shape)

@@ -26,18 +26,18 @@ class TrainedAlignment:
     Attributes
     ----------
     aligned, aligned_error : float
-        Its correlation with the nearest matrix that is aligned with the data, 1 under alignment, and its standard
-        error. NaN where sampling noise is all there is.
+        The correlation of that matrix with the nearest one that is aligned with the data, 1 under alignment, and its
+        standard error. NaN where sampling noise is all there is.
     pvalue : float
-        Of the exact test that the law of the weights is invariant under the rotations that commute with the data's
-        second moment; half of `level` or more.
+        The p-value of the exact test that the law of the weights is invariant under the rotations that commute with the
+        data's second moment; half of `level` or more.
     level : float
-        At which alignment is rejected.
+        The level at which alignment is rejected.
     axes, axes_error : float
         The share of what is not aligned (squared) that lies along the coordinate axes, and its standard error. It says
         nothing unless the test rejects.
     chance : float
-        That share for a random direction, on average.
+        The average of that share for a random direction.
     networks : int
     """
 
@@ -80,7 +80,7 @@ def alignment_after(
     Parameters
     ----------
     train : callable
-        As in `equivariance`; labels must be drawn inside. It is given tensors of double precision.
+        The training, as for `equivariance`; labels must be drawn inside. It is given tensors of double precision.
     data_moment : ndarray, shape (d, d)
         The second moment of the rows, of mean 0. Where the coordinate axes are its eigenvectors, weights that follow
         the axes are aligned: turn it.
@@ -89,15 +89,16 @@ def alignment_after(
     init_variance : float
         Initial weights are drawn from N(0, init_variance/d).
     networks : int
-        At least 64.
+        The number of networks, at least 64.
     level : float
-        At which alignment is rejected, above 0 and below .001. The smaller, the longer the test takes: seconds at 1e-6.
+        The level at which alignment is rejected, above 0 and below .001. The smaller, the longer the test takes:
+        seconds at 1e-6.
     seed : int
 
     Raises
     ------
     InvalidInput
-        For fewer networks, a matrix that is not a second moment, and as in `equivariance`.
+        If there are fewer networks, or the matrix is not a second moment, and as for `equivariance`.
 
     Examples
     --------

@@ -29,7 +29,8 @@ class ComparedReading:
     max_abs_z : float or None
         The largest |τ̂ − τ| / SE over the eigenspaces; None without a standard error.
     pvalue : float or None
-        Of the prediction, by the whole-matrix test where the form gives the matrix, otherwise Bonferroni over the τ.
+        The p-value of the prediction, by the whole-matrix test if the form gives the matrix, otherwise by Bonferroni
+        over the τ.
     max_relative_error : float
         The largest |τ̂ / τ − 1|.
     detectable : float or None

@@ -23,15 +23,15 @@ class Estimate:
     ----------
     step : int
     sigma, tau, tau_se : ndarray, shape (k,)
-        σ ascending; standard errors between blocks of replicas, NaN for a single block; τ is NaN where all replicas
-        have diverged.
+        σ, ascending; τ, which is NaN where all replicas have diverged; and its standard errors between blocks of
+        replicas, NaN for a single block.
     multiplicity : tuple of int, length k
     mean_weight_norm : float
         ‖E[w]‖, estimated without subtracting its noise; NaN where all replicas have diverged.
     misalignment : float or None
         M of the mean second moment; None where that is singular.
     alignment_pvalue : float or None
-        Of the exact randomization test (energy); None with a single block, or where it was not asked for.
+        The p-value of the exact randomization test (energy); None for a single block, or if it was not asked for.
     """
 
     step: int

@@ -50,7 +50,7 @@ def mean_and_half(values: np.ndarray) -> tuple[float, float]:
     Raises
     ------
     Diverged
-        For fewer than two values.
+        If there are fewer than two values.
     """
     count = len(values)
     if count < 2:
@@ -180,7 +180,7 @@ def effect_found(error: float, tail: float, *, degrees: float | None = None, rel
     tail : float
         The size of the test on the side on which the effect lies.
     degrees : float or None
-        Of the estimated error; None where it is known.
+        The degrees of freedom of the estimated error; None if it is known.
     relative : bool
         Whether effect and error are relative to a scale, as τ̂/τ − 1 is. The standard error then grows with the effect,
         to (1 + ε) s, and ε/(1 + ε) = m s: upward effects are the harder ones, and the answer is theirs. It is infinite

@@ -59,15 +59,15 @@ class MeasuredOrder:
     limit_error : ndarray
         The standard error of the solver's Monte Carlo in the corrected τ, and not of the limit alone.
     limit_bias : ndarray, shape (R, k)
-        The bias of the solver's Monte Carlo that is declared of the corrected τ.
+        The declared bias of the solver's Monte Carlo in the corrected τ.
     correction, correction_error : ndarray
-        What is added, and its standard error between blocks of networks.
+        What is added to the limit, and its standard error between blocks of networks.
     remainder : ndarray, shape (R, 1)
-        What is declared of the terms that are left out.
+        The declared size of the terms that are left out.
     order : int
         The order in 1/d of the last term that is measured.
     replicas : int
-        Networks of all smaller sizes.
+        The number of networks of all smaller sizes.
     """
 
     limit: np.ndarray
@@ -100,11 +100,11 @@ class Gap:
     ratio : float
         p.
     mean, error : ndarray
-        At the eigenvalues of the setting, smoothed; and its standard error between blocks of networks.
+        The gap at the eigenvalues of the setting, smoothed, and its standard error between blocks of networks.
     solved : Solved
         The limit.
     across : ndarray, shape (K, k)
-        From the nodes at which that is solved to the eigenvalues of the setting.
+        The matrix from the nodes at which the limit is solved to the eigenvalues of the setting.
     """
 
     ratio: float

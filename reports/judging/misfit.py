@@ -22,7 +22,7 @@ class Misfit:
     Attributes
     ----------
     rms : float
-        The mean square of the measured mean less that of its noise, and the root of it; 0 where the noise is larger.
+        The root of the mean square of the measured mean less that of its noise; 0 where the noise is larger.
     low, high : float
         The ends of its interval.
     noise : float
@@ -51,7 +51,7 @@ def misfit(off: np.ndarray, *, confidence: float = CONFIDENCE) -> Misfit:
     Raises
     ------
     Diverged
-        For fewer than two curves, or curves without any scatter.
+        If there are fewer than two curves, or the curves have no scatter.
     """
     count, places = off.shape
     if count < 2:

@@ -50,7 +50,7 @@ class SurrogateReading:
     sigma : ndarray, shape (k,)
     multiplicity : tuple of int, length k
     sizes : tuple of Moved
-        One per factor, the larger network first.
+        The sizes, one per factor, the larger network first.
     difference, half_width : ndarray, shape (k,)
         τ of the smaller network over that of the larger one, less 1; half of its simultaneous 95 % interval.
     agreement : "converged", "not converged" or "undecided"
@@ -73,7 +73,7 @@ class Surrogate:
     Attributes
     ----------
     setting : Setting
-        The full-size one.
+        The full-size setting.
     factors : (int, int)
         b, ascending.
     replicas, diverged : (int, int)
@@ -112,7 +112,7 @@ class ScalingError:
     worst, worst_se : float
         The relative error of the τ that is furthest off, signed, and its standard error.
     degrees : float
-        Of freedom of that standard error, by Welch and Satterthwaite.
+        The degrees of freedom of that standard error, by Welch and Satterthwaite.
     rms, noise : float
         Root mean square over the eigenspaces of the relative error of τ, and of its standard error; the noise of both
         ensembles counts.
@@ -182,18 +182,19 @@ def surrogate(
     Parameters
     ----------
     setting : Setting
-        The full-size one, which is not trained.
+        The full-size setting, which is not trained.
     factors : two int
         Divisors of rows, widths and updates, ascending, at least 2.
     replicas : int or None
-        How many full-size ones to match in standard error: b times as many are trained. Those of the setting if None.
+        How many full-size replicas to match in standard error: b times as many are trained. If None, those of the
+        setting.
     tolerance : float
-        By which the two sizes may differ in any τ.
+        The most by which the two sizes may differ in any τ.
 
     Raises
     ------
     InvalidInput
-        As :func:`simulate.scaling.shrink`, before anything is trained.
+        As for :func:`simulate.scaling.shrink`, before anything is trained.
     """
     chosen = tuple(factors)
     if len(chosen) != 2 or not 2 <= chosen[0] < chosen[1]:

@@ -30,8 +30,8 @@ class ExactTest:
     sharp : bool
         Whether the law of its statistic is known well enough for a level of `LEVEL`.
     count_needed : callable, () → int or None
-        Replicas that suffice to detect an error of `DISCREPANCY`; None if more than `MANY`. This search costs more
-        than the test, so it is a function, called only for undecided readings.
+        The number of replicas that suffice to detect an error of `DISCREPANCY`; None if more than `MANY`. This search
+        costs more than the test, so it is a function, called only for undecided readings.
     variance : float
         The relative variance of one replica's τ from which they are computed: predicted, or a bound from the sample;
         2, that of the square of a Gaussian number, for Gaussian vectors.

@@ -50,11 +50,12 @@ class AgopAgreement:
     correlation : float
         Correlation of WᵀW and WᵀKW, both without their multiples of the identity.
     chance : float
-        Its mean over random rotations of the units.
+        The mean of the correlation over random rotations of the units.
     effect : float
         (correlation − chance)/(1 − chance): 0 by chance, 1 if they are proportional.
     pvalue : float
-        For the hypothesis that the gradients are independent of W's left singular vectors: one-sided, .005 or more.
+        The p-value of the hypothesis that the gradients are independent of W's left singular vectors: one-sided, .005
+        or more.
     interval : (float, float) or None
         95 % interval of the effect, rather too long than too short: it covered 98 % or more in all studies of its
         calibration. None for fewer than four units.

@@ -50,7 +50,7 @@ def batches_of(data: Any, first: Any = None, batch: int | None = None) -> DataBa
     Raises
     ------
     InvalidInput
-        For anything else, empty data, and files that cannot be read.
+        If the data are anything else or empty, or files cannot be read.
     """
     if isinstance(data, (str, Path)):
         return _from_file(str(data), first, batch)

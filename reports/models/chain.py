@@ -85,7 +85,8 @@ def chain(state: Mapping[str, Any], forward: str | None = None) -> Any:
     Raises
     ------
     InvalidInput
-        For words that are neither, options that the step does not have, and, without `forward`, other layers.
+        If a word is neither a layer nor one of `OPERATIONS`, if a step does not have an option, and, without `forward`,
+        if there are other layers.
 
     Examples
     --------

@@ -33,7 +33,7 @@ def collect(
     Raises
     ------
     InvalidInput
-        For empty data, and data on which the model cannot be run.
+        If the data are empty, or the model cannot be run on them.
     """
     found = streams([tap.layer for tap in taps], shares)
     samples, waiting = 0, [0]  # of the batch that is run, which hooks must know before the model has returned

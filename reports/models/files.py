@@ -27,7 +27,7 @@ def load_model(source: str, forward: str | None = None) -> tuple[Any, tuple[str,
     Raises
     ------
     InvalidInput
-        For files that cannot be read or would run code, and steps that the file does not have.
+        If the file cannot be read or would run code, or does not have one of the steps.
     """
     path, prefix = split(source)
     if is_program(path):

@@ -53,7 +53,7 @@ def function_of(target: str) -> tuple[str, Callable[..., Any] | None]:
     Raises
     ------
     InvalidInput
-        For any function that is not on the list.
+        If the function is not on the list.
 
     Examples
     --------

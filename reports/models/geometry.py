@@ -20,7 +20,7 @@ class Geometry:
     kernel, stride, dilation : tuple of int
         One number per spatial axis.
     padding : tuple of (int, int)
-        Before and after, per spatial axis.
+        The padding before and after, per spatial axis.
     mode : str
         "zeros", "reflect", "replicate" or "circular".
     """

@@ -165,7 +165,7 @@ def chosen(names: Sequence[str], wanted: str | Sequence[str] | None) -> list[str
     Raises
     ------
     InvalidInput
-        For a pattern that matches none.
+        If a pattern matches none of them.
 
     Examples
     --------

@@ -59,27 +59,28 @@ def check_model(
     largest : int
         Layers of more dimensions are left out unless `layers` names them.
     device : optional
-        Where the model runs; by default, the device of its weights.
+        The device on which the model runs; by default, the device of its weights.
     forward : callable or str, optional
         (model, batch) → runs the model, for batches that it does not take as they are. For a state dict, the steps of
         the model in words, as `reports.models.chain` describes them.
     center, ridge, seed
-        As for one layer.
+        Options as for one layer.
     initial : module or state dict, or a list of them
         The models before training, one for each; the result then says how much of every layer's Σ_w stems from them.
     notes : sequence of str
         What was assumed about the model, kept with the result.
     against : "data" or "agop"
-        With "agop", dense layers and convolutions are also compared with the average outer product of the gradients of
-        the model's outputs with respect to their inputs: `LayerCheck.aligned_with` is data, AGOP, both or neither.
+        What layers are compared with. With "agop", dense layers and convolutions are also compared with the average
+        outer product of the gradients of the model's outputs with respect to their inputs: `LayerCheck.aligned_with` is
+        data, AGOP, both or neither.
     progress : bool
         Show progress bars on stderr.
 
     Raises
     ------
     InvalidInput
-        For data on which the model cannot be run, patterns that match nothing, models that differ in their layers,
-        initial weights of another model.
+        If the model cannot be run on the data, a pattern matches nothing, models differ in their layers, or initial
+        weights are those of another model.
     """
     if against not in ("data", "agop"):
         raise InvalidInput("against", against, "must be 'data' or 'agop'")
@@ -135,7 +136,7 @@ def unwrapped(model: Any, forward: Any = None) -> Any:
     Raises
     ------
     InvalidInput
-        For anything but a module that can be run, with what to pass instead.
+        If the model is anything but a module that can be run; the message says what to pass instead.
     """
     if isinstance(model, Mapping):
         if callable(forward):

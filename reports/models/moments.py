@@ -88,7 +88,7 @@ class Stream:
         Raises
         ------
         InvalidInput
-            For inputs that are not finite, never vary, or are so small that their squares vanish.
+            If inputs are not finite, never vary, or are so small that their squares vanish.
         """
         low, high = self._low.cpu().numpy(), self._high.cpu().numpy()
         if not (np.isfinite(low).all() and np.isfinite(high).all()):

@@ -33,7 +33,7 @@ class Course(Displayed):
     labels : tuple of str
         What each checkpoint is called, such as a step or a file.
     checks : tuple of ModelCheck
-        In the order of training.
+        The checks, in the order of training.
     """
 
     labels: tuple[str, ...]
@@ -73,18 +73,19 @@ def check_over(models: Sequence[Any], data: Any, *, labels: Sequence[str] | None
     Parameters
     ----------
     models : sequence of modules or state dicts
-        In the order of training.
+        The checkpoints, in the order of training.
     data : see `batches_of`
-        Read once per checkpoint, because the inputs of deeper layers change.
+        The data, which are read once per checkpoint, because the inputs of deeper layers change.
     labels : sequence of str, optional
         Names of the checkpoints; 1, 2, … by default.
     options
-        Those of `check_model`.
+        Options of `check_model`.
 
     Raises
     ------
     InvalidInput
-        For fewer than two checkpoints, a different number of labels, and everything that `check_model` refuses.
+        If there are fewer than two checkpoints or a different number of labels, and for everything that `check_model`
+        refuses.
     """
     names = tuple(map(str, labels if labels is not None else range(1, len(models) + 1)))
     if len(models) < 2:

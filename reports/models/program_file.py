@@ -68,7 +68,7 @@ def read_program(path: Path) -> Written:
     Raises
     ------
     InvalidInput
-        For files that are damaged, compressed, or hold pickled objects or several programs.
+        If the file is damaged, compressed, or holds pickled objects or several programs.
     """
     with _readable(path), zipfile.ZipFile(path) as archive:
         infos = archive.infolist()

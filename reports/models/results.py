@@ -55,7 +55,7 @@ class ModelCheck(Displayed):
     Attributes
     ----------
     layers : tuple of LayerCheck
-        In the order of the model.
+        The layers, in the order of the model.
     unchecked : tuple of Unchecked
         Layers with weights that were left out, and why.
     samples : int

@@ -36,7 +36,7 @@ def sensitivities(
     Raises
     ------
     InvalidInput
-        Where the model's output is not a tensor, or cannot be differentiated.
+        If the model's output is not a tensor, or cannot be differentiated.
     """
     generator = torch.Generator().manual_seed(seed)
     dtype, home = home_of(model)

@@ -40,9 +40,9 @@ def build(out: Path, *, report: Path | None = None, reference: bool = True) -> P
     Raises
     ------
     UnreadableFormula
-        Where a formula cannot be drawn.
+        If a formula cannot be drawn.
     DeadLinks
-        Where a link leads nowhere, or a page would fetch something from a network.
+        If a link leads nowhere, or a page would fetch something from a network.
     """
     out.mkdir(parents=True, exist_ok=True)
     for page in PAGES:

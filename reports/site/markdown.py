@@ -52,7 +52,7 @@ def to_article(text: str, place: Callable[[str], str]) -> Article:
     Raises
     ------
     UnreadableFormula
-        Where a formula is no LaTeX mathematics, or uses a command that is not known.
+        If a formula is not LaTeX mathematics, or uses a command that is not known.
     """
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.use(dollarmath_plugin, double_inline=True, allow_digits=False, renderer=_math)
@@ -98,7 +98,7 @@ def formula(latex: str, *, block: bool = False) -> str:
     Raises
     ------
     UnreadableFormula
-        Where it is no LaTeX mathematics, or uses a command that is not known.
+        If it is not LaTeX mathematics, or uses a command that is not known.
     """
     title = escape(" ".join(latex.split()))
     drawn = mathml(_ALIGNED.sub("{split}", latex), block=block)

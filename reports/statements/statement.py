@@ -24,7 +24,7 @@ class Question:
     case : str
         How the case of a finding begins; any case if empty.
     quantity : str
-        Words of its quantity; any quantity if empty.
+        Words in the quantity of a finding; any quantity if empty.
     """
 
     claim: str
@@ -47,15 +47,15 @@ class Statement:
     Attributes
     ----------
     place : str
-        Where it stands: "Proposition 1", "Figure 5".
+        The place of the statement in the paper: "Proposition 1", "Figure 5".
     said : str
-        What it says, in our words.
+        What the statement says, in our words.
     done : str
         What this project does about it; "nothing" and the reason where it does nothing.
     unknown : str
         What is not known of it, or not reached, and why.
     asked : tuple of Question
-        The findings that are shown; none where nothing was done. Of all claims named here the verdicts are counted.
+        The findings that are shown; none where nothing was done. The verdicts of all claims named here are counted.
     """
 
     place: str
@@ -98,7 +98,7 @@ def findings_of(results: Path) -> dict[str, tuple[Finding, ...]]:
     Raises
     ------
     OSError
-        Where it cannot be read.
+        If the file cannot be read.
     """
     claims = json.loads(results.read_text())["claims"]
     return {claim["id"]: msgspec.convert(claim["findings"], tuple[Finding, ...], strict=False) for claim in claims}

@@ -25,12 +25,12 @@ def assert_aligned(weights: Any, rows: Any, **options: Any) -> None:
     rows : array or tensor
         The layer's input, (n, d) or images.
     options
-        Those of `check`: `center`, `seed`, `transposed` and others.
+        Options of `check`: `center`, `seed`, `transposed` and others.
 
     Raises
     ------
     AssertionError
-        With the explanation of `check`, unless its verdict is "aligned".
+        If the verdict of `check` is not "aligned"; the message is its explanation.
 
     Examples
     --------
@@ -57,12 +57,13 @@ def assert_contained(first: Eigenspaces | Array, second_moment: Array, /, **opti
     second_moment : Array, shape (d, d)
         B.
     options
-        Those of `theory.containment.containment`: `tolerance`, `error_a`, `error_b`.
+        Options of `theory.containment.containment`: `tolerance`, `error_a`, `error_b`.
 
     Raises
     ------
     AssertionError
-        With leakage and anisotropy of every eigenspace that is not contained, or for which that is undecided.
+        If an eigenspace is not contained, or that is undecided; the message gives leakage and anisotropy of every such
+        eigenspace.
 
     Examples
     --------
@@ -99,8 +100,8 @@ def assert_holds(setting: Setting, *, formula: str | None = None) -> None:
     Raises
     ------
     AssertionError
-        With one line per reading, unless `verify` finds that all of them hold. `undecided` also fails; its reason says
-        how many replicas would decide.
+        Unless `verify` finds that all readings hold; the message has one line per reading. `undecided` also fails; its
+        reason says how many replicas would decide.
     NoClosedForm
         If no formula applies.
 

@@ -51,15 +51,17 @@ class PredictedEffect:
     measure : str
         "mean accuracy", or "mean loss" if labels are not classes.
     effect : "helps", "hurts", "undecided" or None
-        By the interval over networks, or by the sign alone for a single network; None if there is no prediction.
+        The effect according to the interval over networks, or to the sign alone for a single network; None if there is
+        no prediction.
     gain : PairedMean or None
-        Positive if the treatment helps; its interval covers the variation between networks, not the neglected terms.
+        The gain, positive if the treatment helps; its interval covers the variation between networks, not the neglected
+        terms.
     single : float or None
         The gain for a single network, which has no interval.
     loss : PairedMean or None
         The gain in loss, even if accuracy is the measure.
     by_kernels : float or None
-        With f_0 := 0: the effect of the tangent kernels alone.
+        The gain with f_0 := 0: the effect of the tangent kernels alone.
     kernels : KernelRatios or None
     fresh_task : FreshTask or None
         The best condition that needs no task; None if `kernels` is unknown for a reason other than a single network.
@@ -95,9 +97,10 @@ class Answer:
     ----------
     treatment, measure : str
     effect : "helps", "hurts", "absent" or "undecided"
-        By the interval of paired differences from scratch: on one side of 0; within `bound` of it; or neither.
+        The effect according to the interval of paired differences from scratch: on one side of 0; within `bound` of it;
+        or neither.
     gain : PairedMean or None
-        Positive if the treatment helps; None for a single replica.
+        The gain, positive if the treatment helps; None for a single replica.
     bound : float
         The size below which an effect counts as absent.
     predicted : PredictedEffect or None

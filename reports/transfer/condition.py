@@ -52,10 +52,11 @@ class Linearised:
     ----------
     whole : LinearisedTraining
     by_kernels : LinearisedTraining
-        With f_0 := 0: the effect of the tangent kernels alone.
+        The training with f_0 := 0: the effect of the tangent kernels alone.
     kernels : KernelNumbers or None
-        On `KERNEL_ROWS` downstream rows; None if they were not requested, for a single output or row, which cannot be
-        centred, and if the gradients of filters would take more than `KERNEL_HELD` numbers.
+        Numbers of the tangent kernels on `KERNEL_ROWS` downstream rows; None if they were not requested, for a single
+        output or row, which cannot be centred, and if the gradients of filters would take more than `KERNEL_HELD`
+        numbers.
     """
 
     whole: LinearisedTraining
@@ -74,7 +75,7 @@ class Condition:
         Gain over the networks' own initial weights, on the downstream rows: None for the accuracy of a single output,
         and for both if every linearised training diverges.
     by_kernels : MeanGain or None
-        With f_0 := 0 on both sides: in accuracy, or in loss if there is no accuracy.
+        The gain with f_0 := 0 on both sides: in accuracy, or in loss if there is no accuracy.
     before, after : KernelNumbers or None
         Numbers of the tangent kernels at the initial weights and at the switch.
     replicas : int
@@ -115,7 +116,7 @@ def linearise(
     Raises
     ------
     InvalidInput
-        For shapes that do not fit, or parameters that are not finite.
+        If shapes do not fit, or parameters are not finite.
     """
     rounded = inputs.to(inputs.x.device, dtype)
     train = partial(

@@ -99,12 +99,12 @@ def fresh_task(network: Network, scratch: Sequence[Array], pretrained: Sequence[
         Every layer's weights (R, out, in), then with `bias` its biases (R, out), first layer first; for a single pair
         (out, in) and (out,).
     rows : Array, shape (n, d) or (n, C, H, W)
-        Two dozen are enough; all pairs share them.
+        The rows, which all pairs share; two dozen are enough.
 
     Raises
     ------
     InvalidInput
-        As `theory.transfer.kernel_change_of`.
+        As for `theory.transfer.kernel_change_of`.
     """
     before, after = (_pairs(network, each) for each in (scratch, pretrained))
     shared = namespace(rows).stack([rows] * len(before[0]))

@@ -39,7 +39,7 @@ def transfer(
     Raises
     ------
     InvalidInput
-        For everything that either of them refuses.
+        If the training or the comparison refuses what it is given.
     """
     result = simulate.transfer.run(
         experiment,
@@ -102,7 +102,7 @@ def answer_transfer(
     Raises
     ------
     InvalidInput
-        Where every replica has diverged.
+        If every replica has diverged.
     """
     found = study(result)
     compared = switched is not None and len(result.treated) > 1

@@ -73,7 +73,7 @@ def write(
     ----------
     report : ReportRecord
     out_dir : path
-        Created if need be; other files in it are left alone.
+        The folder of the report, created if need be; other files in it are left alone.
     provenance : mapping, optional
         What to print of versions and machine; collected here if not given.
     pdf : bool
@@ -81,7 +81,7 @@ def write(
     floats : bool
         Whether to write floats/*.tex, too: the tables with their captions and labels.
     processes : int
-        How many of them draw figures, most of the time that this takes; with more than one, a script needs
+        How many processes draw figures, which is most of the time that this takes; with more than one, a script needs
         ``if __name__ == "__main__"``.
 
     Returns

@@ -56,7 +56,7 @@ def mathml(source: str, *, block: bool = False) -> str:
     Raises
     ------
     UnreadableFormula
-        Where latex2mathml cannot read it, or leaves a command as it is.
+        If latex2mathml cannot read it, or leaves a command as it is.
 
     Examples
     --------

@@ -46,7 +46,7 @@ class ColumnLayout:
     width : float
         The width in em of its longest cell.
     wrap : (float, float) or None
-        For a text column that may wrap, its widths in em on a line of ARTICLE and on one of REPORT.
+        The widths in em of a text column that may wrap, on a line of ARTICLE and on one of REPORT.
     table_format : str
         siunitx's table-format, empty for text.
     """
