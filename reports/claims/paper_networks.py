@@ -35,8 +35,8 @@ def checked(budget: str, cifar10: Path | None) -> Path | None:
     Raises
     ------
     InvalidInput
-        If a folder is given for another budget than "paper", is missing, is no such folder, or holds too few images or
-        classes.
+        If a folder is given for any budget other than "paper", or is missing, is no such folder, or holds too few
+        images or classes.
     """
     if cifar10 is None:
         return None
