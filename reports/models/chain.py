@@ -85,8 +85,9 @@ def chain(state: Mapping[str, Any], forward: str | None = None) -> Any:
     Raises
     ------
     InvalidInput
-        If a word is neither a layer nor one of `OPERATIONS`, if a step does not have an option, and, without `forward`,
-        if there are other layers.
+        If there are no steps or too many, a word is neither a layer nor one of `OPERATIONS`, or an option is not one of
+        its step, not a number or out of range; without `forward`, if there are layers other than dense ones, they do
+        not fit each other, or two networks have the same layers.
 
     Examples
     --------

@@ -66,8 +66,8 @@ class TransferDraws:
     Raises
     ------
     InvalidInput
-        If real data cannot be read or don't fit, or the two tasks have different numbers of outputs and are not both of
-        classes.
+        If real data cannot be read or don't fit, the two tasks have different numbers of outputs and are not both of
+        classes, or a criterion or target is an accuracy and the labels are not classes.
     """
 
     def __init__(self, experiment: Experiment) -> None:

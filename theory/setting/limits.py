@@ -42,6 +42,8 @@ def require_updates(count: int) -> None:
     ------
     NoClosedForm
         If the limit is exceeded; the message names it, and how to raise it.
+    InvalidInput
+        If the environment variable that sets the limit is not a number.
     """
     text = os.environ.get(UPDATES, "")
     require(not text or (text.isascii() and text.isdecimal() and len(text) < 16), UPDATES, text, "must be a number")
