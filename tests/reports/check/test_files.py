@@ -179,6 +179,16 @@ def test_the_state_of_an_optimizer_is_not_part_of_a_model(tmp_path):
     assert stored(f"{tmp_path}/any.pt", "weights", (2,)).name == "params.w"
 
 
+@pytest.mark.parametrize(("others", "proposed"), [(999, True), (1000, False)])
+def test_a_thousand_names_are_compared_with_the_key(tmp_path, others, proposed):
+    """Names that share no part with the key are compared in the order of the file."""
+    names = [f"layers.{k}.bias" for k in range(others)] + ["embedding"]
+    np.savez(tmp_path / "many.npz", **{name: np.ones(1) for name in names})
+    with pytest.raises(InvalidInput) as refused:
+        stored(f"{tmp_path}/many.npz:embeding", "weights", (2,))
+    assert ("did you mean 'embedding'?" in str(refused.value)) is proposed
+
+
 def test_a_message_names_the_arrays_that_are_most_like_the_key(tmp_path):
     names = [f"a{k}.weight" for k in range(20)] + ["layers.3.query.weight"]
     np.savez(tmp_path / "many.npz", **{name: np.ones((2, 3)) for name in names})

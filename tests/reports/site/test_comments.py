@@ -12,7 +12,8 @@ ONE = 1
 # above
 TWO = 2  # beside, which counts
 # above THREE,
-# in two lines
+# in three
+# lines
 THREE: int = 3
 FOUR = [
     4,  # of an entry
@@ -27,7 +28,7 @@ def function():
 """
     assert comments_of(source) == {
         "TWO": "beside, which counts",
-        "THREE": "above THREE, in two lines",
+        "THREE": "above THREE, in three lines",
         "FOUR": "at the end",
     }
 
