@@ -235,6 +235,6 @@ def _positive(name: str, matrix: np.ndarray, n: int) -> np.ndarray:
     if checked.shape != (n, n):
         raise InvalidInput(f"{name}.shape", checked.shape, f"must be ({n}, {n})")
     values = np.linalg.eigvalsh(checked)
-    if values[0] < -1e-7 * max(values[-1], -values[0]):
+    if values[0] < -1e-7 * abs(values[-1]):
         raise InvalidInput(name, f"eigenvalue {values[0]:.3g}", "must be positive semi-definite")
     return checked

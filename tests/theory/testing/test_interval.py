@@ -13,7 +13,8 @@ from theory.errors import InvalidInput
 from theory.misalignment import misalignment_squared, null_floor
 from theory.symmetry import SymmetryGroup, twirl
 from theory.testing import misalignment_interval
-from theory.testing.interval import MisalignmentPath
+from theory.testing.interval import MisalignmentPath, widening
+from theory.testing.randomization import generator_of
 
 
 def turned_moment(spaces, angle, rng):
@@ -51,6 +52,25 @@ def test_the_floor_is_that_of_independent_vectors():
     found = misalignment_interval(spaces, moments, resamples=1999)
     assert found.null_floor == pytest.approx(null_floor([1] * 6, 300).value, rel=0.2)
     assert found.squared == pytest.approx(float(misalignment_squared(spaces, moments.mean(axis=0))), rel=1e-10)
+
+
+def test_as_many_resamples_as_the_tail_has_exclude_a_lower_value():
+    """At confidence ½ the tail has five of 20 resamples: the lower end is the last position at which no more exceed M².
+
+    The positions are tried one by one, up to the estimate at 1; an end where only four exceed it would lie elsewhere.
+    """
+    rng, spaces = generator(4), spaces_of((1, 1, 1))
+    local = Eigenspaces(spaces.eigenvalues, spaces.multiplicity, np.eye(3), 0.0)
+    moments = replicas_of(turned_moment(local, 0.6, rng), 12, 20, rng)
+    found = misalignment_interval(local, moments, confidence=0.5, resamples=20, seed=1)
+    weights = generator_of(1).multinomial(12, np.full(12, 1 / 12), size=20)
+    means = np.einsum("bk,kij->bij", weights / 12, moments)
+    path = MisalignmentPath(local, moments.mean(axis=0), means, widening(12, 0.25))
+    positions = np.linspace(0, 1, 2001)
+    beyond = np.array([np.count_nonzero(path.sample(t) >= found.squared) for t in positions])
+    last_of_four, last_of_five = (np.flatnonzero(np.maximum.accumulate(beyond) <= most)[-1] for most in (4, 5))
+    assert last_of_four < last_of_five - 1
+    assert path.exact(positions[last_of_five]) <= found.squared_low <= path.exact(positions[last_of_five + 1])
 
 
 def test_ends_are_where_the_sample_is_in_a_tail():
