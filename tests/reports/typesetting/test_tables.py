@@ -9,6 +9,7 @@ import re
 from html.parser import HTMLParser
 
 from reports.findings import CONTINUED, Column, Table
+from reports.typesetting.layout import ARTICLE, GAP, REPORT, lay_out
 from reports.typesetting.tables import to_csv, to_html_table, to_latex_float, to_latex_table
 
 TABLE = Table(
@@ -87,6 +88,51 @@ def test_rows_of_wrapping_texts_say_what_their_cells_are():
         '<td class="num none" data-head="p">',
     ]
     assert "data-head" not in to_html_table(TABLE)
+
+
+def test_heads_have_the_classes_and_widths_of_their_columns():
+    long = "a text that is longer than the line of an article, so that its column wraps, and is wrapped a second time"
+    columns = (Column("Claim", "text"), Column("Case", "text"), Column("p"))
+    table = Table("t", "", columns, (("A1", long, 0.5),))
+    wrapped = lay_out(table).columns[1].wrap
+    assert wrapped is not None
+    assert wrapped[0] < wrapped[1]
+    assert re.findall(r'<th scope="col" ([^>]*)>', to_html_table(table)) == [
+        'class="txt"',
+        f'class="txt" style="min-width:{wrapped[0]:.1f}em"',
+        'class="num"',
+    ]
+    unsigned = Table("t", "", (Column("p"),), ((0.5,), (12.25,)))
+    assert 'class="i" style="width:2ch"' in to_html_table(unsigned)
+
+
+def test_ten_columns_stand_closer_to_each_other_and_nine_do_not():
+    kinds = [
+        to_html_table(Table("t", "", (Column("p"),) * columns, ((0.5,) * columns,))).partition(">")[0]
+        for columns in (9, 10)
+    ]
+    assert kinds == ["<table", '<table class="tight"']
+
+
+def test_a_head_of_one_line_is_a_cell_and_one_of_several_a_stack():
+    table = Table("t", "", (Column("p"), Column("accuracy of the very first task")), ((0.5, 0.25),))
+    (head,) = (line for line in to_latex_table(table).splitlines() if line.endswith(r"\\") and "accuracy" in line)
+    one, _, several = head.partition(" & ")
+    assert one.strip() == "{p}"
+    assert several.startswith(r"{\begin{tabular}[b]{@{}c@{}}accuracy")
+
+
+def test_a_column_wraps_to_a_width_that_grows_with_the_line():
+    """It has its width in a bare article on a line of that width, and that in the report on the report's."""
+    long = "a text that is longer than the line of an article, so that its column wraps, and is wrapped a second time"
+    table = Table("t", "", (Column("Claim", "text"), Column("Case", "text"), Column("p")), (("A1", long, 0.5),))
+    column = lay_out(table).columns[1]
+    number = r"([-+]?[\d.]+)"
+    (found,) = re.findall(rf"\\dimexpr{number}\\linewidth{number}\\tabcolsep{number}em\\relax", to_latex_table(table))
+    of_line, of_gap, rest = map(float, found)
+    for line, width in zip((ARTICLE, REPORT), column.wrap, strict=True):
+        assert math.isclose(of_line * line + of_gap * GAP / 2 + rest, width, abs_tol=0.06)  # of two digits each
+    assert math.isclose(of_gap, -2 * 2 * of_line, abs_tol=0.01)  # two gaps of two \tabcolsep each
 
 
 def test_csv_keeps_every_digit():
