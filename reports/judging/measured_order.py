@@ -245,7 +245,7 @@ def _remainder(problem: Problem, gaps: list[Gap]) -> np.ndarray:
     second = (two.mean / q - one.mean / p) / (q - p)
     first = one.mean / p - p * second
     sizes = [np.max(np.abs(each), axis=1, keepdims=True) for each in (first, second)]
-    seen = np.divide(sizes[1], sizes[0], out=np.zeros_like(sizes[0]), where=sizes[0] > 0)
+    seen = np.divide(sizes[1], sizes[0], out=np.ones_like(sizes[0]), where=sizes[0] > 0)
     rate = np.maximum(SHARE * problem.largest_share, np.minimum(seen, 1.0))
     return np.asarray((p - 1) * (q - 1) * rate * np.maximum(sizes[1], rate * sizes[0]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -157,6 +158,14 @@ def test_what_is_declared_of_the_terms_that_are_left_out(x: float, y: float, mon
     np.testing.assert_allclose(found.correction, x + y, atol=1e-6)
     rate = max(0.15, min(abs(y / x), 1.0))
     np.testing.assert_allclose(found.remainder, 3 * rate * max(abs(y), rate * abs(x)), atol=1e-6)
+
+
+@pytest.mark.parametrize("y", [0.25, 0.0])
+def test_a_second_order_without_a_first_one_is_declared_whole(y: float) -> None:
+    """Where x is 0 the ratio |y/x| is 1, its bound: 3 |y| is declared, without a division by 0."""
+    gaps = [SimpleNamespace(ratio=p, mean=np.full((1, 3), p * p * y)) for p in (2.0, 4.0)]
+    still = SimpleNamespace(explicit=0, largest_share=0.01)
+    np.testing.assert_array_equal(measured_order._remainder(still, gaps), [[3 * y]])
 
 
 def test_three_quarters_of_a_single_correction_are_declared(monkeypatch: pytest.MonkeyPatch) -> None:
