@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
-from theory.arrays import power_of_two
+from theory.arrays import power_of_two, symmetric
 from theory.decomposition.shape_laws import LAWS, LawName
 from theory.errors import InvalidInput
 
@@ -130,7 +130,8 @@ def fit_law(
     Raises
     ------
     InvalidInput
-        If shapes do not fit, numbers are not positive, or there are too few σ for the parameters or too few groups.
+        If shapes do not fit, numbers are not positive, the covariance is not symmetric or has a negative variance, or
+        there are too few σ for the parameters or too few groups.
 
     Examples
     --------
@@ -200,8 +201,8 @@ def _check(
         raise InvalidInput("tau", float(np.min(tau)), "must be positive")
     if not (np.all(np.isfinite(sigma)) and np.all(sigma >= 0)):
         raise InvalidInput("sigma", float(np.min(sigma)), "must not be negative")
-    if not np.all(np.isfinite(covariance)):
-        raise InvalidInput("covariance", "nan or inf", "must be finite")
+    if np.min(np.diagonal(symmetric("covariance", covariance))) < 0:
+        raise InvalidInput("covariance", float(np.min(np.diagonal(covariance))), "must have no negative variance")
     if initial is not None and not initial > 0:
         raise InvalidInput("initial", initial, "must be positive")
     fewest = 4 if initial is None else 3

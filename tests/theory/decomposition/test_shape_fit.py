@@ -162,6 +162,8 @@ def test_nothing_written_has_no_interval() -> None:
         ({"tau": np.zeros(20)}, "tau = 0.0: must be positive"),
         ({"sigma": -SIGMA}, "sigma .*: must not be negative"),
         ({"covariance": np.full((20, 20), np.nan)}, "covariance .*: must be finite"),
+        ({"covariance": np.eye(20) + np.eye(20, k=1)}, "covariance .*: must be symmetric"),
+        ({"covariance": np.diag([1.0] * 19 + [-1e-9])}, "covariance = -1e-09: must have no negative variance"),
         ({"initial": 0.0}, "initial = 0.0: must be positive"),
         ({"groups": 3}, "groups = 3: must be at least 4"),
         ({"sigma": np.repeat([1.0, 2.0], 10)}, "sigma = 2: must have at least 3 values"),
