@@ -18,12 +18,12 @@ def pinned(file: Path) -> Pinned:
 
 
 def pin(rows: Rows, loose: Mapping[str, float], file: Path) -> None:
-    """Print which numbers have changed since they were pinned, and pin them anew, one row per line."""
+    """Pin the numbers anew, one row per line, and print which have changed since they were pinned."""
     found = {name: leaves(call()) for name, call in rows.items()}
-    for line in changes(found, pinned(file) if file.exists() else {}, loose):
-        print(line)
+    changed = list(changes(found, pinned(file) if file.exists() else {}, loose))
     lines = (f"{json.dumps(name)}: {json.dumps(values)}" for name, values in found.items())
     file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    print("".join(f"{line}\n" for line in changed), end="")  # last, since a pipe may end before it
 
 
 def changes(found: Pinned, before: Pinned, loose: Mapping[str, float]) -> Iterator[str]:
