@@ -234,8 +234,8 @@ def _remainder(problem: Problem, gaps: list[Gap]) -> np.ndarray:
 
     Of the first order three quarters of the correction, or all of it where directions dominate. Of the second
     (p − 1)(q − 1) ρ max(|y|, ρ |x|), where ρ is what a term is expected to be of the one before, c λ_max/tr Σ or, if it
-    is larger, what y is seen to be of x, at most 1: a term z of order 1/d³, which makes D_p = … + p³ z, makes x + y
-    wrong by (p − 1)(q − 1) z.
+    is larger, what y is seen to be of x, at most 1 (and 1 if x is 0): a term z of order 1/d³, which makes
+    D_p = … + p³ z, makes x + y wrong by (p − 1)(q − 1) z.
     """
     if len(gaps) == 1:
         share = NEXT_ORDER_EXPLICIT if problem.explicit else NEXT_ORDER

@@ -121,6 +121,7 @@ def write(
         "statements": _statements(report),
         "facts": _facts(report, origin),
         "marks": tables.MARKS,
+        "note": tables.NOTE,
         "counts": report.counts,
     }
     page = html_environment().get_template("report.html.jinja2").render(context, drawings=drawings)
@@ -244,5 +245,5 @@ def _included(table: Table, notes: Sequence[tuple[str, str]] = ()) -> str:
     path = rf"\input{{tables/{file_name(table.name)}.tex}}"
     if layout.width * 7 > _LINE:
         path = rf"\resizebox{{\linewidth}}{{!}}{{{path}}}"
-    below = "".join(f"\\tablenote{{{letter}}}{{{to_latex(text)}}}\n" for letter, text in notes)
+    below = "".join(f"{tables.paragraph_note(*note)}\n" for note in notes)
     return f"\\begin{{reporttable}}{{{to_latex(table.caption)}}}\n\\{size}\n{path}\n{below}\\end{{reporttable}}"

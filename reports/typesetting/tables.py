@@ -22,7 +22,8 @@ _NOTES = (
 )
 _ROW_NOTE = r"""\providecommand{\eigenalignrownote}[2]{\makebox[0pt][l]{\parbox[t]{\linewidth}{\footnotesize\raggedright
   \hangindent=1.2em\hangafter=1\makebox[1.2em][l]{\textsuperscript{#1}}#2\strut}}}%"""
-_FURTHER_NOTE = r"""\providecommand{\eigenalignfurthernote}[2]{\par{\parskip=0pt\noindent\footnotesize\raggedright
+# A note as a paragraph of its own: its letter and its text.
+NOTE = r"""\providecommand{\eigenalignnote}[2]{\par{\parskip=0pt\noindent\footnotesize\raggedright
   \hangindent=1.2em\hangafter=1\makebox[1.2em][l]{\textsuperscript{#1}}#2\par}}%"""
 # A table that is wider than the line is set in smaller print, and shrunk if it still is.
 _FITTING = r"""\providecommand{\eigenaligntable}[1]{\begingroup\sbox0{#1}%
@@ -53,7 +54,7 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
     long : bool
         A `longtable` instead, which breaks over pages and repeats its head (needs longtable). Its last two rows and
         the first three notes, rows as well, stay on one page; further notes follow as paragraphs, so that no page has
-        the head above notes alone. \eigenalignrownote and \eigenalignfurthernote set them.
+        the head above notes alone. \eigenalignrownote and \eigenalignnote set them.
     """
     layout = lay_out(table)
     environment = "longtable" if long else "tabular"
@@ -64,7 +65,7 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
         "% needs booktabs and siunitx, " + ("longtable" if long else "and graphicx where it is wider than the line"),
         r"\providecommand*{\eigenalignverdict}[2]{#2}%",
         *([_ROW_NOTE if long else _NOTES] if notes else []),
-        *([_FURTHER_NOTE, r"\begingroup\setlength{\LTpost}{0pt}%"] if further else []),
+        *([NOTE, r"\begingroup\setlength{\LTpost}{0pt}%"] if further else []),
         *([] if long else [_FITTING, r"\eigenaligntable{%"]),
         rf"\begin{{{environment}}}{{@{{}}",
         specification,
@@ -76,7 +77,7 @@ def to_latex_table(table: Table, *, notes: Sequence[tuple[str, str]] = (), long:
         rf"\end{{{environment}}}" + ("" if long else "}%"),
         # a longtable counts itself, and its caption does too
         *([r"\addtocounter{table}{-1}"] if long else _latex_notes(notes)),
-        *([_further_note(*note) for note in further] + [r"\endgroup\addvspace{\LTpost}"] if further else []),
+        *([paragraph_note(*note) for note in further] + [r"\endgroup\addvspace{\LTpost}"] if further else []),
     ]
     return "\n".join(lines) + "\n"
 
@@ -213,8 +214,9 @@ def _latex_end(layout: Layout, notes: Sequence[tuple[str, str]]) -> list[str]:
     return lines
 
 
-def _further_note(letter: str, text: str) -> str:
-    return rf"\eigenalignfurthernote{{{letter}}}{{{' '.join(to_latex(text).split())}}}"
+def paragraph_note(letter: str, text: str) -> str:
+    """A note below a table as a paragraph, by the command that `NOTE` defines."""
+    return rf"\eigenalignnote{{{letter}}}{{{' '.join(to_latex(text).split())}}}"
 
 
 def _latex_notes(notes: Sequence[tuple[str, str]]) -> list[str]:
